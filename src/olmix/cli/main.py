@@ -1,0 +1,116 @@
+"""The `olmix` command: commands load when they are called, errors are sentences.
+
+Exit status: 0 done, 1 done but something is incomplete, 2 the input or the state is wrong,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from olmix import __version__
+from olmix.errors import OlmixError
+
+__all__ = ["LazyGroup", "cli", "main"]
+
+COMMANDS = {
+    "quickstart": ("olmix.cli.quickstart:quickstart", "The whole loop on this machine."),
+    "prepare": ("olmix.cli.prepare:prepare", "Texts to a tokenizer and token files per domain."),
+    "priors": ("olmix.cli.priors:priors", "Token counts and relative sizes per domain."),
+    "generate": ("olmix.cli.generate:generate", "Sample the mixtures of a swarm."),
+    "launch": ("olmix.cli.launch:launch", "Preview, run, watch and cancel the runs of a swarm."),
+    "collect": ("olmix.cli.collect:collect", "Run folders to ratios.csv and metrics.csv."),
+    "fit": ("olmix.cli.fit:fit", "Regress, cross-validate, propose, report."),
+    "verify": ("olmix.cli.verify:verify", "Train the proposal against the natural mixture."),
+    "schema": ("olmix.cli.schema:schema", "JSON Schemas, so that editors complete the YAML."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are first used.
+
+    Args:
+        lazy: command name to (``module:attribute``, one line of help).
+    """
+
+    def __init__(
+        self, *args: Any, lazy: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = dict(lazy or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which they are used."""
+        return [*self._lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in self._lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = self._lazy[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self._lazy.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="olmix")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error, and debug messages.")
+@click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
+def cli(debug: bool, quiet: bool) -> None:
+    """Choose what to train on by small experiments before the large one.
+
+    define -> preview -> launch -> collect -> fit -> propose -> verify
+
+    Start with `olmix quickstart`: it runs the whole loop on this machine in about two minutes and
+    prints every command that it uses.
+    """
+    level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    if not debug:
+        handler.setFormatter(_Plain())
+    root = logging.getLogger("olmix")
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+
+
+class _Plain(logging.Formatter):
+    """Messages as they are; warnings say that they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        return f"warning: {text}" if record.levelno >= logging.WARNING else text
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    words = list(sys.argv[1:] if args is None else args)
+    try:
+        status = cli.main(words, standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\ninterrupted; the same command goes on where this one stopped", err=True)
+        sys.exit(130)
+    except OlmixError as error:
+        if "--debug" in words:
+            raise
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)

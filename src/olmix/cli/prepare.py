@@ -1,0 +1,87 @@
+"""`olmix prepare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from olmix.cli.terminal import done, progress, table
+
+__all__ = ["prepare"]
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the token files.",
+)
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path),
+    help="Your own texts, one subfolder a domain; texts installed with Python if left out.",
+)
+@click.option(
+    "--domain", "domains", multiple=True, help="Use only this domain; repeat for several."
+)
+@click.option(
+    "--held-out",
+    multiple=True,
+    help="A domain never trained on; repeat for several. Built-in texts hold out networkx.",
+)
+@click.option(
+    "--vocab-size",
+    type=click.IntRange(min=258),
+    default=1024,
+    show_default=True,
+    help="Tokens of the vocabulary.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the split into training and validation documents.",
+)
+def prepare(
+    output: Path,
+    texts: Path | None,
+    domains: tuple[str, ...],
+    held_out: tuple[str, ...],
+    vocab_size: int,
+    seed: int,
+) -> None:
+    """Turn texts into a tokenizer and raw token files per domain, with provenance."""
+    from olmix.prepare import PrepareRequest, Progress
+    from olmix.prepare import prepare as run
+
+    request = PrepareRequest(
+        output=output,
+        folder=texts,
+        domains=domains or None,
+        held_out=held_out or (("networkx",) if texts is None else ()),
+        vocab_size=vocab_size,
+        seed=seed,
+    )
+    with progress("preparing") as view:
+
+        def show(step: Progress) -> None:
+            view.update(step.done, step.total, f"{step.stage} {step.domain}")
+
+        prepared = run(request, show)
+    rows = [
+        (
+            entry.name,
+            f"{entry.train_tokens:,}" if not entry.held_out else "held out",
+            f"{entry.validation_tokens:,}",
+            entry.licence,
+        )
+        for entry in prepared.domains
+    ]
+    table("", ("domain", "training tokens", "validation tokens", "licence"), rows)
+    for warning in prepared.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    done(f"{output} {'was prepared before' if prepared.reused else 'is ready'}")

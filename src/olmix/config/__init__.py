@@ -1,0 +1,56 @@
+"""Config models: one frozen Pydantic model per YAML section, unknown keys refused."""
+
+from __future__ import annotations
+
+from olmix.config.base import Section
+from olmix.config.data import DataConfig, QualityConfig, SourceConfig, TopicConfig
+from olmix.config.evaluation import FitEval, InLoopEval, LaunchEval, OfflineEval, ValidationEval
+from olmix.config.fit import (
+    ConstraintsConfig,
+    FilteringConfig,
+    FitConfig,
+    ProposerConfig,
+    RegressionConfig,
+    SwarmTables,
+)
+from olmix.config.infra import BeakerInfra, Infra, LocalInfra, SlurmInfra
+from olmix.config.launch import GenerationConfig, LaunchConfig, VariantConfig
+from olmix.config.priors import Priors, PriorsConfig
+from olmix.config.swarm import SwarmConfig
+from olmix.config.training import CommandTraining, OlmoCoreTraining, ProxyTraining, Training
+from olmix.config.yaml_file import YamlFile, read_yaml
+
+__all__ = [
+    "BeakerInfra",
+    "CommandTraining",
+    "ConstraintsConfig",
+    "DataConfig",
+    "FilteringConfig",
+    "FitConfig",
+    "FitEval",
+    "GenerationConfig",
+    "InLoopEval",
+    "Infra",
+    "LaunchConfig",
+    "LaunchEval",
+    "LocalInfra",
+    "OfflineEval",
+    "OlmoCoreTraining",
+    "Priors",
+    "PriorsConfig",
+    "ProposerConfig",
+    "ProxyTraining",
+    "QualityConfig",
+    "RegressionConfig",
+    "Section",
+    "SlurmInfra",
+    "SourceConfig",
+    "SwarmConfig",
+    "SwarmTables",
+    "TopicConfig",
+    "Training",
+    "ValidationEval",
+    "VariantConfig",
+    "YamlFile",
+    "read_yaml",
+]

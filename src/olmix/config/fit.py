@@ -1,0 +1,197 @@
+"""`FitConfig`: from a swarm's two tables to a proposed mixture."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from olmix.config.base import (
+    Fraction,
+    LocalPath,
+    NonNegative,
+    Rules,
+    Section,
+    TokenCount,
+    Weight,
+)
+from olmix.config.evaluation import FitEval
+from olmix.config.priors import Priors
+
+__all__ = [
+    "ConstraintsConfig",
+    "FilteringConfig",
+    "FitConfig",
+    "ProposerConfig",
+    "RegressionConfig",
+    "SwarmTables",
+]
+
+_Names = Annotated[tuple[str, ...], Field(strict=False)]
+
+RegressionType = Literal[
+    "auto", "log_linear", "log_weight", "lightgbm", "gp", "autoscale", "bimix", "search"
+]
+ProposerType = Literal["auto", "exact", "gradient", "simulation", "search"]
+
+
+class SwarmTables(Section):
+    """Where the two tables of a swarm lie."""
+
+    ratios: LocalPath
+    """CSV file: one row per run, one column per domain, rows summing to 1."""
+    metrics: LocalPath
+    """CSV file: one row per run, one column per metric."""
+
+
+class RegressionConfig(Section):
+    """How metrics are predicted from mixtures."""
+
+    type: RegressionType = "auto"
+    """`log_linear`, `log_weight`, or `auto`: the better of them in cross-validation, per metric."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the splits and of the bootstrap."""
+    num_folds: Annotated[int, Field(ge=2)] = 5
+    """Folds of the cross-validation."""
+    n_test: Annotated[int, Field(ge=0)] = 0
+    """Runs that are held out of every fit and only predicted."""
+    train_split: Fraction | Annotated[tuple[Fraction, ...], Field(strict=False)] = (1.0,)
+    """Share of the runs to fit on (only 1 is available in this release)."""
+    aggregate_task_families: bool = False
+    """Whether to fit the average of each task family in place of each metric."""
+
+
+class ProposerConfig(Section):
+    """How a mixture is chosen from the fitted laws."""
+
+    type: ProposerType = "auto"
+    """`exact` (convex laws), `gradient` (any law), or `auto`: exact where the law is convex."""
+    temperature: NonNegative | None = None
+    """Temperature of the simulation proposer (not yet available)."""
+    kl_reg: NonNegative = 0.05
+    """Weight of KL(mixture || prior), in units of the metrics' spread; 0 ignores the prior."""
+    use_natural_kl: bool = False
+    """Whether the KL refers to the token counts even where `relative_sizes` are given."""
+    fit_only: bool = False
+    """Whether to stop after fitting, without a proposal."""
+    make_worst_mix: bool = False
+    """Whether to propose the worst mixture instead, for a counterfactual."""
+
+
+class ConstraintsConfig(Section):
+    """Limits on the proposed mixture."""
+
+    enabled: bool = False
+    """Whether weights are limited by the tokens that there are."""
+    target_tokens: TokenCount | None = None
+    """Tokens of the large run."""
+    repetition_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
+    """Passes over a domain's tokens that the large run may take."""
+
+
+class FilteringConfig(Section):
+    """Which runs, domains and metrics take part."""
+
+    keep_sources: _Names = ()
+    """Use only runs in which these sources have weight and all others none."""
+    support_domains: _Names = ()
+    """Use only runs whose weights on these domains add up to 1."""
+    drop_metrics: _Names = ()
+    """Metrics to leave out."""
+    fixed_weight: dict[str, Weight] = {}
+    """Domains pinned to a weight and left out of the search."""
+    obj_weights: dict[str, NonNegative] = {}
+    """Weights of the metrics in the average that is optimised; 1 for those not named."""
+
+
+class FitConfig(Section):
+    """What `olmix fit` reads. It needs two CSV files and nothing else of Olmix."""
+
+    swarm: SwarmTables
+    """The tables of the swarm."""
+    priors: Priors
+    """Token counts per domain, or the file that `olmix priors compute` wrote."""
+    eval: FitEval | None = None
+    """Metrics to use, by family; all columns if left out."""
+    lower_is_better: dict[str, bool] = {}
+    """Direction of single metrics; lower is better where nothing is said."""
+    regression: RegressionConfig = RegressionConfig()
+    """How metrics are predicted."""
+    proposer: ProposerConfig = ProposerConfig()
+    """How the mixture is chosen."""
+    constraints: ConstraintsConfig = ConstraintsConfig()
+    """Limits on the mixture."""
+    filtering: FilteringConfig = FilteringConfig()
+    """Which runs, domains and metrics take part."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        if self.constraints.enabled and self.constraints.target_tokens is None:
+            rules.broken("it is required where enabled is true", "constraints", "target_tokens")
+        if self.proposer.type == "exact" and self.regression.type != "log_linear":
+            rules.broken(
+                f"`exact` needs a convex law and `{self.regression.type}` is none; "
+                "use `gradient`, or regression.type log_linear",
+                "proposer",
+                "type",
+            )
+        known = set(self.priors.token_counts)
+        for key in ("fixed_weight", "support_domains"):
+            for name in getattr(self.filtering, key):
+                if name not in known:
+                    rules.broken(f"the priors have no domain named {name}", "filtering", key)
+        sources = {name.split(":")[0] for name in known}
+        for name in self.filtering.keep_sources:
+            if name not in sources:
+                rules.broken(f"the priors have no source named {name}", "filtering", "keep_sources")
+        total = sum(self.filtering.fixed_weight.values())
+        if total > 1 + 1e-9 or (
+            len(set(self.filtering.fixed_weight) & known) == len(known) and abs(total - 1) > 1e-6
+        ):
+            rules.broken(f"the fixed weights add up to {total:.6g}", "filtering", "fixed_weight")
+        self._check_metrics(rules)
+        self._check_available(rules)
+        rules.enforce()
+        return self
+
+    def _check_metrics(self, rules: Rules) -> None:
+        """Note the metric names that the eval section does not have."""
+        if self.eval is None:
+            return
+        known = self.eval.metrics
+        twice = sorted({name for name in known if known.count(name) > 1})
+        for name in twice:
+            rules.broken(f"the metric {name} is given twice", "eval", "tasks")
+        if not self.regression.aggregate_task_families:
+            for name in self.filtering.obj_weights:
+                if name not in known:
+                    rules.broken("eval.tasks has no such metric", "filtering", "obj_weights", name)
+        if set(known) <= set(self.filtering.drop_metrics):
+            rules.broken("this drops every metric", "filtering", "drop_metrics")
+
+    def _check_available(self, rules: Rules) -> None:
+        """Note the settings that this release knows and does not do."""
+        kind = self.regression.type
+        if kind not in ("auto", "log_linear", "log_weight"):
+            rules.broken(
+                f"`{kind}` is not available in this release; use auto, log_linear or log_weight",
+                "regression",
+                "type",
+            )
+        if self.proposer.type in ("simulation", "search"):
+            rules.broken(
+                f"`{self.proposer.type}` is not available in this release; "
+                "use auto, exact or gradient",
+                "proposer",
+                "type",
+            )
+        if self.proposer.temperature is not None:
+            rules.broken(
+                "it belongs to the simulation proposer, not available in this release",
+                "proposer",
+                "temperature",
+            )
+        split = self.regression.train_split
+        if split not in (1.0, (1.0,)):
+            rules.broken("only 1.0 is available in this release", "regression", "train_split")

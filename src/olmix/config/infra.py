@@ -1,0 +1,106 @@
+"""Where runs are carried out: this machine, SLURM or Beaker. One line changes it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from olmix.config.base import Section
+
+__all__ = ["BeakerInfra", "Infra", "LocalInfra", "SlurmInfra"]
+
+_Count = Annotated[int, Field(ge=1)]
+_Names = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class LocalInfra(Section):
+    """This machine: one worker process per core, nothing to install and no account."""
+
+    backend: Literal["local"] = "local"
+    """Which engine runs."""
+    workers: _Count | None = None
+    """Worker processes; one per core if left out."""
+    runs_per_batch: _Count = 1
+    """Runs that one worker trains side by side; above 1 pays on an accelerator, not on a CPU."""
+
+
+class SlurmInfra(Section):
+    """A SLURM cluster (not yet launched by this release; configs are read and carried over)."""
+
+    backend: Literal["slurm"]
+    """Which engine runs."""
+    partition: str | None = None
+    """Partition of the jobs."""
+    account: str | None = None
+    """Account that is charged."""
+    qos: str | None = None
+    """Quality of service."""
+    constraint: str | None = None
+    """Node features that are needed."""
+    gres: str | None = None
+    """Generic resources of a run, such as `gpu:1`."""
+    nodes: _Count = 1
+    """Nodes of a run."""
+    cpus: _Count = 1
+    """Cores of a run."""
+    mem: str | None = None
+    """Memory of a run, such as `16G`."""
+    time: str | None = None
+    """Time limit of a run, such as `02:00:00`."""
+    array_limit: _Count | None = None
+    """Runs at once."""
+    modules: _Names = ()
+    """Modules to load."""
+    venv: str | None = None
+    """Virtual environment to enter."""
+    container: str | None = None
+    """Container image to run in."""
+    setup: str | None = None
+    """Shell lines before the run."""
+    requeue: bool = True
+    """Whether a pre-empted run goes back into the queue."""
+
+
+class BeakerInfra(Section):
+    """Beaker (not yet launched by this release; configs are read and carried over)."""
+
+    backend: Literal["beaker"] = "beaker"
+    """Which engine runs."""
+    budget: str
+    """Budget that is charged."""
+    workspace: str
+    """Workspace of the experiments."""
+    cluster: str
+    """Cluster, such as `ai2/jupiter`."""
+    priority: Literal["low", "normal", "high", "urgent"] = "normal"
+    """Priority of the jobs."""
+    preemptible: bool = True
+    """Whether other jobs may take the place of these."""
+    nodes: _Count = 1
+    """Nodes of a run."""
+    gpus: Annotated[int, Field(ge=0)] = 1
+    """GPUs of a run."""
+    weka: bool = False
+    """Whether Weka is mounted."""
+    shared_filesystem: bool = False
+    """Whether the nodes share a file system."""
+    wandb_debug: bool = False
+    """Whether W&B logs verbosely."""
+
+
+def _backend(value: Any) -> str:
+    """Return the backend of an infra section; a budget or workspace alone means Beaker."""
+    if not isinstance(value, dict):
+        return str(getattr(value, "backend", "local"))
+    beaker = {"budget", "workspace", "cluster"} & set(value)
+    return str(value.get("backend", "beaker" if beaker else "local"))
+
+
+Infra = Annotated[
+    Annotated[LocalInfra, Tag("local")]
+    | Annotated[SlurmInfra, Tag("slurm")]
+    | Annotated[BeakerInfra, Tag("beaker")],
+    Discriminator(_backend),
+]
+"""An infra section, told apart by `backend`."""

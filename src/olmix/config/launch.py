@@ -1,0 +1,189 @@
+"""`GenerationConfig`, `LaunchConfig` and `VariantConfig`: what is sampled, and what is run."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
+
+from olmix.config.base import RuleError, Rules, Section, TokenCount
+from olmix.config.data import DataConfig
+from olmix.config.evaluation import LaunchEval, ValidationEval
+from olmix.config.infra import Infra, LocalInfra
+from olmix.config.priors import Priors
+from olmix.config.swarm import SwarmConfig
+from olmix.config.training import ProxyTraining, Training
+from olmix.errors import ConfigError
+from olmix.mixture import Mixture
+
+__all__ = ["GenerationConfig", "LaunchConfig", "VariantConfig"]
+
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def _parse_mixture(raw: object) -> Mixture:
+    try:
+        return Mixture.parse(raw)
+    except ConfigError as error:
+        raise RuleError(
+            [
+                ((problem.where,) if problem.where else (), problem.what)
+                for problem in error.problems
+            ]
+        ) from None
+
+
+MixtureField = Annotated[
+    Mixture,
+    PlainValidator(_parse_mixture),
+    PlainSerializer(Mixture.to_plain),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "description": "domain: {weight, repetition_factor}, domain: [weight, repetition], "
+            "or nested by source",
+            "additionalProperties": {"type": ["object", "array", "number"]},
+        }
+    ),
+]
+
+
+def _check_run_name(name: str, rules: Rules) -> None:
+    if name and _RUN_NAME.fullmatch(name) is None:
+        rules.broken(
+            f'found "{name}"; a name becomes a folder: letters, digits, ".", "_" and "-", '
+            "the first a letter or digit",
+            "name",
+        )
+
+
+class GenerationConfig(Section):
+    """What `olmix generate` reads: only what is needed to sample mixtures."""
+
+    name: str = "swarm"
+    """Name of the swarm; variants are named `NAME-GROUP-0000`."""
+    data: DataConfig
+    """The data tree."""
+    priors: Priors
+    """Token counts per domain, or the file that `olmix priors compute` wrote."""
+    swarm: SwarmConfig = SwarmConfig()
+    """How mixtures are sampled."""
+    max_tokens: TokenCount
+    """Tokens of one run; with the counts it limits the weights."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        _check_run_name(self.name, rules)
+        domains = self.data.domains
+        counted = set(self.priors.token_counts)
+        sources = {source.name for source in self.data.sources}
+        topics = {
+            f"{source.name}:{topic.name}"
+            for source in self.data.sources
+            for topic in source.topics or ()
+        }
+        for name in domains:
+            if name not in counted:
+                rules.broken(
+                    f"{name} is missing; the data section has it", "priors", "token_counts"
+                )
+        for name in sorted(counted - set(domains)):
+            rules.broken("the data section has no such domain", "priors", "token_counts", name)
+        named = (
+            ("fixed_source_weights", sources, "source"),
+            ("manual_prior", sources, "source"),
+            ("manual_topic_prior", topics, "topic"),
+            ("nonzero_weight", set(domains), "domain"),
+        )
+        for key, allowed, what in named:
+            for name in getattr(self.swarm, key):
+                if name not in allowed:
+                    rules.broken(
+                        f"the data section has no {what} named {name}; "
+                        f"it has {', '.join(sorted(allowed)) or 'none'}",
+                        "swarm",
+                        key,
+                    )
+        rules.enforce()
+        return self
+
+
+class LaunchConfig(Section):
+    """Everything that is needed to train: a base for a swarm, or with `mix` one run of it."""
+
+    name: str
+    """Name of the experiment, or of the run."""
+    description: str = ""
+    """What it is for, in words."""
+    infra: Infra = LocalInfra()
+    """Where it runs."""
+    training: Training = ProxyTraining()
+    """How it trains."""
+    data: DataConfig
+    """The data tree."""
+    eval: LaunchEval
+    """What is measured."""
+    group_id: str | None = None
+    """The swarm that this run belongs to."""
+    mix: MixtureField | None = None
+    """The mixture that this run trains on."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        _check_run_name(self.name, rules)
+        if self.group_id is not None and _RUN_NAME.fullmatch(self.group_id) is None:
+            rules.broken("letters, digits, '.', '_' and '-' are allowed", "group_id")
+        if self.mix is not None:
+            self._check_mix(self.mix, rules)
+        if isinstance(self.training, ProxyTraining):
+            if not isinstance(self.eval, ValidationEval):
+                rules.broken(
+                    "the embedded trainer measures `type: validation` only", "eval", "type"
+                )
+            if self.data.tokenizer is None:
+                rules.broken("tokenizer is missing; bits per byte are counted with it", "data")
+        rules.enforce()
+        return self
+
+    def _check_mix(self, mix: Mixture, rules: Rules) -> None:
+        domains = self.data.domains
+        for name in mix:
+            if name not in domains:
+                rules.broken(
+                    f"the data section has no such domain; it has {', '.join(domains)}", "mix", name
+                )
+
+    def with_variant(self, variant: VariantConfig, group_id: str | None) -> LaunchConfig:
+        """Return this base as the launch config of one variant.
+
+        Raises:
+            ConfigError: the variant's mixture names domains that the base does not have.
+        """
+        data: dict[str, Any] = self.to_plain()
+        data.update(name=variant.name, mix=variant.mix.to_plain())
+        if group_id is not None:
+            data["group_id"] = group_id
+        if variant.seed is not None:
+            data["training"]["seed"] = variant.seed
+        return LaunchConfig.from_dict(data, variant.name)
+
+
+class VariantConfig(Section):
+    """One sampled mixture without anything else; `launch -c BASE` supplies the rest."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """Name of the run."""
+    mix: MixtureField
+    """The mixture."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    """Seed of the training, where it is not the base's own: a replicate."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        _check_run_name(self.name, rules)
+        rules.enforce()
+        return self

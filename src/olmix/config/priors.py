@@ -1,0 +1,79 @@
+"""`PriorsConfig`: how many tokens each domain has, and so its natural share."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Self
+
+import numpy as np
+from pydantic import BeforeValidator, ValidationInfo, model_validator
+
+from olmix.config.base import NotEmpty, Positive, Rules, Section, TokenCount
+from olmix.config.yaml_file import read_yaml
+from olmix.errors import OlmixError
+from olmix.simplex import Array
+
+__all__ = ["Priors", "PriorsConfig"]
+
+
+class PriorsConfig(Section):
+    """Token counts per domain, as `olmix priors compute` prints them."""
+
+    token_counts: Annotated[dict[str, TokenCount], NotEmpty]
+    """Tokens that each domain has."""
+    relative_sizes: dict[str, Positive] | None = None
+    """Natural share of each domain; computed from the counts when left out."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.relative_sizes is None:
+            return self
+        rules = Rules()
+        counted, sized = set(self.token_counts), set(self.relative_sizes)
+        for name in sorted(counted - sized):
+            rules.broken(f"{name} is missing; token_counts has it", "relative_sizes")
+        for name in sorted(sized - counted):
+            rules.broken("token_counts has no such domain", "relative_sizes", name)
+        total = math.fsum(self.relative_sizes.values())
+        if counted == sized and abs(total - 1) > 0.01:
+            rules.broken(f"they add up to {total:.6g}, not to 1", "relative_sizes")
+        rules.enforce()
+        return self
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Names of the domains, in the order of the file."""
+        return tuple(self.token_counts)
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens of all domains together."""
+        return sum(self.token_counts.values())
+
+    def counts(self, domains: tuple[str, ...]) -> Array:
+        """Return the token counts in the order of `domains`, shape (D,)."""
+        return np.array([self.token_counts[name] for name in domains], dtype=np.float64)
+
+    def natural(self, domains: tuple[str, ...]) -> Array:
+        """Return the natural mixture in the order of `domains`, shape (D,), summing to 1."""
+        source = self.relative_sizes if self.relative_sizes is not None else self.token_counts
+        sizes = np.array([source[name] for name in domains], dtype=np.float64)
+        return np.asarray(sizes / sizes.sum())
+
+
+def _load(value: object, info: ValidationInfo) -> object:
+    """Replace the name of a file that `olmix priors compute -o` wrote by its content."""
+    if not isinstance(value, str):
+        return value
+    folder = (info.context or {}).get("folder", ".")
+    try:
+        content: Any = read_yaml(f"{folder}/{value}" if not value.startswith("/") else value).data
+    except OlmixError as error:
+        raise ValueError(
+            f"{error}. Write it with `olmix priors compute -c CONFIG -o {value}`"
+        ) from None
+    return content.get("priors", content) if isinstance(content, dict) else content
+
+
+Priors = Annotated[PriorsConfig, BeforeValidator(_load)]
+"""A priors section, or the name of a file that holds one."""

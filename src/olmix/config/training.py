@@ -1,0 +1,189 @@
+"""How one run is trained: the embedded proxy trainer, OLMo-core, or a command of your own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from olmix.config.base import NonNegative, Positive, Rules, Section, TokenCount
+
+__all__ = ["CommandTraining", "OlmoCoreTraining", "ProxyTraining", "Training"]
+
+_Count = Annotated[int, Field(ge=1)]
+_Unit = Annotated[float, Field(ge=0, lt=1)]
+
+CHINCHILLA_TOKENS_PER_PARAMETER = 20
+"""Tokens per non-embedding parameter of a compute-optimal run (Hoffmann et al. 2022)."""
+
+
+def _check_length(section: Any, rules: Rules) -> None:
+    if section.max_tokens is not None and section.chinchilla_multiple is not None:
+        rules.broken("give max_tokens or chinchilla_multiple, not both", "max_tokens")
+
+
+class ProxyTraining(Section):
+    """The embedded trainer: a small decoder-only transformer that trains in seconds on one core."""
+
+    trainer: Literal["proxy"] = "proxy"
+    """Which trainer runs."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Seed of the initial weights and of the order of each domain's data."""
+    max_tokens: TokenCount | None = None
+    """Tokens of one run; 160K when `chinchilla_multiple` is not given either."""
+    chinchilla_multiple: Positive | None = None
+    """Length of a run as a multiple of 20 tokens per non-embedding parameter."""
+
+    d_model: Annotated[int, Field(ge=8, le=8192)] = 64
+    """Width of the residual stream."""
+    num_layers: Annotated[int, Field(ge=1, le=128)] = 1
+    """Number of transformer blocks."""
+    num_heads: Annotated[int, Field(ge=1)] = 4
+    """Attention heads; each is `d_model / num_heads` wide, an even number."""
+    d_hidden: _Count | None = None
+    """Width of the SwiGLU layer; 8/3 of `d_model`, rounded up to a multiple of 8, if left out."""
+    context_length: Annotated[int, Field(ge=2, le=65536)] = 64
+    """Tokens of one sequence."""
+    batch_size: _Count = 8
+    """Sequences of one step."""
+
+    learning_rate: Positive = 8e-3
+    """Peak learning rate of AdamW."""
+    embedding_lr_multiplier: Positive = 2.0
+    """Factor on the learning rate of the embedding table."""
+    beta1: _Unit = 0.9
+    """Decay of AdamW's first moment."""
+    beta2: _Unit = 0.98
+    """Decay of AdamW's second moment."""
+    weight_decay: NonNegative = 0.1
+    """Decoupled weight decay of the matrices; embeddings and norms have none."""
+    clip_norm: Positive = 1.0
+    """Largest norm of the gradient."""
+    warmup_fraction: _Unit = 0.1
+    """Share of the steps with a rising learning rate; after it, it falls linearly to 0."""
+
+    log_interval: _Count = 32
+    """Steps between two records of the training loss."""
+    eval_interval: Annotated[int, Field(ge=0)] = 0
+    """Steps between two evaluations; 0 evaluates at the end only."""
+    checkpoint_interval_s: NonNegative = 10.0
+    """Seconds between two checkpoints; a killed run goes on from its last one."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        _check_length(self, rules)
+        if self.d_model % (2 * self.num_heads):
+            rules.broken(
+                f"d_model = {self.d_model} does not split into {self.num_heads} heads of an "
+                "even width",
+                "num_heads",
+            )
+        elif self.num_tokens < self.batch_size * self.context_length:
+            rules.broken(
+                f"{self.num_tokens} tokens are less than one step of {self.batch_size} x "
+                f"{self.context_length}",
+                "max_tokens",
+            )
+        rules.enforce()
+        return self
+
+    @property
+    def hidden(self) -> int:
+        """Width of the SwiGLU layer."""
+        return self.d_hidden if self.d_hidden is not None else -(-8 * self.d_model // 24) * 8
+
+    @property
+    def num_parameters(self) -> int:
+        """Non-embedding parameters: attention, SwiGLU, norms of the blocks, and a last norm."""
+        width = self.d_model
+        block = 4 * width * width + 3 * width * self.hidden + 2 * width
+        return self.num_layers * block + width
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of a run: as many whole ones as its tokens give."""
+        return max(1, self.num_tokens // (self.batch_size * self.context_length))
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of a run."""
+        if self.max_tokens is not None:
+            return self.max_tokens
+        if self.chinchilla_multiple is not None:
+            per_parameter = CHINCHILLA_TOKENS_PER_PARAMETER * self.chinchilla_multiple
+            return round(per_parameter * self.num_parameters)
+        return 160_000
+
+
+class OlmoCoreTraining(Section):
+    """A run of OLMo-core (not yet launched by this release; configs are read and carried over)."""
+
+    trainer: Literal["olmo_core"] = "olmo_core"
+    """Which trainer runs."""
+    proxy_model_id: Annotated[str, Field(min_length=1)]
+    """Name of the model, such as `olmo3_14m`."""
+    tokenizer: str = "dolma2"
+    """Name of the tokenizer."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the initial weights and of the order of the data."""
+    max_tokens: TokenCount | None = None
+    """Tokens of one run."""
+    chinchilla_multiple: Positive | None = None
+    """Length of a run as a multiple of 20 tokens per non-embedding parameter."""
+    device_batch_size: _Count = 4
+    """Sequences of one step on one device."""
+    global_batch_size: _Count | None = None
+    """Tokens of one step on all devices."""
+    learning_rate: Positive | None = None
+    """Peak learning rate; that of the model's own recipe if left out."""
+    checkpoint_path: str | None = None
+    """Checkpoint to start from."""
+    train_type: Literal["pretrain", "anneal"] = "pretrain"
+    """Whether the learning rate warms up first or only falls."""
+    eval_interval: _Count = 1000
+    """Steps between two evaluations."""
+    no_eval: bool = False
+    """Whether to leave out evaluation."""
+    instance_filter: bool = False
+    """Whether to drop sequences with many repetitions."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        _check_length(self, rules)
+        if self.max_tokens is None and self.chinchilla_multiple is None:
+            rules.broken("give max_tokens or chinchilla_multiple", "max_tokens")
+        rules.enforce()
+        return self
+
+
+class CommandTraining(Section):
+    """Any trainer, as a command (not yet launched by this release; configs are carried over)."""
+
+    trainer: Literal["command"] = "command"
+    """Which trainer runs."""
+    command: Annotated[str, Field(min_length=1)]
+    """Template with {config} {mix_json} {data_manifest} {run_dir} {max_tokens} {seed}."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed handed to the command."""
+    max_tokens: TokenCount
+    """Tokens of one run."""
+
+
+def _trainer(value: Any) -> str | None:
+    """Return the trainer of a training section; `proxy_model_id` alone means OLMo-core."""
+    if not isinstance(value, dict):
+        return getattr(value, "trainer", "proxy")
+    default = "olmo_core" if "proxy_model_id" in value else "proxy"
+    trainer = value.get("trainer", default)
+    return trainer if isinstance(trainer, str) else str(trainer)
+
+
+Training = Annotated[
+    Annotated[ProxyTraining, Tag("proxy")]
+    | Annotated[OlmoCoreTraining, Tag("olmo_core")]
+    | Annotated[CommandTraining, Tag("command")],
+    Discriminator(_trainer),
+]
+"""A training section, told apart by `trainer`."""

@@ -1,0 +1,1 @@
+"""Files between the stages: tables, token files, run folders; written whole or not at all."""

@@ -1,0 +1,97 @@
+"""Writing files so that a killed process leaves the old one or the new one, never a half.
+
+A file is written beside its place, flushed to the disk and renamed into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from olmix.errors import DataError
+
+__all__ = [
+    "atomic_path",
+    "digest",
+    "read_json",
+    "render_yaml",
+    "write_bytes",
+    "write_json",
+    "write_text",
+    "write_yaml",
+]
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; on success it takes the place of `path`."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield beside
+        with beside.open("rb") as handle:
+            os.fsync(handle.fileno())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file in one step."""
+    with atomic_path(path) as beside:
+        beside.write_bytes(content)
+
+
+def write_text(path: str | Path, content: str) -> None:
+    """Write a text file in one step."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a value as JSON in one step; numbers that JSON cannot hold are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: it is missing or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as JSON: {error}") from error
+
+
+def render_yaml(value: Any) -> str:
+    """Return a value as YAML, keys in their order."""
+    yaml = YAML(typ="rt")
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 100
+    stream = StringIO()
+    yaml.dump(value, stream)
+    return stream.getvalue()
+
+
+def write_yaml(path: str | Path, value: Any, header: str = "") -> None:
+    """Write a value as YAML in one step, below a header of comment lines."""
+    comments = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
+    write_text(path, comments + render_yaml(value))
+
+
+def digest(value: Any, length: int = 8) -> str:
+    """Return a short hash of a value that JSON can hold; key order does not count."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.blake2b(text.encode()).hexdigest()[:length]

@@ -1,0 +1,147 @@
+"""Run folders: ``runs/GROUP/RUN/{config.yaml, status.json, metrics.jsonl, summary.json, log.txt}``.
+
+The trainer writes them, `launch` and `collect` read them. ``status.json`` is replaced as a whole;
+``metrics.jsonl`` grows by whole lines, and a line cut off by a crash is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from olmix.errors import DataError
+from olmix.io.files import read_json, write_json
+
+__all__ = ["RunFolder", "RunState", "Status", "lock"]
+
+RunState = Literal["pending", "running", "finished", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a run is doing.
+
+    Attributes:
+        state: `pending` until a worker takes it up.
+        identity: hash of the run's config, data and seed; a finished run of another identity is
+            not this run.
+        step: steps done.
+        num_steps: steps to do.
+        tokens_per_second: training speed so far.
+        error: why it failed, in words.
+        updated: seconds since 1970.
+    """
+
+    state: RunState = "pending"
+    identity: str = ""
+    step: int = 0
+    num_steps: int = 0
+    tokens_per_second: float = 0.0
+    error: str | None = None
+    updated: float = 0.0
+
+
+class RunFolder:
+    """One run's folder.
+
+    Args:
+        path: the folder; it is made when something is first written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """The resolved launch config of the run."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """Everything that was logged, one JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """The final metrics; there once the run is finished."""
+        return self.path / "summary.json"
+
+    @property
+    def log(self) -> Path:
+        """What the trainer printed."""
+        return self.path / "log.txt"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state to resume from; removed when the run is finished."""
+        return self.path / "checkpoint.npz"
+
+    def read_status(self) -> Status:
+        """Return the status; a run without one, or with a broken one, is pending."""
+        try:
+            raw = read_json(self.path / "status.json")
+            known = {key: raw[key] for key in Status.__dataclass_fields__ if key in raw}
+            return Status(**known)
+        except (DataError, TypeError, AttributeError):
+            return Status()
+
+    def write_status(self, status: Status) -> None:
+        """Replace the status."""
+        write_json(self.path / "status.json", asdict(status))
+
+    def update_status(self, **changes: Any) -> Status:
+        """Replace some fields of the status and return it."""
+        status = replace(self.read_status(), **changes)
+        self.write_status(status)
+        return status
+
+    def is_finished(self, identity: str) -> bool:
+        """Whether this very run (config, data and seed) is finished."""
+        status = self.read_status()
+        return status.state == "finished" and status.identity == identity and self.summary.is_file()
+
+    def read_metrics(self) -> Iterator[dict[str, Any]]:
+        """Yield the logged records in order, passing over a line that a crash cut off."""
+        try:
+            lines = self.metrics.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return
+        for line in lines:
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue
+
+
+@contextmanager
+def lock(path: str | Path, *, wait: bool) -> Iterator[bool]:
+    """Hold an exclusive lock on a file for the length of a `with` block.
+
+    The kernel frees it when the process ends, however it ends. Yields whether it was got; with
+    `wait` it always is, in the end.
+    """
+    import fcntl
+
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        handle.seek(0)
+        handle.truncate()
+        handle.write(f"{os.getpid()}\n")
+        handle.flush()
+        yield True

@@ -1,0 +1,157 @@
+"""CSV tables of numbers keyed by run: `ratios.csv` and `metrics.csv`."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+
+from olmix.errors import DataError
+from olmix.io.files import write_text
+from olmix.simplex import Array
+
+__all__ = ["Table", "read_table", "write_table"]
+
+ID_COLUMNS = ("run", "run_id")
+SKIPPED_COLUMNS = ("", "index", "name")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of numbers with named rows and columns.
+
+    Attributes:
+        path: the file it came from, for messages.
+        runs: row names, unique.
+        names: readable labels of the rows; the row names where the file has none.
+        columns: column names, unique.
+        values: (rows, columns); NaN where a cell is empty.
+    """
+
+    path: str
+    runs: tuple[str, ...]
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: Array
+
+    def rows(self, runs: Sequence[str]) -> Array:
+        """Return the rows of `runs`, in that order."""
+        position = {run: index for index, run in enumerate(self.runs)}
+        return self.values[[position[run] for run in runs]]
+
+    def select(self, columns: Sequence[str]) -> Array:
+        """Return the columns named, in that order."""
+        position = {name: index for index, name in enumerate(self.columns)}
+        return self.values[:, [position[name] for name in columns]]
+
+
+def read_table(path: str | Path) -> Table:
+    """Read a CSV file with an ID column `run` or `run_id` and an optional `name`.
+
+    Unnamed columns and `index` are skipped; every other column must hold numbers, empty cells are
+    NaN.
+
+    Raises:
+        DataError: with all problems of the file: no ID column, an ID or a column given twice,
+            rows of another length, cells that are no numbers.
+    """
+    file = str(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{file}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read: {error}") from error
+    reader = csv.reader(StringIO(text))
+    header = [cell.strip() for cell in next(reader, [])]
+    ids = [name for name in ID_COLUMNS if name in header]
+    if len(ids) != 1:
+        found = ", ".join(name for name in header[:8] if name) or "an empty file"
+        raise DataError(f"{file}:1: one column named `run` or `run_id` is needed; found {found}")
+    key = header.index(ids[0])
+    label = header.index("name") if "name" in header else key
+    used = [i for i, name in enumerate(header) if i != key and name not in SKIPPED_COLUMNS]
+    columns = [header[i] for i in used]
+    problems = [f"{file}:1: the column {c} is given twice" for c in _repeated(columns)]
+    runs: list[str] = []
+    names: list[str] = []
+    values: list[list[float]] = []
+    for cells in reader:
+        line = reader.line_num
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            problems.append(f"{file}:{line}: {len(cells)} cells; the header has {len(header)}")
+            continue
+        row = []
+        for index in used:
+            value = _number(cells[index])
+            if value is None:
+                problems.append(
+                    f"{file}:{line}: {header[index]}: found {cells[index]!r}; a number is needed"
+                )
+            row.append(math.nan if value is None else value)
+        run = cells[key].strip()
+        if not run:
+            problems.append(f"{file}:{line}: the {ids[0]} is empty")
+        runs.append(run)
+        names.append(cells[label].strip() or run)
+        values.append(row)
+    problems += [f"{file}: the {ids[0]} {run} is given twice" for run in _repeated(runs) if run]
+    if not runs and not problems:
+        problems.append(f"{file}: the table has no rows")
+    if not columns:
+        problems.append(f"{file}:1: there is no column besides the {ids[0]}")
+    if problems:
+        shown = problems[:50]
+        if len(problems) > len(shown):
+            shown.append(f"{file}: and {len(problems) - len(shown)} problems more")
+        raise DataError("\n".join(shown))
+    array = np.array(values, dtype=np.float64).reshape(len(runs), len(columns))
+    return Table(file, tuple(runs), tuple(names), tuple(columns), array)
+
+
+def write_table(
+    path: str | Path,
+    runs: Sequence[str],
+    columns: Mapping[str, Sequence[float | int | str | None]],
+) -> None:
+    """Write a CSV file with the column `run` first; `None` becomes an empty cell.
+
+    Numbers are written with the fewest digits that give them back exactly.
+    """
+    stream = StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["run", *columns])
+    for index, run in enumerate(runs):
+        row = [_cell(values[index]) for values in columns.values()]
+        writer.writerow([run, *row])
+    write_text(path, stream.getvalue())
+
+
+def _cell(value: float | str | None) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return value if isinstance(value, str) else repr(value + 0)
+
+
+def _number(cell: str) -> float | None:
+    """Read a cell: a number, NaN where it is empty, `None` where it is neither."""
+    text = cell.strip()
+    if text == "" or text.lower() == "nan":
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    seen: set[str] = set()
+    return [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]

@@ -1,0 +1,140 @@
+"""Which runs a launch is made of: variant files, completed by a base config where they are bare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from olmix.config import LaunchConfig, LocalInfra, ProxyTraining, VariantConfig, read_yaml
+from olmix.errors import ConfigError, NotAvailableError, OlmixError, Problem
+from olmix.io.files import digest
+
+__all__ = ["Group", "load_group"]
+
+_NAME = re.compile(r".+-([0-9a-f]{8})-[0-9]{4,}")
+_BARE_KEYS = {"name", "mix", "seed"}
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one launch.
+
+    Attributes:
+        group_id: name of the group, and of its folder.
+        runs: one complete launch config per run, names unique.
+    """
+
+    group_id: str
+    runs: tuple[LaunchConfig, ...]
+
+    @property
+    def infra(self) -> LocalInfra:
+        """Where the runs are carried out.
+
+        Raises:
+            NotAvailableError: the backend or the trainer is not done by this release.
+        """
+        infra = self.runs[0].infra
+        if not isinstance(infra, LocalInfra):
+            raise NotAvailableError(
+                f"infra.backend = {infra.backend} is not available in this release. "
+                "Set infra.backend to local to run on this machine."
+            )
+        for run in self.runs:
+            if not isinstance(run.training, ProxyTraining):
+                raise NotAvailableError(
+                    f"{run.name}: training.trainer = {run.training.trainer} is not available in "
+                    "this release. Set training.trainer to proxy to use the embedded trainer."
+                )
+        return infra
+
+
+def load_group(
+    variants: str | Path | Sequence[Path],
+    base: str | Path | None = None,
+    group_id: str | None = None,
+) -> Group:
+    """Read the variants of a group.
+
+    Args:
+        variants: a variant file, a folder of them (``*.yaml``), or a list of files.
+        base: launch config that completes bare variants.
+        group_id: name of the group; that of the configs if left out.
+
+    Raises:
+        ConfigError: with every problem of every file.
+    """
+    files = _files(variants)
+    base_config = LaunchConfig.from_yaml(base) if base is not None else None
+    runs: list[LaunchConfig] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            runs.append(_load(file, base_config))
+        except ConfigError as error:
+            problems.extend(
+                Problem("", problem.render(error.file), None) for problem in error.problems
+            )
+    if problems:
+        raise ConfigError(problems)
+    _check_names(runs)
+    return Group(group_id or _group_of(runs), tuple(runs))
+
+
+def _files(variants: str | Path | Sequence[Path]) -> list[Path]:
+    if not isinstance(variants, str | Path):
+        return list(variants)
+    path = Path(variants)
+    if path.is_dir():
+        files = sorted(path.glob("*.yaml"))
+        if not files:
+            raise ConfigError(
+                [Problem("", "holds no *.yaml; write variants with `olmix generate`")], str(path)
+            )
+        return files
+    return [path]
+
+
+def _load(file: Path, base: LaunchConfig | None) -> LaunchConfig:
+    content = read_yaml(file).data
+    bare = isinstance(content, dict) and set(content) <= _BARE_KEYS
+    if not bare:
+        run = LaunchConfig.from_yaml(file)
+        if run.mix is None:
+            raise ConfigError([Problem("mix", "is missing; a run needs a mixture")], str(file))
+        return run
+    variant = VariantConfig.from_yaml(file)
+    if base is None:
+        raise ConfigError(
+            [Problem("", "is a bare variant (name and mix); pass its base with -c/--config")],
+            str(file),
+        )
+    try:
+        return base.with_variant(variant, _group_in(variant.name) or base.group_id)
+    except ConfigError as error:
+        raise ConfigError(error.problems, str(file)) from None
+
+
+def _group_in(name: str) -> str | None:
+    match = _NAME.fullmatch(name)
+    return match[1] if match is not None else None
+
+
+def _check_names(runs: Sequence[LaunchConfig]) -> None:
+    names = [run.name for run in runs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError([Problem("name", f"{name} is given to two runs") for name in twice])
+
+
+def _group_of(runs: Sequence[LaunchConfig]) -> str:
+    """Return the group that the configs name, or a hash of the runs where they name none."""
+    groups = sorted({run.group_id for run in runs if run.group_id})
+    if len(groups) > 1:
+        raise OlmixError(
+            f"the variants belong to {len(groups)} groups: {', '.join(groups)}. "
+            "Launch one group at a time, or name one for all with -g/--group-id."
+        )
+    return groups[0] if groups else digest([run.name for run in runs])

@@ -1,0 +1,101 @@
+"""What a process must settle before and just after it loads JAX: threads, core, compiled programs.
+
+One single-threaded process per core is the fastest way to train small models on a CPU. Libraries
+read their number of threads when they are loaded, so `use_one_thread` comes before NumPy and JAX;
+this module imports neither by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["cache_folder", "compile_lock", "pin", "use_compilation_cache", "use_one_thread"]
+
+logger = logging.getLogger(__name__)
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+_XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+
+
+def use_one_thread(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Ask the numerical libraries for one thread each, unless the environment says otherwise.
+
+    It has an effect only before NumPy and JAX are loaded, and on CPU work only.
+    """
+    for name in _THREAD_VARIABLES:
+        environment.setdefault(name, "1")
+    environment.setdefault("XLA_FLAGS", _XLA_FLAGS)
+    # XLA's own C++ log: errors only.
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def pin(core: int) -> None:
+    """Keep this process on one core, where the system knows how and grants it."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    try:
+        os.sched_setaffinity(0, {core})
+    except OSError as error:
+        logger.warning("core %d cannot be had (%s); running on any", core, error)
+
+
+def cache_folder() -> Path:
+    """Return where compiled programs lie: ``$OLMIX_CACHE_DIR/jax`` or ``~/.cache/olmix/jax``."""
+    given = os.environ.get("OLMIX_CACHE_DIR")
+    return (Path(given) if given else Path.home() / ".cache" / "olmix") / "jax"
+
+
+def use_compilation_cache() -> str:
+    """Load JAX, let it keep what it compiles, and return its kind of device, such as ``cpu``."""
+    import jax
+
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "jax_compilation_cache_dir": str(folder),
+        # Everything counts: a second of compiling is as long as training one small run.
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    for name, value in settings.items():
+        jax.config.update(name, value)  # type: ignore[no-untyped-call]
+    return str(jax.devices()[0].platform)
+
+
+@contextmanager
+def compile_lock() -> Iterator[None]:
+    """Let one process at a time compile, so that the others find its programs in the cache.
+
+    JAX writes cache entries in place. A process killed at it leaves half an entry, which JAX would
+    neither use nor replace; the marker file shows that this happened, and what was written since is
+    removed.
+    """
+    import jax
+
+    from olmix.io.runs import lock
+
+    kept = getattr(jax.config, "jax_compilation_cache_dir", None)
+    if not kept:
+        yield
+        return
+    folder = Path(kept)
+    marker = folder / ".compiling"
+    with lock(folder / ".lock", wait=True):
+        if marker.exists():
+            since = marker.stat().st_mtime_ns
+            for entry in folder.glob("*-cache"):
+                if entry.stat().st_mtime_ns >= since:
+                    entry.unlink(missing_ok=True)
+        marker.touch()
+        yield
+        marker.unlink(missing_ok=True)

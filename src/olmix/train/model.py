@@ -1,0 +1,151 @@
+"""The proxy model: a decoder-only transformer as pure functions of a tree of arrays.
+
+Pre-norm blocks with RMSNorm (Zhang and Sennrich 2019), rotary positions (Su et al. 2021), causal
+attention, SwiGLU (Shazeer 2020), and one table for input and output embeddings (Press and Wolf
+2017). No biases. float32 throughout.
+
+Legend: ``B`` sequences, ``T`` tokens of one, ``V`` vocabulary, ``C`` width, ``H`` heads, ``K``
+width of a head, ``F`` width of the SwiGLU layer, ``L`` blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from olmix.config import ProxyTraining
+
+__all__ = ["Params", "Shape", "init", "loss", "token_nats"]
+
+Params = dict[str, Any]
+
+ROPE_BASE = 10_000.0
+NORM_EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a model.
+
+    Attributes:
+        vocab_size: tokens of the vocabulary.
+        d_model: width of the residual stream.
+        num_layers: blocks.
+        num_heads: attention heads; `d_model / num_heads` is even.
+        hidden: width of the SwiGLU layer.
+    """
+
+    vocab_size: int
+    d_model: int
+    num_layers: int
+    num_heads: int
+    hidden: int
+
+    @classmethod
+    def of(cls, training: ProxyTraining, vocab_size: int) -> Shape:
+        """Return the sizes that a training section asks for."""
+        return cls(
+            vocab_size, training.d_model, training.num_layers, training.num_heads, training.hidden
+        )
+
+
+def init(key: jax.Array, shape: Shape) -> Params:
+    """Draw initial parameters.
+
+    Matrices are normal with variance 1 / inputs; those that write into the residual stream are
+    smaller by sqrt(2L), so that its variance does not grow with depth (GPT-2).
+
+    Returns:
+        ``embedding`` (V, C); ``norm`` (C,); and ``blocks``, a list of L trees with
+        ``attention_norm`` (C,), ``qkv`` (C, 3C), ``out`` (C, C), ``mlp_norm`` (C,),
+        ``gate_up`` (C, 2F), ``down`` (F, C).
+    """
+    width, hidden = shape.d_model, shape.hidden
+    shrink = (2 * shape.num_layers) ** -0.5
+
+    def matrix(key: jax.Array, rows: int, columns: int, scale: float = 1.0) -> jax.Array:
+        return jax.random.normal(key, (rows, columns)) * (scale * rows**-0.5)
+
+    embedding_key, *block_keys = jax.random.split(key, 1 + shape.num_layers)
+    blocks = []
+    for block_key in block_keys:
+        keys = jax.random.split(block_key, 4)
+        blocks.append(
+            {
+                "attention_norm": jnp.ones(width),
+                "qkv": matrix(keys[0], width, 3 * width),
+                "out": matrix(keys[1], width, width, shrink),
+                "mlp_norm": jnp.ones(width),
+                "gate_up": matrix(keys[2], width, 2 * hidden),
+                "down": matrix(keys[3], hidden, width, shrink),
+            }
+        )
+    table = jax.random.normal(embedding_key, (shape.vocab_size, width)) * EMBEDDING_SCALE
+    return {"embedding": table, "blocks": blocks, "norm": jnp.ones(width)}
+
+
+EMBEDDING_SCALE = 0.05
+
+
+def _rms_norm(x: jax.Array, gain: jax.Array) -> jax.Array:
+    mean_square = jnp.mean(x * x, axis=-1, keepdims=True)
+    return x * jax.lax.rsqrt(mean_square + NORM_EPSILON) * gain
+
+
+def _rotate(x: jax.Array) -> jax.Array:
+    """Turn the two halves of each head, (B, T, H, K), by its position."""
+    half = x.shape[-1] // 2
+    frequencies = ROPE_BASE ** (-np.arange(half) / half)
+    angles = np.arange(x.shape[1])[:, None] * frequencies
+    cos = jnp.asarray(np.cos(angles)[:, None, :], x.dtype)
+    sin = jnp.asarray(np.sin(angles)[:, None, :], x.dtype)
+    first, second = x[..., :half], x[..., half:]
+    return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+
+
+def _attention(x: jax.Array, qkv: jax.Array, out: jax.Array, num_heads: int) -> jax.Array:
+    """Causal attention over (B, T, C)."""
+    batch, length, width = x.shape
+    heads = (x @ qkv).reshape(batch, length, 3, num_heads, width // num_heads)
+    query, key, value = _rotate(heads[:, :, 0]), _rotate(heads[:, :, 1]), heads[:, :, 2]
+    scores = jnp.einsum("bqhk,bshk->bhqs", query, key) * (width // num_heads) ** -0.5
+    causal = np.tril(np.ones((length, length), dtype=bool))
+    weights = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1)
+    mixed = jnp.einsum("bhqs,bshk->bqhk", weights, value)
+    return mixed.reshape(batch, length, width) @ out
+
+
+def _swiglu(x: jax.Array, gate_up: jax.Array, down: jax.Array) -> jax.Array:
+    gate, up = jnp.split(x @ gate_up, 2, axis=-1)
+    return (jax.nn.silu(gate) * up) @ down
+
+
+def token_nats(params: Params, tokens: jax.Array, shape: Shape) -> jax.Array:
+    """Return the surprise at each target, in nats.
+
+    Args:
+        params: as `init` makes them.
+        tokens: (B, T + 1) ids; inputs are all but the last, targets all but the first.
+        shape: sizes of the model.
+
+    Returns:
+        (B, T).
+    """
+    x = params["embedding"][tokens[:, :-1]]
+    for block in params["blocks"]:
+        x = x + _attention(
+            _rms_norm(x, block["attention_norm"]), block["qkv"], block["out"], shape.num_heads
+        )
+        x = x + _swiglu(_rms_norm(x, block["mlp_norm"]), block["gate_up"], block["down"])
+    logits = _rms_norm(x, params["norm"]) @ params["embedding"].T
+    target = jnp.take_along_axis(logits, tokens[:, 1:, None], axis=-1)[..., 0]
+    return jax.nn.logsumexp(logits, axis=-1) - target
+
+
+def loss(params: Params, tokens: jax.Array, shape: Shape) -> jax.Array:
+    """Return the mean surprise over (B, T + 1) tokens, in nats per token."""
+    return token_nats(params, tokens, shape).mean()

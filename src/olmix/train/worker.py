@@ -1,0 +1,179 @@
+"""A process that trains runs as it is told: ``python -m olmix.train.worker [--core N]``.
+
+It reads one JSON object a line on standard input and answers in the same way on standard output:
+
+    {"ready": true, "device": "cpu"}                                 once, when it can take work
+    -> {"runs": ["runs/a/a-0000"]}                                   several train side by side
+    {"run": ..., "step": 64, "num_steps": 312, "tokens_per_second": 1.1e5, "loss": 4.1}
+    {"run": ..., "state": "finished", "error": null}                 once for each run
+
+`state` is finished, failed, skipped (the very same run was finished before) or interrupted. A line
+that cannot be read is answered with a failed `run` of null. When standard input ends, or on
+SIGTERM, the worker writes a checkpoint, sets the run back to pending, and leaves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from olmix.train.environment import pin, use_compilation_cache, use_one_thread
+
+if TYPE_CHECKING:
+    from olmix.train.run import Progress
+
+__all__ = ["main"]
+
+logger = logging.getLogger(__name__)
+
+_LOCK_POLL_S = 0.2
+
+
+class _Inbox:
+    """The requests on standard input, read by a thread so that its end is seen during a run."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        # Unlike Queue, a SimpleQueue may be filled from a signal handler.
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Read in the background; SIGTERM counts as the end of the input."""
+        threading.Thread(target=self._read, name="stdin", daemon=True).start()
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        # Ctrl-C reaches the whole group of processes; the parent decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def stop(self) -> None:
+        """Let the current run stop and take no other."""
+        self._stopped.set()
+        self._lines.put(None)
+
+    def stopped(self) -> bool:
+        """Whether the input has ended."""
+        return self._stopped.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait, at most until the input ends."""
+        self._stopped.wait(seconds)
+
+    def __iter__(self) -> Iterator[str]:
+        while not self.stopped():
+            line = self._lines.get()
+            if line is not None and not self.stopped() and line.strip():
+                yield line
+
+    def _read(self) -> None:
+        for line in self._stream:
+            self._lines.put(line)
+        self.stop()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Take requests until standard input ends."""
+    options = _parse(arguments)
+    send = _take_over_stdout()
+    if options.core is not None:
+        pin(options.core)
+    use_one_thread()
+    inbox = _Inbox(sys.stdin)
+    inbox.start()
+
+    send({"ready": True, "device": use_compilation_cache()})
+    for line in inbox:
+        try:
+            runs = _read_request(line)
+        except ValueError as error:
+            send({"run": None, "state": "failed", "error": str(error)})
+            continue
+        _serve([Path(run) for run in dict.fromkeys(runs)], inbox, send)
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="olmix.train.worker", description=__doc__.split("\n")[0])
+    parser.add_argument("--core", type=int, help="the core to stay on, where the system allows it")
+    return parser.parse_args(arguments)
+
+
+def _take_over_stdout() -> Callable[[dict[str, Any]], None]:
+    """Keep standard output for answers; whatever else is printed goes to standard error."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def send(answer: dict[str, Any]) -> None:
+        # The parent may be gone; the end of standard input will say so.
+        with suppress(BrokenPipeError):
+            out.write(json.dumps(answer) + "\n")
+            out.flush()
+
+    return send
+
+
+def _read_request(line: str) -> list[str]:
+    try:
+        request = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"this line is not JSON ({error}): {line.strip()[:200]}") from None
+    runs = request.get("runs") if isinstance(request, dict) else None
+    if not isinstance(runs, list) or not runs or not all(isinstance(run, str) for run in runs):
+        raise ValueError(f'a request is {{"runs": ["FOLDER", ...]}}; found {line.strip()[:200]}')
+    return runs
+
+
+def _serve(runs: Sequence[Path], inbox: _Inbox, send: Callable[[dict[str, Any]], None]) -> None:
+    """Train some runs and answer for each of them, whatever happens."""
+    from olmix.io.runs import RunFolder
+    from olmix.train.run import Outcome, train_runs
+
+    def on_progress(progress: Progress) -> None:
+        send({**asdict(progress), "run": str(progress.run)})
+
+    waiting = dict.fromkeys(runs)
+
+    def answer(outcome: Outcome) -> None:
+        waiting.pop(outcome.run, None)
+        send({"run": str(outcome.run), "state": outcome.state, "error": outcome.error})
+
+    try:
+        with ExitStack() as held:
+            # In one order everywhere, so that two workers never wait for each other.
+            for run in sorted(runs):
+                if run.is_dir():
+                    _lock(run, inbox, held)
+            folders = [RunFolder(run) for run in runs]
+            for outcome in train_runs(folders, on_progress=on_progress, should_stop=inbox.stopped):
+                answer(outcome)
+    except Exception as error:
+        logger.exception("unexpected error")
+        for run in list(waiting):
+            answer(Outcome(run, "failed", f"{type(error).__name__}: {error}"))
+
+
+def _lock(run: Path, inbox: _Inbox, held: ExitStack) -> None:
+    """Hold the lock of a run until `held` is closed; give up when the input ends."""
+    from olmix.io.runs import lock
+
+    while not inbox.stopped():
+        attempt = ExitStack()
+        if attempt.enter_context(lock(run / ".lock", wait=False)):
+            held.push(attempt)
+            return
+        attempt.close()
+        inbox.wait(_LOCK_POLL_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
