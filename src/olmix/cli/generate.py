@@ -21,7 +21,7 @@ __all__ = ["generate"]
 @click.option(
     "--base",
     type=click.Path(path_type=Path),
-    help="Launch config: each variant becomes a complete launch config. Left out, variants are bare (name and mix).",
+    help="Launch config: makes each variant a complete one. Left out, variants are bare.",
 )
 @click.option(
     "--allow-mixed", is_flag=True, help="Write into a folder that holds another group too."

@@ -14,7 +14,7 @@ from olmix.cli.terminal import ProgressView, done, progress, table
 if TYPE_CHECKING:
     from olmix.launch import Estimate, Event, Group, Launched
 
-__all__ = ["launch", "run_group"]
+__all__ = ["launch", "report_launch", "run_group", "show_cost"]
 
 _variants = click.option(
     "-v",
@@ -67,10 +67,11 @@ def preview(
 
     group = load_group(variants, config, group_id)
     click.echo(render_commands(group, str(output)))
-    _show_cost(group, estimate(group, tokens_per_second), assumed=tokens_per_second is None)
+    show_cost(group, estimate(group, tokens_per_second), assumed=tokens_per_second is None)
 
 
-def _show_cost(group: Group, cost: Estimate, *, assumed: bool) -> None:
+def show_cost(group: Group, cost: Estimate, *, assumed: bool) -> None:
+    """Say what a launch takes, before it is started."""
     speed = f"{cost.tokens_per_second:,.0f} tokens/s a core"
     click.echo(
         f"group {group.group_id}: {cost.num_runs} runs, {cost.num_tokens:,} tokens, "
@@ -102,7 +103,7 @@ def run(
     from olmix.launch.metadata import describe_launch
 
     group = load_group(variants, config, group_id)
-    _show_cost(group, estimate(group), assumed=True)
+    show_cost(group, estimate(group), assumed=True)
     if dry_run:
         identities = {entry.name: run_identity(entry) for entry in group.runs}
         file = output / group.group_id / "group.json"
@@ -167,6 +168,27 @@ def report_launch(launched: Launched) -> int:
     if launched.cancelled:
         click.echo("cancelled; the same command goes on with what is missing", err=True)
     return 1
+
+
+@launch.command()
+@click.option(
+    "-c", "--config", type=click.Path(path_type=Path), required=True, help="Launch config."
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="File to write, in place of printing."
+)
+def measure(config: Path, output: Path | None) -> None:
+    """Measure how many tokens a second one core trains with the embedded trainer."""
+    from olmix.config import LaunchConfig
+    from olmix.io.files import write_json
+    from olmix.launch.speed import measure_speed
+
+    speed = measure_speed(LaunchConfig.from_yaml(config))
+    if output is None:
+        click.echo(json.dumps({"tokens_per_second": speed}))
+        return
+    write_json(output, {"tokens_per_second": speed})
+    done(f"{speed:,.0f} tokens/s a core: {output}")
 
 
 @launch.command()

@@ -113,9 +113,9 @@ def not_empty(value: Sized) -> Sized:
 
 
 NotEmpty = AfterValidator(not_empty)
-TokenCount = Annotated[int, BeforeValidator(_read_count), Field(gt=0)]
+TokenCount = Annotated[int, Field(gt=0), BeforeValidator(_read_count)]
 """A number of tokens above 0; files may write ``140M`` or ``40B``."""
-Fraction = Annotated[float, BeforeValidator(_read_fraction), Field(gt=0, le=1)]
+Fraction = Annotated[float, Field(gt=0, le=1), BeforeValidator(_read_fraction)]
 """A fraction in (0, 1]; files may write ``7/52``."""
 Weight = Annotated[float, Field(ge=0, le=1)]
 """A share in [0, 1]."""
@@ -300,7 +300,8 @@ def _explain(model: type[BaseModel], item: Any, where: Sequence[str | int]) -> s
         allowed = re.findall(r"'([^']*)'", str(context["expected_tags"]))
         return _explain_choice(context["tag"], allowed, str(context["discriminator"]).strip("'_()"))
     if kind == "union_tag_not_found":
-        return f"the key {context['discriminator']} is required, to say which kind this is"
+        key = str(context["discriminator"]).strip("'")
+        return f"the key {key} is required, to say which kind this is"
     if kind == "value_error":
         return (
             f"found {_show(value)}; {context['error']}"

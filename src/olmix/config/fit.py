@@ -122,7 +122,7 @@ class FitConfig(Section):
     constraints: ConstraintsConfig = ConstraintsConfig()
     """Limits on the mixture."""
     filtering: FilteringConfig = FilteringConfig()
-    """Which runs, domains and metrics take part."""
+    """What to leave out, pin and weigh."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -46,5 +46,6 @@ def _relax(node: Any, key: str = "") -> Any:
         rest = {k: v for k, v in node.items() if k not in ("type", "exclusiveMinimum")}
         return {**rest, **_COUNT}
     if key == "priors" and "$ref" in node:
-        return {"anyOf": [{"$ref": node["$ref"]}, {"type": "string"}]}
+        rest = {k: v for k, v in node.items() if k != "$ref"}
+        return {**rest, "anyOf": [{"$ref": node["$ref"]}, {"type": "string"}]}
     return node

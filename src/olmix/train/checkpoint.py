@@ -7,9 +7,11 @@ import logging
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from olmix.io.files import atomic_path
 from olmix.train.loop import TrainState
@@ -41,9 +43,12 @@ class Position:
 def save_checkpoint(path: Path, position: Position, state: TrainState) -> None:
     """Write a checkpoint; a process killed meanwhile leaves the one before it."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
-    arrays = {f"leaf_{index:04d}": leaf for index, leaf in enumerate(leaves)}
+    arrays: dict[str, NDArray[Any]] = {
+        f"leaf_{index:04d}": leaf for index, leaf in enumerate(leaves)
+    }
     with atomic_path(path) as beside, beside.open("wb") as handle:
-        np.savez(handle, position=np.array(json.dumps(asdict(position))), **arrays)
+        arrays["position"] = np.array(json.dumps(asdict(position)))
+        np.savez(handle, allow_pickle=False, **arrays)
 
 
 def load_checkpoint(

@@ -33,9 +33,8 @@ from olmix.mixture import Mixture
 from olmix.simplex import Array
 from olmix.train.batches import Plan, open_windows, plan_run
 from olmix.train.checkpoint import Position, load_checkpoint, save_checkpoint
-from olmix.train.environment import compile_lock
 from olmix.train.evaluation import Validation, build_validation
-from olmix.train.loop import Geometry, TrainState, programs
+from olmix.train.loop import Geometry, TrainState, initial_state
 from olmix.train.model import Shape
 from olmix.train.optimizer import Hyper
 
@@ -126,9 +125,7 @@ class Job:
         self.metrics: dict[str, float] = {}
         self.loss: float | None = None
         self._final_loss = math.nan
-        with compile_lock():
-            start = programs(work.geometry).start
-        fresh = start(np.int32(work.training.seed), work.hyper)
+        fresh = initial_state(work.training.seed, work.geometry.shape)
         stored = load_checkpoint(folder.checkpoint, work.identity, fresh)
         if stored is not None and not _holds(folder.metrics, stored[0].metrics_bytes):
             stored = None

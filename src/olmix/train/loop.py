@@ -32,7 +32,7 @@ __all__ = [
 
 CHUNK = 32
 """Steps of one call, at most."""
-EVAL_TOKENS = 2048
+EVAL_TOKENS = 1024
 """Tokens that one call of the evaluation takes, about."""
 
 
@@ -77,7 +77,6 @@ class Programs:
     """The compiled programs of a geometry.
 
     Attributes:
-        start: (seed, hyper) to the state before the first step; never has the swarm axis.
         train: (state, hyper, tokens, count) to (state, log): takes `count` steps over the int32
             tokens (CHUNK, batch_size, context_length + 1). The log is (CHUNK, 2), the loss and the
             learning rate of each step, 0 beyond `count`. The state that goes in must not be used
@@ -86,15 +85,14 @@ class Programs:
             context_length + 1), in nats.
     """
 
-    start: Callable[[Any, Hyper], TrainState]
     train: Callable[[TrainState, Hyper, Any, Any], tuple[TrainState, jax.Array]]
     nats: Callable[[Params, Any], jax.Array]
 
 
-def initial_state(seed: Any, hyper: Hyper, shape: Shape) -> TrainState:
-    """Return the state before the first step; it depends on the seed and the sizes alone."""
-    params = model.init(jax.random.key(seed), shape)
-    return TrainState(params, optimizer.init(hyper, params), jnp.int32(0))
+def initial_state(seed: int, shape: Shape) -> TrainState:
+    """Return the state before the first step, on the host; seed and sizes decide it alone."""
+    params = model.init(np.random.default_rng(seed), shape)
+    return TrainState(params, optimizer.init(params), np.zeros((), np.int32))
 
 
 def train_step(
@@ -122,7 +120,8 @@ def train_steps(
         return state, log.at[index].set(entry)
 
     log = jnp.zeros((tokens.shape[0], 2), jnp.float32)
-    return jax.lax.fori_loop(0, count, body, (state, log))
+    state, log = jax.lax.fori_loop(0, count, body, (state, log))
+    return state, log
 
 
 def sequence_nats(params: Params, tokens: jax.Array, shape: Shape) -> jax.Array:
@@ -139,21 +138,21 @@ def programs(geometry: Geometry) -> Programs:
         train = jax.vmap(train, in_axes=(0, 0, 0, None))
         nats = jax.vmap(nats, in_axes=(0, None))
 
-    def lead(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
-        front = (geometry.lanes,) if geometry.lanes else ()
-        return jax.ShapeDtypeStruct((*front, *shape), dtype)
+    def like(leaf: Any) -> jax.ShapeDtypeStruct:
+        lanes = (geometry.lanes,) if geometry.lanes else ()
+        return _array((*lanes, *leaf.shape), leaf.dtype)
 
-    number = jax.ShapeDtypeStruct((), np.float32)
-    one = Hyper(*([number] * len(Hyper._fields)))
-    count = jax.ShapeDtypeStruct((), np.int32)
-    start = jax.jit(partial(initial_state, shape=geometry.shape)).lower(count, one)
-    state = jax.tree.map(lambda leaf: lead(leaf.shape, leaf.dtype), start.out_info)
-    hyper = jax.tree.map(lambda leaf: lead(leaf.shape, leaf.dtype), one)
     width = geometry.context_length + 1
-    tokens = lead((CHUNK, geometry.batch_size, width), np.int32)
-    sequences = jax.ShapeDtypeStruct((geometry.eval_batch, width), np.int32)
+    state = jax.tree.map(like, initial_state(0, geometry.shape))
+    hyper = Hyper(*[like(np.float32(0))] * len(Hyper._fields))
+    tokens = like(_array((CHUNK, geometry.batch_size, width), np.int32))
+    count = _array((), np.int32)
+    sequences = _array((geometry.eval_batch, width), np.int32)
     return Programs(
-        start.compile(),
         jax.jit(train, donate_argnums=0).lower(state, hyper, tokens, count).compile(),
         jax.jit(nats).lower(state.params, sequences).compile(),
     )
+
+
+def _array(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]

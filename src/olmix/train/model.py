@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from olmix.config import ProxyTraining
 
@@ -23,6 +24,7 @@ __all__ = ["Params", "Shape", "init", "loss", "token_nats"]
 
 Params = dict[str, Any]
 
+EMBEDDING_SCALE = 0.05
 ROPE_BASE = 10_000.0
 NORM_EPSILON = 1e-6
 
@@ -53,47 +55,44 @@ class Shape:
         )
 
 
-def init(key: jax.Array, shape: Shape) -> Params:
-    """Draw initial parameters.
+def init(rng: np.random.Generator, shape: Shape) -> Params:
+    """Draw initial parameters, on the host: compiling it would take longer than a short run.
 
     Matrices are normal with variance 1 / inputs; those that write into the residual stream are
     smaller by sqrt(2L), so that its variance does not grow with depth (GPT-2).
 
     Returns:
-        ``embedding`` (V, C); ``norm`` (C,); and ``blocks``, a list of L trees with
-        ``attention_norm`` (C,), ``qkv`` (C, 3C), ``out`` (C, C), ``mlp_norm`` (C,),
-        ``gate_up`` (C, 2F), ``down`` (F, C).
+        float32 arrays: ``embedding`` (V, C); ``norm`` (C,); and ``blocks``, a list of L trees with
+        ``attention_norm`` (C,), ``qkv`` (C, 3C), ``out`` (C, C), ``mlp_norm`` (C,), ``gate_up``
+        (C, 2F), ``down`` (F, C).
     """
     width, hidden = shape.d_model, shape.hidden
     shrink = (2 * shape.num_layers) ** -0.5
 
-    def matrix(key: jax.Array, rows: int, columns: int, scale: float = 1.0) -> jax.Array:
-        return jax.random.normal(key, (rows, columns)) * (scale * rows**-0.5)
+    def normal(rows: int, columns: int, scale: float) -> NDArray[np.float32]:
+        return rng.standard_normal((rows, columns), dtype=np.float32) * np.float32(scale)
 
-    embedding_key, *block_keys = jax.random.split(key, 1 + shape.num_layers)
-    blocks = []
-    for block_key in block_keys:
-        keys = jax.random.split(block_key, 4)
-        blocks.append(
-            {
-                "attention_norm": jnp.ones(width),
-                "qkv": matrix(keys[0], width, 3 * width),
-                "out": matrix(keys[1], width, width, shrink),
-                "mlp_norm": jnp.ones(width),
-                "gate_up": matrix(keys[2], width, 2 * hidden),
-                "down": matrix(keys[3], hidden, width, shrink),
-            }
-        )
-    table = jax.random.normal(embedding_key, (shape.vocab_size, width)) * EMBEDDING_SCALE
-    return {"embedding": table, "blocks": blocks, "norm": jnp.ones(width)}
+    def block() -> Params:
+        return {
+            "attention_norm": np.ones(width, np.float32),
+            "qkv": normal(width, 3 * width, width**-0.5),
+            "out": normal(width, width, shrink * width**-0.5),
+            "mlp_norm": np.ones(width, np.float32),
+            "gate_up": normal(width, 2 * hidden, width**-0.5),
+            "down": normal(hidden, width, shrink * hidden**-0.5),
+        }
 
-
-EMBEDDING_SCALE = 0.05
+    return {
+        "embedding": normal(shape.vocab_size, width, EMBEDDING_SCALE),
+        "blocks": [block() for _ in range(shape.num_layers)],
+        "norm": np.ones(width, np.float32),
+    }
 
 
 def _rms_norm(x: jax.Array, gain: jax.Array) -> jax.Array:
     mean_square = jnp.mean(x * x, axis=-1, keepdims=True)
-    return x * jax.lax.rsqrt(mean_square + NORM_EPSILON) * gain
+    scale: jax.Array = jax.lax.rsqrt(mean_square + NORM_EPSILON)
+    return x * scale * gain
 
 
 def _rotate(x: jax.Array) -> jax.Array:

@@ -74,9 +74,12 @@ def _transform(hyper: Hyper, params: Params) -> optax.GradientTransformation:
     )
 
 
-def init(hyper: Hyper, params: Params) -> OptimizerState:
-    """Return the state of the optimizer before the first step."""
-    return _transform(hyper, params).init(params)
+def init(params: Params) -> OptimizerState:
+    """Return the state of the optimizer before the first step: zeros, on the host."""
+    # The numbers of the optimizer do not enter its initial state.
+    transform = _transform(Hyper(*[0.0] * len(Hyper._fields)), params)
+    state = jax.eval_shape(transform.init, params)
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state)
 
 
 def update(

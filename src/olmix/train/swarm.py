@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from olmix.simplex import Array
@@ -61,12 +60,14 @@ class Swarm:
         return np.concatenate([part.reshape(lanes, -1) for part in found], axis=1)
 
     def state(self, run: int) -> TrainState:
-        """Return the state of one run, copied to the host."""
-        if not self._geometry.lanes:
-            return jax.tree.map(np.array, self._state)
-        return jax.tree.map(lambda leaf: np.array(np.asarray(leaf)[run]), self._state)
+        """Return the state of one run, on the host."""
+        one: TrainState = jax.tree.map(
+            lambda leaf: np.asarray(leaf)[run] if self._geometry.lanes else np.asarray(leaf),
+            self._state,
+        )
+        return one
 
     def _stack(self, trees: Sequence[Any]) -> Any:
         if not self._geometry.lanes:
-            return jax.tree.map(jnp.asarray, trees[0])
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+            return jax.device_put(trees[0])
+        return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *trees))

@@ -1,0 +1,55 @@
+# Olmix. `make demo` and `make test` need Python 3.11 or newer and nothing else.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= auto
+
+.PHONY: help demo test check run-checks fix bench docs clean
+
+help:  ## Say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+# uv resolves in seconds what pip may take minutes for. `constraints.txt` pins what was tested.
+$(BIN)/uv:
+	$(PYTHON) -c 'import sys; sys.exit("Olmix needs Python 3.11, 3.12 or 3.13; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.demo: $(BIN)/uv pyproject.toml constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[quickstart]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo  ## Run the whole loop on this machine: texts to a verified mixture
+	$(BIN)/olmix quickstart $(ARGS)
+
+test: $(VENV)/.dev  ## Run all tests
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+check: $(VENV)/.dev  ## Format, lint, types, imports, tests: what CI runs; edits nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+run-checks: check  ## The same as check
+
+fix: $(VENV)/.dev  ## Format and repair what can be repaired
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev  ## Time the trainer and the stages of the demo
+	$(BIN)/python benchmarks/trainer.py
+	$(BIN)/python benchmarks/stages.py
+
+docs: $(VENV)/.dev  ## Write what is derived from the code: schemas and the list of commands
+	$(BIN)/olmix schema -o schemas
+	$(BIN)/python docs/commands.py
+
+clean:  ## Remove the environment and the demo's output
+	rm -rf $(VENV) quickstart

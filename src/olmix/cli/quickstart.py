@@ -1,0 +1,294 @@
+"""`olmix quickstart`: the public commands in a row, each one printed as it is typed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from olmix.cli.terminal import done, shell_line
+from olmix.errors import ConfigError, LaunchError, Problem, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["quickstart"]
+
+DEFAULT_RUNS = 36
+DEFAULT_TOKENS = 160_000
+LEAST_TOKENS = 20_000
+MOST_TOKENS = 20_000_000
+NUM_MIXTURES = 4
+FIXED_S = 25.0
+"""Seconds of a loop that do not grow with the runs: starting workers, compiling, fitting, plots."""
+TRAINING_SHARE = 0.8
+"""Share of a worker's time that is training; the rest is evaluation and files."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What one quickstart does.
+
+    Attributes:
+        work: folder of everything.
+        target: `average`, or the domain whose validation loss counts.
+        seed: seed of the whole loop.
+        runs: runs of the swarm.
+        seeds: seeds of the verification.
+        max_tokens: tokens of one run.
+    """
+
+    work: Path
+    target: str
+    seed: int
+    runs: int
+    seeds: int
+    max_tokens: int
+
+    @property
+    def variants(self) -> Path:
+        """Folder of the variants; another length or seed makes another swarm."""
+        return self.work / "variants" / f"{self.max_tokens}-tokens-seed-{self.seed}"
+
+
+@click.command()
+@click.option(
+    "--target",
+    help="What to be good at: a domain, held out or not, or `average` over the training domains.  "
+    "[default: networkx, or average with --data]",
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Your texts: one subfolder a domain.")
+@click.option("--held-out", multiple=True, help="A subfolder that is never trained on.")
+@click.option(
+    "--runs",
+    type=click.IntRange(min=6),
+    default=DEFAULT_RUNS,
+    show_default=True,
+    help="Runs of the swarm.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=1),
+    help="Seconds for the whole loop: sets the run length.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=3),
+    default=5,
+    show_default=True,
+    help="Fresh seeds that verify the proposal.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("quickstart"),
+    show_default=True,
+    help="Folder of everything.",
+)
+def quickstart(
+    target: str | None,
+    data: Path | None,
+    held_out: tuple[str, ...],
+    runs: int,
+    budget: float | None,
+    seeds: int,
+    seed: int,
+    output: Path,
+) -> None:
+    """Run the whole loop on this machine: texts to a proposed and verified mixture.
+
+    It needs no account, no GPU and no download. Every step is one public command, which is printed,
+    so that you can repeat and change it. Ctrl-C and a second start go on where it stopped.
+    """
+    started = time.monotonic()
+    words = ["prepare", "-o", str(output / "data"), "--seed", str(seed)]
+    words += ["--texts", str(data)] if data is not None else []
+    words += [word for name in held_out for word in ("--held-out", name)]
+    _run(words)
+    texts = _Texts(output / "data")
+    plan = _Plan(output, _target(target, data, texts), seed, runs, seeds, DEFAULT_TOKENS)
+    if budget is not None:
+        _write(output / "launch.yaml", _launch_config(plan, texts), "How a run is trained.")
+        plan = _within(plan, budget - (time.monotonic() - started))
+    _write_configs(plan, texts)
+    _run_loop(plan)
+    minutes = (time.monotonic() - started) / 60
+    done(f"the loop took {60 * minutes:.0f} s; change any file in {output}/ and repeat any command")
+
+
+class _Texts:
+    """What `olmix prepare` left in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        from olmix.config import read_yaml
+        from olmix.io.files import read_json
+
+        self.folder = folder
+        self.section: dict[str, Any] = read_yaml(folder / "data.yaml").data["data"]
+        entries: Mapping[str, Any] = read_json(folder / "manifest.json")["domains"]
+        self.all = tuple(entries)
+        self.trained = tuple(name for name in entries if not entries[name]["held_out"])
+        self.tokens = sum(entries[name]["train_tokens"] for name in self.trained)
+
+    def data_config(self, work: Path) -> dict[str, Any]:
+        """Return the data section with paths relative to the folder of the configs."""
+        prefix = os.path.relpath(self.folder, work)
+        sources = [
+            {**source, "paths": [f"{prefix}/{path}" for path in source["paths"]]}
+            for source in self.section["sources"]
+        ]
+        tokenizer = f"{prefix}/{self.section['tokenizer']}"
+        return {**self.section, "tokenizer": tokenizer, "sources": sources}
+
+    def validation(self, work: Path) -> dict[str, list[str]]:
+        """Return the validation file of every domain."""
+        prefix = os.path.relpath(self.folder, work)
+        return {name: [f"{prefix}/validation/{name}.bin"] for name in self.all}
+
+
+def _target(target: str | None, data: Path | None, texts: _Texts) -> str:
+    """Return what to be good at.
+
+    Raises:
+        ConfigError: there is no such domain.
+    """
+    if target is None:
+        return "networkx" if data is None else "average"
+    if target == "average" or target in texts.all:
+        return target
+    guess = nearest(target, texts.all)
+    hint = f" Did you mean {guess}?" if guess is not None else ""
+    raise ConfigError(
+        [Problem("--target", f"found {target}; allowed: average, {', '.join(texts.all)}.{hint}")]
+    )
+
+
+def _within(plan: _Plan, seconds: float) -> _Plan:
+    """Choose the length of the runs such that the loop takes about `seconds`.
+
+    Raises:
+        LaunchError: there is too little time for runs that mean anything.
+    """
+    from dataclasses import replace
+
+    from olmix.io.files import read_json
+    from olmix.launch.workers import available_cores
+
+    speed = plan.work / "speed.json"
+    if not speed.exists():
+        _run(["launch", "measure", "-c", str(plan.work / "launch.yaml"), "-o", str(speed)])
+    rate = read_json(speed)["tokens_per_second"] * len(available_cores()) * TRAINING_SHARE
+    num_runs = plan.runs + NUM_MIXTURES * plan.seeds
+    tokens = int(rate * (seconds - FIXED_S) / num_runs)
+    if tokens < LEAST_TOKENS:
+        needed = FIXED_S + num_runs * LEAST_TOKENS / rate
+        raise LaunchError(
+            f"--budget leaves {max(tokens, 0):,} tokens for each of {num_runs} runs, too few to "
+            f"learn from. Give it about {needed + 15:.0f} s, or fewer --runs."
+        )
+    # Rounded, so that the same budget on the same machine means the same swarm.
+    rounded = min(int(float(f"{tokens:.1e}")), MOST_TOKENS)
+    return replace(plan, max_tokens=rounded)
+
+
+def _launch_config(plan: _Plan, texts: _Texts) -> dict[str, Any]:
+    return {
+        "name": "quickstart",
+        "infra": {"backend": "local"},
+        "training": {"trainer": "proxy", "max_tokens": plan.max_tokens, "seed": plan.seed},
+        "data": texts.data_config(plan.work),
+        "eval": {"type": "validation", "paths": texts.validation(plan.work)},
+    }
+
+
+def _write_configs(plan: _Plan, texts: _Texts) -> None:
+    """Write the three configs that the commands read, keeping those that the user has edited."""
+    num_domains = len(texts.trained)
+    generation = {
+        "name": "quickstart",
+        "data": texts.data_config(plan.work),
+        "priors": "priors.yaml",
+        "swarm": {
+            "seed": plan.seed,
+            "variants": max(plan.runs - 4, 1),
+            "replicates": 1,
+            "mix_temperature": 0.5,
+            "min_strength": num_domains / 4,
+            "max_strength": num_domains * 4,
+            "minimum_weight": 0.01,
+            "repetition_factor": max(4.0, float(-(-2 * plan.max_tokens // texts.tokens))),
+        },
+        "max_tokens": plan.max_tokens,
+    }
+    metrics = [f"{name}_bpb" for name in texts.all]
+    wanted = texts.trained if plan.target == "average" else (plan.target,)
+    fit = {
+        "swarm": {"ratios": "results/ratios.csv", "metrics": "results/metrics.csv"},
+        "priors": "priors.yaml",
+        "eval": {"type": "offline", "tasks": {"validation": metrics}},
+        "regression": {"type": "auto", "seed": plan.seed},
+        "proposer": {"type": "auto"},
+        "filtering": {"obj_weights": {f"{name}_bpb": float(name in wanted) for name in texts.all}},
+    }
+    _write(plan.work / "launch.yaml", _launch_config(plan, texts), "How a run is trained.")
+    _write(plan.work / "generation.yaml", generation, "How the mixtures are sampled.")
+    _write(plan.work / "fit.yaml", fit, f"What is fitted; the target is {plan.target}.")
+
+
+def _write(path: Path, content: dict[str, Any], purpose: str) -> None:
+    """Write a config, unless it is no longer what quickstart wrote."""
+    from olmix.io.files import digest, render_yaml, write_text
+
+    body = render_yaml(content)
+    mark = "# Written by `olmix quickstart`, checksum "
+    if path.exists():
+        first, _, rest = path.read_text(encoding="utf-8").partition("\n")
+        if first != f"{mark}{digest(rest)}":
+            click.echo(f"warning: {path} was edited and is kept; remove it to start anew", err=True)
+            return
+    rest = f"# {purpose} Edit it freely: an edited file is kept.\n{body}"
+    write_text(path, f"{mark}{digest(rest)}\n{rest}")
+
+
+def _run_loop(plan: _Plan) -> None:
+    work = plan.work
+    launch, runs, fits = str(work / "launch.yaml"), str(work / "runs"), work / "fit"
+    generation = str(work / "generation.yaml")
+    _run(["priors", "compute", "-c", generation, "-o", str(work / "priors.yaml")])
+    _run(["generate", "-c", generation, "--base", launch, "-o", str(plan.variants)])
+    _run(["launch", "run", "-v", str(plan.variants), "-o", runs, "--yes"])
+    group = _group(plan.variants)
+    _run(["collect", str(work / "runs" / group), "-o", str(work / "results")])
+    _run(["fit", "-c", str(work / "fit.yaml"), "-o", str(fits)])
+    words = ["verify", "--fit", str(fits / "latest"), "-c", launch, "-o", runs]
+    _run([*words, "--seeds", str(plan.seeds), "--yes"])
+
+
+def _group(variants: Path) -> str:
+    """Return the group id in the names of variant files, NAME-GROUP-0000.yaml."""
+    first = min(path.stem for path in variants.glob("*.yaml"))
+    return first.rsplit("-", 2)[1]
+
+
+def _run(words: Sequence[str]) -> None:
+    """Print a command and run it.
+
+    Raises:
+        LaunchError: it ended with a status other than 0.
+    """
+    from olmix.cli.main import cli
+
+    click.secho(f"\n$ {shell_line(['olmix', *words])}", bold=True, err=True)
+    status = cli.main(list(words), standalone_mode=False)
+    if isinstance(status, int) and status:
+        raise LaunchError(
+            f"`{shell_line(['olmix', *words])}` ended with status {status}; see above. "
+            "Start quickstart again to go on from there."
+        )

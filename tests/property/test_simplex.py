@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from olmix.errors import InfeasibleError
+from olmix.simplex import fill_to_caps, normalise, project_to_caps, sparsify, temper
+
+seeds = st.integers(0, 2**32 - 1)
+sizes = st.lists(st.floats(0.01, 1), min_size=2, max_size=12)
+
+
+def _draw(sizes, seed, slack=1.5):
+    prior = np.array(sizes) / sum(sizes)
+    rng = np.random.default_rng(seed)
+    caps = np.minimum(slack * prior, 1)
+    return rng.dirichlet(np.ones(len(prior)), size=5), caps, prior
+
+
+@given(sizes, seeds)
+def test_filled_mixtures_stay_mixtures_within_caps(sizes, seed):
+    drawn, caps, _ = _draw(sizes, seed)
+    filled = fill_to_caps(drawn, caps)
+    np.testing.assert_allclose(filled.sum(axis=1), 1)
+    assert (filled <= caps + 1e-12).all()
+
+
+@given(sizes, seeds)
+def test_mixtures_inside_the_caps_are_left_alone(sizes, seed):
+    drawn, _, _ = _draw(sizes, seed)
+    np.testing.assert_allclose(fill_to_caps(drawn, np.ones(drawn.shape[1])), drawn)
+
+
+@given(sizes, seeds)
+def test_projected_mixtures_are_scaled_copies_below_the_caps(sizes, seed):
+    drawn, caps, _ = _draw(sizes, seed)
+    for row in drawn:
+        projected = project_to_caps(row, caps)
+        assert projected.sum() == pytest.approx(1)
+        assert (projected <= caps + 1e-12).all()
+        free = projected < caps - 1e-9
+        if free.sum() > 1:
+            ratio = projected[free] / row[free]
+            np.testing.assert_allclose(ratio, ratio[0], rtol=1e-6)
+
+
+@given(sizes, seeds, st.floats(0, 0.2))
+def test_sparse_mixtures_hold_nothing_between_zero_and_the_minimum(sizes, seed, minimum):
+    drawn, caps, _ = _draw(sizes, seed, slack=3.0)
+    usable = np.minimum(caps, 1)[caps >= minimum]
+    if usable.sum() < 1 + 1e-6:
+        return
+    sparse = sparsify(drawn, minimum, caps)
+    np.testing.assert_allclose(sparse.sum(axis=1), 1)
+    assert ((sparse == 0) | (sparse >= minimum - 1e-9)).all()
+    assert (sparse <= caps + 1e-9).all()
+
+
+@given(sizes, seeds)
+def test_required_domains_keep_their_minimum(sizes, seed):
+    drawn, _, _ = _draw(sizes, seed)
+    required = np.zeros(drawn.shape[1], dtype=bool)
+    required[0] = True
+    sparse = sparsify(drawn, 0.05, np.ones(drawn.shape[1]), required)
+    assert (sparse[:, 0] >= 0.05 - 1e-12).all()
+    np.testing.assert_allclose(sparse.sum(axis=1), 1)
+
+
+@given(sizes, st.floats(0, 3))
+def test_temperature_zero_is_uniform_and_one_changes_nothing(sizes, temperature):
+    prior = normalise(sizes)
+    np.testing.assert_allclose(temper(prior, 1.0), prior)
+    np.testing.assert_allclose(temper(prior, 0.0), 1 / len(prior))
+    order = np.argsort(prior)
+    assert (np.diff(temper(prior, temperature)[order]) >= -1e-12).all()
+
+
+def test_caps_that_do_not_reach_one_are_infeasible():
+    for move in (fill_to_caps, project_to_caps):
+        with pytest.raises(InfeasibleError, match="the caps add up to 0.9"):
+            move(np.array([0.5, 0.5]), np.array([0.4, 0.5]))
+    with pytest.raises(InfeasibleError, match="the caps add up to 0.8"):
+        sparsify(np.array([0.5, 0.5]), 0.3, np.array([0.8, 0.2]))
+
+
+@pytest.mark.parametrize("weights", [[0.0, 0.0], [-0.1, 1.1], [np.nan, 1.0]])
+def test_what_is_no_mixture_is_refused(weights):
+    with pytest.raises(ValueError, match="weight"):
+        normalise(weights)

@@ -1,0 +1,57 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from bad_configs import CASES, FIT, GENERATION, LAUNCH
+
+from olmix import FitConfig, GenerationConfig, LaunchConfig
+from olmix.errors import ConfigError
+
+MODELS = {"generation": GenerationConfig, "launch": LaunchConfig, "fit": FitConfig}
+
+
+@pytest.mark.parametrize(
+    ("model", "text"), [("generation", GENERATION), ("launch", LAUNCH), ("fit", FIT)]
+)
+def test_the_configs_that_the_bad_ones_are_made_of_are_good(tmp_path, model, text):
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    MODELS[model].from_yaml(file)
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "messages"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_a_malformed_config_is_told_what_is_wrong_and_where(tmp_path, model, text, messages):
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        MODELS[model].from_yaml(file)
+    for message in messages:
+        assert message in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_all_problems_of_a_file_come_at_once_in_the_order_of_its_lines(tmp_path):
+    file = tmp_path / "config.yaml"
+    text = GENERATION.replace("variants: 4", "variants: none").replace("topics:", "topcs:")
+    file.write_text(text.replace("50M", "-1"))
+    with pytest.raises(ConfigError) as caught:
+        GenerationConfig.from_yaml(file)
+    lines = [problem.line for problem in caught.value.problems]
+    assert len(lines) == 3
+    assert lines == sorted(lines)
+
+
+def test_a_missing_file_a_folder_and_a_binary_file_are_config_errors(tmp_path):
+    with pytest.raises(ConfigError, match="there is no such file"):
+        LaunchConfig.from_yaml(tmp_path / "nowhere.yaml")
+    with pytest.raises(ConfigError, match="this is a folder"):
+        LaunchConfig.from_yaml(tmp_path)
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00name")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        LaunchConfig.from_yaml(binary)
