@@ -49,7 +49,7 @@ class ProxyTraining(Section):
 
     learning_rate: Positive = 8e-3
     """Peak learning rate of AdamW."""
-    embedding_lr_multiplier: Positive = 2.0
+    embedding_lr_multiplier: Positive = 16.0
     """Factor on the learning rate of the embedding table."""
     beta1: _Unit = 0.9
     """Decay of AdamW's first moment."""

@@ -6,6 +6,12 @@ attention, SwiGLU (Shazeer 2020), and one table for input and output embeddings 
 
 Legend: ``B`` sequences, ``T`` tokens of one, ``V`` vocabulary, ``C`` width, ``H`` heads, ``K``
 width of a head, ``F`` width of the SwiGLU layer, ``L`` blocks.
+
+Measured on one core with d = 64 and a vocabulary of 1024, and not done because it was slower (share
+of the speed of this module): the embedding's gradient as a product with one-hot rows 0.69, targets
+picked by a one-hot mask 0.76, a hand-written gradient of the cross-entropy 0.73 to 0.77, `lax.scan`
+over the blocks 0.83 (and twice the compilation), a hand-written AdamW 0.98. Layouts of the heads
+made no difference.
 """
 
 from __future__ import annotations
@@ -24,7 +30,6 @@ __all__ = ["Params", "Shape", "init", "loss", "token_nats"]
 
 Params = dict[str, Any]
 
-EMBEDDING_SCALE = 0.05
 ROPE_BASE = 10_000.0
 NORM_EPSILON = 1e-6
 
@@ -59,7 +64,8 @@ def init(rng: np.random.Generator, shape: Shape) -> Params:
     """Draw initial parameters, on the host: compiling it would take longer than a short run.
 
     Matrices are normal with variance 1 / inputs; those that write into the residual stream are
-    smaller by sqrt(2L), so that its variance does not grow with depth (GPT-2).
+    smaller by sqrt(2L), so that its variance does not grow with depth (GPT-2). The embeddings have
+    variance 1 / C, so that the first logits have variance 1.
 
     Returns:
         float32 arrays: ``embedding`` (V, C); ``norm`` (C,); and ``blocks``, a list of L trees with
@@ -83,7 +89,7 @@ def init(rng: np.random.Generator, shape: Shape) -> Params:
         }
 
     return {
-        "embedding": normal(shape.vocab_size, width, EMBEDDING_SCALE),
+        "embedding": normal(shape.vocab_size, width, width**-0.5),
         "blocks": [block() for _ in range(shape.num_layers)],
         "norm": np.ones(width, np.float32),
     }

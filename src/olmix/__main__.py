@@ -1,0 +1,5 @@
+"""`python -m olmix` is `olmix`."""
+
+from olmix.cli.main import main
+
+main()

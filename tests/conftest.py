@@ -1,0 +1,91 @@
+"""Shared fixtures: a tiny prepared data set and configs over it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from olmix.io.files import write_yaml
+
+EOS = 256
+
+
+def byte_tokenizer() -> dict:
+    """Return a `tokenizer.json` whose tokens are the 256 bytes and an EOS token."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = (byte for byte in range(256) if byte not in printable)
+    characters = {byte: chr(byte) for byte in printable}
+    characters |= {byte: chr(256 + index) for index, byte in enumerate(others)}
+    vocabulary = {characters[byte]: byte for byte in range(256)}
+    return {
+        "model": {"type": "BPE", "vocab": vocabulary | {"<|endoftext|>": EOS}, "merges": []},
+        "added_tokens": [{"id": EOS, "content": "<|endoftext|>"}],
+        "pre_tokenizer": {"type": "ByteLevel"},
+        "decoder": {"type": "ByteLevel"},
+    }
+
+
+@dataclass(frozen=True)
+class TinyData:
+    """Three domains of synthetic tokens, and configs that train on them in a second."""
+
+    folder: Path
+    launch: Path
+    generation: Path
+
+    def section(self) -> dict:
+        """Return the data section."""
+        return {
+            "dtype": "uint16",
+            "tokenizer": "tokenizer.json",
+            "sources": [{"name": name, "paths": [f"{name}.bin"]} for name in "abc"],
+        }
+
+
+@pytest.fixture
+def tiny(tmp_path) -> TinyData:
+    """Write the tiny data set and its configs."""
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        shares = rng.dirichlet(np.full(EOS, 0.05))
+        for suffix, length in (("bin", 20_000), ("val.bin", 1_000)):
+            tokens = rng.choice(EOS, length, p=shares).astype(np.uint16)
+            tokens[99::100] = EOS
+            tokens.tofile(tmp_path / f"{name}.{suffix}")
+    (tmp_path / "tokenizer.json").write_text(json.dumps(byte_tokenizer()))
+    data = TinyData(tmp_path, tmp_path / "launch.yaml", tmp_path / "generation.yaml")
+    model = {"d_model": 16, "num_heads": 2, "context_length": 16, "batch_size": 4}
+    training = {"trainer": "proxy", "max_tokens": 6400, "log_interval": 20, **model}
+    write_yaml(
+        data.launch,
+        {
+            "name": "tiny",
+            "training": training,
+            "data": data.section(),
+            "eval": {"type": "validation", "paths": {name: [f"{name}.val.bin"] for name in "abc"}},
+        },
+    )
+    write_yaml(
+        data.generation,
+        {
+            "name": "tiny",
+            "data": data.section(),
+            "priors": {"token_counts": {"a": 20_000, "b": 20_000, "c": 20_000}},
+            "swarm": {"variants": 3},
+            "max_tokens": 6400,
+        },
+    )
+    return data
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _compilation_cache(tmp_path_factory):
+    """Share compiled code between the workers of a test session, and with nobody else."""
+    if "OLMIX_CACHE_DIR" not in os.environ:
+        root = tmp_path_factory.getbasetemp().parent / "olmix-cache"
+        os.environ["OLMIX_CACHE_DIR"] = str(root)
