@@ -18,6 +18,9 @@ __all__ = ["cache_folder", "compile_lock", "pin", "use_compilation_cache", "use_
 logger = logging.getLogger(__name__)
 
 _THREAD_VARIABLES = (
+    # XLA sizes its pool by these; its flags alone leave it one thread for each core.
+    "NPROC",
+    "PJRT_NPROC",
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",

@@ -1,0 +1,131 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from olmix.cli.main import COMMANDS, main
+
+
+def _run(capsys, *words):
+    with pytest.raises(SystemExit) as caught:
+        main([str(word) for word in words])
+    output = capsys.readouterr()
+    return caught.value.code, output.out, output.err
+
+
+def _last_line(program):
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1]
+
+
+HEAVY = ("cvxpy", "jax", "matplotlib", "numpy", "pydantic", "rich", "scipy", "tokenizers")
+
+
+def test_help_loads_nothing_heavy():
+    program = (
+        "import sys\nfrom olmix.cli.main import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n"
+        f"    print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_bad_config_loads_no_trainer_and_no_solver(tmp_path):
+    (tmp_path / "bad.yaml").write_text("name: x\n")
+    program = (
+        "import sys\nfrom olmix.cli.main import main\n"
+        f"try:\n    main(['launch', 'preview', '-v', r'{tmp_path}/bad.yaml'])\n"
+        "except SystemExit as end:\n"
+        "    names = ['cvxpy', 'jax', 'matplotlib', 'scipy']\n"
+        "    print(end.code, [name for name in names if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "2 []"
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_help(capsys, command):
+    status, out, _ = _run(capsys, command, "--help")
+    assert status == 0
+    assert COMMANDS[command][1].split(".")[0].split()[0]
+    assert "--help" in out
+
+
+def test_an_unknown_command_and_a_missing_option_end_with_status_2(capsys):
+    assert _run(capsys, "lunch")[0] == 2
+    status, _, err = _run(capsys, "generate")
+    assert status == 2
+    assert "Missing option" in err
+
+
+def test_a_bad_file_ends_with_status_2_and_no_traceback(capsys, tmp_path):
+    (tmp_path / "gen.yaml").write_text("nmae: x\n")
+    status, out, err = _run(capsys, "generate", "-c", tmp_path / "gen.yaml", "-o", tmp_path / "out")
+    assert status == 2
+    assert "did you mean `name`?" in err
+    assert "Traceback" not in out + err
+    assert not (tmp_path / "out").exists()
+
+
+def test_priors_are_printed_or_written(capsys, tiny):
+    status, out, _ = _run(capsys, "priors", "compute", "-c", tiny.generation)
+    assert status == 0
+    assert out.startswith("priors:\n")
+    file = tiny.folder / "priors.yaml"
+    assert _run(capsys, "priors", "compute", "-c", tiny.generation, "-o", file)[0] == 0
+    assert file.read_text() == out
+
+
+def test_priors_read_a_bare_data_section_too(capsys, tiny):
+    bare = tiny.folder / "bare.yaml"
+    bare.write_text("dtype: uint16\nsources: [{name: a, paths: [a.bin]}]\n")
+    _, out, _ = _run(capsys, "priors", "compute", "-c", bare)
+    assert "a: 20000" in out
+
+
+def test_generate_then_preview_say_what_would_run(capsys, tiny):
+    folder = tiny.folder / "variants"
+    words = ("generate", "-c", tiny.generation, "--base", tiny.launch, "-o", folder)
+    assert _run(capsys, *words)[0] == 0
+    assert len(list(folder.glob("tiny-*.yaml"))) == 5
+    status, out, err = _run(capsys, "launch", "preview", "-v", folder)
+    assert status == 0
+    assert "olmix.train.worker" in out
+    assert "5 runs, 32,000 tokens" in err
+
+
+def test_a_dry_run_writes_metadata_and_starts_nothing(capsys, tiny, tmp_path):
+    folder = tiny.folder / "variants"
+    _run(capsys, "generate", "-c", tiny.generation, "--base", tiny.launch, "-o", folder)
+    runs = tmp_path / "runs"
+    assert _run(capsys, "launch", "run", "-v", folder, "-o", runs, "--dry-run")[0] == 0
+    (file,) = runs.glob("*/group.json")
+    assert len(json.loads(file.read_text())["runs"]) == 5
+    assert list(runs.glob("*/*/status.json")) == []
+    status, _, err = _run(capsys, "launch", "status", "-o", runs)
+    assert status == 0
+    assert "5 pending" in err
+
+
+def test_status_and_cancel_name_the_groups_that_there_are(capsys, tmp_path):
+    status, _, err = _run(capsys, "launch", "status", "-o", tmp_path)
+    assert status == 2
+    assert "there is no group here" in err
+
+
+def test_collecting_what_is_no_group_is_refused(capsys, tmp_path):
+    status, _, err = _run(capsys, "collect", tmp_path, "-o", tmp_path / "out")
+    assert status == 2
+    assert "this is no group of runs" in err
+
+
+def test_schemas_are_written(capsys, tmp_path):
+    assert _run(capsys, "schema", "-o", tmp_path)[0] == 0
+    assert {file.stem for file in tmp_path.glob("*.json")} >= {"generation", "launch", "fit"}

@@ -1,0 +1,140 @@
+import json
+
+import numpy as np
+import pytest
+
+from olmix.config import LaunchConfig
+from olmix.errors import ConfigError, DataError
+from olmix.io.files import write_json
+from olmix.verify import compare, plan_verification, write_verification
+from olmix.verify.compare import paired_gain
+
+WEIGHTS = {
+    "natural": {"a": 0.6, "b": 0.3, "c": 0.1},
+    "uniform": {"a": 0.4, "b": 0.3, "c": 0.3},
+    "best_seen": {"a": 0.2, "b": 0.2, "c": 0.6},
+    "proposed": {"a": 0.1, "b": 0.2, "c": 0.7},
+}
+
+
+def _fit(folder, *, lower_is_better=True, weights=WEIGHTS):
+    proposal = {
+        "objective": {
+            "name": "a_bpb",
+            "lower_is_better": lower_is_better,
+            "metrics": {"a_bpb": 1.0, "b_bpb": 0.0},
+        },
+        "mixtures": {name: {"weights": mix} for name, mix in weights.items()},
+        "gains": {"natural": {"mean": 0.1, "low": 0.05, "high": 0.15}},
+    }
+    write_json(folder / "proposal.json", proposal)
+    write_json(folder / "config.json", {"swarm": {"ratios": str(folder / "ratios.csv")}})
+    (folder / "runs.csv").write_text("run,state,seed\nr0,finished,0\nr1,finished,2001\n")
+    return folder
+
+
+def _plan(tiny, num_seeds=3, **changes):
+    folder = tiny.folder / "fit"
+    return plan_verification(
+        _fit(folder, **changes), LaunchConfig.from_yaml(tiny.launch), num_seeds
+    )
+
+
+def _metrics(plan, gain=0.1, spread=0.01):
+    """Return metrics in which the proposal is better than all others by `gain`."""
+    rng = np.random.default_rng(0)
+    level = {seed: 2 + rng.normal() for seed in plan.seeds}
+    values = {}
+    for (mixture, seed), run in plan.run_of.items():
+        shift = -gain if mixture == "proposed" else 0.0
+        value = level[seed] + shift + spread * rng.normal()
+        values[run] = {"a_bpb": value, "b_bpb": 5.0}
+    return values
+
+
+def test_every_mixture_is_trained_with_every_seed_and_no_seed_was_used_before(tiny):
+    plan = _plan(tiny, num_seeds=4)
+    assert plan.seeds == (2000, 2002, 2003, 2004)
+    assert len(plan.runs) == 16
+    seeds = {run.name: run.training.seed for run in plan.runs}
+    for (_, seed), run in plan.run_of.items():
+        assert seeds[run] == seed
+
+
+def test_mixtures_that_are_the_same_share_their_runs(tiny):
+    plan = _plan(tiny, weights={**WEIGHTS, "best_seen": WEIGHTS["uniform"]})
+    assert len(plan.runs) == 9
+    assert plan.run_of["best_seen", 2000] == plan.run_of["uniform", 2000]
+
+
+def test_fewer_than_three_seeds_give_no_error_bar_and_are_refused(tiny):
+    with pytest.raises(ConfigError, match="at least 3"):
+        _plan(tiny, num_seeds=2)
+
+
+def test_a_fit_without_a_proposal_cannot_be_verified(tiny, tmp_path):
+    with pytest.raises(DataError, match=r"holds no proposal\.json"):
+        plan_verification(tmp_path, LaunchConfig.from_yaml(tiny.launch), 3)
+
+
+def test_a_base_with_other_domains_is_refused(tiny):
+    mixture = {"a": 0.5, "x": 0.5}
+    with pytest.raises(ConfigError, match="no domain x"):
+        _plan(tiny, weights=dict.fromkeys(WEIGHTS, mixture))
+
+
+def test_pairing_removes_the_noise_that_seeds_share(tiny):
+    plan = _plan(tiny)
+    result = compare(plan, _metrics(plan))
+    gain = result["gains"]["natural"]
+    assert gain["mean"] == pytest.approx(0.1, abs=0.03)
+    assert gain["std_error"] < 0.02 < result["mixtures"]["natural"]["std_error"]
+    assert result["statement"].startswith("The proposed mixture is better than natural by 0.")
+    assert "BPB" in result["statement"]
+
+
+def test_a_gain_within_the_noise_is_called_that(tiny):
+    plan = _plan(tiny)
+    result = compare(plan, _metrics(plan, gain=0.0))
+    assert "not distinguishable from natural" in result["statement"]
+
+
+def test_a_loss_is_called_a_loss(tiny):
+    plan = _plan(tiny)
+    assert "worse than natural" in compare(plan, _metrics(plan, gain=-0.5))["statement"]
+
+
+def test_where_higher_is_better_a_rise_is_a_gain(tiny):
+    plan = _plan(tiny, lower_is_better=False)
+    assert compare(plan, _metrics(plan, gain=-0.5))["gains"]["natural"]["mean"] > 0
+
+
+def test_runs_that_are_not_finished_are_named(tiny):
+    plan = _plan(tiny)
+    metrics = _metrics(plan)
+    metrics.pop("uniform-seed-2000")
+    with pytest.raises(DataError, match="uniform-seed-2000"):
+        compare(plan, metrics)
+
+
+def test_a_paired_gain_agrees_with_the_textbook():
+    differences = np.array([0.1, 0.2, 0.3, 0.2])
+    gain = paired_gain(differences)
+    assert gain["mean"] == pytest.approx(0.2)
+    assert gain["std_error"] == pytest.approx(np.std(differences, ddof=1) / 2)
+    # t(0.975, 3 degrees of freedom) = 3.182446
+    assert gain["high"] - gain["mean"] == pytest.approx(3.182446 * gain["std_error"], rel=1e-6)
+
+
+def test_the_same_mixture_twice_is_no_gain():
+    gain = paired_gain(np.zeros(3))
+    assert (gain["mean"], gain["p_value"]) == (0.0, 1.0)
+
+
+def test_the_files_hold_every_run(tiny):
+    plan = _plan(tiny)
+    metrics = _metrics(plan)
+    result = compare(plan, metrics)
+    write_verification(tiny.folder / "fit", plan, metrics, result)
+    assert json.loads((tiny.folder / "fit/verification.json").read_text()) == result
+    assert len((tiny.folder / "fit/verification.csv").read_text().splitlines()) == 13
