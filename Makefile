@@ -49,7 +49,7 @@ bench: $(VENV)/.dev  ## Time the trainer and the stages of the demo
 
 docs: $(VENV)/.dev  ## Write what is derived from the code: schemas and the list of commands
 	$(BIN)/olmix schema -o schemas
-	$(BIN)/python docs/commands.py
+	$(BIN)/python docs/write_commands.py
 
 clean:  ## Remove the environment and the demo's output
 	rm -rf $(VENV) quickstart

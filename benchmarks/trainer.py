@@ -3,8 +3,8 @@
     python benchmarks/trainer.py [--seconds 3] [--json]
 
 Every variant runs in this one process, on one core, in turns, so that other work on the machine
-touches all of them alike; the medians are printed. The model is the default one over a vocabulary of
-1024, optimizer included, compilation left out.
+touches all of them alike; the medians are printed. The model is the default one over a vocabulary
+of 1024, optimizer included, compilation left out.
 """
 
 from __future__ import annotations

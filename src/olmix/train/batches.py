@@ -14,7 +14,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ class Windows:
     context_length: int
     kind: str = "domain"
 
-    @property
+    @cached_property
     def starts(self) -> Indices:
         """Index of each file's first window, and the number of windows at the end; (files + 1,)."""
         counts = [max(0, (len(file) - 1) // self.context_length) for file in self.files]

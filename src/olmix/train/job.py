@@ -137,6 +137,7 @@ class Job:
         folder.summary.unlink(missing_ok=True)
         self._log = folder.metrics.open("ab")
         self._log.truncate(self._position.metrics_bytes)
+        self._log.seek(0, os.SEEK_END)
         where = "starts" if stored is None else f"goes on from step {self._position.step}"
         logger.info("%s (%s) %s", folder.name, work.identity, where)
 

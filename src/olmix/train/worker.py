@@ -22,11 +22,12 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from olmix.train.environment import pin, use_compilation_cache, use_one_thread
 
@@ -43,11 +44,11 @@ _LOCK_POLL_S = 0.2
 class _Inbox:
     """The requests on standard input, read by a thread so that its end is seen during a run."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-        # Unlike Queue, a SimpleQueue may be filled from a signal handler.
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        # Unlike Queue and Event, a SimpleQueue and a flag may be changed from a signal handler.
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._stopped = threading.Event()
+        self._stopped = False
 
     def start(self) -> None:
         """Read in the background; SIGTERM counts as the end of the input."""
@@ -58,16 +59,12 @@ class _Inbox:
 
     def stop(self) -> None:
         """Let the current run stop and take no other."""
-        self._stopped.set()
+        self._stopped = True
         self._lines.put(None)
 
     def stopped(self) -> bool:
         """Whether the input has ended."""
-        return self._stopped.is_set()
-
-    def wait(self, seconds: float) -> None:
-        """Wait, at most until the input ends."""
-        self._stopped.wait(seconds)
+        return self._stopped
 
     def __iter__(self) -> Iterator[str]:
         while not self.stopped():
@@ -76,8 +73,12 @@ class _Inbox:
                 yield line
 
     def _read(self) -> None:
-        for line in self._stream:
-            self._lines.put(line)
+        # Not through sys.stdin: a thread that waits in it breaks the end of the process.
+        rest = b""
+        while block := os.read(self._descriptor, 1 << 16):
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                self._lines.put(line.decode("utf-8", errors="replace"))
         self.stop()
 
 
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.core is not None:
         pin(options.core)
     use_one_thread()
-    inbox = _Inbox(sys.stdin)
+    inbox = _Inbox(sys.stdin.fileno())
     inbox.start()
 
     send({"ready": True, "device": use_compilation_cache()})
@@ -172,7 +173,7 @@ def _lock(run: Path, inbox: _Inbox, held: ExitStack) -> None:
             held.push(attempt)
             return
         attempt.close()
-        inbox.wait(_LOCK_POLL_S)
+        time.sleep(_LOCK_POLL_S)
 
 
 if __name__ == "__main__":
