@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,19 +107,21 @@ def quickstart(
     so that you can repeat and change it. Ctrl-C and a second start go on where it stopped.
     """
     started = time.monotonic()
+    commands = _Commands()
     words = ["prepare", "-o", str(output / "data"), "--seed", str(seed)]
     words += ["--texts", str(data)] if data is not None else []
     words += [word for name in held_out for word in ("--held-out", name)]
-    _run(words)
+    commands.run(*words)
     texts = _Texts(output / "data")
     plan = _Plan(output, _target(target, data, texts), seed, runs, seeds, DEFAULT_TOKENS)
     if budget is not None:
         _write(output / "launch.yaml", _launch_config(plan, texts), "How a run is trained.")
-        plan = _within(plan, budget - (time.monotonic() - started))
+        plan = _within(plan, budget - (time.monotonic() - started), commands)
     _write_configs(plan, texts)
-    _run_loop(plan)
-    minutes = (time.monotonic() - started) / 60
-    done(f"the loop took {60 * minutes:.0f} s; change any file in {output}/ and repeat any command")
+    _run_loop(plan, commands)
+    commands.write_times(output / "seconds.json")
+    seconds = time.monotonic() - started
+    done(f"the loop took {seconds:.0f} s; change any file in {output}/ and repeat any command")
 
 
 class _Texts:
@@ -170,7 +171,7 @@ def _target(target: str | None, data: Path | None, texts: _Texts) -> str:
     )
 
 
-def _within(plan: _Plan, seconds: float) -> _Plan:
+def _within(plan: _Plan, seconds: float, commands: _Commands) -> _Plan:
     """Choose the length of the runs such that the loop takes about `seconds`.
 
     Raises:
@@ -183,7 +184,7 @@ def _within(plan: _Plan, seconds: float) -> _Plan:
 
     speed = plan.work / "speed.json"
     if not speed.exists():
-        _run(["launch", "measure", "-c", str(plan.work / "launch.yaml"), "-o", str(speed)])
+        commands.run("launch", "measure", "-c", str(plan.work / "launch.yaml"), "-o", str(speed))
     rate = read_json(speed)["tokens_per_second"] * len(available_cores()) * TRAINING_SHARE
     num_runs = plan.runs + NUM_MIXTURES * plan.seeds
     tokens = int(rate * (seconds - FIXED_S) / num_runs)
@@ -257,18 +258,18 @@ def _write(path: Path, content: dict[str, Any], purpose: str) -> None:
     write_text(path, f"{mark}{digest(rest)}\n{rest}")
 
 
-def _run_loop(plan: _Plan) -> None:
+def _run_loop(plan: _Plan, commands: _Commands) -> None:
     work = plan.work
     launch, runs, fits = str(work / "launch.yaml"), str(work / "runs"), work / "fit"
-    generation = str(work / "generation.yaml")
-    _run(["priors", "compute", "-c", generation, "-o", str(work / "priors.yaml")])
-    _run(["generate", "-c", generation, "--base", launch, "-o", str(plan.variants)])
-    _run(["launch", "run", "-v", str(plan.variants), "-o", runs, "--yes"])
-    group = _group(plan.variants)
-    _run(["collect", str(work / "runs" / group), "-o", str(work / "results")])
-    _run(["fit", "-c", str(work / "fit.yaml"), "-o", str(fits)])
-    words = ["verify", "--fit", str(fits / "latest"), "-c", launch, "-o", runs]
-    _run([*words, "--seeds", str(plan.seeds), "--yes"])
+    generation, variants = str(work / "generation.yaml"), str(plan.variants)
+    commands.run("priors", "compute", "-c", generation, "-o", str(work / "priors.yaml"))
+    commands.run("generate", "-c", generation, "--base", launch, "-o", variants)
+    commands.run("launch", "run", "-v", variants, "-o", runs, "--yes")
+    group = str(work / "runs" / _group(plan.variants))
+    commands.run("collect", group, "-o", str(work / "results"))
+    commands.run("fit", "-c", str(work / "fit.yaml"), "-o", str(fits))
+    words = ("--fit", str(fits / "latest"), "-c", launch, "-o", runs)
+    commands.run("verify", *words, "--seeds", str(plan.seeds), "--yes")
 
 
 def _group(variants: Path) -> str:
@@ -277,18 +278,34 @@ def _group(variants: Path) -> str:
     return first.rsplit("-", 2)[1]
 
 
-def _run(words: Sequence[str]) -> None:
-    """Print a command and run it.
+class _Commands:
+    """Prints and runs commands, and remembers how long each took."""
 
-    Raises:
-        LaunchError: it ended with a status other than 0.
-    """
-    from olmix.cli.main import cli
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
 
-    click.secho(f"\n$ {shell_line(['olmix', *words])}", bold=True, err=True)
-    status = cli.main(list(words), standalone_mode=False)
-    if isinstance(status, int) and status:
-        raise LaunchError(
-            f"`{shell_line(['olmix', *words])}` ended with status {status}; see above. "
-            "Start quickstart again to go on from there."
-        )
+    def run(self, *words: str) -> None:
+        """Print a command and run it.
+
+        Raises:
+            LaunchError: it ended with a status other than 0.
+        """
+        from olmix.cli.main import cli
+
+        line = shell_line(["olmix", *words])
+        click.secho(f"\n$ {line}", bold=True, err=True)
+        started = time.monotonic()
+        status = cli.main(list(words), standalone_mode=False)
+        name = " ".join(word for word in words[:2] if not word.startswith("-"))
+        self._seconds[name] = round(time.monotonic() - started, 2)
+        if isinstance(status, int) and status:
+            raise LaunchError(
+                f"`{line}` ended with status {status}; see above. "
+                "Start quickstart again to go on from there."
+            )
+
+    def write_times(self, path: Path) -> None:
+        """Write the seconds of every command; `benchmarks/stages.py` shows them."""
+        from olmix.io.files import write_json
+
+        write_json(path, self._seconds)

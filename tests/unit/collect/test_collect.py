@@ -1,0 +1,79 @@
+import csv
+
+import pytest
+
+from olmix.collect import collect
+from olmix.errors import DataError
+from olmix.io.files import write_json
+from olmix.io.runs import RunFolder, Status
+from olmix.io.tables import read_table
+
+
+def _group(folder, states, metrics=("a_bpb",), prefix="r"):
+    entries = []
+    for index, state in enumerate(states):
+        run = RunFolder(folder / f"{prefix}{index}")
+        run.write_status(Status(state, "id", error="diverged" if state == "failed" else None))
+        entries.append({"name": run.name, "identity": "id", "seed": index})
+        if state == "finished":
+            summary = {
+                "metrics": {name: index + 0.5 for name in metrics},
+                "weights": {"a": 0.5, "b": 0.5},
+                "token_shares": {"a": 0.501, "b": 0.499},
+                "epochs": {"a": 0.1, "b": 2.0},
+                "tokens": 100,
+                "seconds": 1.5,
+                "tokens_per_second": 66.0,
+                "final_loss": 3.0,
+            }
+            write_json(run.summary, summary)
+    write_json(folder / "group.json", {"runs": entries})
+    return folder
+
+
+def test_finished_runs_enter_the_tables_and_all_others_are_named(tmp_path):
+    states = ["finished", "failed", "finished", "pending"]
+    found = collect([_group(tmp_path / "g", states)], tmp_path / "out")
+    assert found.runs == ("r0", "r2")
+    assert found.incomplete == {"r1": "diverged", "r3": "pending"}
+    assert read_table(found.metrics).values[:, 0].tolist() == [0.5, 2.5]
+
+
+def test_ratios_are_the_shares_as_trained_and_what_was_asked_stands_beside(tmp_path):
+    found = collect([_group(tmp_path / "g", ["finished"])], tmp_path / "out")
+    assert read_table(found.ratios).values.tolist() == [[0.501, 0.499]]
+    with (tmp_path / "out/runs.csv").open() as lines:
+        (row,) = csv.DictReader(lines)
+    assert (row["asked:a"], row["passes:b"], row["seed"]) == ("0.5", "2.0", "0")
+
+
+def test_a_summary_of_another_identity_is_not_this_run(tmp_path):
+    group = _group(tmp_path / "g", ["finished", "finished"])
+    RunFolder(group / "r0").write_status(Status("finished", "other"))
+    assert collect([group], tmp_path / "out").runs == ("r1",)
+
+
+def test_groups_are_collected_together(tmp_path):
+    groups = [_group(tmp_path / p, ["finished"], prefix=p) for p in "xy"]
+    assert collect(groups, tmp_path / "out").runs == ("x0", "y0")
+
+
+def test_groups_with_a_run_of_the_same_name_are_refused(tmp_path):
+    groups = [_group(tmp_path / p, ["finished"]) for p in "xy"]
+    with pytest.raises(DataError, match="r0 is in two groups"):
+        collect(groups, tmp_path / "out")
+
+
+def test_groups_that_measured_different_things_are_refused(tmp_path):
+    groups = [
+        _group(tmp_path / "x", ["finished"], prefix="x"),
+        _group(tmp_path / "y", ["finished"], metrics=("b_bpb",), prefix="y"),
+    ]
+    with pytest.raises(DataError, match="lack some of a_bpb, b_bpb"):
+        collect(groups, tmp_path / "out")
+
+
+def test_nothing_is_written_where_nothing_is_finished(tmp_path):
+    with pytest.raises(DataError, match=r"no run is finished yet: r0 \(pending\)"):
+        collect([_group(tmp_path / "g", ["pending"])], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
