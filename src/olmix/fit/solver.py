@@ -153,7 +153,7 @@ def _curvature_bounds(problems: Problems) -> tuple[Array, Array, Array]:
     worst = np.where(live, problems.y, -np.inf).max(axis=1)
     spread = np.maximum(worst - best, 1e-9 * np.maximum(np.abs(mu), 1e-3))
     # The offset may lie a little above the best run, which noise may have helped.
-    high = 1 / np.maximum(0.8 * (mu - best), 1e-3 * spread)
+    high = 1 / np.maximum(0.5 * (mu - best), 1e-3 * spread)
     low = np.maximum(1 / (20 * spread), 1 / np.maximum(mu - problems.lowest, 1e-300))
     return mu, np.minimum(low, high), high
 

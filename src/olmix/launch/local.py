@@ -188,9 +188,11 @@ class _Pool:
             self._bury(worker)
         elif content.get("ready"):
             self._feed(worker)
+        elif content.get("run") is None:
+            logger.error("a worker could not read its request: %s", content.get("error"))
         elif "state" in content:
             self._end(worker, content)
-        elif "run" in content:
+        else:
             detail = {key: value for key, value in content.items() if key != "run"}
             self.tell(Event("progress", Path(content["run"]).name, detail))
 

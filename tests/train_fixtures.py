@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
+from conftest import EOS, byte_tokenizer
 from olmix.config import LaunchConfig
 from olmix.io.files import write_yaml
 from olmix.io.runs import RunFolder
 
-EOS = 256
 VOCAB_SIZE = 257
 
 TINY = {
@@ -25,20 +24,6 @@ TINY = {
     "checkpoint_interval_s": 0.0,
 }
 """40 steps of a model that trains in a moment."""
-
-
-def write_tokenizer(path):
-    """A tokenizer.json in which every byte is a token and 256 is EOS."""
-    # Which characters stand for the bytes matters to nobody here; each is one character.
-    vocabulary = {chr(0x100 + byte): byte for byte in range(256)}
-    content = {
-        "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
-        "added_tokens": [{"id": EOS, "content": "<eos>", "special": True}],
-        "pre_tokenizer": {"type": "ByteLevel"},
-        "decoder": {"type": "ByteLevel"},
-    }
-    path.write_text(json.dumps(content))
-    return path
 
 
 def write_words(path, seed, num_tokens, letters):
@@ -57,11 +42,11 @@ class Project:
     def __init__(self, root):
         self.root = Path(root)
         self.root.mkdir(parents=True, exist_ok=True)
-        self.tokenizer = write_tokenizer(self.root / "tokenizer.json")
+        self.tokenizer = self.root / "tokenizer.json"
+        self.tokenizer.write_text(json.dumps(byte_tokenizer()))
         self.code = write_words(self.root / "code.bin", 1, 6000, "{}();=abc ")
         self.prose = write_words(self.root / "prose.bin", 2, 4000, "etaoin shrdlu")
         self.target = write_words(self.root / "target.bin", 3, 700, "etaoin ();")
-        self.cache = self.root / "cache"
 
     def plain(self, name="run", weights=(0.6, 0.4), **training):
         """A launch config as a mapping."""
@@ -95,7 +80,3 @@ class Project:
         folder.path.mkdir(parents=True, exist_ok=True)
         write_yaml(folder.config, self.plain(name, **changes))
         return folder
-
-    def environment(self):
-        """Environment of a worker that keeps its compiled programs in the project."""
-        return {**os.environ, "OLMIX_CACHE_DIR": str(self.cache)}

@@ -1,0 +1,89 @@
+"""What a law is: a rule that predicts one metric from a mixture.
+
+Every law minimises: metrics of which more is better have their sign turned before they are fitted.
+A law is fitted to many problems at once (metrics, folds, bootstrap samples), because a batch costs
+little more than one.
+
+Legend: ``P`` problems, ``n`` mixtures, ``D`` domains.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from olmix.simplex import Array
+
+__all__ = ["FittedLaw", "Law"]
+
+
+class FittedLaw(ABC):
+    """A law with its parameters, for one metric."""
+
+    name: ClassVar[str]
+    """Name of the law in configs and files."""
+    convex: ClassVar[bool]
+    """Whether the prediction is a convex function of the mixture."""
+
+    @abstractmethod
+    def predict(self, mixtures: ArrayLike) -> Array:
+        """Return the predicted metric of mixtures (n, D), shape (n,)."""
+
+    @abstractmethod
+    def gradient(self, mixtures: ArrayLike) -> Array:
+        """Return the derivative of the prediction by each weight at mixtures (n, D), (n, D)."""
+
+    @abstractmethod
+    def to_plain(self) -> dict[str, Any]:
+        """Return the parameters as values that JSON can hold."""
+
+    @classmethod
+    @abstractmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> FittedLaw:
+        """Build the law from what `to_plain` returned."""
+
+
+class Law(ABC):
+    """A family of laws that can be fitted."""
+
+    name: ClassVar[str]
+    """Name of the law in configs and files."""
+    convex: ClassVar[bool]
+    """Whether the prediction is a convex function of the mixture."""
+    fitted: ClassVar[type[FittedLaw]]
+    """What fitting returns."""
+
+    @abstractmethod
+    def fit_many(self, mixtures: Array, values: Array, weights: Array) -> list[FittedLaw]:
+        """Fit a batch of problems that share their mixtures.
+
+        Args:
+            mixtures: (n, D) mixtures.
+            values: (P, n) measured values, lower is better; anything where the weight is 0.
+            weights: (P, n) weight of each row in each problem.
+        """
+
+    def refit_many(
+        self, fitted: Sequence[FittedLaw], mixtures: Array, values: Array, weights: Array
+    ) -> list[FittedLaw]:
+        """Fit again to other weights, keeping settings and starting from `fitted` (one each)."""
+        del fitted
+        return self.fit_many(mixtures, values, weights)
+
+    def fit(
+        self, mixtures: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None
+    ) -> FittedLaw:
+        """Fit one metric.
+
+        Args:
+            mixtures: (n, D) mixtures.
+            values: (n,) measured values, lower is better.
+            weights: (n,) weight of each row; 1 by default.
+        """
+        array = np.asarray(values, dtype=np.float64)[None]
+        each = np.ones_like(array) if weights is None else np.asarray(weights, dtype=float)[None]
+        return self.fit_many(np.asarray(mixtures, dtype=np.float64), array, each)[0]
