@@ -14,8 +14,9 @@ from train_fixtures import Project
 
 pytestmark = pytest.mark.slow
 
-LONG = {"max_tokens": 64 * 40_000, "checkpoint_interval_s": 0.0, "log_interval": 500}
+LONG = {"max_tokens": 64 * 12_000, "checkpoint_interval_s": 0.0, "log_interval": 500}
 FACTOR = 1000.0
+CORE = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
 
 
 class Worker:
@@ -88,7 +89,7 @@ def metrics_of(folder):
 def test_a_worker_trains_skips_and_survives_what_fails(project):
     good, other, broken = (project.folder(name) for name in ("good", "other", "broken"))
     broken.config.write_text("name: [")
-    with Worker("--core", str(min(os.sched_getaffinity(0)))) as worker:
+    with Worker("--core", str(CORE)) as worker:
         assert worker.answer() == {"ready": True, "device": "cpu"}
         worker.ask(good)
         assert worker.answer() == {"run": str(good.path), "state": "finished", "error": None}
@@ -180,12 +181,19 @@ def test_ctrl_c_is_left_to_the_parent(project):
         assert worker.answer()["state"] == "finished"
 
 
-def test_measure_answers_with_a_speed():
+def measure(request):
     words = [sys.executable, "-m", "olmix.train.measure"]
-    request = {"training": {"d_model": 16, "num_heads": 2}, "vocab_size": 64, "seconds": 0.1}
-    done = subprocess.run(words, input=json.dumps(request), capture_output=True, text=True)
+    return subprocess.run(words, input=request, capture_output=True, text=True, check=False)
+
+
+def test_measure_answers_with_a_speed():
+    training = {"d_model": 16, "num_heads": 2}
+    done = measure(json.dumps({"training": training, "vocab_size": 64, "seconds": 0.1}))
     assert (done.stderr, done.returncode) == ("", 0)
     assert json.loads(done.stdout)["tokens_per_second"] > 0
-    done = subprocess.run(words, input="{}", capture_output=True, text=True)
+
+
+def test_measure_refuses_a_request_without_a_training_section():
+    done = measure("{}")
     assert (done.stdout, done.returncode) == ("", 2)
     assert "training: this key is required" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 
 import click
 
@@ -77,11 +78,12 @@ def prepare(
             entry.name,
             f"{entry.train_tokens:,}" if not entry.held_out else "held out",
             f"{entry.validation_tokens:,}",
-            entry.licence,
+            f"{entry.train_bytes + entry.validation_bytes:,}",
+            shorten(entry.licence, 44),
         )
         for entry in prepared.domains
     ]
-    table("", ("domain", "training tokens", "validation tokens", "licence"), rows)
+    table("", ("domain", "training tokens", "validation tokens", "bytes", "licence"), rows)
     for warning in prepared.warnings:
         click.echo(f"warning: {warning}", err=True)
     done(f"{output} {'was prepared before' if prepared.reused else 'is ready'}")

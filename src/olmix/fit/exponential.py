@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -72,3 +72,99 @@ class FittedExponential(FittedLaw):
         """Return the derivative of the prediction by each weight at mixtures (n, D), (n, D)."""
         array = np.atleast_2d(np.asarray(mixtures, dtype=np.float64))
         return self._rise(array)[:, None] * self.slopes * self.feature_slope(array)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the parameters as values that JSON can hold."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"law": self.name, **plain, "slopes": self.slopes.tolist()}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Build the law from what `to_plain` returned."""
+        given = {field.name: plain[field.name] for field in fields(cls)}
+        return cls(**{**given, "slopes": np.asarray(plain["slopes"], dtype=np.float64)})
+
+
+class ExponentialLaw(Law):
+    """Fits laws of this form; a law adds its features.
+
+    Args:
+        ridges: strengths of the ridge to choose from.
+        delta: where the Huber loss turns linear, in units of the metric.
+    """
+
+    fitted: ClassVar[type[FittedExponential]]
+
+    def __init__(self, ridges: Sequence[float] = RIDGES, delta: float = DELTA) -> None:
+        self.ridges = tuple(ridges)
+        self.delta = delta
+
+    @abstractmethod
+    def candidates(self) -> list[dict[str, float]]:
+        """Return the settings of the features that are compared, such as values of `eps`."""
+
+    @abstractmethod
+    def design(self, mixtures: Array, setting: Mapping[str, float]) -> Array:
+        """Return the features of a setting, (n, D)."""
+
+    def fit_many(self, mixtures: Array, values: Array, weights: Array) -> list[FittedLaw]:
+        """Fit a batch of problems, choosing the settings of each by leave-one-out error."""
+        settings = self.candidates()
+        phi = np.stack([self.design(mixtures, setting) for setting in settings])
+        middle = phi.mean(axis=1)
+        designs = phi - middle[:, None, :]
+        unit = designs.var(axis=1).mean(axis=1)
+        pairs = [(g, ridge) for g in range(len(settings)) for ridge in self.ridges]
+        design = np.array([g for g, _ in pairs])
+        ridge = np.array([strength for _, strength in pairs])
+        searched = self._problems(
+            designs,
+            np.tile(design, len(values)),
+            np.repeat(values, len(pairs), axis=0),
+            np.repeat(weights, len(pairs), axis=0),
+            np.tile(ridge * unit[design], len(values)),
+        )
+        found = solve(searched, max_steps=SEARCH_STEPS)
+        score = left_out_error(searched, found).reshape(len(values), len(pairs))
+        chosen = score.argmin(axis=1)
+        index = np.arange(len(values)) * len(pairs) + chosen
+        final = solve(searched.take(index), start=found.take(index))
+        return [
+            self._build(final, i, middle[design[pick]], settings[design[pick]], ridge[pick])
+            for i, pick in enumerate(chosen)
+        ]
+
+    def _problems(
+        self, designs: Array, design: Any, values: Array, weights: Array, ridge: Array
+    ) -> Problems:
+        live = weights > 0
+        lowest = np.where(np.where(live, values, np.inf).min(axis=1) > 0, 0.0, -np.inf)
+        d = np.full(len(values), self.delta)
+        if self.delta < 0:
+            y = np.where(live, values, np.nan)
+            q = np.nanpercentile(y, [25, 75], axis=1)
+            d = np.maximum(0.02, -self.delta * (q[1] - q[0]) / 1.349)
+        return Problems(designs, design, values, weights, ridge, d, lowest)
+
+    def _build(
+        self, curves: Curves, i: int, middle: Array, setting: Mapping[str, float], ridge: float
+    ) -> FittedExponential:
+        """Write a solution of the solver as the law's own parameters."""
+        k = float(curves.curvature[i])
+        slopes = k * curves.beta[i]
+        intercept = k * float(curves.alpha[i]) - float(np.log(k)) - float(slopes @ middle)
+        return self.fitted(
+            offset=float(curves.offset[i]),
+            intercept=intercept,
+            slopes=slopes,
+            ridge=float(ridge),
+            **setting,
+        )
+
+
+def left_out_error(problems: Problems, curves: Curves) -> Array:
+    """Return the mean Huber loss of the leave-one-out residuals, (P,)."""
+    residuals, leverage = hat_diagonal(problems, curves)
+    left_out = residuals / np.maximum(1 - leverage, 0.02)
+    loss = problems.weights * huber(left_out, problems.delta[:, None])
+    return np.asarray(loss.sum(axis=1) / problems.weights.sum(axis=1))

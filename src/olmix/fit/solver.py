@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from olmix.simplex import Array
 
-__all__ = ["Curves", "Problems", "concatenate", "huber", "solve"]
+__all__ = ["Curves", "Problems", "concatenate", "hat_diagonal", "huber", "solve"]
 
 IntArray = NDArray[np.intp]
 _GRID = 6
@@ -43,6 +43,9 @@ _TOLERANCE = 1e-12
 _MEMORY = 3_000_000
 """Numbers in the largest array of a chunk."""
 _FLOOR = 1e-3
+REACH = 0.5
+GAMMA = 0.0
+BELOW = 20.0
 """Smallest ``1 + k (y - mu)`` of which a logarithm is taken for a start."""
 
 
@@ -112,7 +115,10 @@ class Curves:
 def concatenate(parts: Sequence[Curves]) -> Curves:
     """Join solutions of several batches."""
     return Curves(
-        **{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Curves)}
+        **{
+            f.name: np.concatenate([getattr(part, f.name) for part in parts])
+            for f in fields(Curves)
+        }
     )
 
 
@@ -153,8 +159,8 @@ def _curvature_bounds(problems: Problems) -> tuple[Array, Array, Array]:
     worst = np.where(live, problems.y, -np.inf).max(axis=1)
     spread = np.maximum(worst - best, 1e-9 * np.maximum(np.abs(mu), 1e-3))
     # The offset may lie a little above the best run, which noise may have helped.
-    high = 1 / np.maximum(0.5 * (mu - best), 1e-3 * spread)
-    low = np.maximum(1 / (20 * spread), 1 / np.maximum(mu - problems.lowest, 1e-300))
+    high = 1 / np.maximum(REACH * (mu - best), 1e-3 * spread)
+    low = np.maximum(1 / (BELOW * spread), 1 / np.maximum(mu - problems.lowest, 1e-300))
     return mu, np.minimum(low, high), high
 
 
@@ -228,9 +234,7 @@ def _loss(problems: Problems, curves: Curves) -> Array:
     return np.asarray(fit + 0.5 * problems.ridge * total * (curves.beta**2).sum(axis=1))
 
 
-def _descend(
-    problems: Problems, start: Curves, low: Array, high: Array, max_steps: int
-) -> Curves:
+def _descend(problems: Problems, start: Curves, low: Array, high: Array, max_steps: int) -> Curves:
     """Take Levenberg-Marquardt steps from `start` until no problem gains anything."""
     curves = replace(start, curvature=np.clip(start.curvature, low, high))
     curves = replace(curves, loss=_loss(problems, curves))
@@ -278,16 +282,31 @@ def jacobian(problems: Problems, curves: Curves) -> tuple[Array, Array]:
     return residuals, np.concatenate(columns, axis=2)
 
 
+def hat_diagonal(problems: Problems, curves: Curves) -> tuple[Array, Array]:
+    """Return residuals and leverages of the rows at a solution, each (P, n).
+
+    The leverage is how far a row's own value moves its fitted value; with ``r / (1 - leverage)`` it
+    gives the residual of the fit without the row, to first order.
+    """
+    residuals, derivatives, weighted, hessian = _normal_equations(problems, curves)
+    solved = np.linalg.solve(hessian, np.swapaxes(weighted, 1, 2))
+    return residuals, np.einsum("pnk,pkn->pn", derivatives, solved)
+
+
+def _normal_equations(problems: Problems, now: Curves) -> tuple[Array, Array, Array, Array]:
+    residuals, derivatives = jacobian(problems, now)
+    pull = problems.delta[:, None] / np.maximum(np.abs(residuals), problems.delta[:, None])
+    weighted = derivatives * (problems.weights * pull)[:, :, None]
+    hessian = np.swapaxes(weighted, 1, 2) @ derivatives + _penalty(problems, derivatives.shape[2])
+    return residuals, derivatives, weighted, hessian
+
+
 def _propose_step(
     problems: Problems, now: Curves, damping: Array, low: Array, high: Array
 ) -> Curves:
     """Return the end of one damped step for each problem, with its loss."""
-    residuals, derivatives = jacobian(problems, now)
+    residuals, _, weighted, hessian = _normal_equations(problems, now)
     p = now.beta.shape[1]
-    pull = problems.delta[:, None] / np.maximum(np.abs(residuals), problems.delta[:, None])
-    weighted = derivatives * (problems.weights * pull)[:, :, None]
-    penalty = _penalty(problems, p + 2)
-    hessian = np.swapaxes(weighted, 1, 2) @ derivatives + penalty
     gradient = (weighted * residuals[:, :, None]).sum(axis=1)
     total = problems.weights.sum(axis=1)
     gradient[:, 1 : p + 1] -= (problems.ridge * total)[:, None] * now.beta
@@ -302,7 +321,5 @@ def _propose_step(
     diagonal += damping[:, None] * diagonal + 1e-14
     move = np.linalg.solve(hessian, gradient[..., None])[..., 0]
     curvature = np.clip(now.curvature + move[:, -1], low, high)
-    moved = Curves(
-        now.mu, now.alpha + move[:, 0], now.beta + move[:, 1:-1], curvature, now.loss
-    )
+    moved = Curves(now.mu, now.alpha + move[:, 0], now.beta + move[:, 1:-1], curvature, now.loss)
     return replace(moved, loss=_loss(problems, moved))

@@ -1,1 +1,33 @@
-"""TODO."""
+"""Plots: data and an `Axes` in, the `Axes` out. Saving them is the business of `olmix.report`.
+
+matplotlib is imported inside the functions, and its global settings are never changed: colours,
+sizes and fonts are given where they are used, so a plot looks the same in a report and a notebook.
+"""
+
+from olmix.plotting.canvas import add_caption, new_figure, plain, shorten, style
+from olmix.plotting.gains import GainBar, gain_bars, verification_dots
+from olmix.plotting.laws import interaction_heat, law_scores, predicted_against_measured
+from olmix.plotting.mixtures import mixture_bars, weights_heat
+from olmix.plotting.palette import MIXTURE_COLOURS, MIXTURE_LABELS, law_colour, law_label
+from olmix.plotting.training import training_curves
+
+__all__ = [
+    "MIXTURE_COLOURS",
+    "MIXTURE_LABELS",
+    "GainBar",
+    "add_caption",
+    "gain_bars",
+    "interaction_heat",
+    "law_colour",
+    "law_label",
+    "law_scores",
+    "mixture_bars",
+    "new_figure",
+    "plain",
+    "predicted_against_measured",
+    "shorten",
+    "style",
+    "training_curves",
+    "verification_dots",
+    "weights_heat",
+]

@@ -65,7 +65,7 @@ def load_checkpoint(
         return None
     leaves, structure = jax.tree.flatten(like)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             raw = json.loads(str(stored["position"]))
             found = [stored[f"leaf_{index:04d}"] for index in range(len(leaves))]
         position = Position(**{**raw, "losses": tuple(raw["losses"])})

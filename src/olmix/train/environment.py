@@ -7,8 +7,10 @@ this module imports neither by itself.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import platform
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,9 +55,26 @@ def pin(core: int) -> None:
 
 
 def cache_folder() -> Path:
-    """Return where compiled programs lie: ``$OLMIX_CACHE_DIR/jax`` or ``~/.cache/olmix/jax``."""
+    """Return where compiled programs lie, below ``$OLMIX_CACHE_DIR`` or ``~/.cache/olmix``.
+
+    Each kind of processor and number of threads has a folder of its own: a home may be shared by
+    machines, and a program compiled for one may not run, or not give the same bits, on another.
+    """
     given = os.environ.get("OLMIX_CACHE_DIR")
-    return (Path(given) if given else Path.home() / ".cache" / "olmix") / "jax"
+    root = Path(given) if given else Path.home() / ".cache" / "olmix"
+    threads = os.environ.get("NPROC", "")
+    key = hashlib.blake2b(f"{_processor()} {threads}".encode(), digest_size=4).hexdigest()
+    return root / "jax" / key
+
+
+def _processor() -> str:
+    """Return what tells kinds of processors apart: their features, where the system lists them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    features = [line for line in lines if line.startswith(("flags", "Features"))]
+    return " ".join([platform.machine(), platform.processor(), *features[:1]])
 
 
 def use_compilation_cache() -> str:

@@ -1,4 +1,4 @@
-"""Training a run folder in this process: what it leaves behind, and that stopping changes nothing."""
+"""Training a run folder in this process: what it leaves, and that stopping changes nothing."""
 
 import json
 

@@ -1,0 +1,110 @@
+"""One palette, after Okabe and Ito (2008), which people with any colour vision can tell apart.
+
+The four mixtures keep their colour and their marker in every figure. Grey and blue are dark, sky
+blue and orange are light, so they also differ in print without colour.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.colors import LinearSegmentedColormap
+
+__all__ = [
+    "BLUE",
+    "CELL_DARK",
+    "CELL_LIGHT",
+    "GRID",
+    "INK",
+    "MIXTURE_COLOURS",
+    "MIXTURE_LABELS",
+    "MIXTURE_MARKERS",
+    "MUTED",
+    "PAPER",
+    "diverging",
+    "law_colour",
+    "law_label",
+    "mixture_colour",
+    "mixture_label",
+    "sequential",
+]
+
+BLUE = "#0072b2"
+SKY = "#56b4e9"
+ORANGE = "#e69f00"
+GREEN = "#009e73"
+VERMILLION = "#d55e00"
+PURPLE = "#cc79a7"
+GREY = "#767c84"
+
+INK = "#1f2328"
+"""Text and marks."""
+MUTED = "#57606a"
+"""Captions, tick labels."""
+GRID = "#d8dee4"
+"""Grid and axis lines."""
+PAPER = "#ffffff"
+"""Background."""
+CELL_DARK = "#101316"
+"""Numbers in light cells of a heat map, whatever the background of the page."""
+CELL_LIGHT = "#fdfdfe"
+"""Numbers in dark cells of a heat map, whatever the background of the page."""
+
+MIXTURE_COLOURS = {"natural": GREY, "uniform": SKY, "best_seen": ORANGE, "proposed": BLUE}
+MIXTURE_LABELS = {
+    "natural": "natural",
+    "uniform": "uniform",
+    "best_seen": "best seen",
+    "proposed": "proposed",
+}
+MIXTURE_MARKERS = {"natural": "o", "uniform": "s", "best_seen": "^", "proposed": "D"}
+
+_LAW_COLOURS = {"log_weight": BLUE, "log_linear": VERMILLION, "gp": GREEN, "lightgbm": PURPLE}
+_LAW_LABELS = {
+    "log_linear": "log-linear",
+    "log_weight": "log-weight",
+    "gp": "Gaussian process",
+    "lightgbm": "LightGBM",
+}
+_OTHERS = (ORANGE, SKY, GREY, GREEN, PURPLE)
+
+
+def mixture_colour(name: str) -> str:
+    """Return the colour of a mixture; any unknown one is green."""
+    return MIXTURE_COLOURS.get(name, GREEN)
+
+
+def mixture_label(name: str) -> str:
+    """Return a mixture's name for readers."""
+    return MIXTURE_LABELS.get(name, name.replace("_", " ").strip() or "mixture")
+
+
+def law_colour(law: str, position: int = 0) -> str:
+    """Return the colour of a law; `position` tells unknown ones apart."""
+    return _LAW_COLOURS.get(law, _OTHERS[position % len(_OTHERS)])
+
+
+def law_label(law: str) -> str:
+    """Return a law's name for readers."""
+    return _LAW_LABELS.get(law, law.replace("_", "-").strip("-") or "law")
+
+
+def diverging() -> LinearSegmentedColormap:
+    """Return the colours from helpful (blue) over nothing (near white) to harmful (vermillion)."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    stops = ["#00456e", BLUE, "#8fc3e4", "#f6f7f8", "#f2b48a", VERMILLION, "#7f3800"]
+    colours = LinearSegmentedColormap.from_list("olmix_diverging", stops)
+    colours.set_bad("#c9ced4")
+    return colours
+
+
+def sequential() -> LinearSegmentedColormap:
+    """Return the colours from nothing (near white) to all (dark blue)."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    stops = ["#f6f7f8", "#c3dff1", "#6db1dc", BLUE, "#003a5c"]
+    colours = LinearSegmentedColormap.from_list("olmix_sequential", stops)
+    colours.set_bad("#c9ced4")
+    return colours
