@@ -220,7 +220,7 @@ def _write_configs(plan: _Plan, texts: _Texts) -> None:
             "seed": plan.seed,
             "variants": max(plan.runs - 4, 1),
             "replicates": 1,
-            "mix_temperature": 0.5,
+            "mix_temperature": 0.25,
             "min_strength": num_domains / 4,
             "max_strength": num_domains * 4,
             "minimum_weight": 0.01,

@@ -17,7 +17,7 @@ def _group(folder, states, metrics=("a_bpb",), prefix="r"):
         entries.append({"name": run.name, "identity": "id", "seed": index})
         if state == "finished":
             summary = {
-                "metrics": {name: index + 0.5 for name in metrics},
+                "metrics": dict.fromkeys(metrics, index + 0.5),
                 "weights": {"a": 0.5, "b": 0.5},
                 "token_shares": {"a": 0.501, "b": 0.499},
                 "epochs": {"a": 0.1, "b": 2.0},
