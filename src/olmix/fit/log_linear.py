@@ -49,6 +49,7 @@ class LogLinear(ExponentialLaw):
     name: ClassVar[str] = "log_linear"
     convex: ClassVar[bool] = True
     fitted: ClassVar[type[FittedExponential]] = FittedLogLinear
+    reach = 0.8
 
     def candidates(self) -> list[dict[str, float]]:
         """Return the one setting: there is nothing to choose."""

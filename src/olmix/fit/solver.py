@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from olmix.simplex import Array
 
-__all__ = ["Curves", "Problems", "concatenate", "hat_diagonal", "huber", "solve"]
+__all__ = ["Curves", "Problems", "concatenate", "hat_diagonal", "huber", "mean_value", "solve"]
 
 IntArray = NDArray[np.intp]
 _GRID = 6
@@ -61,6 +61,8 @@ class Problems:
         ridge: (P,) strength of the ridge, per unit of weight.
         delta: (P,) where the Huber loss turns from squares to absolute values.
         lowest: (P,) smallest offset that is allowed; -inf for none.
+        reach: (P,) how far below the mean the offset stays at least, as a share of the way to the
+            best run: at 1 it lies below every run, less lets it lie above some.
     """
 
     designs: Array
@@ -70,6 +72,7 @@ class Problems:
     ridge: Array
     delta: Array
     lowest: Array
+    reach: Array
 
     def __len__(self) -> int:
         return len(self.design)
@@ -149,18 +152,21 @@ def solve(problems: Problems, start: Curves | None = None, max_steps: int = _MAX
     return concatenate(parts)
 
 
+def mean_value(problems: Problems) -> Array:
+    """Return the weighted mean of the measured values, (P,)."""
+    y = np.where(problems.weights > 0, problems.y, 0.0)
+    return np.asarray((problems.weights * y).sum(axis=1) / problems.weights.sum(axis=1))
+
+
 def _curvature_bounds(problems: Problems) -> tuple[Array, Array, Array]:
     """Return the mean of the metric and the smallest and largest curvature, each (P,)."""
     live = problems.weights > 0
-    total = problems.weights.sum(axis=1)
-    y = np.where(live, problems.y, 0.0)
-    mu = (problems.weights * y).sum(axis=1) / total
+    mu = mean_value(problems)
     best = np.where(live, problems.y, np.inf).min(axis=1)
     worst = np.where(live, problems.y, -np.inf).max(axis=1)
     spread = np.maximum(worst - best, 1e-9 * np.maximum(np.abs(mu), 1e-3))
-    # The offset may lie a little above the best run, which noise may have helped.
-    high = 1 / np.maximum(REACH * (mu - best), 1e-3 * spread)
-    low = np.maximum(1 / (BELOW * spread), 1 / np.maximum(mu - problems.lowest, 1e-300))
+    high = 1 / np.maximum(problems.reach * (mu - best), 1e-3 * spread)
+    low = np.maximum(1 / (20 * spread), 1 / np.maximum(mu - problems.lowest, 1e-300))
     return mu, np.minimum(low, high), high
 
 
