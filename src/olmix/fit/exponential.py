@@ -29,7 +29,7 @@ from olmix.simplex import Array
 
 __all__ = ["PAPER_DELTA", "RIDGES", "ExponentialLaw", "FittedExponential"]
 
-RIDGES = (1e-9, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
+RIDGES = (1e-9, 1e-2, 0.1, 1.0, 10.0)
 """Strengths of the ridge that are tried, relative to the mean variance of the features."""
 SEARCH_STEPS = 12
 """Steps of the solver while settings are compared; the chosen one is solved to the end."""

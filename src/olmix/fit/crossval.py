@@ -1,0 +1,245 @@
+"""Cross-validation: how well each law predicts mixtures that it has not seen.
+
+Folds are made of unique mixtures, so that replicates of one mixture never lie on both sides. The fold
+of a mixture depends on the seed and on the rank of its first run's id alone, not on the order of rows.
+
+Per metric the law with the smaller cross-validated loss is chosen (`auto`), where the loss is the
+Huber loss that the laws minimise (a single diverged run does not decide). We do not prefer the simpler
+law within one standard error: for one target the log-linear law always proposes a vertex, so to lean
+towards it is to lean towards extreme mixtures.
+
+Legend: ``R`` runs, ``M`` metrics, ``U`` unique mixtures, ``K`` folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmix.errors import MissingPackageError
+from olmix.fit.law import FittedLaw, Law
+from olmix.fit.solver import huber
+from olmix.fit.swarm import Swarm
+from olmix.simplex import Array
+
+__all__ = ["Candidate", "MetricFit", "Scores", "assign_folds", "cross_validate", "rank_p_value"]
+
+SIGNAL_LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well predictions agree with measurements, over runs.
+
+    Attributes:
+        spearman: rank correlation; 0 where the predictions do not vary.
+        pearson: correlation; 0 where the predictions do not vary.
+        r2: share of the variance that is explained; negative if worse than the mean.
+        rmse: root of the mean squared error, in units of the metric.
+    """
+
+    spearman: float
+    pearson: float
+    r2: float
+    rmse: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One law for one metric.
+
+    Attributes:
+        law: the fit to all runs that are not held out.
+        cv: scores of predictions for the folds left out.
+        train: scores of the fit on its own runs.
+        test: scores on the runs held out of every fit, if there are any.
+        cv_loss: cross-validated Huber loss that laws are compared by.
+        cv_predictions: (U,) predictions by the fit without the mixture's fold, less is better.
+    """
+
+    law: FittedLaw
+    cv: Scores
+    train: Scores
+    test: Scores | None
+    cv_loss: float
+    cv_predictions: Array
+
+
+@dataclass(frozen=True)
+class MetricFit:
+    """All candidates for one metric, and the choice.
+
+    Attributes:
+        name: the metric.
+        candidates: by name of the law.
+        chosen: name of the law that is used.
+        noise_sd: standard deviation between runs of the same mixture, pooled; None without any.
+        signal_p_value: one-sided p of "the held-out rank correlation is not above 0", times the
+            number of laws that were tried.
+    """
+
+    name: str
+    candidates: Mapping[str, Candidate]
+    chosen: str
+    noise_sd: float | None
+    signal_p_value: float
+
+    @property
+    def signal(self) -> bool:
+        """Whether the swarm tells anything about this metric."""
+        return self.signal_p_value < SIGNAL_LEVEL
+
+    @property
+    def best(self) -> Candidate:
+        """The chosen candidate."""
+        return self.candidates[self.chosen]
+
+
+def assign_folds(num_mixtures: int, num_folds: int, seed: int) -> NDArray[np.intp]:
+    """Return the fold of each unique mixture, (U,); sizes differ by one at most."""
+    order = np.random.default_rng(seed).permutation(num_mixtures)
+    folds = np.empty(num_mixtures, dtype=np.intp)
+    folds[order] = np.arange(num_mixtures) % num_folds
+    return folds
+
+
+def cross_validate(
+    swarm: Swarm,
+    laws: Sequence[Law],
+    folds: NDArray[np.intp],
+    on_step: Callable[[str], None] | None = None,
+) -> list[MetricFit]:
+    """Fit and cross-validate every law on every metric.
+
+    Args:
+        swarm: the runs.
+        laws: candidates.
+        folds: (U,) fold of each unique mixture.
+        on_step: told the name of each law when it is done.
+    """
+    values, counts = swarm.averaged()
+    num_folds = int(folds.max()) + 1
+    # One row of weights for all runs, then one with each fold left out: (1 + K, U).
+    kept = np.vstack([np.ones(len(folds)), folds != np.arange(num_folds)[:, None]])
+    per_metric: list[dict[str, Candidate]] = [{} for _ in swarm.metrics]
+    for law in laws:
+        weights = counts[:, None, :] * kept
+        fitted = law.fit_many(
+            swarm.unique_mixtures,
+            np.repeat(values, num_folds + 1, axis=0),
+            weights.reshape(-1, len(folds)),
+        )
+        for index in range(len(swarm.metrics)):
+            first = index * (num_folds + 1)
+            per_metric[index][law.name] = _candidate(
+                swarm, index, fitted[first], fitted[first + 1 : first + 1 + num_folds], folds
+            )
+        if on_step is not None:
+            on_step(law.name)
+    return [
+        _choose(swarm, index, candidates) for index, candidates in enumerate(per_metric)
+    ]
+
+
+def _candidate(
+    swarm: Swarm,
+    index: int,
+    law: FittedLaw,
+    by_fold: Sequence[FittedLaw],
+    folds: NDArray[np.intp],
+) -> Candidate:
+    unique = swarm.unique_mixtures
+    held = np.stack([fitted.predict(unique) for fitted in by_fold])[folds, np.arange(len(folds))]
+    measured = swarm.values[:, index] * swarm.signs[index]
+    seen = np.isfinite(measured) & ~swarm.held_out
+    test = np.isfinite(measured) & swarm.held_out
+    everywhere = law.predict(unique)[swarm.group]
+    y = measured[seen]
+    delta = max(0.5 * float(np.subtract(*np.percentile(y, [75, 25]))) / 1.349, 1e-9)
+    return Candidate(
+        law=law,
+        cv=scores(y, held[swarm.group][seen]),
+        train=scores(y, everywhere[seen]),
+        test=scores(measured[test], everywhere[test]) if test.sum() > 1 else None,
+        cv_loss=float(huber(y - held[swarm.group][seen], np.asarray(delta)).mean()),
+        cv_predictions=held,
+    )
+
+
+def _choose(swarm: Swarm, index: int, candidates: Mapping[str, Candidate]) -> MetricFit:
+    chosen = min(candidates, key=lambda name: candidates[name].cv_loss)
+    values, counts = swarm.averaged()
+    live = counts[index] > 0
+    p_value = rank_p_value(values[index, live], candidates[chosen].cv_predictions[live])
+    return MetricFit(
+        name=swarm.metrics[index],
+        candidates=candidates,
+        chosen=chosen,
+        noise_sd=noise_sd(swarm, swarm.values[:, index]),
+        signal_p_value=min(1.0, p_value * len(candidates)),
+    )
+
+
+def noise_sd(swarm: Swarm, values: Array) -> float | None:
+    """Return the standard deviation between runs of one mixture, pooled over mixtures.
+
+    Args:
+        swarm: says which runs share a mixture.
+        values: (R,) one metric; NaN where it was not measured.
+    """
+    squares, freedom = 0.0, 0
+    for mixture in range(swarm.num_groups):
+        own = values[(swarm.group == mixture) & np.isfinite(values)]
+        if len(own) > 1:
+            squares += float(((own - own.mean()) ** 2).sum())
+            freedom += len(own) - 1
+    return float(np.sqrt(squares / freedom)) if freedom else None
+
+
+def scores(measured: Array, predicted: Array) -> Scores:
+    """Compare predictions with measurements, both (n,)."""
+    error = measured - predicted
+    variance = float(((measured - measured.mean()) ** 2).sum())
+    return Scores(
+        spearman=_correlation(_ranks(measured), _ranks(predicted)),
+        pearson=_correlation(measured, predicted),
+        r2=1 - float((error**2).sum()) / variance if variance > 0 else 0.0,
+        rmse=float(np.sqrt((error**2).mean())),
+    )
+
+
+def rank_p_value(measured: Array, predicted: Array) -> float:
+    """Return the one-sided p value of a rank correlation above 0 (t approximation).
+
+    Args:
+        measured: (n,) measured values, one per unique mixture.
+        predicted: (n,) held-out predictions.
+    """
+    try:
+        from scipy import stats
+    except ImportError:
+        raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
+    correlation = _correlation(_ranks(measured), _ranks(predicted))
+    freedom = len(measured) - 2
+    if freedom < 1:
+        return 1.0
+    t = correlation * np.sqrt(freedom / max(1 - correlation**2, 1e-12))
+    return float(stats.t.sf(t, freedom))
+
+
+def _ranks(values: Array) -> Array:
+    """Return ranks from 0, ties sharing their mean, (n,)."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts) - 1
+    return np.asarray((last - (counts - 1) / 2)[inverse])
+
+
+def _correlation(left: Array, right: Array) -> float:
+    a, b = left - left.mean(), right - right.mean()
+    scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
+    if scale <= 1e-14 * max(float((left**2).sum()), 1e-300):
+        return 0.0
+    return float(np.clip((a * b).sum() / scale, -1, 1))

@@ -1,0 +1,341 @@
+"""Reading a swarm: two tables joined by run, checked, and put in one order.
+
+Rows of the tables may come in any order, and so may their columns: runs are sorted by their id,
+domains stand in the order of the priors, metrics in that of `eval`. Nothing that follows depends on
+how the files were written.
+
+Legend: ``R`` runs, ``D`` domains, ``M`` metrics, ``U`` unique mixtures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmix.config import FitConfig
+from olmix.errors import DataError
+from olmix.fit.metrics import Metrics, select_metrics
+from olmix.io.tables import Table, read_table
+from olmix.simplex import Array
+
+__all__ = ["Swarm", "load_swarm"]
+
+SUM_TOLERANCE = 0.01
+_SAME_MIXTURE = 6
+"""Decimals to which the weights of two runs of one mixture agree."""
+_MOST_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Swarm:
+    """The runs of a swarm that take part in a fit.
+
+    Attributes:
+        domains: (D,) names, in the order of the priors.
+        live: (D,) whether any run gives the domain any weight.
+        runs: (R,) ids, sorted.
+        names: (R,) readable labels.
+        mixtures: (R, D) weights, rows summing to 1.
+        metrics: (M,) names.
+        values: (R, M) measured values as they stand in the table; NaN where there is none.
+        lower_is_better: (M,) direction of each metric.
+        objective_weights: (M,) weight of each metric in the objective, summing to 1.
+        group: (R,) which unique mixture a run trained on.
+        held_out: (R,) runs that no fit may see (`regression.n_test`).
+        dropped: run to the reason why it takes no part.
+        notes: decisions, as sentences.
+    """
+
+    domains: tuple[str, ...]
+    live: NDArray[np.bool_]
+    runs: tuple[str, ...]
+    names: tuple[str, ...]
+    mixtures: Array
+    metrics: tuple[str, ...]
+    values: Array
+    lower_is_better: tuple[bool, ...]
+    objective_weights: Array
+    group: NDArray[np.intp]
+    held_out: NDArray[np.bool_]
+    dropped: dict[str, str]
+    notes: tuple[str, ...]
+
+    @property
+    def signs(self) -> Array:
+        """1 for metrics of which less is better, -1 for the others, (M,)."""
+        return np.where(np.array(self.lower_is_better, dtype=bool), 1.0, -1.0)
+
+    @property
+    def num_groups(self) -> int:
+        """Number of unique mixtures."""
+        return int(self.group.max()) + 1
+
+    @property
+    def unique_mixtures(self) -> Array:
+        """The unique mixtures, (U, D)."""
+        _, first = np.unique(self.group, return_index=True)
+        return np.asarray(self.mixtures[first])
+
+    def averaged(self, held_out: bool = False) -> tuple[Array, Array]:
+        """Average the runs of each mixture.
+
+        Args:
+            held_out: whether to take the held-out runs in place of the others.
+
+        Returns:
+            means (M, U) with less being better, 0 where nothing was measured; number of runs behind
+            each (M, U).
+        """
+        oriented = (self.values * self.signs).T
+        taken = np.isfinite(oriented) & (self.held_out == held_out)
+        counts = np.zeros((len(self.metrics), self.num_groups))
+        totals = np.zeros_like(counts)
+        for metric in range(len(self.metrics)):
+            rows = taken[metric]
+            np.add.at(counts[metric], self.group[rows], 1.0)
+            np.add.at(totals[metric], self.group[rows], oriented[metric, rows])
+        return totals / np.maximum(counts, 1.0), counts
+
+
+def load_swarm(config: FitConfig) -> Swarm:
+    """Read and check the two tables of a swarm.
+
+    A run that one of the tables lacks is left out and listed in `Swarm.dropped`; everything else that
+    is wrong is an error.
+
+    Raises:
+        DataError: with all problems of the tables and of what the config asks of them.
+    """
+    ratios, metrics = read_table(config.swarm.ratios), read_table(config.swarm.metrics)
+    problems: list[str] = []
+    dropped = _join(ratios, metrics, problems)
+    _check_domains(config, ratios, problems)
+    chosen = select_metrics(config, metrics, problems)
+    _stop(problems)
+    domains = config.priors.domains
+    runs = sorted(set(ratios.runs) & set(metrics.runs))
+    weights = _clean_weights(ratios, domains, problems)
+    _stop(problems)
+    runs = _filter(config, domains, runs, ratios, weights, dropped, problems)
+    _stop(problems)
+    return _assemble(config, domains, runs, ratios, metrics, weights, chosen, dropped)
+
+
+def _stop(problems: list[str]) -> None:
+    if problems:
+        shown = problems[:_MOST_SHOWN]
+        if len(problems) > len(shown):
+            shown.append(f"and {len(problems) - len(shown)} problems more")
+        raise DataError("\n".join(shown))
+
+
+def _join(ratios: Table, metrics: Table, problems: list[str]) -> dict[str, str]:
+    """Return the runs that one of the tables lacks, with the reason."""
+    left, right = set(ratios.runs), set(metrics.runs)
+    if not left & right:
+        problems.append(
+            f"{ratios.path} and {metrics.path} have no run in common: the first starts with "
+            f"{ratios.runs[0]}, the second with {metrics.runs[0]}. They are joined on `run`"
+        )
+    dropped = {run: f"{metrics.path} has no metrics of it" for run in sorted(left - right)}
+    dropped |= {run: f"{ratios.path} has no mixture of it" for run in sorted(right - left)}
+    return dropped
+
+
+def _check_domains(config: FitConfig, ratios: Table, problems: list[str]) -> None:
+    given, known = set(ratios.columns), set(config.priors.domains)
+    if given == known:
+        return
+    parts = []
+    if given - known:
+        parts.append(f"the priors lack {', '.join(sorted(given - known))}")
+    if known - given:
+        parts.append(f"the table lacks {', '.join(sorted(known - given))}")
+    problems.append(f"{ratios.path}: its columns are not the domains of priors: {'; '.join(parts)}")
+
+
+def _clean_weights(
+    ratios: Table, domains: tuple[str, ...], problems: list[str]
+) -> dict[str, Array]:
+    """Return the mixture of every run, (D,) summing to 1."""
+    result = {}
+    for run, row in zip(ratios.runs, ratios.select(domains), strict=True):
+        missing = [name for name, weight in zip(domains, row, strict=True) if np.isnan(weight)]
+        negative = [name for name, weight in zip(domains, row, strict=True) if weight < 0]
+        if missing:
+            problems.append(
+                f"{ratios.path}: run {run}: {', '.join(missing)} is empty; write 0 for none"
+            )
+        elif negative:
+            problems.append(f"{ratios.path}: run {run}: {', '.join(negative)} is negative")
+        elif abs(row.sum() - 1) > SUM_TOLERANCE:
+            problems.append(
+                f"{ratios.path}: run {run}: the weights add up to {row.sum():.6g}, not to 1"
+            )
+        else:
+            # Sums to the last digit do not depend on the order of the domains.
+            result[run] = row / np.sort(row).sum()
+    return result
+
+
+def _filter(
+    config: FitConfig,
+    domains: tuple[str, ...],
+    runs: list[str],
+    ratios: Table,
+    weights: dict[str, Array],
+    dropped: dict[str, str],
+    problems: list[str],
+) -> list[str]:
+    """Return the runs that `filtering` keeps; the others are added to `dropped`."""
+    kept = list(runs)
+    sources = [name.split(":")[0] for name in domains]
+    wanted = config.filtering.keep_sources
+    if wanted:
+        inside = np.array([source in wanted for source in sources])
+        members = [np.array([source == name for source in sources]) for name in wanted]
+        for run in list(kept):
+            row = weights[run]
+            if row[~inside].sum() > 1e-9 or not all(row[own].sum() > 0 for own in members):
+                dropped[run] = "filtering.keep_sources: it is not a mixture of these sources alone"
+                kept.remove(run)
+    support = config.filtering.support_domains
+    if support:
+        inside = np.array([name in support for name in domains])
+        for run in list(kept):
+            if abs(weights[run][inside].sum() - 1) > 1e-6:
+                dropped[run] = "filtering.support_domains: it gives weight to other domains"
+                kept.remove(run)
+    if not kept:
+        problems.append(f"{ratios.path}: `filtering` leaves none of {len(runs)} runs")
+    return kept
+
+
+def _assemble(
+    config: FitConfig,
+    domains: tuple[str, ...],
+    runs: list[str],
+    ratios: Table,
+    table: Table,
+    weights: dict[str, Array],
+    chosen: Metrics,
+    dropped: dict[str, str],
+) -> Swarm:
+    """Put runs, mixtures and metrics together, and check that there are enough."""
+    position = {run: index for index, run in enumerate(table.runs)}
+    values = chosen.values[[position[run] for run in runs]]
+    empty = [run for run, row in zip(runs, values, strict=True) if np.isnan(row).all()]
+    dropped = dropped | {run: "none of the metrics was measured" for run in empty}
+    values = np.array([v for run, v in zip(runs, values, strict=True) if run not in dropped])
+    runs = [run for run in runs if run not in dropped]
+    if not runs:
+        raise DataError(f"{table.path}: no run has any of the metrics")
+    mixtures = np.array([weights[run] for run in runs])
+    live = (mixtures > 0).any(axis=0)
+    group = _group(mixtures, _stable_order(domains))
+    held_out = _hold_out(group, config.regression.n_test, config.regression.seed)
+    problems: list[str] = []
+    _check_numbers(table, chosen, values, group, held_out, int(live.sum()), problems)
+    _stop(problems)
+    names = dict(zip(ratios.runs, ratios.names, strict=True))
+    other = dict(zip(table.runs, table.names, strict=True))
+    labels = tuple(names[run] if names[run] != run else other[run] for run in runs)
+    total = np.sort(chosen.weights).sum()
+    return Swarm(
+        domains=domains,
+        live=live,
+        runs=tuple(runs),
+        names=labels,
+        mixtures=mixtures,
+        metrics=chosen.names,
+        values=values,
+        lower_is_better=chosen.lower_is_better,
+        objective_weights=chosen.weights / total,
+        group=group,
+        held_out=held_out,
+        dropped=dropped,
+        notes=_notes(domains, live, runs, group, chosen, values, dropped, held_out),
+    )
+
+
+def _stable_order(domains: tuple[str, ...]) -> NDArray[np.intp]:
+    return np.argsort(np.array(domains))
+
+
+def _group(mixtures: Array, order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Number the unique mixtures in the order of their first run, (R,)."""
+    seen: dict[bytes, int] = {}
+    # Adding 0 turns -0 into 0, so that equal mixtures have equal bytes.
+    rounded = np.round(mixtures[:, order], _SAME_MIXTURE) + 0.0
+    return np.array([seen.setdefault(row.tobytes(), len(seen)) for row in rounded], dtype=np.intp)
+
+
+def _hold_out(group: NDArray[np.intp], wanted: int, seed: int) -> NDArray[np.bool_]:
+    """Choose whole mixtures at random until at least `wanted` runs are held out, (R,)."""
+    held = np.zeros(len(group), dtype=bool)
+    for mixture in np.random.default_rng(seed).permutation(int(group.max()) + 1):
+        if held.sum() >= wanted:
+            break
+        held |= group == mixture
+    return held
+
+
+def _check_numbers(
+    table: Table,
+    chosen: Metrics,
+    values: Array,
+    group: NDArray[np.intp],
+    held_out: NDArray[np.bool_],
+    num_live: int,
+    problems: list[str],
+) -> None:
+    """Note metrics that never change and metrics with too few mixtures."""
+    needed = num_live + 1
+    for name, column in zip(chosen.names, values.T, strict=True):
+        measured = np.isfinite(column) & ~held_out
+        mixtures = len(np.unique(group[measured]))
+        if mixtures < needed:
+            problems.append(
+                f"{table.path}: {name}: {mixtures} different mixtures are there to fit {num_live} "
+                f"domains, which takes at least {needed}; {3 * needed} would be safe"
+            )
+        elif np.ptp(column[measured]) == 0:
+            problems.append(
+                f"{table.path}: {name} is {column[measured][0]:g} in every run, so nothing can be "
+                "learnt from it. Add it to filtering.drop_metrics"
+            )
+
+
+def _notes(
+    domains: tuple[str, ...],
+    live: NDArray[np.bool_],
+    runs: list[str],
+    group: NDArray[np.intp],
+    chosen: Metrics,
+    values: Array,
+    dropped: dict[str, str],
+    held_out: NDArray[np.bool_],
+) -> tuple[str, ...]:
+    num_mixtures = int(group.max()) + 1
+    notes = [
+        f"{len(runs)} runs of {num_mixtures} different mixtures of {int(live.sum())} domains are used."
+    ]
+    if dropped:
+        notes.append(f"{len(dropped)} runs take no part: {', '.join(sorted(dropped)[:8])}.")
+    unused = [name for name, used in zip(domains, live, strict=True) if not used]
+    if unused:
+        notes.append(
+            f"No run has {', '.join(unused)}, so nothing is known of it: it gets no weight."
+        )
+    for name, column in zip(chosen.names, values.T, strict=True):
+        missing = int(np.isnan(column).sum())
+        if missing:
+            notes.append(f"{name} is missing in {missing} runs, which its fit leaves out.")
+    if num_mixtures < 3 * (int(live.sum()) + 1):
+        safe = 3 * (int(live.sum()) + 1)
+        notes.append(f"{num_mixtures} mixtures are few; {safe} would be a safer number.")
+    if held_out.any():
+        notes.append(f"{int(held_out.sum())} runs are held out of every fit (regression.n_test).")
+    return tuple(notes)

@@ -1,0 +1,209 @@
+"""The whole loop, as a newcomer runs it, and every command that the README shows."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from olmix.cli.main import cli
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SMALL = ("--runs", "12", "--seeds", "3")
+
+pytestmark = pytest.mark.slow
+
+
+def _olmix(*words, cwd, expect=0, typed=""):
+    done = subprocess.run(
+        [sys.executable, "-m", "olmix", *words],
+        cwd=cwd,
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Run a small quickstart on the built-in texts."""
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, _olmix("quickstart", *SMALL, cwd=folder)
+
+
+def _finished(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("summary.json")}
+
+
+def test_the_loop_ends_with_a_verified_mixture_and_a_report(demo):
+    folder, done = demo
+    assert "The proposed mixture" in done.stdout
+    assert "better than natural by" in done.stdout
+    assert re.search(r"12 runs in the fit, \d+ runs in the verification", done.stdout)
+    fit = folder / "quickstart/fit/latest"
+    assert "report: " in done.stderr
+    verification = json.loads((fit / "verification.json").read_text())
+    assert verification["metric"] == "networkx_bpb"
+    assert len(verification["seeds"]) == 3
+    page = (fit / "report.html").read_text()
+    assert f"{verification['gains']['natural']['mean']:.3f}" in page
+    assert (fit / "verification.png").read_bytes().startswith(b"\x89PNG")
+    domains = set(verification["mixtures"]["proposed"]["weights"])
+    assert len(domains) >= 5
+    assert "networkx" not in domains
+
+
+def test_it_prints_every_command_that_it_runs(demo):
+    _, done = demo
+    printed = [line[2:] for line in done.stderr.splitlines() if line.startswith("$ olmix")]
+    names = [" ".join(line.split()[1:3]).split(" -")[0] for line in printed]
+    assert names == [
+        "prepare",
+        "priors compute",
+        "generate",
+        "launch run",
+        "collect quickstart/runs/" + names[4].split("/")[-1],
+        "fit",
+        "verify",
+    ]
+
+
+def test_a_second_start_trains_nothing_again(demo):
+    folder, _ = demo
+    before = _finished(folder)
+    done = _olmix("quickstart", *SMALL, cwd=folder)
+    assert _finished(folder) == before
+    assert "12 were finished before" in done.stderr
+    assert "better than natural by" in done.stdout
+
+
+def test_another_target_uses_the_same_swarm(demo, tmp_path):
+    folder = shutil.copytree(demo[0], tmp_path / "copy", symlinks=True)
+    done = _olmix("quickstart", *SMALL, "--target", "average", cwd=folder)
+    assert "12 were finished before" in done.stderr
+    verification = json.loads((folder / "quickstart/fit/latest/verification.json").read_text())
+    assert "average" in verification["metric"]
+
+
+def test_an_edited_config_is_kept(demo, tmp_path):
+    folder = shutil.copytree(demo[0], tmp_path / "copy", symlinks=True)
+    file = folder / "quickstart/fit.yaml"
+    file.write_text(file.read_text().replace("type: auto\n  seed", "type: log_linear\n  seed"))
+    done = _olmix("quickstart", *SMALL, cwd=folder)
+    assert "fit.yaml was edited and is kept" in done.stderr
+    assert "type: log_linear" in file.read_text()
+
+
+def test_a_target_that_is_not_there_is_told_what_is(demo):
+    done = _olmix("quickstart", *SMALL, "--target", "networx", cwd=demo[0], expect=2)
+    assert "Did you mean networkx?" in done.stderr
+
+
+@pytest.fixture
+def my_folder(tmp_path):
+    """A newcomer's own texts: pieces of Python's library in three subfolders."""
+    library = Path(os.__file__).parent
+    parts = {"web": ("http", "html", "urllib"), "mail": ("email",), "data": ("json", "sqlite3")}
+    parts["data"] += ("csv.py", "statistics.py", "decimal.py", "_pydecimal.py", "fractions.py")
+    for domain, names in parts.items():
+        (tmp_path / "my_folder" / domain).mkdir(parents=True)
+        for name in names:
+            source = library / name
+            files = [source] if source.is_file() else source.rglob("*.py")
+            for file in files:
+                target = tmp_path / "my_folder" / domain / f"{name}-{file.name}".replace("/", "-")
+                shutil.copy(file, target)
+    return tmp_path
+
+
+def test_the_loop_runs_on_your_own_folder_within_a_budget(my_folder):
+    words = ("--data", "my_folder/", "--runs", "8", "--seeds", "3", "--budget", "45")
+    done = _olmix("quickstart", *words, cwd=my_folder)
+    verification = json.loads((my_folder / "quickstart/fit/latest/verification.json").read_text())
+    assert set(verification["mixtures"]["natural"]["weights"]) == {"data", "mail", "web"}
+    assert "$ olmix launch measure" in done.stderr
+
+
+def test_a_budget_that_is_too_small_says_what_would_do(my_folder):
+    words = ("--data", "my_folder/", "--budget", "5")
+    done = _olmix("quickstart", *words, cwd=my_folder, expect=2)
+    assert "too few to learn from. Give it about" in done.stderr
+
+
+def test_a_loop_that_is_killed_goes_on_where_it_stopped(my_folder):
+    words = ("quickstart", "--data", "my_folder/", "--runs", "8", "--seeds", "3")
+    command = [sys.executable, "-m", "olmix", *words]
+    with subprocess.Popen(
+        command, cwd=my_folder, start_new_session=True, stderr=subprocess.DEVNULL
+    ) as loop:
+        deadline = time.monotonic() + 120
+        while len(_finished(my_folder)) < 3:
+            if time.monotonic() > deadline:
+                os.killpg(loop.pid, signal.SIGKILL)
+                pytest.fail("no three runs within two minutes")
+            time.sleep(0.02)
+        os.killpg(loop.pid, signal.SIGKILL)
+    before = _finished(my_folder)
+    _olmix(*words, cwd=my_folder)
+    after = _finished(my_folder)
+    assert {path: after[path] for path in before} == before
+
+
+# --- the README ---
+
+
+def _commands():
+    """Return every `olmix ...` command of the README, from code blocks and from tables."""
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", README, flags=re.S))
+    lines = [line.split("#")[0].strip() for line in blocks.splitlines()]
+    lines += re.findall(r"^\| `(olmix [^`]*)`", README, flags=re.M)
+    return [line for line in dict.fromkeys(lines) if line.startswith("olmix ")]
+
+
+def _make_targets():
+    return sorted(set(re.findall(r"^make (\w[\w-]*)", README, flags=re.M)))
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_every_command_of_the_readme_is_understood(command):
+    words = shlex.split(command)[1:]
+    found: click.Command = cli
+    context = click.Context(cli)
+    while isinstance(found, click.Group):
+        found = found.get_command(context, words.pop(0))
+        assert found is not None, command
+    found.make_context("olmix", words)
+
+
+@pytest.mark.parametrize("target", _make_targets())
+def test_every_make_target_of_the_readme_is_there(target):
+    done = subprocess.run(
+        ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_stages_of_the_readme_run_in_a_row(demo, tmp_path):
+    folder = shutil.copytree(demo[0], tmp_path / "copy", symlinks=True) / "quickstart"
+    shutil.rmtree(folder / "variants")
+    stages = [command for command in _commands() if "quickstart" not in command]
+    assert len(stages) >= 10
+    for command in stages:
+        groups = [path.stem for path in (folder / "variants").glob("*.yaml")]
+        group = groups[0].rsplit("-", 2)[1] if groups else "none"
+        words = shlex.split(command.replace("GROUP", group))[1:]
+        _olmix(*words, cwd=folder, typed="y\n")
+    assert (folder / "schemas/launch.json").is_file()
