@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo test check run-checks fix bench docs clean
+.PHONY: help demo test lint check run-checks fix bench docs clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,12 +30,13 @@ demo: $(VENV)/.demo  ## Run the whole loop on this machine: texts to a verified 
 test: $(VENV)/.dev  ## Run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-check: $(VENV)/.dev  ## Format, lint, types, imports, tests: what CI runs; edits nothing
+lint: $(VENV)/.dev  ## Formatting, lint, types and the import contract; edits nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(MAKE) test
+
+check: lint test  ## lint and test: what CI runs
 
 run-checks: check  ## The same as check
 

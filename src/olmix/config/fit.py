@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from olmix.config.base import (
     Fraction,
@@ -33,6 +33,12 @@ RegressionType = Literal[
     "auto", "log_linear", "log_weight", "lightgbm", "gp", "autoscale", "bimix", "search"
 ]
 ProposerType = Literal["auto", "exact", "gradient", "simulation", "search"]
+
+
+def _refuse_auto(value: object) -> object:
+    if value == "auto":
+        raise ValueError("choosing it by held-out regret is not available in this release")
+    return value
 
 
 class SwarmTables(Section):
@@ -68,7 +74,7 @@ class ProposerConfig(Section):
     """`exact` (convex laws), `gradient` (any law), or `auto`: exact where the law is convex."""
     temperature: NonNegative | None = None
     """Temperature of the simulation proposer (not yet available)."""
-    kl_reg: NonNegative = 0.05
+    kl_reg: Annotated[NonNegative, BeforeValidator(_refuse_auto)] = 0.05
     """Weight of KL(mixture || prior), in units of the metrics' spread; 0 ignores the prior."""
     use_natural_kl: bool = False
     """Whether the KL refers to the token counts even where `relative_sizes` are given."""

@@ -238,8 +238,7 @@ def _ranks(values: Array) -> Array:
 
 
 def _correlation(left: Array, right: Array) -> float:
-    a, b = left - left.mean(), right - right.mean()
-    scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
-    if scale <= 1e-14 * max(float((left**2).sum()), 1e-300):
+    if any(np.ptp(side) <= 1e-12 * max(float(np.abs(side).max()), 1e-300) for side in (left, right)):
         return 0.0
-    return float(np.clip((a * b).sum() / scale, -1, 1))
+    a, b = left - left.mean(), right - right.mean()
+    return float(np.clip((a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum()), -1, 1))

@@ -412,6 +412,12 @@ CASES = [
         "proposer.kl_reg: found -1; it must be greater than or equal to 0",
     ),
     _fit(
+        "kl of later",
+        "type: log_linear}",
+        "type: log_linear}\nproposer: {kl_reg: auto}",
+        ":8: proposer.kl_reg: found \"auto\"; choosing it by held-out regret is not available",
+    ),
+    _fit(
         "tables missing",
         "swarm: {ratios: ratios.csv, metrics: metrics.csv}",
         "swarm: {ratios: ratios.csv}",
