@@ -118,7 +118,8 @@ def _write_fit(
         held = values[:, j] + spread * rng.standard_normal(len(runs))
         for i, run in enumerate(runs):
             cell = metric.replace('"', '""')
-            lines.append(f'{run},"{cell}",{values[i, j]!r},{fitted[i]!r},{held[i]!r},{i % 5}')
+            numbers = ",".join(repr(float(v)) for v in (values[i, j], fitted[i], held[i]))
+            lines.append(f'{run},"{cell}",{numbers},{i % 5}')
         good = _scores(values[:, j], held)
         worse = _scores(values[:, j], held + 0.02 * rng.standard_normal(len(runs)))
         train = _scores(values[:, j], fitted)

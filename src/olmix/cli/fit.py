@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from olmix.cli.terminal import done, progress
-
-if TYPE_CHECKING:
-    from olmix.fit import FitResult
+from olmix.cli.terminal import done, progress, shell_line, table
 
 __all__ = ["fit"]
 
@@ -29,11 +27,48 @@ def fit(config: Path, output_dir: Path) -> None:
     settings = FitConfig.from_yaml(config)
     with progress("fitting") as view:
         result = fit_swarm(settings, output_dir, view.update)
-    page = write_report(result.folder, commands=(f"olmix fit --config {config}",))
-    show_fit(result)
+    command = shell_line(["olmix", "fit", "-c", str(config), "-o", str(output_dir)])
+    with progress("drawing") as view:
+        view.update(0, 1)
+        page = write_report(result.folder, commands=(command,))
+    show_fit(result.folder)
+    if result.reused:
+        done("the same fit was done before; its laws were used again")
     done(f"report: {page}")
 
 
-def show_fit(result: FitResult) -> None:
-    """Print what a fit found."""
-    raise NotImplementedError
+def show_fit(folder: Path) -> None:
+    """Print how well each metric is predicted, and what is proposed."""
+    from olmix.io.files import read_json
+
+    _show_laws(read_json(folder / "fit.json"))
+    file = folder / "proposal.json"
+    if not file.is_file():
+        return
+    proposal = read_json(file)
+    for warning in proposal["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"\n{proposal['statement']}")
+
+
+def _show_laws(found: Mapping[str, Any]) -> None:
+    rows = []
+    for name, metric in found["metrics"].items():
+        scores = metric["candidates"][metric["chosen"]]["cv"]
+        noise = metric["noise_sd"]
+        rows.append(
+            (
+                name,
+                metric["chosen"],
+                _number(scores["spearman"], ".2f"),
+                _number(scores["rmse"], ".4f"),
+                _number(noise, ".4f"),
+                f"{metric['objective_weight']:g}",
+            )
+        )
+    columns = ("metric", "law", "rank corr.", "error", "noise", "weight")
+    table("How well runs that a law has not seen are predicted", columns, rows)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

@@ -123,6 +123,7 @@ def run_group(group: Group, output: Path) -> Launched:
     from olmix.launch import launch_local
 
     with progress("training") as view:
+        view.update(0, len(group.runs), "starting workers")
         return launch_local(group, output, _follow(view, len(group.runs)))
 
 

@@ -139,9 +139,7 @@ def cross_validate(
             )
         if on_step is not None:
             on_step(law.name)
-    return [
-        _choose(swarm, index, candidates) for index, candidates in enumerate(per_metric)
-    ]
+    return [_choose(swarm, index, candidates) for index, candidates in enumerate(per_metric)]
 
 
 def _candidate(
@@ -238,7 +236,9 @@ def _ranks(values: Array) -> Array:
 
 
 def _correlation(left: Array, right: Array) -> float:
-    if any(np.ptp(side) <= 1e-12 * max(float(np.abs(side).max()), 1e-300) for side in (left, right)):
+    if any(
+        np.ptp(side) <= 1e-12 * max(float(np.abs(side).max()), 1e-300) for side in (left, right)
+    ):
         return 0.0
     a, b = left - left.mean(), right - right.mean()
     return float(np.clip((a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum()), -1, 1))

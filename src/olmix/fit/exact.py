@@ -61,7 +61,9 @@ def solve_exact(objective: Objective, feasible: Feasible, scale: float) -> Array
     try:
         problem.solve(solver=cp.CLARABEL, **settings)
     except cp.SolverError as error:
-        raise OlmixError(f"the exact proposer failed: {error}; use proposer.type gradient") from None
+        raise OlmixError(
+            f"the exact proposer failed: {error}; use proposer.type gradient"
+        ) from None
     if shares.value is None:
         raise OlmixError(
             f"the exact proposer found no solution ({problem.status}); use proposer.type gradient"

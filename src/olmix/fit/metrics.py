@@ -45,7 +45,9 @@ def select_metrics(config: FitConfig, table: Table, problems: list[str]) -> Metr
     known = set(table.columns)
     for name in [name for members in families.values() for name in members]:
         if name not in known:
-            problems.append(f"{table.path}: eval.tasks: there is no metric {name}{_hint(name, known)}")
+            problems.append(
+                f"{table.path}: eval.tasks: there is no metric {name}{_hint(name, known)}"
+            )
     asked = {name for members in families.values() for name in members}
     for name in sorted(dropped - known - asked):
         problems.append(

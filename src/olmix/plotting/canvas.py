@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -112,36 +112,33 @@ def style_axes(ax: Axes, grid: str = "") -> Axes:
 
 def add_caption(ax: Axes, title: str, caption: str) -> None:
     """Write a title above and a caption below everything that the axes hold by now."""
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        return
     extent = ax.get_tightbbox()
     if extent is None:
         return
-    box = extent.transformed(figure.dpi_scale_trans.inverted())
-    inch = figure.dpi_scale_trans
-    characters = max(int(box.width * 72 / (SMALL_SIZE * 0.56)), 30)
-    ax.annotate(
-        textwrap.fill(plain(title), int(characters * 0.72)),
-        (box.x0, box.y1 + 0.11),
-        xycoords=inch,
-        annotation_clip=False,
-        fontsize=TITLE_SIZE,
-        fontweight="bold",
-        color=INK,
-        va="bottom",
-        ha="left",
+    # In fractions of the axes, because saving with a tight box moves the figure's own coordinates.
+    box = extent.transformed(ax.transAxes.inverted())
+    inches = extent.width / ax.figure.dpi
+    characters = max(int(inches * 72 / (SMALL_SIZE * 0.56)), 30)
+    title_look = {"fontsize": TITLE_SIZE, "fontweight": "bold", "color": INK, "va": "bottom"}
+    caption_look = {"fontsize": SMALL_SIZE, "linespacing": 1.35, "color": MUTED, "va": "top"}
+    _write_beside(
+        ax, textwrap.fill(plain(title), int(characters * 0.7)), (box.x0, box.y1), 7, title_look
     )
+    _write_beside(ax, textwrap.fill(plain(caption), characters), (box.x0, box.y0), -7, caption_look)
+
+
+def _write_beside(
+    ax: Axes, text: str, place: tuple[float, float], gap: float, look: Mapping[str, Any]
+) -> None:
     ax.annotate(
-        textwrap.fill(plain(caption), characters),
-        (box.x0, box.y0 - 0.1),
-        xycoords=inch,
+        text,
+        place,
+        xycoords="axes fraction",
+        xytext=(0, gap),
+        textcoords="offset points",
         annotation_clip=False,
-        fontsize=SMALL_SIZE,
-        color=MUTED,
-        va="top",
         ha="left",
-        linespacing=1.35,
+        **look,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from olmix.plotting.palette import (
     MIXTURE_MARKERS,
     MUTED,
     PAPER,
-    SKY,
     mixture_colour,
     mixture_label,
 )
@@ -159,14 +158,12 @@ def gain_bars(
     if not names:
         return say_empty(ax, "no gains")
     two = bool(found) and bool(predicted)
-    series = [(predicted, SKY, -0.19 if two else 0.0), (found, mixture_colour("proposed"), 0.19)]
-    if not predicted:
-        series = [(found, mixture_colour("proposed"), 0.0)]
+    series = [(predicted, False, -0.19 if two else 0.0), (found, True, 0.19 if two else 0.0)]
     ends = [0.0]
-    for bars, colour, offset in series:
+    for bars, is_measured, offset in series:
         for row, name in enumerate(names):
             if name in bars:
-                ends += _draw_gain(ax, row + offset, bars[name], colour, 0.34 if two else 0.5)
+                ends += _draw_gain(ax, row + offset, bars[name], is_measured, 0.34 if two else 0.5)
     low, high = data_limits(np.array(ends), pad=0.04)
     ax.set_xlim(low if min(ends) < 0 else 0.0, high)
     ax.axvline(0.0, color=INK, linewidth=1.0, zorder=4)
@@ -176,18 +173,30 @@ def gain_bars(
     ax.set_xlabel(f"gain of the proposed mixture{f' in {unit}' if unit else ''}   better →")
     handles = []
     if predicted:
-        handles.append(Patch(color=SKY, label="predicted, 90 % interval"))
+        handles.append(Patch(label="predicted, 90 % interval", **_gain_look(False)))
     if found:
-        handles.append(Patch(color=mixture_colour("proposed"), label="measured, 95 % interval"))
+        handles.append(Patch(label="measured, 95 % interval", **_gain_look(True)))
     add_legend(ax, handles)
     return ax
 
 
-def _draw_gain(ax: Axes, place: float, gain: GainBar, colour: str, height: float) -> list[float]:
+def _gain_look(is_measured: bool) -> dict[str, Any]:
+    """Return a filled bar for what was measured, an outlined one for what was predicted."""
+    colour = mixture_colour("proposed")
+    return {
+        "facecolor": colour if is_measured else "none",
+        "edgecolor": colour,
+        "linewidth": 1.2,
+    }
+
+
+def _draw_gain(
+    ax: Axes, place: float, gain: GainBar, is_measured: bool, height: float
+) -> list[float]:
     """Draw one bar with its interval and its number; return the finite ends of what is drawn."""
     if not math.isfinite(gain.mean):
         return []
-    ax.barh(place, gain.mean, height=height, color=colour, linewidth=0, zorder=2)
+    ax.barh(place, gain.mean, height=height, zorder=2, **_gain_look(is_measured))
     low, high = (v if math.isfinite(v) else gain.mean for v in (gain.low, gain.high))
     ax.plot([low, high], [place, place], color=INK, linewidth=1.3, zorder=5)
     for end in (low, high):
@@ -201,7 +210,7 @@ def _draw_gain(ax: Axes, place: float, gain: GainBar, colour: str, height: float
         va="center",
         ha="left",
         fontsize=SMALL_SIZE,
-        color=MUTED if colour == SKY else INK,
+        color=INK if is_measured else MUTED,
         annotation_clip=False,
     )
     return [gain.mean, low, high]

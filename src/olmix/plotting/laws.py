@@ -20,7 +20,6 @@ from olmix.plotting.canvas import (
     style_axes,
 )
 from olmix.plotting.palette import (
-    BLUE,
     CELL_DARK,
     CELL_LIGHT,
     GRID,
@@ -80,9 +79,9 @@ def predicted_against_measured(
     limits = data_limits(np.concatenate([x, seen, unseen]))
     ax.plot(limits, limits, color=MUTED, linewidth=0.9, dashes=(4, 3), zorder=1)
     ax.plot(x, seen, "o", ms=4.5, mfc="none", mec=MUTED, mew=0.8, alpha=0.6, zorder=2)
-    ax.plot(x, unseen, "o", ms=5.5, mfc=BLUE, mec=PAPER, mew=0.6, zorder=3)
+    ax.plot(x, unseen, "o", ms=5.5, mfc=INK, mec=PAPER, mew=0.6, zorder=3)
     handles = [
-        Line2D([], [], marker="o", ls="", ms=5.5, mfc=BLUE, mec=PAPER, label="held out"),
+        Line2D([], [], marker="o", ls="", ms=5.5, mfc=INK, mec=PAPER, label="held out"),
         Line2D([], [], marker="o", ls="", ms=4.5, mfc="none", mec=MUTED, label="fitted"),
     ]
     for name, index in (named or {}).items():
@@ -230,13 +229,13 @@ def interaction_heat(
         rasterized=array.size > _MOST_CELLS,
     )
     if array.size <= _MOST_NUMBERS:
-        digits = max(0, 1 - int(np.floor(np.log10(largest))))
+        digits = min(max(0, 1 - int(np.floor(np.log10(largest)))), 5)
         for row, column in np.argwhere(np.isfinite(array)):
             value = array[row, column]
             ax.text(
                 column + 0.5,
                 row + 0.5,
-                f"{value:+.{min(digits, 5)}f}".replace("-", "−"),
+                f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−"),
                 ha="center",
                 va="center",
                 fontsize=SMALL_SIZE,

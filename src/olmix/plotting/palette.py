@@ -60,14 +60,14 @@ MIXTURE_LABELS = {
 }
 MIXTURE_MARKERS = {"natural": "o", "uniform": "s", "best_seen": "^", "proposed": "D"}
 
-_LAW_COLOURS = {"log_weight": BLUE, "log_linear": VERMILLION, "gp": GREEN, "lightgbm": PURPLE}
+_LAW_COLOURS = {"log_weight": GREEN, "log_linear": PURPLE, "gp": VERMILLION, "lightgbm": SKY}
 _LAW_LABELS = {
     "log_linear": "log-linear",
     "log_weight": "log-weight",
     "gp": "Gaussian process",
     "lightgbm": "LightGBM",
 }
-_OTHERS = (ORANGE, SKY, GREY, GREEN, PURPLE)
+_OTHERS = (ORANGE, GREY, VERMILLION, SKY, GREEN)
 
 
 def mixture_colour(name: str) -> str:

@@ -341,7 +341,9 @@ def _mix(raw: Mapping[str, Any]) -> Mix:
     run = raw.get("run")
     return Mix(
         _weights(raw["weights"]),
-        *(_number(predicted.get(key)) for key in ("mean", "low", "high")),
+        _number(predicted.get("mean")),
+        _number(predicted.get("low")),
+        _number(predicted.get("high")),
         run=None if run is None else str(run),
         measured=_number(raw.get("measured")),
     )

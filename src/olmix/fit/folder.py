@@ -1,0 +1,160 @@
+"""The fit folder: its name, its files, and how it comes to be complete or not at all.
+
+A folder is named by the hash of everything that its content depends on: the config but for paths, and
+both tables as they were read (so a new order of rows or columns changes nothing). It is written beside
+its place and renamed into it, so that a folder that is there is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from olmix import __version__
+from olmix.config import FitConfig
+from olmix.io.files import digest, render_yaml, write_json, write_text
+from olmix.io.tables import Table, read_table, write_table
+from olmix.simplex import Array
+
+__all__ = ["FitFiles", "data_hash", "file_stem", "file_stems", "fit_hash", "publish"]
+
+FORMAT = 1
+"""Raised when the computation changes, so that older folders are not taken for today's."""
+LATEST = "latest"
+COMPLETE = ("config.json", "models.json", "fit.json", "predictions.csv")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
+_LONGEST = 100
+
+
+def data_hash(config: FitConfig) -> str:
+    """Return the hash of the content of both tables; order of rows and columns does not count."""
+    tables = (read_table(config.swarm.ratios), read_table(config.swarm.metrics))
+    return digest([_canonical(table) for table in tables], 16)
+
+
+def _canonical(table: Table) -> list[Any]:
+    columns = sorted(table.columns)
+    values = np.where(np.isnan(table.values), None, table.values.astype(object))
+    position = [table.columns.index(name) for name in columns]
+    rows = {
+        run: [name, *(values[index][position].tolist())]
+        for index, (run, name) in enumerate(zip(table.runs, table.names, strict=True))
+    }
+    return [columns, rows]
+
+
+def fit_hash(config: FitConfig, data: str) -> str:
+    """Return the name of the fit folder: a hash of data and config without its paths."""
+    plain = {key: value for key, value in config.to_plain().items() if key != "swarm"}
+    order = list(config.priors.domains)
+    return digest({"format": FORMAT, "config": plain, "order": order, "data": data}, 12)
+
+
+def file_stem(metric: str) -> str:
+    """Return a name for files about a metric: letters, digits and ``. _ + -`` only.
+
+    >>> file_stem("eval/arc_challenge:rc::olmes (BPB v2)")
+    'eval_arc_challenge_rc_olmes_BPB_v2'
+    """
+    stem = _UNSAFE.sub("_", metric).strip("_.")[:_LONGEST]
+    return stem or "metric"
+
+
+def file_stems(metrics: Sequence[str]) -> dict[str, str]:
+    """Return a stem for each metric; those that would share one get a hash of their name behind it.
+
+    Case does not count, because some file systems ignore it.
+    """
+    plain = {metric: file_stem(metric) for metric in metrics}
+    folded = [stem.casefold() for stem in plain.values()]
+    return {
+        metric: stem if folded.count(stem.casefold()) == 1 else f"{stem}-{digest(metric, 6)}"
+        for metric, stem in plain.items()
+    }
+
+
+class FitFiles:
+    """Writes the files of a fit into a folder.
+
+    Args:
+        folder: where to; it must exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def json(self, name: str, value: Any) -> None:
+        """Write a JSON file."""
+        write_json(self.folder / name, value)
+
+    def text(self, name: str, value: str) -> None:
+        """Write a text file."""
+        write_text(self.folder / name, value)
+
+    def yaml(self, name: str, value: Any, header: str) -> None:
+        """Write a YAML file below a header of comment lines."""
+        comments = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
+        write_text(self.folder / name, comments + render_yaml(value))
+
+    def table(self, name: str, rows: Sequence[str], columns: Mapping[str, Sequence[Any]]) -> None:
+        """Write a CSV file with the column `run` first."""
+        write_table(self.folder / name, rows, columns)
+
+    def matrix(self, name: str, rows: Sequence[str], columns: Sequence[str], values: Array) -> None:
+        """Write a matrix as `name.npy` and, with the names of its rows, as `name.csv`."""
+        np.save(self.folder / f"{name}.npy", values, allow_pickle=False)
+        lines = [",".join(["domain", *map(_quoted, columns)])]
+        for row, cells in zip(rows, values, strict=True):
+            lines.append(",".join([_quoted(row), *(repr(float(cell)) for cell in cells)]))
+        write_text(self.folder / f"{name}.csv", "\n".join(lines) + "\n")
+
+    def weights(self, name: str, domains: Sequence[str], mixture: Array) -> None:
+        """Write a mixture as a list of ``{"domain", "weight"}``."""
+        pairs = zip(domains, mixture, strict=True)
+        self.json(name, [{"domain": domain, "weight": float(w)} for domain, w in pairs])
+
+
+def _quoted(cell: str) -> str:
+    doubled = cell.replace('"', '""')
+    return f'"{doubled}"' if any(mark in cell for mark in ',"\n') else cell
+
+
+def config_to_plain(config: FitConfig, name: str, data: str) -> dict[str, Any]:
+    """Return the content of `config.json`: the resolved config, the hashes, the versions."""
+    versions = {"olmix": __version__, "python": platform.python_version(), "numpy": np.__version__}
+    return {**config.to_plain(), "hash": name, "data_hash": data, "versions": versions}
+
+
+def is_complete(folder: Path, fit_only: bool) -> bool:
+    """Return whether a folder holds a whole fit."""
+    needed = COMPLETE if fit_only else (*COMPLETE, "proposal.json", "mix.yaml")
+    return all((folder / name).is_file() for name in needed)
+
+
+def publish(beside: Path, folder: Path) -> None:
+    """Move a written folder into its place; into a damaged one its files are moved one by one."""
+    try:
+        beside.rename(folder)
+    except OSError:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in sorted(beside.iterdir()):
+            file.replace(folder / file.name)
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def point_latest(output_dir: Path, name: str) -> None:
+    """Let `output_dir/latest` point at a fit folder; a real file of that name is left alone."""
+    link = output_dir / LATEST
+    if link.exists() and not link.is_symlink():
+        return
+    beside = output_dir / f".{LATEST}.{os.getpid()}.tmp"
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(name, target_is_directory=True)
+    beside.replace(link)

@@ -1,0 +1,200 @@
+"""How sure a prediction is, and how sure a gain.
+
+Three sources of error add up, as variances:
+
+    1. the parameters: refits with random weights for the mixtures (the Bayesian bootstrap, Rubin 1981:
+       exponential weights, so that no refit loses a domain), started at the fit and with its settings;
+    2. the law: at a mixture that was not trained, the held-out mean squared error of the objective;
+       at one that was, the mean squared error of the fit itself;
+    3. between two mixtures both count: a gain has the error of the proposal and that of the other.
+
+Intervals are Student's t with (mixtures - domains - 2) degrees of freedom. They lean to the careful
+side: the held-out error contains the noise of single runs, which a mean over many seeds does not have, and
+part of the parameters' error a second time; errors of two near mixtures cancel in part, and are
+counted in full. Against that stands that a proposal is the best of all predictions, so that its own is
+too good by a little (the winner's curse); `benchmarks/fit_coverage.py` measures what is left.
+
+Legend: ``B`` bootstrap samples, ``U`` unique mixtures, ``M`` metrics, ``K`` mixtures asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from olmix.errors import MissingPackageError
+from olmix.fit.crossval import MetricFit, Scores, rank_p_value, scores
+from olmix.fit.law import Law
+from olmix.fit.propose import measured_objective
+from olmix.fit.swarm import Swarm
+from olmix.simplex import Array
+
+__all__ = ["Bootstrap", "Estimate", "Gain", "ObjectiveFit", "bootstrap", "estimate", "gain"]
+
+NUM_SAMPLES = 200
+CONFIDENCE = 0.90
+_SAME = 1e-6
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A predicted value with its 90% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A predicted difference; positive is better.
+
+    Attributes:
+        mean: predicted gain.
+        std_error: its standard error.
+        low: lower end of the 90% interval.
+        high: upper end of the 90% interval.
+        probability: that the gain is above 0.
+    """
+
+    mean: float
+    std_error: float
+    low: float
+    high: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class ObjectiveFit:
+    """How well the weighted average of the metrics is predicted.
+
+    Attributes:
+        cv: scores of held-out predictions over unique mixtures.
+        train_mse: mean squared error of the fits on their own mixtures.
+        p_value: one-sided p of "the held-out rank correlation is not above 0".
+        freedom: degrees of freedom of the intervals.
+    """
+
+    cv: Scores
+    train_mse: float
+    p_value: float
+    freedom: int
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Predictions of the objective by refitted laws.
+
+    Attributes:
+        mean: (K,) prediction by the fit itself, less is better.
+        samples: (B, K) predictions by the refits.
+        trained: (K,) whether a run had the mixture.
+        fit: how well the objective is predicted.
+    """
+
+    mean: Array
+    samples: Array
+    trained: Sequence[bool]
+    fit: ObjectiveFit
+
+    def error(self, index: int) -> float:
+        """Return the variance of the law's own error at mixture `index`."""
+        return self.fit.train_mse if self.trained[index] else self.fit.cv.rmse**2
+
+
+def objective_fit(swarm: Swarm, fits: Sequence[MetricFit]) -> ObjectiveFit:
+    """Judge the prediction of the weighted average by its held-out and its own residuals."""
+    measured = measured_objective(swarm)
+    seen = np.isfinite(measured)
+    unique = swarm.unique_mixtures
+    held, own = np.zeros(len(unique)), np.zeros(len(unique))
+    tried = 1
+    for fitted, weight in zip(fits, swarm.objective_weights, strict=True):
+        if weight > 0:
+            held += weight * fitted.best.cv_predictions
+            own += weight * fitted.best.law.predict(unique)
+            tried = max(tried, len(fitted.candidates))
+    cv = scores(measured[seen], held[seen])
+    p_value = min(1.0, tried * rank_p_value(measured[seen], held[seen]))
+    freedom = max(int(seen.sum()) - int(swarm.live.sum()) - 2, 3)
+    return ObjectiveFit(cv, float(np.mean((measured - own)[seen] ** 2)), p_value, freedom)
+
+
+def bootstrap(
+    swarm: Swarm,
+    fits: Sequence[MetricFit],
+    laws: Mapping[str, Law],
+    mixtures: Array,
+    seed: int,
+    num_samples: int = NUM_SAMPLES,
+) -> Bootstrap:
+    """Predict the objective of mixtures (K, D) by laws refitted to reweighted mixtures."""
+    values, counts = swarm.averaged()
+    unique = swarm.unique_mixtures
+    rng = np.random.default_rng(seed)
+    draws = rng.standard_exponential((num_samples, len(unique)))
+    mean = np.zeros(len(mixtures))
+    samples = np.zeros((num_samples, len(mixtures)))
+    for name, law in laws.items():
+        used = [
+            index
+            for index, fitted in enumerate(fits)
+            if fitted.chosen == name and swarm.objective_weights[index] > 0
+        ]
+        for index in used:
+            weight, own = swarm.objective_weights[index], fits[index].best.law
+            refits = law.refit_many(
+                [own] * num_samples,
+                unique,
+                np.repeat(values[index : index + 1], num_samples, axis=0),
+                draws * counts[index],
+            )
+            mean += weight * own.predict(mixtures)
+            samples += weight * np.stack([refit.predict(mixtures) for refit in refits])
+    trained = [bool((np.abs(unique - mixture).max(axis=1) < _SAME).any()) for mixture in mixtures]
+    return Bootstrap(mean, samples, trained, objective_fit(swarm, fits))
+
+
+def estimate(boot: Bootstrap, index: int) -> Estimate:
+    """Return the predicted objective of mixture `index`, less is better, with its interval."""
+    variance = float(_variance(boot.samples[:, index])) + boot.error(index)
+    half = _quantile(boot.fit.freedom) * float(np.sqrt(variance))
+    mean = float(boot.mean[index])
+    return Estimate(mean, mean - half, mean + half)
+
+
+def gain(boot: Bootstrap, proposed: int, other: int) -> Gain:
+    """Return the gain of one mixture over another; positive is better."""
+    mean = float(boot.mean[other] - boot.mean[proposed])
+    differences = boot.samples[:, other] - boot.samples[:, proposed]
+    variance = _variance(differences) + boot.error(proposed) + boot.error(other)
+    std_error = float(np.sqrt(variance))
+    half = _quantile(boot.fit.freedom) * std_error
+    return Gain(mean, std_error, mean - half, mean + half, _above(mean, std_error, boot))
+
+
+def _variance(samples: Array) -> float:
+    """Return a variance that a few exploding refits do not decide.
+
+    It is that of the normal distribution with the same 5% and 95% quantiles.
+    """
+    low, high = np.quantile(samples, [0.05, 0.95])
+    return float(((high - low) / 3.2897) ** 2)
+
+
+def _above(mean: float, std_error: float, boot: Bootstrap) -> float:
+    from scipy import stats
+
+    if std_error == 0:
+        return 0.5
+    return float(stats.t.cdf(mean / std_error, boot.fit.freedom))
+
+
+def _quantile(freedom: int) -> float:
+    try:
+        from scipy import stats
+    except ImportError:
+        raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
+    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom))

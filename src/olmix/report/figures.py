@@ -1,0 +1,440 @@
+"""What is drawn: every figure of a fit folder with its file name, title, caption and words.
+
+Each figure becomes a PNG file in the folder; those that the page shows become SVG inside it. The
+numbers of a figure are in its alt text, and in the CSV or JSON file that its caption names.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from olmix import plotting
+from olmix.io.files import write_bytes
+from olmix.report.content import MIXTURES, Content, Gain, Metric, Predictions
+from olmix.report.svg import inline_svg, png_bytes
+from olmix.report.words import fixed, percent, signed, with_error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Curves", "Picture", "draw_figures", "file_stem", "seeds_for"]
+
+MOST_FITS_IN_PAGE = 12
+_SAME_MIXTURE = 0.02
+"""Sum of the differences in weight up to which a run counts as a run of a mixture."""
+
+Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+"""``{run: (tokens, loss)}``."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure in the page.
+
+    Attributes:
+        file: name of the PNG file beside the page.
+        group: part of the page that shows it.
+        title: what it shows.
+        caption: number of runs, split and seed.
+        svg: the figure, as an element of the page.
+    """
+
+    file: str
+    group: str
+    title: str
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A figure that is still to be drawn; without a `group` it is only a file."""
+
+    stem: str
+    group: str
+    title: str
+    caption: str
+    alt: str
+    size: tuple[float, float]
+    draw: Callable[[Axes], Axes]
+
+
+def file_stem(name: str) -> str:
+    """Return a metric's name as it stands in file names."""
+    return re.sub(r"[^\w.+-]+", "_", name).strip("_") or "metric"
+
+
+def draw_figures(content: Content, curves: Curves) -> list[Picture]:
+    """Draw every figure, write the PNG files, and return those that the page shows.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    pictures = []
+    with plotting.style():
+        for index, plan in enumerate(_plans(content, curves)):
+            figure, ax = plotting.new_figure(*plan.size)
+            plan.draw(ax)
+            file = f"{plan.stem}.png"
+            if plan.group:
+                svg = inline_svg(figure, plan.alt, f"f{index}")
+                pictures.append(Picture(file, plan.group, plan.title, plan.caption, svg))
+            plotting.add_caption(ax, plan.title, plan.caption)
+            write_bytes(content.folder / file, png_bytes(figure))
+    return pictures
+
+
+def _plans(content: Content, curves: Curves) -> Iterator[_Plan]:
+    if content.proposal is not None:
+        yield from _proposal_plans(content)
+        yield from _gain_plans(content)
+    if content.verification is not None:
+        yield _verification_plan(content)
+    yield _scores_plan(content)
+    yield from _fit_plans(content)
+    if content.effects is not None:
+        yield _effects_plan(content)
+    if content.ratios is not None:
+        yield _swarm_plan(content)
+    if curves:
+        yield _curves_plan(content, curves)
+
+
+def _bars(mixtures: Mapping[str, Mapping[str, float]]) -> tuple[float, float]:
+    """Return the size of a figure of bars, inches."""
+    rows = len({domain for mixture in mixtures.values() for domain in mixture})
+    return 3.5, max(rows * (0.13 + 0.155 * len(mixtures)), 0.8)
+
+
+def _shares(mixture: Mapping[str, float]) -> str:
+    ordered = sorted(mixture.items(), key=lambda item: -np.nan_to_num(item[1]))
+    return ", ".join(f"{domain} {percent(weight)}" for domain, weight in ordered)
+
+
+def _proposal_plans(content: Content) -> Iterator[_Plan]:
+    """Plan the bars of the proposal, of all mixtures, and of the best for each metric alone."""
+    proposal = content.proposal
+    if proposal is None:
+        return
+    weights = {n: proposal.mixtures[n].weights for n in MIXTURES if n in proposal.mixtures}
+    pair = {str(n): weights[n] for n in ("natural", "proposed") if n in weights}
+    path = next(iter(sorted(content.folder.glob("opt_avg_all_metrics_*_optimal.json"))), None)
+    caption = f"Fitted to {len(content.runs)} runs, {seeds_for(content)}. Data: proposal.json"
+    yield _Plan(
+        path.stem if path is not None else "opt_avg_all_metrics_optimal",
+        "mixture",
+        "The proposed mixture beside the natural one",
+        caption,
+        f"Bar chart. Proposed: {_shares(pair.get('proposed', {}))}. "
+        f"Natural: {_shares(pair.get('natural', {}))}.",
+        _bars(pair),
+        partial(plotting.mixture_bars, mixtures=pair),
+    )
+    yield _Plan(
+        "mixtures",
+        "",
+        "The four mixtures",
+        caption,
+        "",
+        _bars(weights),
+        partial(plotting.mixture_bars, mixtures=weights),
+    )
+    natural = pair.get("natural", {})
+    for metric in content.metrics:
+        file = content.folder / f"{file_stem(metric.name)}_{metric.chosen}_optimal.json"
+        best = _optimum(file)
+        if best is not None:
+            both = {"natural": natural, "proposed": best}
+            yield _Plan(
+                file.stem,
+                "",
+                f"The best mixture for {metric.name} alone",
+                f"{metric.num_runs} runs, {plotting.law_label(metric.chosen)} law, "
+                f"{seeds_for(content)}. Data: {file.name}",
+                "",
+                _bars(both),
+                partial(plotting.mixture_bars, mixtures=both),
+            )
+
+
+def _optimum(path: Path) -> dict[str, float] | None:
+    """Read a list of ``{"domain", "weight"}``; `None` where there is no such file."""
+    try:
+        entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        return {str(entry["domain"]): float(entry["weight"]) for entry in entries}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def seeds_for(content: Content) -> str:
+    """Return the split and the seed of the fit in words."""
+    regression = content.config.get("regression", {})
+    folds, seed = regression.get("num_folds"), regression.get("seed")
+    parts = [f"{folds}-fold cross-validation" if folds is not None else "cross-validation"]
+    parts += [f"seed {seed}"] if seed is not None else []
+    return ", ".join(parts)
+
+
+def _bar(gain: Gain) -> plotting.GainBar:
+    return plotting.GainBar(gain.mean, gain.low, gain.high)
+
+
+def _gain_plans(content: Content) -> Iterator[_Plan]:
+    proposal, verification = content.proposal, content.verification
+    if proposal is None or not proposal.gains:
+        return
+    predicted = {name: _bar(gain) for name, gain in proposal.gains.items()}
+    measured = {} if verification is None else verification.gains
+    caption = f"Predicted from {len(content.runs)} runs, {seeds_for(content)}"
+    if verification is not None:
+        caption += f"; measured with {len(verification.seeds)} fresh paired seeds"
+    alt = "Gain of the proposed mixture. " + " ".join(
+        f"Over {plotting.MIXTURE_LABELS.get(name, name)}: predicted {signed(gain.mean)}"
+        + (f", measured {signed(measured[name].mean)}." if name in measured else ".")
+        for name, gain in proposal.gains.items()
+    )
+    yield _Plan(
+        "gains",
+        "gains",
+        f"Gain on {content.objective.name}",
+        f"{caption}. Data: proposal.json, verification.json",
+        alt,
+        (3.9, max(len(predicted) * (0.62 if measured else 0.4), 0.8)),
+        partial(
+            plotting.gain_bars,
+            predicted=predicted,
+            measured={name: _bar(gain) for name, gain in measured.items()},
+            unit=content.objective.unit,
+        ),
+    )
+
+
+def _verification_plan(content: Content) -> _Plan:
+    found = content.verification
+    if found is None:
+        raise ValueError("there is no verification to draw")
+    means = ", ".join(
+        f"{plotting.MIXTURE_LABELS.get(name, name)} {with_error(*found.means[name])}"
+        for name in found.means
+    )
+    better = "Lower is better." if found.lower_is_better else "Higher is better."
+    return _Plan(
+        "verification",
+        "verification",
+        f"{found.metric}, measured with fresh seeds",
+        f"{len(found.seeds)} seeds ({found.seeds[0]} to {found.seeds[-1]}) that the swarm never "
+        "used; a thin line joins the runs of one seed. Below each: mean and standard error. "
+        "Data: verification.csv"
+        if found.seeds
+        else "Data: verification.csv",
+        f"Every seed of every mixture. Means with standard errors: {means}. {better}",
+        (3.9, max(len(found.values) * 0.62, 0.8)),
+        partial(
+            plotting.verification_dots,
+            values=found.values,
+            metric=found.metric,
+            unit=found.unit,
+            lower_is_better=found.lower_is_better,
+        ),
+    )
+
+
+def _scores_plan(content: Content) -> _Plan:
+    scores = {m.name: {law.name: law.cv.spearman for law in m.laws} for m in content.metrics}
+    chosen = {metric.name: metric.chosen for metric in content.metrics}
+    alt = "Rank correlation on held-out runs. " + " ".join(
+        f"{m.name}: {plotting.law_label(m.chosen)} {fixed(m.law.cv.spearman, 2)}."
+        for m in content.metrics
+    )
+    return _Plan(
+        "cross_validation",
+        "cross-validation",
+        "How well each law ranks runs that it has not seen",
+        f"{len(content.runs)} runs, {seeds_for(content)}. Data: fit.json",
+        alt,
+        (3.6, max(len(scores) * 0.34, 0.7)),
+        partial(plotting.law_scores, scores=scores, chosen=chosen),
+    )
+
+
+def _fit_plans(content: Content) -> Iterator[_Plan]:
+    """Plan predicted against measured: of the objective, where it is an average, then by metric."""
+    average = _objective_predictions(content)
+    if average is not None:
+        title = f"Objective: {content.objective.name}"
+        yield _fit_plan(content, "objective_fit", title, average, content.objective.unit, None)
+    for index, metric in enumerate(content.metrics):
+        found = content.predictions.get(metric.name)
+        if found is None:
+            continue
+        stem = f"{file_stem(metric.name)}_{metric.chosen}_fit"
+        plan = _fit_plan(content, stem, metric.name, found, metric.unit, metric)
+        if index < MOST_FITS_IN_PAGE:
+            yield plan
+        else:
+            yield _Plan(plan.stem, "", plan.title, plan.caption, "", plan.size, plan.draw)
+
+
+def _objective_predictions(content: Content) -> Predictions | None:
+    """Return the objective of every run that has all of its metrics; `None` for one metric."""
+    weights = content.objective.metrics
+    if len(weights) < 2 or not set(weights) <= set(content.predictions):
+        return None
+    tables = []
+    for name in weights:
+        found = content.predictions[name]
+        columns = np.stack([found.measured, found.fitted, found.held_out], axis=1)
+        tables.append(dict(zip(found.runs, columns, strict=True)))
+    runs = tuple(run for run in tables[0] if all(run in table for table in tables))
+    if not runs:
+        return None
+    shares = np.array(list(weights.values())) / math.fsum(weights.values())
+    stacked = np.stack([np.stack([table[run] for run in runs]) for table in tables])
+    average = np.tensordot(shares, stacked, axes=1)
+    return Predictions(runs, average[:, 0], average[:, 1], average[:, 2])
+
+
+def _fit_plan(
+    content: Content,
+    stem: str,
+    title: str,
+    found: Predictions,
+    unit: str,
+    metric: Metric | None,
+) -> _Plan:
+    """Plan one scatter of predictions against measurements."""
+    known = np.isfinite(found.measured) & np.isfinite(found.held_out)
+    words = f"{int(known.sum())} runs held out in turn ({seeds_for(content)})"
+    numbers = ""
+    if metric is not None:
+        scores = metric.law.cv
+        suffix = f" {unit}" if unit else ""
+        numbers = (
+            f"Spearman {fixed(scores.spearman, 2)}, RMSE {fixed(scores.rmse, 4)}{suffix}, "
+            f"{plotting.law_label(metric.chosen)} law"
+        )
+        words += f". {numbers}"
+    positions = {run: index for index, run in enumerate(found.runs)}
+    named = {mix: positions[run] for mix, run in _named_runs(content).items() if run in positions}
+    return _Plan(
+        stem,
+        "fits",
+        title,
+        f"{words}. Data: predictions.csv",
+        f"Scatter of predicted against measured {title}. {words}.",
+        (2.7, 2.7),
+        partial(
+            plotting.predicted_against_measured,
+            measured=found.measured,
+            fitted=found.fitted,
+            held_out=found.held_out,
+            unit=unit,
+            named=named,
+        ),
+    )
+
+
+def _named_runs(content: Content) -> dict[str, str]:
+    """Return which run of the swarm had the natural, the uniform and the best mixture."""
+    if content.proposal is None:
+        return {}
+    mixtures = content.proposal.mixtures
+    named: dict[str, str] = {}
+    if content.ratios is not None and set(content.domains) <= set(content.ratios.columns):
+        rows = content.ratios.select(content.domains)
+        for name in ("natural", "uniform"):
+            if name in mixtures:
+                weights = mixtures[name].weights
+                target = np.array([weights.get(domain, 0.0) for domain in content.domains])
+                distance = np.abs(rows - target).sum(axis=1)
+                if distance.size and distance.min() < _SAME_MIXTURE:
+                    named[name] = content.ratios.runs[int(distance.argmin())]
+    named |= {name: mix.run for name, mix in mixtures.items() if mix.run is not None}
+    return named
+
+
+def _effects_plan(content: Content) -> _Plan:
+    effects = content.effects
+    if effects is None:
+        raise ValueError("there are no effects to draw")
+    objective = content.metrics[0]
+    strongest = sorted(
+        zip(content.domains, effects[0], strict=True), key=lambda item: -abs(np.nan_to_num(item[1]))
+    )
+    numbers = ", ".join(f"{domain} {signed(float(value))}" for domain, value in strongest)
+    return _Plan(
+        "interaction_matrix",
+        "effects",
+        "What each domain does to each metric",
+        f"{len(content.runs)} runs, {seeds_for(content)}. Blue helps, orange harms. "
+        "Data: interaction_matrix.csv",
+        f"Heat map of {len(content.metrics)} metrics by {len(content.domains)} domains. "
+        f"{objective.name}: {numbers}.",
+        (max(0.56 * len(content.domains), 2.2), max(0.36 * len(content.metrics), 0.8)),
+        partial(
+            plotting.interaction_heat,
+            matrix=effects,
+            rows=[metric.name for metric in content.metrics],
+            columns=content.domains,
+            lower_is_better=[metric.lower_is_better for metric in content.metrics],
+            label="effect of more weight on the metric",
+        ),
+    )
+
+
+def _swarm_plan(content: Content) -> _Plan:
+    """Plan the heat map of all mixtures, the best run on top."""
+    table = content.ratios
+    if table is None:
+        raise ValueError("there is no table of mixtures to draw")
+    domains = [domain for domain in content.domains if domain in table.columns]
+    values = dict.fromkeys(table.runs, math.nan)
+    values |= dict(zip(*_objective_values(content), strict=True))
+    sign = 1.0 if content.objective.lower_is_better else -1.0
+    known = [run for run in content.runs if run in values]
+    order = sorted(known, key=lambda run: np.nan_to_num(sign * values[run], nan=np.inf))
+    row_height = 0.17 if len(order) <= 60 else max(4.2 / len(order), 0.012)
+    return _Plan(
+        "swarm",
+        "swarm",
+        f"All mixtures of the swarm, best {content.objective.name} on top",
+        f"{len(order)} runs. Data: the table of ratios",
+        f"Heat map of the weights of {len(order)} runs over {len(domains)} domains.",
+        (max(0.42 * len(domains), 2.0), max(row_height * len(order), 0.8)),
+        partial(
+            plotting.weights_heat,
+            weights=table.rows(order)[:, [table.columns.index(domain) for domain in domains]],
+            runs=[content.names[run] for run in order],
+            domains=domains,
+        ),
+    )
+
+
+def _objective_values(content: Content) -> tuple[tuple[str, ...], list[float]]:
+    """Return the measured objective of every run that the predictions know."""
+    average = _objective_predictions(content)
+    found = average or content.predictions.get(content.metrics[0].name)
+    if found is None:
+        return (), []
+    return found.runs, found.measured.tolist()
+
+
+def _curves_plan(content: Content, curves: Curves) -> _Plan:
+    return _Plan(
+        "training",
+        "training",
+        "Training loss of every run",
+        f"{len(curves)} runs. Data: metrics.jsonl of each run",
+        f"Training loss against tokens of {len(curves)} runs.",
+        (3.9, 2.3),
+        partial(plotting.training_curves, curves=curves, named=_named_runs(content)),
+    )

@@ -1,0 +1,153 @@
+"""Every run as a row of a table: its weights, its metrics, and where it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from olmix.io.tables import Table
+from olmix.plotting import MIXTURE_LABELS
+from olmix.report.content import Content
+from olmix.report.words import fixed
+
+__all__ = ["Cell", "Row", "RunsTable", "runs_table", "verification_table"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number: as it is shown, as it is sorted, and the share of its cell that is tinted."""
+
+    text: str
+    value: str
+    fill: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run."""
+
+    label: str
+    is_best: bool
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; `kind` is `fact`, `weight` or `metric`."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class RunsTable:
+    """A table of runs, the best one first.
+
+    Attributes:
+        columns: all columns but the first, which holds the labels.
+        rows: the runs.
+    """
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+def runs_table(content: Content) -> RunsTable:
+    """Return the runs of the swarm with seed, weights in per cent, and metrics."""
+    domains = _present(content.domains, content.ratios)
+    metrics = [m.name for m in content.metrics if m.name in content.predictions or content.measured]
+    has_objective = len(content.objective.metrics) > 1
+    has_seed = any(content.run_facts.get(run, {}).get("seed") for run in content.runs)
+    columns = (
+        *([Column("seed", "fact")] if has_seed else []),
+        *([Column("objective", "metric")] if has_objective else []),
+        *(Column(name, "metric") for name in metrics),
+        *(Column(f"{name} %", "weight") for name in domains),
+    )
+    measured = {name: _measured(content, name) for name in metrics}
+    objective = {run: _objective(content, run) for run in content.runs}
+    shares = _weights(content, domains)
+    sign = 1.0 if content.objective.lower_is_better else -1.0
+    known = [run for run in content.runs if math.isfinite(objective[run])]
+    best = min(known, key=lambda run: sign * objective[run], default=None)
+    rows = []
+    for run in content.runs:
+        cells = []
+        if has_seed:
+            seed = content.run_facts.get(run, {}).get("seed") or ""
+            cells.append(Cell(seed, seed))
+        if has_objective:
+            cells.append(_cell(objective[run], 4))
+        cells += [_cell(measured[name].get(run, math.nan), 4) for name in metrics]
+        cells += [_share(weight) for weight in shares.get(run, [math.nan] * len(domains))]
+        rows.append((sign * objective[run], Row(content.names[run], run == best, tuple(cells))))
+    rows.sort(key=lambda item: math.inf if math.isnan(item[0]) else item[0])
+    return RunsTable(columns, tuple(row for _, row in rows))
+
+
+def verification_table(content: Content) -> RunsTable | None:
+    """Return the runs of the verification as `verification.csv` holds them."""
+    found = content.verification
+    if found is None or not found.rows:
+        return None
+    keys = [key for key in found.rows[0] if key not in ("run", "mixture")]
+    rows = []
+    for row in found.rows:
+        cells = []
+        for key in keys:
+            text = row.get(key) or ""
+            cells.append(Cell(text, text) if key == "seed" else _cell(_float(text), 4))
+        mixture = row.get("mixture") or ""
+        rows.append(Row(MIXTURE_LABELS.get(mixture, mixture), False, tuple(cells)))
+    columns = tuple(Column(key, "fact" if key == "seed" else "metric") for key in keys)
+    return RunsTable(columns, tuple(rows))
+
+
+def _present(names: Sequence[str], table: Table | None) -> list[str]:
+    return [] if table is None else [name for name in names if name in table.columns]
+
+
+def _weights(content: Content, domains: Sequence[str]) -> dict[str, list[float]]:
+    table = content.ratios
+    if table is None:
+        return {}
+    return dict(zip(table.runs, table.select(domains).tolist(), strict=True))
+
+
+def _measured(content: Content, metric: str) -> dict[str, float]:
+    """Return the measured values of a metric by run, from its table or from the predictions."""
+    table = content.measured
+    if table is not None and metric in table.columns:
+        return dict(zip(table.runs, table.select([metric])[:, 0].tolist(), strict=True))
+    found = content.predictions.get(metric)
+    return {} if found is None else dict(zip(found.runs, found.measured.tolist(), strict=True))
+
+
+def _objective(content: Content, run: str) -> float:
+    """Return the weighted average of a run's metrics; NaN where one of them is missing."""
+    weights = content.objective.metrics
+    total = math.fsum(weights.values())
+    if total <= 0:
+        return math.nan
+    parts = []
+    for name, weight in weights.items():
+        parts.append(weight * _measured(content, name).get(run, math.nan))
+    return math.fsum(parts) / total
+
+
+def _cell(value: float, places: int) -> Cell:
+    return Cell(fixed(value, places), repr(value) if math.isfinite(value) else "")
+
+
+def _share(weight: float) -> Cell:
+    if not math.isfinite(weight):
+        return Cell(fixed(weight), "")
+    return Cell(fixed(100 * weight, 1), repr(weight), f"{100 * min(max(weight, 0.0), 1.0):.1f}%")
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

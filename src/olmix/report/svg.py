@@ -1,0 +1,85 @@
+"""Figures as bytes of a PNG file, and as SVG that is part of an HTML page.
+
+In the page, colours of the palette become CSS variables, so that figures follow the page into dark
+mode; text stays text, so that it can be read aloud, selected and set in the reader's own font.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import warnings
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from olmix.plotting.palette import GRID, INK, MIXTURE_COLOURS, MUTED, PAPER
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["inline_svg", "png_bytes"]
+
+_VARIABLES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--grid",
+    PAPER: "--paper",
+    **{colour: f"--{name.replace('_', '-')}" for name, colour in MIXTURE_COLOURS.items()},
+}
+_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+_POINTS_PER_PIXEL = 0.75
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Return a figure as a PNG file; the same figure always gives the same bytes."""
+    return _saved(figure, "png", {"Software": None})
+
+
+def inline_svg(figure: Figure, alt: str, name: str) -> str:
+    """Return a figure as an `svg` element of an HTML page.
+
+    Args:
+        figure: the figure.
+        alt: what the figure shows, in words.
+        name: prefix of the ids inside, unique within the page.
+    """
+    text = _saved(figure, "svg", _NO_METADATA).decode("utf-8")
+    text = text[text.index("<svg") :]
+    for pattern in (
+        r"<metadata>.*?</metadata>",
+        r"<style.*?</style>",
+        r"<!--.*?-->",
+        r" xmlns(:xlink)?=\"[^\"]*\"",
+        r"<defs>\s*</defs>",
+    ):
+        text = re.sub(pattern, "", text, flags=re.DOTALL)
+    text = text.replace("xlink:href", "href")
+    text = re.sub(r"<g id=\"[^\"]*\">", "<g>", text)
+    text = re.sub(r"\bid=\"([^\"]+)\"", rf'id="{name}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+    text = re.sub(r"href=\"#([^\"]+)\"", rf'href="#{name}-\1"', text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    text = re.sub(r"\n\s*", "\n", text).strip()
+    head, body = text.split(">", 1)
+    box = re.search(r"viewBox=\"([^\"]+)\"", head)
+    width = float(box.group(1).split()[2]) / _POINTS_PER_PIXEL if box else 480.0
+    described = html.escape(alt, quote=True)
+    opening = f'<svg role="img" aria-label="{described}" viewBox="{box.group(1) if box else ""}"'
+    return f'{opening} style="width:{width:.0f}px">{body}'
+
+
+def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
+    buffer = BytesIO()
+    with warnings.catch_warnings():
+        # A name in a script that the font lacks shows as boxes; that is no reason to warn.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure.savefig(
+            buffer,
+            format=kind,
+            bbox_inches="tight",
+            pad_inches=0.06,
+            metadata=metadata,
+            facecolor=PAPER if kind == "png" else "none",
+        )
+    return buffer.getvalue()

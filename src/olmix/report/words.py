@@ -1,0 +1,100 @@
+"""Numbers as readers see them: fixed digits, true minus signs, a dash for what is not known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+__all__ = [
+    "UNKNOWN",
+    "count",
+    "fixed",
+    "interval",
+    "listed",
+    "p_value",
+    "percent",
+    "places_for",
+    "points",
+    "short_unit",
+    "signed",
+    "with_error",
+]
+
+UNKNOWN = "–"
+_UNITS = {"bits per byte": "BPB"}
+
+
+def fixed(value: float, places: int = 3) -> str:
+    """Return a number with fixed decimal places."""
+    if not math.isfinite(value):
+        return UNKNOWN
+    return f"{value + 0.0:.{places}f}".replace("-", "−")
+
+
+def signed(value: float, places: int = 3) -> str:
+    """Return a number with fixed decimal places and always a sign."""
+    if not math.isfinite(value):
+        return UNKNOWN
+    return f"{value:+.{places}f}".replace("-", "−")
+
+
+def places_for(scale: float) -> int:
+    """Return the decimal places at which a number of this size, an error say, is still seen.
+
+    Three, as long as that shows it: most metrics are bits per byte.
+    """
+    if not math.isfinite(scale) or scale <= 0:
+        return 3
+    if scale >= 100:
+        return 0
+    return min(max(3, 1 - math.floor(math.log10(scale))), 6) if scale < 0.001 else 3
+
+
+def with_error(value: float, error: float, *, sign: bool = False) -> str:
+    """Return ``0.196 ± 0.009``; without a finite error the number alone."""
+    places = places_for(error)
+    shown = signed(value, places) if sign else fixed(value, places)
+    return f"{shown} ± {fixed(error, places)}" if math.isfinite(error) else shown
+
+
+def interval(low: float, high: float, *, sign: bool = True) -> str:
+    """Return ``+0.171 to +0.211``."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return UNKNOWN
+    places = places_for(max(abs(low), abs(high)))
+    show = signed if sign else fixed
+    return f"{show(low, places)} to {show(high, places)}"
+
+
+def percent(share: float, places: int = 1) -> str:
+    """Return a share in per cent."""
+    return f"{fixed(100 * share, places)} %" if math.isfinite(share) else UNKNOWN
+
+
+def points(change: float) -> str:
+    """Return a difference of two shares in percentage points."""
+    return signed(100 * change, 1)
+
+
+def p_value(value: float) -> str:
+    """Return a p value: two digits that count, and no false exactness near 0."""
+    if not math.isfinite(value):
+        return UNKNOWN
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def count(number: float) -> str:
+    """Return a whole number with thin spaces between thousands."""
+    return f"{number:,.0f}".replace(",", "\u202f") if math.isfinite(number) else UNKNOWN
+
+
+def short_unit(unit: str) -> str:
+    """Return the short form of a unit."""
+    return _UNITS.get(unit, unit)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return ``a, b and c``."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
