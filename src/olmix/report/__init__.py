@@ -1,1 +1,5 @@
-"""TODO."""
+"""The report of a fit: a page to read and share, and a PNG file of every figure."""
+
+from olmix.report.write import write_report
+
+__all__ = ["write_report"]

@@ -52,11 +52,19 @@ class Scores:
 
 @dataclass(frozen=True)
 class Law:
-    """One candidate law for one metric, scored on held-out runs and on those it was fitted to."""
+    """One candidate law for one metric.
+
+    Attributes:
+        name: its name.
+        cv: scores on held-out runs.
+        train: scores on the runs it was fitted to.
+        test: scores on runs that no fit has seen, where there are any.
+    """
 
     name: str
     cv: Scores
     train: Scores
+    test: Scores | None
 
 
 @dataclass(frozen=True)
@@ -188,6 +196,8 @@ class Content:
         domains: names of the domains.
         metrics: the metrics, those of the objective first.
         objective: what is optimised.
+        objective_scores: scores of its held-out predictions, where they were written.
+        stems: start of the names of each metric's files.
         names: label of each run that was used.
         dropped: why each run that was not used was left out.
         notes: decisions of the fit, in words.
@@ -207,6 +217,8 @@ class Content:
     domains: tuple[str, ...]
     metrics: tuple[Metric, ...]
     objective: Objective
+    objective_scores: Scores | None
+    stems: Mapping[str, str]
     names: Mapping[str, str]
     dropped: Mapping[str, str]
     notes: tuple[str, ...]
@@ -240,6 +252,8 @@ def load_content(folder: Path) -> Content:
         objective = _objective(raw_proposal, metrics)
         used = [str(run) for run in fit["runs"]["used"]]
         names = fit["runs"].get("names", {})
+        scores = fit.get("objective", {}).get("cv")
+        stems = fit.get("files", {})
         domains = tuple(fit["domains"])
         proposal = None if raw_proposal is None else _proposal(raw_proposal)
         verification = None
@@ -260,6 +274,8 @@ def load_content(folder: Path) -> Content:
         domains=domains,
         metrics=metrics,
         objective=objective,
+        objective_scores=None if scores is None else _scores(scores),
+        stems={metric.name: str(stems.get(metric.name, metric.name)) for metric in metrics},
         names={run: str(names.get(run, run)) for run in used},
         dropped=dict(fit["runs"].get("dropped", {})),
         notes=tuple(fit.get("notes", ())),
@@ -302,7 +318,12 @@ def _metrics(raw: Mapping[str, Mapping[str, Any]]) -> tuple[Metric, ...]:
             weight=float(entry["objective_weight"]),
             chosen=str(entry["chosen"]),
             laws=tuple(
-                Law(law, _scores(both.get("cv")), _scores(both.get("train")))
+                Law(
+                    law,
+                    _scores(both.get("cv")),
+                    _scores(both.get("train")),
+                    _scores(both["test"]) if both.get("test") else None,
+                )
                 for law, both in entry["candidates"].items()
             ),
             noise_sd=_number(entry.get("noise_sd")),

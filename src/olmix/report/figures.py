@@ -19,14 +19,14 @@ import numpy as np
 
 from olmix import plotting
 from olmix.io.files import write_bytes
-from olmix.report.content import MIXTURES, Content, Gain, Metric, Predictions
+from olmix.report.content import MIXTURES, Content, Gain, Metric, Predictions, Scores
 from olmix.report.svg import inline_svg, png_bytes
 from olmix.report.words import fixed, percent, signed, with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Curves", "Picture", "draw_figures", "file_stem", "seeds_for"]
+__all__ = ["Curves", "Picture", "draw_figures", "seeds_for"]
 
 MOST_FITS_IN_PAGE = 12
 _SAME_MIXTURE = 0.02
@@ -68,9 +68,10 @@ class _Plan:
     draw: Callable[[Axes], Axes]
 
 
-def file_stem(name: str) -> str:
-    """Return a metric's name as it stands in file names."""
-    return re.sub(r"[^\w.+-]+", "_", name).strip("_") or "metric"
+def _stem(content: Content, metric: Metric) -> str:
+    """Return the start of the names of a metric's files."""
+    safe = re.sub(r"[^\w.+-]+", "_", content.stems[metric.name]).strip("_.")
+    return f"{safe or 'metric'}_{metric.chosen}"
 
 
 def draw_figures(content: Content, curves: Curves) -> list[Picture]:
@@ -150,7 +151,7 @@ def _proposal_plans(content: Content) -> Iterator[_Plan]:
     )
     natural = pair.get("natural", {})
     for metric in content.metrics:
-        file = content.folder / f"{file_stem(metric.name)}_{metric.chosen}_optimal.json"
+        file = content.folder / f"{_stem(content, metric)}_optimal.json"
         best = _optimum(file)
         if best is not None:
             both = {"natural": natural, "proposed": best}
@@ -270,14 +271,17 @@ def _fit_plans(content: Content) -> Iterator[_Plan]:
     """Plan predicted against measured: of the objective, where it is an average, then by metric."""
     average = _objective_predictions(content)
     if average is not None:
-        title = f"Objective: {content.objective.name}"
-        yield _fit_plan(content, "objective_fit", title, average, content.objective.unit, None)
+        title, scores = f"Objective: {content.objective.name}", content.objective_scores
+        yield _fit_plan(
+            content, "objective_fit", title, average, content.objective.unit, "", scores
+        )
     for index, metric in enumerate(content.metrics):
         found = content.predictions.get(metric.name)
         if found is None:
             continue
-        stem = f"{file_stem(metric.name)}_{metric.chosen}_fit"
-        plan = _fit_plan(content, stem, metric.name, found, metric.unit, metric)
+        stem = f"{_stem(content, metric)}_fit"
+        law = f", {plotting.law_label(metric.chosen)} law"
+        plan = _fit_plan(content, stem, metric.name, found, metric.unit, law, metric.law.cv)
         if index < MOST_FITS_IN_PAGE:
             yield plan
         else:
@@ -309,20 +313,17 @@ def _fit_plan(
     title: str,
     found: Predictions,
     unit: str,
-    metric: Metric | None,
+    law: str,
+    scores: Scores | None,
 ) -> _Plan:
     """Plan one scatter of predictions against measurements."""
     known = np.isfinite(found.measured) & np.isfinite(found.held_out)
     words = f"{int(known.sum())} runs held out in turn ({seeds_for(content)})"
-    numbers = ""
-    if metric is not None:
-        scores = metric.law.cv
+    if scores is not None:
         suffix = f" {unit}" if unit else ""
-        numbers = (
-            f"Spearman {fixed(scores.spearman, 2)}, RMSE {fixed(scores.rmse, 4)}{suffix}, "
-            f"{plotting.law_label(metric.chosen)} law"
+        words += (
+            f". Spearman {fixed(scores.spearman, 2)}, RMSE {fixed(scores.rmse, 4)}{suffix}{law}"
         )
-        words += f". {numbers}"
     positions = {run: index for index, run in enumerate(found.runs)}
     named = {mix: positions[run] for mix, run in _named_runs(content).items() if run in positions}
     return _Plan(
@@ -386,7 +387,7 @@ def _effects_plan(content: Content) -> _Plan:
             rows=[metric.name for metric in content.metrics],
             columns=content.domains,
             lower_is_better=[metric.lower_is_better for metric in content.metrics],
-            label="effect of more weight on the metric",
+            label="change of the metric per unit of weight moved to the domain",
         ),
     )
 

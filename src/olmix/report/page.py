@@ -420,6 +420,13 @@ def _other_metrics(
 def _law_reading(content: Content) -> str:
     metric = content.metrics[0]
     scores = metric.law.cv
+    if len(content.objective.metrics) > 1 and content.objective_scores is not None:
+        average = content.objective_scores
+        return (
+            f"{content.objective.name}: the laws together rank runs that they have not seen with a "
+            f"Spearman correlation of {fixed(average.spearman, 2)}, "
+            f"RMSE {fixed(average.rmse, 4)}. Split: {seeds_for(content)}."
+        )
     unit = f" {metric.unit}" if metric.unit else ""
     text = (
         f"{metric.name}: the {law_label(metric.chosen)} law ranks runs that it has not seen with a "
