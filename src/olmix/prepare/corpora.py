@@ -8,14 +8,17 @@ not the ones that help most, as on the web, so the natural mixture leaves someth
 from __future__ import annotations
 
 import ast
+import fnmatch
 import hashlib
 import importlib.metadata
 import importlib.util
 import itertools
+import os
 import sysconfig
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from olmix.prepare.documents import Document
@@ -85,8 +88,16 @@ def _licence(distribution: str) -> str:
         fields = importlib.metadata.metadata(distribution)
     except importlib.metadata.PackageNotFoundError:
         return "unknown"
-    said = fields.json.get("license_expression") or fields.json.get("license") or "unknown"
-    return str(said).strip().splitlines()[0][:80]
+    kinds = [
+        str(entry).rpartition(" :: ")[2]
+        for entry in fields.json.get("classifier") or ()
+        if str(entry).startswith("License ::")
+    ]
+    said = str(fields.json.get("license") or "").strip().splitlines()
+    # An old `License` field may hold the text of the licence, which begins with a copyright line.
+    named = [line for line in said[:1] if len(said) == 1 and not line.startswith("Copyright")]
+    expression = fields.json.get("license_expression")
+    return str(expression) if expression else next(iter([*named, *kinds]), "unknown")
 
 
 def _files(root: Path, pattern: str, skipped: Iterable[str] = ()) -> Iterator[Path]:
@@ -100,9 +111,12 @@ def _files(root: Path, pattern: str, skipped: Iterable[str] = ()) -> Iterator[Pa
     def rank(path: Path) -> bytes:
         return hashlib.blake2b(path.relative_to(root).as_posix().encode()).digest()
 
-    for path in sorted(root.rglob(pattern), key=rank):
-        if path.is_file() and not left_out & set(path.relative_to(root).parts):
-            yield path
+    found = []
+    for folder, below, names in os.walk(root):
+        # Pruned on the way down: `site-packages` may lie below the standard library.
+        below[:] = [name for name in below if name not in left_out]
+        found += [Path(folder, name) for name in fnmatch.filter(names, pattern)]
+    yield from (path for path in sorted(found, key=rank) if path.is_file())
 
 
 def _read(path: Path) -> str | None:
@@ -117,14 +131,18 @@ def _from_files(root: Path, files: Iterable[Path], prefix: str, licence: str) ->
     for path in files:
         text = _read(path)
         if text:
-            yield Document(f"{prefix}/{path.relative_to(root).as_posix()}", text, licence)
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            yield Document(f"{prefix}/{path.relative_to(root).as_posix()}", text, licence, digest)
 
 
 def _parse(text: str) -> ast.Module | None:
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError):
-        return None
+    with warnings.catch_warnings():
+        # What Python thinks of the escapes in other people's strings is no news here.
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
 
 
 def _docstring_nodes(tree: ast.Module) -> Iterator[ast.Expr]:
@@ -152,8 +170,9 @@ def strip_docstrings(text: str) -> str | None:
     gone: set[int] = set()
     for node in _docstring_nodes(tree):
         gone.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    lines = text.splitlines(keepends=True)
-    return "".join(line for number, line in enumerate(lines, start=1) if number not in gone)
+    # Not `splitlines`: a form feed ends no line for the parser, whose numbers these are.
+    lines = text.split("\n")
+    return "\n".join(line for number, line in enumerate(lines, start=1) if number not in gone)
 
 
 def _code() -> Iterator[Document]:
@@ -161,7 +180,7 @@ def _code() -> Iterator[Document]:
     for document in _from_files(root, _files(root, "*.py", _SKIPPED_STDLIB), "python", _PSF):
         text = strip_docstrings(document.text)
         if text and text.strip():
-            yield Document(document.path, text, document.licence)
+            yield replace(document, text=text)
 
 
 def _docstrings(root: Path, files: Iterable[Path], prefix: str, licence: str) -> Iterator[Document]:
@@ -174,7 +193,7 @@ def _docstrings(root: Path, files: Iterable[Path], prefix: str, licence: str) ->
         found = [ast.get_docstring(node) for node in nodes]
         text = "\n\n".join(entry for entry in found if entry)
         if text:
-            yield Document(f"{document.path}:docstrings", text + "\n", licence)
+            yield replace(document, path=f"{document.path}:docstrings", text=text + "\n")
 
 
 def _docs() -> Iterator[Document]:

@@ -27,11 +27,13 @@ class Document:
             ``#2``.
         text: its content, not empty.
         licence: terms of its use, as far as known.
+        file_sha256: SHA-256 of the whole file as it is on the disk; empty where it is no file.
     """
 
     path: str
     text: str
     licence: str = "unknown"
+    file_sha256: str = ""
 
     @property
     def digest(self) -> str:
@@ -110,8 +112,9 @@ def split_documents(
         max_validation_bytes: what would go beyond it stays in training.
 
     Returns:
-        both sides, documents cut into pieces. A domain of fewer than 20 documents gives the last
-        pieces of each document to validation, because whole documents would be too coarse.
+        both sides, documents cut into pieces. A domain of fewer than 20 documents, or with none
+        that fits below the ceiling, gives the last pieces of each document to validation, because
+        whole documents would be too coarse.
     """
     if len(documents) < FEW_DOCUMENTS:
         return _split_tails(documents, seed, fraction, max_validation_bytes)
@@ -122,10 +125,12 @@ def split_documents(
         length = documents[index].size_bytes
         if rank >= fraction and chosen:
             break
-        if size + length > max_validation_bytes and chosen:
+        if size + length > max_validation_bytes:
             continue
         chosen.add(index)
         size += length
+    if not chosen:
+        return _split_tails(documents, seed, fraction, max_validation_bytes)
     train = [p for i, d in enumerate(documents) if i not in chosen for p in cut_long(d)]
     held = [p for i, d in enumerate(documents) if i in chosen for p in cut_long(d)]
     return Split(tuple(train), tuple(held))

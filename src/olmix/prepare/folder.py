@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from olmix.domains import check_name
 from olmix.errors import DataError
 from olmix.prepare.documents import Document
 
-__all__ = ["FolderDomain", "list_domains", "read_documents"]
+__all__ = ["FolderDomain", "list_domains", "passed_over", "read_documents"]
 
 _JSON_LINES = (".jsonl", ".ndjson")
 _REFUSED = {
@@ -64,6 +66,24 @@ def list_domains(root: Path) -> tuple[FolderDomain, ...]:
     return tuple(domains)
 
 
+def passed_over(root: Path, domains: Iterable[FolderDomain]) -> list[str]:
+    """Say which files and links `list_domains` does not look at, apart from hidden ones."""
+    warnings = []
+    loose = sorted(p.name for p in root.iterdir() if p.is_file() and not p.name.startswith("."))
+    if loose:
+        names = _readable(", ".join(loose[:3]))
+        warnings.append(
+            f"{len(loose)} files directly in {root.name} are passed over ({names}); "
+            "move them into the subfolder of a domain"
+        )
+    for domain in domains:
+        for path in sorted((root / domain.name).rglob("*")):
+            if path.is_symlink() and path.is_dir():
+                name = _readable(path.relative_to(root).as_posix())
+                warnings.append(f"{name}: passed over, links to folders are not followed")
+    return warnings
+
+
 def _list_files(folder: Path) -> tuple[Path, ...]:
     return tuple(
         path
@@ -79,44 +99,66 @@ def read_documents(root: Path, domain: FolderDomain, warnings: list[str]) -> Ite
     Files that are no UTF-8 text are passed over, with a warning that names them.
     """
     for path in domain.files:
-        name = path.relative_to(root).as_posix()
+        name = _readable(path.relative_to(root).as_posix())
         if path.suffix in _REFUSED:
             warnings.append(f"{name}: {path.suffix} is not read; {_REFUSED[path.suffix]}")
             continue
         try:
             with path.open("rb") as handle:
-                if b"\0" in handle.read(_SNIFFED_BYTES):
+                content = handle.read(_SNIFFED_BYTES)
+                if b"\0" in content:
                     warnings.append(f"{name}: passed over, it is no text")
                     continue
-            text = path.read_text(encoding="utf-8")
+                content += handle.read()
+            text = _lines_as_unix(content.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             warnings.append(f"{name}: passed over, it is not UTF-8 (byte {error.start})")
             continue
         except OSError as error:
-            warnings.append(f"{name}: passed over, it cannot be read: {error}")
+            warnings.append(f"{name}: passed over, it cannot be read: {error.strerror}")
             continue
         if path.suffix in _JSON_LINES:
             yield from _read_lines(name, text, warnings)
         else:
-            yield Document(name, text)
+            digest = hashlib.sha256(content).hexdigest()
+            yield Document(name, text, file_sha256=digest)
+
+
+def _readable(name: str) -> str:
+    r"""Return a file name as text; bytes that are no UTF-8 are written as ``\xff``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _lines_as_unix(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold a text; JSON may spell out half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_lines(name: str, text: str, warnings: list[str]) -> Iterator[Document]:
     bad = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not `splitlines`: a JSON string may hold U+2028 and its like as they are.
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
             content = json.loads(line)["text"]
-        except (json.JSONDecodeError, KeyError, TypeError):
+        except (ValueError, RecursionError, KeyError, TypeError):
             bad.append(number)
             continue
-        if isinstance(content, str):
+        if isinstance(content, str) and _is_unicode(content):
             yield Document(f"{name}:{number}", content)
         else:
             bad.append(number)
     if bad:
         warnings.append(
             f"{name}: {len(bad)} lines passed over (first: {bad[0]}); each must be a JSON object "
-            "with a `text` string"
+            "with a `text` string of valid Unicode"
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import importlib.metadata
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -22,15 +22,23 @@ from typing import Any
 import numpy as np
 
 from olmix.errors import DataError, nearest
-from olmix.io.files import digest, read_json, write_bytes, write_json, write_text, write_yaml
+from olmix.io.files import digest, write_bytes, write_json, write_text, write_yaml
 from olmix.prepare.corpora import CORPORA, HELD_OUT, Corpus
 from olmix.prepare.documents import Document, Split, deduplicate, hold_out, split_documents
-from olmix.prepare.folder import FolderDomain, list_domains, read_documents
-from olmix.prepare.tokenizer import EOS, EOS_ID, MINIMUM_VOCABULARY, Tokenizer, train_tokenizer
+from olmix.prepare.folder import FolderDomain, list_domains, passed_over, read_documents
+from olmix.prepare.output import check_output, claim, drop_stale, finished_manifest
+from olmix.prepare.tokenizer import (
+    EOS,
+    EOS_ID,
+    MINIMUM_VOCABULARY,
+    Tokenizer,
+    check_tokenizers,
+    train_tokenizer,
+)
 
 __all__ = ["PrepareRequest", "Prepared", "PreparedDomain", "Progress", "prepare"]
 
-FORMAT = 1
+FORMAT = 2
 SAMPLE_BYTES = 150_000
 """What each domain gives to the training of the tokenizer, so that none dominates it."""
 MINIMUM_TRAIN_BYTES = 10_000
@@ -156,6 +164,11 @@ def prepare(
         MissingPackageError: `tokenizers` is not installed.
     """
     tell = on_progress or (lambda _: None)
+    if not 0 < request.validation_fraction <= 0.5:
+        raise DataError(
+            f"validation_fraction: found {request.validation_fraction}; "
+            "more than 0 and at most 0.5 is needed"
+        )
     if request.vocab_size < MINIMUM_VOCABULARY:
         raise DataError(
             f"--vocab-size: found {request.vocab_size}; at least {MINIMUM_VOCABULARY} are needed, "
@@ -163,15 +176,19 @@ def prepare(
         )
     work = _Work()
     texts, fingerprint = _choose(request, work.warnings)
-    manifest = request.output / "manifest.json"
-    if manifest.is_file():
-        found = read_json(manifest)
-        if found.get("fingerprint") == fingerprint and _complete(request.output, found):
-            return _reused(found)
-    else:
-        _check_output(request.output)
-    manifest.unlink(missing_ok=True)
+    check_output(request.output, request.folder)
+    found = finished_manifest(request.output)
+    same = found is not None and found["fingerprint"] == fingerprint
+    if found is not None and same and _complete(request.output, found):
+        return _reused(found)
+    check_tokenizers()
     _read_all(request, texts, work, tell)
+    claim(request.output)
+    drop_stale(
+        request.output,
+        [entry.name for entry in texts if not entry.held_out],
+        [entry.name for entry in texts],
+    )
     tell(Progress("learning", "tokenizer", 0, 1))
     tokenizer = train_tokenizer(_sample(work.split), request.vocab_size)
     write_text(request.output / "tokenizer.json", tokenizer.to_json())
@@ -187,14 +204,8 @@ def prepare(
         "warnings": work.warnings,
         "domains": {domain.name: _without_name(domain) for domain in domains},
     }
-    write_json(manifest, content)
+    write_json(request.output / "manifest.json", content)
     return Prepared(domains, tuple(work.warnings), reused=False)
-
-
-def _check_output(output: Path) -> None:
-    """Refuse a folder that holds anything but an unfinished `prepare`, which begins like this."""
-    if output.is_dir() and any(output.iterdir()) and not (output / "tokenizer.json").is_file():
-        raise DataError(f"{output}: the folder holds other files; choose an empty one with -o")
 
 
 def _without_name(domain: PreparedDomain) -> dict[str, Any]:
@@ -264,7 +275,7 @@ def _choose_built_in(
 ) -> tuple[list[_Texts], list[object]]:
     _check_names(request, [corpus.name for corpus in CORPORA])
     held_out = request.held_out or (HELD_OUT,)
-    wanted = [corpus for corpus in CORPORA if _is_wanted(request, corpus.name)]
+    wanted = [c for c in CORPORA if c.name in held_out or _is_wanted(request, c.name)]
     texts = []
     for corpus in wanted:
         if corpus.available:
@@ -302,6 +313,7 @@ def _choose_folder(
 ) -> tuple[list[_Texts], list[object]]:
     found = list_domains(root)
     _check_names(request, [domain.name for domain in found])
+    warnings.extend(passed_over(root, found))
 
     def reader(domain: FolderDomain) -> Callable[[], Iterable[Document]]:
         return lambda: read_documents(root, domain, warnings)
@@ -330,9 +342,20 @@ def _read_all(
 ) -> None:
     """Read and split every domain, reporting all that are too small at once."""
     problems = []
-    for index, entry in enumerate(texts):
+    seen: set[str] = set()
+    # Held-out domains come first: a text that they hold is left out of all others, so that it is
+    # trained on nowhere.
+    for index, entry in enumerate(sorted(texts, key=lambda entry: not entry.held_out)):
         tell(Progress("reading", entry.name, index, 3 * len(texts)))
-        documents = _up_to(deduplicate(entry.read()), entry.max_bytes)
+        repeated: list[str] = []
+        fresh = _not_elsewhere(deduplicate(entry.read()), seen, repeated)
+        documents = _up_to(fresh, entry.max_bytes)
+        if repeated:
+            work.warnings.append(
+                f"domain {entry.name}: {len(repeated)} texts are left out that another domain "
+                f"holds too, such as {repeated[0]}"
+            )
+        seen.update(document.digest for document in documents)
         split = (
             hold_out(documents, request.seed, MAX_VALIDATION_BYTES)
             if entry.held_out
@@ -348,6 +371,17 @@ def _read_all(
     if problems:
         listed = work.warnings[:10]
         raise DataError("\n".join([*problems, *(f"note: {warning}" for warning in listed)]))
+
+
+def _not_elsewhere(
+    documents: Iterable[Document], seen: Collection[str], repeated: list[str]
+) -> Iterator[Document]:
+    """Yield the texts that no other domain holds; note the others in `repeated`."""
+    for document in documents:
+        if document.digest in seen:
+            repeated.append(document.path)
+        else:
+            yield document
 
 
 def _too_small(entry: _Texts, split: Split, num_documents: int) -> str | None:
@@ -412,13 +446,18 @@ def _encode_all(
             write_bytes(path, np.concatenate(encoded).tobytes())
             counts[side] = sum(map(len, encoded))
             rows.extend(
-                [entry.name, side, d.path, d.digest, d.size_bytes, len(tokens), d.licence]
+                [
+                    *(entry.name, side, d.path, d.digest, d.file_sha256),
+                    *(d.size_bytes, len(tokens), d.licence),
+                ]
                 for d, tokens in zip(documents, encoded, strict=True)
             )
         domains.append(_summary(entry, split, counts, work.documents[entry.name]))
     stream = StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["domain", "split", "path", "sha256", "bytes", "tokens", "licence"])
+    writer.writerow(
+        ["domain", "split", "path", "sha256", "file_sha256", "bytes", "tokens", "licence"]
+    )
     writer.writerows(rows)
     write_text(request.output / "provenance.csv", stream.getvalue())
     return tuple(domains)
@@ -453,7 +492,7 @@ def _write_data_config(
     output: Path, tokenizer: Tokenizer, domains: Sequence[PreparedDomain]
 ) -> None:
     sources = [
-        {"name": domain.name, "paths": [f"train/{domain.name}/*.bin"]}
+        {"name": domain.name, "paths": [f"train/{domain.name}/part-0000.bin"]}
         for domain in domains
         if not domain.held_out
     ]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from olmix.errors import MissingPackageError
 
-__all__ = ["EOS", "EOS_ID", "Tokenizer", "train_tokenizer"]
+__all__ = ["EOS", "EOS_ID", "Tokenizer", "check_tokenizers", "train_tokenizer"]
 
 EOS = "<|endoftext|>"
 EOS_ID = 0
@@ -51,6 +51,18 @@ class Tokenizer:
         return str(self._inner.decode(tokens.tolist(), skip_special_tokens=True))
 
 
+def check_tokenizers() -> None:
+    """Make sure that the library is there, before any text is read.
+
+    Raises:
+        MissingPackageError: `tokenizers` is not installed.
+    """
+    try:
+        import tokenizers  # noqa: F401
+    except ImportError:
+        raise MissingPackageError("tokenizers", "prepare", "Making tokens of texts") from None
+
+
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     """Train a tokenizer.
 
@@ -61,11 +73,10 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     Raises:
         MissingPackageError: `tokenizers` is not installed.
     """
-    try:
-        from tokenizers import Tokenizer as Inner
-        from tokenizers import decoders, models, pre_tokenizers, trainers
-    except ImportError:
-        raise MissingPackageError("tokenizers", "prepare", "Making tokens of texts") from None
+    check_tokenizers()
+    from tokenizers import Tokenizer as Inner
+    from tokenizers import decoders, models, pre_tokenizers, trainers
+
     inner = Inner(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()

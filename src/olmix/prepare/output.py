@@ -1,0 +1,74 @@
+"""The output folder: whose it is, and which token files of an earlier call are no longer meant.
+
+A folder belongs to `prepare` if it is empty, holds the mark that every call leaves before it writes
+anything else, or holds a finished manifest. Names such as `tokenizer.json` prove nothing: model
+folders have one too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from olmix.errors import DataError
+from olmix.io.files import read_json, write_text
+
+__all__ = ["check_output", "claim", "drop_stale", "finished_manifest"]
+
+MARK = ".olmix-prepare"
+_KEYS = {"format", "fingerprint", "domains"}
+
+
+def finished_manifest(output: Path) -> Mapping[str, Any] | None:
+    """Return the manifest of a finished call, or `None` where there is none that is ours."""
+    try:
+        found = read_json(output / "manifest.json")
+    except DataError:
+        return None
+    return found if isinstance(found, dict) and set(found) >= _KEYS else None
+
+
+def check_output(output: Path, texts: Path | None) -> None:
+    """Refuse an output folder that holds other people's files, or that lies among the texts.
+
+    Raises:
+        DataError: says which.
+    """
+    if texts is not None and output.resolve().is_relative_to(texts.resolve()):
+        raise DataError(
+            f"{output}: lies inside the texts ({texts}), where a second call would read it as a "
+            "domain; choose a folder elsewhere with -o"
+        )
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise DataError(f"{output}: this is a file; choose a folder with -o")
+    ours = (output / MARK).is_file() or finished_manifest(output) is not None
+    # A call that is killed while it leaves its mark leaves `..olmix-prepare.PID.tmp`.
+    if not ours and any(not path.name.startswith(f".{MARK}.") for path in output.iterdir()):
+        raise DataError(f"{output}: the folder holds other files; choose an empty one with -o")
+
+
+def claim(output: Path) -> None:
+    """Mark a folder as ours and declare it unfinished, before anything else is written."""
+    write_text(output / MARK, "This folder is written by `olmix prepare`.\n")
+    (output / "manifest.json").unlink(missing_ok=True)
+
+
+def drop_stale(output: Path, trained: Collection[str], validated: Collection[str]) -> None:
+    """Remove token files that an earlier call made of domains which are no longer asked for.
+
+    Args:
+        output: a folder that is ours.
+        trained: domains that have training tokens now.
+        validated: domains that have validation tokens now.
+    """
+    for path in (output / "train").glob("*/part-*.bin"):
+        if path.parent.name not in trained:
+            path.unlink()
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
+    for path in (output / "validation").glob("*.bin"):
+        if path.stem not in validated:
+            path.unlink()
