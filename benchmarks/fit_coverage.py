@@ -1,8 +1,9 @@
 """How often the 90% intervals of `olmix fit` hold the truth, on swarms with a known one.
 
-Planted are the two laws of this release, and two truths that neither can express: a sum of power laws
-(AutoScale) and a law with interactions between domains. Each swarm has natural and uniform with one
-replicate and 32 sampled mixtures of 6 domains; noise is given as a share of the metric's spread.
+Planted are the two laws of this release, and two truths that neither can express: a sum of power
+laws (AutoScale) and a law with interactions between domains. Each swarm has natural and uniform
+with one replicate and 32 sampled mixtures of 6 domains; noise is given as a share of the metric's
+spread.
 
     python benchmarks/fit_coverage.py [swarms per cell]
 """
@@ -122,7 +123,8 @@ def main(num_swarms: int) -> None:
     """Print the table."""
     print(
         f"{'truth':13s} {'noise':>5s}  {'gain over natural / uniform / best seen inside 90 %':>52s}"
-        f"  {'value':>6s}  {'z mean, sd':>11s}  {'P(better)':>15s}  {'gain/sd':>7s}  {'signal':>6s} {'lw':>4s}"
+        f"  {'value':>6s}  {'z mean, sd':>11s}  {'P(better)':>15s}  {'gain/sd':>7s}"
+        f"  {'signal':>6s} {'lw':>4s}"
     )
     everything = []
     for kind in TRUTHS:
@@ -132,7 +134,8 @@ def main(num_swarms: int) -> None:
             everything.append(table["inside"])
             inside = " / ".join(f"{100 * share:5.1f}" for share in table["inside"].mean(axis=0))
             print(
-                f"{kind.__name__:13s} {noise:5.1f}  {inside:>52s}  {100 * table['value'].mean():6.1f}"
+                f"{kind.__name__:13s} {noise:5.1f}  {inside:>52s}"
+                f"  {100 * table['value'].mean():6.1f}"
                 f"  {table['z'].mean():+5.2f} {table['z'].std():5.2f}"
                 f"  {table['probability'].mean():5.2f} of {table['better'].mean():5.2f}"
                 f"  {table['share'].mean():7.2f}  {table['signal'].mean():6.2f}"

@@ -1,4 +1,4 @@
-"""Collecting a group: `ratios.csv` and `metrics.csv`, and `runs.csv` with what happened to each run.
+"""Collecting a group: `ratios.csv`, `metrics.csv`, and `runs.csv` with the fate of each run.
 
 `ratios.csv` holds the token shares as trained, which differ from the weights asked for by less than
 one sequence. Only finished runs enter the two tables; all others are named.

@@ -1,12 +1,13 @@
 """Cross-validation: how well each law predicts mixtures that it has not seen.
 
-Folds are made of unique mixtures, so that replicates of one mixture never lie on both sides. The fold
-of a mixture depends on the seed and on the rank of its first run's id alone, not on the order of rows.
+Folds are made of unique mixtures, so that replicates of one mixture never lie on both sides. The
+fold of a mixture depends on the seed and on the rank of its first run's id alone, not on the order
+of rows.
 
 Per metric the law with the smaller cross-validated loss is chosen (`auto`), where the loss is the
-Huber loss that the laws minimise (a single diverged run does not decide). We do not prefer the simpler
-law within one standard error: for one target the log-linear law always proposes a vertex, so to lean
-towards it is to lean towards extreme mixtures.
+Huber loss that the laws minimise (a single diverged run does not decide). We do not prefer the
+simpler law within one standard error: for one target the log-linear law always proposes a vertex,
+so to lean towards it is to lean towards extreme mixtures.
 
 Legend: ``R`` runs, ``M`` metrics, ``U`` unique mixtures, ``K`` folds.
 """

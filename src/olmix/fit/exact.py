@@ -3,9 +3,9 @@
     minimise   sum_m v_m exp(a_m + b_m . x) + kl_weight * KL(x || reference)
     subject to sum(x) = 1,  x = fixed where pinned,  0 <= x <= caps
 
-is a problem of exponential cones; Clarabel (Goulart and Chen 2024) solves it through cvxpy. As in the
-Olmix paper (Chen et al. 2026) except for caps, pins and units. The problem is scaled so that its
-values are of order 1, and the solution is deterministic.
+is a problem of exponential cones; Clarabel (Goulart and Chen 2024) solves it through cvxpy. As in
+the Olmix paper (Chen et al. 2026) except for caps, pins and units. The problem is scaled so that
+its values are of order 1, and the solution is deterministic.
 """
 
 from __future__ import annotations

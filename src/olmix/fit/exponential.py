@@ -1,11 +1,11 @@
 """Fitting laws of the form ``y = c + exp(a + b . phi(x))``, with a shrinkage chosen by leaving out.
 
-Swarms are small: with 36 runs and 7 domains the plain fit has 9 parameters and its slopes are mostly
-noise. Both laws therefore carry a ridge on their slopes (in units of the metric, see `solver`). Its
-strength, and the `eps` of the log-weight law, are those with the smallest leave-one-out error. That
-error needs no refitting: at the solution ``r_i / (1 - h_ii)`` is the residual of the fit without row
-``i``, to first order (Allen's PRESS; exact where the law is linear), with ``h`` the hat matrix of the
-last weighted least squares.
+Swarms are small: with 36 runs and 7 domains the plain fit has 9 parameters and its slopes are
+mostly noise. Both laws therefore carry a ridge on their slopes (in units of the metric, see
+`solver`). Its strength, and the `eps` of the log-weight law, are those with the smallest
+leave-one-out error. That error needs no refitting: at the solution ``r_i / (1 - h_ii)`` is the
+residual of the fit without row ``i``, to first order (Allen's PRESS; exact where the law is
+linear), with ``h`` the hat matrix of the last weighted least squares.
 
 Rows are unique mixtures (replicates are averaged before), so that leaving one row out leaves out
 every run of that mixture.

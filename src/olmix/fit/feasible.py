@@ -83,8 +83,9 @@ def feasible_mixtures(config: FitConfig, live: NDArray[np.bool_] | None = None) 
     if limits.enabled and tokens:
         caps = np.minimum(limits.repetition_factor * config.priors.counts(domains) / tokens, 1.0)
     problems = [
-        f"filtering.fixed_weight: {name} is pinned to {weight:.4g}, but {limits.repetition_factor:g} "
-        f"passes over its tokens are {cap:.4g} of {tokens:.4g} target tokens"
+        f"filtering.fixed_weight: {name} is pinned to {weight:.4g}, but "
+        f"{limits.repetition_factor:g} passes over its tokens are {cap:.4g} of "
+        f"{tokens:.4g} target tokens"
         for name, weight, cap, fix in zip(domains, fixed, caps, pinned, strict=True)
         if fix and weight > cap + _TOLERANCE
     ]
@@ -108,9 +109,11 @@ def _too_little(config: FitConfig, room: float, left: float) -> str:
             "can take it. Pin other weights, or keep more runs."
         )
     tokens = float(limits.target_tokens or 0)
+    needed = limits.repetition_factor * left / max(room, 1e-300)
     return (
-        f"constraints: the domains that are free must take {left:.4g} of {tokens:.4g} target tokens, "
-        f"but {limits.repetition_factor:g} passes over their tokens are only {room:.4g} of it.\n"
+        f"constraints: the domains that are free must take {left:.4g} of {tokens:.4g} target "
+        f"tokens, but {limits.repetition_factor:g} passes over their tokens are only {room:.4g} of "
+        "it.\n"
         f"  Lower constraints.target_tokens to {tokens * room / left:.4g}, or raise "
-        f"constraints.repetition_factor to {limits.repetition_factor * left / max(room, 1e-300):.4g}."
+        f"constraints.repetition_factor to {needed:.4g}."
     )

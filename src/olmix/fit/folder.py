@@ -1,8 +1,8 @@
 """The fit folder: its name, its files, and how it comes to be complete or not at all.
 
-A folder is named by the hash of everything that its content depends on: the config but for paths, and
-both tables as they were read (so a new order of rows or columns changes nothing). It is written beside
-its place and renamed into it, so that a folder that is there is complete.
+A folder is named by the hash of everything that its content depends on: the config but for paths,
+and both tables as they were read (so a new order of rows or columns changes nothing). It is written
+beside its place and renamed into it, so that a folder that is there is complete.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def data_hash(config: FitConfig) -> str:
 
 def _canonical(table: Table) -> list[Any]:
     columns = sorted(table.columns)
-    values = np.where(np.isnan(table.values), None, table.values.astype(object))
+    values = table.values.astype(object)
+    values[np.isnan(table.values)] = None
     position = [table.columns.index(name) for name in columns]
     rows = {
         run: [name, *(values[index][position].tolist())]

@@ -128,9 +128,7 @@ def _polish(objective: Objective, feasible: Feasible, shares: Array, scale: floa
         jac=slope,
         method="SLSQP",
         bounds=list(zip(np.zeros(len(caps)), caps, strict=True)),
-        constraints=[
-            {"type": "eq", "fun": lambda x: x.sum() - 1, "jac": lambda x: np.ones_like(x)}
-        ],
+        constraints=[{"type": "eq", "fun": lambda x: x.sum() - 1, "jac": np.ones_like}],
         options={"ftol": 1e-13, "maxiter": 200},
     )
     point = np.where(found.x < 1e-10, 0.0, found.x)

@@ -1,23 +1,24 @@
 """The log-linear law ``y = exp(c) + exp(t . x)``.
 
 Ye et al., "Data Mixing Laws" (ICLR 2025, arXiv:2403.16952), equation 7; Olmix and RegMix compare
-against it. Each domain pulls the reducible part of the loss by a constant factor per unit of weight.
+against it. Each domain pulls the reducible part of the loss by a constant factor per unit of
+weight.
 
-How it differs from the paper: the slopes carry a ridge whose strength is chosen by leave-one-out error
-(`exponential`); the offset ``exp(c)`` may be 0 and, where a metric has negative values, below it; it
-is found from a closed-form start by damped Gauss-Newton, without random restarts. The loss is
-the same Huber loss with delta 0.02.
+How it differs from the paper: the slopes carry a ridge whose strength is chosen by leave-one-out
+error (`exponential`); the offset ``exp(c)`` may be 0 and, where a metric has negative values, below
+it; it is found from a closed-form start by damped Gauss-Newton, without random restarts. The loss
+is the same Huber loss with delta 0.02.
 
-The law is convex in ``x``, so its best mixture can be found exactly. It is also monotone along every
-line of the simplex up to that line's one turn at infinity: for one metric alone the best mixture is always
-a vertex of what is allowed.
+The law is convex in ``x``, so its best mixture can be found exactly. It is also monotone along
+every line of the simplex up to that line's one turn at infinity: for one metric alone the best
+mixture is always a vertex of what is allowed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,7 +30,7 @@ __all__ = ["FittedLogLinear", "LogLinear"]
 
 @dataclass(frozen=True)
 class FittedLogLinear(FittedExponential):
-    """``y = offset + exp(intercept + slopes . x)``; ``t = intercept + slopes`` since x sums to 1."""
+    """``y = offset + exp(intercept + slopes . x)``; as x sums to 1, ``t = intercept + slopes``."""
 
     name: ClassVar[str] = "log_linear"
     convex: ClassVar[bool] = True
@@ -55,6 +56,6 @@ class LogLinear(ExponentialLaw):
         """Return the one setting: there is nothing to choose."""
         return [{}]
 
-    def design(self, mixtures: Array, setting: Mapping[str, float]) -> Array:
+    def design(self, mixtures: Array, setting: Mapping[str, float]) -> Array:  # noqa: ARG002
         """Return the weights, (n, D)."""
         return mixtures

@@ -1,14 +1,14 @@
 """The log-weight law ``y = c + exp(a + b . log(x + eps))``.
 
-A power law in every weight, ``y = c + e^a * prod_d (x_d + eps)^(b_d)``: the first tokens of a domain
-help most and more of them less and less, as power laws in the number of tokens say (Kaplan et al.
-2020; AutoScale and BiMix use sums of such terms, Kang et al. 2024, Ge et al. 2024). Where several
-domains help (``b_d < 0``), the best mixture for one metric is inside the simplex, with weights
-``x_d + eps`` in proportion to ``-b_d``; the log-linear law could only answer with a vertex.
+A power law in every weight, ``y = c + e^a * prod_d (x_d + eps)^(b_d)``: the first tokens of a
+domain help most and more of them less and less, as power laws in the number of tokens say (Kaplan
+et al. 2020; AutoScale and BiMix use sums of such terms, Kang et al. 2024, Ge et al. 2024). Where
+several domains help (``b_d < 0``), the best mixture for one metric is inside the simplex, with
+weights ``x_d + eps`` in proportion to ``-b_d``; the log-linear law could only answer with a vertex.
 
-How it differs from those: one product in place of a sum, so that the number of parameters stays at the
-number of domains + 2; ``eps`` (in place of a pseudo-count of tokens) keeps weights of 0 finite. It is
-taken from a short list by leave-one-out error, as the ridge on the slopes is (`exponential`).
+How it differs from those: one product in place of a sum, so that the number of parameters stays at
+the number of domains + 2; ``eps`` (in place of a pseudo-count of tokens) keeps weights of 0 finite.
+It is taken from a short list by leave-one-out error, as the ridge on the slopes is (`exponential`).
 
 The law is not convex where a ``b_d`` is positive.
 """
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 

@@ -92,8 +92,9 @@ def _averaged(
         directions = {config.lower_is_better.get(name, True) for name in members}
         if len(directions) > 1:
             problems.append(
-                f"eval.tasks.{family}: lower is better for some of its metrics and worse for others; "
-                "their average means nothing. Split the family, or turn aggregate_task_families off"
+                f"eval.tasks.{family}: lower is better for some of its metrics and worse for "
+                "others; their average means nothing. Split the family, or turn "
+                "aggregate_task_families off"
             )
         lower.append(directions.pop())
     names = tuple(kept)

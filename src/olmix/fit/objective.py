@@ -3,9 +3,9 @@
     F(x) = sum_m v_m f_m(x)  +  kl_reg * s * KL(x || reference),      sum_m v_m = 1
 
 with the law ``f_m`` of each metric (less is better; signs are turned where more is) and its weight
-``v_m``. `s` is the standard deviation of the average over the swarm's mixtures: `kl_reg` is a number
-without unit, and 0.05 means that a mixture with a KL of 1 must gain a twentieth of the swarm's spread
-to be worth it. The reference is the prior.
+``v_m``. `s` is the standard deviation of the average over the swarm's mixtures: `kl_reg` is a
+number without unit, and 0.05 means that a mixture with a KL of 1 must gain a twentieth of the
+swarm's spread to be worth it. The reference is the prior.
 """
 
 from __future__ import annotations

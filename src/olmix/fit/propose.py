@@ -128,7 +128,7 @@ def build_objective(
         scale: standard deviation of the average over the swarm.
     """
     used = np.flatnonzero(weights > 0)
-    laws: list[FittedLaw] = [fits[index].best.law for index in used]
+    laws: list[FittedLaw] = [fits[int(index)].best.law for index in used]
     direction = -1.0 if config.proposer.make_worst_mix else 1.0
     return Objective(
         laws=laws,
@@ -148,7 +148,7 @@ def propose(
     """Return the proposed mixture for the weighted average of the metrics."""
     scale = spread(measured_objective(swarm))
     objective = build_objective(config, swarm, fits, swarm.objective_weights, scale)
-    mixture, proposer = _solve(config, swarm, objective, feasible, references, scale)
+    mixture, proposer = _solve(config, objective, feasible, references, scale)
     gap = optimality_gap(objective, feasible, mixture)
     mixture = without_traces(mixture, feasible)
     warnings = [
@@ -175,7 +175,7 @@ def propose_each(
         scale = spread(np.where(counts[index] > 0, values[index], np.nan))
         weights = np.eye(len(swarm.metrics))[index]
         objective = build_objective(config, swarm, fits, weights, scale)
-        mixture, _ = _solve(config, swarm, objective, feasible, references, scale)
+        mixture, _ = _solve(config, objective, feasible, references, scale)
         result[name] = without_traces(mixture, feasible)
         if on_step is not None:
             on_step(name)
@@ -184,7 +184,6 @@ def propose_each(
 
 def _solve(
     config: FitConfig,
-    swarm: Swarm,
     objective: Objective,
     feasible: Feasible,
     references: References,
@@ -226,8 +225,8 @@ def _vertex_warning(domains: Sequence[str], mixture: Array, feasible: Feasible) 
     if full.any() and at_limit.sum() >= free.sum() - 1:
         names = ", ".join(name for name, at in zip(domains, full, strict=True) if at)
         return [
-            f"The proposal is a vertex of what the caps allow: {names} at the cap, the other weights "
-            "(but at most one) at 0. The token budget decides it more than the metrics do."
+            f"The proposal is a vertex of what the caps allow: {names} at the cap, the other "
+            "weights (but at most one) at 0. The token budget decides it more than the metrics do."
         ]
     return []
 

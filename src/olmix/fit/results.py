@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.fit.crossval import SIGNAL_LEVEL, MetricFit, Scores
@@ -131,7 +132,7 @@ def _choice_notes(swarm: Swarm, fits: Sequence[MetricFit]) -> list[str]:
 
 
 def prediction_columns(
-    swarm: Swarm, fits: Sequence[MetricFit], folds: Array
+    swarm: Swarm, fits: Sequence[MetricFit], folds: NDArray[np.int64]
 ) -> tuple[list[str], dict[str, list[Any]]]:
     """Return runs and columns of `predictions.csv`: a row per run and metric that was measured."""
     runs: list[str] = []
@@ -306,15 +307,15 @@ def statement(config: FitConfig, swarm: Swarm, gains: Mapping[str, Gain], reliab
         safe = 3 * (int(swarm.live.sum()) + 1)
         runs = f"more runs (at least {max(safe, 2 * swarm.num_groups)} mixtures)"
         return (
-            f"No reliable signal in this swarm: predictions of {name} for runs left out do not rank "
-            f"them better than chance, so this mixture is a guess. What would help: {runs}, "
+            f"No reliable signal in this swarm: predictions of {name} for runs left out do not "
+            f"rank them better than chance, so this mixture is a guess. What would help: {runs}, "
             "replicates to measure the noise, longer runs, or another metric."
         )
     if config.proposer.make_worst_mix:
         return f"This is the mixture predicted to be worst for {name}, as make_worst_mix asks."
     found = gains["natural"]
     size = f"{found.mean:+.3g} ({found.low:+.3g} to {found.high:+.3g}, 90 % interval)"
-    chance = f"{100 * found.probability:.0f} %"
+    chance = probability_text(found.probability)
     if found.low > 0:
         return (
             f"The proposed mixture is predicted to improve {name} over the natural one by {size}; "
@@ -322,8 +323,19 @@ def statement(config: FitConfig, swarm: Swarm, gains: Mapping[str, Gain], reliab
         )
     return (
         f"The proposed mixture is predicted to change {name} against the natural one by {size}: "
-        f"the probability that it is better is {chance}, which is not certain. Verify it before use."
+        f"the probability that it is better is {chance}, which is not certain. Verify it "
+        "before use."
     )
+
+
+def probability_text(probability: float) -> str:
+    """Return a probability in per cent; what is not certain is never said to be."""
+    if probability > 0.999:
+        return "more than 99.9 %"
+    if probability < 0.001:
+        return "less than 0.1 %"
+    digits = 1 if probability > 0.99 or probability < 0.01 else 0
+    return f"{100 * probability:.{digits}f} %"
 
 
 def predicted_performance(

@@ -1,7 +1,7 @@
 """Fitted laws in a file that a person can read: `models.json`, and its way back.
 
-The file holds every parameter with all its digits, so laws that were loaded predict the very numbers
-that the fitted ones did.
+The file holds every parameter with all its digits, so laws that were loaded predict the very
+numbers that the fitted ones did.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class LoadedFit:
         domains: (D,) names; columns of the mixtures that are predicted.
         lower_is_better: direction of each metric.
         objective_weights: weight of each metric in the objective, summing to 1.
-        laws: the chosen law of each metric, for the metric with its sign turned where more is better.
+        laws: the chosen law of each metric, for the metric with its sign turned where more is
+            better.
     """
 
     folder: Path
@@ -93,7 +94,8 @@ def load_fit(folder: str | Path) -> LoadedFit:
     """Load the laws of a fit folder, such as `fit/latest`.
 
     Raises:
-        DataError: `models.json` is missing, damaged, or of a format that this release does not read.
+        DataError: `models.json` is missing, damaged, or of a format that this release does not
+        read.
     """
     file = Path(folder) / "models.json"
     plain = read_json(file)

@@ -1,23 +1,23 @@
 """One batched solver for every law of the form offset + exp(linear).
 
-Both laws of this release are ``y = c + exp(a + b . phi(x))`` with their own features ``phi``. Fitted in
-that form they are ill-conditioned: as ``c`` falls the curve straightens, ``exp`` and ``c`` grow without
-limit against each other and the slopes lose their meaning ("exploding" fits). The solver works on the
-same family in the form
+Both laws of this release are ``y = c + exp(a + b . phi(x))`` with their own features ``phi``.
+Fitted in that form they are ill-conditioned: as ``c`` falls the curve straightens, ``exp`` and
+``c`` grow without limit against each other and the slopes lose their meaning ("exploding" fits).
+The solver works on the same family in the form
 
     f(x) = mu + (exp(k eta) - 1) / k,     eta = alpha + beta . (phi(x) - phi_mean),     c = mu - 1/k
 
-where `mu` is the mean of the metric. `alpha` and `beta` are effects in the units of the metric, `k` is
-the curvature: 0 would be a straight line, ``1 / (mu - min y)`` puts the offset at the best run. That
-makes a ridge on `beta` mean the same at every offset, and bounds on `k` bound the law.
+where `mu` is the mean of the metric. `alpha` and `beta` are effects in the units of the metric, `k`
+is the curvature: 0 would be a straight line, ``1 / (mu - min y)`` puts the offset at the best run.
+That makes a ridge on `beta` mean the same at every offset, and bounds on `k` bound the law.
 
 Minimised is
 
     sum_i w_i huber(y_i - f(x_i), delta)  +  ridge |beta|^2 / 2
 
 by weighted least squares of ``log(1 + k (y - mu)) / k`` for a grid of `k` (a closed form for each),
-then by Levenberg-Marquardt steps in ``(alpha, beta, k)`` with the weights of the Huber loss (Huber 1964;
-iterative reweighting majorises it, so an accepted step never raises the loss).
+then by Levenberg-Marquardt steps in ``(alpha, beta, k)`` with the weights of the Huber loss (Huber
+1964; iterative reweighting majorises it, so an accepted step never raises the loss).
 
 Problems are stacked: metrics, folds, bootstraps and settings are one batch, solved together.
 

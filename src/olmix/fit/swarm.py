@@ -102,8 +102,8 @@ class Swarm:
 def load_swarm(config: FitConfig) -> Swarm:
     """Read and check the two tables of a swarm.
 
-    A run that one of the tables lacks is left out and listed in `Swarm.dropped`; everything else that
-    is wrong is an error.
+    A run that one of the tables lacks is left out and listed in `Swarm.dropped`; everything else
+    that is wrong is an error.
 
     Raises:
         DataError: with all problems of the tables and of what the config asks of them.
@@ -139,8 +139,8 @@ def _join(ratios: Table, metrics: Table, problems: list[str]) -> dict[str, str]:
             f"{ratios.path} and {metrics.path} have no run in common: the first starts with "
             f"{ratios.runs[0]}, the second with {metrics.runs[0]}. They are joined on `run`"
         )
-    dropped = {run: f"{metrics.path} has no metrics of it" for run in sorted(left - right)}
-    dropped |= {run: f"{ratios.path} has no mixture of it" for run in sorted(right - left)}
+    dropped = dict.fromkeys(sorted(left - right), f"{metrics.path} has no metrics of it")
+    dropped |= dict.fromkeys(sorted(right - left), f"{ratios.path} has no mixture of it")
     return dropped
 
 
@@ -227,13 +227,13 @@ def _assemble(
     position = {run: index for index, run in enumerate(table.runs)}
     values = chosen.values[[position[run] for run in runs]]
     empty = [run for run, row in zip(runs, values, strict=True) if np.isnan(row).all()]
-    dropped = dropped | {run: "none of the metrics was measured" for run in empty}
+    dropped = dropped | dict.fromkeys(empty, "none of the metrics was measured")
     values = np.array([v for run, v in zip(runs, values, strict=True) if run not in dropped])
     runs = [run for run in runs if run not in dropped]
     if not runs:
         raise DataError(f"{table.path}: no run has any of the metrics")
     mixtures = np.array([weights[run] for run in runs])
-    live = (mixtures > 0).any(axis=0)
+    live: NDArray[np.bool_] = np.asarray((mixtures > 0).any(axis=0))
     group = _group(mixtures, _stable_order(domains))
     held_out = _hold_out(group, config.regression.n_test, config.regression.seed)
     problems: list[str] = []
@@ -320,7 +320,8 @@ def _notes(
 ) -> tuple[str, ...]:
     num_mixtures = int(group.max()) + 1
     notes = [
-        f"{len(runs)} runs of {num_mixtures} different mixtures of {int(live.sum())} domains are used."
+        f"{len(runs)} runs of {num_mixtures} different mixtures of {int(live.sum())} domains "
+        "are used."
     ]
     if dropped:
         notes.append(f"{len(dropped)} runs take no part: {', '.join(sorted(dropped)[:8])}.")

@@ -2,17 +2,19 @@
 
 Three sources of error add up, as variances:
 
-    1. the parameters: refits with random weights for the mixtures (the Bayesian bootstrap, Rubin 1981:
-       exponential weights, so that no refit loses a domain), started at the fit and with its settings;
+    1. the parameters: refits with random weights for the mixtures (the Bayesian bootstrap, Rubin
+       1981: exponential weights, so that no refit loses a domain), started at the fit and with its
+       settings;
     2. the law: at a mixture that was not trained, the held-out mean squared error of the objective;
        at one that was, the mean squared error of the fit itself;
     3. between two mixtures both count: a gain has the error of the proposal and that of the other.
 
 Intervals are Student's t with (mixtures - domains - 2) degrees of freedom. They lean to the careful
-side: the held-out error contains the noise of single runs, which a mean over many seeds does not have, and
-part of the parameters' error a second time; errors of two near mixtures cancel in part, and are
-counted in full. Against that stands that a proposal is the best of all predictions, so that its own is
-too good by a little (the winner's curse); `benchmarks/fit_coverage.py` measures what is left.
+side: the held-out error contains the noise of single runs, which a mean over many seeds does not
+have, and part of the parameters' error a second time; errors of two near mixtures cancel in part,
+and are counted in full. Against that stands that a proposal is the best of all predictions, so that
+its own is too good by a little (the winner's curse); `benchmarks/fit_coverage.py` measures what is
+left.
 
 Legend: ``B`` bootstrap samples, ``U`` unique mixtures, ``M`` metrics, ``K`` mixtures asked for.
 """

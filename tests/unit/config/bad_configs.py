@@ -415,7 +415,7 @@ CASES = [
         "kl of later",
         "type: log_linear}",
         "type: log_linear}\nproposer: {kl_reg: auto}",
-        ":8: proposer.kl_reg: found \"auto\"; choosing it by held-out regret is not available",
+        ':8: proposer.kl_reg: found "auto"; choosing it by held-out regret is not available',
     ),
     _fit(
         "tables missing",
