@@ -259,6 +259,8 @@ def _write(path: Path, content: dict[str, Any], purpose: str) -> None:
 
 
 def _run_loop(plan: _Plan, commands: _Commands) -> None:
+    from olmix.report import write_report
+
     work = plan.work
     launch, runs, fits = str(work / "launch.yaml"), str(work / "runs"), work / "fit"
     generation, variants = str(work / "generation.yaml"), str(plan.variants)
@@ -270,6 +272,8 @@ def _run_loop(plan: _Plan, commands: _Commands) -> None:
     commands.run("fit", "-c", str(work / "fit.yaml"), "-o", str(fits))
     words = ("--fit", str(fits / "latest"), "-c", launch, "-o", runs)
     commands.run("verify", *words, "--seeds", str(plan.seeds), "--yes")
+    # Only here is it known which commands led to the fit.
+    write_report((fits / "latest").resolve(), runs=Path(group), commands=commands.lines)
 
 
 def _group(variants: Path) -> str:
@@ -282,6 +286,7 @@ class _Commands:
     """Prints and runs commands, and remembers how long each took."""
 
     def __init__(self) -> None:
+        self.lines: list[str] = []
         self._seconds: dict[str, float] = {}
 
     def run(self, *words: str) -> None:
@@ -293,10 +298,12 @@ class _Commands:
         from olmix.cli.main import cli
 
         line = shell_line(["olmix", *words])
+        self.lines.append(line)
         click.secho(f"\n$ {line}", bold=True, err=True)
         started = time.monotonic()
         status = cli.main(list(words), standalone_mode=False)
-        name = " ".join(word for word in words[:2] if not word.startswith("-"))
+        is_group = isinstance(cli.get_command(click.Context(cli), words[0]), click.Group)
+        name = " ".join(words[: 2 if is_group else 1])
         self._seconds[name] = round(time.monotonic() - started, 2)
         if isinstance(status, int) and status:
             raise LaunchError(

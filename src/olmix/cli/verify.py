@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from olmix.cli.terminal import done, table
+from olmix.cli.terminal import done, shell_line, table
 
 __all__ = ["verify"]
 
@@ -74,7 +74,12 @@ def verify(
     }
     result = compare(plan, metrics)
     write_verification(folder, plan, metrics, result)
-    page = write_report(folder, verification_runs=launched.folder)
+    words = ["olmix", "verify", "--fit", str(fit_folder), "-c", str(config), "-o", str(output)]
+    words += ["--seeds", str(seeds)]
+    words += ["--seed-offset", str(seed_offset)] if seed_offset else []
+    page = write_report(
+        folder, verification_runs=launched.folder, commands=(shell_line([*words, "--yes"]),)
+    )
     show_verification(result, num_swarm_runs=_num_runs(folder))
     done(f"report: {page}")
     return 0

@@ -133,13 +133,21 @@ def split_documents(
         return _split_tails(documents, seed, fraction, max_validation_bytes)
     train = [p for i, d in enumerate(documents) if i not in chosen for p in cut_long(d)]
     held = [p for i, d in enumerate(documents) if i in chosen for p in cut_long(d)]
-    return Split(tuple(train), tuple(held))
+    return Split(tuple(train), _shuffled(held, seed))
 
 
 def _rank(document: Document, seed: int) -> float:
     """Return a number in [0, 1) that depends on the seed and the text alone."""
     content = f"{seed}:{document.digest}".encode()
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") / 2**64
+
+
+def _shuffled(pieces: Sequence[Document], seed: int) -> tuple[Document, ...]:
+    """Return pieces in an order that has nothing to do with their content.
+
+    An evaluation reads the first tokens of a domain only; they are a fair sample of all of it then.
+    """
+    return tuple(sorted(pieces, key=lambda piece: _rank(piece, seed)))
 
 
 def _split_tails(
@@ -165,7 +173,7 @@ def _split_tails(
         needed = index == 0 and not held and len(documents) > 1
         side = held if needed or _rank(document, seed) < fraction else train
         side.append(document)
-    return Split(tuple(train), tuple(held))
+    return Split(tuple(train), _shuffled(held, seed))
 
 
 def hold_out(documents: Sequence[Document], seed: int, max_bytes: int) -> Split:
@@ -178,4 +186,4 @@ def hold_out(documents: Sequence[Document], seed: int, max_bytes: int) -> Split:
         pieces = cut_long(document)
         held.extend(pieces)
         size += document.size_bytes
-    return Split((), tuple(held))
+    return Split((), _shuffled(held, seed))

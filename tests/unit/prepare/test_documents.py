@@ -79,3 +79,11 @@ def test_what_is_held_out_is_a_sample_that_is_never_trained_on():
     split = hold_out(_documents(100), 0, 4_000)
     assert split.train == ()
     assert 4_000 <= sum(document.size_bytes for document in split.validation) < 5_000
+
+
+def test_validation_comes_in_an_order_that_does_not_depend_on_how_texts_were_read():
+    documents = [Document(f"{index}.txt", f"text number {index}\n" * 40) for index in range(200)]
+    split = split_documents(documents, 0, 0.2, 10**6)
+    paths = [document.path for document in split.validation]
+    assert paths != sorted(paths, key=lambda path: int(path[:-4]))
+    assert split.validation == split_documents(documents[::-1], 0, 0.2, 10**6).validation
