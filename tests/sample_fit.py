@@ -43,16 +43,21 @@ def write_sample_fit(
     reliable: bool = True,
     verified: bool = True,
     rename: dict[str, str] | None = None,
+    num_domains: int = 7,
     num_metrics: int = 8,
 ) -> Path:
-    """Write a fit folder of 7 domains and return its path; `rename` renames domains."""
+    """Write a fit folder and return its path; `rename` renames domains."""
     rng = np.random.default_rng(seed)
     names = rename or {}
-    natural = {names.get(d, d): w for d, w in NATURAL.items()}
-    proposed = {names.get(d, d): w for d, w in PROPOSED.items()}
+    extra = [f"more-{i}" for i in range(num_domains - len(NATURAL))]
+    known = [*NATURAL, *extra][:num_domains]
+    natural = _mixture({names.get(d, d): NATURAL.get(d, 0.02) for d in known})
+    proposed = _mixture({names.get(d, d): PROPOSED.get(d, 0.01) for d in known})
     domains = list(natural)
     uniform = {d: 1 / len(domains) for d in domains}
-    metrics = [TARGET, *(f"{d}_bpb" for d in domains)][:num_metrics]
+    kinds = [TARGET, *(f"{d}_bpb" for d in domains)]
+    more = [f"task-{i}_bpb" for i in range(max(num_metrics - len(kinds), 0))]
+    metrics = [*kinds, *more][:num_metrics]
     runs = ["natural", "uniform", *(f"quickstart-1a2b3c4d-{i:04d}" for i in range(num_runs - 2))]
     mixtures = rng.dirichlet(7 * np.array(list(natural.values())) + 0.4, size=num_runs)
     mixtures[0], mixtures[1] = list(natural.values()), list(uniform.values())
@@ -74,12 +79,30 @@ def write_sample_fit(
     return folder
 
 
+def _mixture(sizes: dict[str, float]) -> dict[str, float]:
+    total = sum(sizes.values())
+    return {domain: size / total for domain, size in sizes.items()}
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    """Change some entries of a JSON file; keys such as `metrics/a/lower_is_better` reach deeper."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        *way, last = key.split("/")
+        place = content
+        for step in way:
+            place = place[step]
+        place[last] = value
+    write_json(path, content)
+
+
 def _measure(mixtures: Any, metric: str, domains: list[str], rng: np.random.Generator) -> Any:
     noise = 0.006 * rng.standard_normal(len(mixtures))
     if metric == TARGET:
         pull = np.array([_PULL.get(d, 0.1) for d in domains])
         return 1.62 + np.exp(-0.9 + 1.6 * mixtures @ pull) + noise
-    position = domains.index(metric.removesuffix("_bpb"))
+    name = metric.removesuffix("_bpb")
+    position = domains.index(name) if name in domains else len(metric) % len(domains)
     level = _HARD.get(domains[position], 2.0)
     return level + 0.5 * np.exp(-3.0 * np.sqrt(mixtures[:, position])) + noise
 

@@ -6,7 +6,12 @@ sizes and fonts are given where they are used, so a plot looks the same in a rep
 
 from olmix.plotting.canvas import add_caption, new_figure, plain, shorten, style
 from olmix.plotting.gains import GainBar, gain_bars, verification_dots
-from olmix.plotting.laws import interaction_heat, law_scores, predicted_against_measured
+from olmix.plotting.laws import (
+    MOST_NUMBERS,
+    interaction_heat,
+    law_scores,
+    predicted_against_measured,
+)
 from olmix.plotting.mixtures import mixture_bars, weights_heat
 from olmix.plotting.palette import MIXTURE_COLOURS, MIXTURE_LABELS, law_colour, law_label
 from olmix.plotting.training import training_curves
@@ -14,6 +19,7 @@ from olmix.plotting.training import training_curves
 __all__ = [
     "MIXTURE_COLOURS",
     "MIXTURE_LABELS",
+    "MOST_NUMBERS",
     "GainBar",
     "add_caption",
     "gain_bars",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -68,7 +69,9 @@ def style() -> Iterator[None]:
         "axes.unicode_minus": True,
         "path.simplify": True,
     }
-    with matplotlib.style.context(["default", ours]):
+    with matplotlib.style.context(["default", ours]), warnings.catch_warnings():
+        # A name in a script that the font lacks shows as boxes; that is no reason to warn.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
         yield
 
 
@@ -121,10 +124,13 @@ def add_caption(ax: Axes, title: str, caption: str) -> None:
     characters = max(int(inches * 72 / (SMALL_SIZE * 0.56)), 30)
     title_look = {"fontsize": TITLE_SIZE, "fontweight": "bold", "color": INK, "va": "bottom"}
     caption_look = {"fontsize": SMALL_SIZE, "linespacing": 1.35, "color": MUTED, "va": "top"}
-    _write_beside(
-        ax, textwrap.fill(plain(title), int(characters * 0.7)), (box.x0, box.y1), 7, title_look
-    )
-    _write_beside(ax, textwrap.fill(plain(caption), characters), (box.x0, box.y0), -7, caption_look)
+    _write_beside(ax, _wrapped(title, int(characters * 0.7)), (box.x0, box.y1), 7, title_look)
+    _write_beside(ax, _wrapped(caption, characters), (box.x0, box.y0), -7, caption_look)
+
+
+def _wrapped(text: str, width: int) -> str:
+    lines = textwrap.wrap(text, width, break_on_hyphens=False)
+    return "\n".join(plain(line) for line in lines)
 
 
 def _write_beside(
@@ -142,8 +148,13 @@ def _write_beside(
     )
 
 
-def add_legend(ax: Axes, handles: Sequence[Line2D | Patch], columns: int | None = None) -> Legend:
-    """Put a legend above the axes, on one line where it fits."""
+def add_legend(
+    ax: Axes,
+    handles: Sequence[Line2D | Patch],
+    columns: int | None = None,
+    handle_length: float = 1.1,
+) -> Legend:
+    """Put a legend above the axes, on one line unless a number of `columns` is given."""
     return ax.legend(
         handles=list(handles),
         loc="lower left",
@@ -155,7 +166,7 @@ def add_legend(ax: Axes, handles: Sequence[Line2D | Patch], columns: int | None 
         labelcolor=INK,
         borderaxespad=0.3,
         borderpad=0.2,
-        handlelength=1.1,
+        handlelength=handle_length,
         handletextpad=0.5,
         columnspacing=1.3,
     )

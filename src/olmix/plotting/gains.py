@@ -20,7 +20,6 @@ from olmix.plotting.canvas import (
     style_axes,
 )
 from olmix.plotting.palette import (
-    GRID,
     INK,
     MIXTURE_MARKERS,
     MUTED,
@@ -34,6 +33,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["GainBar", "gain_bars", "verification_dots"]
+
+
+_GAP = "\u00a0\u00a0 "
+"""Space that a page does not collapse."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def verification_dots(
     shortest = min(len(column) for column in columns.values())
     for seed in range(shortest):
         path = [columns[name][seed] for name in names]
-        ax.plot(path, places, color=GRID, linewidth=0.9, zorder=1)
+        ax.plot(path, places, color=MUTED, alpha=0.35, linewidth=0.8, zorder=1)
     for place, name in zip(places, names, strict=True):
         _draw_mixture(ax, float(place), name, columns[name])
     limits = data_limits(np.concatenate(list(columns.values())), pad=0.08)
@@ -88,7 +91,7 @@ def verification_dots(
     ax.ticklabel_format(axis="x", useOffset=False)
     better = "← lower is better" if lower_is_better else "higher is better →"
     suffix = f" in {unit}" if unit else ""
-    ax.set_xlabel(f"{plain(shorten(metric, 40))}{suffix}   {better}")
+    ax.set_xlabel(f"{plain(shorten(metric, 40))}{suffix}{_GAP}{better}")
     return ax
 
 
@@ -170,13 +173,13 @@ def gain_bars(
     ax.set_ylim(len(names) - 0.45, -0.55)
     ax.set_yticks(range(len(names)), [f"over {plain(mixture_label(name))}" for name in names])
     ax.tick_params(axis="y", length=0, labelsize=LABEL_SIZE, labelcolor=INK)
-    ax.set_xlabel(f"gain of the proposed mixture{f' in {unit}' if unit else ''}   better →")
+    ax.set_xlabel(f"gain of the proposed mixture{f' in {unit}' if unit else ''}{_GAP}better →")
     handles = []
     if predicted:
         handles.append(Patch(label="predicted, 90 % interval", **_gain_look(False)))
     if found:
         handles.append(Patch(label="measured, 95 % interval", **_gain_look(True)))
-    add_legend(ax, handles)
+    add_legend(ax, handles, columns=1)
     return ax
 
 

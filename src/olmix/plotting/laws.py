@@ -24,11 +24,13 @@ from olmix.plotting.palette import (
     CELL_LIGHT,
     GRID,
     INK,
+    MIXTURE_MARKERS,
     MUTED,
     PAPER,
     diverging,
     law_colour,
     law_label,
+    law_marker,
     mixture_colour,
     mixture_label,
 )
@@ -36,12 +38,13 @@ from olmix.plotting.palette import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["interaction_heat", "law_scores", "predicted_against_measured"]
+__all__ = ["MOST_NUMBERS", "interaction_heat", "law_scores", "predicted_against_measured"]
 
-_MOST_NUMBERS = 170
+MOST_NUMBERS = 170
+"""Cells up to which a heat map of effects shows its numbers."""
 _MOST_CELLS = 2_000
 _SCORES = {
-    "spearman": "Spearman rank correlation on held-out runs",
+    "spearman": "Spearman correlation on held-out runs",
     "pearson": "Pearson correlation on held-out runs",
     "r2": "R² on held-out runs",
     "rmse": "RMSE on held-out runs",
@@ -88,7 +91,7 @@ def predicted_against_measured(
         if not np.isfinite(x[index]) or not np.isfinite(unseen[index]):
             continue
         look: dict[str, Any] = {
-            "marker": "o",
+            "marker": MIXTURE_MARKERS.get(name, "o"),
             "ms": 7.0,
             "mfc": mixture_colour(name),
             "mec": INK,
@@ -149,7 +152,7 @@ def law_scores(
             ax.plot(
                 table[row, column],
                 row + offsets[column],
-                marker="o",
+                marker=law_marker(law, column),
                 ms=7.5 if is_chosen else 6.0,
                 mfc=colour if is_chosen else "none",
                 mec=colour,
@@ -178,7 +181,7 @@ def law_scores(
             Line2D(
                 [],
                 [],
-                marker="o",
+                marker=law_marker(law, column),
                 ls="",
                 ms=6.5,
                 mfc="none",
@@ -187,7 +190,7 @@ def law_scores(
                 label=law_label(law),
             )
         )
-    handles.append(Line2D([], [], marker="o", ls="", ms=7, color=MUTED, label="chosen (filled)"))
+    handles.append(Line2D([], [], marker="o", ls="", ms=7, color=MUTED, label="filled: chosen"))
     add_legend(ax, handles, columns=min(len(handles), 4))
     return ax
 
@@ -228,8 +231,8 @@ def interaction_heat(
         linewidth=1.0 if array.size <= _MOST_CELLS else 0.0,
         rasterized=array.size > _MOST_CELLS,
     )
-    if array.size <= _MOST_NUMBERS:
-        digits = min(max(0, 1 - int(np.floor(np.log10(largest)))), 5)
+    if array.size <= MOST_NUMBERS:
+        digits = min(max(0, 2 - int(np.floor(np.log10(largest)))), 5)
         for row, column in np.argwhere(np.isfinite(array)):
             value = array[row, column]
             ax.text(

@@ -44,6 +44,7 @@ def mixture_bars(ax: Axes, mixtures: Mapping[str, Mapping[str, float]]) -> Axes:
     Args:
         ax: the axes.
         mixtures: ``{name: {domain: weight}}``; domains are sorted by their share in the first.
+            The last one is the one to look at.
     """
     from matplotlib.patches import Patch
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.colors import Colormap
 
 __all__ = [
     "BLUE",
@@ -19,12 +19,14 @@ __all__ = [
     "INK",
     "MIXTURE_COLOURS",
     "MIXTURE_LABELS",
+    "MIXTURE_LINES",
     "MIXTURE_MARKERS",
     "MUTED",
     "PAPER",
     "diverging",
     "law_colour",
     "law_label",
+    "law_marker",
     "mixture_colour",
     "mixture_label",
     "sequential",
@@ -51,6 +53,8 @@ CELL_DARK = "#101316"
 CELL_LIGHT = "#fdfdfe"
 """Numbers in dark cells of a heat map, whatever the background of the page."""
 
+_UNKNOWN_CELL = "#c9ced4"
+
 MIXTURE_COLOURS = {"natural": GREY, "uniform": SKY, "best_seen": ORANGE, "proposed": BLUE}
 MIXTURE_LABELS = {
     "natural": "natural",
@@ -59,6 +63,7 @@ MIXTURE_LABELS = {
     "proposed": "proposed",
 }
 MIXTURE_MARKERS = {"natural": "o", "uniform": "s", "best_seen": "^", "proposed": "D"}
+MIXTURE_LINES = {"natural": "-", "uniform": "--", "best_seen": "-.", "proposed": ":"}
 
 _LAW_COLOURS = {"log_weight": GREEN, "log_linear": PURPLE, "gp": VERMILLION, "lightgbm": SKY}
 _LAW_LABELS = {
@@ -67,7 +72,9 @@ _LAW_LABELS = {
     "gp": "Gaussian process",
     "lightgbm": "LightGBM",
 }
+_LAW_MARKERS = {"log_weight": "o", "log_linear": "s", "gp": "^", "lightgbm": "v"}
 _OTHERS = (ORANGE, GREY, VERMILLION, SKY, GREEN)
+_OTHER_MARKERS = "DP<>X"
 
 
 def mixture_colour(name: str) -> str:
@@ -85,26 +92,29 @@ def law_colour(law: str, position: int = 0) -> str:
     return _LAW_COLOURS.get(law, _OTHERS[position % len(_OTHERS)])
 
 
+def law_marker(law: str, position: int = 0) -> str:
+    """Return the marker of a law, so that laws differ by more than colour."""
+    return _LAW_MARKERS.get(law, _OTHER_MARKERS[position % len(_OTHER_MARKERS)])
+
+
 def law_label(law: str) -> str:
     """Return a law's name for readers."""
     return _LAW_LABELS.get(law, law.replace("_", "-").strip("-") or "law")
 
 
-def diverging() -> LinearSegmentedColormap:
+def diverging() -> Colormap:
     """Return the colours from helpful (blue) over nothing (near white) to harmful (vermillion)."""
     from matplotlib.colors import LinearSegmentedColormap
 
     stops = ["#00456e", BLUE, "#8fc3e4", "#f6f7f8", "#f2b48a", VERMILLION, "#7f3800"]
     colours = LinearSegmentedColormap.from_list("olmix_diverging", stops)
-    colours.set_bad("#c9ced4")
-    return colours
+    return colours.with_extremes(bad=_UNKNOWN_CELL)
 
 
-def sequential() -> LinearSegmentedColormap:
+def sequential() -> Colormap:
     """Return the colours from nothing (near white) to all (dark blue)."""
     from matplotlib.colors import LinearSegmentedColormap
 
     stops = ["#f6f7f8", "#c3dff1", "#6db1dc", BLUE, "#003a5c"]
     colours = LinearSegmentedColormap.from_list("olmix_sequential", stops)
-    colours.set_bad("#c9ced4")
-    return colours
+    return colours.with_extremes(bad=_UNKNOWN_CELL)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from olmix.plotting.canvas import LABEL_SIZE, add_legend, say_empty, style_axes
-from olmix.plotting.palette import INK, MUTED, mixture_colour, mixture_label
+from olmix.plotting.palette import INK, MIXTURE_LINES, MUTED, mixture_colour, mixture_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ def training_curves(
     drawn = {
         run: (np.asarray(tokens, float), np.asarray(loss, float))
         for run, (tokens, loss) in curves.items()
-        if np.isfinite(np.asarray(loss, float)).any()
+        if (np.isfinite(np.asarray(loss, float)) & np.isfinite(np.asarray(tokens, float))).any()
     }
     if not drawn:
         return say_empty(ax, "no losses were logged")
@@ -58,11 +58,15 @@ def training_curves(
         if run not in drawn:
             continue
         tokens, loss = drawn[run]
-        colour = mixture_colour(name)
-        ax.plot(tokens / scale, loss, color=colour, linewidth=1.9, zorder=2)
-        handles.append(Line2D([], [], color=colour, linewidth=1.9, label=mixture_label(name)))
-    ax.set_xlim(0, most / scale)
+        look: dict[str, Any] = {
+            "color": mixture_colour(name),
+            "linestyle": MIXTURE_LINES.get(name, "-"),
+            "linewidth": 1.9,
+        }
+        ax.plot(tokens / scale, loss, zorder=2, **look)
+        handles.append(Line2D([], [], label=mixture_label(name), **look))
+    ax.set_xlim(0, most / scale if most > 0 else 1)
     ax.set_xlabel(f"{word}tokens trained on", fontsize=LABEL_SIZE, color=INK)
     ax.set_ylabel(label)
-    add_legend(ax, handles)
+    add_legend(ax, handles, handle_length=2.4)
     return ax

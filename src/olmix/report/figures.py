@@ -26,7 +26,7 @@ from olmix.report.words import fixed, percent, signed, with_error
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Curves", "Picture", "draw_figures", "seeds_for"]
+__all__ = ["Curves", "Picture", "draw_figures"]
 
 MOST_FITS_IN_PAGE = 12
 _SAME_MIXTURE = 0.02
@@ -46,6 +46,7 @@ class Picture:
         title: what it shows.
         caption: number of runs, split and seed.
         svg: the figure, as an element of the page.
+        width: its natural width, CSS pixels.
     """
 
     file: str
@@ -53,6 +54,7 @@ class Picture:
     title: str
     caption: str
     svg: str
+    width: int
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,10 @@ def draw_figures(content: Content, curves: Curves) -> list[Picture]:
             plan.draw(ax)
             file = f"{plan.stem}.png"
             if plan.group:
-                svg = inline_svg(figure, plan.alt, f"f{index}")
-                pictures.append(Picture(file, plan.group, plan.title, plan.caption, svg))
+                drawn = inline_svg(figure, plan.alt, f"f{index}")
+                pictures.append(
+                    Picture(file, plan.group, plan.title, plan.caption, drawn.svg, drawn.width)
+                )
             plotting.add_caption(ax, plan.title, plan.caption)
             write_bytes(content.folder / file, png_bytes(figure))
     return pictures
@@ -113,7 +117,8 @@ def _plans(content: Content, curves: Curves) -> Iterator[_Plan]:
 def _bars(mixtures: Mapping[str, Mapping[str, float]]) -> tuple[float, float]:
     """Return the size of a figure of bars, inches."""
     rows = len({domain for mixture in mixtures.values() for domain in mixture})
-    return 3.5, max(rows * (0.13 + 0.155 * len(mixtures)), 0.8)
+    gap, bar = (0.13, 0.155) if rows <= 15 else (0.05, 0.12)
+    return 3.0, max(rows * (gap + bar * len(mixtures)), 0.8)
 
 
 def _shares(mixture: Mapping[str, float]) -> str:
@@ -128,12 +133,13 @@ def _proposal_plans(content: Content) -> Iterator[_Plan]:
         return
     weights = {n: proposal.mixtures[n].weights for n in MIXTURES if n in proposal.mixtures}
     pair = {str(n): weights[n] for n in ("natural", "proposed") if n in weights}
+    which = "worst" if proposal.worst else "proposed"
     path = next(iter(sorted(content.folder.glob("opt_avg_all_metrics_*_optimal.json"))), None)
-    caption = f"Fitted to {len(content.runs)} runs, {seeds_for(content)}. Data: proposal.json"
+    caption = f"Fitted to {len(content.runs)} runs, {content.split}. Data:\u00a0proposal.json"
     yield _Plan(
         path.stem if path is not None else "opt_avg_all_metrics_optimal",
         "mixture",
-        "The proposed mixture beside the natural one",
+        f"Natural and {which} mixture",
         caption,
         f"Bar chart. Proposed: {_shares(pair.get('proposed', {}))}. "
         f"Natural: {_shares(pair.get('natural', {}))}.",
@@ -154,13 +160,13 @@ def _proposal_plans(content: Content) -> Iterator[_Plan]:
         file = content.folder / f"{_stem(content, metric)}_optimal.json"
         best = _optimum(file)
         if best is not None:
-            both = {"natural": natural, "proposed": best}
+            both = {"natural": natural, "best_for_this_metric": best}
             yield _Plan(
                 file.stem,
                 "",
                 f"The best mixture for {metric.name} alone",
                 f"{metric.num_runs} runs, {plotting.law_label(metric.chosen)} law, "
-                f"{seeds_for(content)}. Data: {file.name}",
+                f"{content.split}. Data:\u00a0{file.name}",
                 "",
                 _bars(both),
                 partial(plotting.mixture_bars, mixtures=both),
@@ -176,15 +182,6 @@ def _optimum(path: Path) -> dict[str, float] | None:
         return None
 
 
-def seeds_for(content: Content) -> str:
-    """Return the split and the seed of the fit in words."""
-    regression = content.config.get("regression", {})
-    folds, seed = regression.get("num_folds"), regression.get("seed")
-    parts = [f"{folds}-fold cross-validation" if folds is not None else "cross-validation"]
-    parts += [f"seed {seed}"] if seed is not None else []
-    return ", ".join(parts)
-
-
 def _bar(gain: Gain) -> plotting.GainBar:
     return plotting.GainBar(gain.mean, gain.low, gain.high)
 
@@ -195,9 +192,10 @@ def _gain_plans(content: Content) -> Iterator[_Plan]:
         return
     predicted = {name: _bar(gain) for name, gain in proposal.gains.items()}
     measured = {} if verification is None else verification.gains
-    caption = f"Predicted from {len(content.runs)} runs, {seeds_for(content)}"
+    caption = f"Predicted from {len(content.runs)} runs, {content.split}"
     if verification is not None:
         caption += f"; measured with {len(verification.seeds)} fresh paired seeds"
+    files = "proposal.json" if verification is None else "proposal.json, verification.json"
     alt = "Gain of the proposed mixture. " + " ".join(
         f"Over {plotting.MIXTURE_LABELS.get(name, name)}: predicted {signed(gain.mean)}"
         + (f", measured {signed(measured[name].mean)}." if name in measured else ".")
@@ -207,9 +205,9 @@ def _gain_plans(content: Content) -> Iterator[_Plan]:
         "gains",
         "gains",
         f"Gain on {content.objective.name}",
-        f"{caption}. Data: proposal.json, verification.json",
+        f"{caption}. Data:\u00a0{files}",
         alt,
-        (3.9, max(len(predicted) * (0.62 if measured else 0.4), 0.8)),
+        (2.5, max(len(predicted) * (0.62 if measured else 0.4), 0.8)),
         partial(
             plotting.gain_bars,
             predicted=predicted,
@@ -234,11 +232,11 @@ def _verification_plan(content: Content) -> _Plan:
         f"{found.metric}, measured with fresh seeds",
         f"{len(found.seeds)} seeds ({found.seeds[0]} to {found.seeds[-1]}) that the swarm never "
         "used; a thin line joins the runs of one seed. Below each: mean and standard error. "
-        "Data: verification.csv"
+        "Data:\u00a0verification.csv"
         if found.seeds
-        else "Data: verification.csv",
+        else "Data:\u00a0verification.csv",
         f"Every seed of every mixture. Means with standard errors: {means}. {better}",
-        (3.9, max(len(found.values) * 0.62, 0.8)),
+        (2.5, max(len(found.values) * 0.62, 0.8)),
         partial(
             plotting.verification_dots,
             values=found.values,
@@ -252,6 +250,7 @@ def _verification_plan(content: Content) -> _Plan:
 def _scores_plan(content: Content) -> _Plan:
     scores = {m.name: {law.name: law.cv.spearman for law in m.laws} for m in content.metrics}
     chosen = {metric.name: metric.chosen for metric in content.metrics}
+    most_laws = max(len(metric.laws) for metric in content.metrics)
     alt = "Rank correlation on held-out runs. " + " ".join(
         f"{m.name}: {plotting.law_label(m.chosen)} {fixed(m.law.cv.spearman, 2)}."
         for m in content.metrics
@@ -260,9 +259,10 @@ def _scores_plan(content: Content) -> _Plan:
         "cross_validation",
         "cross-validation",
         "How well each law ranks runs that it has not seen",
-        f"{len(content.runs)} runs, {seeds_for(content)}. Data: fit.json",
+        f"{len(content.runs)} runs, {content.split}. The law with the smallest held-out error is "
+        "chosen, which need not be the best at ranking. Data:\u00a0fit.json",
         alt,
-        (3.6, max(len(scores) * 0.34, 0.7)),
+        (2.7, max(len(scores) * max(0.34, 0.13 * most_laws), 0.7)),
         partial(plotting.law_scores, scores=scores, chosen=chosen),
     )
 
@@ -301,9 +301,8 @@ def _objective_predictions(content: Content) -> Predictions | None:
     runs = tuple(run for run in tables[0] if all(run in table for table in tables))
     if not runs:
         return None
-    shares = np.array(list(weights.values())) / math.fsum(weights.values())
-    stacked = np.stack([np.stack([table[run] for run in runs]) for table in tables])
-    average = np.tensordot(shares, stacked, axes=1)
+    stacked = [np.stack([table[run] for run in runs]) for table in tables]
+    average = content.objective.average(dict(zip(weights, stacked, strict=True)))
     return Predictions(runs, average[:, 0], average[:, 1], average[:, 2])
 
 
@@ -318,7 +317,7 @@ def _fit_plan(
 ) -> _Plan:
     """Plan one scatter of predictions against measurements."""
     known = np.isfinite(found.measured) & np.isfinite(found.held_out)
-    words = f"{int(known.sum())} runs held out in turn ({seeds_for(content)})"
+    words = f"{int(known.sum())} runs held out in turn ({content.split})"
     if scores is not None:
         suffix = f" {unit}" if unit else ""
         words += (
@@ -330,7 +329,7 @@ def _fit_plan(
         stem,
         "fits",
         title,
-        f"{words}. Data: predictions.csv",
+        f"{words}. Data:\u00a0predictions.csv",
         f"Scatter of predicted against measured {title}. {words}.",
         (2.7, 2.7),
         partial(
@@ -372,22 +371,23 @@ def _effects_plan(content: Content) -> _Plan:
         zip(content.domains, effects[0], strict=True), key=lambda item: -abs(np.nan_to_num(item[1]))
     )
     numbers = ", ".join(f"{domain} {signed(float(value))}" for domain, value in strongest)
+    width, height = (0.56, 0.36) if effects.size <= plotting.MOST_NUMBERS else (0.3, 0.24)
     return _Plan(
         "interaction_matrix",
         "effects",
-        "What each domain does to each metric",
-        f"{len(content.runs)} runs, {seeds_for(content)}. Blue helps, orange harms. "
-        "Data: interaction_matrix.csv",
+        "Effect of each domain on each metric",
+        f"{len(content.runs)} runs, {content.split}. Blue helps, orange harms. "
+        "Data:\u00a0interaction_matrix.csv",
         f"Heat map of {len(content.metrics)} metrics by {len(content.domains)} domains. "
         f"{objective.name}: {numbers}.",
-        (max(0.56 * len(content.domains), 2.2), max(0.36 * len(content.metrics), 0.8)),
+        (max(width * len(content.domains), 2.2), max(height * len(content.metrics), 0.8)),
         partial(
             plotting.interaction_heat,
             matrix=effects,
             rows=[metric.name for metric in content.metrics],
             columns=content.domains,
             lower_is_better=[metric.lower_is_better for metric in content.metrics],
-            label="change of the metric per unit of weight moved to the domain",
+            label="change of the metric per unit of weight",
         ),
     )
 
@@ -408,7 +408,7 @@ def _swarm_plan(content: Content) -> _Plan:
         "swarm",
         "swarm",
         f"All mixtures of the swarm, best {content.objective.name} on top",
-        f"{len(order)} runs. Data: the table of ratios",
+        f"{len(order)} runs. Data:\u00a0ratios.csv",
         f"Heat map of the weights of {len(order)} runs over {len(domains)} domains.",
         (max(0.42 * len(domains), 2.0), max(row_height * len(order), 0.8)),
         partial(
@@ -434,8 +434,9 @@ def _curves_plan(content: Content, curves: Curves) -> _Plan:
         "training",
         "training",
         "Training loss of every run",
-        f"{len(curves)} runs. Data: metrics.jsonl of each run",
+        f"{len(curves)} runs, each on its own mixture: a low loss may only say that the mixture is "
+        "easy. Data:\u00a0metrics.jsonl of each run",
         f"Training loss against tokens of {len(curves)} runs.",
-        (3.9, 2.3),
+        (3.3, 2.3),
         partial(plotting.training_curves, curves=curves, named=_named_runs(content)),
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from olmix.io.tables import Table
 from olmix.plotting import MIXTURE_LABELS
@@ -54,36 +56,41 @@ class RunsTable:
 
 
 def runs_table(content: Content) -> RunsTable:
-    """Return the runs of the swarm with seed, weights in per cent, and metrics."""
+    """Return the runs of the swarm: the objective, the weights in per cent, the other metrics."""
     domains = _present(content.domains, content.ratios)
     metrics = [m.name for m in content.metrics if m.name in content.predictions or content.measured]
-    has_objective = len(content.objective.metrics) > 1
-    has_seed = any(content.run_facts.get(run, {}).get("seed") for run in content.runs)
+    measured = {name: _measured(content, name) for name in metrics}
+    objective = {run: _objective(content, measured, run) for run in content.runs}
+    first, others = _metric_columns(content, metrics)
+    seeds = {run: content.run_facts.get(run, {}).get("seed") or "" for run in content.runs}
+    has_seed = any(seeds.values())
     columns = (
         *([Column("seed", "fact")] if has_seed else []),
-        *([Column("objective", "metric")] if has_objective else []),
-        *(Column(name, "metric") for name in metrics),
+        *(Column(name, "metric") for name in first),
         *(Column(f"{name} %", "weight") for name in domains),
+        *(Column(name, "metric") for name in others),
     )
-    measured = {name: _measured(content, name) for name in metrics}
-    objective = {run: _objective(content, run) for run in content.runs}
     shares = _weights(content, domains)
     sign = 1.0 if content.objective.lower_is_better else -1.0
     known = [run for run in content.runs if math.isfinite(objective[run])]
     best = min(known, key=lambda run: sign * objective[run], default=None)
     rows = []
     for run in content.runs:
-        cells = []
-        if has_seed:
-            seed = content.run_facts.get(run, {}).get("seed") or ""
-            cells.append(Cell(seed, seed))
-        if has_objective:
-            cells.append(_cell(objective[run], 4))
-        cells += [_cell(measured[name].get(run, math.nan), 4) for name in metrics]
+        cells = [Cell(seeds[run], seeds[run])] if has_seed else []
+        cells += [_cell(objective[run], 4) for _ in first]
         cells += [_share(weight) for weight in shares.get(run, [math.nan] * len(domains))]
+        cells += [_cell(measured[name].get(run, math.nan), 4) for name in others]
         rows.append((sign * objective[run], Row(content.names[run], run == best, tuple(cells))))
     rows.sort(key=lambda item: math.inf if math.isnan(item[0]) else item[0])
     return RunsTable(columns, tuple(row for _, row in rows))
+
+
+def _metric_columns(content: Content, metrics: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the column of the objective, and those of the metrics that are not it."""
+    if len(content.objective.metrics) > 1:
+        return ["objective"], list(metrics)
+    target = [name for name in metrics if name in content.objective.metrics]
+    return target, [name for name in metrics if name not in target]
 
 
 def verification_table(content: Content) -> RunsTable | None:
@@ -91,7 +98,8 @@ def verification_table(content: Content) -> RunsTable | None:
     found = content.verification
     if found is None or not found.rows:
         return None
-    keys = [key for key in found.rows[0] if key not in ("run", "mixture")]
+    first = [key for key in ("seed", found.metric) if key in found.rows[0]]
+    keys = [*first, *(key for key in found.rows[0] if key not in ("run", "mixture", *first))]
     rows = []
     for row in found.rows:
         cells = []
@@ -124,16 +132,13 @@ def _measured(content: Content, metric: str) -> dict[str, float]:
     return {} if found is None else dict(zip(found.runs, found.measured.tolist(), strict=True))
 
 
-def _objective(content: Content, run: str) -> float:
+def _objective(content: Content, measured: Mapping[str, Mapping[str, float]], run: str) -> float:
     """Return the weighted average of a run's metrics; NaN where one of them is missing."""
-    weights = content.objective.metrics
-    total = math.fsum(weights.values())
-    if total <= 0:
-        return math.nan
-    parts = []
-    for name, weight in weights.items():
-        parts.append(weight * _measured(content, name).get(run, math.nan))
-    return math.fsum(parts) / total
+    values = {
+        name: np.array(measured.get(name, {}).get(run, math.nan))
+        for name in content.objective.metrics
+    }
+    return float(content.objective.average(values))
 
 
 def _cell(value: float, places: int) -> Cell:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-import warnings
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from olmix.plotting.palette import GRID, INK, MIXTURE_COLOURS, MUTED, PAPER
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["inline_svg", "png_bytes"]
+__all__ = ["Drawing", "inline_svg", "png_bytes"]
 
 _VARIABLES = {
     INK: "--ink",
@@ -30,12 +30,20 @@ _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _POINTS_PER_PIXEL = 0.75
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as an `svg` element of a page, and its natural width there in CSS pixels."""
+
+    svg: str
+    width: int
+
+
 def png_bytes(figure: Figure) -> bytes:
     """Return a figure as a PNG file; the same figure always gives the same bytes."""
     return _saved(figure, "png", {"Software": None})
 
 
-def inline_svg(figure: Figure, alt: str, name: str) -> str:
+def inline_svg(figure: Figure, alt: str, name: str) -> Drawing:
     """Return a figure as an `svg` element of an HTML page.
 
     Args:
@@ -53,33 +61,37 @@ def inline_svg(figure: Figure, alt: str, name: str) -> str:
         r"<defs>\s*</defs>",
     ):
         text = re.sub(pattern, "", text, flags=re.DOTALL)
-    text = text.replace("xlink:href", "href")
-    text = re.sub(r"<g id=\"[^\"]*\">", "<g>", text)
-    text = re.sub(r"\bid=\"([^\"]+)\"", rf'id="{name}-\1"', text)
-    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
-    text = re.sub(r"href=\"#([^\"]+)\"", rf'href="#{name}-\1"', text)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, f"var({variable})")
+    # Only tags are changed: a domain may well be called `#0072b2` or `id="x"`.
+    text = re.sub(r"<[^>]*>", lambda tag: _page_tag(tag.group(), name), text)
     text = re.sub(r"\n\s*", "\n", text).strip()
     head, body = text.split(">", 1)
     box = re.search(r"viewBox=\"([^\"]+)\"", head)
     width = float(box.group(1).split()[2]) / _POINTS_PER_PIXEL if box else 480.0
     described = html.escape(alt, quote=True)
     opening = f'<svg role="img" aria-label="{described}" viewBox="{box.group(1) if box else ""}"'
-    return f'{opening} style="width:{width:.0f}px">{body}'
+    return Drawing(f"{opening}>{body}", round(width))
+
+
+def _page_tag(tag: str, name: str) -> str:
+    """Return a tag with ids of the page's own and the colours of the page."""
+    tag = tag.replace("xlink:href", "href")
+    tag = re.sub(r"^<g id=\"[^\"]*\">", "<g>", tag)
+    tag = re.sub(r"\bid=\"([^\"]+)\"", rf'id="{name}-\1"', tag)
+    tag = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", tag)
+    tag = re.sub(r"href=\"#([^\"]+)\"", rf'href="#{name}-\1"', tag)
+    for colour, variable in _VARIABLES.items():
+        tag = tag.replace(colour, f"var({variable})")
+    return tag
 
 
 def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
     buffer = BytesIO()
-    with warnings.catch_warnings():
-        # A name in a script that the font lacks shows as boxes; that is no reason to warn.
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)
-        figure.savefig(
-            buffer,
-            format=kind,
-            bbox_inches="tight",
-            pad_inches=0.06,
-            metadata=metadata,
-            facecolor=PAPER if kind == "png" else "none",
-        )
+    figure.savefig(
+        buffer,
+        format=kind,
+        bbox_inches="tight",
+        pad_inches=0.06,
+        metadata=metadata,
+        facecolor=PAPER if kind == "png" else "none",
+    )
     return buffer.getvalue()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 __all__ = [
     "UNKNOWN",
     "count",
+    "counted",
     "fixed",
     "interval",
     "listed",
@@ -15,13 +16,12 @@ __all__ = [
     "percent",
     "places_for",
     "points",
-    "short_unit",
+    "probability",
     "signed",
     "with_error",
 ]
 
 UNKNOWN = "–"
-_UNITS = {"bits per byte": "BPB"}
 
 
 def fixed(value: float, places: int = 3) -> str:
@@ -76,6 +76,17 @@ def points(change: float) -> str:
     return signed(100 * change, 1)
 
 
+def probability(value: float) -> str:
+    """Return a probability in per cent; never all of it, or none."""
+    if not math.isfinite(value):
+        return UNKNOWN
+    if value > 0.999:
+        return "> 99.9 %"
+    if value < 0.001:
+        return "< 0.1 %"
+    return percent(value, 1 if value > 0.99 else 0)
+
+
 def p_value(value: float) -> str:
     """Return a p value: two digits that count, and no false exactness near 0."""
     if not math.isfinite(value):
@@ -88,9 +99,9 @@ def count(number: float) -> str:
     return f"{number:,.0f}".replace(",", "\u202f") if math.isfinite(number) else UNKNOWN
 
 
-def short_unit(unit: str) -> str:
-    """Return the short form of a unit."""
-    return _UNITS.get(unit, unit)
+def counted(number: int, noun: str) -> str:
+    """Return ``1 run`` or ``2 runs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -11,19 +11,23 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import DataError, MissingPackageError, OlmixError
+from olmix.errors import DataError, MissingPackageError
 from olmix.io.files import read_json, write_json, write_text
-from olmix.io.runs import RunFolder
-from olmix.report.content import load_content
-from olmix.report.figures import Curves, draw_figures
+from olmix.report.background import (
+    find_manifest,
+    find_runs,
+    read_curves,
+    read_data,
+    read_facts,
+    read_machine,
+)
+from olmix.report.figures import draw_figures
+from olmix.report.load import load_content
 from olmix.report.page import Background, Page, build_page
-from olmix.report.words import count
 
-__all__ = ["write_report"]
+__all__ = ["merge_commands", "write_report"]
 
 TITLE = "Data mixture report"
-_MOST_CURVES = 200
-_MACHINE = ("processor", "cores", "platform", "python")
 
 
 def write_report(
@@ -40,9 +44,10 @@ def write_report(
 
     Args:
         fit_folder: folder that `olmix fit` wrote; `olmix verify` may have added to it.
-        runs: folder of the swarm's run folders: gives training curves and facts of the machine.
+        runs: folder of the swarm's run folders: gives training curves and facts of the machine;
+            looked for beside the tables and the verification where left out.
         verification_runs: folder of the verification's run folders.
-        commands: commands that led here, in order; those of an earlier report are kept before them.
+        commands: commands that led here, in order; those of an earlier report are kept.
         title: title of the page.
         machine: facts of the machine; those that the launch noted where left out.
         manifest: `manifest.json` of `olmix prepare`; found through the runs where left out.
@@ -57,34 +62,59 @@ def write_report(
     folder = Path(fit_folder)
     content = load_content(folder)
     known = _remembered(folder)
-    groups = [
-        Path(path)
-        for path in (runs or known.get("runs"), verification_runs or known.get("verification_runs"))
-        if path
-    ]
-    kept = list(dict.fromkeys([*known.get("commands", ()), *commands]))
-    facts = machine or known.get("machine") or _machine(groups)
-    swarm_runs = runs or known.get("runs")
-    pictures = draw_figures(content, _curves(Path(swarm_runs), content.runs) if swarm_runs else {})
-    background = Background(tuple(kept), facts, _data(manifest or _manifest(groups)))
+    verification = verification_runs or _path(known.get("verification_runs"))
+    swarm = runs or _path(known.get("runs")) or find_runs(content, verification)
+    groups = [group for group in (swarm, verification) if group is not None]
+    kept = merge_commands(tuple(known.get("commands", ())), commands)
+    prepared = manifest or _path(known.get("manifest")) or find_manifest(groups)
+    background = Background(
+        commands=kept,
+        machine=machine or read_machine(groups) or known.get("machine"),
+        facts=read_facts(groups) or known.get("facts") or {},
+        data=read_data(prepared),
+    )
     heading = title or known.get("title") or TITLE
-    page = build_page(content, pictures, background, heading)
+    curves = read_curves(swarm, content.runs) if swarm is not None else {}
+    page = build_page(content, draw_figures(content, curves), background, heading)
     write_json(
         folder / "report.json",
         {
             "format": 1,
             "title": heading,
-            "commands": kept,
-            "runs": None if swarm_runs is None else str(swarm_runs),
-            "verification_runs": str(verification_runs)
-            if verification_runs is not None
-            else known.get("verification_runs"),
-            "machine": None if facts is None else dict(facts),
+            "commands": list(kept),
+            "runs": _text(swarm),
+            "verification_runs": _text(verification),
+            "manifest": _text(prepared),
+            "machine": None if background.machine is None else dict(background.machine),
+            "facts": dict(background.facts),
         },
     )
     target = folder / "report.html"
     write_text(target, _render(page))
     return target
+
+
+def merge_commands(known: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
+    """Return all commands once: `given` in its order, each other one after its old predecessor.
+
+    So `olmix verify` adds to what `olmix fit` noted, a list of all commands replaces the notes, and
+    a step that is done again does not move.
+    """
+    merged = list(dict.fromkeys(given))
+    place = 0
+    for command in dict.fromkeys(known):
+        if command not in merged:
+            merged.insert(place, command)
+        place = merged.index(command) + 1
+    return tuple(merged)
+
+
+def _path(text: Any) -> Path | None:
+    return Path(text) if isinstance(text, str) and text else None
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _render(page: Page) -> str:
@@ -115,61 +145,3 @@ def _remembered(folder: Path) -> dict[str, Any]:
     except DataError:
         return {}
     return raw if isinstance(raw, dict) else {}
-
-
-def _machine(groups: Sequence[Path]) -> dict[str, str] | None:
-    """Return what the launch noted of the machine: no host name, no user."""
-    for group in groups:
-        try:
-            raw = read_json(group / "group.json")["machine"]
-            return {key: str(raw[key]) for key in _MACHINE if raw.get(key) is not None}
-        except (DataError, KeyError, TypeError, AttributeError):
-            continue
-    return None
-
-
-def _curves(group: Path, runs: Sequence[str]) -> Curves:
-    """Return training loss against tokens of the runs whose folders are still there."""
-    curves: dict[str, tuple[list[float], list[float]]] = {}
-    for run in runs[:_MOST_CURVES]:
-        records = [r for r in RunFolder(group / run).read_metrics() if "loss" in r]
-        points = [
-            (float(r["tokens"]), float(r["loss"])) for r in records if r.get("tokens") is not None
-        ]
-        if points:
-            curves[run] = ([tokens for tokens, _ in points], [loss for _, loss in points])
-    return curves
-
-
-def _manifest(groups: Sequence[Path]) -> Path | None:
-    """Return the manifest of the data that some run was trained on, if it is still there."""
-    from olmix.config import read_yaml
-
-    for group in groups:
-        for config in sorted(group.glob("*/config.yaml"))[:1]:
-            try:
-                tokenizer = read_yaml(config).data["data"]["tokenizer"]
-            except (OlmixError, KeyError, TypeError):
-                continue
-            found = Path(str(tokenizer)).parent / "manifest.json"
-            if found.is_file():
-                return found
-    return None
-
-
-def _data(manifest: Path | None) -> tuple[tuple[str, str, bool], ...]:
-    """Return domain, training tokens and whether it is held out, as `olmix prepare` noted them."""
-    if manifest is None:
-        return ()
-    try:
-        domains = read_json(manifest)["domains"]
-        return tuple(
-            (
-                str(name),
-                count(float(entry.get("train_tokens") or 0)),
-                bool(entry.get("held_out", False)),
-            )
-            for name, entry in domains.items()
-        )
-    except (DataError, KeyError, TypeError, ValueError, AttributeError):
-        return ()

@@ -1,0 +1,147 @@
+"""What the run folders, and the data that they were trained on, tell about how a fit came about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from olmix.errors import DataError, OlmixError
+from olmix.io.files import read_json
+from olmix.io.runs import RunFolder
+from olmix.report.content import Content
+from olmix.report.figures import Curves
+from olmix.report.words import count
+
+__all__ = [
+    "find_manifest",
+    "find_runs",
+    "read_curves",
+    "read_data",
+    "read_facts",
+    "read_machine",
+]
+
+_MOST_CURVES = 200
+_MACHINE = ("processor", "cores", "platform", "python")
+_SIZES = (
+    "trainer",
+    "d_model",
+    "num_layers",
+    "num_heads",
+    "context_length",
+    "batch_size",
+    "max_tokens",
+    "learning_rate",
+)
+
+
+def read_machine(groups: Sequence[Path]) -> dict[str, str] | None:
+    """Return what the launch noted of the machine: no host name, no user."""
+    for group in groups:
+        try:
+            raw = read_json(group / "group.json")["machine"]
+            return {key: str(raw[key]) for key in _MACHINE if raw.get(key) is not None}
+        except (DataError, KeyError, TypeError, AttributeError):
+            continue
+    return None
+
+
+def read_facts(groups: Sequence[Path]) -> dict[str, str]:
+    """Return the size of the proxy model and the code that trained it, as the launch noted them."""
+    facts: dict[str, str] = {}
+    for group in groups:
+        config = _first_config(group)
+        training = config.get("training", {}) if config is not None else {}
+        sizes = [f"{key} {training[key]}" for key in _SIZES if training.get(key) is not None]
+        if sizes:
+            facts["Proxy model"] = ", ".join(sizes)
+        try:
+            raw = read_json(group / "group.json")
+            packages, git = raw.get("packages") or {}, raw.get("git") or {}
+        except (DataError, AttributeError):
+            continue
+        if packages:
+            facts["Trained with"] = ", ".join(f"{name} {v}" for name, v in packages.items())
+        if git.get("commit"):
+            changed = ", with changes" if git.get("dirty") else ""
+            facts["Code"] = f"commit {git['commit'][:12]}{changed}"
+        if facts:
+            break
+    return facts
+
+
+def find_runs(content: Content, verification: Path | None) -> Path | None:
+    """Return the group of runs that the swarm's tables were collected from, if it is at hand.
+
+    It is looked for beside the verification's group, and where `olmix quickstart` keeps runs: in
+    `runs/` beside the folder of the tables or of the fits. A group counts only if it has the
+    folders of the first and the last run.
+    """
+    ratios = content.config.get("swarm", {}).get("ratios")
+    roots = [verification.parent] if verification is not None else []
+    roots += [Path(str(ratios)).parent.parent / "runs"] if ratios is not None else []
+    roots += [content.folder.parent.parent / "runs"]
+    ends = content.runs[:1] + content.runs[-1:]
+    if not ends or any(Path(run).name != run or run in ("", ".", "..") for run in ends):
+        return None
+    for root in dict.fromkeys(roots):
+        for group in sorted(root.glob("*/group.json")):
+            if all((group.parent / run).is_dir() for run in ends):
+                return group.parent
+    return None
+
+
+def read_curves(group: Path, runs: Sequence[str]) -> Curves:
+    """Return training loss against tokens of the runs whose folders are still there."""
+    curves: dict[str, tuple[list[float], list[float]]] = {}
+    for run in runs[:_MOST_CURVES]:
+        records = [r for r in RunFolder(group / run).read_metrics() if "loss" in r]
+        points = [
+            (float(r["tokens"]), float(r["loss"])) for r in records if r.get("tokens") is not None
+        ]
+        if points:
+            curves[run] = ([tokens for tokens, _ in points], [loss for _, loss in points])
+    return curves
+
+
+def find_manifest(groups: Sequence[Path]) -> Path | None:
+    """Return the manifest of the data that some run was trained on, if it is still there."""
+    for group in groups:
+        config = _first_config(group)
+        tokenizer = config.get("data", {}).get("tokenizer") if config is not None else None
+        if tokenizer is not None:
+            found = Path(str(tokenizer)).parent / "manifest.json"
+            if found.is_file():
+                return found
+    return None
+
+
+def _first_config(group: Path) -> dict[str, Any] | None:
+    """Return the launch config of some run of a group."""
+    from olmix.config import read_yaml
+
+    for config in sorted(group.glob("*/config.yaml"))[:1]:
+        try:
+            return dict(read_yaml(config).data)
+        except (OlmixError, TypeError, ValueError):
+            return None
+    return None
+
+
+def read_data(manifest: Path | None) -> tuple[tuple[str, str, bool], ...]:
+    """Return domain, training tokens and whether it is held out, as `olmix prepare` noted them."""
+    if manifest is None:
+        return ()
+    try:
+        domains = read_json(manifest)["domains"]
+        return tuple(
+            (
+                str(name),
+                count(float(entry.get("train_tokens") or 0)),
+                bool(entry.get("held_out", False)),
+            )
+            for name, entry in domains.items()
+        )
+    except (DataError, KeyError, TypeError, ValueError, AttributeError):
+        return ()
