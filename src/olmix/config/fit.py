@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from olmix.config.base import (
     Fraction,
     LocalPath,
     NonNegative,
+    Positive,
     Rules,
     Section,
     TokenCount,
@@ -35,10 +36,8 @@ RegressionType = Literal[
 ProposerType = Literal["auto", "exact", "gradient", "simulation", "search"]
 
 
-def _refuse_auto(value: object) -> object:
-    if value == "auto":
-        raise ValueError("choosing it by held-out regret is not available in this release")
-    return value
+NOT_SMOOTH = ("lightgbm", "search")
+"""Regressors whose predictions have no slope to follow."""
 
 
 class SwarmTables(Section):
@@ -54,7 +53,8 @@ class RegressionConfig(Section):
     """How metrics are predicted from mixtures."""
 
     type: RegressionType = "auto"
-    """`log_linear`, `log_weight`, or `auto`: the better of them in cross-validation, per metric."""
+    """Law that predicts a metric; `auto` compares the smooth ones and their weighted average by
+    cross-validation, per metric."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the splits and of the bootstrap."""
     num_folds: Annotated[int, Field(ge=2)] = 5
@@ -62,7 +62,8 @@ class RegressionConfig(Section):
     n_test: Annotated[int, Field(ge=0)] = 0
     """Runs that are held out of every fit and only predicted."""
     train_split: Fraction | Annotated[tuple[Fraction, ...], Field(strict=False)] = (1.0,)
-    """Share of the runs to fit on (only 1 is available in this release)."""
+    """Share of the runs to fit on; the others are predicted. A list gives a learning curve, and the
+    proposal is that of the largest share."""
     aggregate_task_families: bool = False
     """Whether to fit the average of each task family in place of each metric."""
 
@@ -71,11 +72,20 @@ class ProposerConfig(Section):
     """How a mixture is chosen from the fitted laws."""
 
     type: ProposerType = "auto"
-    """`exact` (convex laws), `gradient` (any law), or `auto`: exact where the law is convex."""
-    temperature: NonNegative | None = None
-    """Temperature of the simulation proposer (not yet available)."""
-    kl_reg: Annotated[NonNegative, BeforeValidator(_refuse_auto)] = 0.05
-    """Weight of KL(mixture || prior), in units of the metrics' spread; 0 ignores the prior."""
+    """`exact` (log-linear laws), `gradient` (smooth laws), `simulation` (random mixtures, any law),
+    `search` (the best run), or `auto`: the first of these that the law allows."""
+    temperature: Positive | None = None
+    """How far the simulation proposer strays from the prior: it draws from a Dirichlet distribution
+    around ``prior ** (1 / temperature)``; 0.5 if left out."""
+    kl_reg: NonNegative | Literal["auto"] = 0.05
+    """Weight of KL(mixture || prior), in units of the metrics' spread; 0 ignores the prior; `auto`
+    takes the one with the least regret on runs left out."""
+    risk: NonNegative = 0.0
+    """Number of standard deviations of the prediction that are added to what is minimised."""
+    floors: dict[str, NonNegative] = {}
+    """Most that a metric may be worse than for the natural mixture, in its own unit."""
+    pareto: bool = False
+    """Whether to trace what one task family costs the others (with two families or more)."""
     use_natural_kl: bool = False
     """Whether the KL refers to the token counts even where `relative_sizes` are given."""
     fit_only: bool = False
@@ -135,13 +145,7 @@ class FitConfig(Section):
         rules = Rules()
         if self.constraints.enabled and self.constraints.target_tokens is None:
             rules.broken("it is required where enabled is true", "constraints", "target_tokens")
-        if self.proposer.type == "exact" and self.regression.type != "log_linear":
-            rules.broken(
-                f"`exact` needs a convex law and `{self.regression.type}` is none; "
-                "use `gradient`, or regression.type log_linear",
-                "proposer",
-                "type",
-            )
+        self._check_proposer(rules)
         known = set(self.priors.token_counts)
         for key in ("fixed_weight", "support_domains"):
             for name in getattr(self.filtering, key):
@@ -157,7 +161,6 @@ class FitConfig(Section):
         ):
             rules.broken(f"the fixed weights add up to {total:.6g}", "filtering", "fixed_weight")
         self._check_metrics(rules)
-        self._check_available(rules)
         rules.enforce()
         return self
 
@@ -176,28 +179,35 @@ class FitConfig(Section):
         if set(known) <= set(self.filtering.drop_metrics):
             rules.broken("this drops every metric", "filtering", "drop_metrics")
 
-    def _check_available(self, rules: Rules) -> None:
-        """Note the settings that this release knows and does not do."""
-        kind = self.regression.type
-        if kind not in ("auto", "log_linear", "log_weight"):
+    def _check_proposer(self, rules: Rules) -> None:
+        """Note proposers that the law does not allow, and settings that have no effect."""
+        law, proposer = self.regression.type, self.proposer
+        if proposer.type == "exact" and law != "log_linear":
             rules.broken(
-                f"`{kind}` is not available in this release; use auto, log_linear or log_weight",
-                "regression",
-                "type",
-            )
-        if self.proposer.type in ("simulation", "search"):
-            rules.broken(
-                f"`{self.proposer.type}` is not available in this release; "
-                "use auto, exact or gradient",
+                f"`exact` needs a convex law and `{law}` is none; use `gradient`, or "
+                "regression.type log_linear",
                 "proposer",
                 "type",
             )
-        if self.proposer.temperature is not None:
+        if proposer.type == "gradient" and law in NOT_SMOOTH:
             rules.broken(
-                "it belongs to the simulation proposer, not available in this release",
+                f"`gradient` follows slopes and `{law}` has none; use `simulation` or `search`",
+                "proposer",
+                "type",
+            )
+        if proposer.type == "exact" and (proposer.risk or proposer.floors):
+            key = "risk" if proposer.risk else "floors"
+            rules.broken(
+                "`exact` minimises the average alone; use proposer.type gradient", "proposer", key
+            )
+        simulates = proposer.type == "simulation" or (proposer.type == "auto" and law == "lightgbm")
+        if proposer.temperature is not None and not simulates:
+            rules.broken(
+                f"it is a setting of proposer.type simulation; found `{proposer.type}`",
                 "proposer",
                 "temperature",
             )
-        split = self.regression.train_split
-        if split not in (1.0, (1.0,)):
-            rules.broken("only 1.0 is available in this release", "regression", "train_split")
+        if proposer.pareto and (self.eval is None or len(self.eval.tasks) < 2):
+            rules.broken("it needs two task families or more in eval.tasks", "proposer", "pareto")
+        if proposer.pareto and proposer.fit_only:
+            rules.broken("fit_only proposes nothing", "proposer", "pareto")

@@ -4,10 +4,12 @@ Folds are made of unique mixtures, so that replicates of one mixture never lie o
 fold of a mixture depends on the seed and on the rank of its first run's id alone, not on the order
 of rows.
 
-Per metric the law with the smaller cross-validated loss is chosen (`auto`), where the loss is the
-Huber loss that the laws minimise (a single diverged run does not decide). We do not prefer the
-simpler law within one standard error: for one target the log-linear law always proposes a vertex,
-so to lean towards it is to lean towards extreme mixtures.
+Of several laws the weighted average is a candidate too (`stack`). Its held-out predictions for a
+fold use weights that the other folds chose, so all candidates are compared fairly. Per metric the
+one with the smallest cross-validated loss is chosen (`auto`), where the loss is a Huber loss (a
+single diverged run does not decide). We do not prefer the simpler law within one standard error:
+for one target the log-linear law always proposes a vertex, so to lean towards it is to lean towards
+extreme mixtures.
 
 Legend: ``R`` runs, ``M`` metrics, ``U`` unique mixtures, ``K`` folds.
 """
@@ -20,15 +22,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.errors import MissingPackageError
+from olmix.errors import DataError, MissingPackageError
+from olmix.fit.calibration import Calibration, calibrate, nearest_distance
 from olmix.fit.law import FittedLaw, Law
+from olmix.fit.robust import winsorise
 from olmix.fit.solver import huber
+from olmix.fit.stack import STACKED, FittedStack, stack_weights
 from olmix.fit.swarm import Swarm
 from olmix.simplex import Array
 
 __all__ = ["Candidate", "MetricFit", "Scores", "assign_folds", "cross_validate", "rank_p_value"]
 
 SIGNAL_LEVEL = 0.05
+_TOGETHER = 16
+"""Metrics that are fitted in one batch: large ones are faster, small ones show progress."""
+_SANE = 1e6
+"""Robust standard deviations beyond which a value would eat the digits of a mean."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class Candidate:
         test: scores on the runs held out of every fit, if there are any.
         cv_loss: cross-validated Huber loss that laws are compared by.
         cv_predictions: (U,) predictions by the fit without the mixture's fold, less is better.
+        calibration: half widths of intervals, from the errors of these predictions.
     """
 
     law: FittedLaw
@@ -67,6 +77,7 @@ class Candidate:
     test: Scores | None
     cv_loss: float
     cv_predictions: Array
+    calibration: Calibration
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,7 @@ def cross_validate(
     swarm: Swarm,
     laws: Sequence[Law],
     folds: NDArray[np.intp],
-    on_step: Callable[[str], None] | None = None,
+    on_step: Callable[[str, int], None] | None = None,
 ) -> list[MetricFit]:
     """Fit and cross-validate every law on every metric.
 
@@ -119,39 +130,108 @@ def cross_validate(
         swarm: the runs.
         laws: candidates.
         folds: (U,) fold of each unique mixture.
-        on_step: told the name of each law when it is done.
+        on_step: told the name of a law and how many metrics it was fitted to.
     """
     values, counts = swarm.averaged()
     num_folds = int(folds.max()) + 1
-    # One row of weights for all runs, then one with each fold left out: (1 + K, U).
-    kept = np.vstack([np.ones(len(folds)), folds != np.arange(num_folds)[:, None]])
+    kept = np.asarray(folds != np.arange(num_folds)[:, None], dtype=np.float64)
+    _check_folds(swarm, counts, kept)
+    distances = _fold_distances(swarm.unique_mixtures, folds)
     per_metric: list[dict[str, Candidate]] = [{} for _ in swarm.metrics]
     for law in laws:
-        weights = counts[:, None, :] * kept
-        fitted = law.fit_many(
-            swarm.unique_mixtures,
-            np.repeat(values, num_folds + 1, axis=0),
-            weights.reshape(-1, len(folds)),
-        )
-        for index in range(len(swarm.metrics)):
-            first = index * (num_folds + 1)
-            per_metric[index][law.name] = _candidate(
-                swarm, index, fitted[first], fitted[first + 1 : first + 1 + num_folds], folds
+        for first in range(0, len(swarm.metrics), _TOGETHER):
+            some = np.arange(first, min(first + _TOGETHER, len(swarm.metrics)))
+            fitted = law.fit_many(swarm.unique_mixtures, values[some], counts[some])
+            weights = counts[some][:, None, :] * kept
+            by_fold = law.fit_many(
+                swarm.unique_mixtures,
+                np.repeat(values[some], num_folds, axis=0),
+                weights.reshape(-1, len(folds)),
+                start=[one for one in fitted for _ in range(num_folds)],
             )
-        if on_step is not None:
-            on_step(law.name)
+            for own, index in enumerate(some.tolist()):
+                held = _held_out(swarm, by_fold[own * num_folds : (own + 1) * num_folds], folds)
+                per_metric[index][law.name] = _candidate(
+                    swarm, index, fitted[own], held, folds, distances
+                )
+            if on_step is not None:
+                on_step(law.name, len(some))
+    for metric, candidates in enumerate(per_metric):
+        if len(candidates) > 1:
+            candidates[STACKED] = _stack(swarm, metric, candidates, folds, distances)
     return [_choose(swarm, index, candidates) for index, candidates in enumerate(per_metric)]
+
+
+def _fold_distances(mixtures: Array, folds: NDArray[np.intp]) -> Array:
+    """Return the distance of each mixture from the nearest one outside of its fold, (U,)."""
+    distances = np.zeros(len(mixtures))
+    for fold in np.unique(folds):
+        own = folds == fold
+        distances[own] = nearest_distance(mixtures[own], mixtures[~own])
+    return distances
+
+
+def _held_out(swarm: Swarm, by_fold: Sequence[FittedLaw], folds: NDArray[np.intp]) -> Array:
+    """Return the prediction of each mixture by the fit without its fold, (U,)."""
+    unique = swarm.unique_mixtures
+    held = np.zeros(len(unique))
+    for fold, fitted in enumerate(by_fold):
+        held[folds == fold] = fitted.predict(unique[folds == fold])
+    return held
+
+
+def _stack(
+    swarm: Swarm,
+    index: int,
+    candidates: Mapping[str, Candidate],
+    folds: NDArray[np.intp],
+    distances: Array,
+) -> Candidate:
+    """Return the weighted average of the candidates as one candidate more."""
+    values, counts = swarm.averaged()
+    live = counts[index] > 0
+    measured = values[index].copy()
+    measured[live] = winsorise(values[index, live])
+    held = np.stack([candidate.cv_predictions for candidate in candidates.values()])
+    errors = measured - held
+    joined = np.zeros(len(folds))
+    for fold in np.unique(folds):
+        out = folds == fold
+        joined[out] = stack_weights(errors[:, live & ~out]) @ held[:, out]
+    weights = stack_weights(errors[:, live])
+    used = [(law.law, w) for law, w in zip(candidates.values(), weights, strict=True) if w > 0]
+    law = FittedStack(tuple(one for one, _ in used), np.array([w for _, w in used]))
+    return _candidate(swarm, index, law, joined, folds, distances)
+
+
+def _check_folds(swarm: Swarm, counts: Array, kept: Array) -> None:
+    """Refuse a metric with so few runs that a fold takes nearly all of them.
+
+    Args:
+        swarm: names the metrics.
+        counts: (M, U) runs behind each mean.
+        kept: (K, U) whether a mixture is fitted to without each fold.
+    """
+    left = ((counts[:, None, :] > 0) & (kept > 0)).sum(axis=2).min(axis=1)
+    few = [name for name, number in zip(swarm.metrics, left, strict=True) if number < 2]
+    if few:
+        raise DataError(
+            f"metrics: {', '.join(few)}: nearly all its runs lie in one fold of the "
+            "cross-validation, and too few are left to fit. Raise regression.num_folds, choose "
+            "another regression.seed, or add the metric to filtering.drop_metrics"
+        )
 
 
 def _candidate(
     swarm: Swarm,
     index: int,
     law: FittedLaw,
-    by_fold: Sequence[FittedLaw],
+    held: Array,
     folds: NDArray[np.intp],
+    distances: Array,
 ) -> Candidate:
+    """Judge a law by its predictions `held` (U,) of mixtures that were left out."""
     unique = swarm.unique_mixtures
-    held = np.stack([fitted.predict(unique) for fitted in by_fold])[folds, np.arange(len(folds))]
     measured = swarm.values[:, index] * swarm.signs[index]
     seen = np.isfinite(measured) & ~swarm.held_out
     test = np.isfinite(measured) & swarm.held_out
@@ -163,9 +243,22 @@ def _candidate(
         cv=scores(y, held[swarm.group][seen]),
         train=scores(y, everywhere[seen]),
         test=scores(measured[test], everywhere[test]) if test.sum() > 1 else None,
-        cv_loss=float(huber(y - held[swarm.group][seen], np.asarray(delta)).mean()),
+        cv_loss=float(
+            huber(winsorise(y, _SANE) - held[swarm.group][seen], np.asarray(delta)).mean()
+        ),
         cv_predictions=held,
+        calibration=_calibration(swarm, index, held, folds, distances),
     )
+
+
+def _calibration(
+    swarm: Swarm, index: int, held: Array, folds: NDArray[np.intp], distances: Array
+) -> Calibration:
+    """Calibrate intervals for single runs by the errors of held-out predictions."""
+    measured = swarm.values[:, index] * swarm.signs[index]
+    seen = np.isfinite(measured) & ~swarm.held_out
+    runs = swarm.group[seen]
+    return calibrate(measured[seen] - held[runs], distances[runs], folds[runs])
 
 
 def _choose(swarm: Swarm, index: int, candidates: Mapping[str, Candidate]) -> MetricFit:

@@ -10,6 +10,8 @@ its values are of order 1, and the solution is deterministic.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from olmix.errors import MissingPackageError, OlmixError
@@ -18,9 +20,13 @@ from olmix.fit.feasible import Feasible
 from olmix.fit.objective import Objective
 from olmix.simplex import Array, fill_to_caps
 
-__all__ = ["solve_exact"]
+__all__ = ["ProposerError", "solve_exact"]
 
 _TOLERANCE = 1e-10
+
+
+class ProposerError(OlmixError):
+    """The solver does not reach the optimum."""
 
 
 def solve_exact(objective: Objective, feasible: Feasible, scale: float) -> Array:
@@ -33,7 +39,7 @@ def solve_exact(objective: Objective, feasible: Feasible, scale: float) -> Array
 
     Raises:
         MissingPackageError: cvxpy or Clarabel is not installed.
-        OlmixError: the solver does not reach the optimum.
+        ProposerError: the solver does not reach the optimum.
     """
     try:
         import clarabel  # noqa: F401
@@ -43,6 +49,8 @@ def solve_exact(objective: Objective, feasible: Feasible, scale: float) -> Array
     free, total = feasible.free, feasible.free_total
     if free.sum() <= 1:
         return feasible.expand(np.ones(int(free.sum())))
+    # A divergence that outweighs the metrics decides how large the values are.
+    scale = scale + objective.kl_weight
     shares = cp.Variable(int(free.sum()))
     terms = []
     for weight, law in zip(objective.weights, objective.laws, strict=True):
@@ -59,14 +67,18 @@ def solve_exact(objective: Objective, feasible: Feasible, scale: float) -> Array
     problem = cp.Problem(cp.Minimize(cp.sum(cp.hstack(terms))), limits)
     settings = {"tol_gap_abs": _TOLERANCE, "tol_gap_rel": _TOLERANCE, "tol_feas": _TOLERANCE}
     try:
-        problem.solve(solver=cp.CLARABEL, **settings)
+        with warnings.catch_warnings():
+            # How far from the optimum it is, the first-order gap of the proposal says.
+            warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
+            problem.solve(solver=cp.CLARABEL, **settings)
     except cp.SolverError as error:
-        raise OlmixError(
-            f"the exact proposer failed: {error}; use proposer.type gradient"
+        raise ProposerError(
+            f"the exact proposer failed: {error} Use proposer.type gradient"
         ) from None
     if shares.value is None:
-        raise OlmixError(
-            f"the exact proposer found no solution ({problem.status}); use proposer.type gradient"
+        raise ProposerError(
+            f"the exact proposer found no solution ({problem.status}). Use proposer.type gradient"
         )
     found = np.maximum(np.asarray(shares.value, dtype=np.float64), 0.0)
-    return feasible.expand(fill_to_caps(found / found.sum(), feasible.free_caps))
+    inside = fill_to_caps(found / found.sum(), feasible.free_caps)
+    return feasible.expand(np.maximum(inside, 0.0))

@@ -35,6 +35,8 @@ SEARCH_STEPS = 12
 """Steps of the solver while settings are compared; the chosen one is solved to the end."""
 REFIT_STEPS = 12
 """Steps of the solver from one fit to that of a resampled swarm."""
+_CLIP = 20.0
+"""Robust standard deviations from the median beyond which a run has diverged."""
 PAPER_DELTA = 0.02
 """Where the Huber loss of RegMix and Olmix turns linear, in units of the metric."""
 
@@ -104,6 +106,8 @@ class ExponentialLaw(Law):
     """
 
     fitted: ClassVar[type[FittedExponential]]
+    thorough: ClassVar[bool] = False
+    """Whether the fit to all runs starts from everywhere, see `solver.solve`."""
     reach: float
     """How close the offset may come to the best run, see `solver.Problems`."""
 
@@ -119,7 +123,13 @@ class ExponentialLaw(Law):
     def design(self, mixtures: Array, setting: Mapping[str, float]) -> Array:
         """Return the features of a setting, (n, D)."""
 
-    def fit_many(self, mixtures: Array, values: Array, weights: Array) -> list[FittedLaw]:
+    def fit_many(
+        self,
+        mixtures: Array,
+        values: Array,
+        weights: Array,
+        start: Sequence[FittedLaw] | None = None,
+    ) -> list[FittedLaw]:
         """Fit a batch of problems, choosing the settings of each by leave-one-out error."""
         settings = self.candidates()
         phi = np.stack([self.design(mixtures, setting) for setting in settings])
@@ -127,6 +137,7 @@ class ExponentialLaw(Law):
         designs = phi - middle[:, None, :]
         unit = designs.var(axis=1).mean(axis=1)
         pairs = [(g, ridge) for g in range(len(settings)) for ridge in self.ridges]
+        units = _units(values, weights)
         design = np.array([g for g, _ in pairs])
         ridge = np.array([strength for _, strength in pairs])
         searched = self._problems(
@@ -135,12 +146,15 @@ class ExponentialLaw(Law):
             np.repeat(values, len(pairs), axis=0),
             np.repeat(weights, len(pairs), axis=0),
             np.tile(ridge * unit[design], len(values)),
+            np.repeat(units, len(pairs)),
         )
         found = solve(searched, max_steps=SEARCH_STEPS)
         score = left_out_error(searched, found).reshape(len(values), len(pairs))
         chosen = score.argmin(axis=1)
         index = np.arange(len(values)) * len(pairs) + chosen
-        final = solve(searched.take(index), start=found.take(index))
+        thorough = self.thorough and start is None
+        ends = solve(searched.take(index), start=found.take(index), thorough=thorough)
+        final = _in_units(ends, units)
         return [
             self._build(final, i, middle[design[pick]], settings[design[pick]], ridge[pick])
             for i, pick in enumerate(chosen)
@@ -158,21 +172,34 @@ class ExponentialLaw(Law):
         unit = designs.var(axis=1).mean(axis=1)
         design = np.array([settings.index(law.setting) for law in laws])
         ridge = np.array([law.ridge for law in laws])
-        problems = self._problems(designs, design, values, weights, ridge * unit[design])
-        start = _as_curves(laws, middle[design], mean_value(problems))
-        found = solve(problems, start=start, max_steps=REFIT_STEPS)
+        units = _units(values, weights)
+        problems = self._problems(designs, design, values, weights, ridge * unit[design], units)
+        start = _as_curves(laws, middle[design], mean_value(problems) * units)
+        start = _in_units(start, 1 / units)
+        found = _in_units(solve(problems, start=start, max_steps=REFIT_STEPS), units)
         return [
             self._build(found, i, middle[design[i]], settings[design[i]], law.ridge)
             for i, law in enumerate(laws)
         ]
 
     def _problems(
-        self, designs: Array, design: NDArray[np.intp], values: Array, weights: Array, ridge: Array
+        self,
+        designs: Array,
+        design: NDArray[np.intp],
+        values: Array,
+        weights: Array,
+        ridge: Array,
+        units: Array,
     ) -> Problems:
+        """Set up problems in which values count in `units` (P,), so that tolerances make sense."""
+        values = values / units[:, None]
         live = np.where(weights > 0, values, np.nan)
+        values = np.clip(values, *_usual(live))
         # Losses, errors and bits per byte cannot fall below 0; other metrics have no such floor.
         lowest = np.where(np.nanmin(live, axis=1) > 0, 0.0, -np.inf)
-        delta = self.delta if self.delta is not None else 0.5 * _spread(live)
+        delta = 0.5 * _spread(live)
+        if self.delta is not None:
+            delta = np.minimum(delta, self.delta / units)
         size = len(values)
         return Problems(
             designs=designs,
@@ -180,7 +207,7 @@ class ExponentialLaw(Law):
             y=values,
             weights=weights,
             ridge=ridge,
-            delta=np.maximum(np.broadcast_to(delta, (size,)), 1e-9),
+            delta=np.maximum(delta, 1e-3),
             lowest=lowest,
             reach=np.full(size, self.reach),
         )
@@ -213,6 +240,37 @@ def _spread(live: Array) -> Array:
     """Return a robust standard deviation of each row, NaN ignored, (P,)."""
     low, high = np.nanpercentile(live, [25, 75], axis=1)
     return np.asarray((high - low) / 1.349)
+
+
+def _units(values: Array, weights: Array) -> Array:
+    """Return the standard deviation of each problem's values, diverged runs left out, (P,)."""
+    live = np.where(weights > 0, values, np.nan)
+    live = np.clip(live, *_usual(live))
+    spread, size = np.nanstd(live, axis=1), np.nanmax(np.abs(live), axis=1)
+    return np.asarray(np.where(spread > 1e-12 * size, spread, np.where(size > 0, size, 1.0)))
+
+
+def _in_units(curves: Curves, units: Array) -> Curves:
+    """Write solutions for values that count in `units` (P,) for values that count in ones."""
+    return Curves(
+        mu=curves.mu * units,
+        alpha=curves.alpha * units,
+        beta=curves.beta * units[:, None],
+        curvature=curves.curvature / units,
+        loss=curves.loss * units**2,
+    )
+
+
+def _usual(live: Array) -> tuple[Array, Array]:
+    """Return the range beyond which values are clipped, (P, 1) each.
+
+    The Huber loss pulls with the same force from anywhere out there, so the fit stays as it is, but
+    means and bounds in the solver make sense again when a run has diverged.
+    """
+    width = _CLIP * _spread(live)[:, None]
+    width = np.where(width > 0, width, np.inf)
+    middle = np.nanmedian(live, axis=1)[:, None]
+    return middle - width, middle + width
 
 
 def _as_curves(laws: Sequence[FittedExponential], middle: Array, mu: Array) -> Curves:

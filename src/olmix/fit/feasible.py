@@ -9,11 +9,38 @@ from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.errors import InfeasibleError
-from olmix.simplex import Array, normalise, project_to_caps
+from olmix.simplex import Array, normalise
 
-__all__ = ["Feasible", "feasible_mixtures"]
+__all__ = ["Feasible", "feasible_mixtures", "nearest_within"]
 
 _TOLERANCE = 1e-9
+
+
+def nearest_within(shares: Array, caps: Array) -> Array:
+    """Return the shares within the caps that are nearest in KL(result || shares).
+
+    The answer is ``min(caps, scale * shares)`` with the one scale that makes it sum to 1, as in
+    `simplex.project_to_caps`, for many rows at once. What is left for the domains below their caps
+    is divided by a sum of their own shares, never by a difference, so that it is right to the last
+    digit where these are tiny, as in mirror descent they become.
+
+    Args:
+        shares: (..., F) positive numbers.
+        caps: (F,) largest shares, adding up to 1 at least.
+    """
+    # Sorted by the scale at which a domain meets its cap, so that the capped ones are a prefix.
+    ratio = caps / shares
+    order = np.argsort(ratio, axis=-1, kind="stable")
+    ordered = np.take_along_axis(shares, order, axis=-1)
+    ceiling = caps[order]
+    below = np.flip(np.cumsum(np.flip(ordered, axis=-1), axis=-1), axis=-1)
+    left = 1 - (np.cumsum(ceiling, axis=-1) - ceiling)
+    scale = np.maximum(left, 0.0) / below
+    fits = np.asarray(scale <= np.take_along_axis(ratio, order, axis=-1))
+    first = np.expand_dims(fits.argmax(axis=-1), -1)
+    some = fits.any(axis=-1, keepdims=True)
+    chosen = np.where(some, np.take_along_axis(scale, first, -1), np.inf)
+    return np.asarray(np.minimum(caps, chosen * shares))
 
 
 @dataclass(frozen=True)
@@ -47,8 +74,10 @@ class Feasible:
 
     def restrict(self, mixture: Array) -> Array:
         """Return a mixture's shares of the free domains within the caps, (F,), all positive."""
+        if not self.free.any():
+            return np.empty(0)
         shares = normalise(np.maximum(mixture[self.free], 1e-9))
-        return project_to_caps(shares, self.free_caps)
+        return nearest_within(shares, self.free_caps)
 
     def expand(self, shares: Array) -> Array:
         """Return whole mixtures (..., D) from shares of the free domains (..., F)."""
@@ -96,6 +125,8 @@ def feasible_mixtures(config: FitConfig, live: NDArray[np.bool_] | None = None) 
     left = 1 - float(fixed.sum())
     if room < left - _TOLERANCE and not problems:
         problems.append(_too_little(config, room, left))
+    if left <= _TOLERANCE:
+        caps = np.where(pinned, fixed, 0.0)
     if problems:
         raise InfeasibleError("\n".join(problems))
     return Feasible(np.asarray(caps), pinned, fixed)

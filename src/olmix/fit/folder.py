@@ -7,11 +7,14 @@ beside its place and renamed into it, so that a folder that is there is complete
 
 from __future__ import annotations
 
+import csv
+import glob
 import os
 import platform
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +22,14 @@ import numpy as np
 
 from olmix import __version__
 from olmix.config import FitConfig
+from olmix.errors import DataError
 from olmix.io.files import digest, render_yaml, write_json, write_text
 from olmix.io.tables import Table, read_table, write_table
 from olmix.simplex import Array
 
 __all__ = ["FitFiles", "data_hash", "file_stem", "file_stems", "fit_hash", "publish"]
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the computation changes, so that older folders are not taken for today's."""
 LATEST = "latest"
 COMPLETE = ("config.json", "models.json", "fit.json", "predictions.csv")
@@ -108,6 +112,12 @@ class FitFiles:
         """Write a CSV file with the column `run` first."""
         write_table(self.folder / name, rows, columns)
 
+    def rows(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Write a CSV file of these columns."""
+        stream = StringIO()
+        csv.writer(stream, lineterminator="\n").writerows([columns, *rows])
+        write_text(self.folder / name, stream.getvalue())
+
     def matrix(self, name: str, rows: Sequence[str], columns: Sequence[str], values: Array) -> None:
         """Write a matrix as `name.npy` and, with the names of its rows, as `name.csv`."""
         np.save(self.folder / f"{name}.npy", values, allow_pickle=False)
@@ -137,6 +147,41 @@ def is_complete(folder: Path, fit_only: bool) -> bool:
     """Return whether a folder holds a whole fit."""
     needed = COMPLETE if fit_only else (*COMPLETE, "proposal.json", "mix.yaml")
     return all((folder / name).is_file() for name in needed)
+
+
+def make_beside(output_dir: Path, name: str) -> Path:
+    """Make a folder beside the place of a fit folder, to write it in.
+
+    What processes of this machine that no longer run had begun of the same fit is removed.
+
+    Raises:
+        DataError: the folder cannot be made.
+    """
+    prefix = f".{name}.{platform.node()}."
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        for left in output_dir.glob(f"{glob.escape(prefix)}*.tmp"):
+            if not _runs(left.name.removeprefix(prefix).removesuffix(".tmp")):
+                shutil.rmtree(left, ignore_errors=True)
+        beside = output_dir / f"{prefix}{os.getpid()}.tmp"
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir()
+    except OSError as error:
+        raise DataError(f"{output_dir}: the folder cannot be made: {error.strerror}") from error
+    return beside
+
+
+def _runs(pid: str) -> bool:
+    """Return whether a process of this machine runs; what is no number is left alone."""
+    if not pid.isdigit():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def publish(beside: Path, folder: Path) -> None:

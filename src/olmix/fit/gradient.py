@@ -2,7 +2,7 @@
 
 Exponentiated gradient (Kivinen and Warmuth 1997; Beck and Teboulle 2003): multiply each share by
 ``exp(-step * gradient)`` and return to the capped simplex by the nearest mixture in KL
-(`simplex.project_to_caps`), with a step length that halves until the value falls and grows when it
+(`feasible.nearest_within`), with a step length that halves until the value falls and grows when it
 does. The best few ends are polished by sequential quadratic programming (SLSQP, Kraft 1988), which
 converges where mirror descent slows down; its result counts only if it is better and allowed.
 
@@ -16,14 +16,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from olmix.errors import MissingPackageError
-from olmix.fit.feasible import Feasible
+from olmix.fit.feasible import Feasible, nearest_within
 from olmix.fit.objective import Objective
-from olmix.simplex import Array, fill_to_caps, normalise, project_to_caps
+from olmix.simplex import Array, fill_to_caps, normalise
 
-__all__ = ["optimality_gap", "search", "starting_points"]
+__all__ = ["TRACE", "optimality_gap", "search", "starting_points"]
 
 _MAX_STEPS = 300
 _POLISHED = 4
+TRACE = 1e-6
+"""Weight below which a domain gets none; the divergence keeps every weight above 0."""
 _LEAST = 1e-12
 """Smallest share in mirror descent, where a share of 0 would stay 0."""
 
@@ -43,15 +45,19 @@ def starting_points(
         seed: seed of the draws.
     """
     size = int(feasible.free.sum())
+    if size == 0:
+        return np.empty((1, 0))
     starts = [feasible.restrict(reference) for reference in references]
     near = 0.8 * np.eye(size) + 0.2 / size
     drawn = np.random.default_rng(seed).dirichlet(np.ones(size), num_random)
     for shares in [*near, *drawn]:
-        starts.append(project_to_caps(normalise(np.maximum(shares, 1e-9)), feasible.free_caps))
+        starts.append(nearest_within(normalise(np.maximum(shares, 1e-9)), feasible.free_caps))
     return np.array(starts)
 
 
-def search(objective: Objective, feasible: Feasible, starts: Array, scale: float) -> Array:
+def search(
+    objective: Objective, feasible: Feasible, starts: Array, scale: float, most: int | None = None
+) -> Array:
     """Return the best mixture found from all starts, (D,).
 
     Args:
@@ -59,7 +65,11 @@ def search(objective: Objective, feasible: Feasible, starts: Array, scale: float
         feasible: what is allowed.
         starts: (S, F) shares of the free domains.
         scale: size of the values that matter, such as the swarm's spread.
+        most: how many of the starts to follow, the best ones; all by default.
     """
+    if most is not None and most < len(starts):
+        begun = objective.value(feasible.expand(starts))
+        starts = starts[np.argsort(begun, kind="stable")[:most]]
     if feasible.free.sum() <= 1:
         return feasible.expand(np.ones(int(feasible.free.sum())))
     ends, values = _mirror_descent(objective, feasible, starts, scale)
@@ -85,7 +95,7 @@ def _mirror_descent(
         slope = feasible.free_total * objective.gradient(feasible.expand(shares))[:, free]
         slope -= (shares * slope).sum(axis=1, keepdims=True)
         power = np.clip(-step[:, None] * slope, -30, 30)
-        moved = _project(np.maximum(shares * np.exp(power), _LEAST), caps)
+        moved = nearest_within(np.maximum(shares * np.exp(power), _LEAST), caps)
         reached = objective.value(feasible.expand(moved))
         better = reached < values
         gain = np.where(better, values - reached, 0.0)
@@ -94,14 +104,6 @@ def _mirror_descent(
         if (gain < 1e-10 * scale).all() and (step * scale < 1e-3).all():
             break
     return shares, values
-
-
-def _project(rows: Array, caps: Array) -> Array:
-    """Bring rows of positive numbers to the capped simplex, nearest in KL."""
-    scaled = rows / rows.sum(axis=1, keepdims=True)
-    for index in np.flatnonzero((scaled > caps).any(axis=1)):
-        scaled[index] = project_to_caps(scaled[index], caps)
-    return np.asarray(scaled)
 
 
 def _polish(objective: Objective, feasible: Feasible, shares: Array, scale: float) -> Array:
@@ -134,18 +136,21 @@ def _polish(objective: Objective, feasible: Feasible, shares: Array, scale: floa
     point = np.where(found.x < 1e-10, 0.0, found.x)
     if not np.isfinite(point).all() or point.sum() <= 0:
         return shares
-    return fill_to_caps(point / point.sum(), caps)
+    return np.asarray(np.maximum(fill_to_caps(point / point.sum(), caps), 0.0))
 
 
 def optimality_gap(objective: Objective, feasible: Feasible, mixture: Array) -> float:
     """Return how much better any allowed mixture can be, to first order (Frank-Wolfe gap).
 
-    For a convex objective it bounds the distance of the value from the optimum.
+    For a convex objective it bounds the distance of the value from the optimum. Slopes are taken
+    where no free weight is below `TRACE`: at 0 that of the divergence is infinite, however little
+    there is to gain.
     """
     free, caps = feasible.free, feasible.free_caps
     if free.sum() <= 1:
         return 0.0
-    slope = feasible.free_total * objective.gradient(mixture[None])[0, free]
+    inside = np.where(free, np.maximum(mixture, TRACE), mixture)
+    slope = feasible.free_total * objective.gradient(inside[None])[0, free]
     shares = mixture[free] / feasible.free_total
     # The best vertex fills the domains of steepest descent to their caps.
     vertex, left = np.zeros(len(caps)), 1.0

@@ -4,13 +4,14 @@ Every law minimises: metrics of which more is better have their sign turned befo
 A law is fitted to many problems at once (metrics, folds, bootstrap samples), because a batch costs
 little more than one.
 
-Legend: ``P`` problems, ``n`` mixtures, ``D`` domains.
+Legend: ``P`` problems, ``n`` mixtures, ``D`` domains, ``B`` draws, ``K`` mixtures asked for.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,22 @@ from numpy.typing import ArrayLike
 
 from olmix.simplex import Array
 
-__all__ = ["FittedLaw", "Law"]
+__all__ = ["Draws", "FittedLaw", "Law"]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Random numbers that all laws and metrics share, so that their errors are compared fairly.
+
+    Attributes:
+        weights: (B, n) weight of each mixture in each refit.
+        normals: (B, K) standard normal numbers, one for each mixture that is predicted.
+        uniforms: (B,) which member of a stack a draw comes from, in [0, 1).
+    """
+
+    weights: Array
+    normals: Array
+    uniforms: Array
 
 
 class FittedLaw(ABC):
@@ -28,6 +44,8 @@ class FittedLaw(ABC):
     """Name of the law in configs and files."""
     convex: ClassVar[bool]
     """Whether the prediction is a convex function of the mixture."""
+    smooth: ClassVar[bool] = True
+    """Whether the prediction has a slope to follow."""
 
     @abstractmethod
     def predict(self, mixtures: ArrayLike) -> Array:
@@ -58,13 +76,21 @@ class Law(ABC):
     """What fitting returns."""
 
     @abstractmethod
-    def fit_many(self, mixtures: Array, values: Array, weights: Array) -> list[FittedLaw]:
+    def fit_many(
+        self,
+        mixtures: Array,
+        values: Array,
+        weights: Array,
+        start: Sequence[FittedLaw] | None = None,
+    ) -> list[FittedLaw]:
         """Fit a batch of problems that share their mixtures.
 
         Args:
             mixtures: (n, D) mixtures.
             values: (P, n) measured values, lower is better; anything where the weight is 0.
             weights: (P, n) weight of each row in each problem.
+            start: a fit to most of the same rows for each problem, where a search may begin. All
+                settings are chosen anew.
         """
 
     def refit_many(
@@ -73,6 +99,30 @@ class Law(ABC):
         """Fit again to other weights, keeping settings and starting from `fitted` (one each)."""
         del fitted
         return self.fit_many(mixtures, values, weights)
+
+    def sample(
+        self,
+        fitted: FittedLaw,
+        mixtures: Array,
+        values: Array,
+        draws: Draws,
+        at: Array,
+    ) -> Array:
+        """Return predictions by laws that could as well be true, (B, K).
+
+        Here they are refits to reweighted mixtures (the Bayesian bootstrap).
+
+        Args:
+            fitted: the fit to all rows.
+            mixtures: (n, D) mixtures.
+            values: (n,) measured values, lower is better; anything where the weight is 0.
+            draws: the random numbers.
+            at: (K, D) mixtures to predict.
+        """
+        size = len(draws.weights)
+        repeated = np.repeat(values[None], size, axis=0)
+        refits = self.refit_many([fitted] * size, mixtures, repeated, draws.weights)
+        return np.stack([refit.predict(at) for refit in refits])
 
     def fit(
         self, mixtures: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None

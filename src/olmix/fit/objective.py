@@ -47,7 +47,7 @@ class Objective:
     def average(self, mixtures: Array) -> Array:
         """Return the weighted sum of the laws at mixtures (n, D), (n,)."""
         parts = [w * law.predict(mixtures) for w, law in zip(self.weights, self.laws, strict=True)]
-        return np.asarray(np.sum(parts, axis=0))
+        return np.asarray(np.sum(parts, axis=0)) if parts else np.zeros(len(mixtures))
 
     def value(self, mixtures: Array) -> Array:
         """Return the objective at mixtures (n, D), (n,)."""

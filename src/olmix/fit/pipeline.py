@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from olmix.config import FitConfig
+from olmix.errors import MissingPackageError
 from olmix.fit.crossval import MetricFit, assign_folds, cross_validate
 from olmix.fit.feasible import feasible_mixtures
 from olmix.fit.folder import (
@@ -23,12 +24,17 @@ from olmix.fit.folder import (
     file_stems,
     fit_hash,
     is_complete,
+    make_beside,
     point_latest,
     publish,
 )
+from olmix.fit.gp import GpLog, GpSqrt
 from olmix.fit.law import Law
+from olmix.fit.learning_curve import COLUMNS, keep_share, learning_curve, shares_of
+from olmix.fit.lightgbm import LightGbm
 from olmix.fit.log_linear import LogLinear
 from olmix.fit.log_weight import LogWeight
+from olmix.fit.power_sum import AutoScale, BiMix
 from olmix.fit.propose import find_references, propose, propose_each
 from olmix.fit.results import (
     FitResult,
@@ -41,6 +47,7 @@ from olmix.fit.results import (
     proposal_summary,
 )
 from olmix.fit.saved import models_to_plain
+from olmix.fit.search_law import Search
 from olmix.fit.swarm import Swarm, load_swarm
 from olmix.fit.uncertainty import bootstrap, objective_fit
 from olmix.io.files import read_json, write_json
@@ -49,6 +56,8 @@ __all__ = ["fit_swarm"]
 
 logger = logging.getLogger(__name__)
 
+AUTO = ("log_linear", "log_weight", "gp")
+"""Families of laws that `auto` compares: the smooth ones that rank best on public swarms."""
 OnStep = Callable[[float, float, str], None]
 
 
@@ -60,9 +69,9 @@ class _Steps:
         self._total = total
         self._done = 0
 
-    def __call__(self, note: str) -> None:
-        """Say that a step is done."""
-        self._done = min(self._done + 1, self._total)
+    def __call__(self, note: str, count: int = 1) -> None:
+        """Say that a step is done, or several."""
+        self._done = min(self._done + count, self._total)
         if self._on_step is not None:
             self._on_step(float(self._done), float(self._total), note)
 
@@ -96,20 +105,36 @@ def fit_swarm(
         point_latest(output, name)
         return _read(folder, config)
     swarm = load_swarm(config)
-    output.mkdir(parents=True, exist_ok=True)
-    beside = output / f".{name}.{os.getpid()}.tmp"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
+    if shares_of(config)[-1] < 1:
+        # Too small a share is refused before anything is fitted.
+        keep_share(swarm, shares_of(config)[-1], config.regression.seed)
+    beside = make_beside(output, name)
     try:
         files = FitFiles(beside)
         files.json("config.json", config_to_plain(config, name, data))
         files.text("path_to_regression_model.txt", f"{(folder / 'models.json').resolve()}\n")
-        fit, proposal = _compute(config, swarm, files, on_step)
+        with _one_thread():
+            fit, proposal = _compute(config, swarm, files, on_step)
         publish(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     point_latest(output, name)
     return FitResult(folder, False, fit, proposal, time.perf_counter() - started)
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Keep linear algebra on one thread: its matrices are small, and threads wait for each other.
+
+    On two cores that other processes use too, two threads made a fit up to ten times slower.
+    """
+    try:
+        # SciPy brings a linear algebra library of its own; only what is loaded can be limited.
+        import scipy.linalg  # noqa: F401
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        raise MissingPackageError("threadpoolctl", "fit", "Fitting a swarm") from None
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 def _read(folder: Path, config: FitConfig) -> FitResult:
@@ -120,8 +145,19 @@ def _read(folder: Path, config: FitConfig) -> FitResult:
 
 def candidate_laws(config: FitConfig) -> tuple[Law, ...]:
     """Return the laws that a config asks for; `auto` compares all."""
-    laws: tuple[Law, ...] = (LogLinear(), LogWeight())
-    return tuple(law for law in laws if config.regression.type in ("auto", law.name))
+    wanted = config.regression.type
+    families: dict[str, tuple[Law, ...]] = {
+        "log_linear": (LogLinear(),),
+        "log_weight": (LogWeight(),),
+        "gp": (GpSqrt(), GpLog()),
+        "lightgbm": (LightGbm(config.regression.seed),),
+        "autoscale": (AutoScale(),),
+        "bimix": (BiMix(),),
+        "search": (Search(),),
+    }
+    if wanted == "auto":
+        return tuple(law for name in AUTO for law in families[name])
+    return families[wanted]
 
 
 def _compute(
@@ -129,16 +165,22 @@ def _compute(
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Fit, propose and write; returns the content of `fit.json` and `proposal.json`."""
     laws = candidate_laws(config)
-    steps = _Steps(on_step, len(laws) + len(swarm.metrics) + 3)
+    shares, whole = shares_of(config), swarm
+    if shares[0] < 1:
+        swarm = keep_share(swarm, shares[0], config.regression.seed)
+    curve_steps = len(shares) if len(shares) > 1 else 0
+    steps = _Steps(on_step, (len(laws) + 1) * len(swarm.metrics) + 3 + curve_steps)
     num_folds = min(config.regression.num_folds, swarm.num_groups)
     folds = assign_folds(swarm.num_groups, num_folds, config.regression.seed)
-    fits = cross_validate(swarm, laws, folds, lambda law: steps(f"{law} cross-validated"))
+    fits = cross_validate(swarm, laws, folds, lambda law, n: steps(f"{law} cross-validated", n))
     objective = objective_fit(swarm, fits)
     fit = fit_summary(swarm, fits, objective)
     for note in fit["notes"]:
         logger.info("%s", note)
     files.json("models.json", models_to_plain(swarm, fits))
     files.table("predictions.csv", *prediction_columns(swarm, fits, folds))
+    if curve_steps:
+        files.rows("learning_curve.csv", COLUMNS, learning_curve(config, whole, laws, steps))
     natural = config.priors.natural(swarm.domains)
     natural = np.where(swarm.live, natural, 0.0) / natural[swarm.live].sum()
     matrix = interaction_matrix(swarm, fits, natural)

@@ -1,12 +1,14 @@
 """From fitted laws to a proposed mixture.
 
-`exact` where every law that counts is convex, else `gradient`. The mixtures that the proposal is
+`exact` where every law that counts is log-linear, else `gradient` where they are smooth, else
+`simulation`; `search` is the best run. The mixtures that the proposal is
 compared with (natural, uniform, best seen) are found here, and so are the warnings: a proposal at a
 vertex, or far from every run.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,15 +16,21 @@ import numpy as np
 
 from olmix.config import FitConfig
 from olmix.fit.crossval import MetricFit
-from olmix.fit.exact import solve_exact
+from olmix.fit.exact import ProposerError, solve_exact
 from olmix.fit.feasible import Feasible
-from olmix.fit.gradient import optimality_gap, search, starting_points
+from olmix.fit.gradient import TRACE, optimality_gap, search, starting_points
 from olmix.fit.law import FittedLaw
+from olmix.fit.log_linear import FittedLogLinear
 from olmix.fit.objective import Objective
+from olmix.fit.robust import winsorise
+from olmix.fit.search_law import FittedSearch
+from olmix.fit.simulation import TEMPERATURE, simulate
 from olmix.fit.swarm import Swarm
 from olmix.simplex import Array, normalise
 
 __all__ = ["Proposal", "References", "find_references", "propose", "propose_each", "spread"]
+
+logger = logging.getLogger(__name__)
 
 VERTEX = 0.95
 """Weight from which one domain alone is called a vertex."""
@@ -30,9 +38,16 @@ EDGE = 0.02
 """Distance from a limit below which a weight is said to lie on it."""
 FAR = 0.95
 """Quantile of the distances between neighbouring runs beyond which a proposal is far from all."""
-TRACE = 1e-6
-"""Weight below which a domain gets none; the divergence keeps every weight above 0."""
 _RANDOM_STARTS = 12
+_STARTS_TIMES_LAWS = 1200
+"""Starts that are followed for the proposal, times the laws that each step asks."""
+_STARTS_EACH = 8
+"""Starts that are followed for the best mixture of one metric alone, which is for comparison."""
+_KL_WEIGHTS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_HANDFUL = 8
+_NUM_HANDFULS = 500
+_LARGE_GAP = 0.01
+"""Share of the swarm's spread beyond which a gap to the optimum is worth a warning."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +75,9 @@ class Proposal:
 
     Attributes:
         mixture: (D,) the proposal.
-        proposer: `exact` or `gradient`.
+        proposer: `exact`, `gradient`, `simulation` or `search`.
         objective: what was minimised.
+        kl_reg: weight of the divergence, in units of the swarm's spread.
         gap: first-order bound on what is left to gain; a bound on the error for convex objectives.
         warnings: what a reader must know, as sentences.
     """
@@ -69,6 +85,7 @@ class Proposal:
     mixture: Array
     proposer: str
     objective: Objective
+    kl_reg: float
     gap: float
     warnings: tuple[str, ...]
 
@@ -85,9 +102,12 @@ def measured_objective(swarm: Swarm) -> Array:
 
 
 def spread(values: Array) -> float:
-    """Return the standard deviation of what was measured, NaN ignored; never 0."""
+    """Return the standard deviation of what was measured, NaN ignored; never 0.
+
+    A diverged run counts as if it lay at the end of what is usual (`robust.winsorise`).
+    """
     seen = values[np.isfinite(values)]
-    return max(float(seen.std()) if seen.size else 0.0, 1e-9)
+    return max(float(winsorise(seen).std()) if seen.size else 0.0, 1e-300)
 
 
 def find_references(config: FitConfig, swarm: Swarm, feasible: Feasible) -> References:
@@ -116,16 +136,22 @@ def reference_mixture(config: FitConfig, swarm: Swarm) -> Array:
 
 
 def build_objective(
-    config: FitConfig, swarm: Swarm, fits: Sequence[MetricFit], weights: Array, scale: float
+    config: FitConfig,
+    swarm: Swarm,
+    fits: Sequence[MetricFit],
+    weights: Array,
+    scale: float,
+    kl: float,
 ) -> Objective:
     """Return the objective of a weighted average of metrics.
 
     Args:
-        config: `kl_reg` and whether to look for the worst mixture.
+        config: whether to look for the worst mixture.
         swarm: the runs.
         fits: one per metric.
         weights: (M,) weights of the metrics.
         scale: standard deviation of the average over the swarm.
+        kl: weight of the divergence, in units of `scale`.
     """
     used = np.flatnonzero(weights > 0)
     laws: list[FittedLaw] = [fits[int(index)].best.law for index in used]
@@ -133,8 +159,45 @@ def build_objective(
     return Objective(
         laws=laws,
         weights=direction * weights[used],
-        kl_weight=config.proposer.kl_reg * scale,
+        kl_weight=kl * scale,
         reference=reference_mixture(config, swarm),
+    )
+
+
+def chosen_kl(config: FitConfig, swarm: Swarm, fits: Sequence[MetricFit]) -> float:
+    """Return the weight of the divergence; `auto` is that with the least regret on held-out runs.
+
+    The choice is made among random handfuls of runs, each predicted by fits that have not seen it:
+    of every handful the run with the least predicted objective plus divergence is chosen, and its
+    regret is how much better the best of the handful is. Of weights with the same regret the
+    largest is taken.
+    """
+    wanted = config.proposer.kl_reg
+    if wanted != "auto":
+        return float(wanted)
+    measured = measured_objective(swarm)
+    held = np.zeros(len(measured))
+    for fitted, weight in zip(fits, swarm.objective_weights, strict=True):
+        if weight > 0:
+            held += weight * fitted.best.cv_predictions
+    seen = np.flatnonzero(np.isfinite(measured))
+    scale = spread(measured)
+    only_kl = Objective([], np.empty(0), scale, reference_mixture(config, swarm))
+    divergence = only_kl.value(swarm.unique_mixtures)
+    rng = np.random.default_rng(config.regression.seed)
+    size = min(_HANDFUL, len(seen))
+    handfuls = np.array([rng.choice(seen, size, replace=False) for _ in range(_NUM_HANDFULS)])
+    best = measured[handfuls].min(axis=1)
+    regrets = []
+    for kl in _KL_WEIGHTS:
+        score = held + kl * divergence
+        picked = handfuls[np.arange(len(handfuls)), score[handfuls].argmin(axis=1)]
+        regrets.append(float((measured[picked] - best).mean()))
+    least = min(regrets)
+    return max(
+        kl
+        for kl, regret in zip(_KL_WEIGHTS, regrets, strict=True)
+        if regret <= least + 1e-3 * scale
     )
 
 
@@ -147,17 +210,20 @@ def propose(
 ) -> Proposal:
     """Return the proposed mixture for the weighted average of the metrics."""
     scale = spread(measured_objective(swarm))
-    objective = build_objective(config, swarm, fits, swarm.objective_weights, scale)
-    mixture, proposer = _solve(config, objective, feasible, references, scale)
+    kl = chosen_kl(config, swarm, fits)
+    objective = build_objective(config, swarm, fits, swarm.objective_weights, scale, kl)
+    most = max(_STARTS_EACH, _STARTS_TIMES_LAWS // max(len(objective.laws), 1))
+    mixture, proposer = _solve(config, objective, feasible, references, scale, most)
     gap = optimality_gap(objective, feasible, mixture)
     mixture = without_traces(mixture, feasible)
     warnings = [
+        *_gap_warning(proposer, gap, scale),
         *_vertex_warning(swarm.domains, mixture, feasible),
         *_distance_warning(swarm, mixture),
     ]
     if config.proposer.make_worst_mix:
         warnings.insert(0, "This is the worst mixture, not the best: make_worst_mix is set.")
-    return Proposal(mixture, proposer, objective, gap, tuple(warnings))
+    return Proposal(mixture, proposer, objective, kl, gap, tuple(warnings))
 
 
 def propose_each(
@@ -171,11 +237,12 @@ def propose_each(
     """Return the best mixture for each metric alone, (D,) each."""
     values, counts = swarm.averaged()
     result = {}
+    kl = chosen_kl(config, swarm, fits)
     for index, name in enumerate(swarm.metrics):
         scale = spread(np.where(counts[index] > 0, values[index], np.nan))
         weights = np.eye(len(swarm.metrics))[index]
-        objective = build_objective(config, swarm, fits, weights, scale)
-        mixture, _ = _solve(config, objective, feasible, references, scale)
+        objective = build_objective(config, swarm, fits, weights, scale, kl)
+        mixture, _ = _solve(config, objective, feasible, references, scale, _STARTS_EACH)
         result[name] = without_traces(mixture, feasible)
         if on_step is not None:
             on_step(name)
@@ -188,13 +255,33 @@ def _solve(
     feasible: Feasible,
     references: References,
     scale: float,
+    most: int | None = None,
 ) -> tuple[Array, str]:
     """Return the best mixture and the proposer that found it."""
-    if config.proposer.type != "gradient" and objective.convex:
-        return solve_exact(objective, feasible, scale), "exact"
+    wanted = config.proposer.type
+    smooth = all(law.smooth for law in objective.laws)
+    linear = objective.convex and all(isinstance(law, FittedLogLinear) for law in objective.laws)
+    if wanted == "search" or (
+        wanted == "auto" and all(isinstance(law, FittedSearch) for law in objective.laws)
+    ):
+        return references.best_seen, "search"
+    if wanted == "simulation" or (wanted == "auto" and not smooth):
+        temperature = config.proposer.temperature or TEMPERATURE
+        seed = config.regression.seed
+        return (
+            simulate(objective, feasible, references.natural, temperature, seed),
+            "simulation",
+        )
+    if wanted in ("auto", "exact") and linear:
+        try:
+            return solve_exact(objective, feasible, scale), "exact"
+        except ProposerError as error:
+            if wanted == "exact":
+                raise
+            logger.warning("%s; the gradient proposer is used in its place", error)
     known = (references.natural, references.uniform, references.best_seen)
     starts = starting_points(feasible, known, _RANDOM_STARTS, config.regression.seed)
-    return search(objective, feasible, starts, scale), "gradient"
+    return search(objective, feasible, starts, scale, most), "gradient"
 
 
 def without_traces(mixture: Array, feasible: Feasible) -> Array:
@@ -207,6 +294,16 @@ def without_traces(mixture: Array, feasible: Feasible) -> Array:
         cleaned[roomy[cleaned[roomy].argmax()]] += mixture[traces].sum()
         return cleaned
     return mixture
+
+
+def _gap_warning(proposer: str, gap: float, scale: float) -> list[str]:
+    """Warn where the solver of a convex problem stopped short of the optimum."""
+    if proposer != "exact" or gap <= _LARGE_GAP * scale:
+        return []
+    return [
+        f"The exact proposer stopped short: the best mixture may be better by up to {gap:.2g}. "
+        "Use proposer.type gradient."
+    ]
 
 
 def _vertex_warning(domains: Sequence[str], mixture: Array, feasible: Feasible) -> list[str]:

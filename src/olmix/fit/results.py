@@ -241,7 +241,7 @@ def proposal_summary(
             "signal_p_value": boot.fit.p_value,
         },
         "proposer": proposal.proposer,
-        "kl_reg": config.proposer.kl_reg,
+        "kl_reg": proposal.kl_reg,
         "optimality_gap": proposal.gap,
         "caps": _named(swarm.domains, feasible.caps),
         "fixed_weight": dict(config.filtering.fixed_weight),

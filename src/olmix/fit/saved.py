@@ -15,18 +15,36 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from olmix.errors import DataError
+from olmix.fit.calibration import Calibration, nearest_distance
 from olmix.fit.crossval import MetricFit
+from olmix.fit.gp import FittedGpLog, FittedGpSqrt
 from olmix.fit.law import FittedLaw
+from olmix.fit.lightgbm import FittedLightGbm
 from olmix.fit.log_linear import FittedLogLinear
 from olmix.fit.log_weight import FittedLogWeight
+from olmix.fit.power_sum import FittedAutoScale, FittedBiMix
+from olmix.fit.search_law import FittedSearch
+from olmix.fit.stack import STACKED, FittedStack
 from olmix.fit.swarm import Swarm
 from olmix.io.files import read_json
 from olmix.simplex import Array
 
 __all__ = ["LoadedFit", "load_fit", "models_to_plain"]
 
-FORMAT = 1
-_LAWS: dict[str, type[FittedLaw]] = {law.name: law for law in (FittedLogLinear, FittedLogWeight)}
+FORMAT = 2
+_LAWS: dict[str, type[FittedLaw]] = {
+    law.name: law
+    for law in (
+        FittedLogLinear,
+        FittedLogWeight,
+        FittedGpSqrt,
+        FittedGpLog,
+        FittedLightGbm,
+        FittedAutoScale,
+        FittedBiMix,
+        FittedSearch,
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,8 @@ class LoadedFit:
         objective_weights: weight of each metric in the objective, summing to 1.
         laws: the chosen law of each metric, for the metric with its sign turned where more is
             better.
+        mixtures: (U, D) mixtures that were fitted.
+        calibrations: half widths of the intervals of each metric.
     """
 
     folder: Path
@@ -47,6 +67,8 @@ class LoadedFit:
     lower_is_better: Mapping[str, bool]
     objective_weights: Mapping[str, float]
     laws: Mapping[str, FittedLaw]
+    mixtures: Array
+    calibrations: Mapping[str, Calibration]
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -59,16 +81,29 @@ class LoadedFit:
         Raises:
             DataError: the mixtures have another number of domains.
         """
+        array = self._check(mixtures)
+        return {
+            name: law.predict(array) * (1.0 if self.lower_is_better[name] else -1.0)
+            for name, law in self.laws.items()
+        }
+
+    def half_widths(self, mixtures: ArrayLike) -> dict[str, Array]:
+        """Return half the width of the 90% interval of one run at mixtures (n, D): (n,) each.
+
+        Raises:
+            DataError: the mixtures have another number of domains.
+        """
+        distances = nearest_distance(self._check(mixtures), self.mixtures)
+        return {name: known.half_width(distances) for name, known in self.calibrations.items()}
+
+    def _check(self, mixtures: ArrayLike) -> Array:
         array = np.atleast_2d(np.asarray(mixtures, dtype=np.float64))
         if array.shape[1] != len(self.domains):
             raise DataError(
                 f"found mixtures of {array.shape[1]} domains; this fit has {len(self.domains)}: "
                 f"{', '.join(self.domains)}"
             )
-        return {
-            name: law.predict(array) * (1.0 if self.lower_is_better[name] else -1.0)
-            for name, law in self.laws.items()
-        }
+        return array
 
 
 def models_to_plain(swarm: Swarm, fits: Sequence[MetricFit]) -> dict[str, Any]:
@@ -76,11 +111,13 @@ def models_to_plain(swarm: Swarm, fits: Sequence[MetricFit]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "domains": list(swarm.domains),
+        "mixtures": swarm.unique_mixtures.tolist(),
         "metrics": {
             fitted.name: {
                 "lower_is_better": swarm.lower_is_better[index],
                 "objective_weight": float(swarm.objective_weights[index]),
                 "chosen": fitted.chosen,
+                "calibration": fitted.best.calibration.to_plain(),
                 "laws": {
                     name: candidate.law.to_plain() for name, candidate in fitted.candidates.items()
                 },
@@ -88,6 +125,14 @@ def models_to_plain(swarm: Swarm, fits: Sequence[MetricFit]) -> dict[str, Any]:
             for index, fitted in enumerate(fits)
         },
     }
+
+
+def _build(chosen: str, laws: Mapping[str, Mapping[str, Any]]) -> FittedLaw:
+    """Build a law from the plain laws of its metric."""
+    if chosen != STACKED:
+        return _LAWS[chosen].from_plain(laws[chosen])
+    weights = laws[chosen]["weights"]
+    return FittedStack.from_members(weights, {name: _build(name, laws) for name in weights})
 
 
 def load_fit(folder: str | Path) -> LoadedFit:
@@ -110,8 +155,10 @@ def load_fit(folder: str | Path) -> LoadedFit:
             domains=tuple(plain["domains"]),
             lower_is_better={name: entry["lower_is_better"] for name, entry in entries.items()},
             objective_weights={name: entry["objective_weight"] for name, entry in entries.items()},
-            laws={
-                name: _LAWS[entry["chosen"]].from_plain(entry["laws"][entry["chosen"]])
+            laws={name: _build(entry["chosen"], entry["laws"]) for name, entry in entries.items()},
+            mixtures=np.asarray(plain["mixtures"], dtype=np.float64),
+            calibrations={
+                name: Calibration.from_plain(entry["calibration"])
                 for name, entry in entries.items()
             },
         )

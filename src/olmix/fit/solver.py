@@ -38,14 +38,12 @@ __all__ = ["Curves", "Problems", "concatenate", "hat_diagonal", "huber", "mean_v
 
 IntArray = NDArray[np.intp]
 _GRID = 6
+_FINE_GRID = 10
 _MAX_STEPS = 60
 _TOLERANCE = 1e-12
 _MEMORY = 3_000_000
 """Numbers in the largest array of a chunk."""
 _FLOOR = 1e-3
-REACH = 0.5
-GAMMA = 0.0
-BELOW = 20.0
 """Smallest ``1 + k (y - mu)`` of which a logarithm is taken for a start."""
 
 
@@ -131,7 +129,13 @@ def huber(residuals: Array, delta: Array) -> Array:
     return np.where(size <= delta, 0.5 * residuals**2, delta * (size - 0.5 * delta))
 
 
-def solve(problems: Problems, start: Curves | None = None, max_steps: int = _MAX_STEPS) -> Curves:
+def solve(
+    problems: Problems,
+    start: Curves | None = None,
+    max_steps: int = _MAX_STEPS,
+    *,
+    thorough: bool = False,
+) -> Curves:
     """Fit every problem of a batch.
 
     Args:
@@ -139,6 +143,8 @@ def solve(problems: Problems, start: Curves | None = None, max_steps: int = _MAX
         start: where to begin, such as the fit to all rows when rows are resampled; by default the
             best closed-form solution over a grid of curvatures.
         max_steps: most Levenberg-Marquardt steps.
+        thorough: whether to go down from every curvature of a finer grid, and from `start`. The
+            loss has local minima where few runs have a domain, or a little of it changes much.
     """
     _, n, p = problems.designs.shape
     size = max(1, _MEMORY // (n * (p + 2)))
@@ -148,8 +154,19 @@ def solve(problems: Problems, start: Curves | None = None, max_steps: int = _MAX
         part = problems.take(chunk)
         mu, low, high = _curvature_bounds(part)
         begin = _start(part, mu, low, high) if start is None else start.take(chunk)
-        parts.append(_descend(part, begin, low, high, max_steps))
+        end = _descend(part, begin, low, high, max_steps)
+        parts.append(_from_everywhere(part, end, low, high) if thorough else end)
     return concatenate(parts)
+
+
+def _from_everywhere(problems: Problems, best: Curves, low: Array, high: Array) -> Curves:
+    """Return the best of the ends reached from a grid of curvatures, and of `best`."""
+    for share in np.linspace(0, 1, _FINE_GRID):
+        begin = _closed_form(problems, best.mu, low ** (1 - share) * high**share)
+        end = _descend(problems, begin, low, high, _MAX_STEPS // 2)
+        better = end.loss < best.loss
+        best = _put(best, np.flatnonzero(better), end.take(better))
+    return _descend(problems, best, low, high, _MAX_STEPS)
 
 
 def mean_value(problems: Problems) -> Array:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.fit.metrics import Metrics, select_metrics
+from olmix.fit.robust import far_out
 from olmix.io.tables import Table, read_table
 from olmix.simplex import Array
 
@@ -169,10 +170,12 @@ def _clean_weights(
                 f"{ratios.path}: run {run}: {', '.join(missing)} is empty; write 0 for none"
             )
         elif negative:
-            problems.append(f"{ratios.path}: run {run}: {', '.join(negative)} is negative")
+            found = ", ".join(f"{name} is {row[domains.index(name)]:.6g}" for name in negative)
+            problems.append(f"{ratios.path}: run {run}: {found}; a weight must not be negative")
         elif abs(row.sum() - 1) > SUM_TOLERANCE:
             problems.append(
                 f"{ratios.path}: run {run}: the weights add up to {row.sum():.6g}, not to 1"
+                + ("; are they per cent?" if abs(row.sum() - 100) <= 100 * SUM_TOLERANCE else "")
             )
         else:
             # Sums to the last digit do not depend on the order of the domains.
@@ -291,21 +294,35 @@ def _check_numbers(
     num_live: int,
     problems: list[str],
 ) -> None:
-    """Note metrics that never change and metrics with too few mixtures."""
+    """Note metrics that never change, and too few mixtures for a metric or for the average."""
     needed = num_live + 1
+    enough = True
+    held = f" besides {held_out.sum()} runs held out by regression.n_test" if held_out.any() else ""
     for name, column in zip(chosen.names, values.T, strict=True):
         measured = np.isfinite(column) & ~held_out
         mixtures = len(np.unique(group[measured]))
         if mixtures < needed:
+            enough = False
             problems.append(
-                f"{table.path}: {name}: {mixtures} different mixtures are there to fit {num_live} "
-                f"domains, which takes at least {needed}; {3 * needed} would be safe"
+                f"{table.path}: {name}: {mixtures} different mixtures are there{held} to fit "
+                f"{num_live} domains, which takes at least {needed}; {3 * needed} would be safe"
             )
         elif np.ptp(column[measured]) == 0:
             problems.append(
                 f"{table.path}: {name} is {column[measured][0]:g} in every run, so nothing can be "
                 "learnt from it. Add it to filtering.drop_metrics"
             )
+    counted = chosen.weights > 0
+    measured_in = [set(group[np.isfinite(c) & ~held_out].tolist()) for c in values.T[counted]]
+    together = len(set.intersection(*measured_in))
+    if enough and together < needed:
+        gaps = np.isnan(values).sum(axis=0) * counted
+        problems.append(
+            f"{table.path}: {together} different mixtures have all {counted.sum()} metrics of the "
+            f"average, which takes at least {needed}; {chosen.names[int(gaps.argmax())]} lacks "
+            "most. Complete the table, or set the weight of metrics with gaps to 0 in "
+            "filtering.obj_weights"
+        )
 
 
 def _notes(
@@ -334,6 +351,12 @@ def _notes(
         missing = int(np.isnan(column).sum())
         if missing:
             notes.append(f"{name} is missing in {missing} runs, which its fit leaves out.")
+        seen = np.flatnonzero(np.isfinite(column))
+        for index in seen[far_out(column[seen])][:8]:
+            notes.append(
+                f"{name}: run {runs[index]} measured {column[index]:.4g} against a median of "
+                f"{np.median(column[seen]):.4g}: it looks diverged, and counts as no more than bad."
+            )
     if num_mixtures < 3 * (int(live.sum()) + 1):
         safe = 3 * (int(live.sum()) + 1)
         notes.append(f"{num_mixtures} mixtures are few; {safe} would be a safer number.")

@@ -4,9 +4,11 @@ Three sources of error add up, as variances:
 
     1. the parameters: refits with random weights for the mixtures (the Bayesian bootstrap, Rubin
        1981: exponential weights, so that no refit loses a domain), started at the fit and with its
-       settings;
-    2. the law: at a mixture that was not trained, the held-out mean squared error of the objective;
-       at one that was, the mean squared error of the fit itself;
+       settings; for Gaussian processes draws from their posterior, and for a stack draws from each
+       of its laws, so that where these disagree the interval is wide;
+    2. the law: at a mixture that was not trained, the held-out mean squared error of the objective,
+       which grows with the square of the distance from the nearest run where that is farther than
+       runs usually are from each other; at one that was, the mean squared error of the fit itself;
     3. between two mixtures both count: a gain has the error of the proposal and that of the other.
 
 Intervals are Student's t with (mixtures - domains - 2) degrees of freedom. They lean to the careful
@@ -28,14 +30,19 @@ import numpy as np
 
 from olmix.errors import MissingPackageError
 from olmix.fit.crossval import MetricFit, Scores, rank_p_value, scores
-from olmix.fit.law import Law
-from olmix.fit.propose import measured_objective
+from olmix.fit.law import Draws, FittedLaw, Law
+from olmix.fit.propose import measured_objective, nearest_run_distance
+from olmix.fit.robust import mean_square
+from olmix.fit.stack import FittedStack, stacked_samples
 from olmix.fit.swarm import Swarm
 from olmix.simplex import Array
 
 __all__ = ["Bootstrap", "Estimate", "Gain", "ObjectiveFit", "bootstrap", "estimate", "gain"]
 
 NUM_SAMPLES = 200
+_FEW_SAMPLES = 60
+_MANY_METRICS = 24
+"""Metrics in an average beyond which fewer samples do: their errors average out."""
 CONFIDENCE = 0.90
 _SAME = 1e-6
 
@@ -74,12 +81,14 @@ class ObjectiveFit:
 
     Attributes:
         cv: scores of held-out predictions over unique mixtures.
-        train_mse: mean squared error of the fits on their own mixtures.
+        cv_mse: mean squared error of these, in which a diverged run counts as a bad one.
+        train_mse: the same of the fits on their own mixtures.
         p_value: one-sided p of "the held-out rank correlation is not above 0".
         freedom: degrees of freedom of the intervals.
     """
 
     cv: Scores
+    cv_mse: float
     train_mse: float
     p_value: float
     freedom: int
@@ -93,17 +102,21 @@ class Bootstrap:
         mean: (K,) prediction by the fit itself, less is better.
         samples: (B, K) predictions by the refits.
         trained: (K,) whether a run had the mixture.
+        far: (K,) distance from the nearest run, as a share of the usual one between runs.
         fit: how well the objective is predicted.
     """
 
     mean: Array
     samples: Array
     trained: Sequence[bool]
+    far: Sequence[float]
     fit: ObjectiveFit
 
     def error(self, index: int) -> float:
         """Return the variance of the law's own error at mixture `index`."""
-        return self.fit.train_mse if self.trained[index] else self.fit.cv.rmse**2
+        if self.trained[index]:
+            return self.fit.train_mse
+        return self.fit.cv_mse * max(1.0, self.far[index] ** 2)
 
 
 def objective_fit(swarm: Swarm, fits: Sequence[MetricFit]) -> ObjectiveFit:
@@ -121,7 +134,8 @@ def objective_fit(swarm: Swarm, fits: Sequence[MetricFit]) -> ObjectiveFit:
     cv = scores(measured[seen], held[seen])
     p_value = min(1.0, tried * rank_p_value(measured[seen], held[seen]))
     freedom = max(int(seen.sum()) - int(swarm.live.sum()) - 2, 3)
-    return ObjectiveFit(cv, float(np.mean((measured - own)[seen] ** 2)), p_value, freedom)
+    cv_mse, train_mse = (mean_square((measured - by)[seen]) for by in (held, own))
+    return ObjectiveFit(cv, cv_mse, train_mse, p_value, freedom)
 
 
 def bootstrap(
@@ -130,33 +144,45 @@ def bootstrap(
     laws: Mapping[str, Law],
     mixtures: Array,
     seed: int,
-    num_samples: int = NUM_SAMPLES,
+    num_samples: int | None = None,
 ) -> Bootstrap:
     """Predict the objective of mixtures (K, D) by laws refitted to reweighted mixtures."""
     values, counts = swarm.averaged()
     unique = swarm.unique_mixtures
+    if num_samples is None:
+        many = (swarm.objective_weights > 0).sum() > _MANY_METRICS
+        num_samples = _FEW_SAMPLES if many else NUM_SAMPLES
     rng = np.random.default_rng(seed)
-    draws = rng.standard_exponential((num_samples, len(unique)))
+    weights = rng.standard_exponential((num_samples, len(unique)))
+    normals = rng.standard_normal((num_samples, len(mixtures)))
+    uniforms = rng.permutation(num_samples) / num_samples
     mean = np.zeros(len(mixtures))
     samples = np.zeros((num_samples, len(mixtures)))
-    for name, law in laws.items():
-        used = [
-            index
-            for index, fitted in enumerate(fits)
-            if fitted.chosen == name and swarm.objective_weights[index] > 0
-        ]
-        for index in used:
-            weight, own = swarm.objective_weights[index], fits[index].best.law
-            refits = law.refit_many(
-                [own] * num_samples,
-                unique,
-                np.repeat(values[index : index + 1], num_samples, axis=0),
-                draws * counts[index],
-            )
+    for index, fitted in enumerate(fits):
+        weight, own = swarm.objective_weights[index], fitted.best.law
+        if weight > 0:
+            draws = Draws(weights * counts[index], normals, uniforms)
             mean += weight * own.predict(mixtures)
-            samples += weight * np.stack([refit.predict(mixtures) for refit in refits])
+            samples += weight * _sample(own, laws, unique, values[index], draws, mixtures)
     trained = [bool((np.abs(unique - mixture).max(axis=1) < _SAME).any()) for mixture in mixtures]
-    return Bootstrap(mean, samples, trained, objective_fit(swarm, fits))
+    distances = [nearest_run_distance(swarm, mixture) for mixture in mixtures]
+    far = [nearest / usual for nearest, usual in distances]
+    return Bootstrap(mean, samples, trained, far, objective_fit(swarm, fits))
+
+
+def _sample(
+    law: FittedLaw,
+    laws: Mapping[str, Law],
+    mixtures: Array,
+    values: Array,
+    draws: Draws,
+    at: Array,
+) -> Array:
+    """Return predictions at mixtures (K, D) by laws that could as well be true, (B, K)."""
+    if isinstance(law, FittedStack):
+        parts = [_sample(one, laws, mixtures, values, draws, at) for one in law.members]
+        return stacked_samples(parts, law.weights, draws.uniforms)
+    return laws[law.name].sample(law, mixtures, values, draws, at)
 
 
 def estimate(boot: Bootstrap, index: int) -> Estimate:

@@ -18,7 +18,10 @@ from olmix.simplex import Array
 __all__ = ["Table", "read_table", "write_table"]
 
 ID_COLUMNS = ("run", "run_id")
+FALLBACK_ID = "index"
+"""Column that names the runs of a table which has none of `ID_COLUMNS`."""
 SKIPPED_COLUMNS = ("", "index", "name")
+_TIMEOUT_S = 30
 
 
 @dataclass(frozen=True)
@@ -54,22 +57,21 @@ def read_table(path: str | Path) -> Table:
     """Read a CSV file with an ID column `run` or `run_id` and an optional `name`.
 
     Unnamed columns and `index` are skipped; every other column must hold numbers, empty cells are
-    NaN.
+    NaN. A table without an ID column, as some public swarms are, is read by its `index`.
+
+    Args:
+        path: file, or `http://` or `https://` address.
 
     Raises:
         DataError: with all problems of the file: no ID column, an ID or a column given twice,
             rows of another length, cells that are no numbers.
     """
     file = str(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"{file}: there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read: {error}") from error
+    text = _download(file) if file.startswith(("http://", "https://")) else _read(file)
     reader = csv.reader(StringIO(text))
     header = [cell.strip() for cell in next(reader, [])]
     ids = [name for name in ID_COLUMNS if name in header]
+    ids = ids or [name for name in header if name == FALLBACK_ID]
     if len(ids) != 1:
         found = ", ".join(name for name in header[:8] if name) or "an empty file"
         raise DataError(f"{file}:1: one column named `run` or `run_id` is needed; found {found}")
@@ -114,6 +116,36 @@ def read_table(path: str | Path) -> Table:
         raise DataError("\n".join(shown))
     array = np.array(values, dtype=np.float64).reshape(len(runs), len(columns))
     return Table(file, tuple(runs), tuple(names), tuple(columns), array)
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{file}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read: {error}") from error
+
+
+def _download(address: str) -> str:
+    """Return the text at an address.
+
+    Raises:
+        DataError: it cannot be had; says how to go on without a network.
+    """
+    from urllib.error import URLError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(address, timeout=_TIMEOUT_S) as answer:
+            content: bytes = answer.read()
+            return content.decode("utf-8-sig")
+    except (URLError, OSError, UnicodeDecodeError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise DataError(
+            f"{address}: cannot be downloaded: {reason}.\n"
+            "  Without a network, get the file elsewhere and write its path in place of the address"
+        ) from error
 
 
 def write_table(

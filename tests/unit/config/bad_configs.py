@@ -361,10 +361,28 @@ CASES = [
         ":8: constraints.target_tokens: it is required where enabled is true",
     ),
     _fit(
-        "law of later",
-        "type: log_linear",
-        "type: gp",
-        ":7: regression.type: `gp` is not available in this release",
+        "no slope to follow",
+        "type: log_linear}",
+        "type: lightgbm}\nproposer: {type: gradient}",
+        ":8: proposer.type: `gradient` follows slopes and `lightgbm` has none; use `simulation`",
+    ),
+    _fit(
+        "temperature without effect",
+        "type: log_linear}",
+        "type: log_linear}\nproposer: {temperature: 0.5}",
+        ":8: proposer.temperature: it is a setting of proposer.type simulation; found `auto`",
+    ),
+    _fit(
+        "risk without effect",
+        "type: log_linear}",
+        "type: log_linear}\nproposer: {type: exact, risk: 1.0}",
+        ":8: proposer.risk: `exact` minimises the average alone; use proposer.type gradient",
+    ),
+    _fit(
+        "one family has no front",
+        "type: log_linear}",
+        "type: log_linear}\nproposer: {pareto: true}",
+        ":8: proposer.pareto: it needs two task families or more in eval.tasks",
     ),
     _fit("law unknown", "type: log_linear", "type: loglinear", "Did you mean `log_linear`?"),
     _fit(
@@ -412,10 +430,10 @@ CASES = [
         "proposer.kl_reg: found -1; it must be greater than or equal to 0",
     ),
     _fit(
-        "kl of later",
+        "kl of a word",
         "type: log_linear}",
-        "type: log_linear}\nproposer: {kl_reg: auto}",
-        ':8: proposer.kl_reg: found "auto"; choosing it by held-out regret is not available',
+        "type: log_linear}\nproposer: {kl_reg: some}",
+        ':8: proposer.kl_reg: found "some"',
     ),
     _fit(
         "tables missing",

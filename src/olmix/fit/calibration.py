@@ -1,0 +1,115 @@
+"""Intervals of single predictions that are calibrated on runs left out.
+
+    y(x) in f(x) +- quantile * (base + slope * d(x))
+
+with `d` the Hellinger distance of the mixture from the nearest run that the law has seen. `base`
+and `slope` follow the size of the held-out errors (non-negative least squares), so an extrapolation
+says so. The quantile is conformal (Vovk et al. 2005; Lei et al. 2018, locally weighted): the
+smallest with which a share of 90 % of the held-out runs, with one run more for the finite number,
+lies inside. Nothing is assumed of the law or of the noise but that future mixtures are like those
+of the swarm. The noise of one run is part of the interval.
+
+`coverage` is honest: the quantile for the runs of a fold comes from the other folds.
+
+Legend: ``R`` runs, ``U`` unique mixtures, ``n`` mixtures asked for, ``D`` domains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from olmix.errors import MissingPackageError
+from olmix.simplex import Array
+
+__all__ = ["LEVEL", "Calibration", "calibrate", "nearest_distance"]
+
+LEVEL = 0.90
+"""Share of new runs that an interval is to contain."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Half widths of the intervals of one metric.
+
+    Attributes:
+        base: typical error at a mixture that was trained on, in units of the metric.
+        slope: what a Hellinger distance of 1 from the nearest run adds to it.
+        quantile: how many typical errors make an interval.
+        coverage: share of held-out runs inside the intervals of the other folds.
+    """
+
+    base: float
+    slope: float
+    quantile: float
+    coverage: float
+
+    def half_width(self, distances: ArrayLike) -> Array:
+        """Return half the width of the interval at distances (n,) from the nearest run, (n,)."""
+        return self.quantile * (self.base + self.slope * np.asarray(distances, dtype=np.float64))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the numbers as values that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Calibration:
+        """Build a calibration from what `to_plain` returned."""
+        return cls(**{key: float(plain[key]) for key in ("base", "slope", "quantile", "coverage")})
+
+
+def nearest_distance(mixtures: ArrayLike, runs: ArrayLike) -> Array:
+    """Return the Hellinger distance of mixtures (n, D) from the nearest of runs (U, D), (n,)."""
+    left = np.sqrt(np.maximum(np.atleast_2d(np.asarray(mixtures, dtype=np.float64)), 0.0))
+    right = np.sqrt(np.maximum(np.asarray(runs, dtype=np.float64), 0.0))
+    return np.asarray(np.sqrt(np.maximum(1 - (left @ right.T).max(axis=1), 0.0)))
+
+
+def calibrate(residuals: Array, distances: Array, folds: NDArray[np.intp]) -> Calibration:
+    """Calibrate the intervals of one metric.
+
+    Args:
+        residuals: (R,) measured minus predicted, by the fit without the run's fold.
+        distances: (R,) from the nearest mixture that this fit has seen.
+        folds: (R,) fold of each run.
+    """
+    size = np.abs(residuals)
+    base, slope = _typical(size, distances)
+    scores = size / (base + slope * distances)
+    inside = []
+    for fold in np.unique(folds):
+        out = folds == fold
+        if out.all():
+            continue
+        own_base, own_slope = _typical(size[~out], distances[~out])
+        expected = own_base + own_slope * distances
+        inside.append(size[out] <= _quantile((size / expected)[~out]) * expected[out])
+    coverage = float(np.concatenate(inside).mean()) if inside else float("nan")
+    return Calibration(base, slope, _quantile(scores), coverage)
+
+
+def _typical(size: Array, distances: Array) -> tuple[float, float]:
+    """Return the expected size of an error as a line in the distance, never below 0."""
+    try:
+        from scipy import optimize
+    except ImportError:
+        raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
+    level = max(float(size.mean()), 1e-300)
+    design = np.stack([np.ones_like(distances), distances], axis=1)
+    (base, slope), _ = optimize.nnls(design, size / level)
+    # A swarm of exact predictions still gets intervals of some width.
+    return level * max(float(base), 0.1), level * float(slope)
+
+
+def _quantile(scores: Array) -> float:
+    """Return the conformal quantile; beyond the largest score where the runs are too few."""
+    count = len(scores)
+    rank = int(np.ceil((count + 1) * LEVEL))
+    ordered = np.sort(scores)
+    if rank <= count:
+        return float(ordered[rank - 1])
+    return float(ordered[-1] * (1 + 2 / count))
