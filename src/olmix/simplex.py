@@ -104,16 +104,17 @@ def project_to_caps(weights: ArrayLike, caps: ArrayLike) -> Array:
     live = np.flatnonzero(array > 0)
     order = live[np.argsort(bounded[live] / array[live], kind="stable")]
     result = np.zeros_like(array)
-    left, mass = 1.0, float(array[order].sum())
+    # Sums of what is left, never differences, which lose all digits where shares are tiny.
+    masses = np.cumsum(array[order][::-1])[::-1]
+    left = 1.0
     for position, domain in enumerate(order):
-        scale = left / mass if mass > 0 else 0.0
+        scale = left / float(masses[position])
         if scale * array[domain] <= bounded[domain] + 1e-15:
             rest = order[position:]
             result[rest] = np.minimum(scale * array[rest], bounded[rest])
             break
         result[domain] = bounded[domain]
-        left -= bounded[domain]
-        mass -= array[domain]
+        left = max(left - float(bounded[domain]), 0.0)
     return result
 
 

@@ -80,12 +80,6 @@ class ProposerConfig(Section):
     kl_reg: NonNegative | Literal["auto"] = 0.05
     """Weight of KL(mixture || prior), in units of the metrics' spread; 0 ignores the prior; `auto`
     takes the one with the least regret on runs left out."""
-    risk: NonNegative = 0.0
-    """Number of standard deviations of the prediction that are added to what is minimised."""
-    floors: dict[str, NonNegative] = {}
-    """Most that a metric may be worse than for the natural mixture, in its own unit."""
-    pareto: bool = False
-    """Whether to trace what one task family costs the others (with two families or more)."""
     use_natural_kl: bool = False
     """Whether the KL refers to the token counts even where `relative_sizes` are given."""
     fit_only: bool = False
@@ -195,11 +189,6 @@ class FitConfig(Section):
                 "proposer",
                 "type",
             )
-        if proposer.type == "exact" and (proposer.risk or proposer.floors):
-            key = "risk" if proposer.risk else "floors"
-            rules.broken(
-                "`exact` minimises the average alone; use proposer.type gradient", "proposer", key
-            )
         simulates = proposer.type == "simulation" or (proposer.type == "auto" and law == "lightgbm")
         if proposer.temperature is not None and not simulates:
             rules.broken(
@@ -207,7 +196,3 @@ class FitConfig(Section):
                 "proposer",
                 "temperature",
             )
-        if proposer.pareto and (self.eval is None or len(self.eval.tasks) < 2):
-            rules.broken("it needs two task families or more in eval.tasks", "proposer", "pareto")
-        if proposer.pareto and proposer.fit_only:
-            rules.broken("fit_only proposes nothing", "proposer", "pareto")

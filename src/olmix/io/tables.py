@@ -77,7 +77,7 @@ def read_table(path: str | Path) -> Table:
         raise DataError(f"{file}:1: one column named `run` or `run_id` is needed; found {found}")
     key = header.index(ids[0])
     label = header.index("name") if "name" in header else key
-    used = [i for i, name in enumerate(header) if i != key and name not in SKIPPED_COLUMNS]
+    used = [i for i, name in enumerate(header) if i != key and not _is_skipped(name)]
     columns = [header[i] for i in used]
     problems = [f"{file}:1: the column {c} is given twice" for c in _repeated(columns)]
     runs: list[str] = []
@@ -95,7 +95,8 @@ def read_table(path: str | Path) -> Table:
             value = _number(cells[index])
             if value is None:
                 problems.append(
-                    f"{file}:{line}: {header[index]}: found {cells[index]!r}; a number is needed"
+                    f"{file}:{line}: {header[index]}: found {cells[index]!r}; a number is "
+                    "needed, or an empty cell where nothing was measured"
                 )
             row.append(math.nan if value is None else value)
         run = cells[key].strip()
@@ -116,6 +117,11 @@ def read_table(path: str | Path) -> Table:
         raise DataError("\n".join(shown))
     array = np.array(values, dtype=np.float64).reshape(len(runs), len(columns))
     return Table(file, tuple(runs), tuple(names), tuple(columns), array)
+
+
+def _is_skipped(column: str) -> bool:
+    """Whether a column is no data; pandas writes `Unnamed: 0` for one without a name."""
+    return column in SKIPPED_COLUMNS or column.startswith("Unnamed:")
 
 
 def _read(file: str) -> str:
@@ -169,7 +175,10 @@ def write_table(
 def _cell(value: float | str | None) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    return value if isinstance(value, str) else repr(value + 0)
+    if isinstance(value, str):
+        return value
+    plain = int(value) if isinstance(value, int | np.integer) else float(value)
+    return repr(plain + 0)
 
 
 def _number(cell: str) -> float | None:

@@ -372,18 +372,6 @@ CASES = [
         "type: log_linear}\nproposer: {temperature: 0.5}",
         ":8: proposer.temperature: it is a setting of proposer.type simulation; found `auto`",
     ),
-    _fit(
-        "risk without effect",
-        "type: log_linear}",
-        "type: log_linear}\nproposer: {type: exact, risk: 1.0}",
-        ":8: proposer.risk: `exact` minimises the average alone; use proposer.type gradient",
-    ),
-    _fit(
-        "one family has no front",
-        "type: log_linear}",
-        "type: log_linear}\nproposer: {pareto: true}",
-        ":8: proposer.pareto: it needs two task families or more in eval.tasks",
-    ),
     _fit("law unknown", "type: log_linear", "type: loglinear", "Did you mean `log_linear`?"),
     _fit(
         "pin of unknown",
