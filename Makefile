@@ -28,7 +28,7 @@ demo: $(VENV)/.demo  ## Run the whole loop on this machine: texts to a verified 
 	$(BIN)/olmix quickstart $(ARGS)
 
 test: $(VENV)/.dev  ## Run all tests
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev  ## Formatting, lint, types and the import contract; edits nothing
 	$(BIN)/ruff format --check .

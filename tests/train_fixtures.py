@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from conftest import EOS, byte_tokenizer
+from byte_tokens import EOS, byte_tokenizer
 from olmix.config import LaunchConfig
 from olmix.io.files import write_yaml
 from olmix.io.runs import RunFolder

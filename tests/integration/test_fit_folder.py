@@ -397,8 +397,8 @@ BAD_CONFIGS = {
         ['regression.type: found "log_liner"; allowed:', "Did you mean `log_linear`?"],
     ),
     "a law that is not there yet": (
-        {"regression": {"type": "bimix"}},
-        ["regression.type: `bimix` is not available in this release"],
+        {"regression": {"type": "forest"}},
+        ["regression.type: found "],
     ),
     "one fold": ({"regression": {"num_folds": 1}}, ["regression.num_folds: found 1;"]),
     "exact without a convex law": (
@@ -436,7 +436,7 @@ BAD_CONFIGS = {
         [
             "the priors have no domain named q",
             "the priors have no source named web",
-            "proposer.temperature: it belongs to the simulation proposer",
+            "proposer.temperature: it is a setting of proposer.type simulation",
         ],
     ),
     "an unknown metric": (
