@@ -16,7 +16,7 @@ from olmix.config.fit import (
 from olmix.config.infra import BeakerInfra, Infra, LocalInfra, SlurmInfra
 from olmix.config.launch import GenerationConfig, LaunchConfig, VariantConfig
 from olmix.config.priors import Priors, PriorsConfig
-from olmix.config.swarm import SwarmConfig
+from olmix.config.swarm import GroupBound, RatioBound, SwarmConfig
 from olmix.config.training import CommandTraining, OlmoCoreTraining, ProxyTraining, Training
 from olmix.config.yaml_file import YamlFile, read_yaml
 
@@ -29,6 +29,7 @@ __all__ = [
     "FitConfig",
     "FitEval",
     "GenerationConfig",
+    "GroupBound",
     "InLoopEval",
     "Infra",
     "LaunchConfig",
@@ -41,6 +42,7 @@ __all__ = [
     "ProposerConfig",
     "ProxyTraining",
     "QualityConfig",
+    "RatioBound",
     "RegressionConfig",
     "Section",
     "SlurmInfra",

@@ -5,6 +5,7 @@ sizes and fonts are given where they are used, so a plot looks the same in a rep
 """
 
 from olmix.plotting.canvas import add_caption, new_figure, plain, shorten, style
+from olmix.plotting.design import ternary, weight_histograms
 from olmix.plotting.gains import GainBar, gain_bars, verification_dots
 from olmix.plotting.laws import interaction_heat, law_scores, predicted_against_measured
 from olmix.plotting.mixtures import mixture_bars, weights_heat
@@ -27,7 +28,9 @@ __all__ = [
     "predicted_against_measured",
     "shorten",
     "style",
+    "ternary",
     "training_curves",
     "verification_dots",
+    "weight_histograms",
     "weights_heat",
 ]
