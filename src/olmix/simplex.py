@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from olmix.errors import InfeasibleError
 
-__all__ = ["Array", "fill_to_caps", "normalise", "project_to_caps", "sparsify", "sparsify_rows", "temper"]
+__all__ = [
+    "Array",
+    "fill_to_caps",
+    "normalise",
+    "project_to_caps",
+    "sparsify",
+    "sparsify_rows",
+    "temper",
+]
 
 Array = NDArray[np.float64]
 
@@ -174,7 +182,9 @@ def sparsify_rows(rows: Array, floor: Array, caps: Array, must: NDArray[np.bool_
     bad |= (must & (caps <= 0)).any(axis=1)
     over = (floor * support).sum(axis=1) > 1 + _TOLERANCE
     for index in np.flatnonzero(over & ~bad):
-        bad[index] = not _narrow(rows[index], support[index], floor[index], caps[index], must[index])
+        bad[index] = not _narrow(
+            rows[index], support[index], floor[index], caps[index], must[index]
+        )
     result = np.full_like(rows, np.nan)
     good = ~bad
     if good.any():
@@ -225,4 +235,4 @@ def _fill_support(rows: Array, support: NDArray[np.bool_], floor: Array, caps: A
     share = left / np.maximum(left.sum(axis=1, keepdims=True), tiny)
     filled = np.minimum(clipped + missing * share, room)
     full = base / np.maximum(base.sum(axis=1, keepdims=True), tiny)
-    return np.where(free > _TOLERANCE, base + filled, full)
+    return np.asarray(np.where(free > _TOLERANCE, base + filled, full))

@@ -97,7 +97,9 @@ def _proposer(generation: GenerationConfig) -> Proposer | None:
     from olmix.generate.propose import proposer_of
 
     fit = load_fit(generation.swarm.next)
-    return proposer_of(fit.folder, fit.domains, fit.predict, fit.objective_weights, fit.lower_is_better)
+    return proposer_of(
+        fit.folder, fit.domains, fit.predict, fit.objective_weights, fit.lower_is_better
+    )
 
 
 def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
@@ -147,7 +149,9 @@ def _inspect(folder: Path, generation: GenerationConfig | None, as_json: bool) -
     repeated = {d: f for d, f in found.expected_repetition.items() if f > 1}
     if repeated:
         rows = [(name, f"{factor:.2f}") for name, factor in repeated.items()]
-        table("\nMean passes over the tokens of a domain, where above 1", ("domain", "passes"), rows)
+        table(
+            "\nMean passes over the tokens of a domain, where above 1", ("domain", "passes"), rows
+        )
 
 
 def _rows(found: Diagnostics) -> list[tuple[str, str]]:
@@ -162,7 +166,10 @@ def _rows(found: Diagnostics) -> list[tuple[str, str]]:
         ("distinct mixtures K", f"{found.num_mixtures}"),
         ("live domains m", f"{found.num_live} of {found.num_domains}"),
         ("rank", f"{found.rank}" + ("" if found.rank == found.num_live else "  too low")),
-        ("K >= 3 (m + 1)", ("yes" if found.enough else "no") + f": {found.num_mixtures} of {needed}"),
+        (
+            "K >= 3 (m + 1)",
+            ("yes" if found.enough else "no") + f": {found.num_mixtures} of {needed}",
+        ),
         ("nearest two mixtures", f"{found.least_distance:.4f}"),
         ("median nearest neighbour", f"{found.median_distance:.4f}"),
         ("near-duplicates", f"{found.near_duplicates} pairs"),
@@ -172,5 +179,8 @@ def _rows(found: Diagnostics) -> list[tuple[str, str]]:
         ("most passes over a domain", f"{found.most_repetition:.2f}"),
         ("tokens of a run", count(found.tokens_per_run, ",")),
         ("tokens of all runs", count(found.total_tokens, ",")),
-        ("FLOPs of all runs", "unknown" if found.total_flops is None else f"{found.total_flops:.3g}"),
+        (
+            "FLOPs of all runs",
+            "unknown" if found.total_flops is None else f"{found.total_flops:.3g}",
+        ),
     ]

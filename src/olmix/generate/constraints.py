@@ -120,7 +120,7 @@ class Constraints:
             value = rows[:, floor.members].sum(axis=1)
             short = floor.share * rows[:, floor.parent].sum(axis=1) - value
             note(short if floor.required else np.minimum(value, short))
-        return worst
+        return np.asarray(worst)
 
     def contains(self, weights: Array, tolerance: float = 1e-8) -> Mask:
         """Return which of the mixtures (n, D) are feasible, (n,)."""
@@ -263,7 +263,7 @@ def _pins(tree: Sequence[Node], below: Mapping[str, Mask], swarm: SwarmConfig) -
 
 def _bounds(below: Mapping[str, Mask], swarm: SwarmConfig) -> list[Linear]:
     def union(names: Sequence[str]) -> Array:
-        return np.any([below[name] for name in names], axis=0).astype(float)
+        return np.asarray(np.any([below[name] for name in names], axis=0), dtype=np.float64)
 
     found = []
     for group in swarm.group_bounds:

@@ -1,6 +1,6 @@
 """What a swarm covers, and what a fit could learn from it.
 
-Legend: ``K`` distinct mixtures, ``n`` runs, ``D`` domains, ``m`` live domains (with weight anywhere).
+Legend: ``K`` distinct mixtures, ``n`` runs, ``D`` domains, ``m`` live ones (weight in any run).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from olmix.config import GenerationConfig, LaunchConfig, OlmoCoreTraining, ProxyTraining, read_yaml
+from olmix.config import CommandTraining, GenerationConfig, LaunchConfig, read_yaml
 from olmix.errors import OlmixError
 from olmix.generate.criteria import feature_map
 from olmix.generate.existing import read_variants
@@ -118,7 +118,9 @@ def diagnose(
         most_repetition=float(factors.max()),
         tokens_per_run=max_tokens,
         total_tokens=total,
-        total_flops=None if total is None or num_parameters is None else 6.0 * num_parameters * total,
+        total_flops=None
+        if total is None or num_parameters is None
+        else 6.0 * num_parameters * total,
     )
 
 
@@ -185,12 +187,9 @@ def inspect_folder(folder: str | Path, config: GenerationConfig | None = None) -
     base = _launch_config(Path(folder))
     if base is not None:
         training = base.training
-        if isinstance(training, ProxyTraining):
-            max_tokens, parameters = training.num_tokens, training.num_parameters
-        elif isinstance(training, OlmoCoreTraining):
-            max_tokens, parameters = training.num_tokens, training.num_parameters
-        else:
-            max_tokens = training.max_tokens
+        max_tokens = training.num_tokens
+        if not isinstance(training, CommandTraining):
+            parameters = training.num_parameters
     return diagnose([variant.mix for variant in variants], domains, max_tokens, parameters)
 
 

@@ -7,9 +7,9 @@ The concentration of every Dirichlet ("strength") is drawn log-uniformly, anew f
 that a swarm holds sparse mixtures as well as ones close to the prior.
 
 What differs: no draw is ever rejected. Weights beyond what a domain's tokens allow are moved to
-domains with room, and weights below the minimum become 0 (see `olmix.simplex`). What breaks a rule
-even then is moved to the nearest mixture that breaks none (see `olmix.generate.solve`), so any swarm
-that is feasible at all is drawn.
+domains with room, and weights below the minimum become 0 (see `olmix.simplex`). What breaks
+a rule even then is moved to the nearest mixture that breaks none (see `olmix.generate.solve`), so
+any swarm that is feasible at all is drawn.
 
 Legend: ``n`` mixtures, ``D`` domains, ``K`` children of a node.
 """
@@ -51,9 +51,7 @@ class _Split:
     pinned: Array
 
 
-def _splits(
-    tree: Sequence[Node], natural: Mapping[str, float], swarm: SwarmConfig
-) -> list[_Split]:
+def _splits(tree: Sequence[Node], natural: Mapping[str, float], swarm: SwarmConfig) -> list[_Split]:
     """Return all splits of the tree from the top down."""
     found = []
 
@@ -176,7 +174,9 @@ def _sparse_shares(shares: Array, floor: float) -> Array:
     return np.where(np.isnan(sparse), shares, sparse)
 
 
-def move_into(weights: Array, tree: Sequence[Node], swarm: SwarmConfig, rules: Constraints) -> Array:
+def move_into(
+    weights: Array, tree: Sequence[Node], swarm: SwarmConfig, rules: Constraints
+) -> Array:
     """Move mixtures (n, D) into the feasible set, keeping the totals of pinned nodes.
 
     Domains below the minimum become 0, required ones are raised to it, and what is beyond a cap

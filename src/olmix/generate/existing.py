@@ -1,4 +1,4 @@
-"""Mixtures that there are already: folders of variants, CSV tables, pickled tables of older tools."""
+"""Mixtures that there are already: folders of variants, CSV tables, pickles of older tools."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ __all__ = ["load_mixtures", "read_variants"]
 _SUM_TOLERANCE = 0.01
 
 
-def load_mixtures(
-    path: str | Path, domains: Sequence[str], *, allow_pickle: bool = False
-) -> Array:
+def load_mixtures(path: str | Path, domains: Sequence[str], *, allow_pickle: bool = False) -> Array:
     """Return the mixtures of a folder of variants or of a table, (n, D) in the order of `domains`.
 
     Columns are matched by name, never by position; columns that are no domain are passed over, and
@@ -130,13 +128,13 @@ def _read_pickle(file: Path, domains: Sequence[str], allowed: bool) -> Array:
     except ImportError:
         raise MissingPackageError("pandas", "pickle", "Reading a pickled table") from None
     try:
-        table: Any = pd.read_pickle(file)  # noqa: S301, asked for with a flag
+        table: Any = pd.read_pickle(file)
         columns = _columns([str(name) for name in table.columns], domains, file)
         rows = np.zeros((len(table), len(domains)))
         for column, domain in columns.items():
             rows[:, domain] = np.asarray(table.iloc[:, column], dtype=np.float64)
     except OlmixError:
         raise
-    except Exception as error:  # noqa: BLE001, a pickle may raise anything
+    except Exception as error:
         raise DataError(f"{file}: cannot be read as a pickled table: {error}") from error
     return np.nan_to_num(rows)

@@ -1,11 +1,11 @@
 """Optimal designs: mixtures placed where a fit learns most, and apart from each other.
 
 Candidates are corners of the feasible set, its middle, uniform points, points between two of them
-and Dirichlet draws. The design grows in blocks of `BLOCK` runs: each run of a block is the candidate
-that adds most to the criterion, and then every run of the block is exchanged for a better candidate
-where there is one (Fedorov 1972). A candidate may only be taken if it keeps a distance from all runs
-so far, a share of what the most even spread of as many runs would have; without that, an optimal
-design repeats the corners.
+and Dirichlet draws. The design grows in blocks of `BLOCK` runs: each run of a block is the
+candidate that adds most to the criterion, and then every run of the block is exchanged for a better
+candidate where there is one (Fedorov 1972). A candidate may only be taken if it keeps a distance
+from all runs so far, a share of what the most even spread of as many runs would have; without that,
+an optimal design repeats the corners.
 
 Blocks have their own candidates and never look at the number of variants, so a design of more runs
 begins with the runs of a smaller one.

@@ -22,8 +22,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from olmix.generate.constraints import Constraints
+from olmix.generate.constraints import Constraints, Mask
 from olmix.generate.solve import Face, check_feasible, face_of, middle, nearest
 from olmix.simplex import Array
 
@@ -107,7 +108,7 @@ class _Chains:
         live: (D,) domains that can move.
     """
 
-    def __init__(self, face: Face, start: Array, live: Array) -> None:
+    def __init__(self, face: Face, start: Array, live: Mask) -> None:
         self._start, self._live = start, live
         self._lower, self._upper = face.lower[live], face.upper[live]
         self._equal, self._above = face.equal[:, live], face.above[:, live]
@@ -129,8 +130,10 @@ class _Chains:
         """Return the ends of one chain per generator, (n, D)."""
         size, pairs, moves = len(self._lower), len(self._left), self._moves.shape[1]
         steps = num_steps(size)
-        draws = [(rng.random((steps, size + pairs + 1)), rng.standard_normal((steps, moves)))
-                 for rng in rngs]
+        draws = [
+            (rng.random((steps, size + pairs + 1)), rng.standard_normal((steps, moves)))
+            for rng in rngs
+        ]
         uniform = np.stack([draw[0] for draw in draws])
         normal = np.stack([draw[1] for draw in draws])
         points = np.tile(self._start[self._live], (len(rngs), 1))
@@ -145,7 +148,7 @@ class _Chains:
         ends[:, self._live] = self._put_right(points)
         return ends
 
-    def _trade(self, points: Array, order: Array, jumps: Array) -> None:
+    def _trade(self, points: Array, order: NDArray[np.intp], jumps: Array) -> None:
         """Let pairs within classes share what they have together anew, in place."""
         left, right = order[:, self._left], order[:, self._left + 1]
         here = np.take_along_axis(points, left, axis=1)
@@ -157,7 +160,7 @@ class _Chains:
         np.put_along_axis(points, left, new, axis=1)
         np.put_along_axis(points, right, both - new, axis=1)
 
-    def _shift(self, points: Array, order: Array, noise: Array, jumps: Array) -> None:
+    def _shift(self, points: Array, order: NDArray[np.intp], noise: Array, jumps: Array) -> None:
         """Move one domain of each class along a direction that keeps every equality, in place."""
         members = order[:, self._lead]
         direction = noise @ self._moves.T

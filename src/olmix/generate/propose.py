@@ -54,7 +54,7 @@ def proposer_of(
     """
     scores = read_json(folder / "fit.json")
     try:
-        ratios = read_json(folder / "config.json")["config"]["swarm"]["ratios"]
+        ratios = read_json(folder / "config.json")["swarm"]["ratios"]
     except (KeyError, TypeError):
         raise DataError(f"{folder}/config.json: does not say where the ratios are") from None
     rmse = _objective_rmse(scores["metrics"], objective_weights)
@@ -82,8 +82,10 @@ def proposer_of(
     return propose
 
 
-def _objective_rmse(metrics: Mapping[str, dict[str, dict[str, dict[str, dict[str, float]]]]],
-                    weights: Mapping[str, float]) -> float:
+def _objective_rmse(
+    metrics: Mapping[str, dict[str, dict[str, dict[str, dict[str, float]]]]],
+    weights: Mapping[str, float],
+) -> float:
     """Return the cross-validated error of the weighted objective, errors taken as independent."""
     total = 0.0
     for name, weight in weights.items():

@@ -3,8 +3,8 @@
 Whether a swarm is feasible, which rules contradict each other, the feasible mixture nearest to a
 given one, and a point in the middle. scipy is needed here; plain swarms never come here.
 
-Legend: ``D`` domains, ``G`` minima of inner nodes. The unknowns of a program are ``x = [w, z, y, e]``:
-weights, whether a domain takes part, whether an inner node does, and distances.
+Legend: ``D`` domains, ``G`` minima of inner nodes. The unknowns of a program are ``x = [w, z, y,
+e]``: weights, whether a domain takes part, whether an inner node does, and distances.
 """
 
 from __future__ import annotations
@@ -127,9 +127,7 @@ def _with_distance(
     D, width = len(target), matrix.shape[1]
     eye, rest = np.eye(D), np.zeros((D, width - D))
     return (
-        np.block(
-            [[matrix, np.zeros((len(matrix), D))], [eye, rest, -eye], [eye, rest, eye]]
-        ),
+        np.block([[matrix, np.zeros((len(matrix), D))], [eye, rest, -eye], [eye, rest, eye]]),
         np.concatenate([low, np.full(D, -np.inf), target]),
         np.concatenate([high, target, np.full(D, np.inf)]),
     )
@@ -188,7 +186,8 @@ def face_of(rules: Constraints, support: Mask) -> Face:
     D = len(rules.domains)
     part = support | rules.required
     equal, equal_to = [np.ones(D)], [1.0]
-    above, above_to = [], []
+    above: list[Array] = []
+    above_to: list[float] = []
     for rule in rules.linear:
         if rule.low == rule.high:
             equal.append(rule.row)
@@ -202,7 +201,7 @@ def face_of(rules: Constraints, support: Mask) -> Face:
             above_to.append(-rule.low)
     for floor in rules.floors:
         if floor.required or (part & floor.members).any():
-            above.append(floor.share * floor.parent - floor.members)
+            above.append(np.asarray(floor.share * floor.parent - floor.members, dtype=float))
             above_to.append(0.0)
     return Face(
         np.where(part, rules.minimum, 0.0),

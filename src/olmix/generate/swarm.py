@@ -55,8 +55,8 @@ def sample_swarm(
 ) -> tuple[Variant, ...]:
     """Draw the variants of a swarm: the references, their replicates, then the samples.
 
-    The sample ``i`` depends on the seed and the samples before it alone, so asking for more variants
-    leaves the earlier ones as they were.
+    The sample ``i`` depends on the seed and the samples before it alone, so asking for more
+    variants leaves the earlier ones as they were.
 
     Args:
         config: the generation config.
@@ -176,7 +176,7 @@ def _draw_new(
         again = np.flatnonzero(_is_known(drawn, known))
         if not again.size:
             return drawn
-        drawn[again] = draw([rngs[index].spawn(1)[0] for index in again])
+        drawn[again] = draw([rngs[int(index)].spawn(1)[0] for index in again])
     left = int(_is_known(drawn, known).sum())
     if left:
         logger.warning("%d mixtures were run before; the rules leave no others near them", left)
@@ -241,4 +241,3 @@ def group_of(
 
 def _shape(tree: Sequence[Node]) -> list[Any]:
     return [[node.name, node.weight, _shape(node.children)] for node in tree]
-

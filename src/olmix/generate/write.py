@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,8 @@ from olmix.io.tables import write_table
 from olmix.mixture import Mixture
 
 __all__ = ["Generated", "generate"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,14 +98,15 @@ def _check_base(config: GenerationConfig, base: LaunchConfig) -> None:
             )
         )
     training = base.training
-    if isinstance(training, ProxyTraining) and training.num_tokens != config.max_tokens:
-        problems.append(
-            Problem(
-                "training.max_tokens",
-                f"the base trains {training.num_tokens:,} tokens a run, the swarm is sampled for "
-                f"max_tokens = {config.max_tokens:,}; make them equal",
-            )
+    if training.num_tokens != config.max_tokens:
+        what = (
+            f"the base trains {training.num_tokens:,} tokens a run, the swarm is sampled for "
+            f"max_tokens = {config.max_tokens:,}"
         )
+        if isinstance(training, ProxyTraining):
+            problems.append(Problem("training.max_tokens", f"{what}; make them equal"))
+        else:
+            logger.warning("%s; the caps and repetition factors hold for the latter", what)
     if problems:
         raise ConfigError(problems, base.name)
 

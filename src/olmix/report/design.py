@@ -22,7 +22,7 @@ __all__ = ["draw_swarm"]
 def draw_swarm(
     folder: str | Path, runs: Sequence[str], domains: Sequence[str], weights: Sequence[Array]
 ) -> None:
-    """Write `weights.png`, a heat map, and `histograms.png`, a row per source; `swarm.csv` has both.
+    """Write `weights.png`, a heat map, and `histograms.png`, a row per source.
 
     Args:
         folder: where to write.
