@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from olmix.config.base import Section
-from olmix.config.data import DataConfig, QualityConfig, SourceConfig, TopicConfig
+from olmix.config.data import (
+    DataConfig,
+    QualityConfig,
+    SourceConfig,
+    StorageConfig,
+    TopicConfig,
+)
 from olmix.config.evaluation import FitEval, InLoopEval, LaunchEval, OfflineEval, ValidationEval
 from olmix.config.fit import (
     ConstraintsConfig,
@@ -47,6 +53,7 @@ __all__ = [
     "Section",
     "SlurmInfra",
     "SourceConfig",
+    "StorageConfig",
     "SwarmConfig",
     "SwarmTables",
     "TopicConfig",

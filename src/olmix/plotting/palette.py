@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.colors import Colormap
 
 __all__ = [
     "BLUE",
@@ -90,21 +90,19 @@ def law_label(law: str) -> str:
     return _LAW_LABELS.get(law, law.replace("_", "-").strip("-") or "law")
 
 
-def diverging() -> LinearSegmentedColormap:
+def diverging() -> Colormap:
     """Return the colours from helpful (blue) over nothing (near white) to harmful (vermillion)."""
     from matplotlib.colors import LinearSegmentedColormap
 
     stops = ["#00456e", BLUE, "#8fc3e4", "#f6f7f8", "#f2b48a", VERMILLION, "#7f3800"]
     colours = LinearSegmentedColormap.from_list("olmix_diverging", stops)
-    colours.set_bad("#c9ced4")
-    return colours
+    return colours.with_extremes(bad="#c9ced4")
 
 
-def sequential() -> LinearSegmentedColormap:
+def sequential() -> Colormap:
     """Return the colours from nothing (near white) to all (dark blue)."""
     from matplotlib.colors import LinearSegmentedColormap
 
     stops = ["#f6f7f8", "#c3dff1", "#6db1dc", BLUE, "#003a5c"]
     colours = LinearSegmentedColormap.from_list("olmix_sequential", stops)
-    colours.set_bad("#c9ced4")
-    return colours
+    return colours.with_extremes(bad="#c9ced4")
