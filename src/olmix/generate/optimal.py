@@ -36,7 +36,7 @@ NUM_CORNERS = 64
 NUM_BETWEEN = 256
 PASSES = 2
 """Rounds of exchange over a block."""
-APART = 0.75
+APART = 0.25
 """Distance kept from other runs, as a share of that of the most even spread."""
 
 

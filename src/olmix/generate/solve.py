@@ -143,8 +143,9 @@ def check_feasible(rules: Constraints) -> None:
     links, wishes = list(_links(rules)), list(_wishes(rules))
     if _solve(rules, links + wishes) is not None:
         return
-    core = wishes
-    # Deletion filter: whatever is not needed for the contradiction goes, large pieces first.
+    # Deletion filter: whatever is not needed for the contradiction goes, large pieces first; caps
+    # before minima before bounds and pins, so that what the user wrote is what is named.
+    core = wishes[::-1]
     for size in (64, 16, 4, 1):
         start = 0
         while start < len(core):

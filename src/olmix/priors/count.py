@@ -1,8 +1,8 @@
 """Token counts of domains: bytes divided by the size of one token, wherever the files lie.
 
 Sizes come from listings. What a listing does not tell is whether files named `.npy` have a real
-header: local files are all looked into; of objects, three of each folder, and all where one of
-these has a header.
+header: local files are all looked into; of objects, the first, the middle and the last of each
+domain, and all of them where one of these has a header.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+import numpy as np
 
 from olmix.config import DataConfig
 from olmix.errors import DataError
@@ -28,6 +30,8 @@ __all__ = ["Counts", "DomainCount", "count_domains", "count_tokens", "render_pri
 
 _HEADER_BYTES = 4096
 _PROBES = 3
+_READ = (".parquet", ".jsonl", ".jsonl.gz", ".bin", ".ds")
+"""Endings of files whose size alone does not tell their tokens."""
 
 OnDomain = Callable[[str, int, int], None]
 
@@ -155,9 +159,9 @@ class _Counter:
                 else:
                     files = self._listed(domain, listed)
                 self._claim(domain, files)
-                tokens = list(pool.map(self._tokens_of, files, self._headers(files, pool)))
+                tokens = self._count_files(files, pool)
                 size = sum(file.size_bytes for file in files)
-                counts.append(DomainCount(domain, sum(tokens), len(files), size))
+                counts.append(DomainCount(domain, tokens, len(files), size))
                 if on_domain is not None:
                     on_domain(domain, index + 1, len(self._data.domains))
         if self._problems:
@@ -196,24 +200,28 @@ class _Counter:
             if other != domain:
                 self._problems.append(f"{file.url}: belongs to two domains, {other} and {domain}")
 
-    def _headers(self, files: Sequence[RemoteFile], pool: ThreadPoolExecutor) -> list[bool]:
-        """Return which files are looked into for a `.npy` header."""
-        if not files or "://" not in files[0].url:
-            return [True] * len(files)
-        folders: dict[str, list[RemoteFile]] = {}
+    def _looked_into(self, files: Sequence[RemoteFile], pool: ThreadPoolExecutor) -> bool:
+        """Return whether the files of a domain are looked into for a `.npy` header."""
+        named = [file for file in files if file.url.endswith(".npy")]
+        if not named or "://" not in files[0].url:
+            return bool(files) and "://" not in files[0].url
+        last = len(named) - 1
+        probes = {named[round(index * last / (_PROBES - 1))].url for index in range(_PROBES)}
+        return any(pool.map(self._has_header, [file for file in named if file.url in probes]))
+
+    def _count_files(self, files: Sequence[RemoteFile], pool: ThreadPoolExecutor) -> int:
+        """Return the tokens of a domain's files; only files that must be read cost a request."""
+        look = self._looked_into(files, pool)
+        width = np.dtype(self._data.dtype).itemsize
+        total, others = 0, []
         for file in files:
-            folders.setdefault(file.url.rpartition("/")[0], []).append(file)
-        probes = [
-            some[round(index * (len(some) - 1) / max(_PROBES - 1, 1))]
-            for some in folders.values()
-            for index in range(min(_PROBES, len(some)))
-        ]
-        with_header = {
-            file.url.rpartition("/")[0]
-            for file, has in zip(probes, pool.map(self._has_header, probes), strict=True)
-            if has
-        }
-        return [file.url.rpartition("/")[0] in with_header for file in files]
+            size = file.size_bytes
+            plain = not file.url.endswith(_READ) and not (look and size) and size % width == 0
+            if plain and size:
+                total += size // width
+            else:
+                others.append(file)
+        return total + sum(pool.map(lambda file: self._tokens_of(file, look), others))
 
     def _has_header(self, file: RemoteFile) -> bool:
         if file.size_bytes == 0:

@@ -24,10 +24,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from olmix.config import StorageConfig
 from olmix.errors import DataError, MissingPackageError, NotAvailableError
@@ -42,14 +41,8 @@ _CHUNK = 10_000
 _TIMEOUT_S = 30
 
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """One object.
-
-    Attributes:
-        url: its address.
-        size_bytes: its size.
-    """
+class RemoteFile(NamedTuple):
+    """One object: its address and its size in bytes."""
 
     url: str
     size_bytes: int
@@ -165,7 +158,7 @@ class Storage:
         first = places[0]
         store = self._store(first.scheme, first.bucket)
         exact = {place.key: place.text for place in places if not place.is_pattern}
-        patterns = [(place.text, place.expression()) for place in places if place.is_pattern]
+        patterns = [(p.text, p.expression().fullmatch) for p in places if p.is_pattern]
         found: dict[str, list[RemoteFile]] = {place.text: [] for place in places}
         # Without patterns only a stretch of the names matters: begin a little before the first.
         start = None if patterns else min(exact)[:-1]
@@ -177,11 +170,12 @@ class Storage:
         for chunk in chunks:
             for entry in chunk:
                 key = entry["path"]
-                file = RemoteFile(first.url(key), int(entry["size"]))
+                texts = [text for text, matches in patterns if matches(key)]
                 if key in exact:
-                    found[exact[key]].append(file)
-                for text, expression in patterns:
-                    if expression.fullmatch(key):
+                    texts.append(exact[key])
+                if texts:
+                    file = RemoteFile(first.url(key), entry["size"])
+                    for text in texts:
                         found[text].append(file)
             if last is not None and chunk and chunk[-1]["path"] >= last:
                 break
