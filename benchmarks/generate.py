@@ -18,7 +18,7 @@ SOURCES = 4
 
 
 def config(domains: int, variants: int, budget: float = 0.1, **swarm: object) -> GenerationConfig:
-    """Return a swarm over 4 sources with topics; `budget` is max_tokens as a share of all tokens."""
+    """Return a swarm over 4 sources; `budget` is max_tokens as a share of all tokens."""
     rng = np.random.default_rng(0)
     sources = [
         {

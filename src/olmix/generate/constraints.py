@@ -18,7 +18,7 @@ Legend: ``D`` domains, ``n`` mixtures, ``w(node)`` total weight of the domains a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,14 @@ class Constraints:
     def is_mixed(self) -> bool:
         """Whether any rule says "0 or at least"."""
         return bool((self.minimum > 0).any() or self.floors)
+
+    def without_minima(self) -> Constraints:
+        """Return the rules without "0 or at least": one polytope that holds all the others."""
+        return replace(
+            self,
+            minimum=np.where(self.required, self.minimum, 0.0),
+            floors=tuple(floor for floor in self.floors if floor.required),
+        )
 
     def violation(self, weights: Array) -> Array:
         """Return by how much mixtures (n, D) break the rule that they break most, (n,)."""

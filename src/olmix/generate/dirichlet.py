@@ -16,10 +16,12 @@ Legend: ``n`` mixtures, ``D`` domains, ``K`` children of a node.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from olmix.config import SwarmConfig
 from olmix.domains import SEPARATOR, Node, domain_names, iter_nodes, join
@@ -43,12 +45,18 @@ class _Split:
         children: the siblings.
         prior: (K,) prior shares.
         pinned: (K,) pinned shares, NaN where free.
+        free: positions of the siblings whose share is drawn.
+        prior_free: their prior shares, which sum to 1.
+        left: what pins leave for them.
     """
 
     path: tuple[Node, ...]
     children: tuple[Node, ...]
     prior: Array
     pinned: Array
+    free: NDArray[np.intp]
+    prior_free: Array
+    left: float
 
 
 def _splits(tree: Sequence[Node], natural: Mapping[str, float], swarm: SwarmConfig) -> list[_Split]:
@@ -59,7 +67,10 @@ def _splits(tree: Sequence[Node], natural: Mapping[str, float], swarm: SwarmConf
         prior = _prior_shares(path, children, natural, swarm)
         pins = [pin_of((*path, child), swarm) for child in children]
         pinned = np.array([np.nan if share is None else share for share in pins])
-        found.append(_Split(path, tuple(children), prior, pinned))
+        free = np.flatnonzero(np.isnan(pinned) & (prior > 0))
+        among = prior[free] / prior[free].sum() if free.size else prior[free]
+        left = float(1.0 - np.nansum(pinned))
+        found.append(_Split(path, tuple(children), prior, pinned, free, among, left))
         for child in children:
             if not child.is_domain:
                 visit((*path, child), child.children)
@@ -109,33 +120,35 @@ def prior_mixture(
     splits = _splits(tree, natural, swarm)
     shares = []
     for split in splits:
-        free = np.isnan(split.pinned) & (split.prior > 0)
-        values = np.where(np.isnan(split.pinned), 0.0, split.pinned)
-        left = 1.0 - values.sum()
-        if left > _TINY and free.any():
-            values[free] = left * split.prior[free] / split.prior[free].sum()
+        values = np.nan_to_num(split.pinned)
+        if split.left > _TINY and split.free.size:
+            values[split.free] = split.left * split.prior_free
         shares.append((values / values.sum() if values.sum() > 0 else split.prior)[None])
     weights = _multiply(tree, splits, shares)[0]
     return dict(zip(domain_names(tree), weights.tolist(), strict=True))
 
 
-def _draw_split(split: _Split, swarm: SwarmConfig, rng: np.random.Generator) -> Array:
-    """Draw the shares of siblings once, (K,), leaving pinned ones as they are."""
-    low, high = swarm.strengths("topic_" if split.path else "source_")
-    strength = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    free = np.isnan(split.pinned) & (split.prior > 0)
-    shares = np.where(np.isnan(split.pinned), 0.0, split.pinned)
-    left = 1.0 - shares.sum()
-    if left <= _TINY or not free.any():
-        total = shares.sum()
-        return np.asarray(shares / total if total > 0 else split.prior)
-    prior = split.prior[free] / split.prior[free].sum()
-    drawn = rng.standard_gamma(strength * prior)
+def _draw_split(
+    split: _Split, bounds: tuple[float, float], out: Array, rng: np.random.Generator
+) -> None:
+    """Draw the shares of siblings once into `out`, (K,), leaving pinned ones as they are.
+
+    Args:
+        split: the siblings.
+        bounds: logarithms of the smallest and the largest strength.
+        out: (K,) written to; holds the pinned shares, and 0 for free ones.
+        rng: source of randomness.
+    """
+    strength = math.exp(rng.uniform(*bounds))
+    if split.left <= _TINY or not split.prior_free.size:
+        total = out.sum()
+        out[:] = out / total if total > 0 else split.prior
+        return
+    drawn = rng.standard_gamma(strength * split.prior_free)
     total = drawn.sum()
     if total <= 0:  # all gammas underflowed: the limit of small strength is one domain
-        drawn[rng.choice(len(drawn), p=prior)] = total = 1.0
-    shares[free] = left * drawn / total
-    return shares
+        drawn[rng.choice(len(drawn), p=split.prior_free)] = total = 1.0
+    out[split.free] = split.left * drawn / total
 
 
 def draw_dirichlet(
@@ -156,15 +169,21 @@ def draw_dirichlet(
         (n, D) weights in the order of the tree.
     """
     splits = _splits(tree, natural, swarm)
-    shares = [np.empty((len(rngs), len(split.children))) for split in splits]
+    shares = [np.tile(np.nan_to_num(split.pinned), (len(rngs), 1)) for split in splits]
+    bounds = [_log_strengths(swarm, "topic_" if split.path else "source_") for split in splits]
     for row, rng in enumerate(rngs):
-        for split, drawn in zip(splits, shares, strict=True):
-            drawn[row] = _draw_split(split, swarm, rng)
+        for split, limits, drawn in zip(splits, bounds, shares, strict=True):
+            _draw_split(split, limits, drawn[row], rng)
     for index, split in enumerate(splits):
         floor = swarm.minimum_topic_weight if split.path else swarm.minimum_source_weight
         if floor and np.isnan(split.pinned).all():
             shares[index] = _sparse_shares(shares[index], floor)
     return _multiply(tree, splits, shares)
+
+
+def _log_strengths(swarm: SwarmConfig, group: str) -> tuple[float, float]:
+    low, high = swarm.strengths(group)
+    return float(np.log(low)), float(np.log(high))
 
 
 def _sparse_shares(shares: Array, floor: float) -> Array:

@@ -36,7 +36,7 @@ NUM_CORNERS = 64
 NUM_BETWEEN = 256
 PASSES = 2
 """Rounds of exchange over a block."""
-APART = 0.25
+APART = 0.4
 """Distance kept from other runs, as a share of that of the most even spread."""
 
 
@@ -108,15 +108,7 @@ def _candidates(rules: Constraints, draw: Draw, rng: np.random.Generator) -> Arr
 def _corners(rules: Constraints, rng: np.random.Generator) -> Array:
     """Return corners of the feasible set in random directions, and towards each domain."""
     D = len(rules.domains)
-    relaxed = Constraints(
-        rules.domains,
-        rules.caps,
-        np.where(rules.required, rules.minimum, 0.0),
-        rules.required,
-        tuple(floor for floor in rules.floors if floor.required),
-        rules.linear,
-        rules.cap_labels,
-    )
+    relaxed = rules.without_minima()
     face = face_of(relaxed, np.ones(D, dtype=bool))
     towards = -np.eye(D)[rng.permutation(D)[: NUM_CORNERS // 2]]
     costs = np.vstack([towards, rng.standard_normal((NUM_CORNERS - len(towards), D))])

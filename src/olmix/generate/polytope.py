@@ -46,15 +46,7 @@ def sample_polytope(rules: Constraints, rngs: Sequence[np.random.Generator]) -> 
         InfeasibleError: no mixture is feasible; names the rules that contradict each other.
     """
     check_feasible(rules)
-    relaxed = Constraints(
-        rules.domains,
-        rules.caps,
-        np.where(rules.required, rules.minimum, 0.0),
-        rules.required,
-        tuple(floor for floor in rules.floors if floor.required),
-        rules.linear,
-        rules.cap_labels,
-    )
+    relaxed = rules.without_minima()
     everything = np.ones(len(rules.domains), dtype=bool)
     found = middle(face_of(relaxed, everything))
     if found is None:

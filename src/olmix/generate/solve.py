@@ -9,7 +9,10 @@ e]``: weights, whether a domain takes part, whether an inner node does, and dist
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +35,31 @@ def _optimise() -> Any:
     except ImportError:
         raise MissingPackageError("scipy", "design", "Sampling within these constraints") from None
     return scipy.optimize
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep standard output for data: HiGHS 1.12 prints a line of its own now and then.
+
+    The line is printed by compiled code, so the descriptor itself is turned aside, and what libc
+    holds back is flushed before it is turned back.
+    """
+    libc = ctypes.CDLL(None)
+    try:
+        libc.fflush(None)
+        kept = os.dup(1)
+    except (OSError, AttributeError):
+        yield
+        return
+    aside = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(aside, 1)
+        yield
+    finally:
+        libc.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(aside)
 
 
 @dataclass(frozen=True)
@@ -110,13 +138,14 @@ def _solve(rules: Constraints, rows: list[_Rule], target: Array | None = None) -
         matrix, low, high = _with_distance(matrix, low, high, target)
         cost = np.concatenate([cost, np.ones(D)])
         integer = np.concatenate([integer, np.zeros(D)])
-    found = optimise.milp(
-        cost,
-        integrality=integer,
-        bounds=optimise.Bounds(0, 1),
-        constraints=optimise.LinearConstraint(matrix, low, high),
-        options={"mip_rel_gap": _GAP},
-    )
+    with _silent():
+        found = optimise.milp(
+            cost,
+            integrality=integer,
+            bounds=optimise.Bounds(0, 1),
+            constraints=optimise.LinearConstraint(matrix, low, high),
+            options={"mip_rel_gap": _GAP},
+        )
     return None if found.x is None else np.asarray(found.x)
 
 
@@ -266,6 +295,19 @@ def nearest_on(face: Face, target: Array) -> Array | None:
     return None if found is None else _polish(found[:D], face)
 
 
+def _rounded(rules: Constraints, target: Array) -> Array | None:
+    """Try the choices of domains that the nearest mixture without minima suggests."""
+    loose = nearest_on(face_of(rules.without_minima(), np.ones(len(target), dtype=bool)), target)
+    if loose is None:
+        return None
+    for share in (1.0, 0.5, 0.0):
+        face = face_of(rules, (loose >= share * rules.minimum) & (loose > 0))
+        found = nearest_on(face, target)
+        if found is not None:
+            return found
+    return None
+
+
 def nearest(rules: Constraints, target: Array) -> Array:
     """Return the feasible mixture that moves (nearly) the fewest tokens from `target`, (D,).
 
@@ -274,6 +316,8 @@ def nearest(rules: Constraints, target: Array) -> Array:
     """
     D = len(target)
     found = nearest_on(face_of(rules, (target >= rules.minimum) & (target > 0)), target)
+    if found is None:
+        found = _rounded(rules, target)
     if found is None:
         x = _solve(rules, [*_links(rules), *_wishes(rules)], target)
         if x is None:

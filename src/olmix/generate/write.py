@@ -82,7 +82,7 @@ def generate(
         header = f"# {variant.kind} mixture of swarm {config.name}\n"
         if not _holds(file, text):
             num_new += 1
-            write_text(file, header + text)
+            write_text(file, header + text, sync=False)
         files.append(file)
     _write_csv(out / "swarm.csv", config, files, variants)
     return Generated(group, out, tuple(files), variants, num_new)
@@ -189,10 +189,11 @@ def _render(name: str, variant: Variant, sections: Mapping[str, Any]) -> str:
 def _write_csv(
     path: Path, config: GenerationConfig, files: Sequence[Path], variants: Sequence[Variant]
 ) -> None:
-    weights = np.array([variant.mix.weights(config.data.domains) for variant in variants])
+    domains = config.data.domains
+    weights = np.array([variant.mix.weights(domains) for variant in variants])
     columns: dict[str, Any] = {
         "kind": [variant.kind for variant in variants],
         "seed": [variant.seed for variant in variants],
     }
-    columns |= {name: weights[:, i].tolist() for i, name in enumerate(config.data.domains)}
+    columns |= {name: weights[:, i].tolist() for i, name in enumerate(domains)}
     write_table(path, [file.stem for file in files], columns)
