@@ -30,13 +30,13 @@ __all__ = ["BLOCK", "candidates_of", "distances_to", "optimal_design"]
 Draw = Callable[[Sequence[np.random.Generator]], Array]
 
 BLOCK = 32
-NUM_UNIFORM = 384
-NUM_DRAWN = 384
+NUM_UNIFORM = 256
+NUM_DRAWN = 192
 NUM_CORNERS = 64
 NUM_BETWEEN = 256
 PASSES = 2
 """Rounds of exchange over a block."""
-APART = 0.4
+APART = 0.3
 """Distance kept from other runs, as a share of that of the most even spread."""
 
 
@@ -68,7 +68,7 @@ def optimal_design(
     """
     check_feasible(rules)
     first, *seeds = np.random.default_rng(seed).spawn(1 + -(-variants // BLOCK))
-    reference = sample_polytope(rules, first.spawn(512))
+    reference = sample_polytope(rules, first.spawn(256))
     features = feature_map(model, reference)
     spread = features(reference)
     mean = np.einsum("sni,snj->sij", spread, spread) / len(reference)

@@ -63,14 +63,11 @@ def sample_polytope(rules: Constraints, rngs: Sequence[np.random.Generator]) -> 
         inside = middle(face_of(rules, supports[members[0]]))
         if inside is None:
             # Nothing fits these domains alone: take part as the nearest feasible mixture does.
-            for index in members:
-                support = nearest(rules, drawn[index]) > 0
-                again = middle(face_of(rules, support))
-                if again is not None:
-                    drawn[index] = walk(*again, [rngs[index]])[0]
-                else:
-                    drawn[index] = nearest(rules, drawn[index])
-            continue
+            moved = nearest(rules, drawn[members[0]])
+            inside = middle(face_of(rules, moved > 0))
+            if inside is None:
+                drawn[members] = moved
+                continue
         drawn[members] = walk(*inside, [rngs[index] for index in members])
     return drawn
 
