@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -231,7 +232,8 @@ def group_of(
         if key in swarm:
             swarm[key] = digest(known.round(9).tolist())
     if config.swarm.next is not None:
-        swarm["next"] = str(config.swarm.next).rstrip("/").rpartition("/")[2]
+        # `fit/latest` is a link to the folder that is named by the hash of the fit.
+        swarm["next"] = Path(config.swarm.next).resolve().name
     plain["data"] = _shape(config.data.tree())
     if base is not None:
         launch = base.to_plain()
