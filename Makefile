@@ -44,13 +44,16 @@ fix: $(VENV)/.dev  ## Format and repair what can be repaired
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev  ## Time the trainer and the stages of the demo
+bench: $(VENV)/.dev  ## Time the trainer, sampling, token counts and the stages of the demo
 	$(BIN)/python benchmarks/trainer.py
 	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/generate.py
+	$(BIN)/python benchmarks/priors.py
 
 docs: $(VENV)/.dev  ## Write what is derived from the code: schemas and the list of commands
 	$(BIN)/olmix schema -o schemas
 	$(BIN)/python docs/write_commands.py
+	$(BIN)/python docs/write_designs.py
 
 clean:  ## Remove the environment and the demo's output
 	rm -rf $(VENV) quickstart

@@ -10,7 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["SEPARATOR", "Level", "Node", "check_name", "domain_names", "iter_domains", "join"]
+__all__ = [
+    "SEPARATOR",
+    "Level",
+    "Node",
+    "check_name",
+    "domain_names",
+    "iter_domains",
+    "iter_nodes",
+    "join",
+]
 
 SEPARATOR = ":"
 Level = Literal["source", "topic", "quality"]
@@ -45,17 +54,21 @@ def join(path: Sequence[Node]) -> str:
     return SEPARATOR.join(node.name for node in path)
 
 
-def iter_domains(tree: Sequence[Node]) -> Iterator[tuple[str, tuple[Node, ...]]]:
-    """Walk the tree in its order and yield each domain's name with its path of nodes."""
+def iter_nodes(tree: Sequence[Node]) -> Iterator[tuple[str, tuple[Node, ...]]]:
+    """Walk the tree from the top down and yield each node's name with its path of nodes."""
 
     def walk(path: tuple[Node, ...]) -> Iterator[tuple[str, tuple[Node, ...]]]:
-        if path[-1].is_domain:
-            yield join(path), path
+        yield join(path), path
         for child in path[-1].children:
             yield from walk((*path, child))
 
     for source in tree:
         yield from walk((source,))
+
+
+def iter_domains(tree: Sequence[Node]) -> Iterator[tuple[str, tuple[Node, ...]]]:
+    """Walk the tree in its order and yield each domain's name with its path of nodes."""
+    return ((name, path) for name, path in iter_nodes(tree) if path[-1].is_domain)
 
 
 def domain_names(tree: Sequence[Node]) -> tuple[str, ...]:

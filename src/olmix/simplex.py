@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from olmix.errors import InfeasibleError
 
-__all__ = ["Array", "fill_to_caps", "normalise", "project_to_caps", "sparsify", "temper"]
+__all__ = [
+    "Array",
+    "fill_to_caps",
+    "normalise",
+    "project_to_caps",
+    "sparsify",
+    "sparsify_rows",
+    "temper",
+]
 
 Array = NDArray[np.float64]
 
@@ -79,7 +87,7 @@ def fill_to_caps(weights: ArrayLike, caps: ArrayLike) -> Array:
     _check_caps(bounded)
     clipped = np.minimum(array, bounded)
     room = bounded - clipped
-    missing = 1.0 - clipped.sum(axis=-1, keepdims=True)
+    missing = np.maximum(1.0 - clipped.sum(axis=-1, keepdims=True), 0.0)
     share = room / np.maximum(room.sum(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
     return np.asarray(np.minimum(clipped + missing * share, bounded))
 
@@ -141,48 +149,91 @@ def sparsify(
     """
     array = np.asarray(weights, dtype=np.float64)
     rows = np.atleast_2d(array)
-    shape = (rows.shape[1],)
+    shape = rows.shape
     floor = np.broadcast_to(np.asarray(minimum, dtype=np.float64), shape)
     must = np.broadcast_to(np.asarray(required, dtype=bool), shape)
-    bounded = np.minimum(np.asarray(caps, dtype=np.float64), 1.0)
+    bounded = np.broadcast_to(np.minimum(np.asarray(caps, dtype=np.float64), 1.0), shape)
     bounded = np.where(bounded < floor, 0.0, bounded)
-    _check_caps(bounded)
-    result = np.empty_like(rows)
-    for index, row in enumerate(rows):
-        support = _support(row, floor, bounded, must)
-        result[index] = _fill_support(row, support, floor, bounded)
+    _check_caps(bounded[np.argmin(bounded.sum(axis=1))])
+    result = sparsify_rows(rows, floor, bounded, must)
+    if np.isnan(result).any():
+        raise InfeasibleError(
+            "the minimum weights of the domains that are needed add up to more than 1. "
+            "Lower the minimum weight or raise the repetition factor."
+        )
     return result.reshape(array.shape)
 
 
-def _support(row: Array, floor: Array, caps: Array, must: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Choose the domains of a mixture that get any weight, shape (D,)."""
-    allowed = caps > 0
-    support = allowed & (((row >= floor) & (row > 0)) | must)
-    # Largest drawn weight first; ties by the larger cap, so that few domains come back.
-    waiting = [d for d in np.lexsort((-caps, -row)) if allowed[d] and not support[d]]
-    while caps[support].sum() < 1 - _TOLERANCE:
-        support[waiting.pop(0)] = True
-    # The minima of the support may now add up to more than 1: drop the smallest that may go.
+def sparsify_rows(rows: Array, floor: Array, caps: Array, must: NDArray[np.bool_]) -> Array:
+    """Do what `sparsify` does for many rows, each with limits of its own.
+
+    Args:
+        rows: (n, D) mixtures.
+        floor: (n, D) smallest weights that are not 0.
+        caps: (n, D) largest weights, at most 1.
+        must: (n, D) True for domains that are never dropped.
+
+    Returns:
+        (n, D) mixtures; NaN in the rows for which no choice of domains was found.
+    """
+    caps = np.where(caps < floor, 0.0, caps)
+    support = (caps > 0) & (((rows >= floor) & (rows > 0)) | must)
+    support = _widen(rows, support, caps)
+    bad = (caps * support).sum(axis=1) < 1 - _TOLERANCE
+    bad |= (must & (caps <= 0)).any(axis=1)
+    over = (floor * support).sum(axis=1) > 1 + _TOLERANCE
+    for index in np.flatnonzero(over & ~bad):
+        bad[index] = not _narrow(
+            rows[index], support[index], floor[index], caps[index], must[index]
+        )
+    result = np.full_like(rows, np.nan)
+    good = ~bad
+    if good.any():
+        result[good] = _fill_support(rows[good], support[good], floor[good], caps[good])
+    return result
+
+
+def _widen(rows: Array, support: NDArray[np.bool_], caps: Array) -> NDArray[np.bool_]:
+    """Add domains to each support until its caps reach 1, the largest drawn weight first."""
+    order = np.lexsort((-caps, -rows), axis=-1)
+    waiting = np.take_along_axis((caps > 0) & ~support, order, axis=1)
+    added = np.cumsum(np.where(waiting, np.take_along_axis(caps, order, axis=1), 0.0), axis=1)
+    before = np.concatenate([np.zeros((len(rows), 1)), added[:, :-1]], axis=1)
+    reached = (caps * support).sum(axis=1, keepdims=True)
+    joins = waiting & (reached + before < 1 - _TOLERANCE)
+    wider = support.copy()
+    np.put_along_axis(wider, order, np.take_along_axis(support, order, axis=1) | joins, axis=1)
+    return wider
+
+
+def _narrow(
+    row: Array, support: NDArray[np.bool_], floor: Array, caps: Array, must: NDArray[np.bool_]
+) -> bool:
+    """Drop the smallest domains of one support, in place, until its minima fit into 1."""
     while floor[support].sum() > 1 + _TOLERANCE:
         candidates = np.flatnonzero(support & ~must)
         reach = caps[support].sum() - caps[candidates]
         candidates = candidates[reach >= 1 - _TOLERANCE]
         if not candidates.size:
-            raise InfeasibleError(
-                "the minimum weights of the domains that are needed add up to more than 1. "
-                "Lower the minimum weight or raise the repetition factor."
-            )
+            return False
         support[candidates[np.argmin(row[candidates])]] = False
-    return np.asarray(support)
+    return True
 
 
-def _fill_support(row: Array, support: NDArray[np.bool_], floor: Array, caps: Array) -> Array:
-    """Give every domain of the support its minimum and share out the rest as drawn."""
+def _fill_support(rows: Array, support: NDArray[np.bool_], floor: Array, caps: Array) -> Array:
+    """Give every domain of a support its minimum and share out the rest as drawn, (n, D)."""
     base = np.where(support, floor, 0.0)
-    room = np.where(support, caps - base, 0.0)
-    free = 1.0 - base.sum()
-    if free <= _TOLERANCE:
-        return np.asarray(base / base.sum())
-    wanted = np.where(support, np.maximum(row - floor, 0.0), 0.0)
-    wanted = wanted / wanted.sum() if wanted.sum() > 0 else room / room.sum()
-    return np.asarray(base + free * fill_to_caps(wanted, room / free))
+    free = 1.0 - base.sum(axis=1, keepdims=True)
+    room = np.where(support, np.clip(caps - base, 0.0, np.maximum(free, 0.0)), 0.0)
+    wanted = np.where(support, np.maximum(rows - floor, 0.0), 0.0)
+    total = wanted.sum(axis=1, keepdims=True)
+    spare = room.sum(axis=1, keepdims=True)
+    tiny = np.finfo(np.float64).tiny
+    wanted = np.where(total > 0, wanted / np.maximum(total, tiny), room / np.maximum(spare, tiny))
+    clipped = np.minimum(wanted * free, room)
+    left = room - clipped
+    missing = np.maximum(free - clipped.sum(axis=1, keepdims=True), 0.0)
+    share = left / np.maximum(left.sum(axis=1, keepdims=True), tiny)
+    filled = np.minimum(clipped + missing * share, room)
+    full = base / np.maximum(base.sum(axis=1, keepdims=True), tiny)
+    return np.asarray(np.where(free > _TOLERANCE, base + filled, full))

@@ -1,5 +1,9 @@
+import re
 import runpy
+import shlex
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -8,3 +12,49 @@ def test_the_page_of_commands_is_that_of_the_commands():
     module = runpy.run_path(str(ROOT / "docs" / "write_commands.py"))
     written = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert written == module["render"](), "run `make docs`"
+
+
+def test_every_command_of_the_page_of_designs_runs(tmp_path, monkeypatch):
+    from olmix.cli.main import cli
+
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert len(lines) >= 2
+    for line in lines:
+        assert not cli.main(shlex.split(line)[1:], standalone_mode=False)
+    assert (tmp_path / "variants/swarm.csv").is_file()
+
+
+def test_the_errors_of_the_page_of_designs_are_those_that_are_said():
+    from olmix.config import GenerationConfig
+    from olmix.errors import InfeasibleError
+    from olmix.generate import sample_swarm
+
+    counts = {"dclm": 130_000_000_000, "wikipedia": 3_692_487_830}
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    said = " ".join(text.split())
+    for swarm in (
+        {"nonzero_weight": ["wikipedia"], "minimum_weight": 0.1},
+        {"group_bounds": [{"names": ["wikipedia"], "min": 0.2}], "minimum_weight": 0.0},
+    ):
+        config = GenerationConfig.from_dict(
+            {
+                "data": {"sources": [{"name": name, "paths": ["x"]} for name in counts]},
+                "priors": {"token_counts": counts},
+                "swarm": swarm,
+                "max_tokens": 40_000_000_000,
+            }
+        )
+        with pytest.raises(InfeasibleError) as caught:
+            sample_swarm(config)
+        assert " ".join(str(caught.value).split()) in said
+
+
+def test_every_picture_of_the_page_of_designs_is_there():
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"\]\((pictures/[^)]+)\)", text)
+    assert len(pictures) == 6
+    assert all((ROOT / "docs" / name).is_file() for name in pictures)

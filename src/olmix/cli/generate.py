@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from olmix.cli.terminal import done, table
+
+if TYPE_CHECKING:
+    from olmix.config import GenerationConfig
+    from olmix.generate import Diagnostics, Generated, Proposer
 
 __all__ = ["generate"]
 
 
 @click.command()
 @click.option(
-    "-c", "--config", type=click.Path(path_type=Path), required=True, help="Generation config."
+    "-c", "--config", type=click.Path(path_type=Path), help="Generation config; needed to sample."
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the variants."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the variants.")
 @click.option(
     "--base",
     type=click.Path(path_type=Path),
@@ -26,14 +29,83 @@ __all__ = ["generate"]
 @click.option(
     "--allow-mixed", is_flag=True, help="Write into a folder that holds another group too."
 )
-def generate(config: Path, output: Path, base: Path | None, allow_mixed: bool) -> None:
-    """Sample the mixtures of a swarm and write one file per variant."""
+@click.option(
+    "--allow-pickle",
+    is_flag=True,
+    help="Read a pickled existing_mix_file; loading one runs the code in it.",
+)
+@click.option(
+    "--plots/--no-plots",
+    default=True,
+    help="Draw weights.png and histograms.png beside the variants (on where matplotlib is).",
+)
+@click.option(
+    "--inspect",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Sample nothing; say what the swarm in DIR covers and what a fit could learn from it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="With --inspect: print JSON.")
+def generate(
+    config: Path | None,
+    output: Path | None,
+    base: Path | None,
+    allow_mixed: bool,
+    allow_pickle: bool,
+    plots: bool,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Sample the mixtures of a swarm and write one file per variant.
+
+    Beside the variants it writes swarm.csv (all weights), weights.png and histograms.png.
+    """
     from olmix.config import GenerationConfig, LaunchConfig
     from olmix.generate import generate as run
 
-    generation = GenerationConfig.from_yaml(config)
+    generation = None if config is None else GenerationConfig.from_yaml(config)
+    if folder is not None:
+        _inspect(folder, generation, as_json)
+        return
+    if generation is None or output is None:
+        raise click.UsageError("Missing option '-c' or '-o': both are needed to sample.")
     launch = LaunchConfig.from_yaml(base) if base is not None else None
-    made = run(generation, output, launch, allow_mixed=allow_mixed)
+    made = run(
+        generation,
+        output,
+        launch,
+        allow_mixed=allow_mixed,
+        allow_pickle=allow_pickle,
+        propose=_proposer(generation),
+    )
+    _show_swarm(generation, made)
+    if plots:
+        _draw(generation, made)
+    kept = len(made.files) - made.num_new
+    done(
+        f"{len(made.files)} variants of group {made.group_id} in {output}"
+        + (f" ({kept} were there before)" if kept else "")
+    )
+
+
+def _proposer(generation: GenerationConfig) -> Proposer | None:
+    """Return what chooses mixtures from the fit that the config names, if it names one."""
+    if generation.swarm.next is None:
+        return None
+    from olmix.fit import load_fit
+    from olmix.generate.propose import proposer_of
+
+    fit = load_fit(generation.swarm.next)
+    return proposer_of(
+        fit.folder, fit.domains, fit.predict, fit.objective_weights, fit.lower_is_better
+    )
+
+
+def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
+    """Print the range of each domain's weight, and what the swarm covers."""
+    from olmix.generate import diagnose
+
     domains = generation.data.domains
     natural = generation.priors.natural(domains)
     weights = [variant.mix.weights(domains) for variant in made.variants]
@@ -43,8 +115,72 @@ def generate(config: Path, output: Path, base: Path | None, allow_mixed: bool) -
         cells = (natural[index], column[0], column[len(column) // 2], column[-1])
         rows.append((name, *(f"{100 * cell:.1f} %" for cell in cells)))
     table("", ("domain", "natural", "least", "median", "most"), rows)
-    kept = len(made.files) - made.num_new
-    done(
-        f"{len(made.files)} variants of group {made.group_id} in {output}"
-        + (f" ({kept} were there before)" if kept else "")
+    found = diagnose([v.mix for v in made.variants], domains, generation.max_tokens)
+    click.echo(
+        f"{found.num_mixtures} mixtures of {found.num_live} domains, rank {found.rank}; "
+        f"nearest pair {found.least_distance:.3g}; D-efficiency {found.d_efficiency_linear:.3f}; "
+        f"at most {found.most_repetition:.2f} passes over a domain",
+        err=True,
     )
+
+
+def _draw(generation: GenerationConfig, made: Generated) -> None:
+    from olmix.errors import MissingPackageError
+    from olmix.report.design import draw_swarm
+
+    domains = generation.data.domains
+    weights = [variant.mix.weights(domains) for variant in made.variants]
+    try:
+        draw_swarm(made.folder, [file.stem for file in made.files], domains, weights)
+    except MissingPackageError:
+        click.echo("no pictures: matplotlib is not installed (pip install 'olmix[fit]')", err=True)
+
+
+def _inspect(folder: Path, generation: GenerationConfig | None, as_json: bool) -> None:
+    from olmix.generate import inspect_folder
+
+    found = inspect_folder(folder, generation)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found.to_plain(), indent=2))
+        return
+    table("", ("what", "value"), _rows(found))
+    repeated = {d: f for d, f in found.expected_repetition.items() if f > 1}
+    if repeated:
+        rows = [(name, f"{factor:.2f}") for name, factor in repeated.items()]
+        table(
+            "\nMean passes over the tokens of a domain, where above 1", ("domain", "passes"), rows
+        )
+
+
+def _rows(found: Diagnostics) -> list[tuple[str, str]]:
+    needed = 3 * (found.num_live + 1)
+    unknown = "unknown (bare variants: give -c)"
+
+    def count(value: Any, form: str) -> str:
+        return unknown if value is None else format(value, form)
+
+    return [
+        ("runs", f"{found.num_runs}"),
+        ("distinct mixtures K", f"{found.num_mixtures}"),
+        ("live domains m", f"{found.num_live} of {found.num_domains}"),
+        ("rank", f"{found.rank}" + ("" if found.rank == found.num_live else "  too low")),
+        (
+            "K >= 3 (m + 1)",
+            ("yes" if found.enough else "no") + f": {found.num_mixtures} of {needed}",
+        ),
+        ("nearest two mixtures", f"{found.least_distance:.4f}"),
+        ("median nearest neighbour", f"{found.median_distance:.4f}"),
+        ("near-duplicates", f"{found.near_duplicates} pairs"),
+        ("discrepancy", f"{found.discrepancy:.4f}"),
+        ("D-efficiency, linear", f"{found.d_efficiency_linear:.4f}"),
+        ("D-efficiency, log-linear", f"{found.d_efficiency_log_linear:.4f}"),
+        ("most passes over a domain", f"{found.most_repetition:.2f}"),
+        ("tokens of a run", count(found.tokens_per_run, ",")),
+        ("tokens of all runs", count(found.total_tokens, ",")),
+        (
+            "FLOPs of all runs",
+            "unknown" if found.total_flops is None else f"{found.total_flops:.3g}",
+        ),
+    ]

@@ -10,6 +10,9 @@ from olmix.cli.terminal import done, progress, table
 
 __all__ = ["priors"]
 
+SEQUENCE = 8_192
+"""Tokens of one training sequence of OLMo; a domain below it fills none."""
+
 
 @click.group()
 def priors() -> None:
@@ -30,27 +33,43 @@ def priors() -> None:
     type=click.Path(path_type=Path),
     help="File to write, in place of standard output.",
 )
-@click.option("-n", "--no-cache", is_flag=True, help="Count anew (local files always are).")
-def compute(config: Path, output: Path | None, no_cache: bool) -> None:  # noqa: ARG001
+@click.option(
+    "-n", "--no-cache", is_flag=True, help="List object storage anew, whatever was counted before."
+)
+def compute(config: Path, output: Path | None, no_cache: bool) -> None:
     """Count the tokens of every domain and print a `priors:` block, ready to paste."""
     from olmix.config import DataConfig, read_yaml
     from olmix.config.base import validate
     from olmix.io.files import write_text
-    from olmix.priors import count_tokens, render_priors
+    from olmix.priors import count_domains, render_priors
+    from olmix.priors.count import age
 
     file = read_yaml(config).section("data")
     data = validate(DataConfig, file.data, file)
     with progress("counting") as view:
-        counts = count_tokens(data, lambda name, n, total: view.update(n, total, name))
+        found = count_domains(
+            data, lambda name, n, total: view.update(n, total, name), use_cache=not no_cache
+        )
+    counts = found.domains
     total = sum(count.num_tokens for count in counts)
+    if found.counted is not None:
+        click.echo(f"counted {age(found.counted)} ago; -n counts anew", err=True)
+    for count in counts:
+        if count.num_tokens < SEQUENCE:
+            click.echo(
+                f"warning: {count.domain} has {count.num_tokens:,} tokens, less than one sequence "
+                f"of {SEQUENCE:,}",
+                err=True,
+            )
     text = render_priors(counts)
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    write_text(output, text)
     rows = [
         (c.domain, f"{c.num_tokens:,}", f"{c.num_files:,}", f"{100 * c.num_tokens / total:.1f} %")
         for c in counts
     ]
+    if output is None:
+        click.echo(text, nl=False)
+        table("", ("domain", "tokens", "files", "share"), rows, err=True)
+        return
+    write_text(output, text)
     table("", ("domain", "tokens", "files", "share"), rows)
     done(f"wrote {output}: {total:,} tokens in {len(counts)} domains")

@@ -74,8 +74,13 @@ def progress(what: str) -> Iterator[ProgressView]:
         yield _Bar(bar, what)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to standard output; the first column is aligned left, the others right."""
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, err: bool = False
+) -> None:
+    """Print a table to standard output; the first column is aligned left, the others right.
+
+    With `err` it goes to standard error, where standard output holds data.
+    """
     widths = [
         max(len(column), *(len(row[index]) for row in rows), 0) if rows else len(column)
         for index, column in enumerate(columns)
@@ -87,11 +92,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         return "  ".join(["", first, *rest]).rstrip()
 
     if title:
-        click.echo(title)
-    click.echo(line(columns))
-    click.echo(line(["-" * width for width in widths]))
+        click.echo(title, err=err)
+    click.echo(line(columns), err=err)
+    click.echo(line(["-" * width for width in widths]), err=err)
     for row in rows:
-        click.echo(line(row))
+        click.echo(line(row), err=err)
 
 
 def done(text: str) -> None:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from olmix.config.base import Section
-from olmix.config.data import DataConfig, QualityConfig, SourceConfig, TopicConfig
+from olmix.config.data import (
+    DataConfig,
+    QualityConfig,
+    SourceConfig,
+    StorageConfig,
+    TopicConfig,
+)
 from olmix.config.evaluation import FitEval, InLoopEval, LaunchEval, OfflineEval, ValidationEval
 from olmix.config.fit import (
     ConstraintsConfig,
@@ -16,7 +22,7 @@ from olmix.config.fit import (
 from olmix.config.infra import BeakerInfra, Infra, LocalInfra, SlurmInfra
 from olmix.config.launch import GenerationConfig, LaunchConfig, VariantConfig
 from olmix.config.priors import Priors, PriorsConfig
-from olmix.config.swarm import SwarmConfig
+from olmix.config.swarm import GroupBound, RatioBound, SwarmConfig
 from olmix.config.training import CommandTraining, OlmoCoreTraining, ProxyTraining, Training
 from olmix.config.yaml_file import YamlFile, read_yaml
 
@@ -29,6 +35,7 @@ __all__ = [
     "FitConfig",
     "FitEval",
     "GenerationConfig",
+    "GroupBound",
     "InLoopEval",
     "Infra",
     "LaunchConfig",
@@ -41,10 +48,12 @@ __all__ = [
     "ProposerConfig",
     "ProxyTraining",
     "QualityConfig",
+    "RatioBound",
     "RegressionConfig",
     "Section",
     "SlurmInfra",
     "SourceConfig",
+    "StorageConfig",
     "SwarmConfig",
     "SwarmTables",
     "TopicConfig",

@@ -241,7 +241,8 @@ def _known_keys(model: type[BaseModel], where: Sequence[str | int]) -> list[str]
         if isinstance(step, int):
             continue
         fields = [entry.model_fields[step] for entry in models if step in entry.model_fields]
-        models = [found for field in fields for found in _models_in(field)]
+        if fields:  # otherwise it is a key of a mapping whose values are these models
+            models = [found for field in fields for found in _models_in(field)]
     return [name for entry in models for name in entry.model_fields]
 
 

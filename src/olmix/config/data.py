@@ -10,7 +10,14 @@ from pydantic import Field, model_validator
 from olmix.config.base import LocalPath, NotEmpty, Rules, Section, Weight
 from olmix.domains import SEPARATOR, Level, Node, check_name, domain_names, iter_domains
 
-__all__ = ["DataConfig", "QualityConfig", "SourceConfig", "TokenDtype", "TopicConfig"]
+__all__ = [
+    "DataConfig",
+    "QualityConfig",
+    "SourceConfig",
+    "StorageConfig",
+    "TokenDtype",
+    "TopicConfig",
+]
 
 TokenDtype = Literal["uint8", "uint16", "uint32", "uint64"]
 
@@ -114,6 +121,22 @@ class SourceConfig(_Node):
         return self
 
 
+class StorageConfig(Section):
+    """How one scheme of object storage is reached; what is left out comes from the environment."""
+
+    endpoint: str | None = None
+    """Address of the service, such as `https://s3.example.org`; `s3://` is AWS if left out."""
+    profile: str | None = None
+    """Profile in `~/.aws/credentials` and `~/.aws/config`, for `s3`, `weka` and `r2`."""
+    region: str | None = None
+    """Region of the buckets."""
+    anonymous: bool = False
+    """Whether to ask without credentials, as public buckets allow."""
+
+
+Scheme = Literal["s3", "weka", "gs", "r2"]
+
+
 class DataConfig(Section):
     """The data tree: sources, their topics and qualities, and the token files of each domain."""
 
@@ -122,7 +145,14 @@ class DataConfig(Section):
     dtype: TokenDtype = "uint32"
     """Type of one token in the token files."""
     tokenizer: LocalPath | None = None
-    """The `tokenizer.json` that made the tokens; needed for metrics per byte."""
+    """The `tokenizer.json` that made the tokens; needed for metrics per byte, and to count the
+    tokens of `.jsonl` files."""
+    parquet_column: str = "input_ids"
+    """Column of token ids in `.parquet` files."""
+    text_field: str = "text"
+    """Field of the text in `.jsonl` files."""
+    storage: dict[Scheme, StorageConfig] = {}
+    """How object storage is reached, by scheme."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
@@ -14,6 +15,7 @@ from olmix.config.infra import Infra, LocalInfra
 from olmix.config.priors import Priors
 from olmix.config.swarm import SwarmConfig
 from olmix.config.training import ProxyTraining, Training
+from olmix.domains import iter_nodes
 from olmix.errors import ConfigError
 from olmix.mixture import Mixture
 
@@ -79,11 +81,6 @@ class GenerationConfig(Section):
         domains = self.data.domains
         counted = set(self.priors.token_counts)
         sources = {source.name for source in self.data.sources}
-        topics = {
-            f"{source.name}:{topic.name}"
-            for source in self.data.sources
-            for topic in source.topics or ()
-        }
         for name in domains:
             if name not in counted:
                 rules.broken(
@@ -91,20 +88,27 @@ class GenerationConfig(Section):
                 )
         for name in sorted(counted - set(domains)):
             rules.broken("the data section has no such domain", "priors", "token_counts", name)
-        named = (
-            ("fixed_source_weights", sources, "source"),
-            ("manual_prior", sources, "source"),
-            ("manual_topic_prior", topics, "topic"),
-            ("nonzero_weight", set(domains), "domain"),
-        )
-        for key, allowed, what in named:
-            for name in getattr(self.swarm, key):
+        nodes = {name for name, _ in iter_nodes(self.data.tree())}
+        swarm = self.swarm
+        named: list[tuple[tuple[str | int, ...], Iterable[str], set[str], str]] = [
+            (("fixed_source_weights",), swarm.fixed_source_weights, sources, "source"),
+            (("manual_prior",), swarm.manual_prior, sources, "source"),
+            (("manual_topic_prior",), swarm.manual_topic_prior, nodes - sources, "topic"),
+            (("nonzero_weight",), swarm.nonzero_weight, nodes, "source, topic or domain"),
+        ]
+        for index, group in enumerate(swarm.group_bounds):
+            named.append((("group_bounds", index), group.names, nodes, "source, topic or domain"))
+        for index, ratio in enumerate(swarm.ratio_bounds):
+            both = (*ratio.names, *ratio.over)
+            named.append((("ratio_bounds", index), both, nodes, "source, topic or domain"))
+        for where, names, allowed, what in named:
+            for name in names:
                 if name not in allowed:
                     rules.broken(
                         f"the data section has no {what} named {name}; "
                         f"it has {', '.join(sorted(allowed)) or 'none'}",
                         "swarm",
-                        key,
+                        *where,
                     )
         rules.enforce()
         return self

@@ -6,11 +6,64 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from olmix.config.base import LocalPath, NonNegative, Positive, Rules, Section, Weight
+from olmix.config.base import (
+    LocalPath,
+    NonNegative,
+    NotEmpty,
+    Positive,
+    Rules,
+    Section,
+    Weight,
+)
 
-__all__ = ["SwarmConfig"]
+__all__ = ["GroupBound", "RatioBound", "SwarmConfig"]
 
 Reference = Literal["natural", "uniform"]
+
+
+_Names = Annotated[tuple[str, ...], Field(strict=False), NotEmpty]
+
+
+class GroupBound(Section):
+    """Limits on the total weight of some sources, topics or domains."""
+
+    names: _Names
+    """Sources, topics or domains; a source or topic stands for everything below it."""
+    min: Weight = 0.0
+    """Smallest total weight."""
+    max: Weight = 1.0
+    """Largest total weight."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        if self.min > self.max:
+            rules.broken(f"it is {self.min}, above max = {self.max}; swap them", "min")
+        rules.enforce()
+        return self
+
+
+class RatioBound(Section):
+    """Limits on the weight of some nodes as a multiple of that of others."""
+
+    names: _Names
+    """Sources, topics or domains whose total weight is limited."""
+    over: _Names
+    """Sources, topics or domains that it is compared with."""
+    min: NonNegative = 0.0
+    """Smallest multiple."""
+    max: NonNegative | None = None
+    """Largest multiple; left out, there is none."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        if self.max is not None and self.min > self.max:
+            rules.broken(f"it is {self.min}, above max = {self.max}; swap them", "min")
+        if self.max is None and self.min == 0:
+            rules.broken("give min, max or both")
+        rules.enforce()
+        return self
 
 
 class SwarmConfig(Section):
@@ -21,7 +74,13 @@ class SwarmConfig(Section):
     variants: Annotated[int, Field(ge=1)] = 32
     """Number of sampled mixtures, the references not counted."""
     design: Literal["dirichlet", "polytope", "optimal"] = "dirichlet"
-    """How mixtures are spread: the hierarchical Dirichlet (others are not yet available)."""
+    """How mixtures are spread: drawn around the prior (`dirichlet`), evenly over all that is
+    allowed (`polytope`), or where a fit learns most (`optimal`)."""
+    criterion: Literal["D", "I"] = "D"
+    """What `optimal` makes small: the volume of the parameters' error (D) or the mean error of
+    the predictions (I)."""
+    model: Literal["log_linear", "linear", "gp"] = "log_linear"
+    """The law that `optimal` spreads mixtures for."""
     references: Annotated[tuple[Reference, ...], Field(strict=False)] = ("natural", "uniform")
     """Reference mixtures that are runs of the swarm too."""
     replicates: Annotated[int, Field(ge=0)] = 0
@@ -48,13 +107,18 @@ class SwarmConfig(Section):
     """`max_strength` below the sources."""
 
     minimum_weight: Weight = 0.002
-    """Domains below this weight get none at all."""
+    """Sampled weights below this are 0; pinned shares are left as they are."""
     minimum_source_weight: Weight | None = None
-    """Sources below this weight get none at all; not below `minimum_weight`."""
+    """Sources below this weight get none at all."""
     minimum_topic_weight: Weight | None = None
     """Topics below this share of their source get none at all."""
     nonzero_weight: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """Domains that are part of every mixture, with at least `minimum_weight`."""
+    """Sources, topics or domains that are part of every mixture, with at least their minimum
+    (0.0001 where that is 0)."""
+    group_bounds: Annotated[tuple[GroupBound, ...], Field(strict=False)] = ()
+    """Limits on total weights, such as code and math together."""
+    ratio_bounds: Annotated[tuple[RatioBound, ...], Field(strict=False)] = ()
+    """Limits on ratios of weights, such as twice as much code as math at most."""
 
     fixed_source_weights: dict[str, Weight] = {}
     """Sources pinned to a share of the whole mixture."""
@@ -65,7 +129,8 @@ class SwarmConfig(Section):
     sample_multiplier: Annotated[int, Field(ge=1)] | None = None
     """Accepted for older configs; it has no effect, because no draw is ever thrown away."""
     existing_mix_file: LocalPath | None = None
-    """Mixtures to take as they are, in place of sampling (not yet available)."""
+    """Mixtures that were run before, none of which is sampled again: a CSV file with a column per
+    domain, or (with `olmix generate --allow-pickle`) a pickled table of older tools."""
 
     allow_repetition: bool = True
     """Whether a mixture may pass over a domain's tokens more than once."""
@@ -74,9 +139,11 @@ class SwarmConfig(Section):
     enable_bound: bool = True
     """Whether weights are capped by the tokens that a domain has for `max_tokens`."""
     augment: LocalPath | None = None
-    """An existing swarm to extend (not yet available)."""
+    """A swarm to extend: a folder of variants or its `swarm.csv`. Its mixtures count as runs that
+    there are; only new ones are written."""
     next: LocalPath | None = None
-    """A fit to propose the next batch from (not yet available)."""
+    """A fit folder, such as `fit/latest`, that proposes the next mixtures: those that are most
+    likely to be better than the best so far, and unlike each other."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -89,22 +156,16 @@ class SwarmConfig(Section):
         if sum(self.fixed_source_weights.values()) > 1 + 1e-9:
             total = sum(self.fixed_source_weights.values())
             rules.broken(f"they add up to {total:.6g}, above 1", "fixed_source_weights")
-        for key, value in (("manual_prior", self.manual_prior),):
+        for key in ("manual_prior", "manual_topic_prior"):
+            value: dict[str, float] = getattr(self, key)
             if value and sum(value.values()) <= 0:
                 rules.broken("at least one share must be above 0", key)
-        self._check_available(rules)
+        if self.next is not None and self.design != "dirichlet":
+            rules.broken(
+                f"it is `{self.design}`, but with `next` the fit chooses; remove one", "design"
+            )
         rules.enforce()
         return self
-
-    def _check_available(self, rules: Rules) -> None:
-        """Note the settings that this release knows and does not do."""
-        if self.design != "dirichlet":
-            rules.broken(
-                f"`{self.design}` is not available in this release; use `dirichlet`", "design"
-            )
-        for key in ("existing_mix_file", "augment", "next"):
-            if getattr(self, key) is not None:
-                rules.broken("this setting is not available in this release; remove it", key)
 
     def strengths(self, group: str) -> tuple[float, float]:
         """Return (smallest, largest) concentration of "source_", "topic_" or "" (both)."""

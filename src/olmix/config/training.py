@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from olmix.config.base import NonNegative, Positive, Rules, Section, TokenCount
+from olmix.config.models import MODEL_PARAMETERS
+from olmix.errors import nearest
 
 __all__ = ["CommandTraining", "OlmoCoreTraining", "ProxyTraining", "Training"]
 
@@ -122,7 +124,9 @@ class OlmoCoreTraining(Section):
     trainer: Literal["olmo_core"] = "olmo_core"
     """Which trainer runs."""
     proxy_model_id: Annotated[str, Field(min_length=1)]
-    """Name of the model, such as `olmo3_14m`."""
+    """Name of the model, such as `olmo3_14m`; any name where `model_parameters` is given."""
+    model_parameters: TokenCount | None = None
+    """Non-embedding parameters of a model of your own; those of OLMo 2 and 3 are known."""
     tokenizer: str = "dolma2"
     """Name of the tokenizer."""
     seed: Annotated[int, Field(ge=0)] = 0
@@ -154,8 +158,31 @@ class OlmoCoreTraining(Section):
         _check_length(self, rules)
         if self.max_tokens is None and self.chinchilla_multiple is None:
             rules.broken("give max_tokens or chinchilla_multiple", "max_tokens")
+        if self.chinchilla_multiple is not None and self.num_parameters is None:
+            guess = nearest(self.proxy_model_id, MODEL_PARAMETERS)
+            hint = f"did you mean `{guess}`? Or" if guess is not None else "for your own model,"
+            rules.broken(
+                f'found "{self.proxy_model_id}", whose size is not known; {hint} give '
+                "model_parameters",
+                "proxy_model_id",
+            )
         rules.enforce()
         return self
+
+    @property
+    def num_parameters(self) -> int | None:
+        """Non-embedding parameters of the model, where they are known."""
+        if self.model_parameters is not None:
+            return self.model_parameters
+        return MODEL_PARAMETERS.get(self.proxy_model_id)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of a run: `max_tokens`, or 20 x parameters x `chinchilla_multiple`."""
+        if self.max_tokens is not None:
+            return self.max_tokens
+        per_parameter = CHINCHILLA_TOKENS_PER_PARAMETER * (self.chinchilla_multiple or 1.0)
+        return round(per_parameter * (self.num_parameters or 0))
 
 
 class CommandTraining(Section):
@@ -169,6 +196,11 @@ class CommandTraining(Section):
     """Seed handed to the command."""
     max_tokens: TokenCount
     """Tokens of one run."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of a run."""
+        return self.max_tokens
 
 
 def _trainer(value: Any) -> str | None:

@@ -1,5 +1,17 @@
-"""Sampling the mixtures of a swarm."""
+"""Sampling the mixtures of a swarm, from a generation config to one file per variant."""
 
-from olmix.generate.swarm import Generated, Variant, generate, group_of, sample_swarm
+from olmix.generate.diagnostics import Diagnostics, diagnose, inspect_folder
+from olmix.generate.swarm import Proposer, Variant, group_of, sample_swarm
+from olmix.generate.write import Generated, generate
 
-__all__ = ["Generated", "Variant", "generate", "group_of", "sample_swarm"]
+__all__ = [
+    "Diagnostics",
+    "Generated",
+    "Proposer",
+    "Variant",
+    "diagnose",
+    "generate",
+    "group_of",
+    "inspect_folder",
+    "sample_swarm",
+]

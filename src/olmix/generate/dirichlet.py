@@ -1,4 +1,4 @@
-"""The hierarchical Dirichlet design: how the mixtures of a swarm are drawn.
+"""The hierarchical Dirichlet design: how the mixtures of a swarm are drawn by default.
 
 A mixture is drawn from the top down, as in the Olmix paper (Chen et al. 2026) and RegMix (Liu et
 al. 2024): the shares of the sources come from a Dirichlet around their prior shares, those of the
@@ -7,82 +7,76 @@ The concentration of every Dirichlet ("strength") is drawn log-uniformly, anew f
 that a swarm holds sparse mixtures as well as ones close to the prior.
 
 What differs: no draw is ever rejected. Weights beyond what a domain's tokens allow are moved to
-domains with room, and weights below the minimum become 0 (see `olmix.simplex`), so any swarm that
-is feasible at all is drawn, in the same time.
+domains with room, and weights below the minimum become 0 (see `olmix.simplex`). What breaks
+a rule even then is moved to the nearest mixture that breaks none (see `olmix.generate.solve`), so
+any swarm that is feasible at all is drawn.
 
-Legend: ``D`` domains, ``K`` children of a node.
+Legend: ``n`` mixtures, ``D`` domains, ``K`` children of a node.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from olmix.config import PriorsConfig, SwarmConfig
-from olmix.domains import SEPARATOR, Node, domain_names, join
+from olmix.config import SwarmConfig
+from olmix.domains import SEPARATOR, Node, domain_names, iter_nodes, join
 from olmix.errors import InfeasibleError
-from olmix.simplex import Array, sparsify, temper
+from olmix.generate.constraints import Constraints, pin_of
+from olmix.generate.solve import check_feasible, nearest
+from olmix.simplex import Array, sparsify_rows, temper
 
-__all__ = ["Bounds", "bounds", "draw_mixture", "reference_mixture"]
+__all__ = ["draw_dirichlet", "move_into", "prior_mixture"]
 
 _TINY = 1e-12
+_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What weights a mixture may give.
+class _Split:
+    """The children of one node, whose shares are drawn together.
 
     Attributes:
-        caps: (D,) largest weight per domain; 1 where nothing limits it.
-        minimum: (D,) smallest weight that is not 0.
-        required: (D,) True for domains that every mixture has.
+        path: nodes down to the parent; empty at the top.
+        children: the siblings.
+        prior: (K,) prior shares.
+        pinned: (K,) pinned shares, NaN where free.
+        free: positions of the siblings whose share is drawn.
+        prior_free: their prior shares, which sum to 1.
+        left: what pins leave for them.
     """
 
-    caps: Array
-    minimum: Array
-    required: np.ndarray
+    path: tuple[Node, ...]
+    children: tuple[Node, ...]
+    prior: Array
+    pinned: Array
+    free: NDArray[np.intp]
+    prior_free: Array
+    left: float
 
 
-def bounds(
-    tree: Sequence[Node], priors: PriorsConfig, swarm: SwarmConfig, max_tokens: int
-) -> Bounds:
-    """Work out what weights the token counts and the swarm's settings allow.
+def _splits(tree: Sequence[Node], natural: Mapping[str, float], swarm: SwarmConfig) -> list[_Split]:
+    """Return all splits of the tree from the top down."""
+    found = []
 
-    Raises:
-        InfeasibleError: names what stands in the way, with the numbers.
-    """
-    domains = domain_names(tree)
-    counts = priors.counts(domains)
-    caps = np.ones(len(domains))
-    passes = swarm.repetition_factor if swarm.allow_repetition else 1.0
-    if swarm.enable_bound:
-        caps = np.minimum(passes * counts / max_tokens, 1.0)
-    minimum = np.full(len(domains), swarm.minimum_weight)
-    required = np.isin(domains, swarm.nonzero_weight)
-    problems = []
-    if caps.sum() < 1 - 1e-9:
-        problems.append(
-            f"{priors.total_tokens:,} tokens x {passes:g} passes are less than max_tokens = "
-            f"{max_tokens:,}. Lower max_tokens, or raise swarm.repetition_factor to "
-            f"{np.ceil(10 * max_tokens / priors.total_tokens) / 10:g}."
-        )
-    for name, cap, low, must in zip(domains, caps, minimum, required, strict=True):
-        if must and cap < low:
-            count = priors.token_counts[name]
-            problems.append(
-                f"{name} needs at least {low:g} but {count:,} tokens x {passes:g} passes over "
-                f"{max_tokens:,} allow {cap:.4g}. Lower swarm.minimum_weight or max_tokens."
-            )
-    if minimum[required].sum() > 1 + 1e-9:
-        problems.append(
-            f"swarm.nonzero_weight names {required.sum()} domains with minimum_weight = "
-            f"{swarm.minimum_weight:g} each, together above 1."
-        )
-    if problems:
-        raise InfeasibleError("\n".join(problems))
-    return Bounds(caps, minimum, required)
+    def visit(path: tuple[Node, ...], children: Sequence[Node]) -> None:
+        prior = _prior_shares(path, children, natural, swarm)
+        pins = [pin_of((*path, child), swarm) for child in children]
+        pinned = np.array([np.nan if share is None else share for share in pins])
+        free = np.flatnonzero(np.isnan(pinned) & (prior > 0))
+        among = prior[free] / prior[free].sum() if free.size else prior[free]
+        left = float(1.0 - np.nansum(pinned))
+        found.append(_Split(path, tuple(children), prior, pinned, free, among, left))
+        for child in children:
+            if not child.is_domain:
+                visit((*path, child), child.children)
+
+    visit((), tree)
+    return found
 
 
 def _prior_shares(
@@ -95,11 +89,10 @@ def _prior_shares(
     prefix = join(path) + SEPARATOR if path else ""
     names = [prefix + child.name for child in children]
     manual = swarm.manual_topic_prior if path else swarm.manual_prior
-    if any(name in manual for name in names):
+    shares = np.array([_mass(name, natural) for name in names])
+    if any(manual.get(name, 0.0) > 0 for name in names):
         # A sibling that a manual prior leaves out has no share in it.
         shares = np.array([manual.get(name, 0.0) for name in names])
-    else:
-        shares = np.array([_mass(name, natural) for name in names])
     return temper(shares, swarm.temperature("topic_" if path else "source_"))
 
 
@@ -109,116 +102,138 @@ def _mass(prefix: str, natural: Mapping[str, float]) -> float:
     return sum(share for name, share in natural.items() if name == prefix or name.startswith(below))
 
 
-def _pinned(path: tuple[Node, ...], children: Sequence[Node], swarm: SwarmConfig) -> Array:
-    """Return the pinned shares of siblings, shape (K,), NaN where a share is free."""
-    fixed = {} if path else swarm.fixed_source_weights
-    shares = [fixed.get(child.name, child.weight) for child in children]
-    return np.array([np.nan if share is None else share for share in shares])
+def _multiply(tree: Sequence[Node], splits: Sequence[_Split], shares: Sequence[Array]) -> Array:
+    """Return weights (n, D) as products of the shares (n, K) along each path."""
+    rows = len(shares[0])
+    below: dict[str, Array] = {"": np.ones(rows)}
+    for split, drawn in zip(splits, shares, strict=True):
+        above = below[join(split.path)]
+        for index, child in enumerate(split.children):
+            below[join((*split.path, child))] = above * drawn[:, index]
+    return np.column_stack([below[name] for name, path in iter_nodes(tree) if path[-1].is_domain])
 
 
-def _split(prior: Array, pinned: Array, strength: float, rng: np.random.Generator) -> Array:
-    """Draw the shares of siblings around their prior, leaving pinned ones as they are.
+def prior_mixture(
+    tree: Sequence[Node], natural: Mapping[str, float], swarm: SwarmConfig
+) -> dict[str, float]:
+    """Return the weights around which mixtures are drawn: priors, temperature and pins applied."""
+    splits = _splits(tree, natural, swarm)
+    shares = []
+    for split in splits:
+        values = np.nan_to_num(split.pinned)
+        if split.left > _TINY and split.free.size:
+            values[split.free] = split.left * split.prior_free
+        shares.append((values / values.sum() if values.sum() > 0 else split.prior)[None])
+    weights = _multiply(tree, splits, shares)[0]
+    return dict(zip(domain_names(tree), weights.tolist(), strict=True))
+
+
+def _draw_split(
+    split: _Split, bounds: tuple[float, float], out: Array, rng: np.random.Generator
+) -> None:
+    """Draw the shares of siblings once into `out`, (K,), leaving pinned ones as they are.
 
     Args:
-        prior: (K,) prior shares.
-        pinned: (K,) pinned shares, NaN where free.
-        strength: concentration: the Dirichlet's parameters are ``strength * prior``.
+        split: the siblings.
+        bounds: logarithms of the smallest and the largest strength.
+        out: (K,) written to; holds the pinned shares, and 0 for free ones.
         rng: source of randomness.
-
-    Returns:
-        (K,) shares that sum to 1.
     """
-    free = np.isnan(pinned) & (prior > 0)
-    shares = np.where(np.isnan(pinned), 0.0, pinned)
-    left = 1.0 - shares.sum()
-    if left <= _TINY or not free.any():
-        total = shares.sum()
-        return shares / total if total > 0 else prior
-    drawn = rng.standard_gamma(strength * prior[free] / prior[free].sum())
-    if drawn.sum() <= 0:  # all gammas underflowed: the limit of small strength is one domain
-        drawn = np.zeros(int(free.sum()))
-        drawn[rng.choice(len(drawn), p=prior[free] / prior[free].sum())] = 1.0
-    shares[free] = left * drawn / drawn.sum()
-    return shares
+    strength = math.exp(rng.uniform(*bounds))
+    if split.left <= _TINY or not split.prior_free.size:
+        total = out.sum()
+        out[:] = out / total if total > 0 else split.prior
+        return
+    drawn = rng.standard_gamma(strength * split.prior_free)
+    total = drawn.sum()
+    if total <= 0:  # all gammas underflowed: the limit of small strength is one domain
+        drawn[rng.choice(len(drawn), p=split.prior_free)] = total = 1.0
+    out[split.free] = split.left * drawn / total
 
 
-def draw_mixture(
+def draw_dirichlet(
     tree: Sequence[Node],
     natural: Mapping[str, float],
     swarm: SwarmConfig,
-    limits: Bounds,
-    rng: np.random.Generator,
+    rngs: Sequence[np.random.Generator],
 ) -> Array:
-    """Draw one mixture within the limits.
+    """Draw one mixture per generator, before any rule but the pins is applied.
 
     Args:
         tree: the data tree.
         natural: natural share of each domain.
         swarm: the sampling parameters.
-        limits: caps and minimum weights.
-        rng: source of randomness of this one mixture.
+        rngs: n sources of randomness, one for each mixture.
 
     Returns:
-        (D,) weights in the order of the tree.
-
-    Raises:
-        InfeasibleError: pinned shares and limits contradict each other.
+        (n, D) weights in the order of the tree.
     """
-    weights: list[float] = []
-
-    def descend(path: tuple[Node, ...], children: Sequence[Node], above: float) -> None:
-        group = "topic_" if path else "source_"
-        low, high = swarm.strengths(group)
-        strength = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-        prior = _prior_shares(path, children, natural, swarm)
-        pinned = _pinned(path, children, swarm)
-        shares = _split(prior, pinned, strength, rng)
-        floor = swarm.minimum_topic_weight if path else swarm.minimum_source_weight
-        if floor is not None and np.isnan(pinned).all():
-            shares = sparsify(shares, floor, np.ones(len(shares)))
-        for child, share in zip(children, shares, strict=True):
-            if child.is_domain:
-                weights.append(above * share)
-            else:
-                descend((*path, child), child.children, above * share)
-
-    descend((), tree, 1.0)
-    return fit_to_limits(np.array(weights), tree, swarm, limits)
+    splits = _splits(tree, natural, swarm)
+    shares = [np.tile(np.nan_to_num(split.pinned), (len(rngs), 1)) for split in splits]
+    bounds = [_log_strengths(swarm, "topic_" if split.path else "source_") for split in splits]
+    for row, rng in enumerate(rngs):
+        for split, limits, drawn in zip(splits, bounds, shares, strict=True):
+            _draw_split(split, limits, drawn[row], rng)
+    for index, split in enumerate(splits):
+        floor = swarm.minimum_topic_weight if split.path else swarm.minimum_source_weight
+        if floor and np.isnan(split.pinned).all():
+            shares[index] = _sparse_shares(shares[index], floor)
+    return _multiply(tree, splits, shares)
 
 
-def fit_to_limits(
-    weights: Array, tree: Sequence[Node], swarm: SwarmConfig, limits: Bounds
+def _log_strengths(swarm: SwarmConfig, group: str) -> tuple[float, float]:
+    low, high = swarm.strengths(group)
+    return float(np.log(low)), float(np.log(high))
+
+
+def _sparse_shares(shares: Array, floor: float) -> Array:
+    """Drop the shares of siblings below a minimum, where that leaves any."""
+    ones, none = np.ones_like(shares), np.zeros(shares.shape, dtype=bool)
+    sparse = sparsify_rows(shares, np.full_like(shares, floor), ones, none)
+    return np.where(np.isnan(sparse), shares, sparse)
+
+
+def move_into(
+    weights: Array, tree: Sequence[Node], swarm: SwarmConfig, rules: Constraints
 ) -> Array:
-    """Move one mixture inside the limits, keeping the totals of pinned nodes.
+    """Move mixtures (n, D) into the feasible set, keeping the totals of pinned nodes.
 
     Domains below the minimum become 0, required ones are raised to it, and what is beyond a cap
     goes to domains with room. Where a share is pinned, this happens inside and outside of the
-    pinned node separately, so that its total stays.
+    pinned node separately, so that its total stays. Mixtures for which this is not enough become
+    the nearest feasible ones.
 
     Raises:
-        InfeasibleError: names the pinned part that its own limits cannot hold.
+        InfeasibleError: no mixture is feasible; names the rules that contradict each other.
     """
-    result = np.zeros_like(weights)
+    moved = np.zeros_like(weights)
     for members in _blocks(tree, swarm):
-        total = weights[members].sum()
-        if total <= _TINY:
-            if limits.required[members].any():
-                raise InfeasibleError("a domain in swarm.nonzero_weight is pinned to 0")
-            continue
-        caps = np.minimum(limits.caps[members] / total, 1.0)
-        if caps.sum() < 1 - 1e-9:
-            names = np.array(domain_names(tree))[members]
-            raise InfeasibleError(
-                f"{', '.join(names)} are pinned to {total:.4g} of the mixture, but their tokens "
-                f"allow {limits.caps[members].sum():.4g}. Lower the weight, or raise "
-                "swarm.repetition_factor."
-            )
-        # A domain that is pinned by itself keeps its weight, however small.
-        alone = len(members) == 1
-        low = np.zeros(1) if alone else np.minimum(limits.minimum[members] / total, 1.0)
-        required = limits.required[members]
-        result[members] = total * sparsify(weights[members] / total, low, caps, required)
-    return result
+        total = weights[:, members].sum(axis=1, keepdims=True)
+        safe = np.maximum(total, _TINY)
+        part = sparsify_rows(
+            weights[:, members] / safe,
+            np.minimum(rules.minimum[members] / safe, 1.0),
+            np.minimum(rules.caps[members] / safe, 1.0),
+            np.broadcast_to(rules.required[members], (len(weights), len(members))),
+        )
+        moved[:, members] = np.where(total > _TINY, total * part, 0.0)
+    broken = np.isnan(moved).any(axis=1) | ~rules.contains(np.nan_to_num(moved), _TOLERANCE)
+    for index, row in enumerate(np.flatnonzero(broken)):
+        if index == 0:
+            check_feasible(rules)
+        moved[row] = nearest(rules, weights[row])
+    _check_moved(moved, rules)
+    return moved
+
+
+def _check_moved(moved: Array, rules: Constraints) -> None:
+    """Raise where a mixture breaks a rule all the same; it never should."""
+    worst = float(rules.violation(moved).max(initial=0.0))
+    if worst > 1e-7:
+        raise InfeasibleError(
+            f"the nearest mixture that was found breaks a rule by {worst:.2g}. The rules leave "
+            "hardly any room; loosen one of them."
+        )
 
 
 def _blocks(tree: Sequence[Node], swarm: SwarmConfig) -> list[list[int]]:
@@ -233,10 +248,8 @@ def _blocks(tree: Sequence[Node], swarm: SwarmConfig) -> list[list[int]]:
     def visit(path: tuple[Node, ...], owner: str) -> None:
         nonlocal position
         node = path[-1]
-        closed = (
-            node.weight is not None
-            or any(child.weight is not None for child in node.children)
-            or (len(path) == 1 and node.name in swarm.fixed_source_weights)
+        closed = pin_of(path, swarm) is not None or any(
+            child.weight is not None for child in node.children
         )
         here = join(path) if closed else owner
         if node.is_domain:
@@ -248,16 +261,3 @@ def _blocks(tree: Sequence[Node], swarm: SwarmConfig) -> list[list[int]]:
     for source in tree:
         visit((source,), "")
     return list(groups.values())
-
-
-def reference_mixture(
-    kind: str, tree: Sequence[Node], natural: Mapping[str, float], limits: Bounds
-) -> Array:
-    """Return the natural or the uniform mixture, moved inside the caps, shape (D,)."""
-    domains = domain_names(tree)
-    weights = (
-        np.array([natural[name] for name in domains])
-        if kind == "natural"
-        else np.full(len(domains), 1 / len(domains))
-    )
-    return sparsify(weights, 0.0, limits.caps)

@@ -1,30 +1,39 @@
-"""From a generation config to the variants of a swarm, and from variants to files."""
+"""From a generation config to the mixtures of a swarm."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from olmix.config import GenerationConfig, LaunchConfig, ProxyTraining, VariantConfig, read_yaml
-from olmix.domains import Node, domain_names
-from olmix.errors import ConfigError, OlmixError, Problem
-from olmix.generate.dirichlet import Bounds, bounds, draw_mixture, reference_mixture
-from olmix.io.files import digest, write_yaml
-from olmix.io.tables import write_table
+from olmix.config import GenerationConfig, LaunchConfig
+from olmix.domains import Node
+from olmix.errors import ConfigError, Problem
+from olmix.generate.constraints import Constraints, build_constraints
+from olmix.generate.dirichlet import draw_dirichlet, move_into, prior_mixture
+from olmix.generate.existing import load_mixtures
+from olmix.io.files import digest
 from olmix.mixture import Mixture, repetition_factors
 from olmix.simplex import Array
 
-__all__ = ["Generated", "Variant", "generate", "group_of", "sample_swarm"]
+__all__ = ["Proposer", "Variant", "group_of", "known_mixtures", "sample_swarm"]
 
 logger = logging.getLogger(__name__)
 
 REPLICATE_SEED = 1_000
 """Replicates of the references are trained with the seeds 1000, 1001, ..."""
+
+_SAME = 1e-6
+"""Mixtures that differ by less in every weight are the same."""
+_REDRAWS = 20
+
+Kind = Literal["natural", "uniform", "sampled"]
+Proposer = Callable[[Constraints, Array, int, int], Array]
+"""(rules, candidates (N, D), number wanted, seed) to the mixtures proposed, (n, D)."""
 
 
 @dataclass(frozen=True)
@@ -37,71 +46,160 @@ class Variant:
         seed: training seed, where it is not that of the base config.
     """
 
-    kind: Literal["natural", "uniform", "sampled"]
+    kind: Kind
     mix: Mixture
     seed: int | None = None
 
 
-@dataclass(frozen=True)
-class Generated:
-    """What `generate` wrote.
-
-    Attributes:
-        group_id: hash of everything that the mixtures depend on.
-        folder: where the files lie.
-        files: one file per variant, in order.
-        variants: the variants.
-        num_new: files that were not there before.
-    """
-
-    group_id: str
-    folder: Path
-    files: tuple[Path, ...]
-    variants: tuple[Variant, ...]
-    num_new: int
-
-
-def sample_swarm(config: GenerationConfig) -> tuple[Variant, ...]:
+def sample_swarm(
+    config: GenerationConfig, *, allow_pickle: bool = False, propose: Proposer | None = None
+) -> tuple[Variant, ...]:
     """Draw the variants of a swarm: the references, their replicates, then the samples.
 
-    The sample ``i`` depends on the seed and ``i`` alone, so asking for more variants leaves the
-    earlier ones as they were.
+    The sample ``i`` depends on the seed and the samples before it alone, so asking for more
+    variants leaves the earlier ones as they were.
+
+    Args:
+        config: the generation config.
+        allow_pickle: whether `swarm.existing_mix_file` may be a pickle.
+        propose: what chooses mixtures for `swarm.next`.
 
     Raises:
         InfeasibleError: no mixture satisfies the config; says what stands in the way.
+        ConfigError: `swarm.next` is given and nothing proposes.
     """
-    tree, swarm = config.data.tree(), config.swarm
-    limits = bounds(tree, config.priors, swarm, config.max_tokens)
-    domains = domain_names(tree)
+    tree, swarm, domains = config.data.tree(), config.swarm, config.data.domains
     natural = dict(zip(domains, config.priors.natural(domains), strict=True))
-    counts = config.priors.counts(domains)
-
-    def mixture(weights: Array) -> Mixture:
-        factors = repetition_factors(weights, config.max_tokens, counts)
-        return Mixture.from_weights(domains, weights, factors)
-
-    variants: list[Variant] = []
-    references = {
-        kind: mixture(reference_mixture(kind, tree, natural, limits)) for kind in swarm.references
-    }
-    variants.extend(Variant(kind, mix) for kind, mix in references.items())
+    rules = build_constraints(config, prior_mixture(tree, natural, swarm))
+    known = known_mixtures(config, allow_pickle=allow_pickle)
+    references = _references(config, tree, natural, known)
+    fixed = np.vstack([known, *references.values()])
+    sampled = _sample(config, rules, fixed, known, propose)
+    weights = np.vstack([*references.values(), sampled])
+    factors = repetition_factors(weights, config.max_tokens, config.priors.counts(domains))
+    mixes = [
+        Mixture.from_weights(domains, row, factor)
+        for row, factor in zip(weights, factors, strict=True)
+    ]
+    kinds: list[Kind] = list(references)
+    variants = [Variant(kind, mix) for kind, mix in zip(kinds, mixes, strict=False)]
     for replicate in range(swarm.replicates):
         seed = REPLICATE_SEED + replicate
-        variants.extend(Variant(kind, mix, seed) for kind, mix in references.items())
-    for rng in np.random.default_rng(swarm.seed).spawn(swarm.variants):
-        variants.append(
-            Variant("sampled", mixture(draw_mixture(tree, natural, swarm, limits, rng)))
-        )
-    _report(config, limits, variants)
+        variants += [Variant(v.kind, v.mix, seed) for v in variants[: len(references)]]
+    variants += [Variant("sampled", mix) for mix in mixes[len(references) :]]
+    _report(config, rules, variants)
     return tuple(variants)
 
 
-def _report(config: GenerationConfig, limits: Bounds, variants: Sequence[Variant]) -> None:
-    capped = int((limits.caps < 1).sum())
-    logger.info("%d of %d domains are capped by their tokens", capped, len(limits.caps))
+def known_mixtures(config: GenerationConfig, *, allow_pickle: bool = False) -> Array:
+    """Return the mixtures that `existing_mix_file` and `augment` hold, (n, D)."""
+    domains = config.data.domains
+    found = [np.empty((0, len(domains)))]
+    for path in (config.swarm.existing_mix_file, config.swarm.augment):
+        if path is not None:
+            found.append(load_mixtures(path, domains, allow_pickle=allow_pickle))
+    return np.vstack(found)
+
+
+def _references(
+    config: GenerationConfig, tree: Sequence[Node], natural: dict[str, float], known: Array
+) -> dict[Kind, Array]:
+    """Return the natural and the uniform mixture with pins and limits applied, (1, D) each.
+
+    A swarm that extends another does not repeat the references which that one has.
+    """
+    plain = config.swarm.model_copy(
+        update={
+            "manual_prior": {},
+            "manual_topic_prior": {},
+            "mix_temperature": 1.0,
+            "source_mix_temperature": None,
+            "topic_mix_temperature": None,
+        }
+    )
+    rules = build_constraints(config)
+    found: dict[Kind, Array] = {}
+    for kind in config.swarm.references:
+        sizes = natural if kind == "natural" else dict.fromkeys(natural, 1.0 / len(natural))
+        weights = np.array([list(prior_mixture(tree, sizes, plain).values())])
+        if not rules.contains(weights, 1e-12).all():
+            weights = move_into(weights, tree, config.swarm, rules)
+            logger.info("the %s mixture was moved into the limits of the swarm", kind)
+        if not _is_known(weights, known)[0]:
+            found[kind] = weights
+    return found
+
+
+def _sample(
+    config: GenerationConfig,
+    rules: Constraints,
+    fixed: Array,
+    known: Array,
+    propose: Proposer | None,
+) -> Array:
+    """Draw the samples of the design that the config asks for, (variants, D)."""
+    tree, swarm, domains = config.data.tree(), config.swarm, config.data.domains
+    natural = dict(zip(domains, config.priors.natural(domains), strict=True))
+
+    def dirichlet(rngs: Sequence[np.random.Generator]) -> Array:
+        return move_into(draw_dirichlet(tree, natural, swarm, rngs), tree, swarm, rules)
+
+    if swarm.next is not None:
+        from olmix.generate.optimal import candidates_of
+
+        if propose is None:
+            problem = Problem("swarm.next", "only `olmix generate` loads a fit")
+            raise ConfigError([problem], config.name)
+        choices = candidates_of(rules, dirichlet, swarm.seed)
+        return propose(rules, choices, swarm.variants, swarm.seed)
+    rngs = np.random.default_rng(swarm.seed).spawn(swarm.variants)
+    if swarm.design == "optimal":
+        from olmix.generate.optimal import optimal_design
+
+        return optimal_design(
+            rules, dirichlet, swarm.variants, fixed, swarm.seed, swarm.criterion, swarm.model
+        )
+    if swarm.design == "polytope":
+        from olmix.generate.polytope import sample_polytope
+
+        return _draw_new(lambda some: sample_polytope(rules, some), rngs, known)
+    return _draw_new(dirichlet, rngs, known)
+
+
+def _draw_new(
+    draw: Callable[[Sequence[np.random.Generator]], Array],
+    rngs: Sequence[np.random.Generator],
+    known: Array,
+) -> Array:
+    """Draw one mixture per generator; one that there is already is drawn again."""
+    drawn = draw(rngs)
+    for _ in range(_REDRAWS):
+        again = np.flatnonzero(_is_known(drawn, known))
+        if not again.size:
+            return drawn
+        drawn[again] = draw([rngs[int(index)].spawn(1)[0] for index in again])
+    left = int(_is_known(drawn, known).sum())
+    if left:
+        logger.warning("%d mixtures were run before; the rules leave no others near them", left)
+    return drawn
+
+
+def _is_known(weights: Array, known: Array) -> Array:
+    """Return which of the mixtures (n, D) are among the known ones, (n,)."""
+    found = np.zeros(len(weights), dtype=bool)
+    for first in range(0, len(known), 256):
+        some = known[first : first + 256]
+        found |= (np.abs(weights[:, None] - some[None]).max(axis=2) < _SAME).any(axis=1)
+    return found
+
+
+def _report(config: GenerationConfig, rules: Constraints, variants: Sequence[Variant]) -> None:
+    capped = int((rules.caps < 1).sum())
+    logger.info("%d of %d domains are capped by their tokens", capped, len(rules.caps))
     if config.swarm.sample_multiplier is not None:
         logger.warning("swarm.sample_multiplier has no effect: no draw is ever thrown away")
-    live = int((_weights(config, variants) > 0).any(axis=0).sum())
+    weights = np.array([variant.mix.weights(rules.domains) for variant in variants])
+    live = int((weights > 0).any(axis=0).sum())
     if len(variants) < 3 * (live + 1):
         logger.warning(
             "%d runs for %d domains; 3 x (domains + 1) = %d is a safer number",
@@ -111,18 +209,31 @@ def _report(config: GenerationConfig, limits: Bounds, variants: Sequence[Variant
         )
 
 
-def _weights(config: GenerationConfig, variants: Sequence[Variant]) -> Array:
-    return np.array([variant.mix.weights(config.data.domains) for variant in variants])
-
-
-def group_of(config: GenerationConfig, base: LaunchConfig | None) -> str:
+def group_of(
+    config: GenerationConfig, base: LaunchConfig | None, *, allow_pickle: bool = False
+) -> str:
     """Return the group id: a hash of what the mixtures and their training depend on.
 
     The number of variants, names of files and the infrastructure do not count, so a swarm keeps its
-    group when it grows or moves.
+    group when it grows or moves. Mixtures in files count by their weights.
     """
     plain: dict[str, Any] = config.to_plain()
-    plain["swarm"].pop("variants")
+    swarm = plain["swarm"]
+    swarm.pop("variants")
+    # What a design does not look at is no part of it, so swarms of older releases keep their group.
+    if config.swarm.design != "optimal":
+        swarm.pop("criterion")
+        swarm.pop("model")
+    for key in ("group_bounds", "ratio_bounds"):
+        if not swarm[key]:
+            swarm.pop(key)
+    known = known_mixtures(config, allow_pickle=allow_pickle)
+    for key in ("existing_mix_file", "augment"):
+        if key in swarm:
+            swarm[key] = digest(known.round(9).tolist())
+    if config.swarm.next is not None:
+        # `fit/latest` is a link to the folder that is named by the hash of the fit.
+        swarm["next"] = Path(config.swarm.next).resolve().name
     plain["data"] = _shape(config.data.tree())
     if base is not None:
         launch = base.to_plain()
@@ -132,99 +243,3 @@ def group_of(config: GenerationConfig, base: LaunchConfig | None) -> str:
 
 def _shape(tree: Sequence[Node]) -> list[Any]:
     return [[node.name, node.weight, _shape(node.children)] for node in tree]
-
-
-def generate(
-    config: GenerationConfig,
-    folder: str | Path,
-    base: LaunchConfig | None = None,
-    *,
-    allow_mixed: bool = False,
-) -> Generated:
-    """Sample a swarm and write one file per variant, and `swarm.csv`.
-
-    With `base` each file is a complete launch config, without it a bare variant. Files that are
-    already there with the same content are left alone.
-
-    Raises:
-        ConfigError: the base does not fit the generation config, or the folder holds another group.
-        InfeasibleError: no mixture satisfies the config.
-    """
-    if base is not None:
-        _check_base(config, base)
-    group = group_of(config, base)
-    out = Path(folder)
-    if not allow_mixed:
-        _check_folder(out, f"{config.name}-{group}-")
-    variants = sample_swarm(config)
-    files, num_new = [], 0
-    for index, variant in enumerate(variants):
-        name = f"{config.name}-{group}-{index:04}"
-        bare = VariantConfig(name=name, mix=variant.mix, seed=variant.seed)
-        content = bare.to_plain() if base is None else base.with_variant(bare, group).to_plain()
-        file = out / f"{name}.yaml"
-        if not _holds(file, content):
-            num_new += 1
-            write_yaml(file, content, f"{variant.kind} mixture of swarm {config.name}")
-        files.append(file)
-    _write_csv(out / "swarm.csv", config, files, variants)
-    return Generated(group, out, tuple(files), variants, num_new)
-
-
-def _check_base(config: GenerationConfig, base: LaunchConfig) -> None:
-    problems = []
-    missing = [name for name in config.data.domains if name not in base.data.domains]
-    if missing:
-        problems.append(
-            Problem(
-                "data", f"the base config has no domain {', '.join(missing)}; the swarm samples it"
-            )
-        )
-    training = base.training
-    if isinstance(training, ProxyTraining) and training.num_tokens != config.max_tokens:
-        problems.append(
-            Problem(
-                "training.max_tokens",
-                f"the base trains {training.num_tokens:,} tokens a run, the swarm is sampled for "
-                f"max_tokens = {config.max_tokens:,}; make them equal",
-            )
-        )
-    if problems:
-        raise ConfigError(problems, base.name)
-
-
-def _check_folder(folder: Path, prefix: str) -> None:
-    """Refuse a folder that holds variants of another group."""
-    others = sorted(file.name for file in folder.glob("*.yaml") if not file.name.startswith(prefix))
-    if others:
-        raise ConfigError(
-            [
-                Problem(
-                    "",
-                    f"holds {len(others)} files that are not of this swarm ({prefix}*), such as "
-                    f"{others[0]}. Choose another folder, or pass --allow-mixed to keep both.",
-                )
-            ],
-            str(folder),
-        )
-
-
-def _holds(file: Path, content: dict[str, Any]) -> bool:
-    if not file.is_file():
-        return False
-    try:
-        return bool(read_yaml(file).data == content)
-    except OlmixError:
-        return False
-
-
-def _write_csv(
-    path: Path, config: GenerationConfig, files: Sequence[Path], variants: Sequence[Variant]
-) -> None:
-    weights = _weights(config, variants)
-    columns: dict[str, Any] = {
-        "kind": [variant.kind for variant in variants],
-        "seed": [variant.seed for variant in variants],
-    }
-    columns |= {name: weights[:, i].tolist() for i, name in enumerate(config.data.domains)}
-    write_table(path, [file.stem for file in files], columns)

@@ -31,29 +31,34 @@ __all__ = [
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; on success it takes the place of `path`."""
+def atomic_path(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
+    """Give a path beside `path` to write to; on success it takes the place of `path`.
+
+    Without `sync` a power failure may lose the file, a killed process may not: for many files that
+    a command makes again.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         yield beside
-        with beside.open("rb") as handle:
-            os.fsync(handle.fileno())
+        if sync:
+            with beside.open("rb") as handle:
+                os.fsync(handle.fileno())
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
+def write_bytes(path: str | Path, content: bytes, *, sync: bool = True) -> None:
     """Write a file in one step."""
-    with atomic_path(path) as beside:
+    with atomic_path(path, sync=sync) as beside:
         beside.write_bytes(content)
 
 
-def write_text(path: str | Path, content: str) -> None:
+def write_text(path: str | Path, content: str, *, sync: bool = True) -> None:
     """Write a text file in one step."""
-    write_bytes(path, content.encode("utf-8"))
+    write_bytes(path, content.encode("utf-8"), sync=sync)
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -5,6 +5,7 @@ sizes and fonts are given where they are used, so a plot looks the same in a rep
 """
 
 from olmix.plotting.canvas import add_caption, new_figure, plain, shorten, style
+from olmix.plotting.design import ternary, weight_histograms
 from olmix.plotting.gains import GainBar, gain_bars, verification_dots
 from olmix.plotting.laws import (
     MOST_NUMBERS,
@@ -33,7 +34,9 @@ __all__ = [
     "predicted_against_measured",
     "shorten",
     "style",
+    "ternary",
     "training_curves",
     "verification_dots",
+    "weight_histograms",
     "weights_heat",
 ]

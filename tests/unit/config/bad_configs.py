@@ -200,8 +200,8 @@ CASES = [
     _generation(
         "design of later",
         "variants: 4",
-        "design: polytope",
-        ":14: swarm.design: `polytope` is not available in this release; use `dirichlet`",
+        "next: fit/latest, design: polytope",
+        ":14: swarm.design: it is `polytope`, but with `next` the fit chooses; remove one",
     ),
     _generation("design unknown", "variants: 4", "design: dirichet", "Did you mean `dirichlet`?"),
     _generation(
@@ -219,14 +219,68 @@ CASES = [
     _generation(
         "unknown domain",
         "variants: 4",
-        "nonzero_weight: [dclm]",
-        "swarm.nonzero_weight: the data section has no domain named dclm",
+        "nonzero_weight: [dclm, books]",
+        "swarm.nonzero_weight: the data section has no source, topic or domain named books",
     ),
     _generation(
-        "mix file of later",
+        "group of unknown",
         "variants: 4",
-        "existing_mix_file: old.csv",
-        "swarm.existing_mix_file: this setting is not available in this release",
+        "group_bounds: [{names: [dclm, books], max: 0.5}]",
+        ":14: swarm.group_bounds[0]: the data section has no source, topic or domain named books",
+    ),
+    _generation(
+        "group upside down",
+        "variants: 4",
+        "group_bounds: [{names: [wiki], min: 0.5, max: 0.1}]",
+        ":14: swarm.group_bounds[0].min: it is 0.5, above max = 0.1; swap them",
+    ),
+    _generation(
+        "group of nothing",
+        "variants: 4",
+        "group_bounds: [{names: []}]",
+        ":14: swarm.group_bounds[0].names: found []; at least one entry is needed",
+    ),
+    _generation(
+        "ratio without limits",
+        "variants: 4",
+        "ratio_bounds: [{names: [wiki], over: [dclm]}]",
+        ":14: swarm.ratio_bounds[0]: give min, max or both",
+    ),
+    _generation(
+        "ratio of unknown",
+        "variants: 4",
+        "ratio_bounds: [{names: [wiki], over: ['dclm:maths'], max: 2.0}]",
+        "swarm.ratio_bounds[0]: the data section has no source, topic or domain named dclm:maths",
+    ),
+    _generation(
+        "criterion unknown",
+        "variants: 4",
+        "design: optimal, criterion: A",
+        ':14: swarm.criterion: found "A"; allowed: D, I',
+    ),
+    _generation(
+        "law of the design unknown",
+        "variants: 4",
+        "design: optimal, model: log-linear",
+        "Did you mean `log_linear`?",
+    ),
+    _generation(
+        "manual topic prior of zeros",
+        "variants: 4",
+        "manual_topic_prior: {'dclm:code': 0.0}",
+        ":14: swarm.manual_topic_prior: at least one share must be above 0",
+    ),
+    _generation(
+        "storage of unknown scheme",
+        "data:\n",
+        "data:\n  storage: {azure: {endpoint: x}}\n",
+        "data.storage.azure",
+    ),
+    _generation(
+        "storage key misspelt",
+        "data:\n",
+        "data:\n  storage: {s3: {endpiont: x}}\n",
+        ":3: data.storage.s3.endpiont: unknown key; did you mean `endpoint`?",
     ),
     _generation(
         "name as folder",
@@ -428,5 +482,12 @@ CASES = [
         "swarm: {ratios: ratios.csv, metrics: metrics.csv}",
         "swarm: {ratios: ratios.csv}",
         ":1: swarm.metrics: this key is required and missing",
+    ),
+    _launch(
+        "model of unknown size",
+        "training: {trainer: proxy, max_tokens: 160K}",
+        "training: {proxy_model_id: olmo3_14, chinchilla_multiple: 0.5}",
+        'training.proxy_model_id: found "olmo3_14", whose size is not known; did you mean '
+        "`olmo3_14m`?",
     ),
 ]

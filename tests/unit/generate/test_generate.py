@@ -130,7 +130,7 @@ def test_a_pin_beyond_the_tokens_is_explained():
     config = _config(
         {"fixed_source_weights": {"wiki": 0.9}, "repetition_factor": 1.0}, max_tokens=500
     )
-    with pytest.raises(InfeasibleError, match=r"wiki are pinned to 0\.9 of the mixture"):
+    with pytest.raises(InfeasibleError, match=r"wiki is pinned to 0\.9 of the mixture"):
         sample_swarm(config)
 
 
