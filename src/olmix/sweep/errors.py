@@ -17,7 +17,7 @@ nearest class above all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ __all__ = [
     "TorchtuneValidationError",
     "TypeMismatchError",
     "ValidationError",
-    "raise_findings",
+    "raise_problems",
 ]
 
 Location = tuple[str | int, ...]
@@ -96,22 +96,21 @@ class Finding:
     notice: bool = False
 
 
-def raise_findings(
-    findings: Iterable[Finding], file: str, problem_of: Callable[[Finding], Problem]
+def raise_problems(
+    found: Iterable[tuple[type[ConfigWriterError] | None, Problem]], file: str
 ) -> None:
-    """Raise one error for all findings that are errors; return if there are none.
+    """Raise one error for all problems; return if there are none.
 
     Args:
-        findings: what was found; warnings and notices are passed over.
+        found: problems with the class of the error that each makes; warnings have none and are
+            passed over.
         file: name of the experiment file.
-        problem_of: adds the line of the file to a finding.
     """
     kinds: list[type[ConfigWriterError]] = []
     problems: list[Problem] = []
-    for finding in findings:
-        problem = problem_of(finding)
-        if finding.kind is not None and problem not in problems:
-            kinds.append(finding.kind)
+    for kind, problem in found:
+        if kind is not None and problem not in problems:
+            kinds.append(kind)
             problems.append(problem)
     if problems:
         problems.sort(key=lambda problem: problem.line or 10**9)

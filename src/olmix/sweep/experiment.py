@@ -27,7 +27,7 @@ from olmix.sweep.errors import (
     ExperimentSchemaError,
     Finding,
     Location,
-    raise_findings,
+    raise_problems,
 )
 from olmix.sweep.scalars import kind_of, render_flow
 
@@ -263,11 +263,11 @@ def load_experiment(source: str | Path | Mapping[str, Any]) -> Experiment:
         config = validate(ExperimentConfig, raw, _Renamed.of(file, is_short) if file else name)
     except ConfigError as error:
         problems = [_rename(problem) if is_short else problem for problem in error.problems]
-    found = findings + (list(_check_variables(raw)) if isinstance(raw, dict) else [])
+    if isinstance(raw, dict):
+        findings += _check_variables(raw)
     shown = Experiment(config or _EMPTY, name, text, file, is_short)
-    found += [Finding(ExperimentSchemaError, problem.what) for problem in problems]
-    by_what = {problem.what: problem for problem in problems}
-    raise_findings(found, name, lambda f: by_what.get(f.what) or shown.problem(f))
+    said = [(ExperimentSchemaError, problem) for problem in problems]
+    raise_problems([*said, *((f.kind, shown.problem(f)) for f in findings)], name)
     return shown
 
 

@@ -21,7 +21,7 @@ from olmix.sweep.errors import (
     Location,
     TypeMismatchError,
     ValidationError,
-    raise_findings,
+    raise_problems,
 )
 from olmix.sweep.experiment import ConditionConfig, Experiment, load_experiment
 from olmix.sweep.framework import Base, Cost, Framework, Path_, find_framework
@@ -158,7 +158,8 @@ class _Planner:
         )
 
     def _raise(self) -> None:
-        raise_findings(self.findings, self.experiment.name, self.experiment.problem)
+        found = ((f.kind, self.experiment.problem(f)) for f in self.findings)
+        raise_problems(found, self.experiment.name)
 
     # --- names ---
 
@@ -358,7 +359,7 @@ class _Planner:
             Finding(
                 None,
                 f"{rank} varies and lora_alpha stays the same, so the scale alpha/rank varies too; "
-                f"to keep it, write lora_alpha: ${{mul:2,${{{rank}}}}} (that is 2 * {rank}) in controls",
+                f"to keep it, write lora_alpha: ${{mul:2,${{{rank}}}}} (2 * {rank}) in controls",
                 self._locations[rank],
             )
         )

@@ -29,6 +29,10 @@ _FLOAT = re.compile(
 _SPECIAL = re.compile(r"([-+]?)\.(inf|Inf|INF|nan|NaN|NAN)")
 # Text that needs no quotes anywhere, and text with an interpolation, outside brackets.
 _BARE = re.compile(r"[A-Za-z_/][\w/.+@=-]*(?:[ ][\w/.+@=-]+)*", re.ASCII)
+# What YAML cannot hold as it is, or takes for the end of a line.
+_UNPRINTABLE = re.compile(
+    "[^\\t\\n\\r -~\\u00a0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufefe\\uff00-\\ufffd\\U00010000-\\U0010ffff]"
+)
 _INTERPOLATION = re.compile(r"\$\{[A-Za-z_][\w.]*\}[\w/.+@=-]*", re.ASCII)
 
 
@@ -124,7 +128,9 @@ def _render_text(text: str, *, inside: bool) -> str:
     bare = _BARE.fullmatch(text) and isinstance(read_scalar(text), str)
     if bare or (not inside and _INTERPOLATION.fullmatch(text)):
         return text
-    quoted = json.dumps(text, ensure_ascii=False)
-    for character, escape in (("\x7f", r"\x7F"), ("\x85", r"\N"), ("\u2028", r"\L")):
-        quoted = quoted.replace(character, escape)
-    return quoted.replace("\u2029", r"\P").replace("\ufeff", r"\uFEFF")
+    return _UNPRINTABLE.sub(_escape, json.dumps(text, ensure_ascii=False))
+
+
+def _escape(match: re.Match[str]) -> str:
+    number = ord(match[0])
+    return f"\\u{number:04X}" if number <= 0xFFFF else f"\\U{number:08X}"

@@ -1,8 +1,8 @@
 """Training every config for two steps on a tiny model of its family, on the CPU.
 
 What a run needs from the outside (weights, tokenizer, data, a GPU) is replaced by tiny things made
-on the spot; everything else is as the config says. One process trains all of them, because importing
-torch takes longer than two steps.
+on the spot; everything else is as the config says. One process trains all of them, because
+importing torch takes longer than two steps.
 """
 
 from __future__ import annotations
