@@ -31,7 +31,8 @@ _SPECIAL = re.compile(r"([-+]?)\.(inf|Inf|INF|nan|NaN|NAN)")
 _BARE = re.compile(r"[A-Za-z_/][\w/.+@=-]*(?:[ ][\w/.+@=-]+)*", re.ASCII)
 # What YAML cannot hold as it is, or takes for the end of a line.
 _UNPRINTABLE = re.compile(
-    "[^\\t\\n\\r -~\\u00a0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufefe\\uff00-\\ufffd\\U00010000-\\U0010ffff]"
+    "[^\\t\\n\\r -~\\u00a0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufefe\\uff00-\\ufffd"
+    "\\U00010000-\\U0010ffff]"
 )
 _INTERPOLATION = re.compile(r"\$\{[A-Za-z_][\w.]*\}[\w/.+@=-]*", re.ASCII)
 
