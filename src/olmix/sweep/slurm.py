@@ -61,6 +61,8 @@ def render_script(plan: Plan, rows: Sequence[Mapped], folder: Path) -> str:
     body = [
         "",
         "set -euo pipefail",
+        # Dollars and backticks of a folder's name are meant to stay as they are.
+        *(["# shellcheck disable=SC2016"] if set("$`") & set(str(folder)) else []),
         f"cd {shlex.quote(str(folder))}",
         "",
         f'run=$(printf "run_%0{digits}d" "${{SLURM_ARRAY_TASK_ID:?use sbatch}}")',
