@@ -101,9 +101,15 @@ class Verdict:
 
 
 class Framework(Protocol):
-    """A training framework."""
+    """A training framework.
+
+    Attributes:
+        name: as `experiment.framework` has it.
+        writes_whole_configs: whether a run's file is a complete config, or only what differs.
+    """
 
     name: str
+    writes_whole_configs: bool
 
     def load_base(self, experiment: Experiment) -> Base:
         """Read the base config; raises `BaseConfigNotFoundError`."""

@@ -28,6 +28,7 @@ class Hydra:
     """
 
     name = "hydra"
+    writes_whole_configs = False
 
     def load_base(self, experiment: Experiment) -> Base:
         """Read the composed config, or take a preset by its name.

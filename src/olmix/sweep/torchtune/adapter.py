@@ -47,6 +47,7 @@ class Torchtune:
     """torchtune 0.6: one YAML per run, made from a config that it ships or a file of yours."""
 
     name = "torchtune"
+    writes_whole_configs = True
 
     def load_base(self, experiment: Experiment) -> Base:
         """Read the base config.
