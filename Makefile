@@ -20,8 +20,10 @@ $(VENV)/.demo: $(BIN)/uv pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[quickstart]'
 	@touch $@
 
+# torch comes first and by pip: what `pip install torch` gives is the build for this machine.
 $(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,torchtune]'
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo  ## Run the whole loop on this machine: texts to a verified mixture
@@ -44,11 +46,12 @@ fix: $(VENV)/.dev  ## Format and repair what can be repaired
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev  ## Time the trainer, sampling, token counts and the stages of the demo
+bench: $(VENV)/.dev  ## Time the trainer, sampling, token counts, sweeps and the stages of the demo
 	$(BIN)/python benchmarks/trainer.py
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/generate.py
 	$(BIN)/python benchmarks/priors.py
+	$(BIN)/python benchmarks/sweep.py
 
 docs: $(VENV)/.dev  ## Write what is derived from the code: schemas and the list of commands
 	$(BIN)/olmix schema -o schemas

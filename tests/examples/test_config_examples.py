@@ -11,7 +11,12 @@ from olmix.generate import generate, sample_swarm
 
 ROOT = Path(__file__).parents[2]
 MODELS = {"generations": GenerationConfig, "experiments": LaunchConfig, "fits": FitConfig}
-FILES = sorted((ROOT / "configs").rglob("*.yaml"))
+# Sweeps have tests of their own (tests/unit/sweep).
+FILES = [
+    file
+    for file in sorted((ROOT / "configs").rglob("*.yaml"))
+    if file.relative_to(ROOT / "configs").parts[0] != "sweeps"
+]
 
 
 @pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(ROOT)) for file in FILES])

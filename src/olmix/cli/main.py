@@ -17,7 +17,7 @@ import click
 from olmix import __version__
 from olmix.errors import OlmixError
 
-__all__ = ["LazyGroup", "cli", "main"]
+__all__ = ["LazyGroup", "cli", "main", "run"]
 
 COMMANDS = {
     "quickstart": ("olmix.cli.quickstart:quickstart", "The whole loop on this machine."),
@@ -25,6 +25,7 @@ COMMANDS = {
     "priors": ("olmix.cli.priors:priors", "Token counts and relative sizes per domain."),
     "generate": ("olmix.cli.generate:generate", "Sample the mixtures of a swarm."),
     "launch": ("olmix.cli.launch:launch", "Preview, run, watch and cancel the runs of a swarm."),
+    "sweep": ("olmix.cli.sweep:sweep", "Configs of a factorial sweep, from an experiment.yaml."),
     "collect": ("olmix.cli.collect:collect", "Run folders to ratios.csv and metrics.csv."),
     "fit": ("olmix.cli.fit:fit", "Regress, cross-validate, propose, report."),
     "verify": ("olmix.cli.verify:verify", "Train the proposal against the natural mixture."),
@@ -100,9 +101,14 @@ class _Plain(logging.Formatter):
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
+    run(cli, args)
+
+
+def run(command: click.Command, args: Sequence[str] | None = None) -> None:
+    """Run a command as a command line of its own and exit."""
     words = list(sys.argv[1:] if args is None else args)
     try:
-        status = cli.main(words, standalone_mode=False)
+        status = command.main(words, standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except click.ClickException as error:
         error.show()

@@ -1,0 +1,325 @@
+"""`olmix sweep`, and the other names that it answers to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from olmix.cli.terminal import done, progress, table
+
+if TYPE_CHECKING:
+    from olmix.sweep import Plan, SweepResult
+
+__all__ = ["cruijff_kit", "sweep", "torchtune_config_writer"]
+
+_file = click.argument("experiment", type=click.Path(path_type=Path))
+_folder = click.argument("folder", type=click.Path(path_type=Path))
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+@click.group()
+def sweep() -> None:
+    """Turn an experiment of variables and controls into checked configs, one per run."""
+
+
+@sweep.command()
+@_file
+@click.option(
+    "-o",
+    "--output-dir",
+    type=click.Path(path_type=Path),
+    help="Exact folder to write; overrides what the experiment says.",
+)
+@click.option(
+    "--validator",
+    type=click.Choice(["inprocess", "subprocess"]),
+    default="inprocess",
+    show_default=True,
+    help="The framework's own check: in this process, or by its command line.",
+)
+@click.option("--no-validate", is_flag=True, help="Leave the framework's own check out.")
+@click.option("--smoke", is_flag=True, help="Train every config for 2 steps on a tiny model.")
+@click.option("--slurm", is_flag=True, help="Write run_experiment.sh, a SLURM array script.")
+@click.option("--max-runs", type=click.IntRange(min=1), help="Largest number of runs.")
+@_json
+def generate(
+    experiment: Path,
+    output_dir: Path | None,
+    validator: Literal["inprocess", "subprocess"],
+    no_validate: bool,
+    smoke: bool,
+    slurm: bool,
+    max_runs: int | None,
+    as_json: bool,
+) -> None:
+    """Write a complete config for each run, and check all of them."""
+    from olmix.sweep import generate_configs
+
+    with progress("checking configs") as view:
+        result = generate_configs(
+            _read(experiment, max_runs),
+            output_dir,
+            validator="none" if no_validate else validator,
+            smoke=smoke,
+            slurm=slurm,
+            on_step=lambda what, ready, total: view.update(ready, total, what),
+        )
+    if as_json:
+        click.echo(json.dumps(_summary(result), indent=2))
+        return
+    _show_generated(result)
+
+
+def _read(experiment: Path, max_runs: int | None) -> Any:
+    from dataclasses import replace
+
+    from olmix.sweep.experiment import load_experiment
+
+    loaded = load_experiment(experiment)
+    if max_runs is None:
+        return loaded
+    return replace(loaded, config=loaded.config.model_copy(update={"max_runs": max_runs}))
+
+
+def _summary(result: SweepResult) -> dict[str, Any]:
+    return {
+        "folder": str(result.folder),
+        "runs": [
+            {
+                "id": run.id,
+                "params": dict(run.params),
+                "config": str(result.folder / run.config),
+                "output_dir": run.output_dir,
+                "recipe": run.recipe,
+                "hash": run.hash,
+            }
+            for run in result.runs
+        ],
+        "script": None if result.script is None else str(result.script),
+        "is_valid": result.is_valid,
+    }
+
+
+def _show_generated(result: SweepResult) -> None:
+    from olmix.sweep.folder import MAPPING, REPORT
+    from olmix.sweep.report import describe_params
+
+    _show_findings(result.plan)
+    done(f"Loaded base config: {result.plan.base.name}")
+    kept = len(result.runs) - result.num_new
+    were = f" ({kept} were there before)" if kept else ""
+    done(f"Generated {len(result.runs)} configs in {result.folder / 'configs'}/{were}")
+    for run in result.runs[:20]:
+        click.echo(f"  - {run.config} ({describe_params(run.params)})", err=True)
+    if len(result.runs) > 20:
+        click.echo(f"  - and {len(result.runs) - 20} more", err=True)
+    done(f"Created {result.folder / MAPPING}")
+    done(f"Checks: {result.folder / REPORT}")
+    if result.script is not None:
+        done(f"Start with: sbatch {result.script}")
+    click.echo(result.folder)
+
+
+def _show_findings(plan: Plan) -> None:
+    for finding in plan.findings:
+        problem = plan.experiment.problem(finding)
+        kind = "note" if finding.notice else "warning"
+        click.echo(f"{kind}: {problem.render(plan.experiment.name)}", err=True)
+
+
+@sweep.command()
+@_file
+@click.option("--max-runs", type=click.IntRange(min=1), help="Largest number of runs.")
+@click.option("--full", is_flag=True, help="Show how every run differs from the base.")
+@click.option(
+    "--seconds-per-step", type=click.FloatRange(min=0, min_open=True), help="For GPU-hours."
+)
+@_json
+def preview(
+    experiment: Path,
+    max_runs: int | None,
+    full: bool,
+    seconds_per_step: float | None,
+    as_json: bool,
+) -> None:
+    """Show the runs, how they differ from the base, and what they take. Writes nothing."""
+    from olmix.sweep import build_plan
+    from olmix.sweep.preview import differences, gpu_hours
+
+    plan = build_plan(_read(experiment, max_runs))
+    rate = seconds_per_step or plan.experiment.config.seconds_per_step
+    if as_json:
+        entries = [
+            {
+                "id": run.id,
+                "params": dict(run.params),
+                "changes": {path: after for path, _, after in differences(plan, run)},
+                "effective_batch": run.cost.effective_batch,
+                "steps": run.cost.steps,
+                "max_tokens": run.cost.max_tokens,
+                "gpu_hours": gpu_hours([run], rate),
+            }
+            for run in plan.runs
+        ]
+        click.echo(json.dumps(entries, indent=2))
+        return
+    _show_findings(plan)
+    names = list(dict.fromkeys(name for run in plan.runs for name in run.params))
+    rows = [_preview_row(plan, index, names, rate) for index in range(len(plan.runs))]
+    cost_columns = ("batch", "steps", "tokens at most", "GPU-hours")
+    table(f"{len(plan.runs)} runs from {plan.base.name}", ("run", *names, *cost_columns), rows)
+    for run in plan.runs if full else plan.runs[:1]:
+        click.echo(f"\n{run.id} differs from the base:")
+        for path, before, after in differences(plan, run):
+            click.echo(f"  {path}: {before} -> {after}")
+    if not full and len(plan.runs) > 1:
+        click.echo("(--full shows all runs)")
+    total = gpu_hours(plan.runs, rate)
+    if total is not None:
+        click.echo(f"\n{total:.2f} GPU-hours at {rate:g} s a step, as stated.")
+    elif rate is None:
+        click.echo("\nState --seconds-per-step to get GPU-hours.")
+    else:
+        click.echo("\nThe steps are unknown: set max_steps_per_epoch to get GPU-hours.")
+
+
+def _preview_row(plan: Plan, index: int, names: list[str], rate: float | None) -> tuple[str, ...]:
+    from olmix.sweep.preview import gpu_hours
+    from olmix.sweep.scalars import render_flow
+
+    run = plan.runs[index]
+    cells = [render_flow(run.params[name]) if name in run.params else "" for name in names]
+    hours = gpu_hours([run], rate)
+    return (
+        run.id,
+        *cells,
+        _cell(run.cost.effective_batch),
+        _cell(run.cost.steps),
+        _cell(run.cost.max_tokens),
+        "?" if hours is None else f"{hours:.2f}",
+    )
+
+
+def _cell(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"
+
+
+@sweep.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--validator",
+    type=click.Choice(["inprocess", "subprocess"]),
+    default="inprocess",
+    show_default=True,
+    help="The framework's own check: in this process, or by its command line.",
+)
+def validate(path: Path, validator: Literal["inprocess", "subprocess"]) -> int:
+    """Check an experiment.yaml, or all configs of a generated folder."""
+    if path.is_dir():
+        return _validate_folder(path, validator)
+    from olmix.sweep import build_plan
+
+    plan = build_plan(path)
+    _show_findings(plan)
+    done(f"{path}: {len(plan.runs)} runs, no errors")
+    return 0
+
+
+def _validate_folder(path: Path, validator: str) -> int:
+    from olmix.sweep.status import validate_folder
+
+    with progress("checking configs") as view:
+        verdicts = validate_folder(path, validator, view.update)
+    rows = [
+        (run_id, "invalid" if verdict.errors else "valid", ", ".join(verdict.missing))
+        for run_id, verdict in verdicts.items()
+    ]
+    table("", ("run", "state", "not installed here"), rows)
+    failed = {run_id: verdict for run_id, verdict in verdicts.items() if verdict.errors}
+    for run_id, verdict in failed.items():
+        for error in verdict.errors:
+            click.echo(f"{run_id}: {error}", err=True)
+    return 1 if failed else 0
+
+
+@sweep.command()
+@_folder
+@_json
+def status(folder: Path, as_json: bool) -> int:
+    """Say which runs have finished. The exit status is 1 while some have not."""
+    from olmix.sweep.report import describe_params
+    from olmix.sweep.status import read_states
+
+    states = read_states(folder)
+    if as_json:
+        entries = [
+            {"id": s.run.id, "state": s.state, "steps": s.steps, "loss": s.loss} for s in states
+        ]
+        click.echo(json.dumps(entries, indent=2))
+    else:
+        rows = [
+            (
+                s.run.id,
+                s.state,
+                str(s.steps),
+                "" if s.loss is None else f"{s.loss:.4f}",
+                describe_params(s.run.params),
+            )
+            for s in states
+        ]
+        table("", ("run", "state", "steps", "last loss", "parameters"), rows)
+    ready = sum(s.state == "finished" for s in states)
+    click.echo(f"{ready} of {len(states)} runs are finished", err=True)
+    return 0 if ready == len(states) else 1
+
+
+@sweep.command()
+@_folder
+@click.option("--metric", default="loss", show_default=True, help="Metric to compare runs by.")
+@click.option("--higher-is-better", is_flag=True, help="For metrics that grow, such as accuracy.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder; FOLDER/results if left out."
+)
+def results(folder: Path, metric: str, higher_is_better: bool, output: Path | None) -> int:
+    """Write results.csv, loss curves and main effects; name the best run."""
+    from olmix.sweep.report import describe_params
+    from olmix.sweep.results import write_results
+
+    found = write_results(folder, output, metric, lower_is_better=not higher_is_better)
+    rows = [(run.id, describe_params(run.params), f"{value:.4f}") for run, value in found.ranking]
+    table(f"Runs by {metric}, best first", ("run", "parameters", metric), rows)
+    for name, levels in found.effects.items():
+        click.echo()
+        effect_rows = [
+            (e.level, str(e.num_runs), f"{e.mean:.4f}", f"{e.spread:.4f}") for e in levels
+        ]
+        table(f"Main effect of {name}", ("value", "runs", f"mean {metric}", "std"), effect_rows)
+    best, value = found.ranking[0]
+    click.echo(f"\nBest run: {best.id} ({describe_params(best.params)}), {metric} {value:.4f}")
+    for name in found.incomplete:
+        click.echo(f"{name} has no {metric} yet and is left out", err=True)
+    done(f"{found.folder}: results.csv, curves.csv, main_effects.csv and their plots")
+    return 1 if found.incomplete else 0
+
+
+@click.group()
+def torchtune_config_writer() -> None:
+    """Write torchtune configs from an experiment.yaml; the same as `olmix sweep`."""
+
+
+@click.group()
+def cruijff_kit() -> None:
+    """The tools of cruijff_kit that are here."""
+
+
+@cruijff_kit.group()
+def torchtune() -> None:
+    """Write torchtune configs from an experiment.yaml; the same as `olmix sweep`."""
+
+
+for _command in (generate, preview, validate, status, results):
+    torchtune_config_writer.add_command(_command)
+    torchtune.add_command(_command)

@@ -1,0 +1,131 @@
+"""Which combinations of values become runs: grids, samples, pairs, replicates."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from olmix.errors import MissingPackageError
+from olmix.simplex import Array
+from olmix.sweep.experiment import ExperimentConfig, is_range
+
+__all__ = ["build_points", "count_points"]
+
+Point = dict[str, Any]
+SEED = "seed"
+
+
+def count_points(config: ExperimentConfig) -> int:
+    """Return the number of points, conditions and equal configs not counted."""
+    if config.sampler.type == "grid":
+        number = math.prod(len(axis) for axis in _axes(config))
+    else:
+        number = config.sampler.runs or 0
+    return number * len(_seeds(config))
+
+
+def build_points(config: ExperimentConfig) -> list[Point]:
+    """Return the value of every variable for every run, replicates last and fastest.
+
+    A grid is in the order of the file: the last variable changes fastest. A sample is a function of
+    the sampler's seed and the variables.
+
+    Raises:
+        MissingPackageError: a quasi-random sampler without scipy.
+    """
+    axes = _axes(config)
+    if config.sampler.type == "grid":
+        points = [_join(parts) for parts in itertools.product(*axes)]
+    else:
+        points = _sample(config, axes)
+    seeds = _seeds(config)
+    if len(seeds) == 1 and config.replicates == 1:
+        return points
+    return [point | {SEED: seed} for point in points for seed in seeds]
+
+
+def _axes(config: ExperimentConfig) -> list[Sequence[Point]]:
+    """Return what can vary on its own: the choices of each variable and of each paired group.
+
+    A range is a single choice: its limits, which a sampler replaces.
+    """
+    axes: list[Sequence[Point]] = []
+    for name, values in config.variables.items():
+        choices = [values] if is_range(values) else values
+        axes.append([{name: value} for value in choices])
+    for group in config.paired:
+        lengths = [len(values) for values in group.values()]
+        axes.append(
+            [
+                {name: values[index] for name, values in group.items()}
+                for index in range(min(lengths, default=0))
+            ]
+        )
+    return axes
+
+
+def _join(parts: Sequence[Point]) -> Point:
+    return {name: value for part in parts for name, value in part.items()}
+
+
+def _seeds(config: ExperimentConfig) -> Sequence[int]:
+    if not isinstance(config.replicates, int):
+        return config.replicates
+    first = config.controls.get(SEED)
+    start = first if isinstance(first, int) and not isinstance(first, bool) else 0
+    return range(start, start + config.replicates)
+
+
+def _sample(config: ExperimentConfig, axes: Sequence[Sequence[Point]]) -> list[Point]:
+    number = config.sampler.runs or 0
+    cube = _unit_cube(config.sampler.type, number, len(axes), config.sampler.seed)
+    points = []
+    for row in cube:
+        parts = []
+        for axis, position in zip(axes, row, strict=True):
+            if len(axis) == 1 and is_range(next(iter(axis[0].values()))):
+                ((name, limits),) = axis[0].items()
+                parts.append({name: _within(limits, float(position))})
+            else:
+                parts.append(axis[min(int(position * len(axis)), len(axis) - 1)])
+        points.append(_join(parts))
+    return points
+
+
+def _unit_cube(kind: str, number: int, dimensions: int, seed: int) -> Array:
+    """Return points of the unit cube, shape (number, dimensions)."""
+    rng = np.random.default_rng(seed)
+    if kind == "random" or dimensions == 0:
+        return rng.random((number, dimensions))
+    try:
+        from scipy.stats import qmc
+    except ImportError:
+        raise MissingPackageError("scipy", "fit", f"The sampler `{kind}`") from None
+    if kind == "latin_hypercube":
+        drawn = qmc.LatinHypercube(dimensions, rng=rng).random(number)
+    else:
+        # A Sobol sequence is balanced at powers of 2 only; the first `number` points of the next
+        # power of 2 are what the sequence gives.
+        drawn = qmc.Sobol(dimensions, rng=rng).random_base2(math.ceil(math.log2(max(number, 2))))
+    return np.asarray(drawn, dtype=np.float64)[:number]
+
+
+def _within(limits: Mapping[str, Any], position: float) -> int | float:
+    """Return the value at a position in [0, 1) of a range; whole limits give whole numbers."""
+    low, high, step = limits["min"], limits["max"], limits.get("step")
+    whole = all(isinstance(edge, int) for edge in (low, high, 1 if step is None else step))
+    if limits.get("scale", "linear") == "log":
+        value = math.exp(math.log(low) + position * (math.log(high) - math.log(low)))
+    else:
+        value = low + position * (high - low)
+    if step is not None:
+        value = low + round((value - low) / step) * step
+    elif whole:
+        # Every whole number between the limits is equally likely.
+        value = math.floor(low + position * (high + 1 - low)) if "scale" not in limits else value
+    value = min(max(value, low), high)
+    return round(value) if whole else float(f"{value:.6g}")

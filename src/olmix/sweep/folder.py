@@ -1,0 +1,136 @@
+"""The folder of an experiment: its files, and what stands in `run_mapping.yaml`.
+
+experiment.yaml          the file as it was written
+configs/run_000.yaml     a complete config for each run
+run_mapping.yaml         id, params, config, output_dir, recipe and hash of each run
+validation_report.txt    what was checked, and what was found
+replaced/                configs of runs that the experiment no longer has
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from olmix.config.yaml_file import read_yaml
+from olmix.errors import ConfigError, DataError
+from olmix.sweep.experiment import ExperimentConfig
+from olmix.sweep.scalars import render_flow
+
+__all__ = ["MAPPING", "Mapped", "choose_folder", "read_mapping", "render_mapping"]
+
+MAPPING = "run_mapping.yaml"
+EXPERIMENT = "experiment.yaml"
+REPORT = "validation_report.txt"
+CONFIGS = "configs"
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A row of `run_mapping.yaml`.
+
+    Attributes:
+        id: ``run_000``.
+        params: value of every variable.
+        config: the config file, relative to the folder.
+        output_dir: where the run's results go; `None` where its config does not say.
+        recipe: what trains the config.
+        hash: identity of the config, `output_dir` not counted.
+    """
+
+    id: str
+    params: Mapping[str, Any]
+    config: str
+    output_dir: str | None
+    recipe: str | None
+    hash: str
+
+
+def choose_folder(config: ExperimentConfig, output_dir: str | Path | None) -> Path:
+    """Return the folder of an experiment.
+
+    It is `output_dir`, else ``output.experiment_dir``, else a new one named after the
+    experiment and the time.
+    """
+    if output_dir is not None:
+        return Path(output_dir)
+    if config.output.experiment_dir is not None:
+        return Path(config.output.experiment_dir)
+    name = config.output.experiment_name
+    name = config.experiment.name if name is None else name
+    # Folders are read by people where they are: the time is local.
+    stamp = dt.datetime.now().astimezone().strftime("%Y%m%d_%H%M%S")
+    first = Path(config.output.base_dir) / f"{name}_{stamp}"
+    folder, number = first, 2
+    while folder.exists():
+        folder = first.with_name(f"{first.name}_{number}")
+        number += 1
+    return folder
+
+
+def render_mapping(rows: Sequence[Mapped], about: Mapping[str, Any]) -> str:
+    """Return the text of `run_mapping.yaml`.
+
+    Args:
+        rows: the runs.
+        about: what all of them share, such as the name of the experiment.
+    """
+    lines = [f"{key}: {render_flow(value)}\n" for key, value in about.items()]
+    lines.append("runs:\n" if rows else "runs: []\n")
+    for row in rows:
+        fields = {
+            "params": dict(row.params),
+            "config": row.config,
+            "output_dir": row.output_dir,
+            "recipe": row.recipe,
+            "hash": row.hash,
+        }
+        lines.append(f"  - id: {row.id}\n")
+        lines += [f"    {key}: {render_flow(value)}\n" for key, value in fields.items()]
+    return "".join(lines)
+
+
+def read_mapping(folder: Path) -> tuple[list[Mapped], dict[str, Any]]:
+    """Return the runs of an experiment's folder, and what they share.
+
+    Raises:
+        DataError: the folder holds no experiment, or its mapping cannot be read.
+    """
+    file = folder / MAPPING
+    if not file.is_file():
+        raise DataError(
+            f"{folder}: this is no folder of an experiment; it has no {MAPPING}. "
+            "`olmix sweep generate` makes one."
+        )
+    try:
+        data = read_yaml(file).data
+        rows = [
+            Mapped(
+                str(row["id"]),
+                dict(row["params"]),
+                str(row["config"]),
+                row.get("output_dir"),
+                row.get("recipe"),
+                str(row["hash"]),
+            )
+            for row in data["runs"]
+        ]
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read: {error}") from None
+    return rows, {key: value for key, value in data.items() if key != "runs"}
+
+
+def set_aside(folder: Path, files: Sequence[Path]) -> None:
+    """Move config files of runs that are no more to `replaced/`; nothing is deleted."""
+    for file in files:
+        target = folder / "replaced" / file.name
+        number = 2
+        while target.exists():
+            target = target.with_name(f"{file.stem}_{number}{file.suffix}")
+            number += 1
+        target.parent.mkdir(exist_ok=True)
+        shutil.move(file, target)

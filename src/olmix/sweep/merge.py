@@ -1,0 +1,188 @@
+"""Putting the values of an experiment into a base config.
+
+Mappings merge key by key at any depth; scalars and lists replace what was there. ``null`` is a
+value. The base is never changed, and the result shares nothing with it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from olmix.errors import Problem
+from olmix.sweep.errors import TypeMismatchError
+from olmix.sweep.scalars import kind_of, render_flow
+
+__all__ = ["Merged", "Mismatch", "Parameters", "expand", "flatten", "merge", "merge_all"]
+
+COMPONENT = "_component_"
+_NUMBERS = {"int", "float"}
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a component can be given.
+
+    Attributes:
+        kinds: types that each parameter takes (as `kind_of` names them); empty where unknown.
+        open: whether it takes any other name too.
+        choices: the values allowed, of those parameters that have few.
+        required: parameters without a default.
+        rest: name under which it takes other names, such as ``load_dataset_kwargs``.
+    """
+
+    kinds: Mapping[str, frozenset[str]]
+    open: bool = False
+    choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+    rest: str = ""
+
+
+ParametersOf = Callable[[str], Parameters | None]
+"""Gives the parameters of a component by its dotted name, or `None` where they are unknown."""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A value of another type than the one it would replace.
+
+    Attributes:
+        path: keys of the config.
+        old: value of the base.
+        new: value of the experiment.
+    """
+
+    path: tuple[str, ...]
+    old: Any
+    new: Any
+
+    def explain(self) -> str:
+        """Say which key, which type the base has and which was found."""
+        text = (
+            f"{'.'.join(self.path)} is {kind_of(self.old)} in the base "
+            f"({_short(self.old)}); found {kind_of(self.new)} ({_short(self.new)})"
+        )
+        if isinstance(self.old, Mapping) and COMPONENT in self.old and isinstance(self.new, str):
+            return f"{text}; to change the component, write {{{COMPONENT}: {self.new}}}"
+        if isinstance(self.old, bool):
+            return f"{text}; write true or false"
+        return text
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A merged config.
+
+    Attributes:
+        config: the result, a deep copy.
+        dropped: (path of a component, its new name, arguments it does not take) for each component
+            that was replaced.
+        mismatches: values that were not put in because their type is wrong.
+    """
+
+    config: dict[str, Any]
+    dropped: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = ()
+    mismatches: tuple[Mismatch, ...] = ()
+
+
+def merge(
+    base: Mapping[str, Any], override: Mapping[str, Any], parameters_of: ParametersOf | None = None
+) -> dict[str, Any]:
+    """Return `base` with the values of `override`.
+
+    Raises:
+        TypeMismatchError: with every value whose type does not agree with the base.
+    """
+    result = merge_all(base, override, parameters_of)
+    if result.mismatches:
+        raise TypeMismatchError(
+            [Problem(".".join(entry.path), entry.explain()) for entry in result.mismatches]
+        )
+    return result.config
+
+
+def merge_all(
+    base: Mapping[str, Any], override: Mapping[str, Any], parameters_of: ParametersOf | None = None
+) -> Merged:
+    """Return `base` with the values of `override`, and everything that does not fit.
+
+    Types must agree, except that int and float are both numbers, that null stands for any type and
+    replaces any, that an interpolation may become anything, and that a parameter which its
+    component takes in several types may change between them. A bool is not an int. Where a
+    component is replaced, arguments that the new one does not take are dropped.
+    """
+    work = _Merge(parameters_of)
+    config = work.mappings(copy.deepcopy(dict(base)), override, ())
+    return Merged(config, tuple(work.dropped), tuple(work.mismatches))
+
+
+class _Merge:
+    def __init__(self, parameters_of: ParametersOf | None) -> None:
+        self._parameters_of = parameters_of or (lambda _: None)
+        self.dropped: list[tuple[tuple[str, ...], str, tuple[str, ...]]] = []
+        self.mismatches: list[Mismatch] = []
+
+    def mappings(
+        self, base: dict[str, Any], override: Mapping[str, Any], path: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """Merge into `base`, which is already a copy."""
+        component = override.get(COMPONENT, base.get(COMPONENT))
+        parameters = self._parameters_of(component) if isinstance(component, str) else None
+        if COMPONENT in base and base[COMPONENT] != component and parameters is not None:
+            gone = tuple(
+                key
+                for key in base
+                if key != COMPONENT and key not in parameters.kinds and key not in override
+            )
+            if gone and not parameters.open:
+                self.dropped.append((path, str(component), gone))
+                base = {key: value for key, value in base.items() if key not in gone}
+        for key, new in override.items():
+            old = base.get(key)
+            kinds = parameters.kinds.get(key, frozenset()) if parameters is not None else ()
+            if isinstance(old, dict) and isinstance(new, Mapping):
+                base[key] = self.mappings(old, new, (*path, key))
+            elif key not in base or _agrees(old, new, kinds):
+                base[key] = copy.deepcopy(new)
+            else:
+                self.mismatches.append(Mismatch((*path, key), old, new))
+        return base
+
+
+def _agrees(old: Any, new: Any, kinds: Sequence[str] | frozenset[str]) -> bool:
+    before, after = kind_of(old), kind_of(new)
+    return (
+        before == after
+        or "null" in (before, after)
+        or {before, after} <= _NUMBERS
+        or (isinstance(new, str) and "${" in new)
+        or (before in kinds and after in kinds)
+    )
+
+
+def flatten(
+    tree: Mapping[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield (path, value) of every value that is not a mapping with keys."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, (*path, str(key)))
+        else:
+            yield (*path, str(key)), value
+
+
+def expand(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
+    """Build the tree of values given by their paths; mappings given at one path merge."""
+    tree: dict[str, Any] = {}
+    for path, value in values.items():
+        for step in reversed(path):
+            value = {step: value}
+        tree = _Merge(None).mappings(tree, value, ())
+    return tree
+
+
+def _short(value: Any) -> str:
+    text = render_flow(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

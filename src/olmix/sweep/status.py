@@ -1,0 +1,95 @@
+"""What the runs of an experiment's folder are doing, from the files that they write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from olmix.errors import DataError
+from olmix.sweep.document import Document
+from olmix.sweep.experiment import Experiment, load_experiment
+from olmix.sweep.folder import EXPERIMENT, Mapped, read_mapping
+from olmix.sweep.framework import Framework, Verdict, find_framework
+
+__all__ = ["RunState", "framework_of", "read_states", "results_folder", "validate_folder"]
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What a run is doing.
+
+    Attributes:
+        run: its row in the mapping.
+        state: finished once its last epoch is saved; started once it has logged a step.
+        steps: last step that it logged.
+        loss: loss of that step.
+    """
+
+    run: Mapped
+    state: Literal["finished", "started", "not started"]
+    steps: int
+    loss: float | None
+
+
+def framework_of(folder: Path) -> Framework:
+    """Return the framework of an experiment's folder."""
+    return find_framework(_experiment(folder))
+
+
+def _experiment(folder: Path) -> Experiment:
+    return load_experiment(folder / EXPERIMENT)
+
+
+def results_folder(folder: Path, run: Mapped) -> Path | None:
+    """Return where a run writes; a relative path is relative to the experiment's folder."""
+    return None if run.output_dir is None else folder / run.output_dir
+
+
+def read_states(folder: str | Path) -> list[RunState]:
+    """Return the state of every run.
+
+    Raises:
+        DataError: the folder holds no experiment.
+    """
+    root = Path(folder)
+    rows, _ = read_mapping(root)
+    framework = framework_of(root)
+    return [_state(root, framework, row) for row in rows]
+
+
+def _state(root: Path, framework: Framework, row: Mapped) -> RunState:
+    place = results_folder(root, row)
+    if place is None:
+        return RunState(row, "not started", 0, None)
+    points = framework.read_curves(place).get("loss", [])
+    steps, loss = points[-1] if points else (0, None)
+    if framework.is_finished(_config(root, row), place):
+        return RunState(row, "finished", steps, loss)
+    return RunState(row, "started" if points else "not started", steps, loss)
+
+
+def _config(root: Path, row: Mapped) -> Mapping[str, Any]:
+    file = root / row.config
+    try:
+        return Document(file.read_text(encoding="utf-8"), str(file)).data
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error}") from None
+
+
+def validate_folder(
+    folder: str | Path, method: str, on_step: Callable[[int, int], None] | None = None
+) -> dict[str, Verdict]:
+    """Run the framework's own check on every config of a folder, by id of the run.
+
+    Raises:
+        DataError: the folder holds no experiment.
+        MissingPackageError: the framework is not installed.
+    """
+    root = Path(folder)
+    rows, _ = read_mapping(root)
+    framework = framework_of(root)
+    framework.require()
+    verdicts = framework.validate([root / row.config for row in rows], method, on_step)
+    return dict(zip((row.id for row in rows), verdicts, strict=True))

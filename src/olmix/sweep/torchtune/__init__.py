@@ -1,0 +1,1 @@
+"""The torchtune adapter: everything that knows torchtune's name, files and habits."""

@@ -1,0 +1,232 @@
+"""torchtune as a framework of sweeps: its names, its configs and its commands."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from olmix.errors import ConfigError, MissingPackageError
+from olmix.sweep.document import Document
+from olmix.sweep.errors import BaseConfigNotFoundError, Finding
+from olmix.sweep.experiment import Experiment
+from olmix.sweep.framework import Base, Cost, Note, Path_, Verdict
+from olmix.sweep.merge import Parameters
+from olmix.sweep.torchtune import signature
+from olmix.sweep.torchtune.checks import check_config, world_size
+from olmix.sweep.torchtune.cost import estimate
+from olmix.sweep.torchtune.logs import is_finished, read_curves
+from olmix.sweep.torchtune.recipe import keys_read
+from olmix.sweep.torchtune.registry import Registry, read_registry
+from olmix.sweep.torchtune.smoke import train_tiny
+from olmix.sweep.torchtune.validation import validate_configs
+
+__all__ = ["TORCHTUNE", "Torchtune"]
+
+PLACES: Mapping[str, Path_] = {
+    "learning_rate": ("optimizer", "lr"),
+    "lr": ("optimizer", "lr"),
+    "weight_decay": ("optimizer", "weight_decay"),
+    "lora_rank": ("model", "lora_rank"),
+    "lora_alpha": ("model", "lora_alpha"),
+    "lora_dropout": ("model", "lora_dropout"),
+    "use_dora": ("model", "use_dora"),
+    "num_warmup_steps": ("lr_scheduler", "num_warmup_steps"),
+    "max_seq_len": ("tokenizer", "max_seq_len"),
+    "packed": ("dataset", "packed"),
+}
+"""Where parameters live that are not at the top of a config."""
+_LORA = {name for name, path in PLACES.items() if path[0] == "model"}
+_COMMAND = re.compile(r"tune run (?:--?\S+(?: \d+)? )*([\w/]+) .*--config")
+_MAX_LISTED = 8
+
+
+class Torchtune:
+    """torchtune 0.6: one YAML per run, made from a config that it ships or a file of yours."""
+
+    name = "torchtune"
+    writes_whole_configs = True
+
+    def load_base(self, experiment: Experiment) -> Base:
+        """Read the base config.
+
+        Raises:
+            BaseConfigNotFoundError: it does not exist or is no config; lists the nearest names.
+            MissingPackageError: torchtune is not installed.
+        """
+        registry = read_registry()
+        section = experiment.config.framework_config
+        recipe = section.recipe
+        if recipe is not None and recipe not in registry.recipes:
+            close = ", ".join(_near(recipe, registry.recipes)) or ", ".join(registry.recipes)
+            what = f'torchtune has no recipe "{recipe}"; the nearest are: {close}'
+            raise _not_found(experiment, what, "recipe")
+        if section.base_config is not None:
+            shipped = registry.configs.get(section.base_config)
+            if shipped is None:
+                close = "".join(
+                    f"\n    {name}" for name in _near(section.base_config, registry.configs)
+                )
+                what = f'torchtune ships no config "{section.base_config}"; the nearest are:{close}'
+                raise _not_found(
+                    experiment, f"{what}\n  `tune ls` lists all of them.", "base_config"
+                )
+            document = Document(shipped.path.read_text(encoding="utf-8"), shipped.name)
+            return Base(shipped.name, document.data, document, recipe or shipped.recipe)
+        path = Path(str(section.base_config_file))
+        try:
+            document = Document(path.read_text(encoding="utf-8"), str(path))
+        except FileNotFoundError:
+            what = f"{path}: there is no such file; give the path of a torchtune config"
+            raise _not_found(experiment, what, "base_config_file") from None
+        except (OSError, UnicodeDecodeError) as error:
+            what = f"{path}: cannot be read: {error}"
+            raise _not_found(experiment, what, "base_config_file") from None
+        except ConfigError as error:
+            raise _not_found(experiment, str(error), "base_config_file") from None
+        return Base(str(path), document.data, document, recipe or _guess_recipe(document, registry))
+
+    def path_of(self, base: Base, name: str) -> Path_:
+        """Return where a parameter name lives; in distillation, LoRA is that of the student."""
+        del base
+        return PLACES.get(name, tuple(name.split(".")))
+
+    def knows(self, base: Base, path: Path_) -> bool:
+        """Say whether the base has a key or its recipe reads it."""
+        return path[0] in base.data or path[0] in _keys(base)
+
+    def parameters_of(self, component: str) -> Parameters | None:
+        """Return what a component can be given, from its source."""
+        return signature.parameters_of(component)
+
+    def check_names(self, base: Base, names: Mapping[str, Path_]) -> Iterator[tuple[str, str]]:
+        """Yield the parameters that this base cannot have."""
+        for name, path in names.items():
+            if name in _LORA or path in [PLACES[key] for key in _LORA]:
+                model = base.data.get("model")
+                if isinstance(model, Mapping) and "lora_rank" not in model:
+                    siblings = _siblings(base)
+                    hint = (
+                        f"use a LoRA config of the same model: {', '.join(siblings)}"
+                        if siblings
+                        else "`tune ls` lists the LoRA configs"
+                    )
+                    yield name, f"{base.name} trains the full model and has no LoRA; {hint}"
+                    continue
+            section = path[0]
+            if name in PLACES and section not in base.data and section not in _keys(base):
+                yield name, f"{base.name} has no {section}, so there is no {'.'.join(path)}"
+
+    def check_config(
+        self, base: Base, config: Mapping[str, Any], given: Iterable[Path_]
+    ) -> list[Note]:
+        """Return what our own checks say of a config."""
+        return check_config(base, config, tuple(given), _keys(base), PLACES)
+
+    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> Cost:
+        """Return batch, steps and tokens of a run."""
+        return estimate(config, world_size(base, gpus))
+
+    def render(self, base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> str:
+        """Return the base config's text with this run's values; its comments stay."""
+        del given
+        if base.document is None:
+            raise ValueError("a torchtune base has a document")
+        return base.document.render(config)
+
+    def validate(
+        self,
+        configs: Sequence[Path],
+        method: str,
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> list[Verdict]:
+        """Check configs as `tune validate` does."""
+        return validate_configs(configs, method, on_step)
+
+    def require(self) -> None:
+        """Raise a `MissingPackageError` where torchtune cannot be imported."""
+        for package in ("torch", "torchao", "omegaconf"):
+            if importlib.util.find_spec(package) is None:
+                raise MissingPackageError(
+                    package, "torchtune", "`tune validate` (--no-validate leaves it out)"
+                )
+
+    def smoke(
+        self,
+        base: Base,
+        configs: Mapping[str, dict[str, Any]],
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> Mapping[str, str]:
+        """Train every config for two steps on a tiny model of its family."""
+        return train_tiny(base, configs, on_step)
+
+    def command(self, recipe: str, config: str, gpus: int) -> list[str]:
+        """Return the `tune run` command."""
+        words = ["tune", "run"]
+        if recipe in read_registry().distributed:
+            words += ["--nnodes", "1", "--nproc_per_node", str(max(gpus, 1))]
+        return [*words, recipe, "--config", config]
+
+    def read_curves(self, output_dir: Path) -> Mapping[str, list[tuple[int, float]]]:
+        """Return the metrics of torchtune's own log files."""
+        return read_curves(output_dir)
+
+    def is_finished(self, config: Mapping[str, Any], output_dir: Path) -> bool:
+        """Say whether the last epoch was saved."""
+        return is_finished(config, output_dir)
+
+
+def _not_found(experiment: Experiment, what: str, key: str) -> BaseConfigNotFoundError:
+    finding = Finding(BaseConfigNotFoundError, what, ("framework_config", key))
+    return BaseConfigNotFoundError([experiment.problem(finding)], experiment.name)
+
+
+def _near(name: str, known: Iterable[str]) -> list[str]:
+    """Return the names most like a name: same family first."""
+    import difflib
+
+    family = name.partition("/")[0]
+    listed = list(known)
+    close = difflib.get_close_matches(name, listed, n=_MAX_LISTED, cutoff=0.4)
+    same = [other for other in listed if other.partition("/")[0] == family and "/" in other]
+    return list(dict.fromkeys([*close[:4], *same, *close]))[:_MAX_LISTED]
+
+
+def _keys(base: Base) -> Mapping[str, frozenset[str]]:
+    """Return what the recipe of a base reads; nothing where the recipe is unknown."""
+    if base.recipe is None:
+        return {}
+    source = read_registry().recipes[base.recipe]
+    return keys_read(source) if source.is_file() else {}
+
+
+def _guess_recipe(document: Document, registry: Registry) -> str | None:
+    """Return the recipe that a file names in its comments, or the only one that it fits."""
+    for match in _COMMAND.finditer(document.text):
+        if match[1] in registry.recipes:
+            return match[1]
+    keys = set(document.data)
+    fits = [
+        name
+        for name, source in registry.recipes.items()
+        if source.is_file() and keys <= set(keys_read(source))
+    ]
+    return fits[0] if len(fits) == 1 else None
+
+
+def _siblings(base: Base) -> list[str]:
+    """Return the LoRA configs of the same model: those that name the same family and size."""
+    family, _, rest = base.name.partition("/")
+    size = rest.partition("_")[0]
+    found = []
+    for name, shipped in read_registry().configs.items():
+        if name.startswith(f"{family}/{size}_") and "lora" in name:
+            text = shipped.path.read_text(encoding="utf-8")
+            if re.search(r"^\s+lora_rank:", text, re.MULTILINE):
+                found.append(name)
+    return found
+
+
+TORCHTUNE = Torchtune()

@@ -1,0 +1,71 @@
+"""What a torchtune run takes: batch, steps and tokens, as far as the config tells."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from olmix.sweep.framework import Cost
+from olmix.sweep.scalars import kind_of
+
+__all__ = ["count_rows", "estimate"]
+
+_MAX_BYTES = 2**28
+
+
+def estimate(config: Mapping[str, Any], processes: int) -> Cost:
+    """Return what a run takes.
+
+    Steps need `max_steps_per_epoch`, or a local JSON file whose rows can be counted; the smaller of
+    the two counts. Tokens are an upper bound: full sequences of `max_seq_len`.
+    """
+    batch, accumulation = config.get("batch_size"), config.get("gradient_accumulation_steps", 1)
+    epochs, limit = config.get("epochs"), config.get("max_steps_per_epoch")
+    if kind_of(batch) != "int" or kind_of(accumulation) != "int":
+        return Cost(processes=processes)
+    effective = int(batch or 0) * int(accumulation) * processes
+    if effective <= 0 or kind_of(epochs) != "int":
+        return Cost(processes=processes)
+    rows = _rows(config.get("dataset"))
+    # The last, incomplete batch is dropped, and so is an incomplete accumulation.
+    steps = None if rows is None else rows // (int(batch or 1) * processes) // int(accumulation)
+    if isinstance(limit, int):
+        steps = limit if steps is None else min(steps, limit)
+    total = None if steps is None else steps * int(epochs or 0)
+    tokenizer = config.get("tokenizer")
+    length = tokenizer.get("max_seq_len") if isinstance(tokenizer, Mapping) else None
+    tokens = total * effective * length if total is not None and isinstance(length, int) else None
+    return Cost(effective, total, tokens, processes)
+
+
+def _rows(dataset: Any) -> int | None:
+    """Return the rows of a dataset of one local JSON file that is not packed."""
+    if not isinstance(dataset, Mapping) or dataset.get("packed") is True:
+        return None
+    files = dataset.get("data_files")
+    if dataset.get("source") != "json" or not isinstance(files, str) or "*" in files:
+        return None
+    if dataset.get("split", "train") != "train" or dataset.get("field") is not None:
+        return None
+    return count_rows(files)
+
+
+@functools.cache
+def count_rows(path: str) -> int | None:
+    """Return the rows of a file of JSON, a list or one object a line; `None` if unreadable."""
+    file = Path(path)
+    try:
+        if not file.is_file() or file.stat().st_size > _MAX_BYTES:
+            return None
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    if text.lstrip().startswith("["):
+        try:
+            return len(json.loads(text))
+        except ValueError:
+            return None
+    return sum(1 for line in text.splitlines() if line.strip())

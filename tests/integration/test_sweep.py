@@ -1,0 +1,215 @@
+"""Sweeps with torch itself: torchtune's own check, and training with `tune run` on the CPU."""
+
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from olmix.sweep import TorchtuneValidationError, generate_configs
+from olmix.sweep.results import write_results
+from olmix.sweep.status import read_states
+from olmix.sweep.torchtune.registry import read_registry
+
+WHY = "needs torch and torchtune; `make test` installs them"
+# Found, not imported: their import warns, and takes ten seconds.
+if not all(
+    any((Path(place) / name).is_dir() for place in sys.path) for name in ("torch", "torchtune")
+):
+    pytest.skip(WHY, allow_module_level=True)
+
+# What torch and torchtune warn of while they are imported is theirs.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+BASE = "llama3_2/1B_lora_single_device"
+BIN = Path(sys.executable).parent
+
+
+def _lora_configs():
+    return [
+        name
+        for name, shipped in read_registry().configs.items()
+        if "\n  lora_rank:" in shipped.path.read_text()
+    ]
+
+
+def _verdicts(result):
+    return result.plan.framework.validate(result.configs, "inprocess")
+
+
+def test_every_lora_config_makes_a_grid_that_is_valid_wherever_its_base_is(tmp_path):
+    names = _lora_configs()
+    assert len(names) >= 60
+    for name in names:
+        made = {
+            "experiment_name": "grid",
+            "base_config": name,
+            "variables": {"lora_rank": [4, 8], "learning_rate": [1e-4, 3e-4]},
+            "controls": {"lora_alpha": "${mul:2,${lora_rank}}"},
+        }
+        result = generate_configs(made, tmp_path / name, validator="none")
+        assert len(result.runs) == 4
+        framework = result.plan.framework
+        [base] = framework.validate([read_registry().configs[name].path], "inprocess")
+        for verdict in _verdicts(result):
+            assert verdict == base, name
+        assert not base.errors, base
+
+
+def test_an_invalid_config_is_told_apart_from_a_missing_package(tmp_path):
+    made = {
+        "experiment_name": "x",
+        "base_config": BASE,
+        "variables": {"loss": [{"_component_": "nothing_like_it.Loss"}]},
+    }
+    result = generate_configs(made, tmp_path / "missing")
+    assert _verdicts(result)[0].missing == ("nothing_like_it",)
+    assert "not installed: nothing_like_it" in result.report
+    own = tmp_path / "own.yaml"
+    text = read_registry().configs[BASE].path.read_text()
+    own.write_text(text.replace("  lora_dropout: 0.0", "  lora_drop: 0.0"))
+    made = {
+        "experiment_name": "x",
+        "base_config_file": str(own),
+        "variables": {"lora_rank": [4, 8]},
+    }
+    with pytest.raises(TorchtuneValidationError, match="lora_drop") as found:
+        generate_configs(made, tmp_path / "invalid", slurm=True)
+    assert len(found.value.problems) == 2, "all configs are checked"
+    assert "0 of 2 configs are valid" in found.value.result.report
+    assert not (tmp_path / "invalid" / "run_experiment.sh").exists()
+
+
+def test_the_real_command_line_says_the_same(tmp_path):
+    made = {"experiment_name": "x", "base_config": BASE}
+    result = generate_configs(made, tmp_path / "out", validator="subprocess")
+    assert result.is_valid
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("loss:\n  _component_: torchtune.modules.loss.CEWithChunkedOutputLoss\n  x: 1\n")
+    ours = result.plan.framework.validate([bad], "inprocess")
+    theirs = result.plan.framework.validate([bad], "subprocess")
+    assert "unexpected keyword argument 'x'" in ours[0].errors[0]
+    assert "unexpected keyword argument 'x'" in theirs[0].errors[0]
+
+
+@pytest.mark.parametrize("base", ["gemma2/2B_lora", "qwen2_5/0.5B_full_single_device"])
+def test_smoke_trains_every_config_of_a_family(base, tmp_path):
+    made = {
+        "experiment_name": "smoke",
+        "base_config": base,
+        "variables": {"learning_rate": [1e-4, 1e-3]},
+    }
+    result = generate_configs(made, tmp_path / "out", validator="none", smoke=True)
+    assert "2 of 2 configs train" in result.report
+
+
+def test_smoke_says_which_config_does_not_train_and_why(tmp_path):
+    made = {
+        "experiment_name": "smoke",
+        "base_config": BASE,
+        # Every check of types passes an empty list; the model's builder does not.
+        "variables": {"model.lora_attn_modules": [["q_proj"], []]},
+    }
+    with pytest.raises(TorchtuneValidationError, match=r"run_001\.yaml"):
+        generate_configs(made, tmp_path / "out", validator="none", smoke=True)
+
+
+@pytest.fixture(scope="module")
+def tiny_study(tmp_path_factory):
+    """A 2x2 grid over a shipped base, with a tiny model, tokenizer and data made on the spot."""
+    from olmix.sweep.torchtune.tiny import build_assets, tiny_model, write_weights
+
+    folder = tmp_path_factory.mktemp("study")
+    assets = build_assets(folder / "assets")
+    node = {"_component_": "torchtune.models.llama3_2.lora_llama3_2_1b"}
+    model = tiny_model(node | {"lora_attn_modules": ["q_proj"], "lora_rank": 8, "lora_alpha": 16})
+    write_weights(model, folder / "assets" / "tiny.pt")
+    sizes = {key: value for key, value in model.items() if not key.startswith("lora_")}
+    return {
+        "experiment": {
+            "name": "rank_and_rate",
+            "framework": "torchtune",
+            "question": "Does a larger rank need a smaller learning rate?",
+        },
+        "framework_config": {"base_config": BASE},
+        "variables": {"lora_rank": [2, 8], "learning_rate": [1e-3, 3e-2]},
+        "controls": {
+            "lora_alpha": "${mul:2,${lora_rank}}",
+            "model": sizes,
+            "tokenizer": assets.tokenizer_node(),
+            "dataset": assets.dataset_node(packed=False),
+            "checkpointer": {
+                "_component_": "torchtune.training.FullModelTorchTuneCheckpointer",
+                "checkpoint_dir": str(folder / "assets"),
+                "checkpoint_files": ["tiny.pt"],
+            },
+            "num_warmup_steps": 1,
+            "max_steps_per_epoch": 10,
+            "gradient_accumulation_steps": 1,
+            "batch_size": 4,
+            "device": "cpu",
+            "dtype": "fp32",
+            "seed": 1,
+            "output_dir": str(folder / "runs"),
+        },
+        "slurm": {"venv": str(BIN.parent), "gpus": 0, "time": "00:05:00", "limit": 2},
+    }
+
+
+def _check_trained(folder, number):
+    states = read_states(folder)
+    assert [(state.state, state.steps) for state in states] == [("finished", 10)] * number
+    found = write_results(folder)
+    losses = [value for _, value in found.ranking]
+    assert losses == sorted(losses)
+    assert len(set(losses)) == number, "the losses differ between runs"
+    assert set(found.effects) == {"lora_rank", "learning_rate"}
+    for name in ("results.csv", "curves.csv", "main_effects.csv", "curves.png", "main_effects.png"):
+        assert (folder / "results" / name).stat().st_size > 0
+
+
+def test_all_runs_of_a_grid_train_with_tune_run(tiny_study, tmp_path):
+    study = tiny_study | {"controls": tiny_study["controls"] | {"output_dir": str(tmp_path / "r")}}
+    result = generate_configs(study, tmp_path / "out", slurm=True)
+    assert result.report.count("valid  ") == 4
+
+    def task(number):
+        """Run what SLURM would run; a task of the array needs only its index."""
+        return subprocess.run(
+            ["bash", str(result.script)],
+            env=os.environ | {"SLURM_ARRAY_TASK_ID": str(number), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(task, range(4)):
+            assert done.returncode == 0, done.stderr[-2000:]
+    _check_trained(result.folder, 4)
+
+
+def test_the_array_script_runs_under_a_real_slurm(tiny_study, tmp_path):
+    if shutil.which("slurmctld") is None or os.geteuid() != 0:
+        pytest.skip("needs slurm-wlm, slurm-client and munge, and root, for a private SLURM")
+    study = tiny_study | {"controls": tiny_study["controls"] | {"output_dir": str(tmp_path / "r")}}
+    study["variables"] = {"lora_rank": [2, 8], "learning_rate": [3e-2]}
+    result = generate_configs(study, tmp_path / "out", validator="none", slurm=True)
+    from private_slurm import private_slurm
+
+    with private_slurm(tmp_path / "slurm") as environment:
+        done = subprocess.run(
+            ["sbatch", "--wait", str(result.script)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        logs = "".join(file.read_text() for file in (result.folder / "logs").iterdir())
+        assert done.returncode == 0, done.stderr + logs[-3000:]
+    assert len(list((result.folder / "logs").glob("run_00[01].log"))) == 2
+    _check_trained(result.folder, 2)

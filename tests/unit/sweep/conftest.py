@@ -1,0 +1,13 @@
+import pytest
+
+from olmix.errors import MissingPackageError
+from olmix.sweep.torchtune import registry
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _torchtune():
+    """Skip where the files of torchtune are not installed; torch itself is not needed."""
+    try:
+        registry.read_registry()
+    except MissingPackageError as error:
+        pytest.skip(f"needs the files of torchtune: {error}")
