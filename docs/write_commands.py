@@ -21,7 +21,13 @@ is wrong, and 130 when interrupted. Data goes to standard output, talk to standa
 
 def pages(command: click.Command, words: tuple[str, ...]) -> list[str]:
     """Return the help of a command and of everything below it, one section each."""
-    context = click.Context(command, info_name=" ".join(words), max_content_width=96)
+    # The names of the help option are those of the program: click keeps the first that it sees.
+    context = click.Context(
+        command,
+        info_name=" ".join(words),
+        max_content_width=96,
+        help_option_names=cli.context_settings["help_option_names"],
+    )
     context.terminal_width = 96
     found = [f"## {' '.join(words)}\n\n```text\n{command.get_help(context)}\n```\n"]
     if isinstance(command, click.Group):

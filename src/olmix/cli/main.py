@@ -28,6 +28,7 @@ COMMANDS = {
     "sweep": ("olmix.cli.sweep:sweep", "Configs of a factorial sweep, from an experiment.yaml."),
     "collect": ("olmix.cli.collect:collect", "Run folders to ratios.csv and metrics.csv."),
     "fit": ("olmix.cli.fit:fit", "Regress, cross-validate, propose, report."),
+    "predict": ("olmix.cli.predict:predict", "Predict any mixtures by the laws of a fit."),
     "verify": ("olmix.cli.verify:verify", "Train the proposal against the natural mixture."),
     "schema": ("olmix.cli.schema:schema", "JSON Schemas, so that editors complete the YAML."),
 }

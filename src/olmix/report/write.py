@@ -6,13 +6,14 @@ so that `olmix verify` can write the page again and nothing is lost.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError, MissingPackageError
-from olmix.io.files import read_json, write_json, write_text
+from olmix.io.files import digest, read_json, write_json, write_text
 from olmix.report.background import (
     find_manifest,
     find_runs,
@@ -21,6 +22,7 @@ from olmix.report.background import (
     read_facts,
     read_machine,
 )
+from olmix.report.content import Content
 from olmix.report.figures import draw_figures
 from olmix.report.load import load_content
 from olmix.report.page import Background, Page, build_page
@@ -28,6 +30,8 @@ from olmix.report.page import Background, Page, build_page
 __all__ = ["merge_commands", "write_report"]
 
 TITLE = "Data mixture report"
+_DRAWN_BY = ("report", "plotting")
+"""Parts of the package that decide what a page looks like."""
 
 
 def write_report(
@@ -75,11 +79,16 @@ def write_report(
     )
     heading = title or known.get("title") or TITLE
     curves = read_curves(swarm, content.runs) if swarm is not None else {}
+    target = folder / "report.html"
+    inputs = _inputs(content, [repr(curves), repr(background), heading])
+    if known.get("inputs") == inputs and target.is_file():
+        return target
     page = build_page(content, draw_figures(content, curves), background, heading)
     write_json(
         folder / "report.json",
         {
             "format": 1,
+            "inputs": inputs,
             "title": heading,
             "commands": list(kept),
             "runs": _text(swarm),
@@ -89,7 +98,6 @@ def write_report(
             "facts": dict(background.facts),
         },
     )
-    target = folder / "report.html"
     write_text(target, _render(page))
     return target
 
@@ -107,6 +115,25 @@ def merge_commands(known: Sequence[str], given: Sequence[str]) -> tuple[str, ...
             merged.insert(place, command)
         place = merged.index(command) + 1
     return tuple(merged)
+
+
+def _inputs(content: Content, others: Sequence[Any]) -> str:
+    """Return a hash of all that the page and its figures show, and of the code that draws them."""
+    tables = content.config.get("swarm", {})
+    files = sorted(
+        path
+        for path in content.folder.iterdir()
+        if path.suffix in (".json", ".csv", ".yaml") and path.name != "report.json"
+    )
+    files += [Path(str(path)) for path in tables.values()]
+    package = Path(__file__).parents[1]
+    files += sorted(path for name in _DRAWN_BY for path in (package / name).iterdir())
+    found = [
+        [path.name, hashlib.sha256(path.read_bytes()).hexdigest()]
+        for path in files
+        if path.is_file()
+    ]
+    return digest([found, *others], 16)
 
 
 def _path(text: Any) -> Path | None:

@@ -239,3 +239,17 @@ def test_writing_the_report_again_loses_nothing(fit, tmp_path):
 def test_the_order_of_the_given_commands_wins_and_none_is_lost(known, given, merged):
     found = list(merge_commands(known, given))
     assert found == (merged or ["prepare", "fit", "verify 3", "verify 5"])
+
+
+def test_a_page_that_would_be_the_same_is_not_drawn_again(tmp_path, monkeypatch):
+    folder = write_sample_fit(tmp_path / "fit")
+    page = write_report(folder, commands=("olmix fit",))
+    before = page.stat().st_mtime_ns
+    with monkeypatch.context() as changed:
+        changed.setattr("olmix.report.write.draw_figures", lambda *_: pytest.fail("drawn again"))
+        assert write_report(folder, commands=("olmix fit",)) == page
+    assert page.stat().st_mtime_ns == before
+    write_report(folder, commands=("olmix fit", "olmix verify"))
+    assert "olmix verify" in page.read_text()
+    (folder / "report.html").unlink()
+    assert write_report(folder).is_file()

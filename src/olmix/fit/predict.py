@@ -1,0 +1,65 @@
+"""Predicting mixtures of a table by the laws of a fit folder."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from olmix.errors import DataError, nearest
+from olmix.fit.saved import LoadedFit
+from olmix.io.tables import Table
+from olmix.simplex import Array
+
+__all__ = ["predict_table"]
+
+_SUM_TOLERANCE = 0.01
+_MOST_SHOWN = 20
+
+
+def predict_table(fit: LoadedFit, table: Table) -> tuple[list[str], dict[str, list[float | str]]]:
+    """Return runs and columns of the predictions: a row per mixture and metric.
+
+    Args:
+        fit: the laws.
+        table: a column per domain of the fit, in any order; rows summing to 1.
+
+    Raises:
+        DataError: with everything that is wrong with the table.
+    """
+    mixtures = _mixtures(fit, table)
+    means, widths = fit.predict(mixtures), fit.half_widths(mixtures)
+    runs: list[str] = []
+    columns: dict[str, list[float | str]] = {k: [] for k in ("metric", "mean", "lower", "upper")}
+    for metric, mean in means.items():
+        runs.extend(table.runs)
+        columns["metric"].extend([metric] * len(mean))
+        columns["mean"].extend(mean.tolist())
+        columns["lower"].extend((mean - widths[metric]).tolist())
+        columns["upper"].extend((mean + widths[metric]).tolist())
+    return runs, columns
+
+
+def _mixtures(fit: LoadedFit, table: Table) -> Array:
+    """Return the mixtures (n, D) in the order of the fit's domains, rows summing to 1."""
+    problems = []
+    missing = [name for name in fit.domains if name not in table.columns]
+    for name in [name for name in table.columns if name not in fit.domains]:
+        guess = nearest(name, fit.domains)
+        hint = f"; did you mean {guess}?" if guess is not None else ""
+        problems.append(f"{table.path}: the fit has no domain {name}{hint}")
+    if missing:
+        problems.append(f"{table.path}: it lacks the domains {', '.join(missing)}")
+    if not problems:
+        rows = table.select(fit.domains)
+        for run, row in zip(table.runs, rows, strict=True):
+            if not np.isfinite(row).all() or (row < 0).any():
+                problems.append(f"{table.path}: run {run}: weights must be numbers, 0 or more")
+            elif abs(row.sum() - 1) > _SUM_TOLERANCE:
+                problems.append(
+                    f"{table.path}: run {run}: the weights add up to {row.sum():.6g}, not to 1"
+                )
+    if problems:
+        shown = problems[:_MOST_SHOWN]
+        if len(problems) > len(shown):
+            shown.append(f"and {len(problems) - len(shown)} problems more")
+        raise DataError("\n".join(shown))
+    return np.asarray(rows / rows.sum(axis=1, keepdims=True))
