@@ -18,7 +18,7 @@ from olmix.cli.main import cli
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SMALL = ("--runs", "12", "--seeds", "3")
+SMALL = ("--runs", "12", "--seeds", "3", "--tokens", "80000")
 
 pytestmark = pytest.mark.slow
 
@@ -130,7 +130,7 @@ def my_folder(tmp_path):
 
 
 def test_the_loop_runs_on_your_own_folder_within_a_budget(my_folder):
-    words = ("--data", "my_folder/", "--runs", "8", "--seeds", "3", "--budget", "45")
+    words = ("--data", "my_folder/", "--runs", "8", "--seeds", "3", "--budget", "35")
     done = _olmix("quickstart", *words, cwd=my_folder)
     verification = json.loads((my_folder / "quickstart/fit/latest/verification.json").read_text())
     assert set(verification["mixtures"]["natural"]["weights"]) == {"data", "mail", "web"}
@@ -145,6 +145,7 @@ def test_a_budget_that_is_too_small_says_what_would_do(my_folder):
 
 def test_a_loop_that_is_killed_goes_on_where_it_stopped(my_folder):
     words = ("quickstart", "--data", "my_folder/", "--runs", "8", "--seeds", "3")
+    words += ("--tokens", "60000")
     command = [sys.executable, "-m", "olmix", *words]
     with subprocess.Popen(
         command, cwd=my_folder, start_new_session=True, stderr=subprocess.DEVNULL

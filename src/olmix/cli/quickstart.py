@@ -71,9 +71,16 @@ class _Plan:
     help="Runs of the swarm.",
 )
 @click.option(
+    "--tokens",
+    type=click.IntRange(LEAST_TOKENS, MOST_TOKENS),
+    default=DEFAULT_TOKENS,
+    show_default=True,
+    help="Tokens of one run.",
+)
+@click.option(
     "--budget",
     type=click.FloatRange(min=1),
-    help="Seconds for the whole loop: sets the run length.",
+    help="Seconds for the whole loop: sets the tokens of one run.",
 )
 @click.option(
     "--seeds",
@@ -96,6 +103,7 @@ def quickstart(
     data: Path | None,
     held_out: tuple[str, ...],
     runs: int,
+    tokens: int,
     budget: float | None,
     seeds: int,
     seed: int,
@@ -113,7 +121,7 @@ def quickstart(
     words += [word for name in held_out for word in ("--held-out", name)]
     commands.run(*words)
     texts = _Texts(output / "data")
-    plan = _Plan(output, _target(target, data, texts), seed, runs, seeds, DEFAULT_TOKENS)
+    plan = _Plan(output, _target(target, data, texts), seed, runs, seeds, tokens)
     if budget is not None:
         _write(output / "launch.yaml", _launch_config(plan, texts), "How a run is trained.")
         plan = _within(plan, budget - (time.monotonic() - started), commands)
