@@ -6,12 +6,13 @@ Legend: ``R`` runs, ``M`` metrics.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from olmix.config import FitConfig
 from olmix.errors import nearest
+from olmix.fit.mmlu import subtasks_of
 from olmix.io.tables import Table
 from olmix.simplex import Array
 
@@ -42,6 +43,7 @@ def select_metrics(config: FitConfig, table: Table, problems: list[str]) -> Metr
     """
     dropped = set(config.filtering.drop_metrics)
     families = _families(config, table)
+    table = _with_categories(table, families, problems)
     known = set(table.columns)
     for name in [name for members in families.values() for name in members]:
         if name not in known:
@@ -71,6 +73,29 @@ def select_metrics(config: FitConfig, table: Table, problems: list[str]) -> Metr
     lower = tuple(config.lower_is_better.get(name, True) for name in names)
     weights = _weights(config, names, known | asked, table.path, problems)
     return Metrics(names, table.select(names), lower, weights)
+
+
+def _with_categories(
+    table: Table, families: Mapping[str, Sequence[str]], problems: list[str]
+) -> Table:
+    """Return the table with the categories of MMLU that are asked for and that it can give."""
+    columns, values = list(table.columns), [table.values]
+    for name in [name for members in families.values() for name in members]:
+        parts = subtasks_of(name, columns)
+        if parts is None:
+            continue
+        missing = [part for part in parts if part not in table.columns]
+        if not missing:
+            shares = np.array(list(parts.values()))
+            values.append((table.select(list(parts)) @ shares)[:, None])
+            columns.append(name)
+        elif len(missing) < len(parts):
+            problems.append(
+                f"{table.path}: eval.tasks: {name} is the average of {len(parts)} subtasks, of "
+                f"which {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''} are "
+                "not there"
+            )
+    return replace(table, columns=tuple(columns), values=np.hstack(values))
 
 
 def _families(config: FitConfig, table: Table) -> dict[str, tuple[str, ...]]:
