@@ -176,7 +176,7 @@ def test_parquet_megatron_datatrove_and_texts_are_counted_in_the_bucket(s3, tmp_
 
     import pyarrow.parquet as pq
 
-    from conftest import byte_tokenizer
+    from byte_tokens import byte_tokenizer
 
     store = s3_client(s3, "tokens")
     stream = BytesIO()
