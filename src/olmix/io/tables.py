@@ -139,7 +139,7 @@ def _download(address: str) -> str:
     Raises:
         DataError: it cannot be had; says how to go on without a network.
     """
-    from urllib.error import URLError
+    from urllib.error import HTTPError, URLError
     from urllib.request import urlopen
 
     try:
@@ -148,6 +148,8 @@ def _download(address: str) -> str:
             return content.decode("utf-8-sig")
     except (URLError, OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "reason", error)
+        if isinstance(error, HTTPError):
+            error.close()
         raise DataError(
             f"{address}: cannot be downloaded: {reason}.\n"
             "  Without a network, get the file elsewhere and write its path in place of the address"
