@@ -1,7 +1,7 @@
 """How often the 90% intervals of `olmix fit` hold the truth, on swarms with a known one.
 
-Planted are the two laws of this release, and two truths that neither can express: a sum of power
-laws (AutoScale) and a law with interactions between domains. Each swarm has natural and uniform
+Planted are the two formulas that `auto` fits, and two truths that neither can express: a sum of
+power laws (AutoScale) and a law with interactions between domains. Each swarm has natural and uniform
 with one replicate and 32 sampled mixtures of 6 domains; noise is given as a share of the metric's
 spread.
 
@@ -18,6 +18,7 @@ import numpy as np
 from olmix.config import FitConfig
 from olmix.fit.crossval import assign_folds, cross_validate
 from olmix.fit.feasible import feasible_mixtures
+from olmix.fit.gp import GpLog, GpSqrt
 from olmix.fit.law import Law
 from olmix.fit.log_linear import LogLinear
 from olmix.fit.log_weight import LogWeight
@@ -96,7 +97,7 @@ def one(kind: Callable[[np.random.Generator], Truth], noise: float, seed: int) -
     config = FitConfig.from_dict(
         {"swarm": {"ratios": "r.csv", "metrics": "m.csv"}, "priors": {"token_counts": counts}}
     )
-    laws: tuple[Law, ...] = (LogLinear(), LogWeight())
+    laws: tuple[Law, ...] = (LogLinear(), LogWeight(), GpSqrt(), GpLog())
     fits = cross_validate(swarm, laws, assign_folds(swarm.num_groups, 5, 0))
     feasible = feasible_mixtures(config, swarm.live)
     references = find_references(config, swarm, feasible)
