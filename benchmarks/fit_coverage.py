@@ -1,9 +1,9 @@
 """How often the 90% intervals of `olmix fit` hold the truth, on swarms with a known one.
 
 Planted are the two formulas that `auto` fits, and two truths that neither can express: a sum of
-power laws (AutoScale) and a law with interactions between domains. Each swarm has natural and uniform
-with one replicate and 32 sampled mixtures of 6 domains; noise is given as a share of the metric's
-spread.
+power laws (AutoScale) and a law with interactions between domains. Each swarm has natural and
+uniform with one replicate and 32 sampled mixtures of 6 domains; noise is given as a share of the
+metric's spread.
 
     python benchmarks/fit_coverage.py [swarms per cell]
 """
