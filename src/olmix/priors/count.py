@@ -189,7 +189,7 @@ class _Counter:
             files = [file for file in listed[place.text] if not is_companion(file.url)]
             if not files:
                 self._problems.append(f"domain {domain}: {place.text}: no such file")
-            found |= {file.url: file for file in files}
+            found.update((file.url, file) for file in files)
         return list(found.values())
 
     def _claim(self, domain: str, files: Sequence[RemoteFile]) -> None:

@@ -167,21 +167,24 @@ class Storage:
         if patterns and not any("/" in place.key[len(prefix) :] for place in places):
             # All of them look into one folder only: what lies below it is not listed.
             chunks = [obstore.list_with_delimiter(store, prefix or None)["objects"]]
+        base = first.url("")
         for chunk in chunks:
+            if not exact:
+                # The common case, and the one with many objects: whole loops in C.
+                named = [(entry["path"], entry["size"]) for entry in chunk]
+                for text, matches in patterns:
+                    found[text] += [RemoteFile(base + k, size) for k, size in named if matches(k)]
+                continue
             for entry in chunk:
                 key = entry["path"]
                 texts = [text for text, matches in patterns if matches(key)]
                 if key in exact:
                     texts.append(exact[key])
-                if texts:
-                    file = RemoteFile(first.url(key), entry["size"])
-                    for text in texts:
-                        found[text].append(file)
+                for text in texts:
+                    found[text].append(RemoteFile(base + key, entry["size"]))
             if last is not None and chunk and chunk[-1]["path"] >= last:
                 break
-        return {
-            text: tuple(sorted(files, key=lambda file: file.url)) for text, files in found.items()
-        }
+        return {text: tuple(sorted(files)) for text, files in found.items()}
 
     def _store(self, scheme: str, bucket: str) -> Any:
         """Return the client of a bucket."""
