@@ -68,7 +68,6 @@ class Candidate:
         test: scores on the runs held out of every fit, if there are any.
         cv_loss: cross-validated Huber loss that laws are compared by.
         cv_predictions: (U,) predictions by the fit without the mixture's fold, less is better.
-        calibration: half widths of intervals, from the errors of these predictions.
     """
 
     law: FittedLaw
@@ -77,7 +76,6 @@ class Candidate:
     test: Scores | None
     cv_loss: float
     cv_predictions: Array
-    calibration: Calibration
 
 
 @dataclass(frozen=True)
@@ -91,6 +89,7 @@ class MetricFit:
         noise_sd: standard deviation between runs of the same mixture, pooled; None without any.
         signal_p_value: one-sided p of "the held-out rank correlation is not above 0", times the
             number of laws that were tried.
+        calibration: half widths of intervals, from the held-out errors of the chosen law.
     """
 
     name: str
@@ -98,6 +97,7 @@ class MetricFit:
     chosen: str
     noise_sd: float | None
     signal_p_value: float
+    calibration: Calibration
 
     @property
     def signal(self) -> bool:
@@ -136,7 +136,6 @@ def cross_validate(
     num_folds = int(folds.max()) + 1
     kept = np.asarray(folds != np.arange(num_folds)[:, None], dtype=np.float64)
     _check_folds(swarm, counts, kept)
-    distances = _fold_distances(swarm.unique_mixtures, folds)
     per_metric: list[dict[str, Candidate]] = [{} for _ in swarm.metrics]
     for law in laws:
         for first in range(0, len(swarm.metrics), _TOGETHER):
@@ -151,23 +150,28 @@ def cross_validate(
             )
             for own, index in enumerate(some.tolist()):
                 held = _held_out(swarm, by_fold[own * num_folds : (own + 1) * num_folds], folds)
-                per_metric[index][law.name] = _candidate(
-                    swarm, index, fitted[own], held, folds, distances
-                )
+                per_metric[index][law.name] = _candidate(swarm, index, fitted[own], held)
             if on_step is not None:
                 on_step(law.name, len(some))
+    distances = _fold_distances(swarm, folds)
+    result = []
     for metric, candidates in enumerate(per_metric):
+        live = counts[metric] > 0
+        measured = values[metric, live]
         if len(candidates) > 1:
-            candidates[STACKED] = _stack(swarm, metric, candidates, folds, distances)
-    return [_choose(swarm, index, candidates) for index, candidates in enumerate(per_metric)]
+            candidates[STACKED] = _stack(swarm, metric, candidates, folds, live, measured)
+        result.append(_choose(swarm, metric, candidates, folds, live, measured, distances))
+    return result
 
 
-def _fold_distances(mixtures: Array, folds: NDArray[np.intp]) -> Array:
-    """Return the distance of each mixture from the nearest one outside of its fold, (U,)."""
+def _fold_distances(swarm: Swarm, folds: NDArray[np.intp]) -> Array:
+    """Return the distance of each mixture from the nearest one that its fold's fit saw, (U,)."""
+    mixtures = swarm.unique_mixtures
+    fitted = np.isin(np.arange(len(mixtures)), swarm.group[~swarm.held_out])
     distances = np.zeros(len(mixtures))
     for fold in np.unique(folds):
         own = folds == fold
-        distances[own] = nearest_distance(mixtures[own], mixtures[~own])
+        distances[own] = nearest_distance(mixtures[own], mixtures[~own & fitted])
     return distances
 
 
@@ -185,23 +189,30 @@ def _stack(
     index: int,
     candidates: Mapping[str, Candidate],
     folds: NDArray[np.intp],
-    distances: Array,
+    live: NDArray[np.bool_],
+    measured: Array,
 ) -> Candidate:
-    """Return the weighted average of the candidates as one candidate more."""
-    values, counts = swarm.averaged()
-    live = counts[index] > 0
-    measured = values[index].copy()
-    measured[live] = winsorise(values[index, live])
+    """Return the weighted average of the candidates as one candidate more.
+
+    Args:
+        swarm: the runs.
+        index: the metric.
+        candidates: the laws to average.
+        folds: (U,) fold of each mixture.
+        live: (U,) mixtures that have the metric.
+        measured: the mean measured value of each of these.
+    """
     held = np.stack([candidate.cv_predictions for candidate in candidates.values()])
-    errors = measured - held
+    errors = winsorise(measured) - held[:, live]
     joined = np.zeros(len(folds))
     for fold in np.unique(folds):
-        out = folds == fold
-        joined[out] = stack_weights(errors[:, live & ~out]) @ held[:, out]
-    weights = stack_weights(errors[:, live])
+        joined[folds == fold] = (
+            stack_weights(errors[:, folds[live] != fold]) @ held[:, folds == fold]
+        )
+    weights = stack_weights(errors)
     used = [(law.law, w) for law, w in zip(candidates.values(), weights, strict=True) if w > 0]
     law = FittedStack(tuple(one for one, _ in used), np.array([w for _, w in used]))
-    return _candidate(swarm, index, law, joined, folds, distances)
+    return _candidate(swarm, index, law, joined)
 
 
 def _check_folds(swarm: Swarm, counts: Array, kept: Array) -> None:
@@ -222,14 +233,7 @@ def _check_folds(swarm: Swarm, counts: Array, kept: Array) -> None:
         )
 
 
-def _candidate(
-    swarm: Swarm,
-    index: int,
-    law: FittedLaw,
-    held: Array,
-    folds: NDArray[np.intp],
-    distances: Array,
-) -> Candidate:
+def _candidate(swarm: Swarm, index: int, law: FittedLaw, held: Array) -> Candidate:
     """Judge a law by its predictions `held` (U,) of mixtures that were left out."""
     unique = swarm.unique_mixtures
     measured = swarm.values[:, index] * swarm.signs[index]
@@ -247,7 +251,6 @@ def _candidate(
             huber(winsorise(y, _SANE) - held[swarm.group][seen], np.asarray(delta)).mean()
         ),
         cv_predictions=held,
-        calibration=_calibration(swarm, index, held, folds, distances),
     )
 
 
@@ -261,17 +264,26 @@ def _calibration(
     return calibrate(measured[seen] - held[runs], distances[runs], folds[runs])
 
 
-def _choose(swarm: Swarm, index: int, candidates: Mapping[str, Candidate]) -> MetricFit:
+def _choose(
+    swarm: Swarm,
+    index: int,
+    candidates: Mapping[str, Candidate],
+    folds: NDArray[np.intp],
+    live: NDArray[np.bool_],
+    measured: Array,
+    distances: Array,
+) -> MetricFit:
+    """Take the candidate with the least held-out loss; arguments as in `_stack`."""
     chosen = min(candidates, key=lambda name: candidates[name].cv_loss)
-    values, counts = swarm.averaged()
-    live = counts[index] > 0
-    p_value = rank_p_value(values[index, live], candidates[chosen].cv_predictions[live])
+    held = candidates[chosen].cv_predictions
+    p_value = rank_p_value(measured, held[live])
     return MetricFit(
         name=swarm.metrics[index],
         candidates=candidates,
         chosen=chosen,
         noise_sd=noise_sd(swarm, swarm.values[:, index]),
         signal_p_value=min(1.0, p_value * len(candidates)),
+        calibration=_calibration(swarm, index, held, folds, distances),
     )
 
 

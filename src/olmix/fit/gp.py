@@ -23,7 +23,7 @@ Legend: ``P`` problems, ``n`` mixtures, ``D`` domains.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -32,8 +32,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from olmix.fit.gaussian import Settings, factorise, kernel, kernel_slope, maximise
-from olmix.fit.law import Draws, FittedLaw, Law
-from olmix.fit.robust import winsorise
+from olmix.fit.law import Draws, FittedLaw, SeparateLaw
 from olmix.simplex import Array
 
 __all__ = ["FittedGaussianProcess", "FittedGpLog", "FittedGpSqrt", "GpLog", "GpSqrt"]
@@ -218,36 +217,12 @@ class FittedGpLog(FittedGaussianProcess):
         return np.asarray(1 / (mixtures + shift))
 
 
-class GaussianProcess(Law):
+class GaussianProcess(SeparateLaw):
     """Fits Gaussian processes; a law names its coordinates and their shifts."""
 
     convex: ClassVar[bool] = False
     fitted: ClassVar[type[FittedGaussianProcess]]
     shifts: ClassVar[tuple[float, ...]]
-
-    def fit_many(
-        self,
-        mixtures: Array,
-        values: Array,
-        weights: Array,
-        start: Sequence[FittedLaw] | None = None,
-    ) -> list[FittedLaw]:
-        """Fit a batch of problems, choosing the settings of each by marginal likelihood."""
-        begin = start if start is not None else [None] * len(values)
-        return [
-            self._fit(mixtures[row > 0], y[row > 0], row[row > 0], first)
-            for y, row, first in zip(values, weights, begin, strict=True)
-        ]
-
-    def refit_many(
-        self, fitted: Sequence[FittedLaw], mixtures: Array, values: Array, weights: Array
-    ) -> list[FittedLaw]:
-        """Condition on other weights, keeping the settings of `fitted` (one each)."""
-        return [
-            self._condition(law, mixtures[row > 0], winsorise(y[row > 0]), row[row > 0])
-            for law, y, row in zip(fitted, values, weights, strict=True)
-            if isinstance(law, FittedGaussianProcess)
-        ]
 
     def sample(
         self, fitted: FittedLaw, mixtures: Array, values: Array, draws: Draws, at: Array
@@ -258,12 +233,10 @@ class GaussianProcess(Law):
             raise TypeError(f"{fitted.name} is no Gaussian process")
         return fitted.sample(at, draws.normals)
 
-    def _fit(
+    def fit_one(
         self, mixtures: Array, values: Array, weights: Array, start: FittedLaw | None
-    ) -> FittedGaussianProcess:
+    ) -> FittedLaw:
         """Search every choice of offset and shift a little, and the best one to the end."""
-        # The noise is normal here: a diverged run counts as no more than bad.
-        values = winsorise(values)
         first, shift = Settings.start(mixtures.shape[1]), self.shifts[0]
         search, last = _SEARCH_STEPS, _FULL_STEPS
         if isinstance(start, FittedGaussianProcess):
@@ -282,6 +255,14 @@ class GaussianProcess(Law):
         law, _ = min([best, *tried], key=lambda one: one[1])
         law, _ = self._try(mixtures, values, weights, law.shift, law.offset, law.settings, last)
         return self._condition(law, mixtures, values, weights)
+
+    def refit_one(
+        self, fitted: FittedLaw, mixtures: Array, values: Array, weights: Array
+    ) -> FittedLaw:
+        """Condition on other weights, keeping the settings of `fitted`."""
+        if not isinstance(fitted, FittedGaussianProcess):
+            raise TypeError(f"{fitted.name} is no Gaussian process")
+        return self._condition(fitted, mixtures, values, weights)
 
     def _try(
         self,

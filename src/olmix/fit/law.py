@@ -17,9 +17,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from olmix.fit.robust import winsorise
 from olmix.simplex import Array
 
-__all__ = ["Draws", "FittedLaw", "Law"]
+__all__ = ["Draws", "FittedLaw", "Law", "SeparateLaw"]
 
 
 @dataclass(frozen=True)
@@ -137,3 +138,52 @@ class Law(ABC):
         array = np.asarray(values, dtype=np.float64)[None]
         each = np.ones_like(array) if weights is None else np.asarray(weights, dtype=float)[None]
         return self.fit_many(np.asarray(mixtures, dtype=np.float64), array, each)[0]
+
+
+class SeparateLaw(Law):
+    """A family whose problems are fitted one after the other, without rows of weight 0.
+
+    A diverged run counts as no more than bad (`robust.winsorise`).
+    """
+
+    def fit_many(
+        self,
+        mixtures: Array,
+        values: Array,
+        weights: Array,
+        start: Sequence[FittedLaw] | None = None,
+    ) -> list[FittedLaw]:
+        """Fit a batch of problems, one after the other."""
+        begin = start if start is not None else [None] * len(values)
+        return [
+            self.fit_one(mixtures[row > 0], winsorise(y[row > 0]), row[row > 0], first)
+            for y, row, first in zip(values, weights, begin, strict=True)
+        ]
+
+    def refit_many(
+        self, fitted: Sequence[FittedLaw], mixtures: Array, values: Array, weights: Array
+    ) -> list[FittedLaw]:
+        """Fit again to other weights, keeping settings, one after the other."""
+        return [
+            self.refit_one(law, mixtures[row > 0], winsorise(y[row > 0]), row[row > 0])
+            for law, y, row in zip(fitted, values, weights, strict=True)
+        ]
+
+    @abstractmethod
+    def fit_one(
+        self, mixtures: Array, values: Array, weights: Array, start: FittedLaw | None
+    ) -> FittedLaw:
+        """Fit one problem.
+
+        Args:
+            mixtures: (n, D) mixtures.
+            values: (n,) measured values, lower is better.
+            weights: (n,) weights, above 0.
+            start: a fit to most of the same rows, where a search may begin.
+        """
+
+    def refit_one(
+        self, fitted: FittedLaw, mixtures: Array, values: Array, weights: Array
+    ) -> FittedLaw:
+        """Fit one problem to other weights, keeping the settings of `fitted`."""
+        return self.fit_one(mixtures, values, weights, fitted)

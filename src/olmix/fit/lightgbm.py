@@ -14,7 +14,7 @@ Legend: ``P`` problems, ``n`` mixtures, ``D`` domains.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from olmix.errors import MissingPackageError
-from olmix.fit.law import FittedLaw, Law
-from olmix.fit.robust import winsorise
+from olmix.fit.law import FittedLaw, SeparateLaw
 from olmix.simplex import Array
 
 __all__ = ["FittedLightGbm", "LightGbm"]
@@ -99,7 +98,7 @@ class FittedLightGbm(FittedLaw):
         return cls(model=plain["model"], leaves=plain["leaves"], trees=plain["trees"])
 
 
-class LightGbm(Law):
+class LightGbm(SeparateLaw):
     """The law `lightgbm`.
 
     Args:
@@ -113,34 +112,12 @@ class LightGbm(Law):
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def fit_many(
-        self,
-        mixtures: Array,
-        values: Array,
-        weights: Array,
-        start: Sequence[FittedLaw] | None = None,
-    ) -> list[FittedLaw]:
-        """Fit a batch of problems, choosing the size and number of trees of each."""
+    def fit_one(
+        self, mixtures: Array, values: Array, weights: Array, start: FittedLaw | None
+    ) -> FittedLaw:
+        """Choose size and number of trees by cross-validation, then fit to all rows."""
         del start
-        return [
-            self._fit(mixtures[row > 0], y[row > 0], row[row > 0])
-            for y, row in zip(values, weights, strict=True)
-        ]
-
-    def refit_many(
-        self, fitted: Sequence[FittedLaw], mixtures: Array, values: Array, weights: Array
-    ) -> list[FittedLaw]:
-        """Fit again to other weights, keeping the size and number of trees (one each)."""
-        return [
-            self._train(mixtures[row > 0], y[row > 0], row[row > 0], law.leaves, law.trees)
-            for law, y, row in zip(fitted, values, weights, strict=True)
-            if isinstance(law, FittedLightGbm)
-        ]
-
-    def _fit(self, mixtures: Array, values: Array, weights: Array) -> FittedLightGbm:
-        """Choose by cross-validation, then fit to all rows."""
         library = _library()
-        values = winsorise(values)
         size = len(values)
         order = np.random.default_rng(self.seed).permutation(size)
         count = min(_NUM_FOLDS, size)
@@ -158,6 +135,14 @@ class LightGbm(Law):
             errors = next(value for key, value in result.items() if key.endswith("l2-mean"))
             best = min(best, (float(errors[-1]), leaves, len(errors)))
         return self._train(mixtures, values, weights, best[1], best[2])
+
+    def refit_one(
+        self, fitted: FittedLaw, mixtures: Array, values: Array, weights: Array
+    ) -> FittedLaw:
+        """Fit again to other weights, keeping the size and number of trees."""
+        if not isinstance(fitted, FittedLightGbm):
+            raise TypeError(f"{fitted.name} is not made of trees")
+        return self._train(mixtures, values, weights, fitted.leaves, fitted.trees)
 
     def _train(
         self, mixtures: Array, values: Array, weights: Array, leaves: int, trees: int

@@ -24,7 +24,7 @@ Legend: ``P`` problems, ``n`` mixtures, ``D`` domains.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -32,8 +32,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from olmix.errors import MissingPackageError
-from olmix.fit.law import FittedLaw, Law
-from olmix.fit.robust import winsorise
+from olmix.fit.law import FittedLaw, SeparateLaw
 from olmix.simplex import Array
 
 __all__ = ["AutoScale", "BiMix", "FittedAutoScale", "FittedBiMix", "FittedPowerSum"]
@@ -135,7 +134,7 @@ def _share_slopes(mixtures: Array, shifts: Array, exponents: Array) -> tuple[Arr
     return share, by_shift, by_exponent
 
 
-class _PowerSum(Law):
+class _PowerSum(SeparateLaw):
     """Fits sums of power laws.
 
     Attributes:
@@ -147,39 +146,15 @@ class _PowerSum(Law):
     harms: ClassVar[bool]
     own_shifts: ClassVar[bool]
 
-    def fit_many(
-        self,
-        mixtures: Array,
-        values: Array,
-        weights: Array,
-        start: Sequence[FittedLaw] | None = None,
-    ) -> list[FittedLaw]:
-        """Fit a batch of problems, one after the other."""
-        begin = start if start is not None else [None] * len(values)
-        return [
-            self._fit(mixtures[row > 0], y[row > 0], row[row > 0], first)
-            for y, row, first in zip(values, weights, begin, strict=True)
-        ]
-
-    def refit_many(
-        self, fitted: Sequence[FittedLaw], mixtures: Array, values: Array, weights: Array
-    ) -> list[FittedLaw]:
-        """Fit the effects again to other weights, keeping shifts and exponents (one each)."""
-        return [
-            self._effects_only(law, mixtures[row > 0], y[row > 0], row[row > 0])
-            for law, y, row in zip(fitted, values, weights, strict=True)
-            if isinstance(law, FittedPowerSum)
-        ]
-
-    def _fit(
+    def fit_one(
         self, mixtures: Array, values: Array, weights: Array, start: FittedLaw | None
-    ) -> FittedPowerSum:
+    ) -> FittedLaw:
+        """Fit constant, effects, exponents and shifts together."""
         try:
             from scipy import optimize
         except ImportError:
             raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
         size = mixtures.shape[1]
-        values = winsorise(values)
         centre, scale = float(values.mean()), max(float(values.std()), 1e-300)
         targets = (values - centre) / scale
         root = np.sqrt(weights / weights.mean())
@@ -252,15 +227,19 @@ class _PowerSum(Law):
         effects = theta[1:] if self.harms else np.maximum(theta[1:], 1e-3)
         return float(theta[0]), np.asarray(effects)
 
-    def _effects_only(
-        self, law: FittedPowerSum, mixtures: Array, values: Array, weights: Array
-    ) -> FittedPowerSum:
-        values = winsorise(values)
+    def refit_one(
+        self, fitted: FittedLaw, mixtures: Array, values: Array, weights: Array
+    ) -> FittedLaw:
+        """Fit the effects again to other weights, keeping shifts and exponents."""
+        if not isinstance(fitted, FittedPowerSum):
+            raise TypeError(f"{fitted.name} is no sum of power laws")
         centre, scale = float(values.mean()), max(float(values.std()), 1e-300)
         root = np.sqrt(weights / weights.mean())
         targets = (values - centre) / scale
-        constant, effects = self._linear(mixtures, targets, root, law.shifts, law.exponents)
-        return self.fitted(centre + scale * constant, scale * effects, law.shifts, law.exponents)
+        constant, effects = self._linear(mixtures, targets, root, fitted.shifts, fitted.exponents)
+        return self.fitted(
+            centre + scale * constant, scale * effects, fitted.shifts, fitted.exponents
+        )
 
 
 class AutoScale(_PowerSum):

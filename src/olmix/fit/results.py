@@ -76,7 +76,7 @@ def fit_summary(swarm: Swarm, fits: Sequence[MetricFit], objective: ObjectiveFit
                 name: _scores_of(candidate.cv, candidate.train, candidate.test, candidate.cv_loss)
                 for name, candidate in fitted.candidates.items()
             },
-            "calibration": fitted.best.calibration.to_plain(),
+            "calibration": fitted.calibration.to_plain(),
             "noise_sd": fitted.noise_sd,
             "signal": fitted.signal,
             "signal_p_value": fitted.signal_p_value,

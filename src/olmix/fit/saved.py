@@ -111,13 +111,13 @@ def models_to_plain(swarm: Swarm, fits: Sequence[MetricFit]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "domains": list(swarm.domains),
-        "mixtures": swarm.unique_mixtures.tolist(),
+        "mixtures": swarm.fitted_mixtures.tolist(),
         "metrics": {
             fitted.name: {
                 "lower_is_better": swarm.lower_is_better[index],
                 "objective_weight": float(swarm.objective_weights[index]),
                 "chosen": fitted.chosen,
-                "calibration": fitted.best.calibration.to_plain(),
+                "calibration": fitted.calibration.to_plain(),
                 "laws": {
                     name: candidate.law.to_plain() for name, candidate in fitted.candidates.items()
                 },

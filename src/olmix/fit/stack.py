@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from olmix.fit.law import FittedLaw
 from olmix.simplex import Array
 
-__all__ = ["STACKED", "FittedStack", "stack_weights", "stacked_predictions", "stacked_samples"]
+__all__ = ["STACKED", "FittedStack", "stack_weights", "stacked_samples"]
 
 STACKED = "stacked"
 _PULL = 0.1
@@ -120,8 +120,3 @@ def stacked_samples(parts: Sequence[Array], weights: Array, uniforms: Array) -> 
     """
     chosen = np.searchsorted(np.cumsum(weights)[:-1], uniforms, side="right")
     return np.asarray(np.stack(parts)[chosen, np.arange(len(uniforms))])
-
-
-def stacked_predictions(predictions: Sequence[Array], weights: Array) -> Array:
-    """Return the weighted average of predictions, each of the same shape."""
-    return np.asarray(np.tensordot(weights, np.stack(predictions), axes=1))

@@ -79,6 +79,11 @@ class Swarm:
         _, first = np.unique(self.group, return_index=True)
         return np.asarray(self.mixtures[first])
 
+    @property
+    def fitted_mixtures(self) -> Array:
+        """The unique mixtures of runs that are not held out, (n, D)."""
+        return np.asarray(self.unique_mixtures[np.unique(self.group[~self.held_out])])
+
     def averaged(self, held_out: bool = False) -> tuple[Array, Array]:
         """Average the runs of each mixture.
 
