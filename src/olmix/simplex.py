@@ -93,37 +93,41 @@ def fill_to_caps(weights: ArrayLike, caps: ArrayLike) -> Array:
 
 
 def project_to_caps(weights: ArrayLike, caps: ArrayLike) -> Array:
-    """Return the mixture within the caps that is nearest in KL(result || weights).
+    """Return the mixtures within the caps that are nearest in KL(result || weights).
 
     The answer is ``min(caps, scale * weights)`` with the one scale that makes it sum to 1: the
-    step that keeps mirror descent inside the capped simplex. Domains of weight 0 stay at 0.
+    step that keeps mirror descent inside the capped simplex. Domains of weight 0 stay at 0. What is
+    left for the domains below their caps is divided by a sum of their own weights, never by a
+    difference, so that it is right to the last digit where these are tiny.
 
     Args:
-        weights: (D,) non-negative.
+        weights: (..., D) non-negative.
         caps: (D,) largest allowed weight per domain.
 
     Raises:
         InfeasibleError: the caps of the domains with positive weight add up to less than 1.
     """
-    array = normalise(weights)
-    bounded = np.where(array > 0, np.minimum(np.asarray(caps, dtype=np.float64), 1.0), 0.0)
-    _check_caps(bounded)
-    # Sorted by the scale at which a domain meets its cap, so the capped ones are a prefix.
-    live = np.flatnonzero(array > 0)
-    order = live[np.argsort(bounded[live] / array[live], kind="stable")]
-    result = np.zeros_like(array)
-    # Sums of what is left, never differences, which lose all digits where shares are tiny.
-    masses = np.cumsum(array[order][::-1])[::-1]
-    left = 1.0
-    for position, domain in enumerate(order):
-        scale = left / float(masses[position])
-        if scale * array[domain] <= bounded[domain] + 1e-15:
-            rest = order[position:]
-            result[rest] = np.minimum(scale * array[rest], bounded[rest])
-            break
-        result[domain] = bounded[domain]
-        left = max(left - float(bounded[domain]), 0.0)
-    return result
+    array = np.asarray(weights, dtype=np.float64)
+    live = array > 0
+    bounded = np.where(live, np.minimum(np.asarray(caps, dtype=np.float64), 1.0), 0.0)
+    rows = bounded.reshape(-1, bounded.shape[-1])
+    _check_caps(rows[rows.sum(axis=1).argmin()])
+    # Sorted by the scale at which a domain meets its cap, so that the capped ones are a prefix.
+    ratio = np.divide(bounded, array, out=np.full(array.shape, np.inf), where=live)
+    order = np.argsort(ratio, axis=-1, kind="stable")
+    ordered = np.take_along_axis(array, order, axis=-1)
+    ceiling = np.take_along_axis(bounded, order, axis=-1)
+    below = np.flip(np.cumsum(np.flip(ordered, axis=-1), axis=-1), axis=-1)
+    left = np.maximum(1 - (np.cumsum(ceiling, axis=-1) - ceiling), 0.0)
+    scale = np.divide(left, below, out=np.full(array.shape, np.inf), where=below > 0)
+    fits = np.asarray((scale <= np.take_along_axis(ratio, order, axis=-1)) & (below > 0))
+    first = np.expand_dims(fits.argmax(axis=-1), -1)
+    # Where none fits, every domain is at its cap.
+    chosen = np.where(
+        fits.any(axis=-1, keepdims=True), np.take_along_axis(scale, first, -1), np.inf
+    )
+    scaled = np.multiply(chosen, array, out=np.zeros(array.shape), where=live)
+    return np.asarray(np.minimum(bounded, scaled))
 
 
 def sparsify(

@@ -3,11 +3,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olmix.fit.exact import solve_exact
-from olmix.fit.feasible import Feasible, nearest_within
+from olmix.fit.feasible import Feasible
 from olmix.fit.gradient import optimality_gap, search, starting_points
 from olmix.fit.log_linear import FittedLogLinear
 from olmix.fit.log_weight import FittedLogWeight
 from olmix.fit.objective import Objective
+from olmix.simplex import project_to_caps
 
 seeds = st.integers(0, 2**32 - 1)
 kl_weights = st.sampled_from([0.0, 1e-3, 0.05, 1.0, 1e4])
@@ -135,7 +136,7 @@ def test_projected_shares_are_a_scaled_copy_below_the_caps_however_small_some_ar
     shares = 10 ** (-digits * rng.random((4, size)))
     caps = np.minimum(rng.dirichlet(np.ones(size)) * rng.uniform(1.0001, 3), 1.0)
     caps = caps / min(1.0, caps.sum())
-    found = nearest_within(shares, caps)
+    found = project_to_caps(shares, caps)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-12)
     assert ((found > 0) & (found <= caps)).all()
     for row, own in zip(found, shares, strict=True):

@@ -9,38 +9,11 @@ from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.errors import InfeasibleError
-from olmix.simplex import Array, normalise
+from olmix.simplex import Array, normalise, project_to_caps
 
-__all__ = ["Feasible", "feasible_mixtures", "nearest_within"]
+__all__ = ["Feasible", "feasible_mixtures"]
 
 _TOLERANCE = 1e-9
-
-
-def nearest_within(shares: Array, caps: Array) -> Array:
-    """Return the shares within the caps that are nearest in KL(result || shares).
-
-    The answer is ``min(caps, scale * shares)`` with the one scale that makes it sum to 1, as in
-    `simplex.project_to_caps`, for many rows at once. What is left for the domains below their caps
-    is divided by a sum of their own shares, never by a difference, so that it is right to the last
-    digit where these are tiny, as in mirror descent they become.
-
-    Args:
-        shares: (..., F) positive numbers.
-        caps: (F,) largest shares, adding up to 1 at least.
-    """
-    # Sorted by the scale at which a domain meets its cap, so that the capped ones are a prefix.
-    ratio = caps / shares
-    order = np.argsort(ratio, axis=-1, kind="stable")
-    ordered = np.take_along_axis(shares, order, axis=-1)
-    ceiling = caps[order]
-    below = np.flip(np.cumsum(np.flip(ordered, axis=-1), axis=-1), axis=-1)
-    left = 1 - (np.cumsum(ceiling, axis=-1) - ceiling)
-    scale = np.maximum(left, 0.0) / below
-    fits = np.asarray(scale <= np.take_along_axis(ratio, order, axis=-1))
-    first = np.expand_dims(fits.argmax(axis=-1), -1)
-    some = fits.any(axis=-1, keepdims=True)
-    chosen = np.where(some, np.take_along_axis(scale, first, -1), np.inf)
-    return np.asarray(np.minimum(caps, chosen * shares))
 
 
 @dataclass(frozen=True)
@@ -77,7 +50,7 @@ class Feasible:
         if not self.free.any():
             return np.empty(0)
         shares = normalise(np.maximum(mixture[self.free], 1e-9))
-        return nearest_within(shares, self.free_caps)
+        return project_to_caps(shares, self.free_caps)
 
     def expand(self, shares: Array) -> Array:
         """Return whole mixtures (..., D) from shares of the free domains (..., F)."""

@@ -2,7 +2,7 @@
 
 Exponentiated gradient (Kivinen and Warmuth 1997; Beck and Teboulle 2003): multiply each share by
 ``exp(-step * gradient)`` and return to the capped simplex by the nearest mixture in KL
-(`feasible.nearest_within`), with a step length that halves until the value falls and grows when it
+(`simplex.project_to_caps`), with a step length that halves until the value falls and grows when it
 does. The best few ends are polished by sequential quadratic programming (SLSQP, Kraft 1988), which
 converges where mirror descent slows down; its result counts only if it is better and allowed.
 
@@ -16,9 +16,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from olmix.errors import MissingPackageError
-from olmix.fit.feasible import Feasible, nearest_within
+from olmix.fit.feasible import Feasible
 from olmix.fit.objective import Objective
-from olmix.simplex import Array, fill_to_caps, normalise
+from olmix.simplex import Array, fill_to_caps, normalise, project_to_caps
 
 __all__ = ["TRACE", "optimality_gap", "search", "starting_points"]
 
@@ -51,7 +51,7 @@ def starting_points(
     near = 0.8 * np.eye(size) + 0.2 / size
     drawn = np.random.default_rng(seed).dirichlet(np.ones(size), num_random)
     for shares in [*near, *drawn]:
-        starts.append(nearest_within(normalise(np.maximum(shares, 1e-9)), feasible.free_caps))
+        starts.append(project_to_caps(normalise(np.maximum(shares, 1e-9)), feasible.free_caps))
     return np.array(starts)
 
 
@@ -95,7 +95,7 @@ def _mirror_descent(
         slope = feasible.free_total * objective.gradient(feasible.expand(shares))[:, free]
         slope -= (shares * slope).sum(axis=1, keepdims=True)
         power = np.clip(-step[:, None] * slope, -30, 30)
-        moved = nearest_within(np.maximum(shares * np.exp(power), _LEAST), caps)
+        moved = project_to_caps(np.maximum(shares * np.exp(power), _LEAST), caps)
         reached = objective.value(feasible.expand(moved))
         better = reached < values
         gain = np.where(better, values - reached, 0.0)

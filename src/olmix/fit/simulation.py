@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from olmix.fit.feasible import Feasible, nearest_within
+from olmix.fit.feasible import Feasible
 from olmix.fit.objective import Objective
-from olmix.simplex import Array, normalise
+from olmix.simplex import Array, normalise, project_to_caps
 
 __all__ = ["TEMPERATURE", "simulate"]
 
@@ -50,7 +50,7 @@ def simulate(
         strengths = np.exp(rng.uniform(np.log(low), np.log(high), _DRAWS)) * size
         chosen = centres[rng.integers(len(centres), size=_DRAWS)]
         draws = rng.standard_gamma(np.maximum(chosen * strengths[:, None], 0.02))
-        shares = nearest_within(_rows(np.maximum(draws, _LEAST)), feasible.free_caps)
+        shares = project_to_caps(_rows(np.maximum(draws, _LEAST)), feasible.free_caps)
         shares = np.vstack([shares, centres if np.isfinite(lowest) else shares[:1]])
         values = objective.value(feasible.expand(shares))
         order = np.argsort(values, kind="stable")[:_KEPT]
