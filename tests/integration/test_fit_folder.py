@@ -88,7 +88,8 @@ def test_the_content_of_the_files_is_that_of_the_docs(planted):
         wanted = "lower_is_better num_runs objective_weight chosen candidates noise_sd signal"
         assert {*wanted.split(), "signal_p_value"} <= metric.keys()
         for law in metric["candidates"].values():
-            assert law["cv"].keys() == law["train"].keys() == {"spearman", "pearson", "r2", "rmse"}
+            scores = {"spearman", "pearson", "r2", "rmse", "regret"}
+            assert law["cv"].keys() == law["train"].keys() == scores
     wanted = "objective proposer kl_reg caps mixtures gains repetition reliable warnings statement"
     assert set(wanted.split()) <= proposal.keys()
     assert {"name", "lower_is_better", "metrics"} <= proposal["objective"].keys()
