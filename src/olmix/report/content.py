@@ -27,7 +27,7 @@ __all__ = [
     "Verification",
 ]
 
-MIXTURES = ("natural", "uniform", "best_seen", "proposed")
+MIXTURES = ("natural", "uniform", "unimax", "best_seen", "proposed")
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def _proposal_plans(content: Content) -> Iterator[_Plan]:
     yield _Plan(
         "mixtures",
         "",
-        "The four mixtures",
+        "All mixtures",
         caption,
         "",
         _bars(weights),

@@ -38,7 +38,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class DomainRow:
-    """One domain in the four mixtures."""
+    """One domain in every mixture."""
 
     domain: str
     weights: Mapping[str, str]
