@@ -106,7 +106,7 @@ def test_arrow_keys_move_a_slider_and_the_other_weights_make_room(page):
         assert after.sum() == pytest.approx(1)
         assert rows_after != rows_before
         assert slider.get_attribute("aria-valuetext") == "30.0 %"
-        assert "weight of b" in shown.page.locator("svg.response").inner_text()
+        assert "weight of b" in shown.page.locator("svg.response").text_content()
 
 
 def test_the_average_is_that_of_its_metrics_in_its_own_direction(page):

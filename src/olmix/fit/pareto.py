@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.simplex import Array
 
-__all__ = ["Front", "families_of", "pareto_front"]
+__all__ = ["Front", "families_of", "front_summary", "pareto_front"]
 
 _STARTS = 6
 
@@ -36,12 +37,12 @@ class Front:
     """Mixtures of which none is better than another in every family.
 
     Attributes:
-        families: (F,) names.
+        families: metrics of each family, as positions.
         mixtures: (N, D) mixtures.
         values: (N, F) predicted average of each family, in the direction of its metrics.
     """
 
-    families: tuple[str, ...]
+    families: Mapping[str, tuple[int, ...]]
     mixtures: Array
     values: Array
 
@@ -85,10 +86,7 @@ def pareto_front(
     """
     config, swarm = fit.config, fit.swarm
     families = families_of(config, swarm)
-    metrics = np.zeros((len(families), len(swarm.metrics)))
-    for row, members in zip(metrics, families.values(), strict=True):
-        row[list(members)] = swarm.objective_weights[list(members)]
-        row /= row.sum()
+    metrics = _shares(swarm, families)
     values, counts = swarm.averaged()
     measured = np.where(counts > 0, values, np.nan)
     scales = np.array([spread(row[row > 0] @ measured[row > 0]) for row in metrics])
@@ -102,12 +100,52 @@ def pareto_front(
         if on_step is not None:
             on_step("point of the Pareto front found")
     rows = np.stack(mixtures)
-    predicted = np.stack([fitted.best.law.predict(rows) for fitted in fit.fits])
-    losses = (metrics @ predicted).T
+    losses = _losses(fit, metrics, rows)
     kept = not_beaten(losses)
     order = np.argsort(losses[kept, 0], kind="stable")
-    signs = np.array([swarm.signs[members[0]] for members in families.values()])
-    return Front(tuple(families), rows[kept][order], (signs * losses[kept])[order])
+    values = _signs(swarm, families) * losses[kept]
+    return Front(families, rows[kept][order], values[order])
+
+
+def front_summary(fit: SwarmFit, front: Front, mixtures: Mapping[str, Array]) -> dict[str, Any]:
+    """Return the content of `pareto.json`: the families, and their averages at named mixtures."""
+    swarm, families = fit.swarm, front.families
+    signs = _signs(swarm, families)
+    values = signs * _losses(fit, _shares(swarm, families), np.stack(list(mixtures.values())))
+    return {
+        "families": {
+            name: {
+                "metrics": [swarm.metrics[index] for index in members],
+                "lower_is_better": bool(sign > 0),
+            }
+            for (name, members), sign in zip(families.items(), signs, strict=True)
+        },
+        "mixtures": {
+            name: dict(zip(families, row.tolist(), strict=True))
+            for name, row in zip(mixtures, values, strict=True)
+        },
+    }
+
+
+def _shares(swarm: Swarm, families: Mapping[str, tuple[int, ...]]) -> Array:
+    """Return the share of every metric in the average of each family, (F, M)."""
+    shares = np.zeros((len(families), len(swarm.metrics)))
+    for row, members in zip(shares, families.values(), strict=True):
+        row[list(members)] = swarm.objective_weights[list(members)]
+        row /= row.sum()
+    return shares
+
+
+def _signs(swarm: Swarm, families: Mapping[str, tuple[int, ...]]) -> Array:
+    """Return -1 for families of which more is better of every metric, else 1, (F,)."""
+    lower = np.array(swarm.lower_is_better, dtype=bool)
+    return np.array([1.0 if lower[list(m)].any() else -1.0 for m in families.values()])
+
+
+def _losses(fit: SwarmFit, shares: Array, mixtures: Array) -> Array:
+    """Return the predicted average of each family at mixtures (N, D), less is better, (N, F)."""
+    predicted = np.stack([fitted.best.law.predict(mixtures) for fitted in fit.fits])
+    return np.asarray((shares @ predicted).T)
 
 
 def _directions(number: int, size: int, seed: int) -> Array:

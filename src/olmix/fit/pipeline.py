@@ -32,8 +32,9 @@ from olmix.fit.folder import (
 )
 from olmix.fit.judge import JudgedProposal, propose_judged
 from olmix.fit.learning_curve import COLUMNS, keep_share, learning_curve, shares_of
-from olmix.fit.pareto import pareto_front
+from olmix.fit.pareto import front_summary, pareto_front
 from olmix.fit.propose import propose_each
+from olmix.fit.responses import RESPONSE_COLUMNS, responses, ternary
 from olmix.fit.results import (
     FitResult,
     fit_summary,
@@ -200,10 +201,17 @@ def _write_proposal(
         files.weights(f"{label}_optimal.json", swarm.domains, each[fitted.name])
     label = f"opt_avg_all_metrics_{law_label(swarm, fits)}"
     files.weights(f"{label}_optimal.json", swarm.domains, found.mixture)
+    files.rows("responses.csv", RESPONSE_COLUMNS, responses(fit, found.mixture))
+    columns, triangle = ternary(fit, found.mixture)
+    if triangle:
+        files.rows("ternary.csv", columns, triangle)
     if config.proposer.pareto:
         front = pareto_front(*shared, steps)
         rows = np.hstack([front.values, front.mixtures]).tolist()
-        files.rows("pareto.csv", (*front.families, *swarm.domains), rows)
+        # A family may have the name of a domain.
+        families = [f"family:{name}" for name in front.families]
+        files.rows("pareto.csv", (*families, *swarm.domains), rows)
+        files.json("pareto.json", front_summary(fit, front, judged.mixtures))
     files.json("predicted_performance.json", predicted_performance(fit, judged))
     plain = proposal_summary(fit, judged)
     mix = {"mix": launch_mix(config, swarm, found.mixture)}

@@ -183,8 +183,7 @@ def proposal_summary(fit: SwarmFit, judged: JudgedProposal) -> dict[str, Any]:
     config, swarm, fits = fit.config, fit.swarm, fit.fits
     proposal, boot = judged.found, judged.boot
     used = swarm.objective_weights > 0
-    lower = not all(not low for low, use in zip(swarm.lower_is_better, used, strict=True) if use)
-    sign = 1.0 if lower else -1.0
+    sign = swarm.objective_sign
     names = list(judged.mixtures)
     gains = {
         name: gain(boot, len(names) - 1, index)
@@ -196,7 +195,7 @@ def proposal_summary(fit: SwarmFit, judged: JudgedProposal) -> dict[str, Any]:
     return {
         "objective": {
             "name": objective_name(swarm),
-            "lower_is_better": lower,
+            "lower_is_better": sign > 0,
             "metrics": {
                 name: float(weight)
                 for name, weight in zip(swarm.metrics, swarm.objective_weights, strict=True)

@@ -69,6 +69,12 @@ class Swarm:
         return np.where(np.array(self.lower_is_better, dtype=bool), 1.0, -1.0)
 
     @property
+    def objective_sign(self) -> float:
+        """-1 where more is better of every metric that the objective counts, else 1."""
+        lower = np.array(self.lower_is_better, dtype=bool)[self.objective_weights > 0]
+        return 1.0 if lower.any() else -1.0
+
+    @property
     def num_groups(self) -> int:
         """Number of unique mixtures."""
         return int(self.group.max()) + 1

@@ -15,7 +15,7 @@ from olmix.io.files import render_yaml
 from olmix.plotting import MIXTURE_LABELS
 from olmix.report.content import Content
 from olmix.report.explorer import Explorer, build_explorer
-from olmix.report.figures import Picture
+from olmix.report.plan import Picture
 from olmix.report.readings import (
     Head,
     effects_reading,

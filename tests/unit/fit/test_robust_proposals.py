@@ -137,7 +137,7 @@ def test_the_front_holds_the_best_of_each_family_and_nothing_that_is_beaten(plan
         eval={"type": "offline", "tasks": {"one": ["y"], "other": ["z"]}},
     )
     front = pareto_front(fit, feasible, references, 0.0)
-    assert front.families == ("one", "other")
+    assert front.families == {"one": (0,), "other": (1,)}
     assert 2 < len(front.mixtures) <= 7
     assert (np.diff(front.values[:, 0]) > 0).all()
     assert (np.diff(front.values[:, 1]) < 0).all()
