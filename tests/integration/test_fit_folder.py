@@ -195,6 +195,15 @@ def test_a_fit_that_breaks_leaves_nothing(planted):
     assert _folders(planted) == []
 
 
+def test_explain_says_in_words_what_was_decided(capsys, planted):
+    config, output = planted.config_file, planted.folder / "fit"
+    status, out, _ = _run(capsys, "fit", "-c", config, "-o", output, "--explain")
+    assert status == 0
+    for heading in ("What was asked", "The swarm and the laws", "The proposal"):
+        assert f"\n{heading}\n  - " in out
+    assert "proposer.kl_reg" in out.replace("\n    ", " ")
+
+
 KILLED = """
 import os, signal, sys
 from olmix.config import FitConfig

@@ -7,8 +7,9 @@ import pytest
 
 from fit_fixtures import log_weight, plant
 from olmix.errors import DataError
-from olmix.fit import fit_swarm, load_swarm
+from olmix.fit import fit_swarm
 from olmix.fit.learning_curve import keep_share, shares_of
+from olmix.fit.swarm import load_swarm
 
 
 @pytest.fixture
