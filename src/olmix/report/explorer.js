@@ -193,8 +193,11 @@
     showMetrics(far);
     showNote(far);
     showCurve();
-    yaml.textContent = "mix:\n" + data.domains.flatMap((name, d) => weights[d] > 0
-      ? [`  ${JSON.stringify(name)}: {weight: ${weights[d].toPrecision(6)}, repetition_factor: 1.0}\n`] : []).join("");
+    // A domain of several leaves is written as these, in the shares that all runs had.
+    const leaves = data.domains.flatMap((name, d) =>
+      Object.entries(data.frozen[name] ?? { [name]: 1 }).map(([leaf, share]) => [leaf, share * weights[d]]));
+    yaml.textContent = "mix:\n" + leaves.filter(([, weight]) => weight > 0).map(([leaf, weight]) =>
+      `  ${JSON.stringify(leaf)}: {weight: ${weight.toPrecision(6)}, repetition_factor: 1.0}\n`).join("");
   };
 
   sliders.forEach((slider, d) => {

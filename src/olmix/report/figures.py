@@ -318,12 +318,12 @@ def _named_runs(content: Content) -> dict[str, str]:
         return {}
     mixtures = content.proposal.mixtures
     named: dict[str, str] = {}
-    if content.ratios is not None and set(content.domains) <= set(content.ratios.columns):
-        rows = content.ratios.select(content.domains)
+    if content.ratios is not None and set(content.leaves) <= set(content.ratios.columns):
+        rows = content.ratios.select(content.leaves)
         for name in ("natural", "uniform"):
             if name in mixtures:
                 weights = mixtures[name].weights
-                target = np.array([weights.get(domain, 0.0) for domain in content.domains])
+                target = np.array([weights.get(domain, 0.0) for domain in content.leaves])
                 distance = np.abs(rows - target).sum(axis=1)
                 if distance.size and distance.min() < _SAME_MIXTURE:
                     named[name] = content.ratios.runs[int(distance.argmin())]
@@ -366,7 +366,7 @@ def _swarm_plan(content: Content) -> Plan:
     table = content.ratios
     if table is None:
         raise ValueError("there is no table of mixtures to draw")
-    domains = [domain for domain in content.domains if domain in table.columns]
+    domains = [domain for domain in content.leaves if domain in table.columns]
     values = dict.fromkeys(table.runs, math.nan)
     values |= dict(zip(*_objective_values(content), strict=True))
     sign = 1.0 if content.objective.lower_is_better else -1.0
