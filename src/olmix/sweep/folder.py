@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from olmix.config.experiment import ExperimentConfig
 from olmix.config.yaml_file import read_yaml
 from olmix.errors import ConfigError, DataError
-from olmix.sweep.experiment import ExperimentConfig
 from olmix.sweep.scalars import render_flow
 
 __all__ = ["MAPPING", "Mapped", "choose_folder", "read_mapping", "render_mapping"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from olmix.config.experiment import ConditionConfig
 from olmix.errors import nearest
 from olmix.io.files import digest
 from olmix.sweep.design import SEED, Point, build_points, count_points
@@ -23,7 +24,7 @@ from olmix.sweep.errors import (
     ValidationError,
     raise_problems,
 )
-from olmix.sweep.experiment import ConditionConfig, Experiment, load_experiment
+from olmix.sweep.experiment import Experiment, load_experiment
 from olmix.sweep.framework import Base, Cost, Framework, Path_, find_framework
 from olmix.sweep.merge import expand, flatten, merge_all
 from olmix.sweep.scalars import render_flow
