@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from olmix.cli.terminal import done, progress, table
+from olmix.cli.terminal import done, progress, shell_line, table
 
 if TYPE_CHECKING:
     from olmix.sweep import Plan, SweepResult
@@ -302,6 +302,11 @@ def results(folder: Path, metric: str, higher_is_better: bool, output: Path | No
     for name in found.incomplete:
         click.echo(f"{name} has no {metric} yet and is left out", err=True)
     done(f"{found.folder}: results.csv, curves.csv, main_effects.csv and their plots")
+    if found.factors.scales:
+        words = ["olmix", "fit", "-c", str(found.folder / "surface.yaml")]
+        done(f"response surface: {shell_line([*words, '-o', str(found.folder / 'fit')])}")
+    if found.factors.note:
+        click.echo(f"note: response surface: {found.factors.note}", err=True)
     return 1 if found.incomplete else 0
 
 

@@ -10,6 +10,7 @@ from olmix.config.experiment import ExperimentConfig
 from olmix.config.fit import FitConfig
 from olmix.config.launch import GenerationConfig, LaunchConfig, VariantConfig
 from olmix.config.priors import PriorsConfig
+from olmix.config.surface import SurfaceConfig
 
 __all__ = ["schemas"]
 
@@ -20,6 +21,7 @@ _MODELS: dict[str, type[Section]] = {
     "launch": LaunchConfig,
     "variant": VariantConfig,
     "fit": FitConfig,
+    "surface": SurfaceConfig,
     "experiment": ExperimentConfig,
 }
 # What a file may write in place of the plain type, because it is read before it is checked.

@@ -14,6 +14,7 @@ import numpy as np
 from olmix.errors import DataError
 from olmix.io.files import write_text
 from olmix.io.tables import write_table
+from olmix.sweep.factors import Factors, choose_factors, write_factors
 from olmix.sweep.folder import Mapped, read_mapping
 from olmix.sweep.scalars import render_flow
 from olmix.sweep.status import framework_of, results_folder
@@ -50,12 +51,14 @@ class Results:
         ranking: runs and their final value, best first.
         effects: for each variable, the metric by value.
         incomplete: ids of runs without the metric.
+        factors: what `olmix fit` can fit a response surface to.
     """
 
     folder: Path
     ranking: tuple[tuple[Mapped, float], ...]
     effects: Mapping[str, tuple[Effect, ...]]
     incomplete: tuple[str, ...]
+    factors: Factors
 
 
 def final_value(curve: Curve) -> float:
@@ -135,9 +138,11 @@ def write_results(
     _write_effects(target / "main_effects.csv", effects)
     _draw(target, rows, curves, effects, metric)
     ranking = sorted(measured, key=lambda entry: entry[1] if lower_is_better else -entry[1])
+    factors = choose_factors([run for run, _ in ranking])
+    write_factors(target, factors, final, metric, lower_is_better=lower_is_better)
     done = {row.id for row, _ in measured}
     incomplete = tuple(row.id for row in rows if row.id not in done)
-    return Results(target, tuple(ranking), effects, incomplete)
+    return Results(target, tuple(ranking), effects, incomplete, factors)
 
 
 def _write_results(

@@ -23,7 +23,12 @@ _SIZES: Mapping[str, Any] = {
     "final_capping_value": 30.0,
     "sliding_window_size": 64,
 }
-_BUILT_BY: Mapping[str, str] = {"llama3_3": "llama3_1", "qwen2_5": "qwen2", "phi4": "phi3"}
+_BUILT_BY: Mapping[str, str] = {
+    "code_llama2": "llama2",
+    "llama3_3": "llama3_1",
+    "qwen2_5": "qwen2",
+    "phi4": "phi3",
+}
 """Families that are only sizes of another one, which has the builder."""
 
 
