@@ -9,12 +9,12 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from olmix.io.files import digest, render_yaml
-from olmix.sweep.framework import Base
+from olmix.sweep.framework import Base, OnStep
 from olmix.sweep.torchtune.assets import build_assets
 from olmix.sweep.torchtune.registry import read_registry
 from olmix.sweep.torchtune.shrink import data_of, shrink
@@ -25,7 +25,7 @@ __all__ = ["train_tiny"]
 def train_tiny(
     base: Base,
     configs: Mapping[str, dict[str, Any]],
-    on_step: Callable[[int, int], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> Mapping[str, str]:
     """Train each config for two steps; return why it fails, or nothing, by id.
 
@@ -60,9 +60,7 @@ def train_tiny(
         return {run: reasons[key] for run, key in keys.items()}
 
 
-def _train(
-    folder: Path, job: Mapping[str, Any], on_step: Callable[[int, int], None] | None
-) -> dict[str, str]:
+def _train(folder: Path, job: Mapping[str, Any], on_step: OnStep | None) -> dict[str, str]:
     """Train in a process of its own; return why each config fails, or nothing."""
     keys: list[str] = job["keys"]
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
