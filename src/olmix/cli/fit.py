@@ -61,8 +61,6 @@ def _fit_surface(config: Path, output_dir: Path) -> None:
     ]
     title = f"{found['order']}: effect of half the tested range on {found['metric']}"
     table(title, ("term", "coefficient", "standard error"), terms)
-    for note in found["notes"]:
-        click.echo(f"note: {note}", err=True)
     click.echo(f"\n{found['statement']}")
     done(f"surface: {result.folder}")
 

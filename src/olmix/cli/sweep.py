@@ -26,6 +26,18 @@ def sweep() -> None:
 
 
 @sweep.command()
+@_folder
+@click.option("--framework", default="torchtune", show_default=True, help="What trains the runs.")
+def example(folder: Path, framework: str) -> None:
+    """Write a small study that trains on a CPU, with all that it needs, into a new FOLDER."""
+    from olmix.sweep.framework import FRAMEWORKS, load_framework
+
+    if framework not in FRAMEWORKS:
+        raise click.BadParameter(f"allowed: {', '.join(FRAMEWORKS)}", param_hint="--framework")
+    click.echo(load_framework(framework).write_example(folder))
+
+
+@sweep.command()
 @_file
 @click.option(
     "-o",
@@ -325,6 +337,6 @@ def torchtune() -> None:
     """Write torchtune configs from an experiment.yaml; the same as `olmix sweep`."""
 
 
-for _command in (generate, preview, validate, status, results):
+for _command in (example, generate, preview, validate, status, results):
     torchtune_config_writer.add_command(_command)
     torchtune.add_command(_command)

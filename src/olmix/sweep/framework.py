@@ -20,6 +20,7 @@ from olmix.sweep.experiment import Experiment
 from olmix.sweep.merge import Parameters
 
 __all__ = [
+    "FRAMEWORKS",
     "Base",
     "Cost",
     "Curves",
@@ -30,6 +31,7 @@ __all__ = [
     "Verdict",
     "base_not_found",
     "find_framework",
+    "load_framework",
     "read_base_file",
 ]
 
@@ -40,10 +42,11 @@ Curves = Mapping[str, Sequence[tuple[int, float]]]
 OnStep = Callable[[int, int], None]
 """Told how many of how many are done."""
 
-_FRAMEWORKS = {
+FRAMEWORKS = {
     "torchtune": "olmix.sweep.torchtune.adapter:TORCHTUNE",
     "hydra": "olmix.sweep.hydra:HYDRA",
 }
+"""Frameworks, and where the adapter of each is."""
 _PLANNED = ("inspect", "dspy")
 
 
@@ -205,6 +208,15 @@ class Framework(ABC):
         del base, configs, on_step
         raise NotAvailableError(f"--smoke is not available for the framework {self.name}")
 
+    def write_example(self, folder: Path) -> Path:
+        """Write a small study with everything that it needs; return its experiment.
+
+        Raises:
+            NotAvailableError: there is none for this framework.
+        """
+        del folder
+        raise NotAvailableError(f"there is no example for the framework {self.name}")
+
 
 def read_base_file(experiment: Experiment) -> Document:
     """Read `framework_config.base_config_file`.
@@ -230,6 +242,13 @@ def base_not_found(experiment: Experiment, what: str, key: str) -> BaseConfigNot
     return BaseConfigNotFoundError([experiment.problem(finding)], experiment.name)
 
 
+def load_framework(name: str) -> Framework:
+    """Return a framework of `FRAMEWORKS`."""
+    module, _, attribute = FRAMEWORKS[name].partition(":")
+    framework: Framework = getattr(importlib.import_module(module), attribute)
+    return framework
+
+
 def find_framework(experiment: Experiment) -> Framework:
     """Return the framework that an experiment names.
 
@@ -237,15 +256,13 @@ def find_framework(experiment: Experiment) -> Framework:
         ExperimentSchemaError: there is none of this name.
     """
     name = experiment.config.experiment.framework
-    if name in _FRAMEWORKS:
-        module, _, attribute = _FRAMEWORKS[name].partition(":")
-        framework: Framework = getattr(importlib.import_module(module), attribute)
-        return framework
-    exist = ", ".join(_FRAMEWORKS)
+    if name in FRAMEWORKS:
+        return load_framework(name)
+    exist = ", ".join(FRAMEWORKS)
     if name in _PLANNED:
         what = f'"{name}" is planned and not available; frameworks that exist: {exist}'
     else:
-        guess = nearest(name, _FRAMEWORKS)
+        guess = nearest(name, FRAMEWORKS)
         hint = f". Did you mean `{guess}`?" if guess is not None else ""
         what = f'found "{name}"; frameworks that exist: {exist}{hint}'
     finding = Finding(ExperimentSchemaError, what, ("experiment", "framework"))

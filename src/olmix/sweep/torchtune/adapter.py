@@ -27,6 +27,7 @@ from olmix.sweep.merge import Parameters
 from olmix.sweep.torchtune import signature
 from olmix.sweep.torchtune.checks import check_config, world_size
 from olmix.sweep.torchtune.cost import estimate
+from olmix.sweep.torchtune.example import write_example
 from olmix.sweep.torchtune.logs import is_finished, read_curves
 from olmix.sweep.torchtune.recipe import keys_read
 from olmix.sweep.torchtune.registry import Registry, read_registry
@@ -163,6 +164,10 @@ class Torchtune(Framework):
     ) -> Mapping[str, str]:
         """Train every config for two steps on a tiny model of its family."""
         return train_tiny(base, configs, on_step)
+
+    def write_example(self, folder: Path) -> Path:
+        """Write a study of four runs that train on a CPU."""
+        return write_example(folder)
 
     def command(self, recipe: str, config: str, gpus: int) -> list[str]:
         """Return the `tune run` command."""
