@@ -8,16 +8,15 @@ from typing import Any
 
 import click
 
+from olmix.cli.options import path_option
 from olmix.cli.terminal import done, progress, shell_line, table
 
 __all__ = ["fit"]
 
 
 @click.command()
-@click.option("-c", "--config", type=click.Path(path_type=Path), required=True, help="Fit config.")
-@click.option(
-    "-o", "--output-dir", type=click.Path(path_type=Path), required=True, help="Folder of the fits."
-)
+@path_option("-c", "--config", required=True, about="Fit config.")
+@path_option("-o", "--output-dir", required=True, about="Folder of the fits.")
 def fit(config: Path, output_dir: Path) -> None:
     """Regress, cross-validate, propose a mixture, and write a report.
 

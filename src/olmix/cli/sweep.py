@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from olmix.cli.options import json_option, path_option
 from olmix.cli.terminal import done, progress, shell_line, table
 
 if TYPE_CHECKING:
@@ -17,7 +18,13 @@ __all__ = ["cruijff_kit", "sweep", "torchtune_config_writer"]
 
 _file = click.argument("experiment", type=click.Path(path_type=Path))
 _folder = click.argument("folder", type=click.Path(path_type=Path))
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+_validator = click.option(
+    "--validator",
+    type=click.Choice(["inprocess", "subprocess"]),
+    default="inprocess",
+    show_default=True,
+    help="The framework's own check: in this process, or by its command line.",
+)
 
 
 @click.group()
@@ -39,24 +46,15 @@ def example(folder: Path, framework: str) -> None:
 
 @sweep.command()
 @_file
-@click.option(
-    "-o",
-    "--output-dir",
-    type=click.Path(path_type=Path),
-    help="Exact folder to write; overrides what the experiment says.",
+@path_option(
+    "-o", "--output-dir", about="Exact folder to write; overrides what the experiment says."
 )
-@click.option(
-    "--validator",
-    type=click.Choice(["inprocess", "subprocess"]),
-    default="inprocess",
-    show_default=True,
-    help="The framework's own check: in this process, or by its command line.",
-)
+@_validator
 @click.option("--no-validate", is_flag=True, help="Leave the framework's own check out.")
 @click.option("--smoke", is_flag=True, help="Train every config for 2 steps on a tiny model.")
 @click.option("--slurm", is_flag=True, help="Write run_experiment.sh, a SLURM array script.")
 @click.option("--max-runs", type=click.IntRange(min=1), help="Largest number of runs.")
-@_json
+@json_option
 def generate(
     experiment: Path,
     output_dir: Path | None,
@@ -149,7 +147,7 @@ def _show_findings(plan: Plan) -> None:
 @click.option(
     "--seconds-per-step", type=click.FloatRange(min=0, min_open=True), help="For GPU-hours."
 )
-@_json
+@json_option
 def preview(
     experiment: Path,
     max_runs: int | None,
@@ -221,13 +219,7 @@ def _cell(number: int | None) -> str:
 
 @sweep.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option(
-    "--validator",
-    type=click.Choice(["inprocess", "subprocess"]),
-    default="inprocess",
-    show_default=True,
-    help="The framework's own check: in this process, or by its command line.",
-)
+@_validator
 def validate(path: Path, validator: Literal["inprocess", "subprocess"]) -> int:
     """Check an experiment.yaml, or all configs of a generated folder."""
     if path.is_dir():
@@ -259,7 +251,7 @@ def _validate_folder(path: Path, validator: str) -> int:
 
 @sweep.command()
 @_folder
-@_json
+@json_option
 def status(folder: Path, as_json: bool) -> int:
     """Say which runs have finished. The exit status is 1 while some have not."""
     from olmix.sweep.report import describe_params
@@ -292,9 +284,7 @@ def status(folder: Path, as_json: bool) -> int:
 @_folder
 @click.option("--metric", default="loss", show_default=True, help="Metric to compare runs by.")
 @click.option("--higher-is-better", is_flag=True, help="For metrics that grow, such as accuracy.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder; FOLDER/results if left out."
-)
+@path_option("-o", "--output", about="Folder; FOLDER/results if left out.")
 def results(folder: Path, metric: str, higher_is_better: bool, output: Path | None) -> int:
     """Write results.csv, loss curves and main effects; name the best run."""
     from olmix.sweep.report import describe_params

@@ -29,26 +29,14 @@ from olmix.sweep.torchtune.checks import check_config, world_size
 from olmix.sweep.torchtune.cost import estimate
 from olmix.sweep.torchtune.example import write_example
 from olmix.sweep.torchtune.logs import is_finished, read_curves
-from olmix.sweep.torchtune.recipe import keys_read
+from olmix.sweep.torchtune.places import PLACES
+from olmix.sweep.torchtune.recipe import keys_of, keys_read
 from olmix.sweep.torchtune.registry import Registry, read_registry
 from olmix.sweep.torchtune.smoke import train_tiny
 from olmix.sweep.torchtune.validation import validate_configs
 
 __all__ = ["TORCHTUNE", "Torchtune"]
 
-PLACES: Mapping[str, Path_] = {
-    "learning_rate": ("optimizer", "lr"),
-    "lr": ("optimizer", "lr"),
-    "weight_decay": ("optimizer", "weight_decay"),
-    "lora_rank": ("model", "lora_rank"),
-    "lora_alpha": ("model", "lora_alpha"),
-    "lora_dropout": ("model", "lora_dropout"),
-    "use_dora": ("model", "use_dora"),
-    "num_warmup_steps": ("lr_scheduler", "num_warmup_steps"),
-    "max_seq_len": ("tokenizer", "max_seq_len"),
-    "packed": ("dataset", "packed"),
-}
-"""Where parameters live that are not at the top of a config."""
 _LORA = {name for name, path in PLACES.items() if path[0] == "model"}
 _COMMAND = re.compile(r"tune run (?:--?\S+(?: \d+)? )*([\w/]+) .*--config")
 _MAX_LISTED = 8
@@ -98,7 +86,7 @@ class Torchtune(Framework):
 
     def knows(self, base: Base, path: Path_) -> bool:
         """Say whether the base has a key or its recipe reads it."""
-        return path[0] in base.data or path[0] in _keys(base)
+        return path[0] in base.data or path[0] in keys_of(base)
 
     def parameters_of(self, component: str) -> Parameters | None:
         """Return what a component can be given, from its source."""
@@ -119,14 +107,14 @@ class Torchtune(Framework):
                     yield name, f"{base.name} trains the full model and has no LoRA; {hint}"
                     continue
             section = path[0]
-            if name in PLACES and section not in base.data and section not in _keys(base):
+            if name in PLACES and section not in base.data and section not in keys_of(base):
                 yield name, f"{base.name} has no {section}, so there is no {'.'.join(path)}"
 
     def check_config(
         self, base: Base, config: Mapping[str, Any], given: Iterable[Path_]
     ) -> list[Note]:
         """Return what our own checks say of a config."""
-        return check_config(base, config, tuple(given), _keys(base), PLACES)
+        return check_config(base, config, tuple(given))
 
     def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> Cost:
         """Return batch, steps and tokens of a run."""
@@ -194,14 +182,6 @@ def _near(name: str, known: Iterable[str]) -> list[str]:
     close = difflib.get_close_matches(name, listed, n=_MAX_LISTED, cutoff=0.4)
     same = [other for other in listed if other.partition("/")[0] == family and "/" in other]
     return list(dict.fromkeys([*close[:4], *same, *close]))[:_MAX_LISTED]
-
-
-def _keys(base: Base) -> Mapping[str, frozenset[str]]:
-    """Return what the recipe of a base reads; nothing where the recipe is unknown."""
-    if base.recipe is None:
-        return {}
-    source = read_registry().recipes[base.recipe]
-    return keys_read(source) if source.is_file() else {}
 
 
 def _guess_recipe(document: Document, registry: Registry) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,8 @@ from olmix.errors import nearest
 from olmix.sweep.framework import Base, Note, Path_
 from olmix.sweep.merge import COMPONENT, Parameters, at, has
 from olmix.sweep.scalars import kind_of, render_flow
+from olmix.sweep.torchtune.places import PLACES
+from olmix.sweep.torchtune.recipe import keys_of
 from olmix.sweep.torchtune.signature import is_missing, parameters_of, source_tree
 
 __all__ = ["BUILDERS", "unknown_keys"]
@@ -25,8 +27,6 @@ def unknown_keys(
     base: Base,
     config: Mapping[str, Any],
     given: Sequence[Path_],
-    keys: Mapping[str, frozenset[str]],
-    places: Mapping[str, Path_],
 ) -> Iterator[Note]:
     """Yield keys that the recipe does not read, and arguments that components do not take.
 
@@ -34,13 +34,12 @@ def unknown_keys(
         base: the base config; what it has is its own business.
         config: the merged config.
         given: paths that the experiment sets.
-        keys: what the recipe reads; empty where the recipe is unknown.
-        places: names that live below the top.
     """
+    keys = keys_of(base)
     for path in given:
         top = path[0]
         if top not in base.data and top not in keys and (keys or base.recipe is None):
-            yield Note(path, _explain_unknown(top, base, keys, places))
+            yield Note(path, _explain_unknown(top, base, keys))
             continue
         node: Any = config
         for depth, key in enumerate(path):
@@ -61,16 +60,14 @@ def unknown_keys(
                 yield Note(path, f"{node} does not exist in the package that is installed")
 
 
-def _explain_unknown(
-    top: str, base: Base, keys: Mapping[str, frozenset[str]], places: Mapping[str, Path_]
-) -> str:
+def _explain_unknown(top: str, base: Base, keys: Iterable[str]) -> str:
     if base.recipe is None:
         return (
             f"{base.name} has no key `{top}`, and it is not known which recipe reads it; "
             "name the recipe in framework_config.recipe"
         )
     text = f"{base.recipe} reads no key `{top}`, and the base has none"
-    guess = nearest(top, [*keys, *base.data, *places])
+    guess = nearest(top, [*keys, *base.data, *PLACES])
     if guess is not None:
         return f"{text}; did you mean `{guess}`?"
     inside = [

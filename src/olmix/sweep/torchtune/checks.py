@@ -78,26 +78,16 @@ _NULLABLE = {
 }
 
 
-def check_config(
-    base: Base,
-    config: Mapping[str, Any],
-    given: Sequence[Path_],
-    keys: Mapping[str, frozenset[str]],
-    places: Mapping[str, Path_],
-) -> list[Note]:
+def check_config(base: Base, config: Mapping[str, Any], given: Sequence[Path_]) -> list[Note]:
     """Return everything to say about one config.
 
     Args:
         base: the base config.
         config: the merged config.
         given: paths that the experiment sets; the rest is the base's own business.
-        keys: what the recipe reads; empty where the recipe is unknown.
-        places: names that live below the top.
     """
-    notes = [*unknown_keys(base, config, given, keys, places)]
-    notes += _values(config, given)
-    notes += traps(base, config, given)
-    return notes
+    checks = (unknown_keys(base, config, given), _values(config, given), traps(base, config, given))
+    return [note for check in checks for note in check]
 
 
 def world_size(base: Base, gpus: int) -> int:
