@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ __all__ = ["fit"]
 @click.command()
 @path_option("-c", "--config", required=True, about="Fit config.")
 @path_option("-o", "--output-dir", required=True, about="Folder of the fits.")
-def fit(config: Path, output_dir: Path) -> None:
+@click.option("--explain", "explains", is_flag=True, help="Print the decisions in plain words.")
+def fit(config: Path, output_dir: Path, explains: bool) -> None:
     """Regress, cross-validate, propose a mixture, and write a report.
 
     A config with `factors`, as `olmix sweep results` writes one, gives the response surface of a
@@ -40,6 +42,8 @@ def fit(config: Path, output_dir: Path) -> None:
         view.update(0, 1)
         page = write_report(result.folder, commands=(command,))
     show_fit(result.folder)
+    if explains:
+        _show_explanation(result.folder)
     if result.reused:
         done("the same fit was done before; its laws were used again")
     done(f"report: {page}")
@@ -76,6 +80,15 @@ def show_fit(folder: Path) -> None:
     for warning in proposal["warnings"]:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"\n{proposal['statement']}")
+
+
+def _show_explanation(folder: Path) -> None:
+    from olmix.report import explain
+
+    for heading, texts in explain(folder):
+        click.echo(f"\n{heading}")
+        for text in texts:
+            click.echo(textwrap.fill(text, 100, initial_indent="  - ", subsequent_indent="    "))
 
 
 def _show_laws(found: Mapping[str, Any]) -> None:
