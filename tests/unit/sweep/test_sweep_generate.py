@@ -275,6 +275,24 @@ def test_new_runs_get_new_ids_and_old_configs_are_set_aside(tmp_path):
     assert [file.name for file in (second.folder / "replaced").iterdir()] == ["run_000.yaml"]
 
 
+def test_an_id_is_never_used_again_for_another_config(tmp_path):
+    generate(tmp_path, variables={"lora_rank": [2, 4, 8]})
+    generate(tmp_path, variables={"lora_rank": [2]})
+    third = generate(tmp_path, variables={"lora_rank": [2, 16]})
+    assert [run.id for run in third.runs] == ["run_000", "run_003"]
+
+
+def test_results_stay_found_when_a_single_run_becomes_several(tmp_path):
+    controls = {"output_dir": "/r"}
+    generate(tmp_path, variables={"lora_rank": [2]}, controls=controls)
+    more = generate(tmp_path, variables={"lora_rank": [2, 4]}, controls=controls)
+    assert [run.output_dir for run in more.runs] == ["/r", "/r/run_001"]
+    again = generate(tmp_path, variables={"lora_rank": [4]}, controls=controls)
+    assert [run.output_dir for run in again.runs] == ["/r/run_001"]
+    moved = generate(tmp_path, variables={"lora_rank": [4]}, controls={"output_dir": "/s"})
+    assert [run.output_dir for run in moved.runs] == ["/s"]
+
+
 # --- own bases ---
 
 
