@@ -1,6 +1,7 @@
 """Sweeps with torch itself: torchtune's own check, and training with `tune run` on the CPU."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 BASE = "llama3_2/1B_lora_single_device"
 BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[2]
 
 
 def _lora_configs():
@@ -146,37 +148,43 @@ def example(tmp_path_factory):
     return folder
 
 
-def test_the_worked_study_from_question_to_plot(example):
-    """The commands of docs/sweep.md, in their order."""
-    shown = olmix("sweep", "preview", "tiny/experiment.yaml", cwd=example)
-    assert "4 runs from llama3_2/1B_lora_single_device" in shown.stdout
-    words = ("sweep", "generate", "tiny/experiment.yaml", "-o", "study", "--slurm")
-    olmix(*words, cwd=example)
-    study = example / "study"
-    assert (study / "validation_report.txt").read_text().count("valid  ") == 4
-    assert "0 of 4 runs" in olmix("sweep", "status", "study", cwd=example, expect=1).stderr
+def _run_tasks(folder, number):
+    """Run what SLURM would run; a task of the array needs only its index."""
 
-    def task(number):
-        """Run what SLURM would run; a task of the array needs only its index."""
+    def task(index):
         return subprocess.run(
             ["bash", "study/run_experiment.sh"],
-            env=os.environ | {"SLURM_ARRAY_TASK_ID": str(number), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"SLURM_ARRAY_TASK_ID": str(index), "OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
             check=False,
-            cwd=example,
+            cwd=folder,
         )
 
     with ThreadPoolExecutor(2) as pool:
-        for done in pool.map(task, range(4)):
+        for done in pool.map(task, range(number)):
             assert done.returncode == 0, done.stderr[-2000:]
-    assert "4 of 4 runs" in olmix("sweep", "status", "study", cwd=example).stderr
-    shown = olmix("sweep", "results", "study", cwd=example)
-    assert "olmix fit -c study/results/surface.yaml -o study/results/fit" in shown.stderr
-    _check_trained(study, 4)
-    fit = ("fit", "-c", "study/results/surface.yaml", "-o", "study/results/fit")
-    assert "effect of half the tested range on loss" in olmix(*fit, cwd=example).stdout
-    assert (study / "results" / "fit" / "latest" / "surface.json").is_file()
+
+
+def test_the_worked_study_runs_as_documented_from_question_to_surface(example):
+    page = (ROOT / "docs" / "sweep.md").read_text(encoding="utf-8")
+    study = page[page.index("## A worked study") :]
+    first, *commands = study[study.index("```bash\n") + 8 :].partition("```")[0].splitlines()
+    assert first == "olmix sweep example tiny", "the fixture has run it"
+    shown = {}
+    for command in commands:
+        name, *words = shlex.split(command)
+        if name == "sbatch":
+            _run_tasks(example, 4)
+        else:
+            shown[words[1]] = olmix(*words, cwd=example)
+    assert "4 runs from llama3_2/1B_lora_single_device" in shown["preview"].stdout
+    assert (example / "study/validation_report.txt").read_text().count("valid  ") == 4
+    assert "4 of 4 runs are finished" in shown["status"].stderr
+    assert commands[-1] in shown["results"].stderr
+    _check_trained(example / "study", 4)
+    assert "effect of half the tested range on loss" in shown["-c"].stdout
+    assert (example / "study/results/fit/latest/surface.json").is_file()
 
 
 def _check_trained(folder, number):

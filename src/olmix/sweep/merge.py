@@ -87,6 +87,8 @@ class Mismatch:
             return f"{text}; to change the component, write {{{COMPONENT}: {self.new}}}"
         if isinstance(self.old, bool):
             return f"{text}; write true or false"
+        if kind_of(self.old) in _NUMBERS and isinstance(self.new, str) and "*" in self.new:
+            return f"{text}; a derived value is written such as ${{mul:2,${{lora_rank}}}}"
         return text
 
 

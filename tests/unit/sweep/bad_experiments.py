@@ -405,6 +405,12 @@ CASES = [
         TypeMismatchError,
         ":10: controls.batch_size: batch_size is int in the base (4); found text (four)",
     ),
+    _controls(
+        "a formula in words",
+        "lora_alpha: 2 * lora_rank",
+        TypeMismatchError,
+        "a derived value is written such as ${mul:2,${lora_rank}}",
+    ),
     _controls("a bool for a number", "batch_size: true", TypeMismatchError, "found bool (true)"),
     _controls(
         "a number for a bool",
