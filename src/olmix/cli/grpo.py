@@ -15,7 +15,16 @@ from olmix.cli.terminal import done, table
 if TYPE_CHECKING:
     from olmix.grpo.config import RunConfig
 
-__all__ = ["check_gpu", "evaluate", "export", "grpo", "results", "run_words", "show_config", "train"]
+__all__ = [
+    "check_gpu",
+    "evaluate",
+    "export",
+    "grpo",
+    "results",
+    "run_words",
+    "show_config",
+    "train",
+]
 
 _ANY_WORDS: dict[str, Any] = {
     "ignore_unknown_options": True,
@@ -148,9 +157,7 @@ def _plan_rows(config: RunConfig) -> list[tuple[str, str]]:
 def _changed(words: Sequence[str]) -> int:
     from olmix.grpo.compose import changed, split_words
 
-    rows = [
-        (key, str(old), str(new)) for key, old, new in changed(split_words(words)[1])
-    ]
+    rows = [(key, str(old), str(new)) for key, old, new in changed(split_words(words)[1])]
     table("", ("key", "default", "now"), rows)
     return 0
 

@@ -40,8 +40,8 @@ class Question:
 
 
 def synthetic_questions() -> list[Question]:
-    """Return the sums and differences of two numbers below 30 with results from 0 to 58."""
-    numbers = range(30)
+    """Return the sums and differences of two numbers below 20 with results from 0 to 38."""
+    numbers = range(20)
     made = [
         (f"What is {a} {sign} {b}?", f"{a} {sign} {b} = {result}", str(result))
         for a in numbers
@@ -110,9 +110,7 @@ def batches(
             yield [kept[index] for index in row]
 
 
-def _questions(
-    records: Iterable[Mapping[str, Any]], config: TrainingConfig
-) -> Iterator[Question]:
+def _questions(records: Iterable[Mapping[str, Any]], config: TrainingConfig) -> Iterator[Question]:
     """Yield questions, with the answer behind ``####`` where there is one (GSM8K)."""
     columns = (config.question_column, config.answer_column)
     for number, record in enumerate(records):

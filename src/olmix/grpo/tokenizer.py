@@ -19,7 +19,6 @@ _LETTERS = ("\n", *(chr(code) for code in range(32, 127)))
 BUILT_IN_SIZE = len(_SPECIAL) + len(TAGS) + len(_LETTERS)
 """Entries of the built-in tokenizer: special tokens, the four tags, printable ASCII."""
 
-_BOS = ("<bos>", "<|im_start|>", "<s>", "<|begin_of_text|>")
 _EOS = ("<eos>", "<end_of_turn>", "<|im_end|>", "</s>", "<|end_of_text|>", "<|endoftext|>")
 _PAD = ("<pad>", "<|pad|>", "<|endoftext|>", "<unk>")
 
@@ -65,7 +64,8 @@ class TextTokenizer:
     def end_ids(self) -> tuple[int, ...]:
         """Ids that end an answer: the end of a text and, where there is one, of a turn."""
         usual = (self._tokenizer.token_to_id(name) for name in _EOS)
-        return tuple(dict.fromkeys([self._eos, *(index for index in usual if index is not None)]))
+        found = dict.fromkeys([self._eos, *usual])
+        return tuple(index for index in found if index not in (None, self._pad))
 
     @property
     def size(self) -> int:
@@ -106,6 +106,9 @@ def built_in_tokenizer(size: int | None = None) -> TextTokenizer:
     made = library.Tokenizer(library.models.WordLevel(vocabulary, unk_token="<unk>"))
     made.pre_tokenizer = library.pre_tokenizers.Split(library.Regex(r"[\s\S]"), "isolated")
     made.decoder = library.decoders.Fuse()
+    made.post_processor = library.processors.TemplateProcessing(
+        single="<bos> $A", special_tokens=[("<bos>", vocabulary["<bos>"])]
+    )
     made.add_special_tokens(list(_SPECIAL))
     made.add_tokens([library.AddedToken(tag, normalized=False) for tag in TAGS])
     return TextTokenizer(made, bos=2, eos=1, pad=0)
@@ -147,7 +150,9 @@ def load_tokenizer(folder: Path) -> TextTokenizer:
         pad = next((index for index in spare if index not in (None, eos)), None)
     if pad is None:
         raise DataError(f"{file}: no token fills up; looked for {', '.join(_PAD)}")
-    return TextTokenizer(made, bos=find("bos", _BOS), eos=eos, pad=pad)
+    # What the file itself puts before an empty text: SmolLM2 names a first token and adds none.
+    first = made.encode("", add_special_tokens=True).ids
+    return TextTokenizer(made, bos=first[0] if first else None, eos=eos, pad=pad)
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
