@@ -41,7 +41,7 @@ FLAGS: Mapping[str, str] = {
 
 
 def _flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    for flag, key in reversed(FLAGS.items()):
+    for flag, key in reversed(list(FLAGS.items())):
         command = click.option(flag, flag.strip("-").replace("-", "_"), help=f"{key}.")(command)
     return command
 
@@ -63,10 +63,8 @@ def train(overrides: tuple[str, ...], dry_run: bool, **given: str | None) -> int
         if value is not None:
             words.append(f"{key}={f'gemma3_{value}' if flag == '--model-size' else value}")
     words.extend(overrides)
-    click.echo(
-        f"warning: the flags of agent-tunix are deprecated; use: olmix grpo train {' '.join(words)}",
-        err=True,
-    )
+    better = " ".join(["olmix grpo train", *words])
+    click.echo(f"warning: the flags of agent-tunix are deprecated; use: {better}", err=True)
     return run_words([*words, *(["--dry-run"] if dry_run else [])])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ def grpo() -> None:
 @grpo.command(context_settings={**_ANY_WORDS, "help_option_names": []})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[KEY=VALUE]...")
 def train(words: tuple[str, ...]) -> int:
-    """Train; KEY=VALUE changes the configuration, --multirun sweeps.
+    r"""Train; KEY=VALUE changes the configuration, --multirun sweeps.
 
     \b
     olmix grpo train +experiment=quick_test
@@ -78,8 +79,6 @@ def run_words(words: Sequence[str]) -> int:
             if file is None:
                 raise click.UsageError("--overrides needs a file")
             rest.extend(read_overrides(file))
-        elif word in ("--help", "-h"):
-            rest.append(word)
         else:
             rest.append(word)
     if "--dry-run" in ours:
@@ -96,10 +95,8 @@ def run_words(words: Sequence[str]) -> int:
 
 
 def _is_info(words: Sequence[str], what: str) -> bool:
-    pairs = zip(words, words[1:], strict=False)
-    return any(flag in ("--info", "-i") and value == what for flag, value in pairs) or (
-        f"--info={what}" in words
-    )
+    asked = any(flag in ("--info", "-i") and value == what for flag, value in pairwise(words))
+    return asked or f"--info={what}" in words
 
 
 def _dry_run(words: Sequence[str]) -> int:
@@ -219,7 +216,10 @@ _checkpoint_dir = click.option(
 def evaluate(
     checkpoint_dir: Path, step: int | None, output: Path | None, as_json: bool, words: Sequence[str]
 ) -> int:
-    """Measure a checkpoint and its base model, side by side; KEY=VALUE as `evaluation.num_prompts=9`."""
+    """Measure a checkpoint and its base model, side by side.
+
+    KEY=VALUE changes how, as in `evaluation.num_prompts=9`.
+    """
     import json
 
     from olmix.grpo.evaluate import evaluate_checkpoint

@@ -40,6 +40,7 @@ class Records(Callback):  # type: ignore[misc]  # Hydra carries no types
 
     def on_job_start(self, config: Any, **_: Any) -> None:
         """Write how the job was launched beside Hydra's other records."""
+        del config
         from hydra.core.hydra_config import HydraConfig
         from omegaconf import OmegaConf
 

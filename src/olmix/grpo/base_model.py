@@ -28,8 +28,8 @@ _PATTERNS = ["*.safetensors", "config.json", "tokenizer.json", "tokenizer_config
 def base_folder(config: RunConfig, run_folder: Path) -> Path:
     """Return the folder of the base model, which is downloaded or made where it has to be.
 
-    Random weights are written to ``base/`` in the run's folder, so that a resumed run, an evaluation
-    and an export start from the very same ones.
+    Random weights are written to ``base/`` in the run's folder, so that a resumed run, an
+    evaluation and an export start from the very same ones.
 
     Raises:
         DataError: the weights cannot be had.

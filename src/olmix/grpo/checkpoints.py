@@ -1,7 +1,7 @@
 """Folders of checkpoints: what they belong to, whether to go on with one, and reading it again.
 
-Beside Orbax's checkpoints stands ``run.json``: the configuration and where the base model is, so that
-an evaluation or an export needs the folder alone.
+Beside Orbax's checkpoints stands ``run.json``: the configuration and where the base model is, so
+that an evaluation or an export needs the folder alone.
 """
 
 from __future__ import annotations

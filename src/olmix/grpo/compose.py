@@ -7,12 +7,13 @@ commands (``--cfg``, ``--info defaults-tree``) run in `app`; here is what Hydra 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import ConfigError, MissingPackageError, Problem
+from olmix.errors import ConfigError, MissingPackageError, Problem, nearest
 from olmix.grpo.config import RunConfig
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
 CONF = Path(__file__).parent / "conf"
 """The tree that ships with the package."""
 
+_UNKNOWN_KEY = re.compile(r"Could not override '([^']+)'\.")
 _WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-name", "-cn", "--info", "-i"}
 _WITH_VALUE |= {"--config-path", "-cp", "--config-dir", "-cd", "--experimental-rerun"}
 
@@ -133,6 +135,11 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _explain(error: Exception) -> str:
     """Return what Hydra says, without its hints on its own debugging, and with its cause."""
+    unknown = _UNKNOWN_KEY.match(str(error))
+    if unknown is not None:
+        guess = nearest(unknown[1], _flatten(compose([])))
+        hint = f"; did you mean `{guess}`?" if guess else ""
+        return f"there is no key `{unknown[1]}`{hint} (+{unknown[1]}=... adds one)"
     parts = [str(error).strip()]
     cause = error.__cause__
     if cause is not None and str(cause).strip() not in parts[0]:

@@ -1,7 +1,7 @@
 """The composed configuration as a model: what Hydra cannot check is checked here.
 
-The YAML tree is plain, so that Hydra's ``~key`` and ``+key`` work; types, unknown keys, values out of
-range and values without an effect are found when the tree has been composed, all at once.
+The YAML tree is plain, so that Hydra's ``~key`` and ``+key`` work; types, unknown keys, values out
+of range and values without an effect are found when the tree has been composed, all at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Questions with answers: made here, from a file, or from a hub.
 
-Training and evaluation never see the same question: of a file or hub the last tenth is held out, and
-the synthetic sums are split by a hash of their numbers.
+Training and evaluation never see the same question: of a file or hub the last tenth is held out,
+and the synthetic sums are split by a hash of their numbers.
 """
 
 from __future__ import annotations

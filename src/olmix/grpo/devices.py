@@ -15,10 +15,8 @@ __all__ = ["cache_folder", "describe_devices", "make_mesh", "resolve_mesh", "sta
 
 def cache_folder() -> Path:
     """Return where downloads, dequantised weights and compiled programs are kept."""
-    base = os.environ.get("OLMIX_CACHE")
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "olmix"
+    base = os.environ.get("OLMIX_CACHE_DIR")
+    return Path(base) if base else Path.home() / ".cache" / "olmix"
 
 
 def start_jax() -> Any:
@@ -36,10 +34,11 @@ def start_jax() -> Any:
         import tunix  # noqa: F401
     except ImportError as error:
         raise MissingPackageError(str(error.name), "grpo", "GRPO training") from None
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    settings: Any = jax.config
+    if settings.jax_compilation_cache_dir is None:
+        settings.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
+        settings.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        settings.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return jax
 
 

@@ -22,11 +22,12 @@ def learning_rate(config: RunConfig, update: Any) -> Any:
     rising = (update + 1) / (warmup + 1)
     done = jnp.clip((update - warmup) / max(config.num_updates - 1 - warmup, 1), 0.0, 1.0)
     end = config.scheduler.end_value or 0.0
-    falling = {
-        "constant": 1.0,
-        "linear": 1.0 - (1.0 - end) * done,
-        "warmup_cosine": end + (1.0 - end) * 0.5 * (1.0 + jnp.cos(jnp.pi * done)),
+    left = {
+        "constant": jnp.ones_like(done),
+        "linear": 1.0 - done,
+        "warmup_cosine": 0.5 * (1.0 + jnp.cos(jnp.pi * done)),
     }[config.schedule]
+    falling = end + (1.0 - end) * left
     return peak * jnp.where(update < warmup, rising, falling)
 
 

@@ -1,11 +1,11 @@
 """Rewards: how good an answer is, each a function of its own.
 
-A reward gets ``prompts`` and ``completions`` and the columns of the dataset as keywords, all lists of
-one length, and returns one number per completion. Those below are in [0, 1]; weights are in
+A reward gets ``prompts`` and ``completions`` and the columns of the dataset as keywords, all lists
+of one length, and returns one number per completion. Those below are in [0, 1]; weights are in
 `grpo.rewards`. The wanted format is ``<reasoning>...</reasoning><answer>...</answer>``.
 
-The four are those of Tunix's GRPO example for Gemma (exact and approximate format, answer, number),
-rescaled to [0, 1] so that weights mean what they say.
+The four are those of Tunix's GRPO example for Gemma (exact and approximate format, answer,
+number), rescaled to [0, 1] so that weights mean what they say.
 """
 
 from __future__ import annotations

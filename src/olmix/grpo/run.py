@@ -1,8 +1,8 @@
 """One training run: base model, data, learner, records, evaluation, plots.
 
 The folder of a run is the common one (`olmix.io.runs`): ``config.yaml``, ``status.json``,
-``metrics.jsonl``, ``summary.json``; beside them ``samples.jsonl``, ``rewards.png``, ``checkpoints/``
-and, where the weights were made here, ``base/``.
+``metrics.jsonl``, ``summary.json``; beside them ``samples.jsonl``, ``rewards.png``,
+``checkpoints/`` and, where the weights were made here, ``base/``.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 What Tunix 0.1.7 does that one would not expect, and what is done about it here:
 
-- Its sampler cuts the end token off each answer, so that ending is never reinforced; `SeededRollout`
-  puts it back.
+- Its sampler cuts the end token off each answer, so that ending is never reinforced;
+  `SeededRollout` puts it back.
 - Without a seed it draws the same answers for the same prompt in every step; the seed is derived
   from the run's seed, the step and the call within it, which also makes resumed runs exact.
 - It compares old and new probabilities at different temperatures when answers are used for several

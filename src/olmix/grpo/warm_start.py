@@ -1,7 +1,7 @@
-"""A short supervised warm start: a random model learns to answer, about half of the time in format.
+"""A short supervised warm start: a random model learns to answer, sometimes in the format.
 
-It stands in for pre-training where no weights can be had, so that the reinforcement has something to
-reinforce. Examples are sums with worked answers; some of them lack tags.
+It stands in for pre-training where no weights can be had, so that there is something to reinforce.
+Examples are sums with worked answers; some of them lack tags.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Array = np.ndarray[Any, Any]
 
 
 def completion(question: Question, rng: np.random.Generator, format_rate: float) -> str:
-    """Return a true answer: in the exact format with a chance of `format_rate`, else without tags."""
+    """Return a true answer: exactly in format with a chance of `format_rate`, else lacking tags."""
     reasoning, answer = question.columns["reasoning"], question.answer
     if rng.random() < format_rate:
         return f"<reasoning>{reasoning}</reasoning><answer>{answer}</answer>"

@@ -1,8 +1,8 @@
 """Weights between Tunix's modules and the Hugging Face layout, LoRA merged on the way.
 
-Reading that layout is Tunix's own work (`params_safetensors`); writing it is here, because Tunix can
-only add updates to a folder of one file that it has read before. Shapes: D width, N heads, K heads of
-keys and values, H width of a head, F width inside a feed-forward block, r rank.
+Reading that layout is Tunix's own work (`params_safetensors`); writing it is here, because Tunix
+can only add updates to a folder of one file it has read before. Shapes: D width, N heads, K heads
+of keys and values, H width of a head, r rank.
 """
 
 from __future__ import annotations
@@ -63,10 +63,12 @@ def merge_lora(state: Mapping[str, Array], *, rank: int, alpha: float) -> dict[s
 def _delta(name: str, a: Array, b: Array) -> Array:
     """Return A B in the layout of the weight it is added to."""
     if name.endswith("attn/q_einsum/w"):
-        return np.einsum("dr,rnh->ndh", a, b)
-    if name.endswith("attn/kv_einsum/w"):
-        return np.einsum("dr,rckh->ckdh", a, b)
-    return np.tensordot(a, b, axes=1)  # inputs first, outputs last: all other modules
+        delta: Array = np.einsum("dr,rnh->ndh", a, b)
+    elif name.endswith("attn/kv_einsum/w"):
+        delta = np.einsum("dr,rckh->ckdh", a, b)
+    else:  # inputs first, outputs last
+        delta = np.tensordot(a, b, axes=1)
+    return delta
 
 
 def to_hf_names(state: Mapping[str, Array], architecture: Architecture) -> dict[str, Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,14 +34,14 @@ def reward_curves(ax: Axes, steps: Sequence[float], curves: Mapping[str, Sequenc
         return say_empty(ax, "no step is done")
     handles = []
     for index, (name, values) in enumerate(curves.items()):
-        look = {
+        look: dict[str, Any] = {
             "color": _COLOURS[index % len(_COLOURS)],
             "linestyle": _DASHES[index % len(_DASHES)],
         }
         ax.plot(steps, values, linewidth=0.7, alpha=0.3, **look)
         ax.plot(steps, _smooth(np.asarray(values, float)), linewidth=1.6, **look)
         handles.append(Line2D([], [], label=plain(shorten(name, 24)), **look))
-    ax.set_xlim(min(steps), max(max(steps), min(steps) + 1))
+    ax.set_xlim(min(steps), max(*steps, min(steps) + 1))
     ax.set_xlabel("steps")
     ax.set_ylabel("mean reward, unweighted")
     add_legend(ax, handles, handle_length=2.4)
