@@ -16,15 +16,10 @@ from collections.abc import Callable
 import numpy as np
 
 from olmix.config import FitConfig
-from olmix.fit.crossval import assign_folds, cross_validate
-from olmix.fit.feasible import feasible_mixtures
-from olmix.fit.gp import GpLog, GpSqrt
-from olmix.fit.law import Law
-from olmix.fit.log_linear import LogLinear
-from olmix.fit.log_weight import LogWeight
-from olmix.fit.propose import find_references, propose
+from olmix.fit.judge import propose_judged
 from olmix.fit.swarm import Swarm
-from olmix.fit.uncertainty import bootstrap, estimate, gain
+from olmix.fit.swarm_fit import fit_laws
+from olmix.fit.uncertainty import estimate, gain
 from olmix.simplex import Array, normalise
 
 DOMAINS = tuple("abcdef")
@@ -97,13 +92,9 @@ def one(kind: Callable[[np.random.Generator], Truth], noise: float, seed: int) -
     config = FitConfig.from_dict(
         {"swarm": {"ratios": "r.csv", "metrics": "m.csv"}, "priors": {"token_counts": counts}}
     )
-    laws: tuple[Law, ...] = (LogLinear(), LogWeight(), GpSqrt(), GpLog())
-    fits = cross_validate(swarm, laws, assign_folds(swarm.num_groups, 5, 0))
-    feasible = feasible_mixtures(config, swarm.live)
-    references = find_references(config, swarm, feasible)
-    found = propose(config, swarm, fits, feasible, references)
-    rows = np.stack([references.natural, references.uniform, references.best_seen, found.mixture])
-    boot = bootstrap(swarm, fits, {law.name: law for law in laws}, rows, 0)
+    fit = fit_laws(config, swarm)
+    judged = propose_judged(fit)
+    rows, boot = np.stack(list(judged.mixtures.values())), judged.boot
     true = truth(rows)
     gains = [gain(boot, 3, other) for other in range(3)]
     value = estimate(boot, 3)
@@ -114,8 +105,8 @@ def one(kind: Callable[[np.random.Generator], Truth], noise: float, seed: int) -
         "probability": np.array([g.probability for g in gains]),
         "better": real > 0,
         "value": np.array([value.low <= true[3] <= value.high]),
-        "log_weight": np.array([fits[0].chosen == "log_weight"]),
-        "signal": np.array([fits[0].signal]),
+        "log_weight": np.array([fit.fits[0].chosen == "log_weight"]),
+        "signal": np.array([fit.fits[0].signal]),
         "share": np.array([real[0] / max(truth(swarm.mixtures).std(), 1e-9)]),
     }
 

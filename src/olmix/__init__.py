@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from olmix.config import FitConfig, GenerationConfig, LaunchConfig, VariantConfig
     from olmix.errors import OlmixError
+    from olmix.fit.session import fit, load_swarm, propose
     from olmix.mixture import Mixture
 
 __version__ = "0.1.0"
@@ -19,6 +20,9 @@ __all__ = [
     "Mixture",
     "OlmixError",
     "VariantConfig",
+    "fit",
+    "load_swarm",
+    "propose",
 ]
 
 _HOME = {
@@ -28,11 +32,16 @@ _HOME = {
     "VariantConfig": "olmix.config",
     "Mixture": "olmix.mixture",
     "OlmixError": "olmix.errors",
+    "load_swarm": "olmix.fit.session",
+    "propose": "olmix.fit.session",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use, so that `import olmix` costs nothing."""
+    if name == "fit":
+        # The stage is a package that can be called.
+        return importlib.import_module("olmix.fit")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'olmix' has no attribute {name!r}")

@@ -13,6 +13,7 @@ from olmix.errors import InfeasibleError
 __all__ = [
     "Array",
     "fill_to_caps",
+    "hellinger",
     "normalise",
     "project_to_caps",
     "sparsify",
@@ -128,6 +129,16 @@ def project_to_caps(weights: ArrayLike, caps: ArrayLike) -> Array:
     )
     scaled = np.multiply(chosen, array, out=np.zeros(array.shape), where=live)
     return np.asarray(np.minimum(bounded, scaled))
+
+
+def hellinger(left: ArrayLike, right: ArrayLike) -> Array:
+    """Return the Hellinger distances of mixtures (n, D) from others (m, D), (n, m).
+
+    ``|sqrt(x) - sqrt(y)| / sqrt(2)``, which is 0 for equal mixtures and 1 for those that share no
+    domain. Negative weights count as 0.
+    """
+    x, y = (np.sqrt(np.maximum(np.asarray(side, dtype=np.float64), 0.0)) for side in (left, right))
+    return np.asarray(np.sqrt(np.maximum(1 - x @ y.T, 0.0)))
 
 
 def sparsify(

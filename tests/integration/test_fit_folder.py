@@ -57,6 +57,10 @@ def test_the_folder_holds_everything_that_the_docs_promise(capsys, planted):
         "models.json",
         "predictions.csv",
         *(f"interaction_matrix.{kind}" for kind in ("csv", "npy", "png")),
+        *(f"interaction_matrix_signed_evidence.{kind}" for kind in ("csv", "npy", "png")),
+        *(f"{name}.{kind}" for name in ("responses", "ternary") for kind in ("csv", "png")),
+        "calibration.png",
+        "path_to_regression_model.txt",
         "proposal.json",
         "predicted_performance.json",
         "mix.yaml",
@@ -88,7 +92,8 @@ def test_the_content_of_the_files_is_that_of_the_docs(planted):
         wanted = "lower_is_better num_runs objective_weight chosen candidates noise_sd signal"
         assert {*wanted.split(), "signal_p_value"} <= metric.keys()
         for law in metric["candidates"].values():
-            assert law["cv"].keys() == law["train"].keys() == {"spearman", "pearson", "r2", "rmse"}
+            scores = {"spearman", "pearson", "r2", "rmse", "regret"}
+            assert law["cv"].keys() == law["train"].keys() == scores
     wanted = "objective proposer kl_reg caps mixtures gains repetition reliable warnings statement"
     assert set(wanted.split()) <= proposal.keys()
     assert {"name", "lower_is_better", "metrics"} <= proposal["objective"].keys()
@@ -188,6 +193,15 @@ def test_a_fit_that_breaks_leaves_nothing(planted):
     with pytest.raises(RuntimeError, match="power cut"):
         fit_swarm(planted.config(), planted.folder / "fit", explode)
     assert _folders(planted) == []
+
+
+def test_explain_says_in_words_what_was_decided(capsys, planted):
+    config, output = planted.config_file, planted.folder / "fit"
+    status, out, _ = _run(capsys, "fit", "-c", config, "-o", output, "--explain")
+    assert status == 0
+    for heading in ("What was asked", "The swarm and the laws", "The proposal"):
+        assert f"\n{heading}\n  - " in out
+    assert "proposer.kl_reg" in out.replace("\n    ", " ")
 
 
 KILLED = """

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix.errors import InfeasibleError
-from olmix.simplex import fill_to_caps, normalise, project_to_caps, sparsify, temper
+from olmix.simplex import fill_to_caps, hellinger, normalise, project_to_caps, sparsify, temper
 
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.lists(st.floats(0.01, 1), min_size=2, max_size=12)
@@ -87,3 +87,15 @@ def test_caps_that_do_not_reach_one_are_infeasible():
 def test_what_is_no_mixture_is_refused(weights):
     with pytest.raises(ValueError, match="weight"):
         normalise(weights)
+
+
+@given(seeds, st.integers(2, 8))
+def test_hellinger_distances_are_those_of_their_definition(seed, size):
+    rng = np.random.default_rng(seed)
+    left, right = rng.dirichlet(np.ones(size), 4), rng.dirichlet(np.ones(size), 3)
+    plain = [[np.linalg.norm(np.sqrt(x) - np.sqrt(y)) / np.sqrt(2) for y in right] for x in left]
+    np.testing.assert_allclose(hellinger(left, right), plain, atol=1e-7)
+
+
+def test_equal_mixtures_have_no_distance_and_disjoint_ones_have_distance_one():
+    np.testing.assert_allclose(hellinger([[1, 0], [0, 1]], [[1, 0]]), [[0], [1]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ __all__ = ["fit"]
 @click.option(
     "-o", "--output-dir", type=click.Path(path_type=Path), required=True, help="Folder of the fits."
 )
-def fit(config: Path, output_dir: Path) -> None:
+@click.option("--explain", "explains", is_flag=True, help="Print the decisions in plain words.")
+def fit(config: Path, output_dir: Path, explains: bool) -> None:
     """Regress, cross-validate, propose a mixture, and write a report."""
     from olmix.config import FitConfig
     from olmix.fit import fit_swarm
@@ -32,6 +34,8 @@ def fit(config: Path, output_dir: Path) -> None:
         view.update(0, 1)
         page = write_report(result.folder, commands=(command,))
     show_fit(result.folder)
+    if explains:
+        _show_explanation(result.folder)
     if result.reused:
         done("the same fit was done before; its laws were used again")
     done(f"report: {page}")
@@ -49,6 +53,15 @@ def show_fit(folder: Path) -> None:
     for warning in proposal["warnings"]:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"\n{proposal['statement']}")
+
+
+def _show_explanation(folder: Path) -> None:
+    from olmix.report import explain
+
+    for heading, texts in explain(folder):
+        click.echo(f"\n{heading}")
+        for text in texts:
+            click.echo(textwrap.fill(text, 100, initial_indent="  - ", subsequent_indent="    "))
 
 
 def _show_laws(found: Mapping[str, Any]) -> None:

@@ -201,7 +201,7 @@ def _explain_all(
     model: type[BaseModel], error: ValidationError, data: object
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield (path of keys, explanation) once for each thing that is wrong."""
-    seen: set[tuple[tuple[str | int, ...], str]] = set()
+    by_place: dict[tuple[str | int, ...], list[str]] = {}
     for item in error.errors():
         where = _real_location(item["loc"], data, keep_last=item["type"] == "missing")
         cause = item.get("ctx", {}).get("error")
@@ -209,10 +209,22 @@ def _explain_all(
             found = [((*where, *path), what) for path, what in cause.problems]
         else:
             found = [(where, _explain(model, item, where))]
-        for entry in found:
-            if entry not in seen:
-                seen.add(entry)
-                yield entry
+        for place, what in found:
+            said = by_place.setdefault(place, [])
+            if what not in said:
+                said.append(what)
+    for place, said in by_place.items():
+        yield from ((place, what) for what in _joined(said))
+
+
+def _joined(said: Sequence[str]) -> Sequence[str]:
+    """Join what the members of a union say of one value: what was found is said once."""
+    found = said[0].partition("; ")[0] + "; "
+    if len(said) == 1 or not found.startswith("found "):
+        return said
+    if not all(what.startswith(found) for what in said):
+        return said
+    return [found + ", or ".join(what.removeprefix(found) for what in said)]
 
 
 def _real_location(

@@ -86,6 +86,14 @@ class ProposerConfig(Section):
     """Whether to stop after fitting, without a proposal."""
     make_worst_mix: bool = False
     """Whether to propose the worst mixture instead, for a counterfactual."""
+    risk: NonNegative = 0.0
+    """How many standard errors of the prediction are added to what is minimised: above 0, mixtures
+    far from every run must promise more."""
+    floors: dict[str, NonNegative] | NonNegative | None = None
+    """How much worse than at the prior a metric may be predicted, in its own units: `{metric: x}`,
+    or one number for all metrics."""
+    pareto: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Points of the Pareto front over task families to look for; 0 for none."""
 
 
 class ConstraintsConfig(Section):
@@ -170,6 +178,10 @@ class FitConfig(Section):
             for name in self.filtering.obj_weights:
                 if name not in known:
                     rules.broken("eval.tasks has no such metric", "filtering", "obj_weights", name)
+            floors = self.proposer.floors
+            for name in floors if isinstance(floors, dict) else ():
+                if name not in known:
+                    rules.broken("eval.tasks has no such metric", "proposer", "floors", name)
         if set(known) <= set(self.filtering.drop_metrics):
             rules.broken("this drops every metric", "filtering", "drop_metrics")
 
@@ -188,6 +200,22 @@ class FitConfig(Section):
                 f"`gradient` follows slopes and `{law}` has none; use `simulation` or `search`",
                 "proposer",
                 "type",
+            )
+        if proposer.risk > 0 and proposer.type == "exact":
+            rules.broken(
+                "the error of a prediction is not convex; use proposer.type gradient",
+                "proposer",
+                "risk",
+            )
+        searches = proposer.type == "search" or (proposer.type == "auto" and law == "search")
+        for key, given in (("risk", proposer.risk > 0), ("floors", proposer.floors is not None)):
+            if given and searches:
+                rules.broken("it has no effect where the best run is taken", "proposer", key)
+            if given and proposer.make_worst_mix:
+                rules.broken("it does not go with make_worst_mix", "proposer", key)
+        if proposer.pareto and (searches or proposer.make_worst_mix):
+            rules.broken(
+                "there is no front of the best run or the worst mixture", "proposer", "pareto"
             )
         simulates = proposer.type == "simulation" or (proposer.type == "auto" and law == "lightgbm")
         if proposer.temperature is not None and not simulates:

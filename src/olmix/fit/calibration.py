@@ -26,10 +26,14 @@ from numpy.typing import ArrayLike, NDArray
 from olmix.errors import MissingPackageError
 from olmix.simplex import Array
 
-__all__ = ["LEVEL", "Calibration", "calibrate", "nearest_distance"]
+__all__ = ["LEVEL", "LEVELS", "NORMAL_QUANTILE", "Calibration", "calibrate"]
 
 LEVEL = 0.90
 """Share of new runs that an interval is to contain."""
+NORMAL_QUANTILE = 1.6449
+"""Standard deviations that the interval of a normal distribution reaches at `LEVEL`."""
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""Shares for which it is measured how many runs the intervals do contain."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,14 @@ class Calibration:
         base: typical error at a mixture that was trained on, in units of the metric.
         slope: what a Hellinger distance of 1 from the nearest run adds to it.
         quantile: how many typical errors make an interval.
-        coverage: share of held-out runs inside the intervals of the other folds.
+        coverage: share of held-out runs inside the intervals of the other folds, for each of
+            `LEVELS`; NaN where there is one fold only.
     """
 
     base: float
     slope: float
     quantile: float
-    coverage: float
+    coverage: tuple[float, ...]
 
     def half_width(self, distances: ArrayLike) -> Array:
         """Return half the width of the interval at distances (n,) from the nearest run, (n,)."""
@@ -54,19 +59,14 @@ class Calibration:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the numbers as values that JSON can hold."""
-        return asdict(self)
+        coverage = dict(zip(map(str, LEVELS), self.coverage, strict=True))
+        return {**asdict(self), "coverage": coverage}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Calibration:
         """Build a calibration from what `to_plain` returned."""
-        return cls(**{key: float(plain[key]) for key in ("base", "slope", "quantile", "coverage")})
-
-
-def nearest_distance(mixtures: ArrayLike, runs: ArrayLike) -> Array:
-    """Return the Hellinger distance of mixtures (n, D) from the nearest of runs (U, D), (n,)."""
-    left = np.sqrt(np.maximum(np.atleast_2d(np.asarray(mixtures, dtype=np.float64)), 0.0))
-    right = np.sqrt(np.maximum(np.asarray(runs, dtype=np.float64), 0.0))
-    return np.asarray(np.sqrt(np.maximum(1 - (left @ right.T).max(axis=1), 0.0)))
+        numbers = {key: float(plain[key]) for key in ("base", "slope", "quantile")}
+        return cls(**numbers, coverage=tuple(float(plain["coverage"][str(at)]) for at in LEVELS))
 
 
 def calibrate(residuals: Array, distances: Array, folds: NDArray[np.intp]) -> Calibration:
@@ -80,16 +80,16 @@ def calibrate(residuals: Array, distances: Array, folds: NDArray[np.intp]) -> Ca
     size = np.abs(residuals)
     base, slope = _typical(size, distances)
     scores = size / (base + slope * distances)
-    inside = []
+    inside = np.full((len(size), len(LEVELS)), np.nan)
     for fold in np.unique(folds):
         out = folds == fold
         if out.all():
             continue
         own_base, own_slope = _typical(size[~out], distances[~out])
         expected = own_base + own_slope * distances
-        inside.append(size[out] <= _quantile((size / expected)[~out]) * expected[out])
-    coverage = float(np.concatenate(inside).mean()) if inside else float("nan")
-    return Calibration(base, slope, _quantile(scores), coverage)
+        quantiles = np.array([_quantile((size / expected)[~out], level) for level in LEVELS])
+        inside[out] = size[out, None] <= quantiles * expected[out, None]
+    return Calibration(base, slope, _quantile(scores, LEVEL), tuple(inside.mean(axis=0).tolist()))
 
 
 def _typical(size: Array, distances: Array) -> tuple[float, float]:
@@ -105,10 +105,10 @@ def _typical(size: Array, distances: Array) -> tuple[float, float]:
     return level * max(float(base), 0.1), level * float(slope)
 
 
-def _quantile(scores: Array) -> float:
+def _quantile(scores: Array, level: float) -> float:
     """Return the conformal quantile; beyond the largest score where the runs are too few."""
     count = len(scores)
-    rank = int(np.ceil((count + 1) * LEVEL))
+    rank = int(np.ceil((count + 1) * level))
     ordered = np.sort(scores)
     if rank <= count:
         return float(ordered[rank - 1])

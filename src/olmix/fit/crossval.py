@@ -23,15 +23,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.errors import DataError, MissingPackageError
-from olmix.fit.calibration import Calibration, calibrate, nearest_distance
+from olmix.fit.calibration import Calibration, calibrate
 from olmix.fit.law import FittedLaw, Law
 from olmix.fit.robust import winsorise
 from olmix.fit.solver import huber
 from olmix.fit.stack import STACKED, FittedStack, stack_weights
 from olmix.fit.swarm import Swarm
-from olmix.simplex import Array
+from olmix.simplex import Array, hellinger
 
-__all__ = ["Candidate", "MetricFit", "Scores", "assign_folds", "cross_validate", "rank_p_value"]
+__all__ = [
+    "Candidate",
+    "HeldOut",
+    "MetricFit",
+    "Scores",
+    "assign_folds",
+    "compare_laws",
+    "cross_validate",
+    "fold_distances",
+    "rank_p_value",
+    "scores",
+]
 
 SIGNAL_LEVEL = 0.05
 _TOGETHER = 16
@@ -49,12 +60,28 @@ class Scores:
         pearson: correlation; 0 where the predictions do not vary.
         r2: share of the variance that is explained; negative if worse than the mean.
         rmse: root of the mean squared error, in units of the metric.
+        regret: how much better the best run is than the one predicted to be best (regret@1), in
+            units of the metric.
     """
 
     spearman: float
     pearson: float
     r2: float
     rmse: float
+    regret: float
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A law and its predictions of mixtures that it has not seen.
+
+    Attributes:
+        law: the fit to all runs that are not held out.
+        predictions: (U,) predictions by the fit without the mixture's fold, less is better.
+    """
+
+    law: FittedLaw
+    predictions: Array
 
 
 @dataclass(frozen=True)
@@ -136,7 +163,7 @@ def cross_validate(
     num_folds = int(folds.max()) + 1
     kept = np.asarray(folds != np.arange(num_folds)[:, None], dtype=np.float64)
     _check_folds(swarm, counts, kept)
-    per_metric: list[dict[str, Candidate]] = [{} for _ in swarm.metrics]
+    per_metric: list[dict[str, HeldOut]] = [{} for _ in swarm.metrics]
     for law in laws:
         for first in range(0, len(swarm.metrics), _TOGETHER):
             some = np.arange(first, min(first + _TOGETHER, len(swarm.metrics)))
@@ -150,12 +177,29 @@ def cross_validate(
             )
             for own, index in enumerate(some.tolist()):
                 held = _held_out(swarm, by_fold[own * num_folds : (own + 1) * num_folds], folds)
-                per_metric[index][law.name] = _candidate(swarm, index, fitted[own], held)
+                per_metric[index][law.name] = HeldOut(fitted[own], held)
             if on_step is not None:
                 on_step(law.name, len(some))
-    distances = _fold_distances(swarm, folds)
+    return compare_laws(swarm, per_metric, folds)
+
+
+def compare_laws(
+    swarm: Swarm, per_metric: Sequence[Mapping[str, HeldOut]], folds: NDArray[np.intp]
+) -> list[MetricFit]:
+    """Judge the laws of every metric and their average, and choose.
+
+    Args:
+        swarm: the runs.
+        per_metric: the laws of each metric, by name.
+        folds: (U,) fold of each unique mixture.
+    """
+    values, counts = swarm.averaged()
+    distances = fold_distances(swarm, folds)
     result = []
-    for metric, candidates in enumerate(per_metric):
+    for metric, laws in enumerate(per_metric):
+        candidates = {
+            name: _candidate(swarm, metric, one.law, one.predictions) for name, one in laws.items()
+        }
         live = counts[metric] > 0
         measured = values[metric, live]
         if len(candidates) > 1:
@@ -164,14 +208,14 @@ def cross_validate(
     return result
 
 
-def _fold_distances(swarm: Swarm, folds: NDArray[np.intp]) -> Array:
+def fold_distances(swarm: Swarm, folds: NDArray[np.intp]) -> Array:
     """Return the distance of each mixture from the nearest one that its fold's fit saw, (U,)."""
     mixtures = swarm.unique_mixtures
     fitted = np.isin(np.arange(len(mixtures)), swarm.group[~swarm.held_out])
     distances = np.zeros(len(mixtures))
     for fold in np.unique(folds):
         own = folds == fold
-        distances[own] = nearest_distance(mixtures[own], mixtures[~own & fitted])
+        distances[own] = hellinger(mixtures[own], mixtures[~own & fitted]).min(axis=1)
     return distances
 
 
@@ -304,7 +348,7 @@ def noise_sd(swarm: Swarm, values: Array) -> float | None:
 
 
 def scores(measured: Array, predicted: Array) -> Scores:
-    """Compare predictions with measurements, both (n,)."""
+    """Compare predictions with measurements, both (n,), of which less is better."""
     error = measured - predicted
     variance = float(((measured - measured.mean()) ** 2).sum())
     return Scores(
@@ -312,6 +356,7 @@ def scores(measured: Array, predicted: Array) -> Scores:
         pearson=_correlation(measured, predicted),
         r2=1 - float((error**2).sum()) / variance if variance > 0 else 0.0,
         rmse=float(np.sqrt((error**2).mean())),
+        regret=float(measured[predicted.argmin()] - measured.min()),
     )
 
 

@@ -1,7 +1,7 @@
 """The exact proposer: convex laws, solved by an interior-point method with a certificate.
 
     minimise   sum_m v_m exp(a_m + b_m . x) + kl_weight * KL(x || reference)
-    subject to sum(x) = 1,  x = fixed where pinned,  0 <= x <= caps
+    subject to sum(x) = 1,  x = fixed where pinned,  0 <= x <= caps,  f_j(x) <= floor_j
 
 is a problem of exponential cones; Clarabel (Goulart and Chen 2024) solves it through cvxpy. As in
 the Olmix paper (Chen et al. 2026) except for caps, pins and units. The problem is scaled so that
@@ -64,6 +64,16 @@ def solve_exact(objective: Objective, feasible: Feasible, scale: float) -> Array
         reference = np.maximum(objective.reference[free], 1e-300) / total
         terms.append(objective.kl_weight * total / scale * cp.sum(cp.rel_entr(shares, reference)))
     limits = [cp.sum(shares) == 1, shares >= 0, shares <= feasible.free_caps]
+    for floor in objective.floors:
+        if not isinstance(floor.law, FittedExponential) or not floor.law.convex:
+            raise OlmixError(
+                f"the exact proposer cannot keep a floor with the law {floor.law.name}"
+            )
+        # offset + exp(e) <= bound, with the exponent `e` affine in the shares.
+        room = floor.bound - floor.law.offset
+        constant = floor.law.intercept + float(floor.law.slopes @ feasible.fixed)
+        exponent = constant + (total * floor.law.slopes[free]) @ shares
+        limits.append(exponent <= float(np.log(max(room, 1e-300))))
     problem = cp.Problem(cp.Minimize(cp.sum(cp.hstack(terms))), limits)
     settings = {"tol_gap_abs": _TOLERANCE, "tol_gap_rel": _TOLERANCE, "tol_feas": _TOLERANCE}
     try:

@@ -11,7 +11,7 @@ from olmix.config import FitConfig
 from olmix.errors import InfeasibleError
 from olmix.simplex import Array, normalise, project_to_caps
 
-__all__ = ["Feasible", "feasible_mixtures"]
+__all__ = ["Feasible", "feasible_mixtures", "token_caps"]
 
 _TOLERANCE = 1e-9
 
@@ -65,6 +65,15 @@ class Feasible:
         return bool((pinned <= tolerance).all() and below.all())
 
 
+def token_caps(config: FitConfig, domains: tuple[str, ...]) -> Array:
+    """Return the weight that the tokens of each domain allow in the large run, (D,), at most 1."""
+    limits = config.constraints
+    if limits.target_tokens is None:
+        return np.ones(len(domains))
+    allowed = limits.repetition_factor * config.priors.counts(domains)
+    return np.asarray(np.minimum(allowed / limits.target_tokens, 1.0))
+
+
 def feasible_mixtures(config: FitConfig, live: NDArray[np.bool_] | None = None) -> Feasible:
     """Return the mixtures that a config allows.
 
@@ -79,11 +88,9 @@ def feasible_mixtures(config: FitConfig, live: NDArray[np.bool_] | None = None) 
     pins = config.filtering.fixed_weight
     pinned = np.array([name in pins for name in domains])
     fixed = np.array([pins.get(name, 0.0) for name in domains])
-    caps = np.ones(len(domains))
     limits = config.constraints
     tokens = float(limits.target_tokens or 0)
-    if limits.enabled and tokens:
-        caps = np.minimum(limits.repetition_factor * config.priors.counts(domains) / tokens, 1.0)
+    caps = token_caps(config, domains) if limits.enabled else np.ones(len(domains))
     problems = [
         f"filtering.fixed_weight: {name} is pinned to {weight:.4g}, but "
         f"{limits.repetition_factor:g} passes over its tokens are {cap:.4g} of "

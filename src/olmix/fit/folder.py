@@ -23,13 +23,22 @@ import numpy as np
 from olmix import __version__
 from olmix.config import FitConfig
 from olmix.errors import DataError
-from olmix.io.files import digest, render_yaml, write_json, write_text
+from olmix.io.files import digest, read_json, render_yaml, write_json, write_text
 from olmix.io.tables import Table, read_table, write_table
 from olmix.simplex import Array
 
-__all__ = ["FitFiles", "data_hash", "file_stem", "file_stems", "fit_hash", "publish"]
+__all__ = [
+    "FitFiles",
+    "data_hash",
+    "file_stem",
+    "file_stems",
+    "find_laws",
+    "fit_hash",
+    "laws_hash",
+    "publish",
+]
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the computation changes, so that older folders are not taken for today's."""
 LATEST = "latest"
 COMPLETE = ("config.json", "models.json", "fit.json", "predictions.csv")
@@ -60,6 +69,28 @@ def fit_hash(config: FitConfig, data: str) -> str:
     plain = {key: value for key, value in config.to_plain().items() if key != "swarm"}
     order = list(config.priors.domains)
     return digest({"format": FORMAT, "config": plain, "order": order, "data": data}, 12)
+
+
+def laws_hash(config: FitConfig, data: str) -> str:
+    """Return a hash of all that the fitted laws depend on, which proposer and limits are not."""
+    plain = config.to_plain()
+    for key in ("fixed_weight", "obj_weights"):
+        plain.get("filtering", {}).pop(key, None)
+    used = {key: plain.get(key) for key in ("eval", "lower_is_better", "regression", "filtering")}
+    order = list(config.priors.domains)
+    return digest({"format": FORMAT, "config": used, "order": order, "data": data}, 16)
+
+
+def find_laws(output_dir: Path, wanted: str) -> Path | None:
+    """Return the `models.json` of a fit whose `laws_hash` is `wanted`, if one is there."""
+    for file in sorted(output_dir.glob("*/config.json")):
+        models = file.with_name("models.json")
+        try:
+            if models.is_file() and read_json(file).get("laws_hash") == wanted:
+                return models
+        except (DataError, AttributeError):
+            continue
+    return None
 
 
 def file_stem(metric: str) -> str:
@@ -126,10 +157,9 @@ class FitFiles:
             lines.append(",".join([_quoted(row), *(repr(float(cell)) for cell in cells)]))
         write_text(self.folder / f"{name}.csv", "\n".join(lines) + "\n")
 
-    def weights(self, name: str, domains: Sequence[str], mixture: Array) -> None:
+    def weights(self, name: str, mixture: Mapping[str, float]) -> None:
         """Write a mixture as a list of ``{"domain", "weight"}``."""
-        pairs = zip(domains, mixture, strict=True)
-        self.json(name, [{"domain": domain, "weight": float(w)} for domain, w in pairs])
+        self.json(name, [{"domain": key, "weight": weight} for key, weight in mixture.items()])
 
 
 def _quoted(cell: str) -> str:
@@ -140,7 +170,8 @@ def _quoted(cell: str) -> str:
 def config_to_plain(config: FitConfig, name: str, data: str) -> dict[str, Any]:
     """Return the content of `config.json`: the resolved config, the hashes, the versions."""
     versions = {"olmix": __version__, "python": platform.python_version(), "numpy": np.__version__}
-    return {**config.to_plain(), "hash": name, "data_hash": data, "versions": versions}
+    hashes = {"hash": name, "data_hash": data, "laws_hash": laws_hash(config, data)}
+    return {**config.to_plain(), **hashes, "versions": versions}
 
 
 def is_complete(folder: Path, fit_only: bool) -> bool:

@@ -31,7 +31,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from olmix.fit.gaussian import Settings, factorise, kernel, kernel_slope, maximise
+from olmix.fit.gaussian import MEAN, Settings, factorise, kernel, kernel_slope, maximise
 from olmix.fit.law import Draws, FittedLaw, SeparateLaw
 from olmix.simplex import Array
 
@@ -155,6 +155,7 @@ class FittedGaussianProcess(FittedLaw):
             "middle": self.middle.tolist(),
             "width": self.width.tolist(),
             "lengths": self.settings.lengths.tolist(),
+            "mean": MEAN,
             "signal": self.settings.signal,
             "noise": self.settings.noise,
             "weights": self.weights.tolist(),

@@ -6,7 +6,7 @@ it leaves out. Smaller shares lie within larger ones, so the curve is that of on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,8 @@ import numpy as np
 
 from olmix.config import FitConfig
 from olmix.errors import DataError
-from olmix.fit.crossval import assign_folds, cross_validate
-from olmix.fit.law import Law
 from olmix.fit.swarm import Swarm
+from olmix.fit.swarm_fit import SwarmFit, fit_laws
 
 __all__ = ["COLUMNS", "keep_share", "learning_curve", "shares_of"]
 
@@ -58,31 +57,31 @@ def keep_share(swarm: Swarm, share: float, seed: int) -> Swarm:
 
 
 def learning_curve(
-    config: FitConfig,
-    swarm: Swarm,
-    laws: Sequence[Law],
-    on_step: Callable[[str], None] | None = None,
+    swarm: Swarm, largest: SwarmFit, on_step: Callable[[str], None] | None = None
 ) -> list[tuple[Any, ...]]:
-    """Return the rows of `learning_curve.csv`: one per share and metric.
+    """Return the rows of `learning_curve.csv`: one per share and metric, the largest share first.
 
     Args:
-        config: the shares, the seed and the number of folds.
         swarm: the runs, none of them held out but by `n_test`.
-        laws: candidates.
-        on_step: told when a share is done.
+        largest: the fit to the largest share, which is not fitted again.
+        on_step: told when a smaller share is done.
     """
-    rows: list[tuple[Any, ...]] = []
-    for share in shares_of(config):
+    config = largest.config
+    first, *smaller = shares_of(config)
+    rows = _rows(first, largest)
+    for share in smaller:
         part = keep_share(swarm, share, config.regression.seed)
-        number = len(np.unique(part.group[~part.held_out]))
-        folds = assign_folds(
-            part.num_groups, min(config.regression.num_folds, number), config.regression.seed
-        )
-        for fitted in cross_validate(part, laws, folds):
-            test = fitted.best.test
-            cv = fitted.best.cv
-            tested = ("", "") if test is None else (test.spearman, test.rmse)
-            rows.append((share, number, fitted.name, fitted.chosen, cv.spearman, cv.rmse, *tested))
+        rows += _rows(share, fit_laws(config, part))
         if on_step is not None:
             on_step(f"{share:g} of the mixtures fitted")
+    return rows
+
+
+def _rows(share: float, fit: SwarmFit) -> list[tuple[Any, ...]]:
+    number = len(np.unique(fit.swarm.group[~fit.swarm.held_out]))
+    rows: list[tuple[Any, ...]] = []
+    for fitted in fit.fits:
+        test, cv = fitted.best.test, fitted.best.cv
+        tested = ("", "") if test is None else (test.spearman, test.rmse)
+        rows.append((share, number, fitted.name, fitted.chosen, cv.spearman, cv.rmse, *tested))
     return rows

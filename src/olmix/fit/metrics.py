@@ -70,6 +70,7 @@ def select_metrics(config: FitConfig, table: Table, problems: list[str]) -> Metr
     if config.regression.aggregate_task_families:
         return _averaged(config, table, kept, problems)
     names = tuple(name for members in kept.values() for name in members)
+    _check_floors(config, names, table.path, problems)
     lower = tuple(config.lower_is_better.get(name, True) for name in names)
     weights = _weights(config, names, known | asked, table.path, problems)
     return Metrics(names, table.select(names), lower, weights)
@@ -123,6 +124,7 @@ def _averaged(
             )
         lower.append(directions.pop())
     names = tuple(kept)
+    _check_floors(config, names, "eval.tasks", problems)
     values = np.stack([table.select(members).mean(axis=1) for members in kept.values()], axis=1)
     weights = _weights(config, names, set(names), "eval.tasks", problems)
     return Metrics(names, values, tuple(lower), weights)
@@ -141,6 +143,15 @@ def _weights(
     if not weights.sum() > 0:
         problems.append("filtering.obj_weights: all weights are 0, so there is nothing to optimise")
     return weights
+
+
+def _check_floors(config: FitConfig, names: Sequence[str], where: str, problems: list[str]) -> None:
+    """Note floors of metrics that are not fitted."""
+    floors = config.proposer.floors
+    for name in sorted(set(floors) - set(names)) if isinstance(floors, dict) else ():
+        problems.append(
+            f"{where}: proposer.floors: no metric {name} is fitted{_hint(name, set(names))}"
+        )
 
 
 def _hint(name: str, known: set[str]) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,50 +13,46 @@ from typing import Any
 import numpy as np
 
 from olmix.config import FitConfig
-from olmix.errors import MissingPackageError
-from olmix.fit.crossval import MetricFit, assign_folds, cross_validate
+from olmix.errors import DataError
+from olmix.fit.crossval import HeldOut
+from olmix.fit.effects import interaction_matrix, probes, signed_evidence
 from olmix.fit.feasible import feasible_mixtures
 from olmix.fit.folder import (
     FitFiles,
     config_to_plain,
     data_hash,
     file_stems,
+    find_laws,
     fit_hash,
     is_complete,
+    laws_hash,
     make_beside,
     point_latest,
     publish,
 )
-from olmix.fit.gp import GpLog, GpSqrt
-from olmix.fit.law import Law
+from olmix.fit.judge import JudgedProposal, propose_judged
 from olmix.fit.learning_curve import COLUMNS, keep_share, learning_curve, shares_of
-from olmix.fit.lightgbm import LightGbm
-from olmix.fit.log_linear import LogLinear
-from olmix.fit.log_weight import LogWeight
-from olmix.fit.power_sum import AutoScale, BiMix
-from olmix.fit.propose import find_references, propose, propose_each
+from olmix.fit.pareto import front_summary, pareto_front
+from olmix.fit.propose import propose_each
+from olmix.fit.responses import RESPONSE_COLUMNS, responses, ternary
 from olmix.fit.results import (
     FitResult,
     fit_summary,
-    interaction_matrix,
     launch_mix,
     law_label,
     predicted_performance,
     prediction_columns,
     proposal_summary,
 )
-from olmix.fit.saved import models_to_plain
-from olmix.fit.search_law import Search
+from olmix.fit.saved import models_to_plain, restore_laws
 from olmix.fit.swarm import Swarm, load_swarm
-from olmix.fit.uncertainty import bootstrap, objective_fit
+from olmix.fit.swarm_fit import SwarmFit, candidate_laws, fit_laws, one_thread
 from olmix.io.files import read_json, write_json
 
 __all__ = ["fit_swarm"]
 
 logger = logging.getLogger(__name__)
 
-AUTO = ("log_linear", "log_weight", "gp")
-"""Families of laws that `auto` compares: the smooth ones that rank best on public swarms."""
 OnStep = Callable[[float, float, str], None]
 
 
@@ -113,8 +108,9 @@ def fit_swarm(
         files = FitFiles(beside)
         files.json("config.json", config_to_plain(config, name, data))
         files.text("path_to_regression_model.txt", f"{(folder / 'models.json').resolve()}\n")
-        with _one_thread():
-            fit, proposal = _compute(config, swarm, files, on_step)
+        with one_thread():
+            known = _known_laws(output, laws_hash(config, data), swarm)
+            fit, proposal = _compute(config, swarm, files, known, on_step)
         publish(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -122,19 +118,18 @@ def fit_swarm(
     return FitResult(folder, False, fit, proposal, time.perf_counter() - started)
 
 
-def _one_thread() -> AbstractContextManager[object]:
-    """Keep linear algebra on one thread: its matrices are small, and threads wait for each other.
-
-    On two cores that other processes use too, two threads made a fit up to ten times slower.
-    """
+def _known_laws(output: Path, wanted: str, swarm: Swarm) -> Sequence[Mapping[str, HeldOut]] | None:
+    """Return the laws of an earlier fit to the same runs, which differed in its proposer only."""
+    models = find_laws(output, wanted)
+    if models is None:
+        return None
     try:
-        # SciPy brings a linear algebra library of its own; only what is loaded can be limited.
-        import scipy.linalg  # noqa: F401
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        raise MissingPackageError("threadpoolctl", "fit", "Fitting a swarm") from None
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
-    return limits
+        laws = restore_laws(models, swarm.metrics)
+    except DataError as error:
+        logger.warning("%s", error)
+        return None
+    logger.info("the laws were fitted before and are taken from %s", models)
+    return laws
 
 
 def _read(folder: Path, config: FitConfig) -> FitResult:
@@ -143,94 +138,83 @@ def _read(folder: Path, config: FitConfig) -> FitResult:
     return FitResult(folder, True, fit, proposal, 0.0)
 
 
-def candidate_laws(config: FitConfig) -> tuple[Law, ...]:
-    """Return the laws that a config asks for; `auto` compares all."""
-    wanted = config.regression.type
-    families: dict[str, tuple[Law, ...]] = {
-        "log_linear": (LogLinear(),),
-        "log_weight": (LogWeight(),),
-        "gp": (GpSqrt(), GpLog()),
-        "lightgbm": (LightGbm(config.regression.seed),),
-        "autoscale": (AutoScale(),),
-        "bimix": (BiMix(),),
-        "search": (Search(),),
-    }
-    if wanted == "auto":
-        return tuple(law for name in AUTO for law in families[name])
-    return families[wanted]
-
-
 def _compute(
-    config: FitConfig, swarm: Swarm, files: FitFiles, on_step: OnStep | None
+    config: FitConfig,
+    swarm: Swarm,
+    files: FitFiles,
+    known: Sequence[Mapping[str, HeldOut]] | None,
+    on_step: OnStep | None,
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Fit, propose and write; returns the content of `fit.json` and `proposal.json`."""
-    laws = candidate_laws(config)
     shares, whole = shares_of(config), swarm
     if shares[0] < 1:
         swarm = keep_share(swarm, shares[0], config.regression.seed)
-    curve_steps = len(shares) if len(shares) > 1 else 0
-    steps = _Steps(on_step, (len(laws) + 1) * len(swarm.metrics) + 3 + curve_steps)
-    num_folds = min(config.regression.num_folds, swarm.num_groups)
-    folds = assign_folds(swarm.num_groups, num_folds, config.regression.seed)
-    fits = cross_validate(swarm, laws, folds, lambda law, n: steps(f"{law} cross-validated", n))
-    objective = objective_fit(swarm, fits)
-    fit = fit_summary(swarm, fits, objective)
-    for note in fit["notes"]:
+    curve_steps = len(shares) - 1
+    num_laws = len(candidate_laws(config)) if known is None else 0
+    total = (num_laws + 1) * len(swarm.metrics) + 3 + curve_steps + config.proposer.pareto
+    steps = _Steps(on_step, total)
+    fit = fit_laws(config, swarm, lambda law, n: steps(f"{law} cross-validated", n), known)
+    summary = {**fit_summary(fit), "files": file_stems(swarm.metrics)}
+    for note in summary["notes"]:
         logger.info("%s", note)
-    files.json("models.json", models_to_plain(swarm, fits))
-    files.table("predictions.csv", *prediction_columns(swarm, fits, folds))
+    _write_fit(fit, files)
     if curve_steps:
-        files.rows("learning_curve.csv", COLUMNS, learning_curve(config, whole, laws, steps))
-    natural = config.priors.natural(swarm.domains)
-    natural = np.where(swarm.live, natural, 0.0) / natural[swarm.live].sum()
-    matrix = interaction_matrix(swarm, fits, natural)
-    files.matrix("interaction_matrix", swarm.domains, swarm.metrics, matrix)
+        files.rows("learning_curve.csv", COLUMNS, learning_curve(whole, fit, steps))
+    proposal = None
+    if config.proposer.fit_only:
+        evidence = signed_evidence(swarm, fit.draw(probes(fit.natural)))
+    else:
+        judged = propose_judged(fit, steps)
+        evidence = judged.evidence
+        proposal = _write_proposal(fit, judged, files, steps)
+    for name, matrix in (
+        ("interaction_matrix", interaction_matrix(swarm, fit.fits, fit.natural)),
+        ("interaction_matrix_signed_evidence", evidence),
+    ):
+        files.matrix(name, swarm.domains, swarm.metrics, matrix)
+    files.json("fit.json", summary)
+    return summary, proposal
+
+
+def _write_fit(fit: SwarmFit, files: FitFiles) -> None:
+    """Write the laws, their predictions and their scores."""
+    swarm, fits = fit.swarm, fit.fits
+    files.json("models.json", models_to_plain(swarm, fits, fit.objective.calibration))
+    files.table("predictions.csv", *prediction_columns(swarm, fits, fit.folds))
     stems = file_stems(swarm.metrics)
     for fitted in fits:
         plain = {part: asdict(getattr(fitted.best, part)) for part in ("train", "cv")}
         label = f"{stems[fitted.name]}_{fitted.chosen}"
         files.json(f"{label}_correlations.json", {"metric": fitted.name, **plain})
-    proposal = None
-    if not config.proposer.fit_only:
-        proposal = _propose(config, swarm, fits, laws, files, steps)
-    files.json("fit.json", {**fit, "files": stems})
-    return {**fit, "files": stems}, proposal
 
 
-def _propose(
-    config: FitConfig,
-    swarm: Swarm,
-    fits: list[MetricFit],
-    laws: tuple[Law, ...],
-    files: FitFiles,
-    steps: _Steps,
+def _write_proposal(
+    fit: SwarmFit, judged: JudgedProposal, files: FitFiles, steps: _Steps
 ) -> dict[str, Any]:
-    """Propose, judge and write the proposal; returns the content of `proposal.json`."""
-    feasible = feasible_mixtures(config, swarm.live)
-    references = find_references(config, swarm, feasible)
-    found = propose(config, swarm, fits, feasible, references)
-    steps("proposal found")
-    compared = np.stack(
-        [references.natural, references.uniform, references.best_seen, found.mixture]
-    )
-    by_name = {law.name: law for law in laws}
-    boot = bootstrap(swarm, fits, by_name, compared, config.regression.seed)
-    steps("uncertainty measured")
+    """Write the proposal and all that follows from it; returns the content of `proposal.json`."""
+    config, swarm, fits, found = fit.config, fit.swarm, fit.fits, judged.found
+    shared = (fit, judged.feasible, judged.references, found.kl_reg)
     stems = file_stems(swarm.metrics)
-    each = propose_each(
-        config, swarm, fits, feasible, references, lambda name: steps(f"best mixture for {name}")
-    )
+    each = propose_each(*shared, steps)
     for fitted in fits:
         label = f"{stems[fitted.name]}_{fitted.chosen}"
-        files.weights(f"{label}_optimal.json", swarm.domains, each[fitted.name])
+        files.weights(f"{label}_optimal.json", swarm.named(each[fitted.name]))
     label = f"opt_avg_all_metrics_{law_label(swarm, fits)}"
-    files.weights(f"{label}_optimal.json", swarm.domains, found.mixture)
-    files.json(
-        "predicted_performance.json",
-        predicted_performance(swarm, fits, found, references),
-    )
-    plain = proposal_summary(config, swarm, fits, feasible, references, found, boot)
-    mix = {"mix": launch_mix(config, swarm, found.mixture)}
+    files.weights(f"{label}_optimal.json", swarm.named(found.mixture))
+    files.rows("responses.csv", RESPONSE_COLUMNS, responses(fit, found.mixture))
+    columns, triangle = ternary(fit, found.mixture)
+    if triangle:
+        files.rows("ternary.csv", columns, triangle)
+    if config.proposer.pareto:
+        front = pareto_front(*shared, steps)
+        rows = np.hstack([front.values, swarm.expand(front.mixtures)]).tolist()
+        # A family may have the name of a domain.
+        families = [f"family:{name}" for name in front.families]
+        files.rows("pareto.csv", (*families, *swarm.leaves), rows)
+        files.json("pareto.json", front_summary(fit, front, judged.mixtures))
+    files.json("predicted_performance.json", predicted_performance(fit, judged))
+    plain = proposal_summary(fit, judged)
+    mix = {"mix": launch_mix(fit.asked, swarm, found.mixture)}
     files.yaml("mix.yaml", mix, f"Proposed by `olmix fit`.\n{plain['statement']}")
     files.json("proposal.json", plain)
     steps("written")

@@ -1,44 +1,39 @@
-"""From fitted laws to a proposed mixture.
+"""From fitted laws to a proposed mixture, with what a reader must know of it.
 
-`exact` where every law that counts is log-linear, else `gradient` where they are smooth, else
-`simulation`; `search` is the best run. The mixtures that the proposal is
-compared with (natural, uniform, best seen) are found here, and so are the warnings: a proposal at a
+What is minimised is in `objective`, how in `minimise`. The warnings are found here: a proposal at a
 vertex, or far from every run.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from olmix.config import FitConfig
-from olmix.fit.crossval import MetricFit
-from olmix.fit.exact import ProposerError, solve_exact
+from olmix.fit.calibration import NORMAL_QUANTILE
 from olmix.fit.feasible import Feasible
-from olmix.fit.gradient import TRACE, optimality_gap, search, starting_points
+from olmix.fit.gradient import TRACE, optimality_gap
 from olmix.fit.law import FittedLaw
-from olmix.fit.log_linear import FittedLogLinear
-from olmix.fit.objective import Objective
-from olmix.fit.robust import winsorise
-from olmix.fit.search_law import FittedSearch
-from olmix.fit.simulation import TEMPERATURE, simulate
+from olmix.fit.minimise import minimise
+from olmix.fit.objective import Floor, Objective, Risk
+from olmix.fit.references import (
+    References,
+    measured_objective,
+    nearest_run_distance,
+    reference_mixture,
+    spread,
+)
 from olmix.fit.swarm import Swarm
-from olmix.simplex import Array, normalise
+from olmix.fit.swarm_fit import SwarmFit
+from olmix.simplex import Array
 
-__all__ = ["Proposal", "References", "find_references", "propose", "propose_each", "spread"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["Proposal", "build_objective", "chosen_kl", "propose", "propose_each"]
 
 VERTEX = 0.95
 """Weight from which one domain alone is called a vertex."""
 EDGE = 0.02
 """Distance from a limit below which a weight is said to lie on it."""
-FAR = 0.95
-"""Quantile of the distances between neighbouring runs beyond which a proposal is far from all."""
-_RANDOM_STARTS = 12
 _STARTS_TIMES_LAWS = 1200
 """Starts that are followed for the proposal, times the laws that each step asks."""
 _STARTS_EACH = 8
@@ -48,25 +43,6 @@ _HANDFUL = 8
 _NUM_HANDFULS = 500
 _LARGE_GAP = 0.01
 """Share of the swarm's spread beyond which a gap to the optimum is worth a warning."""
-
-
-@dataclass(frozen=True)
-class References:
-    """Mixtures that a proposal is compared with.
-
-    Attributes:
-        natural: (D,) the prior, over the domains that some run has.
-        uniform: (D,) equal weights of these domains.
-        best_seen: (D,) the allowed mixture with the best measured objective.
-        best_run: a run of it, `None` where no allowed mixture was measured.
-        best_measured: its measured objective, mean over its runs, less is better.
-    """
-
-    natural: Array
-    uniform: Array
-    best_seen: Array
-    best_run: str | None
-    best_measured: float | None
 
 
 @dataclass(frozen=True)
@@ -90,81 +66,27 @@ class Proposal:
     warnings: tuple[str, ...]
 
 
-def measured_objective(swarm: Swarm) -> Array:
-    """Return the measured objective of every unique mixture, less is better, (U,).
-
-    It is NaN where a metric with a weight was not measured.
-    """
-    values, counts = swarm.averaged()
-    used = swarm.objective_weights > 0
-    measured = np.where(counts > 0, values, np.nan)[used]
-    return np.asarray(swarm.objective_weights[used] @ measured)
-
-
-def spread(values: Array) -> float:
-    """Return the standard deviation of what was measured, NaN ignored; never 0.
-
-    A diverged run counts as if it lay at the end of what is usual (`robust.winsorise`).
-    """
-    seen = values[np.isfinite(values)]
-    return max(float(winsorise(seen).std()) if seen.size else 0.0, 1e-300)
-
-
-def find_references(config: FitConfig, swarm: Swarm, feasible: Feasible) -> References:
-    """Return natural, uniform and best seen mixture."""
-    natural = normalise(np.where(swarm.live, config.priors.natural(swarm.domains), 0.0))
-    uniform = normalise(swarm.live.astype(np.float64))
-    measured = measured_objective(swarm)
-    unique = swarm.unique_mixtures
-    allowed = np.array([feasible.contains(mixture) for mixture in unique])
-    order = np.argsort(np.where(np.isfinite(measured), measured, np.inf), kind="stable")
-    inside = [index for index in order if allowed[index] and np.isfinite(measured[index])]
-    if inside:
-        best = int(inside[0])
-        run = next(r for r, g in zip(swarm.runs, swarm.group, strict=True) if g == best)
-        return References(natural, uniform, unique[best], run, float(measured[best]))
-    nearest = feasible.expand(feasible.restrict(unique[order[0]]))
-    return References(natural, uniform, nearest, None, None)
-
-
-def reference_mixture(config: FitConfig, swarm: Swarm) -> Array:
-    """Return the mixture that the divergence is measured from, (D,)."""
-    sizes = config.priors.natural(swarm.domains)
-    if config.proposer.use_natural_kl:
-        sizes = config.priors.counts(swarm.domains)
-    return normalise(np.where(swarm.live, sizes, 0.0))
-
-
-def build_objective(
-    config: FitConfig,
-    swarm: Swarm,
-    fits: Sequence[MetricFit],
-    weights: Array,
-    scale: float,
-    kl: float,
-) -> Objective:
-    """Return the objective of a weighted average of metrics.
+def build_objective(fit: SwarmFit, weights: Array, scale: float, kl: float) -> Objective:
+    """Return the objective of a weighted average of metrics, without risk and floors.
 
     Args:
-        config: whether to look for the worst mixture.
-        swarm: the runs.
-        fits: one per metric.
+        fit: the laws.
         weights: (M,) weights of the metrics.
         scale: standard deviation of the average over the swarm.
         kl: weight of the divergence, in units of `scale`.
     """
     used = np.flatnonzero(weights > 0)
-    laws: list[FittedLaw] = [fits[int(index)].best.law for index in used]
-    direction = -1.0 if config.proposer.make_worst_mix else 1.0
+    laws: list[FittedLaw] = [fit.fits[int(index)].best.law for index in used]
+    direction = -1.0 if fit.config.proposer.make_worst_mix else 1.0
     return Objective(
         laws=laws,
         weights=direction * weights[used],
         kl_weight=kl * scale,
-        reference=reference_mixture(config, swarm),
+        reference=reference_mixture(fit.config, fit.swarm),
     )
 
 
-def chosen_kl(config: FitConfig, swarm: Swarm, fits: Sequence[MetricFit]) -> float:
+def chosen_kl(fit: SwarmFit) -> float:
     """Return the weight of the divergence; `auto` is that with the least regret on held-out runs.
 
     The choice is made among random handfuls of runs, each predicted by fits that have not seen it:
@@ -172,12 +94,13 @@ def chosen_kl(config: FitConfig, swarm: Swarm, fits: Sequence[MetricFit]) -> flo
     regret is how much better the best of the handful is. Of weights with the same regret the
     largest is taken.
     """
+    config, swarm = fit.config, fit.swarm
     wanted = config.proposer.kl_reg
     if wanted != "auto":
         return float(wanted)
     measured = measured_objective(swarm)
     held = np.zeros(len(measured))
-    for fitted, weight in zip(fits, swarm.objective_weights, strict=True):
+    for fitted, weight in zip(fit.fits, swarm.objective_weights, strict=True):
         if weight > 0:
             held += weight * fitted.best.cv_predictions
     seen = np.flatnonzero(np.isfinite(measured))
@@ -201,21 +124,29 @@ def chosen_kl(config: FitConfig, swarm: Swarm, fits: Sequence[MetricFit]) -> flo
     )
 
 
-def propose(
-    config: FitConfig,
-    swarm: Swarm,
-    fits: Sequence[MetricFit],
-    feasible: Feasible,
-    references: References,
-) -> Proposal:
-    """Return the proposed mixture for the weighted average of the metrics."""
+def propose(fit: SwarmFit, feasible: Feasible, references: References) -> Proposal:
+    """Return the proposed mixture for the weighted average of the metrics.
+
+    Args:
+        fit: the laws.
+        feasible: what is allowed.
+        references: mixtures to start from.
+
+    Raises:
+        InfeasibleError: no mixture keeps the floors.
+    """
+    config, swarm = fit.config, fit.swarm
     scale = spread(measured_objective(swarm))
-    kl = chosen_kl(config, swarm, fits)
-    objective = build_objective(config, swarm, fits, swarm.objective_weights, scale, kl)
+    kl = chosen_kl(fit)
+    plain = build_objective(fit, swarm.objective_weights, scale, kl)
+    objective = replace(plain, risk=_risk(fit), floors=_floors(fit))
     most = max(_STARTS_EACH, _STARTS_TIMES_LAWS // max(len(objective.laws), 1))
-    mixture, proposer = _solve(config, objective, feasible, references, scale, most)
-    gap = optimality_gap(objective, feasible, mixture)
-    mixture = without_traces(mixture, feasible)
+    mixture, proposer = minimise(config, objective, feasible, references, scale, most)
+    gap = 0.0
+    if not objective.floors:
+        # With floors the slopes of the objective alone do not say what is left to gain.
+        gap = optimality_gap(objective, feasible, mixture)
+        mixture = without_traces(mixture, feasible)
     warnings = [
         *_gap_warning(proposer, gap, scale),
         *_vertex_warning(swarm.domains, mixture, feasible),
@@ -226,62 +157,62 @@ def propose(
     return Proposal(mixture, proposer, objective, kl, gap, tuple(warnings))
 
 
+def _risk(fit: SwarmFit) -> Risk | None:
+    """Return the error of a prediction, times the standard errors that the config asks for."""
+    number, errors = fit.config.proposer.risk, fit.objective.calibration
+    if number == 0:
+        return None
+    factor = number * errors.quantile / NORMAL_QUANTILE
+    return Risk(fit.swarm.fitted_mixtures, factor * errors.base, factor * errors.slope)
+
+
+def _floors(fit: SwarmFit) -> tuple[Floor, ...]:
+    """Return the limits on single metrics: their predictions at the prior, and what is allowed."""
+    allowed = fit.config.proposer.floors
+    if allowed is None:
+        return ()
+    floors = []
+    for fitted, scale in zip(fit.fits, _metric_spreads(fit.swarm), strict=True):
+        worse = allowed.get(fitted.name) if isinstance(allowed, dict) else allowed
+        if worse is not None:
+            law = fitted.best.law
+            at_prior = float(law.predict(fit.natural[None])[0])
+            floors.append(Floor(fitted.name, law, at_prior + worse, scale))
+    return tuple(floors)
+
+
+def _metric_spreads(swarm: Swarm) -> list[float]:
+    """Return the standard deviation of every metric over the mixtures."""
+    values, counts = swarm.averaged()
+    return [spread(row) for row in np.where(counts > 0, values, np.nan)]
+
+
 def propose_each(
-    config: FitConfig,
-    swarm: Swarm,
-    fits: Sequence[MetricFit],
+    fit: SwarmFit,
     feasible: Feasible,
     references: References,
+    kl: float,
     on_step: Callable[[str], None] | None = None,
 ) -> dict[str, Array]:
-    """Return the best mixture for each metric alone, (D,) each."""
-    values, counts = swarm.averaged()
+    """Return the best mixture for each metric alone, without risk and floors, (D,) each.
+
+    Args:
+        fit: the laws.
+        feasible: what is allowed.
+        references: mixtures to start from.
+        kl: weight of the divergence, in units of each metric's spread.
+        on_step: told when a metric is done.
+    """
     result = {}
-    kl = chosen_kl(config, swarm, fits)
-    for index, name in enumerate(swarm.metrics):
-        scale = spread(np.where(counts[index] > 0, values[index], np.nan))
-        weights = np.eye(len(swarm.metrics))[index]
-        objective = build_objective(config, swarm, fits, weights, scale, kl)
-        mixture, _ = _solve(config, objective, feasible, references, scale, _STARTS_EACH)
+    metrics = fit.swarm.metrics
+    alone = np.eye(len(metrics))
+    for name, weights, scale in zip(metrics, alone, _metric_spreads(fit.swarm), strict=True):
+        objective = build_objective(fit, weights, scale, kl)
+        mixture, _ = minimise(fit.config, objective, feasible, references, scale, _STARTS_EACH)
         result[name] = without_traces(mixture, feasible)
         if on_step is not None:
-            on_step(name)
+            on_step(f"best mixture for {name}")
     return result
-
-
-def _solve(
-    config: FitConfig,
-    objective: Objective,
-    feasible: Feasible,
-    references: References,
-    scale: float,
-    most: int | None = None,
-) -> tuple[Array, str]:
-    """Return the best mixture and the proposer that found it."""
-    wanted = config.proposer.type
-    smooth = all(law.smooth for law in objective.laws)
-    linear = objective.convex and all(isinstance(law, FittedLogLinear) for law in objective.laws)
-    if wanted == "search" or (
-        wanted == "auto" and all(isinstance(law, FittedSearch) for law in objective.laws)
-    ):
-        return references.best_seen, "search"
-    if wanted == "simulation" or (wanted == "auto" and not smooth):
-        temperature = config.proposer.temperature or TEMPERATURE
-        seed = config.regression.seed
-        return (
-            simulate(objective, feasible, references.natural, temperature, seed),
-            "simulation",
-        )
-    if wanted in ("auto", "exact") and linear:
-        try:
-            return solve_exact(objective, feasible, scale), "exact"
-        except ProposerError as error:
-            if wanted == "exact":
-                raise
-            logger.warning("%s; the gradient proposer is used in its place", error)
-    known = (references.natural, references.uniform, references.best_seen)
-    starts = starting_points(feasible, known, _RANDOM_STARTS, config.regression.seed)
-    return search(objective, feasible, starts, scale, most), "gradient"
 
 
 def without_traces(mixture: Array, feasible: Feasible) -> Array:
@@ -338,17 +269,3 @@ def _distance_warning(swarm: Swarm, mixture: Array) -> list[str]:
         f"{nearest:.2f} (Hellinger), and 95 % of the runs have another within {usual:.2f}. "
         "Its prediction is an extrapolation."
     ]
-
-
-def nearest_run_distance(swarm: Swarm, mixture: Array) -> tuple[float, float]:
-    """Return the distance of a mixture from the nearest run, and how far runs lie apart.
-
-    Both are Hellinger distances, ``|sqrt(x) - sqrt(y)| / sqrt(2)``; the second is the 95% quantile
-    of each mixture's distance from its nearest neighbour.
-    """
-    roots = np.sqrt(swarm.unique_mixtures)
-    square = ((roots - np.sqrt(mixture)) ** 2).sum(axis=1)
-    between = ((roots[:, None] - roots) ** 2).sum(axis=2)
-    np.fill_diagonal(between, np.inf)
-    usual = np.sqrt(between.min(axis=1) / 2)
-    return float(np.sqrt(square.min() / 2)), float(np.quantile(usual, FAR))

@@ -12,25 +12,23 @@ from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.fit.crossval import SIGNAL_LEVEL, MetricFit, Scores
-from olmix.fit.feasible import Feasible
-from olmix.fit.propose import Proposal, References, nearest_run_distance
+from olmix.fit.judge import JudgedProposal
+from olmix.fit.references import nearest_run_distance
 from olmix.fit.swarm import Swarm
-from olmix.fit.uncertainty import Bootstrap, Estimate, Gain, ObjectiveFit, estimate, gain
+from olmix.fit.swarm_fit import SwarmFit
+from olmix.fit.uncertainty import Estimate, Gain, estimate, gain
 from olmix.mixture import repetition_factors
 from olmix.simplex import Array
 
 __all__ = [
     "FitResult",
     "fit_summary",
-    "interaction_matrix",
     "launch_mix",
     "law_label",
     "predicted_performance",
     "prediction_columns",
     "proposal_summary",
 ]
-
-MIXTURES = ("natural", "uniform", "best_seen", "proposed")
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,9 @@ def law_label(swarm: Swarm, fits: Sequence[MetricFit]) -> str:
     return used.pop() if len(used) == 1 else "auto"
 
 
-def fit_summary(swarm: Swarm, fits: Sequence[MetricFit], objective: ObjectiveFit) -> dict[str, Any]:
+def fit_summary(fit: SwarmFit) -> dict[str, Any]:
     """Return the content of `fit.json`."""
+    swarm, fits, objective = fit.swarm, fit.fits, fit.objective
     metrics = {}
     for index, fitted in enumerate(fits):
         measured = swarm.values[:, index]
@@ -84,10 +83,12 @@ def fit_summary(swarm: Swarm, fits: Sequence[MetricFit], objective: ObjectiveFit
     return {
         "format": 1,
         "domains": list(swarm.domains),
+        "frozen": {} if swarm.frozen is None else swarm.frozen.groups,
         "metrics": metrics,
         "objective": {
             "cv": asdict(objective.cv),
             "train_rmse": float(np.sqrt(objective.train_mse)),
+            "calibration": objective.calibration.to_plain(),
             "signal": objective.p_value < SIGNAL_LEVEL,
             "signal_p_value": objective.p_value,
         },
@@ -158,21 +159,6 @@ def prediction_columns(
     return runs, columns
 
 
-def interaction_matrix(swarm: Swarm, fits: Sequence[MetricFit], at: Array) -> Array:
-    """Return what each domain does to each metric at a mixture, (D, M).
-
-    The entry is the change of the metric per unit of weight that is moved to the domain and taken
-    from all domains in proportion to the mixture `at`: the gradient of the law, centred so that its
-    mean weighted by the mixture is 0. For metrics of which less is better, negative helps. Domains
-    that no run has are 0.
-    """
-    columns = []
-    for sign, fitted in zip(swarm.signs, fits, strict=True):
-        slope = sign * fitted.best.law.gradient(at[None])[0]
-        columns.append(np.where(swarm.live, slope - at @ slope, 0.0))
-    return np.stack(columns, axis=1)
-
-
 def _turn(value: float, sign: float) -> float:
     """Return a value in the direction of the table; adding 0 keeps -0 out of files."""
     return sign * value + 0.0
@@ -193,40 +179,24 @@ def objective_name(swarm: Swarm) -> str:
     return f"average of {len(used)} metrics"
 
 
-def proposal_summary(
-    config: FitConfig,
-    swarm: Swarm,
-    fits: Sequence[MetricFit],
-    feasible: Feasible,
-    references: References,
-    proposal: Proposal,
-    boot: Bootstrap,
-) -> dict[str, Any]:
-    """Return the content of `proposal.json`.
-
-    Args:
-        config: the fit config.
-        swarm: the runs.
-        fits: one per metric.
-        feasible: what is allowed.
-        references: the mixtures to compare with.
-        proposal: the proposal.
-        boot: predictions of natural, uniform, best seen and proposal, in this order.
-    """
+def proposal_summary(fit: SwarmFit, judged: JudgedProposal) -> dict[str, Any]:
+    """Return the content of `proposal.json`."""
+    config, swarm, fits = fit.asked, fit.swarm, fit.fits
+    proposal, boot = judged.found, judged.boot
     used = swarm.objective_weights > 0
-    lower = not all(not low for low, use in zip(swarm.lower_is_better, used, strict=True) if use)
-    sign = 1.0 if lower else -1.0
-    mixtures = _mixtures_to_plain(swarm, references, proposal, boot, sign)
+    sign = swarm.objective_sign
+    names = list(judged.mixtures)
     gains = {
-        name: gain(boot, MIXTURES.index("proposed"), index)
-        for index, name in enumerate(MIXTURES[:-1])
+        name: gain(boot, len(names) - 1, index)
+        for index, name in enumerate(names)
+        if name != "proposed"
     }
     reliable = boot.fit.p_value < SIGNAL_LEVEL
     distance, usual = nearest_run_distance(swarm, proposal.mixture)
     return {
         "objective": {
             "name": objective_name(swarm),
-            "lower_is_better": lower,
+            "lower_is_better": sign > 0,
             "metrics": {
                 name: float(weight)
                 for name, weight in zip(swarm.metrics, swarm.objective_weights, strict=True)
@@ -244,9 +214,13 @@ def proposal_summary(
         "proposer": proposal.proposer,
         "kl_reg": proposal.kl_reg,
         "optimality_gap": proposal.gap,
-        "caps": _named(swarm.domains, feasible.caps),
+        "caps": swarm.named(judged.feasible.caps),
         "fixed_weight": dict(config.filtering.fixed_weight),
-        "mixtures": mixtures,
+        "floors": {
+            floor.name: floor.bound * float(swarm.signs[swarm.metrics.index(floor.name)])
+            for floor in proposal.objective.floors
+        },
+        "mixtures": _mixtures_to_plain(swarm, judged, sign),
         "gains": {name: asdict(found) for name, found in gains.items()},
         "repetition": _repetition(config, swarm, proposal.mixture),
         "distance": {"nearest_run": distance, "usual": usual},
@@ -257,33 +231,33 @@ def proposal_summary(
     }
 
 
-def _named(domains: Sequence[str], values: Array) -> dict[str, float]:
-    return {name: float(value) for name, value in zip(domains, values, strict=True)}
-
-
-def _mixtures_to_plain(
-    swarm: Swarm, references: References, proposal: Proposal, boot: Bootstrap, sign: float
-) -> dict[str, Any]:
-    weights = (references.natural, references.uniform, references.best_seen, proposal.mixture)
+def _mixtures_to_plain(swarm: Swarm, judged: JudgedProposal, sign: float) -> dict[str, Any]:
     plain: dict[str, Any] = {
         name: {
-            "weights": _named(swarm.domains, mixture),
-            "predicted": _estimate_to_plain(estimate(boot, index), sign),
+            "weights": swarm.named(mixture),
+            "predicted": _estimate_to_plain(estimate(judged.boot, index), sign),
         }
-        for index, (name, mixture) in enumerate(zip(MIXTURES, weights, strict=True))
+        for index, (name, mixture) in enumerate(judged.mixtures.items())
     }
-    measured = references.best_measured
-    plain["best_seen"]["run"] = references.best_run
+    measured = judged.references.best_measured
+    plain["best_seen"]["run"] = judged.references.best_run
     plain["best_seen"]["measured"] = None if measured is None else _turn(measured, sign)
     return plain
 
 
 def _repetition(config: FitConfig, swarm: Swarm, mixture: Array) -> dict[str, float] | None:
-    """Return the passes over each domain's tokens in the large run."""
+    """Return the passes over each leaf's tokens in the large run.
+
+    Args:
+        config: the config as it was given, with the token counts of the leaves.
+        swarm: the runs.
+        mixture: (D,) weights.
+    """
     tokens = config.constraints.target_tokens
     if tokens is None:
         return None
-    return _named(swarm.domains, mixture * tokens / config.priors.counts(swarm.domains))
+    passes = swarm.expand(mixture) * tokens / config.priors.counts(swarm.leaves)
+    return dict(zip(swarm.leaves, passes.tolist(), strict=True))
 
 
 def _signal_warnings(swarm: Swarm, fits: Sequence[MetricFit], reliable: bool) -> list[str]:
@@ -339,37 +313,37 @@ def probability_text(probability: float) -> str:
     return f"{100 * probability:.{digits}f} %"
 
 
-def predicted_performance(
-    swarm: Swarm,
-    fits: Sequence[MetricFit],
-    proposal: Proposal,
-    references: References,
-) -> dict[str, Any]:
+def predicted_performance(fit: SwarmFit, judged: JudgedProposal) -> dict[str, Any]:
     """Return the content of `predicted_performance.json`: every metric at each mixture."""
-    weights = (references.natural, references.uniform, references.best_seen, proposal.mixture)
-    rows = np.stack(weights)
+    rows = np.stack(list(judged.mixtures.values()))
     metrics = {}
-    for index, fitted in enumerate(fits):
-        predicted = swarm.signs[index] * fitted.best.law.predict(rows)
+    for index, fitted in enumerate(fit.fits):
+        predicted = fit.swarm.signs[index] * fitted.best.law.predict(rows)
         metrics[fitted.name] = {
-            "predicted": float(predicted[MIXTURES.index("proposed")]),
+            "predicted": float(predicted[-1]),
             "cv_rmse": fitted.best.cv.rmse,
             "law": fitted.chosen,
             "mixtures": {
-                name: float(value) for name, value in zip(MIXTURES, predicted, strict=True)
+                name: float(value) for name, value in zip(judged.mixtures, predicted, strict=True)
             },
         }
-    return {"objective": objective_name(swarm), "metrics": metrics}
+    return {"objective": objective_name(fit.swarm), "metrics": metrics}
 
 
 def launch_mix(config: FitConfig, swarm: Swarm, mixture: Array) -> dict[str, Any]:
-    """Return the `mix:` section of a launch config, with the passes that the target run takes."""
-    tokens = config.constraints.target_tokens
-    factors = np.ones(len(mixture))
+    """Return the `mix:` section of a launch config, with the passes that the target run takes.
+
+    Args:
+        config: the config as it was given, with the token counts of the leaves.
+        swarm: the runs.
+        mixture: (D,) weights.
+    """
+    tokens, weights = config.constraints.target_tokens, swarm.expand(mixture)
+    factors = np.ones(len(weights))
     if tokens is not None:
-        factors = repetition_factors(mixture, tokens, config.priors.counts(swarm.domains))
+        factors = repetition_factors(weights, tokens, config.priors.counts(swarm.leaves))
     return {
         name: {"weight": float(weight), "repetition_factor": float(factor)}
-        for name, weight, factor in zip(swarm.domains, mixture, factors, strict=True)
+        for name, weight, factor in zip(swarm.leaves, weights, factors, strict=True)
         if weight > 0
     }

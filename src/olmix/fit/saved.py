@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from olmix.errors import DataError
-from olmix.fit.calibration import Calibration, nearest_distance
-from olmix.fit.crossval import MetricFit
+from olmix.fit.calibration import Calibration
+from olmix.fit.crossval import HeldOut, MetricFit
 from olmix.fit.gp import FittedGpLog, FittedGpSqrt
 from olmix.fit.law import FittedLaw
 from olmix.fit.lightgbm import FittedLightGbm
@@ -27,11 +27,11 @@ from olmix.fit.search_law import FittedSearch
 from olmix.fit.stack import STACKED, FittedStack
 from olmix.fit.swarm import Swarm
 from olmix.io.files import read_json
-from olmix.simplex import Array
+from olmix.simplex import Array, hellinger
 
-__all__ = ["LoadedFit", "load_fit", "models_to_plain"]
+__all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_laws"]
 
-FORMAT = 2
+FORMAT = 3
 _LAWS: dict[str, type[FittedLaw]] = {
     law.name: law
     for law in (
@@ -54,6 +54,8 @@ class LoadedFit:
     Attributes:
         folder: where they came from.
         domains: (D,) names; columns of the mixtures that are predicted.
+        frozen: domains that are the sum of several columns of the swarm's table, with the share of
+            each.
         lower_is_better: direction of each metric.
         objective_weights: weight of each metric in the objective, summing to 1.
         laws: the chosen law of each metric, for the metric with its sign turned where more is
@@ -64,6 +66,7 @@ class LoadedFit:
 
     folder: Path
     domains: tuple[str, ...]
+    frozen: Mapping[str, Mapping[str, float]]
     lower_is_better: Mapping[str, bool]
     objective_weights: Mapping[str, float]
     laws: Mapping[str, FittedLaw]
@@ -93,7 +96,7 @@ class LoadedFit:
         Raises:
             DataError: the mixtures have another number of domains.
         """
-        distances = nearest_distance(self._check(mixtures), self.mixtures)
+        distances = hellinger(self._check(mixtures), self.mixtures).min(axis=1)
         return {name: known.half_width(distances) for name, known in self.calibrations.items()}
 
     def _check(self, mixtures: ArrayLike) -> Array:
@@ -106,12 +109,22 @@ class LoadedFit:
         return array
 
 
-def models_to_plain(swarm: Swarm, fits: Sequence[MetricFit]) -> dict[str, Any]:
-    """Return all fitted laws as the content of `models.json`."""
+def models_to_plain(
+    swarm: Swarm, fits: Sequence[MetricFit], objective: Calibration
+) -> dict[str, Any]:
+    """Return all fitted laws as the content of `models.json`.
+
+    Args:
+        swarm: the runs.
+        fits: one per metric.
+        objective: half widths of the intervals of the weighted average.
+    """
     return {
         "format": FORMAT,
         "domains": list(swarm.domains),
+        "frozen": {} if swarm.frozen is None else swarm.frozen.groups,
         "mixtures": swarm.fitted_mixtures.tolist(),
+        "objective_calibration": objective.to_plain(),
         "metrics": {
             fitted.name: {
                 "lower_is_better": swarm.lower_is_better[index],
@@ -120,6 +133,11 @@ def models_to_plain(swarm: Swarm, fits: Sequence[MetricFit]) -> dict[str, Any]:
                 "calibration": fitted.calibration.to_plain(),
                 "laws": {
                     name: candidate.law.to_plain() for name, candidate in fitted.candidates.items()
+                },
+                "held_out": {
+                    name: candidate.cv_predictions.tolist()
+                    for name, candidate in fitted.candidates.items()
+                    if name != STACKED
                 },
             }
             for index, fitted in enumerate(fits)
@@ -133,6 +151,26 @@ def _build(chosen: str, laws: Mapping[str, Mapping[str, Any]]) -> FittedLaw:
         return _LAWS[chosen].from_plain(laws[chosen])
     weights = laws[chosen]["weights"]
     return FittedStack.from_members(weights, {name: _build(name, laws) for name in weights})
+
+
+def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]:
+    """Return the laws of every metric with their held-out predictions, from a `models.json`.
+
+    Raises:
+        DataError: the file cannot be read, or holds other metrics.
+    """
+    plain = read_json(file)
+    try:
+        entries = [plain["metrics"][metric] for metric in metrics]
+        return [
+            {
+                name: HeldOut(_build(name, entry["laws"]), np.asarray(held, dtype=np.float64))
+                for name, held in entry["held_out"].items()
+            }
+            for entry in entries
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
 
 
 def load_fit(folder: str | Path) -> LoadedFit:
@@ -153,6 +191,7 @@ def load_fit(folder: str | Path) -> LoadedFit:
         return LoadedFit(
             folder=Path(folder),
             domains=tuple(plain["domains"]),
+            frozen=plain["frozen"],
             lower_is_better={name: entry["lower_is_better"] for name, entry in entries.items()},
             objective_weights={name: entry["objective_weight"] for name, entry in entries.items()},
             laws={name: _build(entry["chosen"], entry["laws"]) for name, entry in entries.items()},

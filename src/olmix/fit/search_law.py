@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from olmix.fit.law import FittedLaw, Law
-from olmix.simplex import Array
+from olmix.simplex import Array, hellinger
 
 __all__ = ["FittedSearch", "Search"]
 
@@ -41,9 +41,7 @@ class FittedSearch(FittedLaw):
     def predict(self, mixtures: ArrayLike) -> Array:
         """Return what the nearest run measured, for mixtures (n, D), shape (n,)."""
         array = np.atleast_2d(np.asarray(mixtures, dtype=np.float64))
-        # The Hellinger distance is least where the overlap of the square roots is greatest.
-        overlap = np.sqrt(np.maximum(array, 0.0)) @ np.sqrt(self.points).T
-        return np.asarray(self.values[overlap.argmax(axis=1)])
+        return np.asarray(self.values[hellinger(array, self.points).argmin(axis=1)])
 
     def gradient(self, mixtures: ArrayLike) -> Array:
         """Return zeros: there is no slope."""

@@ -27,22 +27,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from olmix.errors import MissingPackageError
-from olmix.fit.crossval import MetricFit, Scores, rank_p_value, scores
+from olmix.fit.calibration import Calibration, calibrate
+from olmix.fit.crossval import MetricFit, Scores, fold_distances, rank_p_value, scores
 from olmix.fit.law import Draws, FittedLaw, Law
-from olmix.fit.propose import measured_objective, nearest_run_distance
+from olmix.fit.references import measured_objective, nearest_run_distance
 from olmix.fit.robust import mean_square
 from olmix.fit.stack import FittedStack, stacked_samples
 from olmix.fit.swarm import Swarm
 from olmix.simplex import Array
 
-__all__ = ["Bootstrap", "Estimate", "Gain", "ObjectiveFit", "bootstrap", "estimate", "gain"]
+__all__ = [
+    "Bootstrap",
+    "Estimate",
+    "Gain",
+    "ObjectiveFit",
+    "bootstrap",
+    "draw_metrics",
+    "estimate",
+    "gain",
+    "objective_fit",
+]
 
 NUM_SAMPLES = 200
 _FEW_SAMPLES = 60
 _MANY_METRICS = 24
-"""Metrics in an average beyond which fewer samples do: their errors average out."""
+"""Metrics beyond which fewer samples do: errors of an average average out."""
 CONFIDENCE = 0.90
 _SAME = 1e-6
 
@@ -85,6 +97,7 @@ class ObjectiveFit:
         train_mse: the same of the fits on their own mixtures.
         p_value: one-sided p of "the held-out rank correlation is not above 0".
         freedom: degrees of freedom of the intervals.
+        calibration: half widths of the intervals of one run, from the held-out errors.
     """
 
     cv: Scores
@@ -92,6 +105,7 @@ class ObjectiveFit:
     train_mse: float
     p_value: float
     freedom: int
+    calibration: Calibration
 
 
 @dataclass(frozen=True)
@@ -119,8 +133,14 @@ class Bootstrap:
         return self.fit.cv_mse * max(1.0, self.far[index] ** 2)
 
 
-def objective_fit(swarm: Swarm, fits: Sequence[MetricFit]) -> ObjectiveFit:
-    """Judge the prediction of the weighted average by its held-out and its own residuals."""
+def objective_fit(swarm: Swarm, fits: Sequence[MetricFit], folds: NDArray[np.intp]) -> ObjectiveFit:
+    """Judge the prediction of the weighted average by its held-out and its own residuals.
+
+    Args:
+        swarm: the runs.
+        fits: one per metric.
+        folds: (U,) fold of each mixture.
+    """
     measured = measured_objective(swarm)
     seen = np.isfinite(measured)
     unique = swarm.unique_mixtures
@@ -135,39 +155,61 @@ def objective_fit(swarm: Swarm, fits: Sequence[MetricFit]) -> ObjectiveFit:
     p_value = min(1.0, tried * rank_p_value(measured[seen], held[seen]))
     freedom = max(int(seen.sum()) - int(swarm.live.sum()) - 2, 3)
     cv_mse, train_mse = (mean_square((measured - by)[seen]) for by in (held, own))
-    return ObjectiveFit(cv, cv_mse, train_mse, p_value, freedom)
+    distances = fold_distances(swarm, folds)[seen]
+    calibration = calibrate((measured - held)[seen], distances, folds[seen])
+    return ObjectiveFit(cv, cv_mse, train_mse, p_value, freedom, calibration)
 
 
-def bootstrap(
+def draw_metrics(
     swarm: Swarm,
     fits: Sequence[MetricFit],
     laws: Mapping[str, Law],
     mixtures: Array,
     seed: int,
     num_samples: int | None = None,
-) -> Bootstrap:
-    """Predict the objective of mixtures (K, D) by laws refitted to reweighted mixtures."""
+) -> Array:
+    """Predict every metric at mixtures (K, D) by laws that could as well be true, (M, B, K).
+
+    All metrics share the weights of the mixtures in a draw, so that draws of an average are the
+    averages of draws. Less is better.
+    """
     values, counts = swarm.averaged()
     unique = swarm.unique_mixtures
     if num_samples is None:
-        many = (swarm.objective_weights > 0).sum() > _MANY_METRICS
-        num_samples = _FEW_SAMPLES if many else NUM_SAMPLES
+        num_samples = _FEW_SAMPLES if len(fits) > _MANY_METRICS else NUM_SAMPLES
     rng = np.random.default_rng(seed)
     weights = rng.standard_exponential((num_samples, len(unique)))
     normals = rng.standard_normal((num_samples, len(mixtures)))
     uniforms = rng.permutation(num_samples) / num_samples
-    mean = np.zeros(len(mixtures))
-    samples = np.zeros((num_samples, len(mixtures)))
+    drawn = []
     for index, fitted in enumerate(fits):
-        weight, own = swarm.objective_weights[index], fitted.best.law
+        draws = Draws(weights * counts[index], normals, uniforms)
+        drawn.append(_sample(fitted.best.law, laws, unique, values[index], draws, mixtures))
+    return np.stack(drawn)
+
+
+def bootstrap(
+    swarm: Swarm, fits: Sequence[MetricFit], mixtures: Array, draws: Array, fit: ObjectiveFit
+) -> Bootstrap:
+    """Predict the objective of mixtures (K, D).
+
+    Args:
+        swarm: the runs.
+        fits: one per metric.
+        mixtures: (K, D) mixtures.
+        draws: (M, B, K) drawn predictions of every metric there (`draw_metrics`).
+        fit: how well the objective is predicted.
+    """
+    mean = np.zeros(len(mixtures))
+    for fitted, weight in zip(fits, swarm.objective_weights, strict=True):
         if weight > 0:
-            draws = Draws(weights * counts[index], normals, uniforms)
-            mean += weight * own.predict(mixtures)
-            samples += weight * _sample(own, laws, unique, values[index], draws, mixtures)
+            mean += weight * fitted.best.law.predict(mixtures)
+    samples = np.tensordot(swarm.objective_weights, draws, axes=1)
+    unique = swarm.unique_mixtures
     trained = [bool((np.abs(unique - mixture).max(axis=1) < _SAME).any()) for mixture in mixtures]
     distances = [nearest_run_distance(swarm, mixture) for mixture in mixtures]
     far = [nearest / usual for nearest, usual in distances]
-    return Bootstrap(mean, samples, trained, far, objective_fit(swarm, fits))
+    return Bootstrap(mean, samples, trained, far, fit)
 
 
 def _sample(

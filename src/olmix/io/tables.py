@@ -20,6 +20,7 @@ __all__ = ["Table", "read_table", "write_table"]
 ID_COLUMNS = ("run", "run_id")
 FALLBACK_ID = "index"
 """Column that names the runs of a table which has none of `ID_COLUMNS`."""
+_MARKS = {"\t": "tabs", ";": "semicolons"}
 SKIPPED_COLUMNS = ("", "index", "name")
 _TIMEOUT_S = 30
 
@@ -74,7 +75,11 @@ def read_table(path: str | Path) -> Table:
     ids = ids or [name for name in header if name == FALLBACK_ID]
     if len(ids) != 1:
         found = ", ".join(name for name in header[:8] if name) or "an empty file"
-        raise DataError(f"{file}:1: one column named `run` or `run_id` is needed; found {found}")
+        other = next((word for mark, word in _MARKS.items() if mark in found), "")
+        hint = f". The columns seem to be separated by {other}; commas are needed" if other else ""
+        raise DataError(
+            f"{file}:1: one column named `run` or `run_id` is needed; found {found}{hint}"
+        )
     key = header.index(ids[0])
     label = header.index("name") if "name" in header else key
     used = [i for i, name in enumerate(header) if i != key and not _is_skipped(name)]
@@ -129,8 +134,10 @@ def _read(file: str) -> str:
         return Path(file).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{file}: there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read: {error}") from error
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: cannot be read as UTF-8 text: {error}") from error
 
 
 def _download(address: str) -> str:

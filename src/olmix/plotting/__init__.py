@@ -15,6 +15,12 @@ from olmix.plotting.laws import (
 )
 from olmix.plotting.mixtures import mixture_bars, weights_heat
 from olmix.plotting.palette import MIXTURE_COLOURS, MIXTURE_LABELS, law_colour, law_label
+from olmix.plotting.responses import (
+    calibration_curve,
+    pareto_points,
+    response_curves,
+    ternary_response,
+)
 from olmix.plotting.training import training_curves
 
 __all__ = [
@@ -23,6 +29,7 @@ __all__ = [
     "MOST_NUMBERS",
     "GainBar",
     "add_caption",
+    "calibration_curve",
     "gain_bars",
     "interaction_heat",
     "law_colour",
@@ -30,11 +37,14 @@ __all__ = [
     "law_scores",
     "mixture_bars",
     "new_figure",
+    "pareto_points",
     "plain",
     "predicted_against_measured",
+    "response_curves",
     "shorten",
     "style",
     "ternary",
+    "ternary_response",
     "training_curves",
     "verification_dots",
     "weight_histograms",

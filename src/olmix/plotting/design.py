@@ -15,7 +15,7 @@ from olmix.simplex import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["ternary", "weight_histograms"]
+__all__ = ["draw_triangle", "ternary", "weight_histograms"]
 
 _BINS = 24
 
@@ -58,8 +58,23 @@ def weight_histograms(ax: Axes, weights: ArrayLike, names: Sequence[str]) -> Axe
     return ax
 
 
-def _corners() -> Array:
-    return np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
+def draw_triangle(ax: Axes, names: Sequence[str]) -> Array:
+    """Draw the outline and the names of its corners; returns the corners, (3, 2).
+
+    Args:
+        ax: the axes.
+        names: the three domains: left, right and top corner.
+    """
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
+    outline = np.vstack([corners, corners[:1]])
+    ax.plot(outline[:, 0], outline[:, 1], color=MUTED, linewidth=1)
+    places = (("right", "top"), ("left", "top"), ("center", "bottom"))
+    for corner, name, (across, along) in zip(corners, names, places, strict=True):
+        words = f" {plain(shorten(name))} "
+        ax.text(corner[0], corner[1], words, ha=across, va=along, color=INK, fontsize=LABEL_SIZE)
+    ax.set_aspect("equal")
+    ax.set_axis_off()
+    return corners
 
 
 def ternary(
@@ -73,9 +88,7 @@ def ternary(
         names: the three domains: left, right and top corner.
         caps: (3,) largest weights, drawn as lines; 1 where there is none.
     """
-    corners = _corners()
-    outline = np.vstack([corners, corners[:1]])
-    ax.plot(outline[:, 0], outline[:, 1], color=MUTED, linewidth=1)
+    corners = draw_triangle(ax, names)
     for domain, cap in enumerate(np.ones(3) if caps is None else np.asarray(caps)):
         if cap >= 1:
             continue
@@ -86,12 +99,4 @@ def ternary(
         ax.plot(line[:, 0], line[:, 1], color=GRID, linewidth=1.5)
     points = np.asarray(weights, dtype=np.float64) @ corners
     ax.scatter(points[:, 0], points[:, 1], s=14, color=BLUE, alpha=0.75, linewidth=0)
-    places = (("right", "top"), ("left", "top"), ("center", "bottom"))
-    for corner, name, (across, along) in zip(corners, names, places, strict=True):
-        ax.text(
-            corner[0], corner[1], f" {plain(name)} ", ha=across, va=along, color=INK,
-            fontsize=LABEL_SIZE,
-        )  # fmt: skip
-    ax.set_aspect("equal")
-    ax.set_axis_off()
     return ax

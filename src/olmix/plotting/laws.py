@@ -203,6 +203,7 @@ def interaction_heat(
     *,
     lower_is_better: Sequence[bool] | None = None,
     label: str = "effect",
+    limit: float | None = None,
 ) -> Axes:
     """Draw what each domain does to each metric, centred on 0: blue helps, vermillion harms.
 
@@ -213,6 +214,7 @@ def interaction_heat(
         columns: (D,) domains.
         lower_is_better: (M,) direction of each metric, all True where left out.
         label: what the numbers are, with their unit.
+        limit: effect from which the colour is the darkest; the largest one if left out.
     """
     style_axes(ax)
     array = np.asarray(matrix, dtype=np.float64).reshape(len(rows), len(columns))
@@ -221,7 +223,8 @@ def interaction_heat(
     lower = np.ones(len(rows), bool) if lower_is_better is None else np.asarray(lower_is_better)
     harm = np.where(lower[:, None], array, -array)
     finite = np.abs(harm[np.isfinite(harm)])
-    largest = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    found = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    largest = found if limit is None else limit
     mesh = ax.pcolormesh(
         np.ma.masked_invalid(harm),
         cmap=diverging(),
@@ -232,7 +235,7 @@ def interaction_heat(
         rasterized=array.size > _MOST_CELLS,
     )
     if array.size <= MOST_NUMBERS:
-        digits = min(max(0, 2 - int(np.floor(np.log10(largest)))), 5)
+        digits = min(max(0, 2 - int(np.floor(np.log10(found)))), 5)
         for row, column in np.argwhere(np.isfinite(array)):
             value = array[row, column]
             ax.text(

@@ -1,6 +1,6 @@
 """One palette, after Okabe and Ito (2008), which people with any colour vision can tell apart.
 
-The four mixtures keep their colour and their marker in every figure. Grey and blue are dark, sky
+The mixtures keep their colour and their marker in every figure. Grey and blue are dark, sky
 blue and orange are light, so they also differ in print without colour.
 """
 
@@ -15,6 +15,8 @@ __all__ = [
     "BLUE",
     "CELL_DARK",
     "CELL_LIGHT",
+    "GREEN",
+    "GREY",
     "GRID",
     "INK",
     "MIXTURE_COLOURS",
@@ -22,7 +24,11 @@ __all__ = [
     "MIXTURE_LINES",
     "MIXTURE_MARKERS",
     "MUTED",
+    "ORANGE",
     "PAPER",
+    "PURPLE",
+    "SKY",
+    "VERMILLION",
     "diverging",
     "law_colour",
     "law_label",
@@ -55,24 +61,56 @@ CELL_LIGHT = "#fdfdfe"
 
 _UNKNOWN_CELL = "#c9ced4"
 
-MIXTURE_COLOURS = {"natural": GREY, "uniform": SKY, "best_seen": ORANGE, "proposed": BLUE}
+MIXTURE_COLOURS = {
+    "natural": GREY,
+    "uniform": SKY,
+    "unimax": GREEN,
+    "best_seen": ORANGE,
+    "proposed": BLUE,
+}
 MIXTURE_LABELS = {
     "natural": "natural",
     "uniform": "uniform",
+    "unimax": "UniMax",
     "best_seen": "best seen",
     "proposed": "proposed",
 }
-MIXTURE_MARKERS = {"natural": "o", "uniform": "s", "best_seen": "^", "proposed": "D"}
-MIXTURE_LINES = {"natural": "-", "uniform": "--", "best_seen": "-.", "proposed": ":"}
+MIXTURE_MARKERS = {"natural": "o", "uniform": "s", "unimax": "P", "best_seen": "^", "proposed": "D"}
+MIXTURE_LINES = {
+    "natural": "-",
+    "uniform": "--",
+    "unimax": (0, (5, 1, 1, 1, 1, 1)),
+    "best_seen": "-.",
+    "proposed": ":",
+}
 
-_LAW_COLOURS = {"log_weight": GREEN, "log_linear": PURPLE, "gp": VERMILLION, "lightgbm": SKY}
+_LAW_COLOURS = {
+    "log_weight": GREEN,
+    "log_linear": PURPLE,
+    "gp_sqrt": VERMILLION,
+    "gp_log": ORANGE,
+    "lightgbm": SKY,
+    "stacked": BLUE,
+}
 _LAW_LABELS = {
     "log_linear": "log-linear",
     "log_weight": "log-weight",
-    "gp": "Gaussian process",
+    "gp_sqrt": "GP in √x",
+    "gp_log": "GP in log x",
     "lightgbm": "LightGBM",
+    "autoscale": "AutoScale",
+    "bimix": "BiMix",
+    "search": "nearest run",
+    "stacked": "average of laws",
 }
-_LAW_MARKERS = {"log_weight": "o", "log_linear": "s", "gp": "^", "lightgbm": "v"}
+_LAW_MARKERS = {
+    "log_weight": "o",
+    "log_linear": "s",
+    "gp_sqrt": "^",
+    "gp_log": "v",
+    "lightgbm": "X",
+    "stacked": "D",
+}
 _OTHERS = (ORANGE, GREY, VERMILLION, SKY, GREEN)
 _OTHER_MARKERS = "DP<>X"
 

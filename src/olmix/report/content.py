@@ -16,6 +16,7 @@ from olmix.simplex import Array
 __all__ = [
     "MIXTURES",
     "Content",
+    "Front",
     "Gain",
     "Law",
     "Metric",
@@ -24,10 +25,11 @@ __all__ = [
     "Predictions",
     "Proposal",
     "Scores",
+    "Triangle",
     "Verification",
 ]
 
-MIXTURES = ("natural", "uniform", "best_seen", "proposed")
+MIXTURES = ("natural", "uniform", "unimax", "best_seen", "proposed")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Scores:
     pearson: float
     r2: float
     rmse: float
+    regret: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Metric:
         noise_sd: standard deviation between replicates; NaN where there are none.
         signal: whether held-out predictions follow the measurements beyond chance.
         signal_p_value: probability of such a rank correlation by chance.
+        coverage: share of held-out runs inside the intervals of each level.
     """
 
     name: str
@@ -84,6 +88,7 @@ class Metric:
     noise_sd: float
     signal: bool
     signal_p_value: float
+    coverage: Mapping[float, float] = field(default_factory=dict)
 
     @property
     def law(self) -> Law:
@@ -197,6 +202,32 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class Triangle:
+    """The objective over mixtures of three domains: arrays (n, 3) and (n,)."""
+
+    domains: tuple[str, ...]
+    weights: Array
+    values: Array
+
+
+@dataclass(frozen=True)
+class Front:
+    """The Pareto front over families.
+
+    Attributes:
+        families: names.
+        values: (n, F) predicted average of each family.
+        lower_is_better: direction of each family.
+        marked: average of each family at named mixtures.
+    """
+
+    families: tuple[str, ...]
+    values: Array
+    lower_is_better: tuple[bool, ...]
+    marked: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
 class Content:
     """Everything that a report shows.
 
@@ -216,8 +247,13 @@ class Content:
         predictions: by metric.
         effects: effect of each domain on each metric, (M, D) in the order of `metrics` and
             `domains`; `None` where there is no such file.
+        evidence: how sure each effect is, of the same shape.
+        responses: weights and predictions of the objective, by domain.
+        ternary: the objective over three domains, if it was written.
+        front: the Pareto front, if one was asked for.
         ratios: the mixtures of the swarm, if its table can still be read.
         measured: the metrics of the swarm, if its table can still be read.
+        frozen: domains that are several columns of the ratios, with the share of each.
         run_facts: columns of `runs.csv` beside the tables, by run.
         problems: what could not be read, in words.
     """
@@ -238,8 +274,25 @@ class Content:
     effects: Array | None
     ratios: Table | None
     measured: Table | None
+    evidence: Array | None = None
+    responses: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    ternary: Triangle | None = None
+    front: Front | None = None
+    frozen: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     run_facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The columns of the ratios: the domains, with frozen ones apart."""
+        return tuple(leaf for domain in self.domains for leaf in self.frozen.get(domain, (domain,)))
+
+    def weights_of(self, mixture: Mapping[str, float]) -> dict[str, float]:
+        """Return the weights of the domains from those of the leaves."""
+        return {
+            domain: math.fsum(mixture.get(leaf, 0.0) for leaf in self.frozen.get(domain, (domain,)))
+            for domain in self.domains
+        }
 
     @property
     def runs(self) -> tuple[str, ...]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +19,15 @@ import numpy as np
 from olmix import plotting
 from olmix.io.files import write_bytes
 from olmix.report.content import MIXTURES, Content, Gain, Metric, Predictions, Scores
+from olmix.report.evidence_figures import evidence_plans, response_plans
+from olmix.report.plan import Picture, Plan
 from olmix.report.svg import inline_svg, png_bytes
 from olmix.report.words import fixed, percent, signed, with_error
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
-__all__ = ["Curves", "Picture", "draw_figures"]
+__all__ = ["Curves", "draw_figures"]
 
 MOST_FITS_IN_PAGE = 12
 _SAME_MIXTURE = 0.02
@@ -34,40 +35,6 @@ _SAME_MIXTURE = 0.02
 
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 """``{run: (tokens, loss)}``."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure in the page.
-
-    Attributes:
-        file: name of the PNG file beside the page.
-        group: part of the page that shows it.
-        title: what it shows.
-        caption: number of runs, split and seed.
-        svg: the figure, as an element of the page.
-        width: its natural width, CSS pixels.
-    """
-
-    file: str
-    group: str
-    title: str
-    caption: str
-    svg: str
-    width: int
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A figure that is still to be drawn; without a `group` it is only a file."""
-
-    stem: str
-    group: str
-    title: str
-    caption: str
-    alt: str
-    size: tuple[float, float]
-    draw: Callable[[Axes], Axes]
 
 
 def _stem(content: Content, metric: Metric) -> str:
@@ -98,16 +65,18 @@ def draw_figures(content: Content, curves: Curves) -> list[Picture]:
     return pictures
 
 
-def _plans(content: Content, curves: Curves) -> Iterator[_Plan]:
+def _plans(content: Content, curves: Curves) -> Iterator[Plan]:
     if content.proposal is not None:
         yield from _proposal_plans(content)
         yield from _gain_plans(content)
+        yield from response_plans(content)
     if content.verification is not None:
         yield _verification_plan(content)
     yield _scores_plan(content)
     yield from _fit_plans(content)
     if content.effects is not None:
         yield _effects_plan(content)
+    yield from evidence_plans(content)
     if content.ratios is not None:
         yield _swarm_plan(content)
     if curves:
@@ -126,7 +95,7 @@ def _shares(mixture: Mapping[str, float]) -> str:
     return ", ".join(f"{domain} {percent(weight)}" for domain, weight in ordered)
 
 
-def _proposal_plans(content: Content) -> Iterator[_Plan]:
+def _proposal_plans(content: Content) -> Iterator[Plan]:
     """Plan the bars of the proposal, of all mixtures, and of the best for each metric alone."""
     proposal = content.proposal
     if proposal is None:
@@ -136,7 +105,7 @@ def _proposal_plans(content: Content) -> Iterator[_Plan]:
     which = "worst" if proposal.worst else "proposed"
     path = next(iter(sorted(content.folder.glob("opt_avg_all_metrics_*_optimal.json"))), None)
     caption = f"Fitted to {len(content.runs)} runs, {content.split}. Data:\u00a0proposal.json"
-    yield _Plan(
+    yield Plan(
         path.stem if path is not None else "opt_avg_all_metrics_optimal",
         "mixture",
         f"Natural and {which} mixture",
@@ -146,10 +115,10 @@ def _proposal_plans(content: Content) -> Iterator[_Plan]:
         _bars(pair),
         partial(plotting.mixture_bars, mixtures=pair),
     )
-    yield _Plan(
+    yield Plan(
         "mixtures",
         "",
-        "The four mixtures",
+        "All mixtures",
         caption,
         "",
         _bars(weights),
@@ -161,7 +130,7 @@ def _proposal_plans(content: Content) -> Iterator[_Plan]:
         best = _optimum(file)
         if best is not None:
             both = {"natural": natural, "best_for_this_metric": best}
-            yield _Plan(
+            yield Plan(
                 file.stem,
                 "",
                 f"The best mixture for {metric.name} alone",
@@ -186,7 +155,7 @@ def _bar(gain: Gain) -> plotting.GainBar:
     return plotting.GainBar(gain.mean, gain.low, gain.high)
 
 
-def _gain_plans(content: Content) -> Iterator[_Plan]:
+def _gain_plans(content: Content) -> Iterator[Plan]:
     proposal, verification = content.proposal, content.verification
     if proposal is None or not proposal.gains:
         return
@@ -201,7 +170,7 @@ def _gain_plans(content: Content) -> Iterator[_Plan]:
         + (f", measured {signed(measured[name].mean)}." if name in measured else ".")
         for name, gain in proposal.gains.items()
     )
-    yield _Plan(
+    yield Plan(
         "gains",
         "gains",
         f"Gain on {content.objective.name}",
@@ -217,7 +186,7 @@ def _gain_plans(content: Content) -> Iterator[_Plan]:
     )
 
 
-def _verification_plan(content: Content) -> _Plan:
+def _verification_plan(content: Content) -> Plan:
     found = content.verification
     if found is None:
         raise ValueError("there is no verification to draw")
@@ -226,7 +195,7 @@ def _verification_plan(content: Content) -> _Plan:
         for name in found.means
     )
     better = "Lower is better." if found.lower_is_better else "Higher is better."
-    return _Plan(
+    return Plan(
         "verification",
         "verification",
         f"{found.metric}, measured with fresh seeds",
@@ -247,7 +216,7 @@ def _verification_plan(content: Content) -> _Plan:
     )
 
 
-def _scores_plan(content: Content) -> _Plan:
+def _scores_plan(content: Content) -> Plan:
     scores = {m.name: {law.name: law.cv.spearman for law in m.laws} for m in content.metrics}
     chosen = {metric.name: metric.chosen for metric in content.metrics}
     most_laws = max(len(metric.laws) for metric in content.metrics)
@@ -255,7 +224,7 @@ def _scores_plan(content: Content) -> _Plan:
         f"{m.name}: {plotting.law_label(m.chosen)} {fixed(m.law.cv.spearman, 2)}."
         for m in content.metrics
     )
-    return _Plan(
+    return Plan(
         "cross_validation",
         "cross-validation",
         "How well each law ranks runs that it has not seen",
@@ -267,7 +236,7 @@ def _scores_plan(content: Content) -> _Plan:
     )
 
 
-def _fit_plans(content: Content) -> Iterator[_Plan]:
+def _fit_plans(content: Content) -> Iterator[Plan]:
     """Plan predicted against measured: of the objective, where it is an average, then by metric."""
     average = _objective_predictions(content)
     if average is not None:
@@ -285,7 +254,7 @@ def _fit_plans(content: Content) -> Iterator[_Plan]:
         if index < MOST_FITS_IN_PAGE:
             yield plan
         else:
-            yield _Plan(plan.stem, "", plan.title, plan.caption, "", plan.size, plan.draw)
+            yield Plan(plan.stem, "", plan.title, plan.caption, "", plan.size, plan.draw)
 
 
 def _objective_predictions(content: Content) -> Predictions | None:
@@ -314,7 +283,7 @@ def _fit_plan(
     unit: str,
     law: str,
     scores: Scores | None,
-) -> _Plan:
+) -> Plan:
     """Plan one scatter of predictions against measurements."""
     known = np.isfinite(found.measured) & np.isfinite(found.held_out)
     words = f"{int(known.sum())} runs held out in turn ({content.split})"
@@ -325,7 +294,7 @@ def _fit_plan(
         )
     positions = {run: index for index, run in enumerate(found.runs)}
     named = {mix: positions[run] for mix, run in _named_runs(content).items() if run in positions}
-    return _Plan(
+    return Plan(
         stem,
         "fits",
         title,
@@ -349,12 +318,12 @@ def _named_runs(content: Content) -> dict[str, str]:
         return {}
     mixtures = content.proposal.mixtures
     named: dict[str, str] = {}
-    if content.ratios is not None and set(content.domains) <= set(content.ratios.columns):
-        rows = content.ratios.select(content.domains)
+    if content.ratios is not None and set(content.leaves) <= set(content.ratios.columns):
+        rows = content.ratios.select(content.leaves)
         for name in ("natural", "uniform"):
             if name in mixtures:
                 weights = mixtures[name].weights
-                target = np.array([weights.get(domain, 0.0) for domain in content.domains])
+                target = np.array([weights.get(domain, 0.0) for domain in content.leaves])
                 distance = np.abs(rows - target).sum(axis=1)
                 if distance.size and distance.min() < _SAME_MIXTURE:
                     named[name] = content.ratios.runs[int(distance.argmin())]
@@ -362,7 +331,7 @@ def _named_runs(content: Content) -> dict[str, str]:
     return named
 
 
-def _effects_plan(content: Content) -> _Plan:
+def _effects_plan(content: Content) -> Plan:
     effects = content.effects
     if effects is None:
         raise ValueError("there are no effects to draw")
@@ -372,7 +341,7 @@ def _effects_plan(content: Content) -> _Plan:
     )
     numbers = ", ".join(f"{domain} {signed(float(value))}" for domain, value in strongest)
     width, height = (0.56, 0.36) if effects.size <= plotting.MOST_NUMBERS else (0.3, 0.24)
-    return _Plan(
+    return Plan(
         "interaction_matrix",
         "effects",
         "Effect of each domain on each metric",
@@ -392,19 +361,19 @@ def _effects_plan(content: Content) -> _Plan:
     )
 
 
-def _swarm_plan(content: Content) -> _Plan:
+def _swarm_plan(content: Content) -> Plan:
     """Plan the heat map of all mixtures, the best run on top."""
     table = content.ratios
     if table is None:
         raise ValueError("there is no table of mixtures to draw")
-    domains = [domain for domain in content.domains if domain in table.columns]
+    domains = [domain for domain in content.leaves if domain in table.columns]
     values = dict.fromkeys(table.runs, math.nan)
     values |= dict(zip(*_objective_values(content), strict=True))
     sign = 1.0 if content.objective.lower_is_better else -1.0
     known = [run for run in content.runs if run in values]
     order = sorted(known, key=lambda run: np.nan_to_num(sign * values[run], nan=np.inf))
     row_height = 0.17 if len(order) <= 60 else max(4.2 / len(order), 0.012)
-    return _Plan(
+    return Plan(
         "swarm",
         "swarm",
         f"All mixtures of the swarm, best {content.objective.name} on top",
@@ -429,8 +398,8 @@ def _objective_values(content: Content) -> tuple[tuple[str, ...], list[float]]:
     return found.runs, found.measured.tolist()
 
 
-def _curves_plan(content: Content, curves: Curves) -> _Plan:
-    return _Plan(
+def _curves_plan(content: Content, curves: Curves) -> Plan:
+    return Plan(
         "training",
         "training",
         "Training loss of every run",

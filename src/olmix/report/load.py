@@ -20,6 +20,7 @@ from olmix.io.files import read_json
 from olmix.io.tables import Table, read_table
 from olmix.report.content import (
     Content,
+    Front,
     Gain,
     Law,
     Metric,
@@ -28,6 +29,7 @@ from olmix.report.content import (
     Predictions,
     Proposal,
     Scores,
+    Triangle,
     Verification,
 )
 from olmix.simplex import Array
@@ -82,8 +84,17 @@ def load_content(folder: Path) -> Content:
         verification=verification,
         predictions=_predictions(folder / "predictions.csv", problems),
         effects=_effects(folder / "interaction_matrix.csv", metrics, domains, problems),
+        evidence=_effects(
+            folder / "interaction_matrix_signed_evidence.csv", metrics, domains, problems
+        ),
+        responses=_responses(folder / "responses.csv"),
+        ternary=_triangle(folder / "ternary.csv"),
+        front=_front(folder),
         ratios=ratios,
         measured=measured,
+        frozen={
+            str(domain): _weights(members) for domain, members in fit.get("frozen", {}).items()
+        },
         run_facts=_run_facts(tables.get("ratios")),
         problems=tuple(problems),
     )
@@ -104,7 +115,9 @@ def _unit(metrics: Sequence[str]) -> str:
 
 def _scores(raw: Mapping[str, Any] | None) -> Scores:
     found = raw or {}
-    return Scores(*(_number(found.get(key)) for key in ("spearman", "pearson", "r2", "rmse")))
+    return Scores(
+        *(_number(found.get(key)) for key in ("spearman", "pearson", "r2", "rmse", "regret"))
+    )
 
 
 def _metrics(raw: Mapping[str, Mapping[str, Any]]) -> tuple[Metric, ...]:
@@ -128,6 +141,10 @@ def _metrics(raw: Mapping[str, Mapping[str, Any]]) -> tuple[Metric, ...]:
             noise_sd=_number(entry.get("noise_sd")),
             signal=bool(entry["signal"]),
             signal_p_value=_number(entry.get("signal_p_value")),
+            coverage={
+                float(level): _number(inside)
+                for level, inside in entry.get("calibration", {}).get("coverage", {}).items()
+            },
         )
         for name, entry in raw.items()
     ]
@@ -265,6 +282,38 @@ def _predictions(path: Path, problems: list[str]) -> dict[str, Predictions]:
         )
         for metric, group in by_metric.items()
     }
+
+
+def _responses(path: Path) -> dict[str, tuple[Array, Array]]:
+    by_domain: dict[str, list[tuple[float, float]]] = {}
+    for row in _rows(path):
+        cells = (_cell(row, "weight"), _cell(row, "predicted"))
+        by_domain.setdefault(row.get("domain") or "", []).append(cells)
+    arrays = {domain: np.array(cells) for domain, cells in by_domain.items()}
+    return {domain: (cells[:, 0], cells[:, 1]) for domain, cells in arrays.items()}
+
+
+def _triangle(path: Path) -> Triangle | None:
+    rows = _rows(path)
+    if not rows:
+        return None
+    domains = tuple(list(rows[0])[:3])
+    weights = np.array([[_cell(row, domain) for domain in domains] for row in rows])
+    return Triangle(domains, weights, np.array([_cell(row, "predicted") for row in rows]))
+
+
+def _front(folder: Path) -> Front | None:
+    rows = _rows(folder / "pareto.csv")
+    raw = _optional_json(folder / "pareto.json")
+    if not rows or raw is None:
+        return None
+    families = tuple(raw["families"])
+    return Front(
+        families,
+        np.array([[_cell(row, f"family:{family}") for family in families] for row in rows]),
+        tuple(bool(raw["families"][family]["lower_is_better"]) for family in families),
+        raw["mixtures"],
+    )
 
 
 def _effects(

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from olmix.io.files import render_yaml
+from olmix.plotting import MIXTURE_LABELS
 from olmix.report.content import Content
-from olmix.report.figures import Picture
+from olmix.report.explorer import Explorer, build_explorer
+from olmix.report.plan import Picture
 from olmix.report.readings import (
     Head,
     effects_reading,
@@ -74,6 +76,7 @@ class Page:
     mixture_reading: str
     domains: tuple[DomainRow, ...]
     has_repetition: bool
+    other_mixtures: tuple[tuple[str, str], ...]
     gain_reading: str
     gains: tuple[GainRow, ...]
     verification_reading: str
@@ -95,6 +98,7 @@ class Page:
     config: str
     mix: str
     pictures: Mapping[str, tuple[Picture, ...]]
+    explorer: Explorer | None
 
 
 def build_page(
@@ -117,6 +121,7 @@ def build_page(
         mixture_reading=mixture_reading(content),
         domains=domain_rows(content),
         has_repetition=content.proposal is not None and content.proposal.repetition is not None,
+        other_mixtures=_other_mixtures(content),
         gain_reading=gain_reading(content),
         gains=gain_rows(content),
         verification_reading=verification_reading(content),
@@ -138,7 +143,14 @@ def build_page(
         config=_settings(content),
         mix=_read(content, "mix.yaml"),
         pictures=groups,
+        explorer=build_explorer(content, MIXTURE_LABELS),
     )
+
+
+def _other_mixtures(content: Content) -> tuple[tuple[str, str], ...]:
+    """Return name and label of the mixtures beside the natural and the proposed one."""
+    mixtures = {} if content.proposal is None else content.proposal.mixtures
+    return tuple((n, mixture_label(n)) for n in mixtures if n not in ("natural", "proposed"))
 
 
 def _facts(content: Content, background: Background) -> tuple[tuple[str, str], ...]:

@@ -38,7 +38,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class DomainRow:
-    """One domain in the four mixtures."""
+    """One domain in every mixture."""
 
     domain: str
     weights: Mapping[str, str]
@@ -80,9 +80,11 @@ class LawRow:
     pearson: str
     r2: str
     rmse: str
+    regret: str
     fitted_rmse: str
     noise: str
     signal: str
+    coverage: str
 
 
 def domain_rows(content: Content) -> tuple[DomainRow, ...]:
@@ -94,7 +96,7 @@ def domain_rows(content: Content) -> tuple[DomainRow, ...]:
     natural, proposed = weights.get("natural", {}), weights.get("proposed", {})
     repetition = proposal.repetition or {}
     rows = []
-    for domain in sorted(content.domains, key=lambda name: -np.nan_to_num(natural.get(name, 0.0))):
+    for domain in sorted(content.leaves, key=lambda name: -np.nan_to_num(natural.get(name, 0.0))):
         before, after = natural.get(domain, 0.0), proposed.get(domain, 0.0)
         rows.append(
             DomainRow(
@@ -172,9 +174,13 @@ def law_rows(metric: Metric) -> list[LawRow]:
             fixed(law.cv.pearson, 3),
             fixed(law.cv.r2, 3),
             fixed(law.cv.rmse, 4),
+            fixed(law.cv.regret, 4),
             fixed(law.train.rmse, 4),
             fixed(metric.noise_sd, 4),
             f"{'yes' if metric.signal else 'no'} (p {p_value(metric.signal_p_value)})",
+            percent(metric.coverage[0.9])
+            if law.name == metric.chosen and 0.9 in metric.coverage
+            else "",
         )
         for law in metric.laws
     ]

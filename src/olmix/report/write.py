@@ -162,7 +162,9 @@ def _render(page: Page) -> str:
         trim_blocks=False,
     )
     template = environment.from_string(text("template.html.jinja"))
-    return template.render(page=page, style=text("page.css"), script=text("page.js"))
+    return template.render(
+        page=page, style=text("page.css"), script=text("page.js") + text("explorer.js")
+    )
 
 
 def _remembered(folder: Path) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import pytest
 
 from fit_fixtures import log_weight, plant
 from olmix.errors import DataError
-from olmix.fit import fit_swarm, load_swarm
+from olmix.fit import fit_swarm
 from olmix.fit.learning_curve import keep_share, shares_of
+from olmix.fit.swarm import load_swarm
 
 
 @pytest.fixture
@@ -52,4 +53,4 @@ def test_one_share_below_one_judges_the_fit_on_the_others(planted):
     fit = fit_swarm(config, planted.folder / "fit").fit
     assert fit["metrics"]["y"]["candidates"]["log_weight"]["test"]["spearman"] > 0.9
     assert len(fit["runs"]["held_out"]) >= 24  # whole mixtures, with their replicates
-    assert np.isfinite(fit["metrics"]["y"]["calibration"]["coverage"])
+    assert np.isfinite(fit["metrics"]["y"]["calibration"]["coverage"]["0.9"])

@@ -5,8 +5,8 @@ import pytest
 
 from fit_fixtures import log_linear, plant
 from olmix.errors import DataError
-from olmix.fit import load_swarm
 from olmix.fit.mmlu import CATEGORIES, QUESTIONS, subtasks_of
+from olmix.fit.swarm import load_swarm
 
 SUFFIX = ":rc::olmes"
 

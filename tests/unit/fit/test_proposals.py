@@ -4,20 +4,18 @@ import numpy as np
 import pytest
 
 from fit_fixtures import log_linear, log_weight, plant
-from olmix.fit import propose as proposing
-from olmix.fit.crossval import assign_folds, cross_validate
+from olmix.fit import minimise as minimising
 from olmix.fit.exact import ProposerError
 from olmix.fit.feasible import feasible_mixtures
-from olmix.fit.pipeline import candidate_laws
-from olmix.fit.propose import (
+from olmix.fit.propose import propose, propose_each
+from olmix.fit.references import (
     find_references,
     measured_objective,
     nearest_run_distance,
-    propose,
-    propose_each,
     spread,
 )
 from olmix.fit.swarm import load_swarm
+from olmix.fit.swarm_fit import fit_laws
 
 TRUTHS = {"line": log_linear, "power": log_weight}
 
@@ -25,10 +23,9 @@ TRUTHS = {"line": log_linear, "power": log_weight}
 def _propose(planted, **changes):
     config = planted.config(**changes)
     swarm = load_swarm(config)
-    fits = cross_validate(swarm, candidate_laws(config), assign_folds(swarm.num_groups, 5, 0))
     feasible = feasible_mixtures(config, swarm.live)
     references = find_references(config, swarm, feasible)
-    return config, swarm, fits, feasible, references
+    return fit_laws(config, swarm), feasible, references
 
 
 def _found(planted, **changes):
@@ -111,7 +108,7 @@ def test_an_exact_proposer_that_fails_is_replaced_unless_it_was_asked_for(tmp_pa
         raise ProposerError("no luck")
 
     planted = plant(tmp_path, {"y": log_linear})
-    monkeypatch.setattr(proposing, "solve_exact", fail)
+    monkeypatch.setattr(minimising, "solve_exact", fail)
     assert _found(planted).proposer == "gradient"
     with pytest.raises(ProposerError, match="no luck"):
         _found(planted, regression={"type": "log_linear"}, proposer={"type": "exact"})
@@ -139,7 +136,7 @@ def test_only_metrics_with_a_weight_count(tmp_path):
 
 
 def test_each_metric_has_a_best_mixture_of_its_own(tmp_path):
-    found = propose_each(*_propose(plant(tmp_path, TRUTHS)))
+    found = propose_each(*_propose(plant(tmp_path, TRUTHS)), 0.05)
     assert found["line"][0] > 0.99
     assert 0.3 < found["power"][0] < 0.7
 
@@ -148,24 +145,25 @@ def test_references_are_natural_uniform_and_the_best_run(tmp_path):
     planted = plant(tmp_path, {"y": log_linear})
     planted.ratios["e"] = [0.0] * 31
     counts = {"a": 10, "b": 20, "c": 30, "d": 40, "e": 900}
-    _, swarm, _, _, references = _propose(planted.write(), priors={"token_counts": counts})
+    fit, _, references = _propose(planted.write(), priors={"token_counts": counts})
     np.testing.assert_allclose(references.natural, [0.1, 0.2, 0.3, 0.4, 0])
-    np.testing.assert_allclose(references.uniform, [0.25, 0.25, 0.25, 0.25, 0])
+    np.testing.assert_allclose(references.mixtures["uniform"], [0.25, 0.25, 0.25, 0.25, 0])
+    assert "unimax" not in references.mixtures
     best = int(np.argmin(planted.metrics["y"]))
     assert references.best_run == f"r{best:03d}"
-    np.testing.assert_allclose(references.best_seen, swarm.mixtures[best])
+    np.testing.assert_allclose(references.best_seen, fit.swarm.mixtures[best])
     assert references.best_measured == pytest.approx(planted.metrics["y"][best])
 
 
 def test_the_best_run_is_one_that_the_limits_allow(tmp_path):
     limits = {"enabled": True, "target_tokens": 4_000_000, "repetition_factor": 1.8}
-    _, _, _, feasible, references = _propose(plant(tmp_path, {"y": log_linear}), constraints=limits)
+    _, feasible, references = _propose(plant(tmp_path, {"y": log_linear}), constraints=limits)
     assert feasible.contains(references.best_seen)
 
 
 def test_where_no_run_is_allowed_the_nearest_mixture_to_the_best_stands_in(tmp_path):
     planted = plant(tmp_path, {"y": log_linear})
-    _, _, _, feasible, references = _propose(
+    _, feasible, references = _propose(
         planted, filtering={"fixed_weight": {"a": 0.123, "b": 0.456}}
     )
     assert references.best_run is None
@@ -189,7 +187,7 @@ def test_a_proposal_outside_of_the_swarm_is_called_an_extrapolation(tmp_path):
     planted.metrics["y"] = log_linear(near).tolist()
     found = _found(planted.write())
     assert any("lies outside what the swarm tried" in warning for warning in found.warnings)
-    _, swarm, *_ = _propose(planted)
+    swarm = load_swarm(planted.config())
     nearest, usual = nearest_run_distance(swarm, swarm.mixtures[3])
     assert nearest == pytest.approx(0.0, abs=1e-7)
     assert 0 < usual < 0.2

@@ -2,9 +2,9 @@ import pytest
 
 from fit_fixtures import draw_mixtures, log_linear, log_weight, plant
 from olmix.errors import DataError
-from olmix.fit import fit_swarm, load_fit
-from olmix.fit.pipeline import candidate_laws
+from olmix.fit import fit_swarm, load_fit, swarm_fit
 from olmix.fit.swarm import load_swarm
+from olmix.fit.swarm_fit import candidate_laws
 from olmix.io.files import read_json, write_json
 
 
@@ -55,9 +55,9 @@ def test_a_folder_without_laws_or_with_damaged_ones_is_refused(planted, tmp_path
     folder = fit_swarm(planted.config(), planted.folder / "fit").folder
     plain = read_json(folder / "models.json")
     write_json(folder / "models.json", {**plain, "format": 99})
-    with pytest.raises(DataError, match="format 99; this release reads format 2. Fit again"):
+    with pytest.raises(DataError, match="format 99; this release reads format 3. Fit again"):
         load_fit(folder)
-    write_json(folder / "models.json", {"format": 2, "domains": []})
+    write_json(folder / "models.json", {"format": 3, "domains": []})
     with pytest.raises(DataError, match="cannot be read as fitted laws"):
         load_fit(folder)
     (folder / "models.json").write_text("{")
@@ -73,3 +73,26 @@ def test_a_config_may_ask_for_one_law(planted, kind):
     assert [law.name for law in candidate_laws(config)] == [kind]
     fit = fit_swarm(config, planted.folder / "fit").fit
     assert all(list(metric["candidates"]) == [kind] for metric in fit["metrics"].values())
+
+
+def test_laws_are_taken_from_an_earlier_fit_where_only_the_proposer_changed(planted, monkeypatch):
+    output = planted.folder / "again"
+    first = fit_swarm(planted.config(), output)
+    monkeypatch.setattr(swarm_fit, "cross_validate", None)
+    other = fit_swarm(planted.config(proposer={"kl_reg": 0.5}), output)
+    assert not other.reused
+    assert other.folder != first.folder
+    assert other.fit == first.fit
+    for name in ("models.json", "predictions.csv"):
+        assert (other.folder / name).read_text() == (first.folder / name).read_text()
+    assert other.proposal["mixtures"]["proposed"] != first.proposal["mixtures"]["proposed"]
+
+
+def test_other_laws_or_a_damaged_file_are_fitted_anew(planted):
+    output = planted.folder / "damaged"
+    first = fit_swarm(planted.config(), output)
+    (first.folder / "models.json").write_text("{")
+    second = fit_swarm(planted.config(proposer={"kl_reg": 0.5}), output)
+    assert second.fit == first.fit
+    third = fit_swarm(planted.config(regression={"seed": 3}), output)
+    assert third.fit != first.fit

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fit_fixtures import draw_mixtures, flat, log_linear, plant
+from olmix.fit.calibration import LEVELS, Calibration
 from olmix.fit.crossval import Scores, assign_folds, cross_validate
 from olmix.fit.log_linear import LogLinear
 from olmix.fit.log_weight import LogWeight
@@ -10,6 +11,7 @@ from olmix.fit.uncertainty import (
     Bootstrap,
     ObjectiveFit,
     bootstrap,
+    draw_metrics,
     estimate,
     gain,
     objective_fit,
@@ -22,19 +24,29 @@ LAWS = {"log_linear": LogLinear(), "log_weight": LogWeight()}
 
 def _fitted(tmp_path, truth, **how):
     swarm = load_swarm(plant(tmp_path, {"y": truth}, **how).config())
-    fits = cross_validate(swarm, tuple(LAWS.values()), assign_folds(swarm.num_groups, 5, 0))
+    fits = cross_validate(swarm, tuple(LAWS.values()), _folds(swarm))
     return swarm, fits
 
 
+def _folds(swarm):
+    return assign_folds(swarm.num_groups, 5, 0)
+
+
+def _bootstrap(swarm, fits, rows, seed, number=None):
+    draws = draw_metrics(swarm, fits, LAWS, rows, seed, number)
+    return bootstrap(swarm, fits, rows, draws, objective_fit(swarm, fits, _folds(swarm)))
+
+
 def _boot(samples, trained, cv=0.2, train=0.1, freedom=20, far=(0.0, 1.0)):
-    fit = ObjectiveFit(Scores(0.9, 0.9, 0.8, cv), cv**2, train**2, 1e-6, freedom)
+    known = Calibration(cv, 0.0, 1.6, (0.9,) * len(LEVELS))
+    fit = ObjectiveFit(Scores(0.9, 0.9, 0.8, cv, 0.0), cv**2, train**2, 1e-6, freedom, known)
     return Bootstrap(samples.mean(axis=0), samples, trained, far, fit)
 
 
 def test_the_bootstrap_gives_the_same_numbers_twice_and_others_with_another_seed(tmp_path):
     swarm, fits = _fitted(tmp_path, log_linear)
     rows = draw_mixtures(3, 4)
-    one, two, three = (bootstrap(swarm, fits, LAWS, rows, seed, 20) for seed in (0, 0, 1))
+    one, two, three = (_bootstrap(swarm, fits, rows, seed, 20) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one.samples, two.samples)
     assert (one.samples != three.samples).any()
     np.testing.assert_array_equal(one.mean, three.mean)
@@ -42,7 +54,7 @@ def test_the_bootstrap_gives_the_same_numbers_twice_and_others_with_another_seed
 
 def test_refits_scatter_about_the_fit(tmp_path):
     swarm, fits = _fitted(tmp_path, log_linear, noise=0.2)
-    boot = bootstrap(swarm, fits, LAWS, swarm.unique_mixtures, 0)
+    boot = _bootstrap(swarm, fits, swarm.unique_mixtures, 0)
     error = np.abs(np.median(boot.samples, axis=0) - boot.mean)
     assert (error < 2 * boot.samples.std(axis=0) + 1e-3).all()
     assert all(boot.trained)
@@ -100,7 +112,7 @@ def test_intervals_of_gains_hold_the_truth_as_often_as_they_say(tmp_path):
     for seed in range(25):
         swarm, fits = _fitted(tmp_path, log_linear, noise=0.3, seed=seed, num=24)
         rows = draw_mixtures(5, 4, seed + 500)
-        boot = bootstrap(swarm, fits, LAWS, rows, 0, 100)
+        boot = _bootstrap(swarm, fits, rows, 0, 100)
         true = log_linear(rows)
         for other in range(1, 5):
             found = gain(boot, 0, other)
@@ -112,18 +124,19 @@ def test_the_objective_of_a_swarm_without_signal_is_not_told_from_chance(tmp_pat
     p_values = []
     for seed in range(20):
         swarm, fits = _fitted(tmp_path, flat, seed=seed)
-        p_values.append(objective_fit(swarm, fits).p_value)
+        p_values.append(objective_fit(swarm, fits, _folds(swarm)).p_value)
     assert np.mean(np.array(p_values) < 0.05) <= 0.2
     swarm, fits = _fitted(tmp_path, log_linear)
-    assert objective_fit(swarm, fits).p_value < 1e-6
+    assert objective_fit(swarm, fits, _folds(swarm)).p_value < 1e-6
 
 
 def test_a_diverged_run_widens_intervals_and_no_more(tmp_path):
     planted = plant(tmp_path, {"y": log_linear}, num=30)
     planted.metrics["y"][12] = 1e6
     swarm = load_swarm(planted.write().config())
-    fits = cross_validate(swarm, tuple(LAWS.values()), assign_folds(swarm.num_groups, 5, 0))
+    fits = cross_validate(swarm, tuple(LAWS.values()), _folds(swarm))
     clean, clean_fits = _fitted(tmp_path / "clean", log_linear, num=30)
-    hit, calm = objective_fit(swarm, fits), objective_fit(clean, clean_fits)
+    hit = objective_fit(swarm, fits, _folds(swarm))
+    calm = objective_fit(clean, clean_fits, _folds(clean))
     assert calm.cv_mse < hit.cv_mse < 10 * calm.cv_mse
     assert hit.p_value < 1e-3

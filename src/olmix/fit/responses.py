@@ -1,0 +1,73 @@
+"""How the objective responds around the proposal: to each domain, and to three of them together.
+
+Legend: ``D`` domains.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from olmix.fit.swarm_fit import SwarmFit
+from olmix.simplex import Array, hellinger
+
+__all__ = ["RESPONSE_COLUMNS", "responses", "ternary"]
+
+RESPONSE_COLUMNS = ("domain", "weight", "predicted", "low", "high")
+_POINTS = 25
+_SIDE = 24
+"""Steps along a side of the triangle."""
+
+
+def _objective(fit: SwarmFit, mixtures: Array) -> tuple[Array, Array]:
+    """Return the objective in its own direction, and half its 90% interval, (n,) each."""
+    total = np.zeros(len(mixtures))
+    for fitted, weight in zip(fit.fits, fit.swarm.objective_weights, strict=True):
+        if weight > 0:
+            total += weight * fitted.best.law.predict(mixtures)
+    distances = hellinger(mixtures, fit.swarm.fitted_mixtures).min(axis=1)
+    return fit.swarm.objective_sign * total, fit.objective.calibration.half_width(distances)
+
+
+def responses(fit: SwarmFit, at: Array) -> list[tuple[Any, ...]]:
+    """Return the rows of `responses.csv`: the objective against the weight of each domain.
+
+    Args:
+        fit: the laws.
+        at: (D,) mixture whose other weights keep their proportions.
+    """
+    # Denser at both ends, where laws in roots and logarithms bend.
+    weights = (1 - np.cos(np.linspace(0, np.pi, _POINTS))) / 2
+    rows: list[tuple[Any, ...]] = []
+    for domain in np.flatnonzero(fit.swarm.live):
+        rest = at.copy()
+        rest[domain] = 0.0
+        if rest.sum() <= 0:
+            rest = np.where(fit.swarm.live, 1.0, 0.0)
+            rest[domain] = 0.0
+        mixtures = (1 - weights)[:, None] * rest / max(float(rest.sum()), 1e-300)
+        mixtures[:, domain] = weights
+        predicted, half = _objective(fit, mixtures)
+        cells = np.stack([weights, predicted, predicted - half, predicted + half], axis=1)
+        rows += [(fit.swarm.domains[domain], *row) for row in cells.tolist()]
+    return rows
+
+
+def ternary(fit: SwarmFit, at: Array) -> tuple[tuple[str, ...], list[tuple[float, ...]]]:
+    """Return columns and rows of `ternary.csv`: the objective over mixtures of three domains.
+
+    The three are those with the most weight in the mixture `at` (where it has fewer, those with
+    the most weight in the natural one); all others have none.
+    """
+    order = np.lexsort((-fit.natural, -at))
+    three = [int(index) for index in order if fit.swarm.live[index]][:3]
+    if len(three) < 3:
+        return (), []
+    steps = [(i, j, _SIDE - i - j) for i in range(_SIDE + 1) for j in range(_SIDE + 1 - i)]
+    mixtures = np.zeros((len(steps), len(at)))
+    mixtures[:, three] = np.array(steps) / _SIDE
+    predicted, _ = _objective(fit, mixtures)
+    names = tuple(fit.swarm.domains[index] for index in three)
+    rows = np.hstack([mixtures[:, three], predicted[:, None]]).tolist()
+    return (*names, "predicted"), [tuple(row) for row in rows]

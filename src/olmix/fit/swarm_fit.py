@@ -1,0 +1,131 @@
+"""A swarm with a law for each metric: what proposing, judging and writing start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmix.config import FitConfig
+from olmix.errors import MissingPackageError
+from olmix.fit.crossval import (
+    HeldOut,
+    MetricFit,
+    assign_folds,
+    compare_laws,
+    cross_validate,
+)
+from olmix.fit.gp import GpLog, GpSqrt
+from olmix.fit.law import Law
+from olmix.fit.lightgbm import LightGbm
+from olmix.fit.log_linear import LogLinear
+from olmix.fit.log_weight import LogWeight
+from olmix.fit.power_sum import AutoScale, BiMix
+from olmix.fit.references import natural_mixture
+from olmix.fit.search_law import Search
+from olmix.fit.swarm import Swarm
+from olmix.fit.uncertainty import ObjectiveFit, draw_metrics, objective_fit
+from olmix.simplex import Array
+
+__all__ = ["SwarmFit", "candidate_laws", "fit_laws", "one_thread"]
+
+AUTO = ("log_linear", "log_weight", "gp")
+"""Families of laws that `auto` compares: the smooth ones that rank best on public swarms."""
+
+
+@dataclass(frozen=True)
+class SwarmFit:
+    """A swarm with a law for each metric.
+
+    Attributes:
+        asked: what was asked for, in the columns of the tables.
+        config: the same in the domains of the swarm, which may hold several columns.
+        swarm: the runs.
+        laws: candidates, by name.
+        folds: (U,) fold of each mixture.
+        fits: one per metric.
+        objective: how well the weighted average is predicted.
+    """
+
+    asked: FitConfig
+    config: FitConfig
+    swarm: Swarm
+    laws: dict[str, Law]
+    folds: NDArray[np.intp]
+    fits: list[MetricFit]
+    objective: ObjectiveFit
+
+    @property
+    def natural(self) -> Array:
+        """The prior over the domains that some run has, (D,)."""
+        return natural_mixture(self.config, self.swarm)
+
+    def with_config(self, config: FitConfig) -> SwarmFit:
+        """Return the same laws with another proposer or other limits."""
+        return replace(self, asked=config, config=self.swarm.collapse_config(config))
+
+    def draw(self, mixtures: Array) -> Array:
+        """Return drawn predictions of every metric at mixtures (K, D), (M, B, K)."""
+        seed = self.config.regression.seed
+        return draw_metrics(self.swarm, self.fits, self.laws, mixtures, seed)
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Keep linear algebra on one thread: its matrices are small, and threads wait for each other.
+
+    On two cores that other processes use too, two threads made a fit up to ten times slower.
+    """
+    try:
+        # SciPy brings a linear algebra library of its own; only what is loaded can be limited.
+        import scipy.linalg  # noqa: F401
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        raise MissingPackageError("threadpoolctl", "fit", "Fitting a swarm") from None
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits
+
+
+def candidate_laws(config: FitConfig) -> tuple[Law, ...]:
+    """Return the laws that a config asks for; `auto` compares all."""
+    wanted = config.regression.type
+    families: dict[str, tuple[Law, ...]] = {
+        "log_linear": (LogLinear(),),
+        "log_weight": (LogWeight(),),
+        "gp": (GpSqrt(), GpLog()),
+        "lightgbm": (LightGbm(config.regression.seed),),
+        "autoscale": (AutoScale(),),
+        "bimix": (BiMix(),),
+        "search": (Search(),),
+    }
+    if wanted == "auto":
+        return tuple(law for name in AUTO for law in families[name])
+    return families[wanted]
+
+
+def fit_laws(
+    config: FitConfig,
+    swarm: Swarm,
+    on_step: Callable[[str, int], None] | None = None,
+    known: Sequence[Mapping[str, HeldOut]] | None = None,
+) -> SwarmFit:
+    """Fit and cross-validate every candidate law for every metric.
+
+    Args:
+        config: the laws, the folds and the seed.
+        swarm: the runs.
+        on_step: told the name of a law and how many metrics it was fitted to.
+        known: laws of each metric that were fitted to the same runs before.
+    """
+    laws = candidate_laws(config)
+    num_folds = min(config.regression.num_folds, len(swarm.fitted_mixtures))
+    folds = assign_folds(swarm.num_groups, num_folds, config.regression.seed)
+    if known is None:
+        fits = cross_validate(swarm, laws, folds, on_step)
+    else:
+        fits = compare_laws(swarm, known, folds)
+    objective = objective_fit(swarm, fits, folds)
+    inner = swarm.collapse_config(config)
+    return SwarmFit(config, inner, swarm, {law.name: law for law in laws}, folds, fits, objective)

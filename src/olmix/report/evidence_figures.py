@@ -1,0 +1,159 @@
+"""Figures of how sure a fit is, and of how the objective responds to the mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+
+from olmix import plotting
+from olmix.report.content import Content
+from olmix.report.plan import Plan
+from olmix.report.readings import mixture_label
+from olmix.report.words import fixed, percent
+
+__all__ = ["evidence_plans", "response_plans"]
+
+_MOST_FRONTS = 3
+_MARKED = ("natural", "best_seen", "proposed")
+
+
+def response_plans(content: Content) -> Iterator[Plan]:
+    """Plan how the objective responds around the proposal, and the Pareto fronts."""
+    proposal, objective = content.proposal, content.objective
+    if proposal is None or "proposed" not in proposal.mixtures:
+        return
+    label = f"{objective.name}{f' ({objective.unit})' if objective.unit else ''}"
+    proposed = content.weights_of(proposal.mixtures["proposed"].weights)
+    if content.responses:
+        yield Plan(
+            "responses",
+            "responses",
+            f"{objective.name} against the weight of each domain",
+            "Predicted, starting from the proposed mixture (diamonds). The domains that change it "
+            "most. Data:\u00a0responses.csv",
+            "Line chart. "
+            + " ".join(
+                f"{domain}: {fixed(float(values[0]), 4)} without it, "
+                f"{fixed(float(values[-1]), 4)} with nothing else."
+                for domain, (_, values) in content.responses.items()
+            ),
+            (3.4, 2.4),
+            partial(plotting.response_curves, curves=content.responses, here=proposed, label=label),
+        )
+    if content.ternary is not None:
+        yield _ternary_plan(content, label)
+    yield from _front_plans(content)
+
+
+def _ternary_plan(content: Content, label: str) -> Plan:
+    found, proposal = content.ternary, content.proposal
+    if found is None or proposal is None:
+        raise ValueError("there is no triangle to draw")
+    marked = {}
+    words = []
+    for name in _MARKED:
+        mix = proposal.mixtures.get(name)
+        weights = {} if mix is None else content.weights_of(mix.weights)
+        three = np.array([weights.get(domain, 0.0) for domain in found.domains])
+        if three.sum() > 0:
+            marked[name] = three / three.sum()
+            words.append(f"{mixture_label(name)} has {percent(float(three.sum()))} in them")
+    return Plan(
+        "ternary",
+        "responses",
+        f"{content.objective.name} over mixtures of three domains",
+        "Predicted for mixtures of the three largest domains of the proposal and no others; dark "
+        f"is {'low' if content.objective.lower_is_better else 'low, which is worse'}. Named "
+        f"mixtures are placed by their shares of the three: {'; '.join(words)}. "
+        "Data:\u00a0ternary.csv",
+        f"Triangle of {', '.join(found.domains)}.",
+        (2.6, 2.3),
+        partial(
+            plotting.ternary_response,
+            weights=found.weights,
+            values=found.values,
+            names=found.domains,
+            marked=marked,
+            label=label,
+        ),
+    )
+
+
+def _front_plans(content: Content) -> Iterator[Plan]:
+    """Plan one figure for each of the first pairs of families."""
+    front = content.front
+    if front is None:
+        return
+    for left, right in list(combinations(range(len(front.families)), 2))[:_MOST_FRONTS]:
+        names = (front.families[left], front.families[right])
+        yield Plan(
+            f"pareto_{left + 1}_{right + 1}",
+            "responses",
+            f"Pareto front of {names[0]} and {names[1]}",
+            f"{len(front.values)} mixtures of which none is predicted to be better than another in "
+            "every family. Data:\u00a0pareto.csv",
+            f"{len(front.values)} points from "
+            f"{fixed(float(front.values[:, left].min()), 4)} to "
+            f"{fixed(float(front.values[:, left].max()), 4)} of {names[0]}.",
+            (2.7, 2.5),
+            partial(
+                plotting.pareto_points,
+                points=front.values[:, [left, right]],
+                names=names,
+                marked={
+                    name: (values[names[0]], values[names[1]])
+                    for name, values in front.marked.items()
+                },
+                lower_is_better=(front.lower_is_better[left], front.lower_is_better[right]),
+                joined=len(front.families) == 2,
+            ),
+        )
+
+
+def evidence_plans(content: Content) -> Iterator[Plan]:
+    """Plan the evidence for every effect, and how honest the intervals are."""
+    if content.evidence is not None:
+        size = content.evidence.size
+        width, height = (0.56, 0.36) if size <= plotting.MOST_NUMBERS else (0.3, 0.24)
+        clear = int((np.abs(np.nan_to_num(content.evidence)) > 1.645).sum())
+        yield Plan(
+            "interaction_matrix_signed_evidence",
+            "effects",
+            "How sure each effect is",
+            f"Effect over its standard deviation among refits and posterior draws; beyond ±1.64 at "
+            f"most one draw in twenty has the other sign: {clear} of {size} effects. "
+            "Data:\u00a0interaction_matrix_signed_evidence.csv",
+            f"Heat map of signed evidence; {clear} of {size} effects are beyond 1.64.",
+            (
+                max(width * len(content.domains), 2.2),
+                max(height * len(content.metrics), 0.8),
+            ),
+            partial(
+                plotting.interaction_heat,
+                matrix=content.evidence,
+                rows=[metric.name for metric in content.metrics],
+                columns=content.domains,
+                lower_is_better=[metric.lower_is_better for metric in content.metrics],
+                label="effect in standard deviations, darkest from 4",
+                limit=4.0,
+            ),
+        )
+    coverage = {metric.name: metric.coverage for metric in content.metrics if metric.coverage}
+    if coverage:
+        name, levels = next(iter(coverage.items()))
+        yield Plan(
+            "calibration",
+            "cross-validation",
+            "How many held-out runs the intervals hold",
+            f"{name} in blue, other metrics in grey; each fold is judged by intervals from the "
+            "others. Below the dashed line they are too narrow. Data:\u00a0fit.json",
+            f"{name}: "
+            + ", ".join(
+                f"{percent(inside)} of runs in {percent(at)}" for at, inside in levels.items()
+            ),
+            (2.7, 2.4),
+            partial(plotting.calibration_curve, coverage=coverage),
+        )

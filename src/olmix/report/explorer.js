@@ -1,0 +1,220 @@
+// Predicts the mixture that the sliders show. The laws are those of olmix/fit, formula by formula;
+// x is a mixture, an array with a weight for each domain.
+(() => {
+  const source = document.getElementById("explorer-data");
+  if (!source) return;
+  const data = JSON.parse(source.textContent);
+  const size = data.domains.length;
+  const sum = (values) => values.reduce((total, value) => total + value, 0);
+
+  // y = offset + exp(intercept + slopes . phi(x))
+  const exponential = (law, phi) => (x) =>
+    law.offset + Math.exp(law.intercept + sum(x.map((w, d) => law.slopes[d] * phi(w))));
+
+  // Matern 3/2 kernel of standardised coordinates, times the solution; then unscaled.
+  const gaussianProcess = (law, phi) => {
+    const place = (x) =>
+      x.map((w, d) => (phi(w) - law.middle[d]) / law.width[d] / law.lengths[d]);
+    const points = law.rows.map((row) => place(data.mixtures[row]));
+    return (x) => {
+      const here = place(x);
+      const target = sum(points.map((point, i) => {
+        const bent = Math.sqrt(3 * sum(point.map((z, d) => (z - here[d]) ** 2)));
+        return (law.mean + law.signal * (1 + bent) * Math.exp(-bent)) * law.solution[i];
+      }));
+      const level = law.centre + law.scale * target;
+      return law.offset === null ? level : law.offset + Math.exp(level);
+    };
+  };
+
+  // y = constant + sum of effects times u, which falls from 1 (none of a domain) to 0 (all of it).
+  const powerSum = (law) => (x) => law.constant + sum(x.map((w, d) => {
+    const [shift, exponent] = [law.shifts[d], law.exponents[d]];
+    const top = (1 + shift) ** -exponent;
+    return law.effects[d] * ((w + shift) ** -exponent - top) / (shift ** -exponent - top);
+  }));
+
+  const trees = (law) => (x) => sum(law.trees.map((tree) => {
+    if (tree.split_feature.length === 0) return tree.leaf_value[0];
+    let node = 0;
+    while (node >= 0) {
+      const left = x[tree.split_feature[node]] <= tree.threshold[node];
+      node = left ? tree.left_child[node] : tree.right_child[node];
+    }
+    return tree.leaf_value[-node - 1];
+  }));
+
+  const roots = data.mixtures.map((mixture) => mixture.map((w) => Math.sqrt(Math.max(w, 0))));
+  const overlap = (x, row) => sum(x.map((w, d) => Math.sqrt(w) * roots[row][d]));
+  const nearestRun = (law) => (x) => {
+    const found = law.rows.map((row) => overlap(x, row));
+    return law.values[found.indexOf(Math.max(...found))];
+  };
+
+  const predictor = (law) => {
+    switch (law.law) {
+      case "log_linear": return exponential(law, (w) => w);
+      case "log_weight": return exponential(law, (w) => Math.log(w + law.eps));
+      case "gp_sqrt": return gaussianProcess(law, (w) => Math.sqrt(w + law.shift));
+      case "gp_log": return gaussianProcess(law, (w) => Math.log(w + law.shift));
+      case "autoscale": case "bimix": return powerSum(law);
+      case "lightgbm": return trees(law);
+      case "search": return nearestRun(law);
+      case "stacked": {
+        const members = law.members.map((one) => [one.weight, predictor(one.law)]);
+        return (x) => sum(members.map(([weight, predict]) => weight * predict(x)));
+      }
+      default: throw new Error(`no formula for the law ${law.law}`);
+    }
+  };
+
+  // Laws are fitted to losses: metrics of which more is better have their sign turned.
+  const metrics = data.metrics.map((metric) => {
+    const predict = predictor(metric.law);
+    return { ...metric, predict: metric.lower ? predict : (x) => -predict(x) };
+  });
+  const objective = {
+    ...data.objective,
+    predict: (x) => sum(metrics.filter((m) => m.weight !== 0).map((m) => m.weight * m.predict(x))),
+  };
+  const shown = metrics.filter((m) => m.weight !== 0).length > 1 ? [objective, ...metrics] : metrics;
+
+  // Hellinger distance from the nearest run; half the 90 % interval of one run there.
+  const distance = (x) =>
+    Math.sqrt(Math.max(1 - Math.max(...roots.map((_, row) => overlap(x, row))), 0));
+  const halfWidth = (metric, far) =>
+    metric.calibration.quantile * (metric.calibration.base + metric.calibration.slope * far);
+
+  const section = document.getElementById("explore");
+  const sliders = [...section.querySelectorAll("input[type=range]")];
+  const rows = [...section.querySelectorAll("tbody tr")];
+  const choice = section.querySelector("select");
+  const note = section.querySelector(".note");
+  const yaml = section.querySelector("pre");
+  const natural = data.presets.natural ?? null;
+  let weights = data.presets.proposed ?? natural ?? Array(size).fill(1 / size);
+  let active = weights.indexOf(Math.max(...weights));
+
+  const number = (value) => value.toFixed(Math.abs(value) >= 100 ? 2 : 4);
+  const signed = (value) => (value < 0 ? "\u2212" : "+") + number(Math.abs(value));
+  const percent = (value) => `${(100 * value).toFixed(1)} %`;
+
+  // One weight changes; the others keep their proportions and make room.
+  const moved = (x, domain, weight) => {
+    const rest = 1 - x[domain];
+    return x.map((w, d) => {
+      if (d === domain) return weight;
+      return rest > 1e-12 ? w * (1 - weight) / rest : (1 - weight) / (size - 1);
+    });
+  };
+
+  const showMetrics = (far) => {
+    shown.forEach((metric, index) => {
+      const [, value, change, interval] = rows[index].cells;
+      const predicted = metric.predict(weights);
+      const half = halfWidth(metric, far);
+      value.textContent = number(predicted);
+      interval.textContent = `${number(predicted - half)} to ${number(predicted + half)}`;
+      Object.assign(rows[index].dataset, { predicted, low: predicted - half, high: predicted + half });
+      if (natural === null) return;
+      const difference = predicted - metric.predict(natural);
+      const better = metric.lower ? difference < 0 : difference > 0;
+      change.textContent = signed(difference);
+      change.className = Math.abs(difference) < 5e-5 ? "" : better ? "better" : "worse";
+    });
+  };
+
+  const showNote = (far) => {
+    const over = data.domains.filter((_, d) => weights[d] > data.caps[d] + 1e-6);
+    const parts = [`Distance from the nearest run: ${far.toFixed(2)} (Hellinger).`];
+    if (data.usual !== null && far > data.usual) {
+      parts.push("That is farther than runs are from each other: an extrapolation.");
+    }
+    if (over.length > 0) parts.push(`Above the cap of the fit: ${over.join(", ")}.`);
+    note.textContent = parts.join(" ");
+  };
+
+  // How the chosen metric changes with the weight of the domain that was moved last.
+  const curve = section.querySelector("svg");
+  const [width, height, left, bottom] = [440, 250, 58, 40];
+  const element = (name, attributes, text) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    Object.entries(attributes).forEach(([key, value]) => made.setAttribute(key, value));
+    if (text !== undefined) made.textContent = text;
+    return made;
+  };
+  const showCurve = () => {
+    const metric = shown[choice.selectedIndex];
+    // Denser at both ends, where laws in roots and logarithms bend.
+    const points = Array.from({ length: 49 }, (_, i) => {
+      const weight = (1 - Math.cos(Math.PI * i / 48)) / 2;
+      const x = moved(weights, active, weight);
+      return { weight, value: metric.predict(x), half: halfWidth(metric, distance(x)) };
+    });
+    const low = Math.min(...points.map((p) => p.value - p.half));
+    const high = Math.max(...points.map((p) => p.value + p.half));
+    const span = high - low || 1;
+    const across = (weight) => left + weight * (width - left - 12);
+    const up = (value) => 8 + (high - value) / span * (height - bottom - 8);
+    const path = (values) => values.map(([w, v]) => `${across(w).toFixed(1)},${up(v).toFixed(1)}`);
+    const parts = [0, 0.25, 0.5, 0.75, 1].flatMap((share) => [
+      element("line", { class: "grid", x1: across(share), x2: across(share), y1: 8, y2: height - bottom }),
+      element("text", { x: across(share), y: height - bottom + 16, "text-anchor": "middle" }, 100 * share),
+    ]);
+    parts.push(...[0, 1 / 3, 2 / 3, 1].flatMap((share) => [
+      element("line", { class: "grid", x1: left, x2: width - 12, y1: up(low + share * span), y2: up(low + share * span) }),
+      element("text", { x: left - 6, y: up(low + share * span) + 4, "text-anchor": "end" }, (low + share * span).toPrecision(4)),
+    ]));
+    const band = [
+      ...path(points.map((p) => [p.weight, p.value + p.half])),
+      ...path(points.map((p) => [p.weight, p.value - p.half])).reverse(),
+    ];
+    parts.push(element("polygon", { class: "band", points: band.join(" ") }));
+    parts.push(element("polyline", { class: "line", points: path(points.map((p) => [p.weight, p.value])).join(" ") }));
+    data.mixtures.forEach((mixture) => parts.push(element("line", {
+      class: "run", x1: across(mixture[active]), x2: across(mixture[active]), y1: height - bottom, y2: height - bottom - 6,
+    })));
+    parts.push(element("circle", { class: "here", cx: across(weights[active]), cy: up(metric.predict(weights)), r: 5 }));
+    parts.push(element("text", { x: (left + width) / 2, y: height - 6, "text-anchor": "middle" },
+      `weight of ${data.domains[active]} (%), the others in proportion`));
+    curve.replaceChildren(...parts);
+    curve.setAttribute("aria-label", `${metric.name} against the weight of ${data.domains[active]}: ` +
+      `${number(points[0].value)} without it, ${number(metric.predict(weights))} here, ${number(points[48].value)} with nothing else.`);
+  };
+
+  const show = () => {
+    sliders.forEach((slider, d) => {
+      slider.value = weights[d];
+      slider.setAttribute("aria-valuetext", percent(weights[d]));
+      slider.nextElementSibling.textContent = percent(weights[d]);
+    });
+    section.dataset.weights = JSON.stringify(weights);
+    const far = distance(weights);
+    showMetrics(far);
+    showNote(far);
+    showCurve();
+    // A domain of several leaves is written as these, in the shares that all runs had.
+    const leaves = data.domains.flatMap((name, d) =>
+      Object.entries(data.frozen[name] ?? { [name]: 1 }).map(([leaf, share]) => [leaf, share * weights[d]]));
+    yaml.textContent = "mix:\n" + leaves.filter(([, weight]) => weight > 0).map(([leaf, weight]) =>
+      `  ${JSON.stringify(leaf)}: {weight: ${weight.toPrecision(6)}, repetition_factor: 1.0}\n`).join("");
+  };
+
+  sliders.forEach((slider, d) => {
+    slider.addEventListener("input", () => {
+      weights = moved(weights, d, Number(slider.value));
+      active = d;
+      show();
+    });
+    slider.addEventListener("focus", () => { active = d; showCurve(); });
+  });
+  section.querySelectorAll("button[data-mixture]").forEach((button) => {
+    button.addEventListener("click", () => {
+      weights = [...data.presets[button.dataset.mixture]];
+      show();
+    });
+  });
+  choice.addEventListener("change", showCurve);
+  section.querySelector(".sliders").hidden = false;
+  show();
+})();

@@ -1,0 +1,165 @@
+"""What the page needs to predict any mixture by itself: the fitted laws as JSON.
+
+`page.js` evaluates the very formulas of the fit stage from these numbers. Mixtures that were
+fitted are written once; laws that need them, Gaussian processes and nearest runs, refer to their
+rows. Trees are read from LightGBM's own text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from olmix.errors import DataError
+from olmix.io.files import read_json
+from olmix.report.content import Content
+
+__all__ = ["Explorer", "build_explorer"]
+
+_DIGITS = 14
+"""Significant digits: predictions of the page agree with those of Python to about as many."""
+_MOST_BYTES = 8_000_000
+_TREE_ARRAYS = ("split_feature", "threshold", "left_child", "right_child", "leaf_value")
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """Data of the sliders.
+
+    Attributes:
+        data: JSON, safe inside a script element.
+        domains: names, one slider each.
+        mixtures: mixtures that sliders can be set to, as (name, label).
+        metrics: names of the metrics, those of the objective first.
+        objective: name of the objective where it is not one of the metrics.
+    """
+
+    data: str
+    domains: tuple[str, ...]
+    mixtures: tuple[tuple[str, str], ...]
+    metrics: tuple[str, ...]
+    objective: str
+
+
+def build_explorer(content: Content, labels: Mapping[str, str]) -> Explorer | None:
+    """Return the data of the sliders, `None` where the laws cannot be read or are too large.
+
+    Args:
+        content: the fit folder.
+        labels: what mixtures are called in the page, by name.
+    """
+    try:
+        models = read_json(content.folder / "models.json")
+        data = _data(content, models)
+    except (DataError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+    text = json.dumps(_rounded(data), separators=(",", ":"), allow_nan=False)
+    if len(text) > _MOST_BYTES:
+        return None
+    mixtures = {} if content.proposal is None else content.proposal.mixtures
+    average = len(content.objective.metrics) > 1
+    return Explorer(
+        # "</script>" in a name would end the element.
+        data=text.replace("<", "\\u003c"),
+        domains=tuple(data["domains"]),
+        mixtures=tuple((name, labels.get(name, name)) for name in mixtures),
+        metrics=tuple(metric.name for metric in content.metrics),
+        objective=content.objective.name if average else "",
+    )
+
+
+def _data(content: Content, models: Mapping[str, Any]) -> dict[str, Any]:
+    domains = [str(name) for name in models["domains"]]
+    mixtures: list[list[float]] = models["mixtures"]
+    rows = {tuple(mixture): row for row, mixture in enumerate(mixtures)}
+    proposal, objective = content.proposal, content.objective
+    presets = {} if proposal is None else proposal.mixtures
+    caps = {} if proposal is None or not proposal.caps else content.weights_of(proposal.caps)
+    total = sum(objective.metrics.values())
+    metrics = [
+        {
+            "name": metric.name,
+            "lower": metric.lower_is_better,
+            "weight": objective.signs.get(metric.name, 1)
+            * objective.metrics.get(metric.name, 0.0)
+            / total,
+            "calibration": _error(models["metrics"][metric.name]["calibration"]),
+            "law": _law(models["metrics"][metric.name], rows),
+        }
+        for metric in content.metrics
+    ]
+    return {
+        "domains": domains,
+        "mixtures": mixtures,
+        "presets": {
+            name: [content.weights_of(mix.weights)[domain] for domain in domains]
+            for name, mix in presets.items()
+        },
+        "frozen": {name: dict(members) for name, members in content.frozen.items()},
+        "caps": [1.0 if not caps else caps[domain] for domain in domains],
+        "usual": _usual_distance(content),
+        "metrics": metrics,
+        "objective": {
+            "name": objective.name,
+            "lower": objective.lower_is_better,
+            "calibration": _error(models["objective_calibration"]),
+        },
+    }
+
+
+def _usual_distance(content: Content) -> float | None:
+    """Return the distance between neighbouring runs beyond which a mixture is far from all."""
+    file = content.folder / "proposal.json"
+    if not file.is_file():
+        return None
+    return float(read_json(file)["distance"]["usual"])
+
+
+def _error(calibration: Mapping[str, Any]) -> dict[str, float]:
+    return {key: float(calibration[key]) for key in ("base", "slope", "quantile")}
+
+
+def _law(entry: Mapping[str, Any], rows: Mapping[tuple[float, ...], int]) -> dict[str, Any]:
+    """Return the chosen law of a metric; a stack holds its members."""
+    laws, chosen = entry["laws"], entry["chosen"]
+    plain: Mapping[str, Any] = laws[chosen]
+    if "weights" in plain and isinstance(plain["weights"], Mapping):
+        members = [
+            {"weight": weight, "law": _one_law(laws[name], rows)}
+            for name, weight in plain["weights"].items()
+        ]
+        return {"law": "stacked", "members": members}
+    return _one_law(plain, rows)
+
+
+def _one_law(plain: Mapping[str, Any], rows: Mapping[tuple[float, ...], int]) -> dict[str, Any]:
+    law = dict(plain)
+    if "points" in law:
+        law["rows"] = [rows[tuple(point)] for point in law.pop("points")]
+    if law["law"] == "lightgbm":
+        law = {"law": "lightgbm", "trees": _trees(law["model"])}
+    return law
+
+
+def _trees(model: str) -> list[dict[str, list[float]]]:
+    """Read the trees of LightGBM's text format: splits by `<=`, leaves as negative children."""
+    trees = []
+    for block in model.split("\nTree=")[1:]:
+        lines = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        trees.append(
+            {name: [float(cell) for cell in lines.get(name, "").split()] for name in _TREE_ARRAYS}
+        )
+    return trees
+
+
+def _rounded(value: Any) -> Any:
+    """Return a value with its numbers cut to the digits that matter."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    if isinstance(value, Mapping):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_rounded(inner) for inner in value]
+    return value

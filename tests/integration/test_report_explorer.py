@@ -1,0 +1,175 @@
+"""The sliders of the report in a real browser: the page predicts what Python predicts."""
+
+import json
+
+import numpy as np
+import pytest
+
+from browser import needs_chromium, opened
+from fit_fixtures import SHARES, log_linear, log_weight, plant, reused
+from olmix.fit import fit_swarm, load_fit
+from olmix.report import write_report
+
+pytestmark = [pytest.mark.slow, needs_chromium]
+
+KINDS = ("auto", "gp", "log_linear", "log_weight", "autoscale", "bimix", "lightgbm", "search")
+
+
+def up(mixtures):
+    """A metric of which more is better."""
+    return -log_weight(mixtures)
+
+
+def tangled(mixtures):
+    """A metric that no formula among the laws has, so that `auto` averages several."""
+    return 2 + np.sin(5 * mixtures[:, 0]) * mixtures[:, 1] - mixtures[:, 2] ** 2
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    truths = {"y": log_linear, "up": up, "</script>": tangled}
+    return plant(tmp_path_factory.mktemp("explorer"), truths, num=40, noise=0.05)
+
+
+def report_of(planted, kind):
+    if kind == "lightgbm":
+        pytest.importorskip("lightgbm")
+    proposer = {"type": "search"} if kind == "search" else {}
+    config = planted.config(
+        regression={"type": kind}, proposer=proposer, lower_is_better={"up": False}
+    )
+    folder = fit_swarm(config, planted.folder / "fit").folder
+    return folder, write_report(folder)
+
+
+def read(shown):
+    """Return the mixture of the page, and prediction and interval of every metric."""
+    section = shown.page.locator("#explore")
+    mixture = np.array(json.loads(section.get_attribute("data-weights")))
+    rows = {}
+    for row in section.locator("tbody tr").all():
+        name = row.locator("th").inner_text()
+        rows[name] = [
+            float(row.get_attribute(f"data-{key}")) for key in ("predicted", "low", "high")
+        ]
+    return mixture, rows
+
+
+def check(fit, mixture, rows):
+    """Compare the numbers of the page with those of Python at the same mixture."""
+    predicted, widths = fit.predict(mixture), fit.half_widths(mixture)
+    for metric in fit.metrics:
+        value, half = predicted[metric][0], widths[metric][0]
+        np.testing.assert_allclose(rows[metric], [value, value - half, value + half], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_predicts_what_python_predicts(planted, kind):
+    folder, page = report_of(planted, kind)
+    fit = load_fit(folder)
+    with opened(page) as shown:
+        sliders = shown.page.locator("#explore input[type=range]")
+        for index, value in ((0, "0.7"), (2, "0.35"), (3, "0"), (1, "1")):
+            sliders.nth(index).fill(value)
+            mixture, rows = read(shown)
+            assert mixture.sum() == pytest.approx(1)
+            assert mixture[index] == pytest.approx(float(value))
+            check(fit, mixture, rows)
+        for name in ("natural", "proposed"):
+            shown.page.get_by_role("button", name=name, exact=True).click()
+            mixture, rows = read(shown)
+            weights = json.loads((folder / "proposal.json").read_text())["mixtures"][name][
+                "weights"
+            ]
+            np.testing.assert_allclose(mixture, [weights[d] for d in "abcd"], atol=1e-12)
+            check(fit, mixture, rows)
+        assert shown.complaints == []
+        assert shown.requests == []
+
+
+@pytest.fixture(scope="module")
+def page(planted):
+    return report_of(planted, "auto")[1]
+
+
+def test_arrow_keys_move_a_slider_and_the_other_weights_make_room(page):
+    with opened(page) as shown:
+        slider = shown.page.get_by_role("slider", name="b", exact=True)
+        shown.page.get_by_role("button", name="uniform").click()
+        before, rows_before = read(shown)
+        slider.focus()
+        for _ in range(50):
+            slider.press("ArrowRight")
+        after, rows_after = read(shown)
+        assert after[1] == pytest.approx(before[1] + 0.05)
+        np.testing.assert_allclose(after[[0, 2, 3]], np.full(3, 0.7 / 3))
+        assert after.sum() == pytest.approx(1)
+        assert rows_after != rows_before
+        assert slider.get_attribute("aria-valuetext") == "30.0 %"
+        assert "weight of b" in shown.page.locator("svg.response").text_content()
+
+
+def test_the_average_is_that_of_its_metrics_in_its_own_direction(page):
+    with opened(page) as shown:
+        _, rows = read(shown)
+        average = rows["average of all metrics"][0]
+        assert average == pytest.approx((rows["y"][0] + rows["</script>"][0] - rows["up"][0]) / 3)
+
+
+def test_the_curve_follows_the_metric_that_is_chosen(page):
+    with opened(page) as shown:
+        curve = shown.page.locator("svg.response")
+        before = curve.locator("polyline").get_attribute("points")
+        shown.page.locator("#explore select").select_option("up")
+        assert curve.locator("polyline").get_attribute("points") != before
+        assert curve.get_attribute("aria-label").startswith("up against the weight of")
+
+
+def test_a_mixture_far_from_all_runs_is_called_an_extrapolation(page):
+    with opened(page) as shown:
+        note = shown.page.locator("#explore [role=status]")
+        shown.page.get_by_role("button", name="best seen").click()
+        assert "0.00 (Hellinger)" in note.inner_text()
+        assert "extrapolation" not in note.inner_text()
+        shown.page.locator("#explore input[type=range]").nth(3).fill("1")
+        assert "extrapolation" in note.inner_text()
+
+
+def test_the_mixture_can_be_taken_into_a_launch_config(page):
+    from olmix.mixture import Mixture
+
+    with opened(page) as shown:
+        shown.page.locator("#explore summary").click()
+        text = shown.page.locator("#explore pre").inner_text()
+        mixture, _ = read(shown)
+    from ruamel.yaml import YAML
+
+    parsed = Mixture.parse(YAML(typ="safe").load(text)["mix"])
+    weights = {name: parsed[name].weight for name in parsed}
+    assert weights == pytest.approx(
+        {d: w for d, w in zip("abcd", mixture, strict=True) if w > 0}, rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("width", [360, 800])
+def test_the_sliders_fit_the_window(page, width):
+    with opened(page, width=width) as shown:
+        assert shown.page.evaluate("document.documentElement.scrollWidth") == width
+        assert shown.too_wide() == []
+        box = shown.page.get_by_role("slider", name="a", exact=True).bounding_box()
+        assert box["width"] > 60
+        assert box["height"] >= 24
+
+
+def test_a_frozen_source_has_one_slider_and_is_written_as_its_leaves(tmp_path):
+    folder = fit_swarm(reused(tmp_path).config(), tmp_path / "fit").folder
+    page = write_report(folder)
+    with opened(page) as shown:
+        assert shown.page.get_by_role("slider").count() == 2
+        shown.page.get_by_role("slider", name="old", exact=True).fill("0.5")
+        shown.page.locator("#explore summary").click()
+        text = shown.page.locator("#explore pre").inner_text()
+        for leaf, share in SHARES.items():
+            assert f'"{leaf}": {{weight: {0.5 * share:.6f}'[:-3] in text
+            assert shown.page.locator("#mixture").get_by_text(leaf).count() > 0
+        assert shown.complaints == []
