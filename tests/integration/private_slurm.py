@@ -34,6 +34,8 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=1,bf_interval=1
+MaxArraySize={max_array_size}
+KillWait=5
 ReturnToService=2
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
@@ -51,7 +53,7 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def private_slurm(folder: Path) -> Iterator[dict[str, str]]:
+def private_slurm(folder: Path, max_array_size: int = 1001) -> Iterator[dict[str, str]]:
     """Start SLURM with all its state in `folder`; give the environment that its commands need."""
     folder.mkdir(parents=True)
     for name in ("state", "spool"):
@@ -59,7 +61,8 @@ def private_slurm(folder: Path) -> Iterator[dict[str, str]]:
     host = socket.gethostname().partition(".")[0]
     ports = {"control_port": _free_port(), "node_port": _free_port()}
     config = folder / "slurm.conf"
-    config.write_text(CONFIG.format(host=host, folder=folder, **ports))
+    about = {"host": host, "folder": folder, "max_array_size": max_array_size}
+    config.write_text(CONFIG.format(**about, **ports))
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o600)

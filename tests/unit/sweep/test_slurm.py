@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from olmix.sweep import ConfigWriterError, generate_configs
-from olmix.sweep.slurm import compress
+from olmix.io.slurm import compress
 
 GOLDEN = """\
 #!/usr/bin/env bash

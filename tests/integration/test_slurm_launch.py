@@ -1,0 +1,234 @@
+"""The SLURM engine with a real SLURM: a private one of one node, for the length of this module."""
+
+import itertools
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from private_slurm import DAEMONS, private_slurm
+
+from olmix.config import GenerationConfig, LaunchConfig
+from olmix.errors import LaunchError
+from olmix.generate import generate
+from olmix.launch import (
+    cancel,
+    launch_local,
+    load_group,
+    read_group,
+    read_jobs,
+    read_log,
+    submit_group,
+)
+from olmix.launch.engines import engine_of
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="a private SLURM needs root"),
+    pytest.mark.skipif(
+        any(shutil.which(name) is None for name in (*DAEMONS, "sbatch", "scontrol")),
+        reason="SLURM is not installed (slurm-wlm, munge)",
+    ),
+]
+
+TRAINER = Path(__file__).with_name("reporting_trainer.py")
+MAX_ARRAY_SIZE = 3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slurm(tmp_path_factory):
+    """Start SLURM; its commands find it by the environment."""
+    with (
+        private_slurm(tmp_path_factory.mktemp("slurm") / "private", MAX_ARRAY_SIZE) as environment,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("SLURM_CONF", environment["SLURM_CONF"])
+        yield
+
+
+@pytest.fixture
+def swarm(tiny):
+    """Return a function that makes a group of 5 runs, carried out where it is told."""
+    command = f"{sys.executable} {TRAINER} {{mix_json}} {{seed}}"
+    training = {"trainer": "command", "command": command, "max_tokens": 6400}
+    base = {**LaunchConfig.from_yaml(tiny.launch).to_plain(), "training": training}
+
+    def build(**infra):
+        plain = {"backend": "slurm", "python": sys.executable, "max_array_size": MAX_ARRAY_SIZE}
+        infra = infra if infra.get("backend") == "local" else {**plain, **infra}
+        config = LaunchConfig.from_dict({**base, "infra": infra})
+        made = generate(
+            GenerationConfig.from_yaml(tiny.generation), tiny.folder / "variants", config
+        )
+        return load_group(made.folder)
+
+    return build
+
+
+def wait_for(condition, what, timeout_s=90):
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"no {what} within {timeout_s} s")
+        time.sleep(0.2)
+    return found
+
+
+def states(folder):
+    return {report.name: report.status.state for report in read_group(folder)}
+
+
+def ended(folder):
+    return set(states(folder).values()) <= {"finished", "failed", "cancelled"}
+
+
+def squeue(*words):
+    command = ["squeue", "-h", "--array", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def summaries(folder):
+    return {
+        file.parent.name: json.loads(file.read_text())["metrics"]
+        for file in sorted(folder.glob("*/summary.json"))
+    }
+
+
+def spans(folder):
+    """Return (start, end) of every run's last attempt."""
+    found = []
+    for file in folder.glob("*/starts"):
+        lines = file.read_text().splitlines()
+        found.append((float(lines[-2].split()[1]), float(lines[-1].split()[1])))
+    return found
+
+
+def test_a_swarm_in_several_arrays_gives_what_this_machine_gives(swarm, tmp_path):
+    here = launch_local(swarm(backend="local", workers=2), tmp_path / "here")
+    there = submit_group(swarm(array_limit=1), tmp_path / "there")
+    assert [len(job.runs) for job in there.jobs] == [3, 2]
+    wait_for(lambda: ended(there.folder), "end")
+    assert set(states(there.folder).values()) == {"finished"}
+    assert summaries(there.folder) == summaries(here.folder)
+    # One run at a time, over both arrays.
+    times = sorted(spans(there.folder))
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(times))
+    again = submit_group(swarm(array_limit=1), tmp_path / "there")
+    assert (again.jobs, len(again.left)) == ((), 5)
+
+
+def test_failed_runs_say_why_and_only_they_are_submitted_again(swarm, tmp_path):
+    group = swarm()
+    bad = group.runs[1].name
+    (tmp_path / f"break-{bad}").touch()
+    first = submit_group(group, tmp_path)
+    wait_for(lambda: ended(first.folder), "end")
+    report = next(report for report in read_group(first.folder) if report.name == bad)
+    assert report.status.state == "failed"
+    assert "exit status 3" in report.status.error
+    assert "the loss is no number" in read_log(first.folder, bad)
+    (tmp_path / f"break-{bad}").unlink()
+    second = submit_group(swarm(), tmp_path)
+    assert [job.runs for job in second.jobs] == [(bad,)]
+    wait_for(lambda: ended(second.folder), "end")
+    assert set(states(second.folder).values()) == {"finished"}
+    job = read_jobs(second.folder)[-1]
+    assert bad in engine_of(group.infra).logs(job, bad)
+
+
+def test_runs_in_the_queue_are_not_submitted_twice_and_cancelled_ones_do_not_come_back(
+    swarm, tmp_path
+):
+    (tmp_path / "hold").touch()
+    launched = submit_group(swarm(array_limit=2), tmp_path)
+    wait_for(lambda: "running" in states(launched.folder).values(), "running run")
+    assert submit_group(swarm(array_limit=2), tmp_path).jobs == ()
+    cancel(launched.folder)
+    ids = ",".join(job.id for job in launched.jobs)
+    wait_for(lambda: not squeue("-j", ids), "empty queue")
+    assert set(states(launched.folder).values()) == {"cancelled"}
+    (tmp_path / "hold").unlink()
+    # Cancelling what has ended is no error, and a cancelled group can be taken up.
+    cancel(launched.folder)
+    submit_group(swarm(), tmp_path)
+    wait_for(lambda: ended(launched.folder), "end")
+    assert set(states(launched.folder).values()) == {"finished"}
+
+
+def test_before_the_time_limit_a_run_saves_its_state_and_goes_on_later(swarm, tmp_path):
+    (tmp_path / "hold").touch()
+    group = swarm(time="1", signal_s=55)
+    launched = submit_group(type(group)(group.group_id, group.runs[:1], group.infra), tmp_path)
+    run = launched.folder / group.runs[0].name
+    wait_for((run / "state.json").exists, "saved state")
+    job = launched.jobs[0].id
+    wait_for(lambda: "PENDING" in squeue("-j", job, "-o", "%T"), "requeued task")
+    assert states(launched.folder)[run.name] == "pending"
+    (tmp_path / "hold").unlink()
+    # SLURM keeps a requeued job back for two minutes.
+    subprocess.run(["scontrol", "update", f"JobId={job}_0", "StartTime=now"], check=True)
+    wait_for(lambda: ended(launched.folder), "end")
+    assert states(launched.folder)[run.name] == "finished"
+    starts = [line.split()[0] for line in (run / "starts").read_text().splitlines()]
+    assert starts == ["0", "1", "end"]
+
+
+def test_a_task_whose_dependency_failed_is_cancelled_and_its_run_can_be_resumed(swarm, tmp_path):
+    words = ["sbatch", "--parsable", "-o", "/dev/null", "--wrap", "exit 1"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    launched = submit_group(swarm(dependency=f"afterok:{done.stdout.strip()}"), tmp_path)
+    wait_for(lambda: ended(launched.folder), "end")
+    assert set(states(launched.folder).values()) == {"cancelled"}
+    submit_group(swarm(), tmp_path)
+    wait_for(lambda: ended(launched.folder), "end")
+    assert set(states(launched.folder).values()) == {"finished"}
+
+
+def test_a_group_can_be_submitted_through_ssh(swarm, tmp_path, monkeypatch):
+    """`ssh` is replaced by a program that checks its arguments and runs the command here."""
+    shim = tmp_path / "bin" / "ssh"
+    shim.parent.mkdir()
+    shim.write_text(
+        '#!/bin/sh\n[ "$1 $2 $3" = "-o BatchMode=yes me@login" ] || exit 255\n'
+        f'printf "%s\\n" "$4" >> {shlex.quote(str(tmp_path / "asked"))}\nexec sh -c "$4"\n'
+    )
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
+    launched = submit_group(swarm(ssh="me@login"), tmp_path / "runs")
+    wait_for(lambda: ended(launched.folder), "end")
+    assert set(states(launched.folder).values()) == {"finished"}
+    asked = (tmp_path / "asked").read_text()
+    assert asked.count("sbatch --parsable") == 2
+    with pytest.raises(LaunchError, match="failed"):
+        submit_group(swarm(ssh="me@elsewhere"), tmp_path / "others")
+
+
+def test_arrays_that_are_larger_than_the_cluster_allows_are_refused_before_anything_runs(
+    swarm, tmp_path
+):
+    with pytest.raises(LaunchError, match="Set infra.max_array_size to 3"):
+        submit_group(swarm(max_array_size=1001), tmp_path)
+    assert not squeue()
+
+
+def test_the_dry_run_and_the_preview_need_no_slurm(swarm, tmp_path, monkeypatch, tiny):
+    from click.testing import CliRunner
+
+    from olmix.cli.main import cli
+
+    group = swarm(array_limit=2)
+    monkeypatch.setenv("PATH", "")
+    words = ["-v", str(tiny.folder / "variants"), "-o", str(tmp_path / "runs")]
+    shown = CliRunner().invoke(cli, ["launch", "preview", *words])
+    assert shown.exit_code == 0, shown.output
+    assert "#SBATCH --array=0-2%2" in shown.output
+    dry = CliRunner().invoke(cli, ["launch", "run", *words, "--dry-run"])
+    assert dry.exit_code == 0, dry.output
+    about = json.loads((tmp_path / "runs" / group.group_id / "group.json").read_text())
+    assert about["infra"]["backend"] == "slurm"
+    assert not (tmp_path / "runs" / group.group_id / "slurm").exists()
