@@ -14,9 +14,10 @@ import numpy as np
 from olmix.errors import DataError
 from olmix.io.files import write_text
 from olmix.io.tables import write_table
+from olmix.sweep.factors import Factors, choose_factors, write_factors
 from olmix.sweep.folder import Mapped, read_mapping
 from olmix.sweep.scalars import render_flow
-from olmix.sweep.status import framework_of, results_folder
+from olmix.sweep.status import curves_of, framework_of
 
 __all__ = ["Effect", "Results", "final_value", "main_effects", "write_results"]
 
@@ -50,12 +51,14 @@ class Results:
         ranking: runs and their final value, best first.
         effects: for each variable, the metric by value.
         incomplete: ids of runs without the metric.
+        factors: what `olmix fit` can fit a response surface to.
     """
 
     folder: Path
     ranking: tuple[tuple[Mapped, float], ...]
     effects: Mapping[str, tuple[Effect, ...]]
     incomplete: tuple[str, ...]
+    factors: Factors
 
 
 def final_value(curve: Curve) -> float:
@@ -112,10 +115,7 @@ def write_results(
     root = Path(folder)
     rows, _ = read_mapping(root)
     framework = framework_of(root)
-    curves: dict[str, Mapping[str, Curve]] = {}
-    for row in rows:
-        place = results_folder(root, row)
-        curves[row.id] = {} if place is None else framework.read_curves(place)
+    curves = {row.id: curves_of(root, framework, row) for row in rows}
     final = {
         run: {name: final_value(c) for name, c in found.items()} for run, found in curves.items()
     }
@@ -126,8 +126,10 @@ def write_results(
     ]
     if not measured:
         known = sorted({name for values in final.values() for name in values})
-        there = f"; there are: {', '.join(known)}" if known else "; no run has logged anything"
-        raise DataError(f"{root}: no run has logged {metric}{there}")
+        there = (
+            f"there are: {', '.join(known)}" if known else f"logs that are read: {framework.logs}"
+        )
+        raise DataError(f"{root}: no run has logged {metric}; {there}")
     target = root / "results" if output is None else Path(output)
     _write_results(target / "results.csv", rows, final)
     _write_curves(target / "curves.csv", curves)
@@ -135,9 +137,11 @@ def write_results(
     _write_effects(target / "main_effects.csv", effects)
     _draw(target, rows, curves, effects, metric)
     ranking = sorted(measured, key=lambda entry: entry[1] if lower_is_better else -entry[1])
+    factors = choose_factors([run for run, _ in ranking])
+    write_factors(target, factors, final, metric, lower_is_better=lower_is_better)
     done = {row.id for row, _ in measured}
     incomplete = tuple(row.id for row in rows if row.id not in done)
-    return Results(target, tuple(ranking), effects, incomplete)
+    return Results(target, tuple(ranking), effects, incomplete, factors)
 
 
 def _write_results(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from olmix.errors import MissingPackageError
+from olmix.sweep.framework import Curves
 
 __all__ = ["is_finished", "read_curves"]
 
@@ -14,25 +17,55 @@ _LINE = re.compile(r"Step (\d+) \|\s*(.*)")
 _VALUE = re.compile(r"(\S+?):(\S+)")
 
 
-def read_curves(output_dir: Path) -> Mapping[str, list[tuple[int, float]]]:
-    """Return (step, value) of every metric in the log files of a run, latest file last.
+def read_curves(output_dir: Path, printed: Path) -> Curves:
+    """Return (step, value) of every metric that a run has logged.
 
     torchtune's `DiskLogger` writes ``log_TIME.txt`` files with lines such as
-    ``Step 3 | loss:2.31 lr:0.0003``. A step that was logged again, after a restart, counts once.
+    ``Step 3 | loss:2.31 lr:0.0003``; `StdoutLogger` prints such lines; `TensorBoardLogger` writes
+    event files. A step that was logged again, after a restart, counts once: the later value.
+
+    Raises:
+        MissingPackageError: there are event files alone, and tensorboard is not installed.
     """
-    curves: dict[str, dict[int, float]] = {}
     files = sorted(
         output_dir.rglob("log_*.txt"), key=lambda file: (file.stat().st_mtime, file.name)
     )
+    events = sorted(output_dir.rglob("events.out.tfevents.*"))
+    curves = _read_lines(files) or _read_events(events)
+    return curves or _read_lines([printed] if printed.is_file() else [])
+
+
+def _read_lines(files: Sequence[Path]) -> dict[str, list[tuple[int, float]]]:
+    curves: dict[str, dict[int, float]] = {}
     for file in files:
         for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-            match = _LINE.match(line)
+            # A progress bar may stand before it on the same line.
+            match = _LINE.search(line)
             if match is None:
                 continue
             for name, text in _VALUE.findall(match[2]):
                 value = _number(text)
                 if value is not None:
                     curves.setdefault(name, {})[int(match[1])] = value
+    return {name: sorted(points.items()) for name, points in curves.items()}
+
+
+def _read_events(files: Sequence[Path]) -> dict[str, list[tuple[int, float]]]:
+    if not files:
+        return {}
+    try:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    except ImportError:
+        raise MissingPackageError(
+            "tensorboard", "tensorboard", f"Reading {files[0].name}"
+        ) from None
+    curves: dict[str, dict[int, float]] = {}
+    for file in files:
+        events = EventAccumulator(str(file), size_guidance={"scalars": 0})
+        events.Reload()
+        for name in events.Tags()["scalars"]:
+            points = {event.step: event.value for event in events.Scalars(name)}
+            curves.setdefault(name, {}).update(points)
     return {name: sorted(points.items()) for name, points in curves.items()}
 
 
