@@ -39,8 +39,7 @@ def fit(config: Path, output_dir: Path, explains: bool) -> None:
         result = fit_swarm(settings, output_dir, view.update)
     command = shell_line(["olmix", "fit", "-c", str(config), "-o", str(output_dir)])
     with progress("drawing") as view:
-        view.update(0, 1)
-        page = write_report(result.folder, commands=(command,))
+        page = write_report(result.folder, commands=(command,), on_step=view.update)
     show_fit(result.folder)
     if explains:
         _show_explanation(result.folder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,15 +43,25 @@ def _stem(content: Content, metric: Metric) -> str:
     return f"{safe or 'metric'}_{metric.chosen}"
 
 
-def draw_figures(content: Content, curves: Curves) -> list[Picture]:
+def draw_figures(
+    content: Content, curves: Curves, on_step: Callable[[float, float], None] | None = None
+) -> list[Picture]:
     """Draw every figure, write the PNG files, and return those that the page shows.
+
+    Args:
+        content: what they show.
+        curves: training loss by run.
+        on_step: called with the figures that are drawn, and all.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
     pictures = []
     with plotting.style():
-        for index, plan in enumerate(_plans(content, curves)):
+        plans = list(_plans(content, curves))
+        for index, plan in enumerate(plans):
+            if on_step is not None:
+                on_step(float(index), float(len(plans)))
             figure, ax = plotting.new_figure(*plan.size)
             plan.draw(ax)
             file = f"{plan.stem}.png"

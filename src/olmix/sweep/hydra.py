@@ -57,9 +57,10 @@ class Hydra(Framework):
     def render(self, base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> str:
         """Return the overrides of a run as YAML: a list that a shell or a script can pass on."""
         words = [] if base.data else [f"+experiment={base.name}"]
-        values = dict(given)
+        values = {path: value for path, value in given.items() if path != ("output_dir",)}
         if "output_dir" in config:
-            values[("output_dir",)] = config["output_dir"]
+            # The run's own folder: below the key `output_dir` Hydra would add date and time.
+            words.append(f"hydra.run.dir={_hydra_value(config['output_dir'])}")
         for path, value in values.items():
             sign = "" if has(base.data, path) else "++"
             words.append(f"{sign}{'.'.join(path)}={_hydra_value(value)}")
