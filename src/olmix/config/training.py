@@ -128,7 +128,7 @@ class ProxyTraining(Section):
 
 
 class OlmoCoreTraining(Section):
-    """A run of OLMo-core (not yet launched by this release; configs are read and carried over)."""
+    """A run of OLMo-core, the trainer of the OLMo models."""
 
     trainer: Literal["olmo_core"] = "olmo_core"
     """Which trainer runs."""
@@ -137,29 +137,33 @@ class OlmoCoreTraining(Section):
     model_parameters: TokenCount | None = None
     """Non-embedding parameters of a model of your own; those of OLMo 2 and 3 are known."""
     tokenizer: str = "dolma2"
-    """Name of the tokenizer."""
+    """Name of the tokenizer, as OLMo-core knows it; `data.tokenizer` takes its place."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the initial weights and of the order of the data."""
     max_tokens: TokenCount | None = None
     """Tokens of one run."""
     chinchilla_multiple: Positive | None = None
     """Length of a run as a multiple of 20 tokens per non-embedding parameter."""
+    sequence_length: Annotated[int, Field(ge=2, le=1_048_576)] = 2048
+    """Tokens of one sequence."""
     device_batch_size: _Count = 4
-    """Sequences of one step on one device."""
+    """Sequences that one device takes at once, at most; a step is made of several such parts."""
     global_batch_size: _Count | None = None
-    """Tokens of one step on all devices."""
+    """Tokens of one step on all devices; by the size of the model if left out."""
     learning_rate: Positive | None = None
-    """Peak learning rate; that of the model's own recipe if left out."""
+    """Peak learning rate; by the size of the model if left out."""
     checkpoint_path: str | None = None
-    """Checkpoint to start from."""
+    """Checkpoint to start from: its weights, not its step or its optimizer."""
+    checkpoint_interval: _Count = 1000
+    """Steps between two checkpoints; a killed run goes on from its last one."""
     train_type: Literal["pretrain", "anneal"] = "pretrain"
-    """Whether the learning rate warms up first or only falls."""
+    """Whether the learning rate warms up and falls by a cosine, or falls linearly to 0."""
     eval_interval: _Count = 1000
     """Steps between two evaluations."""
     no_eval: bool = False
     """Whether to leave out evaluation."""
     instance_filter: bool = False
-    """Whether to drop sequences with many repetitions."""
+    """Whether sequences with many repetitions count for nothing in the loss."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -174,6 +178,12 @@ class OlmoCoreTraining(Section):
                 f'found "{self.proxy_model_id}", whose size is not known; {hint} give '
                 "model_parameters",
                 "proxy_model_id",
+            )
+        if self.global_batch_size is not None and self.global_batch_size % self.sequence_length:
+            rules.broken(
+                f"{self.global_batch_size} tokens are no whole number of sequences of "
+                f"{self.sequence_length}",
+                "global_batch_size",
             )
         rules.enforce()
         return self

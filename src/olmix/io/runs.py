@@ -38,6 +38,7 @@ class Status:
         tokens_per_second: training speed so far.
         error: why it failed, in words.
         updated: seconds since 1970.
+        diverged: whether it failed because its loss was no longer a finite number.
     """
 
     state: RunState = "pending"
@@ -47,6 +48,7 @@ class Status:
     tokens_per_second: float = 0.0
     error: str | None = None
     updated: float = 0.0
+    diverged: bool = False
 
 
 class RunFolder:

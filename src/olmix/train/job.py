@@ -205,12 +205,29 @@ class Job:
         )
         save_checkpoint(self.folder.checkpoint, self._position, state)
 
-    def report(self, state: RunState, step: int, rate: float, error: str | None = None) -> None:
+    def report(
+        self,
+        state: RunState,
+        step: int,
+        rate: float,
+        error: str | None = None,
+        *,
+        diverged: bool = False,
+    ) -> None:
         """Write the status; `rate` is in tokens per second."""
         self._log.flush()
         training = self.work.training
         self.folder.write_status(
-            Status(state, self.work.identity, step, training.num_steps, rate, error, time.time())
+            Status(
+                state,
+                self.work.identity,
+                step,
+                training.num_steps,
+                rate,
+                error,
+                time.time(),
+                diverged,
+            )
         )
 
     def finish(self, seconds: float, rate: float) -> None:
@@ -224,9 +241,9 @@ class Job:
         shown = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
         logger.info("%s finished: %s; %.0f tokens/s", self.folder.name, shown, rate)
 
-    def fail(self, error: str, step: int) -> None:
+    def fail(self, error: str, step: int, *, diverged: bool = False) -> None:
         """Say that the run failed and why."""
-        self.report("failed", step, 0.0, error)
+        self.report("failed", step, 0.0, error, diverged=diverged)
 
     def close(self) -> None:
         """Close the metrics file."""

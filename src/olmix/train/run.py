@@ -174,7 +174,7 @@ class _Sitting:
             logger.error("%s: %s", job.folder.name, error)
             # The same steps would diverge again: there is nothing to resume.
             job.folder.checkpoint.unlink(missing_ok=True)
-            job.fail(str(error), self._step)
+            job.fail(str(error), self._step, diverged=True)
             del self._live[index]
             self._ended.append(Outcome(job.folder.path, "failed", str(error)))
 
