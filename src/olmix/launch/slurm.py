@@ -223,5 +223,5 @@ def _state(word: str, reason: str) -> JobState:
     """Return a state of SLURM's, such as ``CANCELLED by 1000``, in our words."""
     word = word.split()[0].rstrip("+")
     if reason == _NEVER:
-        return JobState("failed", _NEVER)
+        return JobState("cancelled", _NEVER)
     return JobState(_STATES.get(word, "failed"), word)

@@ -182,7 +182,8 @@ def _wait(infra: SlurmInfra) -> Iterator[str]:
     yield 'status=0; wait "$child" || status=$?'
     if infra.requeue:
         yield f'if [ "$status" -eq {_INTERRUPTED} ] && [ "$expired" = yes ]; then'
-        yield '  scontrol requeue "$SLURM_JOB_ID" # the state is saved: go on later'
+        # A script that ends before SLURM has stopped it makes the requeued job a failed one.
+        yield '  scontrol requeue "$SLURM_JOB_ID" && exec sleep 60 # go on later'
         yield "fi"
     else:
         yield 'echo "status $status, time limit reached: $expired"'
