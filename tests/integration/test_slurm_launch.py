@@ -170,7 +170,9 @@ def test_before_the_time_limit_a_run_saves_its_state_and_goes_on_later(swarm, tm
     wait_for(lambda: "PENDING" in squeue("-j", job, "-o", "%T"), "requeued task")
     assert states(launched.folder)[run.name] == "pending"
     (tmp_path / "hold").unlink()
-    # SLURM keeps a requeued job back for two minutes.
+    # SLURM keeps a requeued job back for two minutes. This may be cut short, but not to the very
+    # second in which its credential was revoked.
+    time.sleep(2)
     subprocess.run(["scontrol", "update", f"JobId={job}_0", "StartTime=now"], check=True)
     wait_for(lambda: ended(launched.folder), "end")
     assert states(launched.folder)[run.name] == "finished"
