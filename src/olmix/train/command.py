@@ -9,6 +9,7 @@ that is given as it is.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -25,9 +26,12 @@ from olmix.errors import LaunchError
 from olmix.io.files import read_json, write_json
 from olmix.io.identity import run_identity
 from olmix.io.runs import COMMAND_FILE, RunFolder, Status
+from olmix.train.leftover import end_leftover, forget, remember
 from olmix.train.outcome import Outcome, Progress
 
 __all__ = ["run_command"]
+
+logger = logging.getLogger(__name__)
 
 _POLL_S = 0.2
 _GRACE_S = 60.0
@@ -66,7 +70,11 @@ def run_command(
     command = _prepare(folder)
     if folder.is_finished(command.identity):
         return Outcome(folder.path, "skipped")
+    if end_leftover(folder.path, _GRACE_S):
+        logger.info("%s: ended the command of an earlier start", folder.name)
     started = time.time()
+    # Of an attempt that failed after it wrote one.
+    folder.summary.unlink(missing_ok=True)
     folder.write_status(Status("running", command.identity, updated=started))
     try:
         with folder.log.open("ab") as log:
@@ -82,7 +90,9 @@ def run_command(
     except OSError as error:
         why = f"{command.words[0]} cannot be started: {error.strerror}"
         return _end(folder, "failed", why)
+    remember(folder.path, process.pid)
     stopped = _watch(process, folder, on_progress, should_stop)
+    forget(folder.path)
     if stopped:
         return _end(folder, "interrupted", None)
     if process.returncode:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -48,18 +49,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {folder.path}: there is no such run folder", file=sys.stderr)  # noqa: T201
         return 2
     stop = _Stop()
+    if int(os.environ.get("RANK", "0")) > 0:
+        # Under torchrun the first process holds the lock and writes the status for all.
+        return _train(folder, stop)
     with lock(folder.path / ".lock", wait=False) as got:
         if not got:
             print(f"{folder.path}: another process trains this run", file=sys.stderr)  # noqa: T201
             return INTERRUPTED
-        _limit_threads(folder)
-        from olmix.train.dispatch import train_any
+        return _train(folder, stop)
 
-        for outcome in train_any([folder], should_stop=lambda: stop.asked):
-            if outcome.error:
-                print(f"error: {folder.name}: {outcome.error}", file=sys.stderr)  # noqa: T201
-            return _STATUS[outcome.state]
-    return 1
+
+def _train(folder: RunFolder, stop: _Stop) -> int:
+    _limit_threads(folder)
+    from olmix.train.dispatch import train_any
+
+    (outcome,) = train_any([folder], should_stop=lambda: stop.asked)
+    if outcome.error:
+        print(f"error: {folder.name}: {outcome.error}", file=sys.stderr)  # noqa: T201
+    return _STATUS[outcome.state]
 
 
 def _limit_threads(folder: RunFolder) -> None:
