@@ -33,12 +33,20 @@ def connected() -> Iterator[Beaker]:
         import requests
         from beaker import Beaker
         from beaker.exceptions import BeakerConfigurationError, BeakerError
+        from yaml import YAMLError
     except ImportError:
         raise MissingPackageError("beaker-py", "beaker", "Launching on Beaker") from None
     try:
         client = Beaker.from_env(check_for_upgrades=False)
-    except (BeakerConfigurationError, OSError, TypeError, ValueError) as error:
-        # The cause may quote the file, and with it the token.
+    except (
+        BeakerConfigurationError,
+        YAMLError,
+        AttributeError,
+        OSError,
+        TypeError,
+        ValueError,
+    ) as error:
+        # beaker-py does not check what its file holds. What it raises may quote the token.
         raise LaunchError(
             f"Beaker: no usable account ({type(error).__name__}). Set BEAKER_TOKEN, or run "
             "`beaker account login`, which writes ~/.beaker/config.yml."
