@@ -11,11 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from private_slurm import DAEMONS, private_slurm
 
+from olmix.cli.main import cli
 from olmix.config import GenerationConfig, LaunchConfig
 from olmix.errors import LaunchError
 from olmix.generate import generate
+from olmix.io.files import write_yaml
 from olmix.launch import (
     cancel,
     launch_local,
@@ -133,11 +136,13 @@ def test_failed_runs_say_why_and_only_they_are_submitted_again(swarm, tmp_path):
     assert "exit status 3" in report.status.error
     assert "the loss is no number" in read_log(first.folder, bad)
     (tmp_path / f"break-{bad}").unlink()
-    second = submit_group(swarm(), tmp_path)
-    assert [job.runs for job in second.jobs] == [(bad,)]
-    wait_for(lambda: ended(second.folder), "end")
-    assert set(states(second.folder).values()) == {"finished"}
-    job = read_jobs(second.folder)[-1]
+    words = ["launch", "resume", "-o", str(tmp_path), "--yes"]
+    resumed = CliRunner().invoke(cli, words)
+    assert resumed.exit_code == 0, resumed.output
+    wait_for(lambda: ended(first.folder), "end")
+    assert set(states(first.folder).values()) == {"finished"}
+    job = read_jobs(first.folder)[-1]
+    assert job.runs == (bad,)
     assert bad in engine_of(group.infra).logs(job, bad)
 
 
@@ -219,10 +224,6 @@ def test_arrays_that_are_larger_than_the_cluster_allows_are_refused_before_anyth
 
 
 def test_the_dry_run_and_the_preview_need_no_slurm(swarm, tmp_path, monkeypatch, tiny):
-    from click.testing import CliRunner
-
-    from olmix.cli.main import cli
-
     group = swarm(array_limit=2)
     monkeypatch.setenv("PATH", "")
     words = ["-v", str(tiny.folder / "variants"), "-o", str(tmp_path / "runs")]
@@ -234,3 +235,39 @@ def test_the_dry_run_and_the_preview_need_no_slurm(swarm, tmp_path, monkeypatch,
     about = json.loads((tmp_path / "runs" / group.group_id / "group.json").read_text())
     assert about["infra"]["backend"] == "slurm"
     assert not (tmp_path / "runs" / group.group_id / "slurm").exists()
+
+
+def test_an_experiment_of_olmix_sweep_runs_as_an_array(tmp_path):
+    rows = []
+    for index in range(2):
+        code = f"open('made_{index}', 'w').write('x')"
+        words = json.dumps([sys.executable, "-c", code])
+        rows.append(
+            f"  - {{id: run_{index}, params: {{}}, config: c, hash: h{index}, command: {words}}}"
+        )
+    (tmp_path / "run_mapping.yaml").write_text(
+        "experiment: study\nruns:\n" + "\n".join(rows) + "\n"
+    )
+    infra = {"backend": "slurm", "partition": "main", "python": sys.executable}
+    write_yaml(tmp_path / "infra.yaml", {"infra": infra})
+    submitted = submit_group(load_group(tmp_path, tmp_path / "infra.yaml"), tmp_path / "runs")
+    wait_for(lambda: ended(submitted.folder), "end")
+    assert set(states(submitted.folder).values()) == {"finished"}
+    assert (tmp_path / "made_0").exists()
+    assert (tmp_path / "made_1").exists()
+
+
+def test_the_embedded_trainer_gives_the_numbers_of_this_machine(tiny, tmp_path):
+    base = LaunchConfig.from_yaml(tiny.launch).to_plain()
+
+    def load(**infra):
+        config = LaunchConfig.from_dict({**base, "infra": infra})
+        plan = GenerationConfig.from_yaml(tiny.generation)
+        return load_group(generate(plan, tiny.folder / infra["backend"], config).folder)
+
+    here = launch_local(load(backend="local"), tmp_path / "here")
+    asked = load(backend="slurm", python=sys.executable, max_array_size=MAX_ARRAY_SIZE)
+    there = submit_group(asked, tmp_path / "there")
+    wait_for(lambda: ended(there.folder), "end")
+    assert len(summaries(here.folder)) == 5
+    assert list(summaries(there.folder).values()) == list(summaries(here.folder).values())

@@ -23,8 +23,6 @@ __all__ = ["LOGS", "Chunk", "render_chunks", "submit_words"]
 LOGS = "slurm/logs"
 """Folder of what the tasks print, below the group's."""
 _RUN = "olmix.train.one"
-_INTERRUPTED = 75
-"""Exit status of a run that has saved its state (`olmix.train.one`)."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +179,8 @@ def _wait(infra: SlurmInfra) -> Iterator[str]:
     yield 'while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done'
     yield 'status=0; wait "$child" || status=$?'
     if infra.requeue:
-        yield f'if [ "$status" -eq {_INTERRUPTED} ] && [ "$expired" = yes ]; then'
+        # Its status is the run's own; that of a torchrun says nothing.
+        yield 'if [ "$expired" = yes ] && grep -q \'"state": "pending"\' "$run/status.json"; then'
         # A script that ends before SLURM has stopped it makes the requeued job a failed one.
         yield '  scontrol requeue "$SLURM_JOB_ID" && exec sleep 60 # go on later'
         yield "fi"

@@ -5,6 +5,8 @@ import subprocess
 import pytest
 
 from olmix.config import LaunchConfig, SlurmInfra
+from olmix.errors import LaunchError
+from olmix.launch.engine import Job
 from olmix.launch.plan import Group
 from olmix.launch.slurm import SlurmEngine
 from olmix.launch.slurm_script import render_chunks, submit_words
@@ -48,7 +50,7 @@ trap 'kill -TERM "$child"' TERM
 trap 'expired=yes; kill -TERM "$child"' USR1 # the time limit is near
 while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done
 status=0; wait "$child" || status=$?
-if [ "$status" -eq 75 ] && [ "$expired" = yes ]; then
+if [ "$expired" = yes ] && grep -q '"state": "pending"' "$run/status.json"; then
   scontrol requeue "$SLURM_JOB_ID" && exec sleep 60 # go on later
 fi
 exit "$status"
@@ -201,3 +203,47 @@ def test_a_preview_shows_the_scripts_the_tasks_and_the_commands_and_calls_nobody
     assert "afterany:JOB_1" in shown
     assert not list(tmp_path.iterdir())
     assert shlex.quote(str(tmp_path)) in shown
+
+
+def engine_that_hears(monkeypatch, **answers):
+    """Return an engine whose commands print what is given here, by name."""
+    engine = SlurmEngine(infra())
+    monkeypatch.setattr(engine, "_ask", lambda *words, accept=None: answers.get(words[0], ""))
+    return engine
+
+
+def test_words_of_slurm_are_told_in_ours(monkeypatch):
+    queue = "9|0|RUNNING|None\n9|1|PENDING|Resources\n9|2|PENDING|DependencyNeverSatisfied\n"
+    accounts = "9_3|COMPLETED\n9_4|OUT_OF_MEMORY\n9_5|CANCELLED by 0\n9_0|PREEMPTED\n"
+    engine = engine_that_hears(monkeypatch, squeue=queue, sacct=accounts)
+    states = engine.states([Job("9", tuple("abcdefg"))])
+    assert {run: found.state for run, found in states.items()} == {
+        "a": "running",
+        "b": "pending",
+        "c": "cancelled",
+        "d": "finished",
+        "e": "failed",
+        "f": "cancelled",
+    }
+    assert states["e"].note == "OUT_OF_MEMORY"
+
+
+def test_of_two_jobs_that_carried_out_a_run_the_last_one_counts(monkeypatch):
+    engine = engine_that_hears(monkeypatch, squeue="5|0|FAILED|None\n6|0|RUNNING|None\n")
+    assert engine.states([Job("5", ("a",)), Job("6", ("a",))])["a"].state == "running"
+
+
+def test_a_slurm_that_does_not_answer_is_an_error_and_not_an_empty_queue(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(LaunchError, match="name its login node: infra.ssh"):
+        SlurmEngine(infra()).states([Job("5", ("a",))])
+
+
+def test_an_answer_of_sbatch_that_is_no_number_is_an_error(monkeypatch, tmp_path):
+    jobs = engine_that_hears(monkeypatch, sbatch="welcome\n").submit(group(), tmp_path, RUNS)
+    with pytest.raises(LaunchError, match="the number of a job is needed"):
+        list(jobs)
+    (job,) = engine_that_hears(monkeypatch, sbatch="welcome\n12;one\n").submit(
+        group(), tmp_path, RUNS
+    )
+    assert (job.id, job.runs) == ("12", RUNS)
