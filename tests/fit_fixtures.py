@@ -124,3 +124,24 @@ def plant(
         settings={"priors": {"token_counts": dict.fromkeys(domains, 1000000)}},
     )
     return planted.write()
+
+
+SHARES = {"old:code": 0.6, "old:web": 0.3, "old:books": 0.1}
+DOMAINS = ("new", "old:code", "old:web", "old:books")
+
+
+def reused(folder: Path, num: int = 9, noise: float = 0.0, seed: int = 0) -> Planted:
+    """Return a swarm of one new domain and a source whose topics keep their shares."""
+    rng = np.random.default_rng(seed)
+    two = draw_mixtures(num, 2, seed)
+    columns = {"new": two[:, 0]}
+    for name, share in SHARES.items():
+        columns[name] = two[:, 1] * share * (1 + noise * rng.uniform(-1, 1, num))
+    total = np.sum(list(columns.values()), axis=0)
+    return Planted(
+        folder=folder,
+        runs=[f"r{i}" for i in range(num)],
+        ratios={name: (column / total).tolist() for name, column in columns.items()},
+        metrics={"y": (2 + np.exp(-2 * two[:, 0]) + 0.6 * two[:, 0] ** 2).tolist()},
+        settings={"priors": {"token_counts": dict.fromkeys(DOMAINS, 1_000_000)}},
+    ).write()

@@ -24,7 +24,7 @@ def _train(folder: RunFolder) -> None:
 
     try:
         train_run(folder, LaunchConfig.from_yaml(folder.config))
-    except BaseException:  # noqa: BLE001  the child must not go on as the parent
+    except BaseException:  # noqa: BLE001  a child must not go on as its parent
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
@@ -53,7 +53,7 @@ def main() -> int:
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         statuses.append(os.waitstatus_to_exitcode(status))
-    print(*statuses)  # noqa: T201  what the test reads
+    print(*statuses)  # noqa: T201
     return 0
 
 

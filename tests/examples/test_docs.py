@@ -14,6 +14,14 @@ def test_the_page_of_commands_is_that_of_the_commands():
     assert written == module["render"](), "run `make docs`"
 
 
+def test_the_python_of_the_page_of_fits_runs(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "docs" / "fit.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(block, "docs/fit.md", "exec"), {})
+    assert "predicted to improve networkx_bpb" in capsys.readouterr().out
+
+
 def test_every_command_of_the_page_of_designs_runs(tmp_path, monkeypatch):
     from olmix.cli.main import cli
 

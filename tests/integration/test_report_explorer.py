@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from browser import needs_chromium, opened
-from fit_fixtures import log_linear, log_weight, plant
+from fit_fixtures import SHARES, log_linear, log_weight, plant, reused
 from olmix.fit import fit_swarm, load_fit
 from olmix.report import write_report
 
@@ -159,3 +159,17 @@ def test_the_sliders_fit_the_window(page, width):
         box = shown.page.get_by_role("slider", name="a", exact=True).bounding_box()
         assert box["width"] > 60
         assert box["height"] >= 24
+
+
+def test_a_frozen_source_has_one_slider_and_is_written_as_its_leaves(tmp_path):
+    folder = fit_swarm(reused(tmp_path).config(), tmp_path / "fit").folder
+    page = write_report(folder)
+    with opened(page) as shown:
+        assert shown.page.get_by_role("slider").count() == 2
+        shown.page.get_by_role("slider", name="old", exact=True).fill("0.5")
+        shown.page.locator("#explore summary").click()
+        text = shown.page.locator("#explore pre").inner_text()
+        for leaf, share in SHARES.items():
+            assert f'"{leaf}": {{weight: {0.5 * share:.6f}'[:-3] in text
+            assert shown.page.locator("#mixture").get_by_text(leaf).count() > 0
+        assert shown.complaints == []

@@ -1,6 +1,7 @@
 """Sweeps with torch itself: torchtune's own check, and training with `tune run` on the CPU."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from olmix.config import read_yaml
 from olmix.sweep import TorchtuneValidationError, generate_configs
 from olmix.sweep.results import write_results
 from olmix.sweep.status import read_states
@@ -26,6 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 BASE = "llama3_2/1B_lora_single_device"
 BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[2]
 
 
 def _lora_configs():
@@ -95,8 +98,19 @@ def test_the_real_command_line_says_the_same(tmp_path):
     assert "unexpected keyword argument 'x'" in theirs[0].errors[0]
 
 
-@pytest.mark.parametrize("base", ["gemma2/2B_lora", "qwen2_5/0.5B_full_single_device"])
-def test_smoke_trains_every_config_of_a_family(base, tmp_path):
+@pytest.mark.parametrize(
+    "base",
+    [
+        "gemma2/2B_lora",  # a distributed recipe, in a group of one process
+        "qwen2_5/0.5B_full_single_device",
+        "llama3_1/8B_lora_dpo_single_device",
+        "llama3_1/8B_full_dpo",
+        "mistral/7B_full_ppo_low_memory",
+        "llama3_2/8B_to_1B_KD_lora_single_device",
+        "llama2/7B_qat_full",
+    ],
+)
+def test_smoke_trains_every_config_of_a_recipe(base, tmp_path):
     made = {
         "experiment_name": "smoke",
         "base_config": base,
@@ -117,46 +131,60 @@ def test_smoke_says_which_config_does_not_train_and_why(tmp_path):
         generate_configs(made, tmp_path / "out", validator="none", smoke=True)
 
 
-@pytest.fixture(scope="module")
-def tiny_study(tmp_path_factory):
-    """A 2x2 grid over a shipped base, with a tiny model, tokenizer and data made on the spot."""
-    from olmix.sweep.torchtune.tiny import build_assets, tiny_model, write_weights
+def olmix(*words, cwd, expect=0):
+    """Run a command as the documentation writes it."""
+    done = subprocess.run(
+        [str(BIN / "olmix"), *words], capture_output=True, text=True, check=False, cwd=cwd
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done
 
-    folder = tmp_path_factory.mktemp("study")
-    assets = build_assets(folder / "assets")
-    node = {"_component_": "torchtune.models.llama3_2.lora_llama3_2_1b"}
-    model = tiny_model(node | {"lora_attn_modules": ["q_proj"], "lora_rank": 8, "lora_alpha": 16})
-    write_weights(model, folder / "assets" / "tiny.pt")
-    sizes = {key: value for key, value in model.items() if not key.startswith("lora_")}
-    return {
-        "experiment": {
-            "name": "rank_and_rate",
-            "framework": "torchtune",
-            "question": "Does a larger rank need a smaller learning rate?",
-        },
-        "framework_config": {"base_config": BASE},
-        "variables": {"lora_rank": [2, 8], "learning_rate": [1e-3, 3e-2]},
-        "controls": {
-            "lora_alpha": "${mul:2,${lora_rank}}",
-            "model": sizes,
-            "tokenizer": assets.tokenizer_node(),
-            "dataset": assets.dataset_node(packed=False),
-            "checkpointer": {
-                "_component_": "torchtune.training.FullModelTorchTuneCheckpointer",
-                "checkpoint_dir": str(folder / "assets"),
-                "checkpoint_files": ["tiny.pt"],
-            },
-            "num_warmup_steps": 1,
-            "max_steps_per_epoch": 10,
-            "gradient_accumulation_steps": 1,
-            "batch_size": 4,
-            "device": "cpu",
-            "dtype": "fp32",
-            "seed": 1,
-            "output_dir": str(folder / "runs"),
-        },
-        "slurm": {"venv": str(BIN.parent), "gpus": 0, "time": "00:05:00", "limit": 2},
-    }
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    """The folder that holds ``tiny/``: a 2x2 grid with a model, tokenizer and data of its own."""
+    folder = tmp_path_factory.mktemp("example")
+    assert olmix("sweep", "example", "tiny", cwd=folder).stdout.endswith("tiny/experiment.yaml\n")
+    return folder
+
+
+def _run_tasks(folder, number):
+    """Run what SLURM would run; a task of the array needs only its index."""
+
+    def task(index):
+        return subprocess.run(
+            ["bash", "study/run_experiment.sh"],
+            env=os.environ | {"SLURM_ARRAY_TASK_ID": str(index), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(task, range(number)):
+            assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_worked_study_runs_as_documented_from_question_to_surface(example):
+    page = (ROOT / "docs" / "sweep.md").read_text(encoding="utf-8")
+    study = page[page.index("## A worked study") :]
+    first, *commands = study[study.index("```bash\n") + 8 :].partition("```")[0].splitlines()
+    assert first == "olmix sweep example tiny", "the fixture has run it"
+    shown = {}
+    for command in commands:
+        name, *words = shlex.split(command)
+        if name == "sbatch":
+            _run_tasks(example, 4)
+        else:
+            shown[words[1]] = olmix(*words, cwd=example)
+    assert "4 runs from llama3_2/1B_lora_single_device" in shown["preview"].stdout
+    assert (example / "study/validation_report.txt").read_text().count("valid  ") == 4
+    assert "4 of 4 runs are finished" in shown["status"].stderr
+    assert commands[-1] in shown["results"].stderr
+    _check_trained(example / "study", 4)
+    assert "effect of half the tested range on loss" in shown["-c"].stdout
+    assert (example / "study/results/fit/latest/surface.json").is_file()
 
 
 def _check_trained(folder, number):
@@ -171,31 +199,10 @@ def _check_trained(folder, number):
         assert (folder / "results" / name).stat().st_size > 0
 
 
-def test_all_runs_of_a_grid_train_with_tune_run(tiny_study, tmp_path):
-    study = tiny_study | {"controls": tiny_study["controls"] | {"output_dir": str(tmp_path / "r")}}
-    result = generate_configs(study, tmp_path / "out", slurm=True)
-    assert result.report.count("valid  ") == 4
-
-    def task(number):
-        """Run what SLURM would run; a task of the array needs only its index."""
-        return subprocess.run(
-            ["bash", str(result.script)],
-            env=os.environ | {"SLURM_ARRAY_TASK_ID": str(number), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    with ThreadPoolExecutor(2) as pool:
-        for done in pool.map(task, range(4)):
-            assert done.returncode == 0, done.stderr[-2000:]
-    _check_trained(result.folder, 4)
-
-
-def test_the_array_script_runs_under_a_real_slurm(tiny_study, tmp_path):
+def test_the_array_script_runs_under_a_real_slurm(example, tmp_path):
     if shutil.which("slurmctld") is None or os.geteuid() != 0:
         pytest.skip("needs slurm-wlm, slurm-client and munge, and root, for a private SLURM")
-    study = tiny_study | {"controls": tiny_study["controls"] | {"output_dir": str(tmp_path / "r")}}
+    study = read_yaml(example / "tiny" / "experiment.yaml").data
     study["variables"] = {"lora_rank": [2, 8], "learning_rate": [3e-2]}
     result = generate_configs(study, tmp_path / "out", validator="none", slurm=True)
     from private_slurm import private_slurm

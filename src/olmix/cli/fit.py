@@ -9,20 +9,28 @@ from typing import Any
 
 import click
 
+from olmix.cli.options import path_option
 from olmix.cli.terminal import done, progress, shell_line, table
 
 __all__ = ["fit"]
 
 
 @click.command()
-@click.option("-c", "--config", type=click.Path(path_type=Path), required=True, help="Fit config.")
-@click.option(
-    "-o", "--output-dir", type=click.Path(path_type=Path), required=True, help="Folder of the fits."
-)
+@path_option("-c", "--config", required=True, about="Fit config.")
+@path_option("-o", "--output-dir", required=True, about="Folder of the fits.")
 @click.option("--explain", "explains", is_flag=True, help="Print the decisions in plain words.")
 def fit(config: Path, output_dir: Path, explains: bool) -> None:
-    """Regress, cross-validate, propose a mixture, and write a report."""
-    from olmix.config import FitConfig
+    """Regress, cross-validate, propose a mixture, and write a report.
+
+    A config with `factors`, as `olmix sweep results` writes one, gives the response surface of a
+    sweep in place of the laws of a swarm.
+    """
+    from olmix.config import FitConfig, read_yaml
+
+    data = read_yaml(config).data
+    if isinstance(data, dict) and "factors" in data:
+        _fit_surface(config, output_dir)
+        return
     from olmix.fit import fit_swarm
     from olmix.report import write_report
 
@@ -31,14 +39,32 @@ def fit(config: Path, output_dir: Path, explains: bool) -> None:
         result = fit_swarm(settings, output_dir, view.update)
     command = shell_line(["olmix", "fit", "-c", str(config), "-o", str(output_dir)])
     with progress("drawing") as view:
-        view.update(0, 1)
-        page = write_report(result.folder, commands=(command,))
+        page = write_report(result.folder, commands=(command,), on_step=view.update)
     show_fit(result.folder)
     if explains:
         _show_explanation(result.folder)
     if result.reused:
         done("the same fit was done before; its laws were used again")
     done(f"report: {page}")
+
+
+def _fit_surface(config: Path, output_dir: Path) -> None:
+    from olmix.config.surface import SurfaceConfig
+    from olmix.fit.surface import fit_surface
+
+    result = fit_surface(SurfaceConfig.from_yaml(config), output_dir)
+    found = result.summary
+    rows = [(order, f"{rmse:.4g}") for order, rmse in found["candidates"].items()]
+    table("How well points that were left out are predicted", ("surface", "error"), rows)
+    click.echo()
+    terms = [
+        (entry["term"], f"{entry['coefficient']:.4g}", f"{entry['standard_error']:.2g}")
+        for entry in found["terms"]
+    ]
+    title = f"{found['order']}: effect of half the tested range on {found['metric']}"
+    table(title, ("term", "coefficient", "standard error"), terms)
+    click.echo(f"\n{found['statement']}")
+    done(f"surface: {result.folder}")
 
 
 def show_fit(folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from olmix.cli.options import path_option
 from olmix.cli.terminal import done, table
 
 if TYPE_CHECKING:
@@ -17,14 +18,10 @@ __all__ = ["generate"]
 
 
 @click.command()
-@click.option(
-    "-c", "--config", type=click.Path(path_type=Path), help="Generation config; needed to sample."
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the variants.")
-@click.option(
-    "--base",
-    type=click.Path(path_type=Path),
-    help="Launch config: makes each variant a complete one. Left out, variants are bare.",
+@path_option("-c", "--config", about="Generation config; needed to sample.")
+@path_option("-o", "--output", about="Folder of the variants.")
+@path_option(
+    "--base", about="Launch config: makes each variant a complete one. Left out, variants are bare."
 )
 @click.option(
     "--allow-mixed", is_flag=True, help="Write into a folder that holds another group too."

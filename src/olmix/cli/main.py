@@ -26,6 +26,7 @@ COMMANDS = {
     "generate": ("olmix.cli.generate:generate", "Sample the mixtures of a swarm."),
     "launch": ("olmix.cli.launch:launch", "Preview, run, watch and cancel the runs of a swarm."),
     "sweep": ("olmix.cli.sweep:sweep", "Configs of a factorial sweep, from an experiment.yaml."),
+    "grpo": ("olmix.cli.grpo:grpo", "GRPO training, composed by Hydra, on Tunix."),
     "collect": ("olmix.cli.collect:collect", "Run folders to ratios.csv and metrics.csv."),
     "fit": ("olmix.cli.fit:fit", "Regress, cross-validate, propose, report."),
     "predict": ("olmix.cli.predict:predict", "Predict any mixtures by the laws of a fit."),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from olmix.cli.options import path_option
 from olmix.cli.terminal import done, progress, table
 
 __all__ = ["priors"]
@@ -20,19 +21,8 @@ def priors() -> None:
 
 
 @priors.command()
-@click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Any YAML file with data.sources.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="File to write, in place of standard output.",
-)
+@path_option("-c", "--config", required=True, about="Any YAML file with data.sources.")
+@path_option("-o", "--output", about="File to write, in place of standard output.")
 @click.option(
     "-n", "--no-cache", is_flag=True, help="List object storage anew, whatever was counted before."
 )

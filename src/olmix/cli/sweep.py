@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from olmix.cli.terminal import done, progress, table
+from olmix.cli.options import json_option, path_option
+from olmix.cli.terminal import done, progress, shell_line, table
 
 if TYPE_CHECKING:
     from olmix.sweep import Plan, SweepResult
+    from olmix.sweep.results import Results
 
 __all__ = ["cruijff_kit", "sweep", "torchtune_config_writer"]
 
 _file = click.argument("experiment", type=click.Path(path_type=Path))
 _folder = click.argument("folder", type=click.Path(path_type=Path))
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+_validator = click.option(
+    "--validator",
+    type=click.Choice(["inprocess", "subprocess"]),
+    default="inprocess",
+    show_default=True,
+    help="The framework's own check: in this process, or by its command line.",
+)
 
 
 @click.group()
@@ -26,25 +34,28 @@ def sweep() -> None:
 
 
 @sweep.command()
+@_folder
+@click.option("--framework", default="torchtune", show_default=True, help="What trains the runs.")
+def example(folder: Path, framework: str) -> None:
+    """Write a small study that trains on a CPU, with all that it needs, into a new FOLDER."""
+    from olmix.sweep.framework import FRAMEWORKS, load_framework
+
+    if framework not in FRAMEWORKS:
+        raise click.BadParameter(f"allowed: {', '.join(FRAMEWORKS)}", param_hint="--framework")
+    click.echo(load_framework(framework).write_example(folder))
+
+
+@sweep.command()
 @_file
-@click.option(
-    "-o",
-    "--output-dir",
-    type=click.Path(path_type=Path),
-    help="Exact folder to write; overrides what the experiment says.",
+@path_option(
+    "-o", "--output-dir", about="Exact folder to write; overrides what the experiment says."
 )
-@click.option(
-    "--validator",
-    type=click.Choice(["inprocess", "subprocess"]),
-    default="inprocess",
-    show_default=True,
-    help="The framework's own check: in this process, or by its command line.",
-)
+@_validator
 @click.option("--no-validate", is_flag=True, help="Leave the framework's own check out.")
 @click.option("--smoke", is_flag=True, help="Train every config for 2 steps on a tiny model.")
 @click.option("--slurm", is_flag=True, help="Write run_experiment.sh, a SLURM array script.")
 @click.option("--max-runs", type=click.IntRange(min=1), help="Largest number of runs.")
-@_json
+@json_option
 def generate(
     experiment: Path,
     output_dir: Path | None,
@@ -137,7 +148,7 @@ def _show_findings(plan: Plan) -> None:
 @click.option(
     "--seconds-per-step", type=click.FloatRange(min=0, min_open=True), help="For GPU-hours."
 )
-@_json
+@json_option
 def preview(
     experiment: Path,
     max_runs: int | None,
@@ -209,13 +220,7 @@ def _cell(number: int | None) -> str:
 
 @sweep.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option(
-    "--validator",
-    type=click.Choice(["inprocess", "subprocess"]),
-    default="inprocess",
-    show_default=True,
-    help="The framework's own check: in this process, or by its command line.",
-)
+@_validator
 def validate(path: Path, validator: Literal["inprocess", "subprocess"]) -> int:
     """Check an experiment.yaml, or all configs of a generated folder."""
     if path.is_dir():
@@ -247,7 +252,7 @@ def _validate_folder(path: Path, validator: str) -> int:
 
 @sweep.command()
 @_folder
-@_json
+@json_option
 def status(folder: Path, as_json: bool) -> int:
     """Say which runs have finished. The exit status is 1 while some have not."""
     from olmix.sweep.report import describe_params
@@ -280,15 +285,33 @@ def status(folder: Path, as_json: bool) -> int:
 @_folder
 @click.option("--metric", default="loss", show_default=True, help="Metric to compare runs by.")
 @click.option("--higher-is-better", is_flag=True, help="For metrics that grow, such as accuracy.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder; FOLDER/results if left out."
-)
-def results(folder: Path, metric: str, higher_is_better: bool, output: Path | None) -> int:
+@path_option("-o", "--output", about="Folder; FOLDER/results if left out.")
+@json_option
+def results(
+    folder: Path, metric: str, higher_is_better: bool, output: Path | None, as_json: bool
+) -> int:
     """Write results.csv, loss curves and main effects; name the best run."""
-    from olmix.sweep.report import describe_params
     from olmix.sweep.results import write_results
 
     found = write_results(folder, output, metric, lower_is_better=not higher_is_better)
+    if as_json:
+        click.echo(json.dumps(_results_to_plain(found, metric), indent=2))
+        return 1 if found.incomplete else 0
+    _show_results(found, metric)
+    for name in found.incomplete:
+        click.echo(f"{name} has no {metric} yet and is left out", err=True)
+    done(f"{found.folder}: results.csv, curves.csv, main_effects.csv and their plots")
+    if found.factors.scales:
+        words = ["olmix", "fit", "-c", str(found.folder / "surface.yaml")]
+        done(f"response surface: {shell_line([*words, '-o', str(found.folder / 'fit')])}")
+    if found.factors.note:
+        click.echo(f"note: response surface: {found.factors.note}", err=True)
+    return 1 if found.incomplete else 0
+
+
+def _show_results(found: Results, metric: str) -> None:
+    from olmix.sweep.report import describe_params
+
     rows = [(run.id, describe_params(run.params), f"{value:.4f}") for run, value in found.ranking]
     table(f"Runs by {metric}, best first", ("run", "parameters", metric), rows)
     for name, levels in found.effects.items():
@@ -299,10 +322,21 @@ def results(folder: Path, metric: str, higher_is_better: bool, output: Path | No
         table(f"Main effect of {name}", ("value", "runs", f"mean {metric}", "std"), effect_rows)
     best, value = found.ranking[0]
     click.echo(f"\nBest run: {best.id} ({describe_params(best.params)}), {metric} {value:.4f}")
-    for name in found.incomplete:
-        click.echo(f"{name} has no {metric} yet and is left out", err=True)
-    done(f"{found.folder}: results.csv, curves.csv, main_effects.csv and their plots")
-    return 1 if found.incomplete else 0
+    if found.noise is not None:
+        click.echo(f"Replicates differ by {found.noise:.4f} (standard deviation)")
+
+
+def _results_to_plain(found: Results, metric: str) -> dict[str, Any]:
+    ranking = [
+        {"id": run.id, "params": dict(run.params), metric: value} for run, value in found.ranking
+    ]
+    return {
+        "folder": str(found.folder),
+        "metric": metric,
+        "ranking": ranking,
+        "noise_sd": found.noise,
+        "incomplete": list(found.incomplete),
+    }
 
 
 @click.group()
@@ -320,6 +354,6 @@ def torchtune() -> None:
     """Write torchtune configs from an experiment.yaml; the same as `olmix sweep`."""
 
 
-for _command in (generate, preview, validate, status, results):
+for _command in (example, generate, preview, validate, status, results):
     torchtune_config_writer.add_command(_command)
     torchtune.add_command(_command)

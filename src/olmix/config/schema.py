@@ -6,9 +6,11 @@ from typing import Any
 
 from olmix.config.base import Section
 from olmix.config.data import DataConfig
+from olmix.config.experiment import ExperimentConfig
 from olmix.config.fit import FitConfig
 from olmix.config.launch import GenerationConfig, LaunchConfig, VariantConfig
 from olmix.config.priors import PriorsConfig
+from olmix.config.surface import SurfaceConfig
 
 __all__ = ["schemas"]
 
@@ -19,6 +21,8 @@ _MODELS: dict[str, type[Section]] = {
     "launch": LaunchConfig,
     "variant": VariantConfig,
     "fit": FitConfig,
+    "surface": SurfaceConfig,
+    "experiment": ExperimentConfig,
 }
 # What a file may write in place of the plain type, because it is read before it is checked.
 _COUNT = {"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string"}]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -14,6 +16,13 @@ __all__ = ["CommandTraining", "OlmoCoreTraining", "ProxyTraining", "Training"]
 
 _Count = Annotated[int, Field(ge=1)]
 _Unit = Annotated[float, Field(ge=0, lt=1)]
+
+MIX_FILE = "mix.json"
+"""The mixture of a run, for a command: ``{domain: {weight, repetition_factor}}``."""
+MANIFEST_FILE = "data_manifest.json"
+"""The data of a run, for a command: paths, weight and repetition of each domain."""
+PLACEHOLDERS = ("config", "mix_json", "data_manifest", "run_dir", "max_tokens", "seed")
+"""What `CommandTraining.command` may ask for."""
 
 CHINCHILLA_TOKENS_PER_PARAMETER = 20
 """Tokens per non-embedding parameter of a compute-optimal run (Hoffmann et al. 2022)."""
@@ -196,21 +205,66 @@ class OlmoCoreTraining(Section):
 
 
 class CommandTraining(Section):
-    """Any trainer, as a command (not yet launched by this release; configs are carried over)."""
+    """Any trainer, as a command.
+
+    It finds what to train on in the files that its placeholders name, and the folder of its run in
+    `OLMIX_RUN_DIR`. It reports by lines in `metrics.jsonl` there, or through `olmix.record`.
+    """
 
     trainer: Literal["command"] = "command"
     """Which trainer runs."""
     command: Annotated[str, Field(min_length=1)]
-    """Template with {config} {mix_json} {data_manifest} {run_dir} {max_tokens} {seed}."""
+    """Command with the placeholders {config} {mix_json} {data_manifest} {run_dir} {max_tokens}
+    {seed}; no shell reads it, so for pipes write `bash -c '...'`. A brace is written twice."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed handed to the command."""
     max_tokens: TokenCount
     """Tokens of one run."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        try:
+            self.words(Path("run"))
+        except KeyError as error:
+            rules.broken(
+                f"found {{{error.args[0]}}}; known are "
+                + ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+                + ", and a brace is written twice",
+                "command",
+            )
+        except (ValueError, IndexError) as error:
+            rules.broken(f"cannot be read as a command: {error}", "command")
+        rules.enforce()
+        return self
+
     @property
     def num_tokens(self) -> int:
         """Tokens of a run."""
         return self.max_tokens
+
+    def words(self, run_dir: Path) -> list[str]:
+        """Return the command of a run as a list of words.
+
+        Args:
+            run_dir: folder of the run.
+
+        Raises:
+            KeyError: an unknown placeholder.
+            ValueError: quotes or braces that do not close.
+        """
+        values = {
+            "config": run_dir / "config.yaml",
+            "mix_json": run_dir / MIX_FILE,
+            "data_manifest": run_dir / MANIFEST_FILE,
+            "run_dir": run_dir,
+            "max_tokens": self.max_tokens,
+            "seed": self.seed,
+        }
+        words = [word.format_map(values) for word in shlex.split(self.command)]
+        if not words:
+            raise ValueError("it is empty")
+        return words
 
 
 def _trainer(value: Any) -> str | None:

@@ -157,10 +157,9 @@ class FitFiles:
             lines.append(",".join([_quoted(row), *(repr(float(cell)) for cell in cells)]))
         write_text(self.folder / f"{name}.csv", "\n".join(lines) + "\n")
 
-    def weights(self, name: str, domains: Sequence[str], mixture: Array) -> None:
+    def weights(self, name: str, mixture: Mapping[str, float]) -> None:
         """Write a mixture as a list of ``{"domain", "weight"}``."""
-        pairs = zip(domains, mixture, strict=True)
-        self.json(name, [{"domain": domain, "weight": float(w)} for domain, w in pairs])
+        self.json(name, [{"domain": key, "weight": weight} for key, weight in mixture.items()])
 
 
 def _quoted(cell: str) -> str:

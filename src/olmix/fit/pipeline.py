@@ -198,23 +198,23 @@ def _write_proposal(
     each = propose_each(*shared, steps)
     for fitted in fits:
         label = f"{stems[fitted.name]}_{fitted.chosen}"
-        files.weights(f"{label}_optimal.json", swarm.domains, each[fitted.name])
+        files.weights(f"{label}_optimal.json", swarm.named(each[fitted.name]))
     label = f"opt_avg_all_metrics_{law_label(swarm, fits)}"
-    files.weights(f"{label}_optimal.json", swarm.domains, found.mixture)
+    files.weights(f"{label}_optimal.json", swarm.named(found.mixture))
     files.rows("responses.csv", RESPONSE_COLUMNS, responses(fit, found.mixture))
     columns, triangle = ternary(fit, found.mixture)
     if triangle:
         files.rows("ternary.csv", columns, triangle)
     if config.proposer.pareto:
         front = pareto_front(*shared, steps)
-        rows = np.hstack([front.values, front.mixtures]).tolist()
+        rows = np.hstack([front.values, swarm.expand(front.mixtures)]).tolist()
         # A family may have the name of a domain.
         families = [f"family:{name}" for name in front.families]
-        files.rows("pareto.csv", (*families, *swarm.domains), rows)
+        files.rows("pareto.csv", (*families, *swarm.leaves), rows)
         files.json("pareto.json", front_summary(fit, front, judged.mixtures))
     files.json("predicted_performance.json", predicted_performance(fit, judged))
     plain = proposal_summary(fit, judged)
-    mix = {"mix": launch_mix(config, swarm, found.mixture)}
+    mix = {"mix": launch_mix(fit.asked, swarm, found.mixture)}
     files.yaml("mix.yaml", mix, f"Proposed by `olmix fit`.\n{plain['statement']}")
     files.json("proposal.json", plain)
     steps("written")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from olmix.errors import DataError, nearest
@@ -38,9 +40,23 @@ def predict_table(fit: LoadedFit, table: Table) -> tuple[list[str], dict[str, li
     return runs, columns
 
 
+def _with_frozen(fit: LoadedFit, table: Table) -> Table:
+    """Return the table with the sum of columns that the fit took as one domain."""
+    columns, values = list(table.columns), table.values
+    for domain, members in fit.frozen.items():
+        if domain in columns or not set(members) <= set(columns):
+            continue
+        inside = np.array([name in members for name in columns])
+        total = values[:, inside].sum(axis=1, keepdims=True)
+        columns = [name for name in columns if name not in members] + [domain]
+        values = np.hstack([values[:, ~inside], total])
+    return replace(table, columns=tuple(columns), values=values)
+
+
 def _mixtures(fit: LoadedFit, table: Table) -> Array:
     """Return the mixtures (n, D) in the order of the fit's domains, rows summing to 1."""
     problems = []
+    table = _with_frozen(fit, table)
     missing = [name for name in fit.domains if name not in table.columns]
     for name in [name for name in table.columns if name not in fit.domains]:
         guess = nearest(name, fit.domains)

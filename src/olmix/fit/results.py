@@ -83,6 +83,7 @@ def fit_summary(fit: SwarmFit) -> dict[str, Any]:
     return {
         "format": 1,
         "domains": list(swarm.domains),
+        "frozen": {} if swarm.frozen is None else swarm.frozen.groups,
         "metrics": metrics,
         "objective": {
             "cv": asdict(objective.cv),
@@ -180,7 +181,7 @@ def objective_name(swarm: Swarm) -> str:
 
 def proposal_summary(fit: SwarmFit, judged: JudgedProposal) -> dict[str, Any]:
     """Return the content of `proposal.json`."""
-    config, swarm, fits = fit.config, fit.swarm, fit.fits
+    config, swarm, fits = fit.asked, fit.swarm, fit.fits
     proposal, boot = judged.found, judged.boot
     used = swarm.objective_weights > 0
     sign = swarm.objective_sign
@@ -213,7 +214,7 @@ def proposal_summary(fit: SwarmFit, judged: JudgedProposal) -> dict[str, Any]:
         "proposer": proposal.proposer,
         "kl_reg": proposal.kl_reg,
         "optimality_gap": proposal.gap,
-        "caps": _named(swarm.domains, judged.feasible.caps),
+        "caps": swarm.named(judged.feasible.caps),
         "fixed_weight": dict(config.filtering.fixed_weight),
         "floors": {
             floor.name: floor.bound * float(swarm.signs[swarm.metrics.index(floor.name)])
@@ -230,14 +231,10 @@ def proposal_summary(fit: SwarmFit, judged: JudgedProposal) -> dict[str, Any]:
     }
 
 
-def _named(domains: Sequence[str], values: Array) -> dict[str, float]:
-    return {name: float(value) for name, value in zip(domains, values, strict=True)}
-
-
 def _mixtures_to_plain(swarm: Swarm, judged: JudgedProposal, sign: float) -> dict[str, Any]:
     plain: dict[str, Any] = {
         name: {
-            "weights": _named(swarm.domains, mixture),
+            "weights": swarm.named(mixture),
             "predicted": _estimate_to_plain(estimate(judged.boot, index), sign),
         }
         for index, (name, mixture) in enumerate(judged.mixtures.items())
@@ -249,11 +246,18 @@ def _mixtures_to_plain(swarm: Swarm, judged: JudgedProposal, sign: float) -> dic
 
 
 def _repetition(config: FitConfig, swarm: Swarm, mixture: Array) -> dict[str, float] | None:
-    """Return the passes over each domain's tokens in the large run."""
+    """Return the passes over each leaf's tokens in the large run.
+
+    Args:
+        config: the config as it was given, with the token counts of the leaves.
+        swarm: the runs.
+        mixture: (D,) weights.
+    """
     tokens = config.constraints.target_tokens
     if tokens is None:
         return None
-    return _named(swarm.domains, mixture * tokens / config.priors.counts(swarm.domains))
+    passes = swarm.expand(mixture) * tokens / config.priors.counts(swarm.leaves)
+    return dict(zip(swarm.leaves, passes.tolist(), strict=True))
 
 
 def _signal_warnings(swarm: Swarm, fits: Sequence[MetricFit], reliable: bool) -> list[str]:
@@ -327,13 +331,19 @@ def predicted_performance(fit: SwarmFit, judged: JudgedProposal) -> dict[str, An
 
 
 def launch_mix(config: FitConfig, swarm: Swarm, mixture: Array) -> dict[str, Any]:
-    """Return the `mix:` section of a launch config, with the passes that the target run takes."""
-    tokens = config.constraints.target_tokens
-    factors = np.ones(len(mixture))
+    """Return the `mix:` section of a launch config, with the passes that the target run takes.
+
+    Args:
+        config: the config as it was given, with the token counts of the leaves.
+        swarm: the runs.
+        mixture: (D,) weights.
+    """
+    tokens, weights = config.constraints.target_tokens, swarm.expand(mixture)
+    factors = np.ones(len(weights))
     if tokens is not None:
-        factors = repetition_factors(mixture, tokens, config.priors.counts(swarm.domains))
+        factors = repetition_factors(weights, tokens, config.priors.counts(swarm.leaves))
     return {
         name: {"weight": float(weight), "repetition_factor": float(factor)}
-        for name, weight, factor in zip(swarm.domains, mixture, factors, strict=True)
+        for name, weight, factor in zip(swarm.leaves, weights, factors, strict=True)
         if weight > 0
     }

@@ -54,6 +54,8 @@ class LoadedFit:
     Attributes:
         folder: where they came from.
         domains: (D,) names; columns of the mixtures that are predicted.
+        frozen: domains that are the sum of several columns of the swarm's table, with the share of
+            each.
         lower_is_better: direction of each metric.
         objective_weights: weight of each metric in the objective, summing to 1.
         laws: the chosen law of each metric, for the metric with its sign turned where more is
@@ -64,6 +66,7 @@ class LoadedFit:
 
     folder: Path
     domains: tuple[str, ...]
+    frozen: Mapping[str, Mapping[str, float]]
     lower_is_better: Mapping[str, bool]
     objective_weights: Mapping[str, float]
     laws: Mapping[str, FittedLaw]
@@ -119,6 +122,7 @@ def models_to_plain(
     return {
         "format": FORMAT,
         "domains": list(swarm.domains),
+        "frozen": {} if swarm.frozen is None else swarm.frozen.groups,
         "mixtures": swarm.fitted_mixtures.tolist(),
         "objective_calibration": objective.to_plain(),
         "metrics": {
@@ -187,6 +191,7 @@ def load_fit(folder: str | Path) -> LoadedFit:
         return LoadedFit(
             folder=Path(folder),
             domains=tuple(plain["domains"]),
+            frozen=plain["frozen"],
             lower_is_better={name: entry["lower_is_better"] for name, entry in entries.items()},
             objective_weights={name: entry["objective_weight"] for name, entry in entries.items()},
             laws={name: _build(entry["chosen"], entry["laws"]) for name, entry in entries.items()},

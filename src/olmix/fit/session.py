@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class FittedSwarm:
     @property
     def domains(self) -> tuple[str, ...]:
         """Names of the domains, in the order of mixtures."""
-        return self.laws.swarm.domains
+        return self.laws.swarm.leaves
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
@@ -102,7 +102,8 @@ class FittedSwarm:
         Raises:
             DataError: a mixture names an unknown domain, or does not sum to 1.
         """
-        swarm, rows = self.laws.swarm, self._rows(mixtures)
+        swarm = self.laws.swarm
+        rows = swarm.collapse(self._rows(mixtures))
         distances = hellinger(rows, swarm.fitted_mixtures).min(axis=1)
         found = {}
         for sign, fitted in zip(swarm.signs, self.laws.fits, strict=True):
@@ -286,14 +287,14 @@ def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:
             f"propose() takes {', '.join(allowed)}; found {', '.join(unknown)}. Metrics and their "
             "weights are given to load_swarm()"
         )
-    plain = laws.config.to_plain()
+    plain = laws.asked.to_plain()
     if "fixed_weight" in sections:
         pins = {"fixed_weight": sections.pop("fixed_weight")}
         plain["filtering"] = {**plain.get("filtering", {}), **pins}
     config = FitConfig.from_dict({**plain, **sections}, "propose")
     feasible_mixtures(config)
     with one_thread():
-        fit_there = replace(laws, config=config)
+        fit_there = laws.with_config(config)
         judged = propose_judged(fit_there)
     return ProposedMixture(judged, proposal_summary(fit_there, judged))
 

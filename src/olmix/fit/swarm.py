@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.errors import DataError
+from olmix.fit.frozen import Frozen, find_frozen
 from olmix.fit.metrics import Metrics, select_metrics
 from olmix.fit.robust import far_out
 from olmix.io.tables import Table, read_table
@@ -47,6 +48,7 @@ class Swarm:
         held_out: (R,) runs that no fit may see (`regression.n_test`).
         dropped: run to the reason why it takes no part.
         notes: decisions, as sentences.
+        frozen: how domains are made of the table's columns, where some of these move together.
     """
 
     domains: tuple[str, ...]
@@ -62,6 +64,28 @@ class Swarm:
     held_out: NDArray[np.bool_]
     dropped: dict[str, str]
     notes: tuple[str, ...]
+    frozen: Frozen | None = None
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """Names of the table's columns: the domains, with those that move together apart."""
+        return self.domains if self.frozen is None else self.frozen.leaves
+
+    def expand(self, mixture: Array) -> Array:
+        """Return the weight of every leaf from those of the domains, (..., D) to (..., L)."""
+        return mixture if self.frozen is None else self.frozen.expand(mixture)
+
+    def collapse(self, mixtures: Array) -> Array:
+        """Return the weights of the domains from those of the leaves, (..., L) to (..., D)."""
+        return mixtures if self.frozen is None else self.frozen.collapse(mixtures)
+
+    def collapse_config(self, config: FitConfig) -> FitConfig:
+        """Return a config in the domains of the swarm, from one in the columns of its table."""
+        return config if self.frozen is None else self.frozen.collapse_config(config)
+
+    def named(self, mixture: Array) -> dict[str, float]:
+        """Return the weight of every leaf by name, from those of the domains, (D,)."""
+        return dict(zip(self.leaves, self.expand(mixture).tolist(), strict=True))
 
     @property
     def signs(self) -> Array:
@@ -132,7 +156,10 @@ def load_swarm(config: FitConfig) -> Swarm:
     _stop(problems)
     runs = _filter(config, domains, runs, ratios, weights, dropped, problems)
     _stop(problems)
-    return _assemble(config, domains, runs, ratios, metrics, weights, chosen, dropped)
+    frozen = find_frozen(domains, np.array([weights[run] for run in runs]))
+    if frozen is not None:
+        weights = {run: frozen.collapse(row) for run, row in weights.items()}
+    return _assemble(config, domains, runs, ratios, metrics, weights, chosen, dropped, frozen)
 
 
 def _stop(problems: list[str]) -> None:
@@ -236,8 +263,10 @@ def _assemble(
     weights: dict[str, Array],
     chosen: Metrics,
     dropped: dict[str, str],
+    frozen: Frozen | None,
 ) -> Swarm:
     """Put runs, mixtures and metrics together, and check that there are enough."""
+    domains = domains if frozen is None else frozen.domains
     position = {run: index for index, run in enumerate(table.runs)}
     values = chosen.values[[position[run] for run in runs]]
     empty = [run for run, row in zip(runs, values, strict=True) if np.isnan(row).all()]
@@ -270,8 +299,21 @@ def _assemble(
         group=group,
         held_out=held_out,
         dropped=dropped,
-        notes=_notes(domains, live, runs, group, chosen, values, dropped, held_out),
+        notes=(
+            *_notes(domains, live, runs, group, chosen, values, dropped, held_out),
+            *_frozen_notes(frozen),
+        ),
+        frozen=frozen,
     )
+
+
+def _frozen_notes(frozen: Frozen | None) -> list[str]:
+    """Say which domains are fitted as one."""
+    return [
+        f"{', '.join(f'{name} ({100 * share:.1f} %)' for name, share in members.items())} keep "
+        f"their shares in every run: they are fitted as one domain, {group}."
+        for group, members in (frozen.groups if frozen is not None else {}).items()
+    ]
 
 
 def _stable_order(domains: tuple[str, ...]) -> NDArray[np.intp]:

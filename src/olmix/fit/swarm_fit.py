@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,8 @@ class SwarmFit:
     """A swarm with a law for each metric.
 
     Attributes:
-        config: what was asked for.
+        asked: what was asked for, in the columns of the tables.
+        config: the same in the domains of the swarm, which may hold several columns.
         swarm: the runs.
         laws: candidates, by name.
         folds: (U,) fold of each mixture.
@@ -49,6 +50,7 @@ class SwarmFit:
         objective: how well the weighted average is predicted.
     """
 
+    asked: FitConfig
     config: FitConfig
     swarm: Swarm
     laws: dict[str, Law]
@@ -60,6 +62,10 @@ class SwarmFit:
     def natural(self) -> Array:
         """The prior over the domains that some run has, (D,)."""
         return natural_mixture(self.config, self.swarm)
+
+    def with_config(self, config: FitConfig) -> SwarmFit:
+        """Return the same laws with another proposer or other limits."""
+        return replace(self, asked=config, config=self.swarm.collapse_config(config))
 
     def draw(self, mixtures: Array) -> Array:
         """Return drawn predictions of every metric at mixtures (K, D), (M, B, K)."""
@@ -121,4 +127,5 @@ def fit_laws(
     else:
         fits = compare_laws(swarm, known, folds)
     objective = objective_fit(swarm, fits, folds)
-    return SwarmFit(config, swarm, {law.name: law for law in laws}, folds, fits, objective)
+    inner = swarm.collapse_config(config)
+    return SwarmFit(config, inner, swarm, {law.name: law for law in laws}, folds, fits, objective)

@@ -17,7 +17,10 @@ from typing import Any, Literal
 from olmix.errors import DataError
 from olmix.io.files import read_json, write_json
 
-__all__ = ["RunFolder", "RunState", "Status", "lock"]
+__all__ = ["COMMAND_FILE", "RunFolder", "RunState", "Status", "lock"]
+
+COMMAND_FILE = "command.json"
+"""In a run of another framework: ``{"words", "folder", "environment", "identity"}``."""
 
 RunState = Literal["pending", "running", "finished", "failed", "cancelled"]
 

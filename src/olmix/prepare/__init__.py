@@ -1,5 +1,6 @@
 """Texts to a tokenizer and raw token files per domain, with provenance."""
 
-from olmix.prepare.pipeline import Prepared, PreparedDomain, PrepareRequest, Progress, prepare
+from olmix.prepare.choose import PrepareRequest
+from olmix.prepare.pipeline import Prepared, PreparedDomain, Progress, prepare
 
 __all__ = ["PrepareRequest", "Prepared", "PreparedDomain", "Progress", "prepare"]

@@ -11,8 +11,6 @@ manifest.json                 written last: its presence means that all is there
 from __future__ import annotations
 
 import csv
-import importlib.metadata
-import platform
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
@@ -21,11 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from olmix.errors import DataError, nearest
-from olmix.io.files import digest, write_bytes, write_json, write_text, write_yaml
-from olmix.prepare.corpora import CORPORA, HELD_OUT, Corpus
+from olmix.errors import DataError
+from olmix.io.files import write_bytes, write_json, write_text, write_yaml
+from olmix.prepare.choose import FORMAT, PrepareRequest, Texts, choose
 from olmix.prepare.documents import Document, Split, deduplicate, hold_out, split_documents
-from olmix.prepare.folder import FolderDomain, list_domains, passed_over, read_documents
 from olmix.prepare.output import check_output, claim, drop_stale, finished_manifest
 from olmix.prepare.tokenizer import (
     EOS,
@@ -36,39 +33,13 @@ from olmix.prepare.tokenizer import (
     train_tokenizer,
 )
 
-__all__ = ["PrepareRequest", "Prepared", "PreparedDomain", "Progress", "prepare"]
+__all__ = ["Prepared", "PreparedDomain", "Progress", "prepare"]
 
-FORMAT = 2
 SAMPLE_BYTES = 150_000
 """What each domain gives to the training of the tokenizer, so that none dominates it."""
 MINIMUM_TRAIN_BYTES = 10_000
 MAX_VALIDATION_BYTES = 128_000
 _BATCH = 64
-
-
-@dataclass(frozen=True)
-class PrepareRequest:
-    """What to prepare.
-
-    Attributes:
-        output: folder to write.
-        folder: the user's texts, one subfolder a domain; `None` for the built-in domains.
-        domains: use only these; `None` for all there are.
-        held_out: domains that get validation data and are never trained on.
-        vocab_size: tokens of the vocabulary.
-        seed: seed of the split into training and validation documents.
-        validation_fraction: share of a domain that goes to validation, about.
-        max_bytes: ceiling of each domain's size; the built-in domains have their own.
-    """
-
-    output: Path
-    folder: Path | None = None
-    domains: tuple[str, ...] | None = None
-    held_out: tuple[str, ...] = ()
-    vocab_size: int = 1024
-    seed: int = 0
-    validation_fraction: float = 0.1
-    max_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -130,17 +101,6 @@ class Prepared:
     reused: bool
 
 
-@dataclass(frozen=True)
-class _Texts:
-    """A domain before it is split."""
-
-    name: str
-    description: str
-    held_out: bool
-    read: Callable[[], Iterable[Document]]
-    max_bytes: int | None
-
-
 @dataclass
 class _Work:
     """What is known while preparing."""
@@ -175,7 +135,7 @@ def prepare(
             f"for the 256 bytes and {EOS}"
         )
     work = _Work()
-    texts, fingerprint = _choose(request, work.warnings)
+    texts, fingerprint = choose(request, work.warnings)
     check_output(request.output, request.folder)
     found = finished_manifest(request.output)
     same = found is not None and found["fingerprint"] == fingerprint
@@ -232,111 +192,9 @@ def _complete(output: Path, manifest: Mapping[str, Any]) -> bool:
     return (output / "tokenizer.json").is_file() and (output / "data.yaml").is_file()
 
 
-def _choose(request: PrepareRequest, warnings: list[str]) -> tuple[list[_Texts], str]:
-    """Return the domains to read, and a hash of everything that the result depends on."""
-    settings = [
-        FORMAT,
-        request.domains,
-        request.held_out,
-        request.vocab_size,
-        request.seed,
-        request.validation_fraction,
-        request.max_bytes,
-    ]
-    if request.folder is not None:
-        texts, inputs = _choose_folder(request, request.folder, warnings)
-    else:
-        texts, inputs = _choose_built_in(request, warnings)
-    trained = [entry for entry in texts if not entry.held_out]
-    if len(trained) < 2:
-        names = ", ".join(entry.name for entry in trained) or "none"
-        raise DataError(f"at least two domains to train on are needed; found {names}")
-    return texts, digest([settings, inputs], 32)
-
-
-def _check_names(request: PrepareRequest, known: Sequence[str]) -> None:
-    problems = []
-    for option, names in (("--domain", request.domains or ()), ("--held-out", request.held_out)):
-        for name in names:
-            if name not in known:
-                guess = nearest(name, known)
-                hint = f" Did you mean {guess}?" if guess is not None else ""
-                problems.append(f"{option}: found {name}; allowed: {', '.join(known)}.{hint}")
-    if problems:
-        raise DataError("\n".join(problems))
-
-
-def _is_wanted(request: PrepareRequest, name: str) -> bool:
-    return request.domains is None or name in request.domains or name in request.held_out
-
-
-def _choose_built_in(
-    request: PrepareRequest, warnings: list[str]
-) -> tuple[list[_Texts], list[object]]:
-    _check_names(request, [corpus.name for corpus in CORPORA])
-    held_out = request.held_out or (HELD_OUT,)
-    wanted = [c for c in CORPORA if c.name in held_out or _is_wanted(request, c.name)]
-    texts = []
-    for corpus in wanted:
-        if corpus.available:
-            limit = request.max_bytes if request.max_bytes is not None else corpus.max_bytes
-            held = corpus.name in held_out
-            texts.append(_Texts(corpus.name, corpus.description, held, corpus.read, limit))
-        elif corpus.name in held_out:
-            raise DataError(
-                f"the held-out domain {corpus.name} needs the package {corpus.package}. "
-                "Install it with: pip install 'olmix[corpora]'"
-            )
-        else:
-            warnings.append(
-                f"{corpus.name} is left out: it needs the package {corpus.package}; "
-                "pip install 'olmix[corpora]'"
-            )
-    return texts, [platform.python_version(), *_versions(wanted)]
-
-
-def _versions(corpora: Iterable[Corpus]) -> list[object]:
-    """Return what the texts of the built-in domains depend on."""
-    packages = {corpus.package for corpus in corpora if corpus.package}
-    packages |= {"numpy", "scipy", "jaxlib"}
-    found: list[object] = []
-    for package in sorted(packages):
-        try:
-            found.append([package, importlib.metadata.version(package)])
-        except importlib.metadata.PackageNotFoundError:
-            found.append([package, None])
-    return found
-
-
-def _choose_folder(
-    request: PrepareRequest, root: Path, warnings: list[str]
-) -> tuple[list[_Texts], list[object]]:
-    found = list_domains(root)
-    _check_names(request, [domain.name for domain in found])
-    warnings.extend(passed_over(root, found))
-
-    def reader(domain: FolderDomain) -> Callable[[], Iterable[Document]]:
-        return lambda: read_documents(root, domain, warnings)
-
-    wanted = [domain for domain in found if _is_wanted(request, domain.name)]
-    texts = [
-        _Texts(
-            domain.name,
-            f"{len(domain.files)} files of {root.name}/{domain.name}",
-            domain.name in request.held_out,
-            reader(domain),
-            request.max_bytes,
-        )
-        for domain in wanted
-    ]
-    stats = [(path, path.stat()) for domain in wanted for path in domain.files]
-    inputs: list[object] = [[str(p), s.st_size, s.st_mtime_ns] for p, s in stats]
-    return texts, inputs
-
-
 def _read_all(
     request: PrepareRequest,
-    texts: Sequence[_Texts],
+    texts: Sequence[Texts],
     work: _Work,
     tell: Callable[[Progress], None],
 ) -> None:
@@ -384,7 +242,7 @@ def _not_elsewhere(
             yield document
 
 
-def _too_small(entry: _Texts, split: Split, num_documents: int) -> str | None:
+def _too_small(entry: Texts, split: Split, num_documents: int) -> str | None:
     if not split.validation:
         return (
             f"domain {entry.name}: {num_documents} documents are too few to hold some out; "
@@ -422,7 +280,7 @@ def _sample(splits: Mapping[str, Split]) -> Iterable[str]:
 
 def _encode_all(
     request: PrepareRequest,
-    texts: Sequence[_Texts],
+    texts: Sequence[Texts],
     work: _Work,
     tokenizer: Tokenizer,
     tell: Callable[[Progress], None],
@@ -472,7 +330,7 @@ def _encode(tokenizer: Tokenizer, documents: Sequence[Document]) -> list[Any]:
 
 
 def _summary(
-    entry: _Texts, split: Split, counts: Mapping[str, int], num_documents: int
+    entry: Texts, split: Split, counts: Mapping[str, int], num_documents: int
 ) -> PreparedDomain:
     licences = sorted({document.licence for document in (*split.train, *split.validation)})
     return PreparedDomain(

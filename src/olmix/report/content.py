@@ -253,6 +253,7 @@ class Content:
         front: the Pareto front, if one was asked for.
         ratios: the mixtures of the swarm, if its table can still be read.
         measured: the metrics of the swarm, if its table can still be read.
+        frozen: domains that are several columns of the ratios, with the share of each.
         run_facts: columns of `runs.csv` beside the tables, by run.
         problems: what could not be read, in words.
     """
@@ -277,8 +278,21 @@ class Content:
     responses: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
     ternary: Triangle | None = None
     front: Front | None = None
+    frozen: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     run_facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The columns of the ratios: the domains, with frozen ones apart."""
+        return tuple(leaf for domain in self.domains for leaf in self.frozen.get(domain, (domain,)))
+
+    def weights_of(self, mixture: Mapping[str, float]) -> dict[str, float]:
+        """Return the weights of the domains from those of the leaves."""
+        return {
+            domain: math.fsum(mixture.get(leaf, 0.0) for leaf in self.frozen.get(domain, (domain,)))
+            for domain in self.domains
+        }
 
     @property
     def runs(self) -> tuple[str, ...]:

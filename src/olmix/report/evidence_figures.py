@@ -26,7 +26,7 @@ def response_plans(content: Content) -> Iterator[Plan]:
     if proposal is None or "proposed" not in proposal.mixtures:
         return
     label = f"{objective.name}{f' ({objective.unit})' if objective.unit else ''}"
-    proposed = proposal.mixtures["proposed"].weights
+    proposed = content.weights_of(proposal.mixtures["proposed"].weights)
     if content.responses:
         yield Plan(
             "responses",
@@ -55,7 +55,8 @@ def _ternary_plan(content: Content, label: str) -> Plan:
     marked = {}
     words = []
     for name in _MARKED:
-        weights = proposal.mixtures[name].weights if name in proposal.mixtures else {}
+        mix = proposal.mixtures.get(name)
+        weights = {} if mix is None else content.weights_of(mix.weights)
         three = np.array([weights.get(domain, 0.0) for domain in found.domains])
         if three.sum() > 0:
             marked[name] = three / three.sum()

@@ -14,14 +14,18 @@
   // Matern 3/2 kernel of standardised coordinates, times the solution; then unscaled.
   const gaussianProcess = (law, phi) => {
     const place = (x) =>
-      x.map((w, d) => (phi(w) - law.middle[d]) / law.width[d] / law.lengths[d]);
+      Float64Array.from(x, (w, d) => (phi(w) - law.middle[d]) / law.width[d] / law.lengths[d]);
     const points = law.rows.map((row) => place(data.mixtures[row]));
     return (x) => {
       const here = place(x);
-      const target = sum(points.map((point, i) => {
-        const bent = Math.sqrt(3 * sum(point.map((z, d) => (z - here[d]) ** 2)));
-        return (law.mean + law.signal * (1 + bent) * Math.exp(-bent)) * law.solution[i];
-      }));
+      let target = 0;
+      // Plain loops: this is where the time goes.
+      for (let i = 0; i < points.length; i += 1) {
+        let square = 0;
+        for (let d = 0; d < size; d += 1) square += (points[i][d] - here[d]) ** 2;
+        const bent = Math.sqrt(3 * square);
+        target += (law.mean + law.signal * (1 + bent) * Math.exp(-bent)) * law.solution[i];
+      }
       const level = law.centre + law.scale * target;
       return law.offset === null ? level : law.offset + Math.exp(level);
     };
@@ -45,7 +49,11 @@
   }));
 
   const roots = data.mixtures.map((mixture) => mixture.map((w) => Math.sqrt(Math.max(w, 0))));
-  const overlap = (x, row) => sum(x.map((w, d) => Math.sqrt(w) * roots[row][d]));
+  const overlap = (x, row) => {
+    let total = 0;
+    for (let d = 0; d < size; d += 1) total += Math.sqrt(x[d]) * roots[row][d];
+    return total;
+  };
   const nearestRun = (law) => (x) => {
     const found = law.rows.map((row) => overlap(x, row));
     return law.values[found.indexOf(Math.max(...found))];
@@ -182,6 +190,13 @@
       `${number(points[0].value)} without it, ${number(metric.predict(weights))} here, ${number(points[48].value)} with nothing else.`);
   };
 
+  // The curve asks every law dozens of times: it is drawn when the browser is ready to show it.
+  let waiting = 0;
+  const showCurveSoon = () => {
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(showCurve);
+  };
+
   const show = () => {
     sliders.forEach((slider, d) => {
       slider.value = weights[d];
@@ -192,9 +207,12 @@
     const far = distance(weights);
     showMetrics(far);
     showNote(far);
-    showCurve();
-    yaml.textContent = "mix:\n" + data.domains.flatMap((name, d) => weights[d] > 0
-      ? [`  ${JSON.stringify(name)}: {weight: ${weights[d].toPrecision(6)}, repetition_factor: 1.0}\n`] : []).join("");
+    showCurveSoon();
+    // A domain of several leaves is written as these, in the shares that all runs had.
+    const leaves = data.domains.flatMap((name, d) =>
+      Object.entries(data.frozen[name] ?? { [name]: 1 }).map(([leaf, share]) => [leaf, share * weights[d]]));
+    yaml.textContent = "mix:\n" + leaves.filter(([, weight]) => weight > 0).map(([leaf, weight]) =>
+      `  ${JSON.stringify(leaf)}: {weight: ${weight.toPrecision(6)}, repetition_factor: 1.0}\n`).join("");
   };
 
   sliders.forEach((slider, d) => {

@@ -76,6 +76,7 @@ def _data(content: Content, models: Mapping[str, Any]) -> dict[str, Any]:
     rows = {tuple(mixture): row for row, mixture in enumerate(mixtures)}
     proposal, objective = content.proposal, content.objective
     presets = {} if proposal is None else proposal.mixtures
+    caps = {} if proposal is None or not proposal.caps else content.weights_of(proposal.caps)
     total = sum(objective.metrics.values())
     metrics = [
         {
@@ -93,10 +94,11 @@ def _data(content: Content, models: Mapping[str, Any]) -> dict[str, Any]:
         "domains": domains,
         "mixtures": mixtures,
         "presets": {
-            name: [mix.weights.get(domain, 0.0) for domain in domains]
+            name: [content.weights_of(mix.weights)[domain] for domain in domains]
             for name, mix in presets.items()
         },
-        "caps": [1.0 if proposal is None else proposal.caps.get(d, 1.0) for d in domains],
+        "frozen": {name: dict(members) for name, members in content.frozen.items()},
+        "caps": [1.0 if not caps else caps[domain] for domain in domains],
         "usual": _usual_distance(content),
         "metrics": metrics,
         "objective": {

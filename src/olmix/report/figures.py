@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,15 +43,25 @@ def _stem(content: Content, metric: Metric) -> str:
     return f"{safe or 'metric'}_{metric.chosen}"
 
 
-def draw_figures(content: Content, curves: Curves) -> list[Picture]:
+def draw_figures(
+    content: Content, curves: Curves, on_step: Callable[[float, float], None] | None = None
+) -> list[Picture]:
     """Draw every figure, write the PNG files, and return those that the page shows.
+
+    Args:
+        content: what they show.
+        curves: training loss by run.
+        on_step: called with the figures that are drawn, and all.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
     pictures = []
     with plotting.style():
-        for index, plan in enumerate(_plans(content, curves)):
+        plans = list(_plans(content, curves))
+        for index, plan in enumerate(plans):
+            if on_step is not None:
+                on_step(float(index), float(len(plans)))
             figure, ax = plotting.new_figure(*plan.size)
             plan.draw(ax)
             file = f"{plan.stem}.png"
@@ -318,12 +328,12 @@ def _named_runs(content: Content) -> dict[str, str]:
         return {}
     mixtures = content.proposal.mixtures
     named: dict[str, str] = {}
-    if content.ratios is not None and set(content.domains) <= set(content.ratios.columns):
-        rows = content.ratios.select(content.domains)
+    if content.ratios is not None and set(content.leaves) <= set(content.ratios.columns):
+        rows = content.ratios.select(content.leaves)
         for name in ("natural", "uniform"):
             if name in mixtures:
                 weights = mixtures[name].weights
-                target = np.array([weights.get(domain, 0.0) for domain in content.domains])
+                target = np.array([weights.get(domain, 0.0) for domain in content.leaves])
                 distance = np.abs(rows - target).sum(axis=1)
                 if distance.size and distance.min() < _SAME_MIXTURE:
                     named[name] = content.ratios.runs[int(distance.argmin())]
@@ -366,7 +376,7 @@ def _swarm_plan(content: Content) -> Plan:
     table = content.ratios
     if table is None:
         raise ValueError("there is no table of mixtures to draw")
-    domains = [domain for domain in content.domains if domain in table.columns]
+    domains = [domain for domain in content.leaves if domain in table.columns]
     values = dict.fromkeys(table.runs, math.nan)
     values |= dict(zip(*_objective_values(content), strict=True))
     sign = 1.0 if content.objective.lower_is_better else -1.0

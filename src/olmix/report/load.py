@@ -92,6 +92,9 @@ def load_content(folder: Path) -> Content:
         front=_front(folder),
         ratios=ratios,
         measured=measured,
+        frozen={
+            str(domain): _weights(members) for domain, members in fit.get("frozen", {}).items()
+        },
         run_facts=_run_facts(tables.get("ratios")),
         problems=tuple(problems),
     )

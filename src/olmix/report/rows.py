@@ -96,7 +96,7 @@ def domain_rows(content: Content) -> tuple[DomainRow, ...]:
     natural, proposed = weights.get("natural", {}), weights.get("proposed", {})
     repetition = proposal.repetition or {}
     rows = []
-    for domain in sorted(content.domains, key=lambda name: -np.nan_to_num(natural.get(name, 0.0))):
+    for domain in sorted(content.leaves, key=lambda name: -np.nan_to_num(natural.get(name, 0.0))):
         before, after = natural.get(domain, 0.0), proposed.get(domain, 0.0)
         rows.append(
             DomainRow(

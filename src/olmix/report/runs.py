@@ -57,7 +57,7 @@ class RunsTable:
 
 def runs_table(content: Content) -> RunsTable:
     """Return the runs of the swarm: the objective, the weights in per cent, the other metrics."""
-    domains = _present(content.domains, content.ratios)
+    domains = _present(content.leaves, content.ratios)
     metrics = [m.name for m in content.metrics if m.name in content.predictions or content.measured]
     measured = {name: _measured(content, name) for name in metrics}
     objective = {run: _objective(content, measured, run) for run in content.runs}

@@ -7,7 +7,7 @@ so that `olmix verify` can write the page again and nothing is lost.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ def write_report(
     title: str = "",
     machine: Mapping[str, str] | None = None,
     manifest: Path | None = None,
+    on_step: Callable[[float, float], None] | None = None,
 ) -> Path:
     """Write `report.html` and a PNG file of every figure into a fit folder.
 
@@ -55,6 +56,7 @@ def write_report(
         title: title of the page.
         machine: facts of the machine; those that the launch noted where left out.
         manifest: `manifest.json` of `olmix prepare`; found through the runs where left out.
+        on_step: called with the figures that are drawn, and all.
 
     Returns:
         path of the page.
@@ -83,7 +85,7 @@ def write_report(
     inputs = _inputs(content, [repr(curves), repr(background), heading])
     if known.get("inputs") == inputs and target.is_file():
         return target
-    page = build_page(content, draw_figures(content, curves), background, heading)
+    page = build_page(content, draw_figures(content, curves, on_step), background, heading)
     write_json(
         folder / "report.json",
         {

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from olmix.config.experiment import ExperimentConfig
 from olmix.errors import MissingPackageError
 from olmix.simplex import Array
-from olmix.sweep.experiment import ExperimentConfig, is_range
+from olmix.sweep.variables import is_range
 
-__all__ = ["build_points", "count_points"]
+__all__ = ["SEED", "Point", "build_points", "count_points"]
 
 Point = dict[str, Any]
 SEED = "seed"
+"""The parameter by which replicates differ."""
 
 
 def count_points(config: ExperimentConfig) -> int:

@@ -121,27 +121,34 @@ class Document:
                 start = self.text.rfind("\n", 0, key_node.start_mark.index) + 1
                 yield _Edit(start, self._line_end(_end(value_node)), "")
                 continue
-            wanted = new[key]
-            if _same(value, wanted):
-                continue
-            if (
-                isinstance(value_node, MappingNode)
-                and isinstance(wanted, Mapping)
-                and wanted
-                and value_node.value
-                and not value_node.flow_style
-            ):
-                yield from self._changes(value_node, value, wanted)
-                continue
             start = self.text.index(":", key_node.end_mark.index) + 1
-            end = max(_end(value_node), start)
-            tail = "\n" if self.text[end - 1 : end] == "\n" else ""
-            yield _Edit(start, end, _value(wanted, indent) + tail)
+            yield from self._replace(value_node, value, new[key], start, indent)
         added = [(key, value) for key, value in new.items() if key not in old]
         if added:
             place = self._line_end(_end(node))
             lines = (f"{' ' * indent}{render_key(k)}:{_value(v, indent)}\n" for k, v in added)
             yield _Edit(place, place, "".join(lines))
+
+    def _replace(
+        self, node: Any, old: Any, wanted: Any, start: int, indent: int
+    ) -> Iterator[_Edit]:
+        """Yield what turns the value behind `start` into another one.
+
+        Mappings and lists of the same length that are written as blocks are changed inside, so that
+        their comments stay.
+        """
+        if _same(old, wanted):
+            return
+        if _is_block(node, MappingNode) and isinstance(wanted, Mapping) and wanted:
+            yield from self._changes(node, old, wanted)
+        elif _is_block(node, SequenceNode) and isinstance(wanted, list) and len(wanted) == len(old):
+            for entry, before, after in zip(node.value, old, wanted, strict=True):
+                dash = self.text.rindex("-", 0, entry.start_mark.index) + 1
+                yield from self._replace(entry, before, after, dash, indent + 2)
+        else:
+            end = max(_end(node), start)
+            tail = "\n" if self.text[end - 1 : end] == "\n" else ""
+            yield _Edit(start, end, _value(wanted, indent) + tail)
 
     def _line_end(self, position: int) -> int:
         """Return the start of the line after `position`."""
@@ -151,11 +158,16 @@ class Document:
         return len(self.text) if found < 0 else found + 1
 
 
+def _is_block(node: Any, kind: type[MappingNode | SequenceNode]) -> bool:
+    """Say whether a value is a mapping or a list with entries on lines of their own."""
+    return isinstance(node, kind) and bool(node.value and not node.flow_style)
+
+
 def _end(node: Any) -> int:
     """Return where the text of a value ends; a block ends with its last value."""
-    if isinstance(node, MappingNode) and not node.flow_style and node.value:
+    if _is_block(node, MappingNode):
         return _end(node.value[-1][1])
-    if isinstance(node, SequenceNode) and not node.flow_style and node.value:
+    if _is_block(node, SequenceNode):
         return _end(node.value[-1])
     position: int = node.end_mark.index
     return position

@@ -2,7 +2,7 @@
 
 experiment.yaml          the file as it was written
 configs/run_000.yaml     a complete config for each run
-run_mapping.yaml         id, params, config, output_dir, recipe and hash of each run
+run_mapping.yaml         id, params, config, output_dir, recipe, hash and command of each run
 validation_report.txt    what was checked, and what was found
 replaced/                configs of runs that the experiment no longer has
 """
@@ -10,23 +10,33 @@ replaced/                configs of runs that the experiment no longer has
 from __future__ import annotations
 
 import datetime as dt
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from olmix.config.experiment import ExperimentConfig
 from olmix.config.yaml_file import read_yaml
 from olmix.errors import ConfigError, DataError
-from olmix.sweep.experiment import ExperimentConfig
 from olmix.sweep.scalars import render_flow
 
-__all__ = ["MAPPING", "Mapped", "choose_folder", "read_mapping", "render_mapping"]
+__all__ = [
+    "MAPPING",
+    "Mapped",
+    "choose_folder",
+    "ids_set_aside",
+    "read_mapping",
+    "render_mapping",
+    "set_aside",
+]
 
 MAPPING = "run_mapping.yaml"
 EXPERIMENT = "experiment.yaml"
 REPORT = "validation_report.txt"
 CONFIGS = "configs"
+REPLACED = "replaced"
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ class Mapped:
         output_dir: where the run's results go; `None` where its config does not say.
         recipe: what trains the config.
         hash: identity of the config, `output_dir` not counted.
+        command: what trains it, as words, from the experiment's folder.
     """
 
     id: str
@@ -48,6 +59,7 @@ class Mapped:
     output_dir: str | None
     recipe: str | None
     hash: str
+    command: tuple[str, ...] = ()
 
 
 def choose_folder(config: ExperimentConfig, output_dir: str | Path | None) -> Path:
@@ -116,6 +128,7 @@ def read_mapping(folder: Path) -> tuple[list[Mapped], dict[str, Any]]:
                 row.get("output_dir"),
                 row.get("recipe"),
                 str(row["hash"]),
+                tuple(map(str, row.get("command") or ())),
             )
             for row in data["runs"]
         ]
@@ -124,10 +137,16 @@ def read_mapping(folder: Path) -> tuple[list[Mapped], dict[str, Any]]:
     return rows, {key: value for key, value in data.items() if key != "runs"}
 
 
+def ids_set_aside(folder: Path) -> set[str]:
+    """Return the ids of runs that an experiment once had."""
+    names = (re.match(r"run_\d+", file.name) for file in (folder / REPLACED).glob("run_*.yaml"))
+    return {match[0] for match in names if match is not None}
+
+
 def set_aside(folder: Path, files: Sequence[Path]) -> None:
     """Move config files of runs that are no more to `replaced/`; nothing is deleted."""
     for file in files:
-        target = folder / "replaced" / file.name
+        target = folder / REPLACED / file.name
         number = 2
         while target.exists():
             target = target.with_name(f"{file.stem}_{number}{file.suffix}")

@@ -7,34 +7,46 @@ is started; the sweep itself plans, merges, names and writes.
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
-from olmix.errors import nearest
+from olmix.errors import ConfigError, NotAvailableError, nearest
 from olmix.sweep.document import Document
-from olmix.sweep.errors import ExperimentSchemaError, Finding
+from olmix.sweep.errors import BaseConfigNotFoundError, ExperimentSchemaError, Finding
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.merge import Parameters
 
 __all__ = [
+    "FRAMEWORKS",
     "Base",
     "Cost",
+    "Curves",
     "Framework",
     "Note",
+    "OnStep",
     "Path_",
     "Verdict",
+    "base_not_found",
     "find_framework",
+    "load_framework",
+    "read_base_file",
 ]
 
 Path_ = tuple[str, ...]
-"""Path of keys in a config."""
+"""Path of keys in a config; an entry of a list is named by its number."""
+Curves = Mapping[str, Sequence[tuple[int, float]]]
+"""(step, value) of every metric that a run has logged."""
+OnStep = Callable[[int, int], None]
+"""Told how many of how many are done."""
 
-_FRAMEWORKS = {
+FRAMEWORKS = {
     "torchtune": "olmix.sweep.torchtune.adapter:TORCHTUNE",
     "hydra": "olmix.sweep.hydra:HYDRA",
 }
+"""Frameworks, and where the adapter of each is."""
 _PLANNED = ("inspect", "dspy")
 
 
@@ -100,70 +112,141 @@ class Verdict:
     missing: tuple[str, ...] = ()
 
 
-class Framework(Protocol):
-    """A training framework.
+class Framework(ABC):
+    """A training framework; what a framework has nothing to say about has an answer here.
 
     Attributes:
         name: as `experiment.framework` has it.
         writes_whole_configs: whether a run's file is a complete config, or only what differs.
+        logs: what `read_curves` can read, in words.
+        default_output_dir: where runs write, relative to the experiment's folder, if neither the
+            base nor the experiment says; `None` where that is the framework's business.
     """
 
-    name: str
-    writes_whole_configs: bool
+    name: ClassVar[str]
+    writes_whole_configs: ClassVar[bool]
+    logs: ClassVar[str]
+    default_output_dir: ClassVar[str | None] = None
 
+    @abstractmethod
     def load_base(self, experiment: Experiment) -> Base:
         """Read the base config; raises `BaseConfigNotFoundError`."""
 
+    @abstractmethod
+    def render(self, base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> str:
+        """Return the text of a run's file; `given` are the values set, by their paths."""
+
+    @abstractmethod
+    def validate(
+        self, configs: Sequence[Path], method: str, on_step: OnStep | None = None
+    ) -> list[Verdict]:
+        """Check the files with the framework's own check, all of them."""
+
+    @abstractmethod
+    def command(self, recipe: str, config: str, gpus: int) -> list[str]:
+        """Return the words of the command that trains a config."""
+
+    @abstractmethod
+    def read_curves(self, output_dir: Path, printed: Path) -> Curves:
+        """Return (step, value) of every metric that a run has logged.
+
+        Args:
+            output_dir: where the run writes its results.
+            printed: what it wrote to its standard output under the array script; it need not be
+                there.
+        """
+
+    @abstractmethod
+    def is_finished(self, config: Mapping[str, Any], output_dir: Path) -> bool:
+        """Say whether a run has ended as it should."""
+
     def path_of(self, base: Base, name: str) -> Path_:
-        """Return where a parameter name lives in the config."""
+        """Return where a parameter name lives in the config: a dotted name is a path."""
+        del base
+        return tuple(name.split("."))
 
     def knows(self, base: Base, path: Path_) -> bool:
         """Say whether anything reads what stands at a path."""
+        return path[0] in base.data
 
     def parameters_of(self, component: str) -> Parameters | None:
         """Return what a component can be given, `None` where that is unknown."""
+        del component
+        return None
 
     def check_names(self, base: Base, names: Mapping[str, Path_]) -> Iterable[tuple[str, str]]:
         """Yield (name, what is wrong) of parameters that this base cannot have."""
+        del base, names
+        return ()
 
     def check_config(
         self, base: Base, config: Mapping[str, Any], given: Iterable[Path_]
     ) -> list[Note]:
         """Return everything to say about one merged config; `given` are the paths set."""
+        del base, config, given
+        return []
 
     def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> Cost:
         """Return what a run takes."""
+        del base, config
+        return Cost(processes=max(gpus, 1))
 
-    def render(self, base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> str:
-        """Return the text of a run's file."""
-
-    def validate(
-        self,
-        configs: Sequence[Path],
-        method: str,
-        on_step: Callable[[int, int], None] | None = None,
-    ) -> list[Verdict]:
-        """Check the files with the framework's own check, all of them."""
-
-    def require(self) -> None:
+    def require(self) -> None:  # noqa: B027 - a framework may need nothing
         """Raise a `MissingPackageError` where the framework's own check cannot be made here."""
 
     def smoke(
         self,
         base: Base,
         configs: Mapping[str, dict[str, Any]],
-        on_step: Callable[[int, int], None] | None = None,
+        on_step: OnStep | None = None,
     ) -> Mapping[str, str]:
-        """Train every config for two steps on a tiny model; say why it fails, or nothing."""
+        """Train every config for two steps on a tiny model; say why it fails, or nothing, by id.
 
-    def command(self, recipe: str, config: str, gpus: int) -> list[str]:
-        """Return the words of the command that trains a config."""
+        Raises:
+            NotAvailableError: the framework or the recipe cannot be trained on something tiny.
+        """
+        del base, configs, on_step
+        raise NotAvailableError(f"--smoke is not available for the framework {self.name}")
 
-    def read_curves(self, output_dir: Path) -> Mapping[str, list[tuple[int, float]]]:
-        """Return (step, value) of every metric that a run has logged."""
+    def write_example(self, folder: Path) -> Path:
+        """Write a small study with everything that it needs; return its experiment.
 
-    def is_finished(self, config: Mapping[str, Any], output_dir: Path) -> bool:
-        """Say whether a run has ended as it should."""
+        Raises:
+            NotAvailableError: there is none for this framework.
+        """
+        del folder
+        raise NotAvailableError(f"there is no example for the framework {self.name}")
+
+
+def read_base_file(experiment: Experiment) -> Document:
+    """Read `framework_config.base_config_file`.
+
+    Raises:
+        BaseConfigNotFoundError: it is missing, cannot be read, or holds no mapping.
+    """
+    path = Path(str(experiment.config.framework_config.base_config_file))
+    try:
+        return Document(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        what = f"{path}: there is no such file; give the path of a config of this framework"
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"{path}: cannot be read: {error}"
+    except ConfigError as error:
+        what = str(error)
+    raise base_not_found(experiment, what, "base_config_file")
+
+
+def base_not_found(experiment: Experiment, what: str, key: str) -> BaseConfigNotFoundError:
+    """Return the error for a key of `framework_config` that names nothing."""
+    finding = Finding(BaseConfigNotFoundError, what, ("framework_config", key))
+    return BaseConfigNotFoundError([experiment.problem(finding)], experiment.name)
+
+
+def load_framework(name: str) -> Framework:
+    """Return a framework of `FRAMEWORKS`."""
+    module, _, attribute = FRAMEWORKS[name].partition(":")
+    framework: Framework = getattr(importlib.import_module(module), attribute)
+    return framework
 
 
 def find_framework(experiment: Experiment) -> Framework:
@@ -173,15 +256,13 @@ def find_framework(experiment: Experiment) -> Framework:
         ExperimentSchemaError: there is none of this name.
     """
     name = experiment.config.experiment.framework
-    if name in _FRAMEWORKS:
-        module, _, attribute = _FRAMEWORKS[name].partition(":")
-        framework: Framework = getattr(importlib.import_module(module), attribute)
-        return framework
-    exist = ", ".join(_FRAMEWORKS)
+    if name in FRAMEWORKS:
+        return load_framework(name)
+    exist = ", ".join(FRAMEWORKS)
     if name in _PLANNED:
         what = f'"{name}" is planned and not available; frameworks that exist: {exist}'
     else:
-        guess = nearest(name, _FRAMEWORKS)
+        guess = nearest(name, FRAMEWORKS)
         hint = f". Did you mean `{guess}`?" if guess is not None else ""
         what = f'found "{name}"; frameworks that exist: {exist}{hint}'
     finding = Finding(ExperimentSchemaError, what, ("experiment", "framework"))

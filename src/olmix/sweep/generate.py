@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from olmix.sweep.folder import (
     REPORT,
     Mapped,
     choose_folder,
+    ids_set_aside,
     read_mapping,
     render_mapping,
     set_aside,
@@ -96,7 +97,8 @@ def generate_configs(
         plan.framework.require()
     target = choose_folder(plan.experiment.config, output_dir)
     old = _existing(target)
-    runs = _keep_ids(plan.runs, old)
+    used = {row.id for row in old.values()} | ids_set_aside(target)
+    runs = _keep_ids(plan.runs, old, used)
     plan = replace(plan, runs=runs)
     rows = [_row(plan, run) for run in runs]
     texts = {row.config: _text(plan, run) for row, run in zip(rows, runs, strict=True)}
@@ -128,34 +130,50 @@ def _existing(target: Path) -> dict[str, Mapped]:
     return {}
 
 
-def _keep_ids(runs: tuple[PlannedRun, ...], old: Mapping[str, Mapped]) -> tuple[PlannedRun, ...]:
+def _keep_ids(
+    runs: tuple[PlannedRun, ...], old: Mapping[str, Mapped], used: Collection[str]
+) -> tuple[PlannedRun, ...]:
     """Give runs that are in the folder the id that they have there, and new ones a new id.
 
     An id is never used again for another config: its results are still there.
+
+    Args:
+        runs: what was planned.
+        old: runs of the folder, by their hash.
+        used: ids that the folder has ever had.
     """
-    if not old:
+    if not used:
         return runs
-    digits = max(len(row.id.partition("_")[2]) for row in old.values())
-    free = 1 + max(int(row.id.partition("_")[2]) for row in old.values())
+    digits = max(len(name.partition("_")[2]) for name in used)
+    free = 1 + max(int(name.partition("_")[2]) for name in used)
     kept: list[PlannedRun] = []
     for run in runs:
-        if run.hash in old:
-            new_id = old[run.hash].id
-        else:
+        known = old.get(run.hash)
+        if known is None:
             new_id, free = f"run_{free:0{digits}d}", free + 1
-        config = run.config
+        else:
+            new_id = known.id
         folder = run.output_dir
         if folder is not None and folder.endswith(f"/{run.id}"):
-            config = config | {"output_dir": f"{folder.removesuffix(run.id)}{new_id}"}
-        elif run.hash in old and len(runs) == 1 and old[run.hash].output_dir is not None:
-            config = config | {"output_dir": old[run.hash].output_dir}
+            folder = f"{folder.removesuffix(run.id)}{new_id}"
+        before = None if known is None else known.output_dir
+        if folder is not None and before in (
+            f"{folder}/{new_id}",
+            folder.removesuffix(f"/{new_id}"),
+        ):
+            folder = before  # it has results; only the number of runs has changed
+        config = run.config if folder is None else run.config | {"output_dir": folder}
         kept.append(replace(run, id=new_id, config=config))
     return tuple(kept)
 
 
 def _row(plan: Plan, run: PlannedRun) -> Mapped:
     file = f"{CONFIGS}/{run.id}.yaml"
-    return Mapped(run.id, run.params, file, run.output_dir, plan.base.recipe, run.hash)
+    recipe, slurm = plan.base.recipe, plan.experiment.config.slurm
+    gpus = slurm.gpus if slurm is not None else 1
+    command = plan.framework.command(recipe or "", file, gpus)
+    known = tuple(command) if recipe is not None or "" not in command else ()
+    return Mapped(run.id, run.params, file, run.output_dir, recipe, run.hash, known)
 
 
 def _text(plan: Plan, run: PlannedRun) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import ConfigError, NotAvailableError
 from olmix.sweep.document import Document
-from olmix.sweep.errors import BaseConfigNotFoundError, Finding
 from olmix.sweep.experiment import Experiment
-from olmix.sweep.framework import Base, Cost, Note, Path_, Verdict
-from olmix.sweep.merge import Parameters
+from olmix.sweep.framework import Base, Curves, Framework, OnStep, Path_, Verdict, read_base_file
+from olmix.sweep.merge import has
 from olmix.sweep.scalars import render_flow, render_key
 
 __all__ = ["HYDRA", "Hydra"]
@@ -20,7 +18,7 @@ __all__ = ["HYDRA", "Hydra"]
 RECIPE = "grpo"
 
 
-class Hydra:
+class Hydra(Framework):
     """Override sets over a composed config.
 
     `base_config` is an experiment preset (``+experiment=NAME``); `base_config_file` is a composed
@@ -29,6 +27,9 @@ class Hydra:
 
     name = "hydra"
     writes_whole_configs = False
+    logs = "metrics.jsonl"
+    # A preset is not composed here, so its own folder is not known; all runs would share it.
+    default_output_dir = "runs"
 
     def load_base(self, experiment: Experiment) -> Base:
         """Read the composed config, or take a preset by its name.
@@ -36,33 +37,15 @@ class Hydra:
         Raises:
             BaseConfigNotFoundError: the file is missing or no mapping.
         """
-        section = experiment.config.framework_config
-        if section.base_config is not None:
-            return Base(section.base_config, {}, None, RECIPE)
-        path = Path(str(section.base_config_file))
-        try:
-            document = Document(path.read_text(encoding="utf-8"), str(path))
-        except (OSError, UnicodeDecodeError, ConfigError) as error:
-            what = f"{path}: cannot be read as a composed config: {error}"
-            finding = Finding(
-                BaseConfigNotFoundError, what, ("framework_config", "base_config_file")
-            )
-            raise BaseConfigNotFoundError([experiment.problem(finding)], experiment.name) from None
-        return Base(str(path), document.data, document, RECIPE)
-
-    def path_of(self, base: Base, name: str) -> Path_:
-        """Return the dotted name as a path, as Hydra reads it."""
-        del base
-        return tuple(name.split("."))
+        preset = experiment.config.framework_config.base_config
+        if preset is not None:
+            return Base(preset, {}, None, RECIPE)
+        document = read_base_file(experiment)
+        return Base(document.name, document.data, document, RECIPE)
 
     def knows(self, base: Base, path: Path_) -> bool:
         """Say whether the base has a top-level key; a preset is not composed and knows all."""
         return not base.data or path[0] in base.data
-
-    def parameters_of(self, component: str) -> Parameters | None:
-        """Return nothing: composed configs hold values, not components."""
-        del component
-        return None
 
     def check_names(self, base: Base, names: Mapping[str, Path_]) -> Iterable[tuple[str, str]]:
         """Yield parameters below no key of the composed config."""
@@ -71,37 +54,22 @@ class Hydra:
                 listed = ", ".join(base.data)
                 yield name, f"{base.name} has no `{path[0]}`; it has: {listed}"
 
-    def check_config(
-        self, base: Base, config: Mapping[str, Any], given: Iterable[Path_]
-    ) -> list[Note]:
-        """Return nothing: Hydra checks when it composes."""
-        del base, config, given
-        return []
-
-    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> Cost:
-        """Return nothing but the number of processes."""
-        del base, config
-        return Cost(processes=max(gpus, 1))
-
     def render(self, base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> str:
         """Return the overrides of a run as YAML: a list that a shell or a script can pass on."""
         words = [] if base.data else [f"+experiment={base.name}"]
-        values = dict(given)
+        values = {path: value for path, value in given.items() if path != ("output_dir",)}
         if "output_dir" in config:
-            values[("output_dir",)] = config["output_dir"]
-        known = base.data
+            # The run's own folder: below the key `output_dir` Hydra would add date and time.
+            words.append(f"hydra.run.dir={_hydra_value(config['output_dir'])}")
         for path, value in values.items():
-            sign = "" if known and _has(known, path) else "++"
+            sign = "" if has(base.data, path) else "++"
             words.append(f"{sign}{'.'.join(path)}={_hydra_value(value)}")
         return "overrides:\n" + "".join(f"  - {json.dumps(word)}\n" for word in words)
 
     def validate(
-        self,
-        configs: Sequence[Path],
-        method: str,
-        on_step: Callable[[int, int], None] | None = None,
+        self, configs: Sequence[Path], method: str, on_step: OnStep | None = None
     ) -> list[Verdict]:
-        """Check that every file holds overrides."""
+        """Check that every file holds overrides; Hydra checks these when it composes."""
         del method
         verdicts = []
         for index, path in enumerate(configs):
@@ -112,53 +80,38 @@ class Hydra:
                 on_step(index + 1, len(configs))
         return verdicts
 
-    def require(self) -> None:
-        """Need nothing."""
-
-    def smoke(
-        self,
-        base: Base,
-        configs: Mapping[str, dict[str, Any]],
-        on_step: Callable[[int, int], None] | None = None,
-    ) -> Mapping[str, str]:
-        """Raise: tiny models are trained by `olmix grpo train` itself."""
-        del base, configs, on_step
-        raise NotAvailableError(
-            "--smoke is not available for hydra; use the preset +experiment=quick_test"
-        )
-
     def command(self, recipe: str, config: str, gpus: int) -> list[str]:
         """Return the command that trains a run."""
         del recipe, gpus
         return ["olmix", "grpo", "train", "--overrides", config]
 
-    def read_curves(self, output_dir: Path) -> Mapping[str, list[tuple[int, float]]]:
-        """Return the metrics of a run's `metrics.jsonl`."""
+    def read_curves(self, output_dir: Path, printed: Path) -> Curves:
+        """Return the metrics of the run's latest `metrics.jsonl`."""
+        del printed
         curves: dict[str, list[tuple[int, float]]] = {}
-        file = output_dir / "metrics.jsonl"
-        for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+        file = _latest(output_dir, "metrics.jsonl")
+        for line in file.read_text(encoding="utf-8").splitlines() if file is not None else ():
             try:
                 entry = json.loads(line)
-            except ValueError:
+            except ValueError:  # the line that is being written
                 continue
             for name, value in entry.items():
-                if name != "step" and isinstance(value, int | float):
+                is_number = isinstance(value, int | float) and not isinstance(value, bool)
+                if name != "step" and is_number:
                     curves.setdefault(name, []).append((int(entry.get("step", 0)), float(value)))
         return curves
 
     def is_finished(self, config: Mapping[str, Any], output_dir: Path) -> bool:
         """Say whether a run has written its summary."""
         del config
-        return (output_dir / "summary.json").is_file()
+        metrics = _latest(output_dir, "metrics.jsonl")
+        return metrics is not None and metrics.with_name("summary.json").is_file()
 
 
-def _has(config: Mapping[str, Any], path: Path_) -> bool:
-    node: Any = config
-    for step in path:
-        if not isinstance(node, Mapping) or step not in node:
-            return False
-        node = node[step]
-    return True
+def _latest(output_dir: Path, name: str) -> Path | None:
+    """Return the newest file of a name: Hydra gives every start a folder named by its time."""
+    found = sorted(output_dir.rglob(name), key=lambda file: (file.stat().st_mtime, str(file)))
+    return found[-1] if found else None
 
 
 def _hydra_value(value: Any) -> str:

@@ -1,7 +1,8 @@
 """Putting the values of an experiment into a base config.
 
-Mappings merge key by key at any depth; scalars and lists replace what was there. ``null`` is a
-value. The base is never changed, and the result shares nothing with it.
+Mappings merge key by key at any depth; scalars and lists replace what was there, but a mapping of
+numbers, ``{0: ...}``, goes into the entries of a list. ``null`` is a value. The base is never
+changed, and the result shares nothing with it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,22 @@ from olmix.errors import Problem
 from olmix.sweep.errors import TypeMismatchError
 from olmix.sweep.scalars import kind_of, render_flow
 
-__all__ = ["Merged", "Mismatch", "Parameters", "expand", "flatten", "merge", "merge_all"]
+__all__ = [
+    "COMPONENT",
+    "Merged",
+    "Mismatch",
+    "Parameters",
+    "at",
+    "expand",
+    "flatten",
+    "has",
+    "merge",
+    "merge_all",
+]
 
 COMPONENT = "_component_"
 _NUMBERS = {"int", "float"}
+_MISSING = object()
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,12 @@ class Mismatch:
 
     def explain(self) -> str:
         """Say which key, which type the base has and which was found."""
+        if isinstance(self.old, list) and _is_numbered(self.new):
+            count = len(self.old)
+            return (
+                f"{'.'.join(self.path)} has {count} entries, numbered from 0 to {count - 1}; found "
+                f"{', '.join(map(str, self.new))}. To change their number, write the whole list"
+            )
         text = (
             f"{'.'.join(self.path)} is {kind_of(self.old)} in the base "
             f"({_short(self.old)}); found {kind_of(self.new)} ({_short(self.new)})"
@@ -68,6 +87,8 @@ class Mismatch:
             return f"{text}; to change the component, write {{{COMPONENT}: {self.new}}}"
         if isinstance(self.old, bool):
             return f"{text}; write true or false"
+        if kind_of(self.old) in _NUMBERS and isinstance(self.new, str) and "*" in self.new:
+            return f"{text}; a derived value is written such as ${{mul:2,${{lora_rank}}}}"
         return text
 
 
@@ -144,6 +165,10 @@ class _Merge:
             kinds = parameters.kinds.get(key, frozenset()) if parameters is not None else ()
             if isinstance(old, dict) and isinstance(new, Mapping):
                 base[key] = self.mappings(old, new, (*path, key))
+            elif isinstance(old, list) and _is_numbered(new) and _fits(old, new):
+                entries = {str(index): entry for index, entry in enumerate(old)}
+                numbered = {str(index): entry for index, entry in new.items()}
+                base[key] = list(self.mappings(entries, numbered, (*path, key)).values())
             elif key not in base or _agrees(old, new, kinds):
                 base[key] = copy.deepcopy(new)
             else:
@@ -160,6 +185,37 @@ def _agrees(old: Any, new: Any, kinds: Sequence[str] | frozenset[str]) -> bool:
         or (isinstance(new, str) and "${" in new)
         or (before in kinds and after in kinds)
     )
+
+
+def _is_numbered(value: Any) -> bool:
+    """Say whether a value is a mapping of the numbers of entries."""
+    return isinstance(value, Mapping) and bool(value) and all(str(k).isdecimal() for k in value)
+
+
+def _fits(entries: Sequence[Any], numbered: Mapping[Any, Any]) -> bool:
+    return all(int(index) < len(entries) for index in numbered)
+
+
+def at(config: Any, path: Sequence[str]) -> Any:
+    """Return what stands at a path of keys and numbers of entries; `None` if nothing does."""
+    found = _walk(config, path)
+    return None if found is _MISSING else found
+
+
+def has(config: Any, path: Sequence[str]) -> bool:
+    """Say whether anything stands at a path, be it null."""
+    return _walk(config, path) is not _MISSING
+
+
+def _walk(node: Any, path: Sequence[str]) -> Any:
+    for step in path:
+        if isinstance(node, Mapping):
+            node = node.get(step, _MISSING)
+        elif isinstance(node, list) and step.isdecimal() and int(step) < len(node):
+            node = node[int(step)]
+        else:
+            return _MISSING
+    return node
 
 
 def flatten(

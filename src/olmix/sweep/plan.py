@@ -6,32 +6,32 @@ Nothing here writes. `preview` shows a plan and `generate` writes it.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import nearest
+from olmix.config.experiment import ConditionConfig, ExperimentConfig
 from olmix.io.files import digest
-from olmix.sweep.design import SEED, Point, build_points, count_points
+from olmix.sweep.design import Point, build_points, count_points
 from olmix.sweep.errors import (
     ExperimentSchemaError,
     Finding,
-    Location,
     TypeMismatchError,
     ValidationError,
     raise_problems,
 )
-from olmix.sweep.experiment import ConditionConfig, Experiment, load_experiment
+from olmix.sweep.experiment import Experiment, load_experiment
 from olmix.sweep.framework import Base, Cost, Framework, Path_, find_framework
 from olmix.sweep.merge import expand, flatten, merge_all
+from olmix.sweep.names import Names, check_names, find_names
 from olmix.sweep.scalars import render_flow
-from olmix.sweep.values import DerivationError, names_used, resolve
+from olmix.sweep.values import DerivationError, resolve
 
 __all__ = ["Plan", "PlannedRun", "build_plan", "config_hash"]
 
 _OUTPUT_DIR = "output_dir"
+_MOST_POINTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,6 @@ class Plan:
         base: the config that they start from.
         runs: the runs, each config once.
         findings: warnings and notices.
-        num_equal: combinations that were left out because their config is that of another run.
     """
 
     experiment: Experiment
@@ -82,7 +81,6 @@ class Plan:
     base: Base
     runs: tuple[PlannedRun, ...]
     findings: tuple[Finding, ...]
-    num_equal: int = 0
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -112,276 +110,160 @@ class _Planner:
     findings: list[Finding] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._locations = self._places()
-        self._free = self._free_names()
-        self._sources = {
-            self.framework.path_of(self.base, name): where
-            for name, where in self._locations.items()
-        }
+        self._names = find_names(self.experiment.config, self.framework, self.base)
 
     def plan(self) -> Plan:
         config = self.experiment.config
-        self._check_names()
-        self._check_size()
+        self.findings += check_names(config, self.framework, self.base, self._names)
+        self.findings += _check_points(config)
         self._raise()
-        runs: list[PlannedRun] = []
-        seen: dict[str, PlannedRun] = {}
-        total = 0
-        for point in build_points(config):
-            planned = self._run(point, f"run_{len(runs):03d}")
-            if planned is None:
-                continue
-            total += 1
-            key = digest(_hashable(planned.config), 32)
-            if key not in seen:
-                seen[key] = planned
-                runs.append(planned)
+        planned = [run for run in map(self._run, build_points(config)) if run is not None]
         self._raise()
-        if not runs:
-            what = "every combination is skipped; no run is left"
-            self.findings.append(Finding(ExperimentSchemaError, what, ("conditions",)))
-        self._check_number(runs)
-        self._warn_scale()
+        different: dict[str, PlannedRun] = {}
+        for run in planned:
+            different.setdefault(digest(_hashable(run.config), 32), run)
+        runs = list(different.values())
+        self.findings += _check_number(config, len(runs))
+        self.findings += _warn_of_scale(config, self.framework, self.base, self._names)
         self._raise()
-        if total > len(runs):
+        if len(planned) > len(runs):
             what = (
-                f"{total} combinations give {len(runs)} different configs; "
+                f"{len(planned)} combinations give {len(runs)} different configs; "
                 "equal ones are generated once"
             )
             self.findings.append(Finding(None, what, notice=True))
-        if config.max_runs is not None and config.sampler.type != "grid":
-            runs = runs[: config.max_runs]
-        runs = _pad_ids(self._separate_outputs(runs))
-        unique = tuple(dict.fromkeys(self.findings))
-        return Plan(
-            self.experiment, self.framework, self.base, tuple(runs), unique, total - len(runs)
-        )
+        runs = _number(runs[: config.max_runs])
+        if _share_folder(runs):
+            what = (
+                f"runs would share the output_dir {runs[0].output_dir} and overwrite each other; "
+                "each writes to a folder of its own below it, such as /run_000"
+            )
+            self.findings.append(Finding(None, what, notice=True))
+            runs = list(map(_with_own_folder, runs))
+        findings = tuple(dict.fromkeys(self.findings))
+        return Plan(self.experiment, self.framework, self.base, tuple(runs), findings)
 
     def _raise(self) -> None:
         found = ((f.kind, self.experiment.problem(f)) for f in self.findings)
         raise_problems(found, self.experiment.name)
 
-    # --- names ---
-
-    def _places(self) -> dict[str, Location]:
-        """Return where each parameter stands in the experiment file."""
-        config = self.experiment.config
-        places: dict[str, Location] = {name: ("variables", name) for name in config.variables}
-        for index, group in enumerate(config.paired):
-            places |= {name: ("paired", index, name) for name in group}
-        places |= {name: ("controls", name) for name in config.controls if name not in places}
-        if config.replicates != 1:
-            places.setdefault(SEED, ("replicates",))
-        return places
-
-    def _free_names(self) -> set[str]:
-        """Return parameters that no config holds: they are only used in other values."""
-        config = self.experiment.config
-        used = set(names_used([config.variables, list(config.paired), config.controls]))
-        used |= set(names_used([condition.set for condition in config.conditions]))
-        return {
-            name
-            for name in self._locations
-            if name in used
-            and not self.framework.knows(self.base, self.framework.path_of(self.base, name))
-        }
-
-    def _check_names(self) -> None:
-        """Check that every parameter has one place of its own, which the base can have."""
-        config = self.experiment.config
-        places, free = self._locations, self._free
-        set_names = {
-            name: ("conditions", index, "set", name)
-            for index, condition in enumerate(config.conditions)
-            for name in condition.set
-        }
-        paths = {
-            name: self.framework.path_of(self.base, name)
-            for name in [*places, *set_names]
-            if name not in free
-        }
-        for name, what in self.framework.check_names(self.base, paths):
-            where = places.get(name, set_names.get(name, ()))
-            self.findings.append(Finding(ValidationError, what, where))
-        if config.replicates != 1 and (SEED in config.variables or _in_groups(config, SEED)):
-            what = "replicates set the seed, and seed is a variable too; keep one of the two"
-            self.findings.append(Finding(ExperimentSchemaError, what, ("replicates",)))
-        owners: dict[Path_, str] = {}
-        for name in (entry for entry in places if entry not in free):
-            for path in self._leaves(name, paths[name]):
-                for other, owner in owners.items():
-                    if owner != name and (
-                        other[: len(path)] == path or path[: len(other)] == other
-                    ):
-                        deeper = path if len(path) >= len(other) else other
-                        what = (
-                            f"{name} and {owner} both set {'.'.join(deeper)}; keep one of the two"
-                        )
-                        self.findings.append(Finding(ExperimentSchemaError, what, places[name]))
-                        break
-                else:
-                    owners[path] = name
-        for index, condition in enumerate(config.conditions):
-            self._check_condition(condition, index, places)
-
-    def _leaves(self, name: str, path: Path_) -> set[Path_]:
-        config = self.experiment.config
-        if name in config.controls:
-            values = [config.controls[name]]
-        else:
-            found = config.variables.get(name)
-            if found is None:
-                found = next((group[name] for group in config.paired if name in group), [0])
-            values = found if isinstance(found, list) else [0]
-        leaves: set[Path_] = set()
-        for value in values:
-            tree: Any = value
-            for step in reversed(path):
-                tree = {step: tree}
-            leaves |= {leaf for leaf, _ in flatten(tree)}
-        return leaves
-
-    def _check_condition(
-        self, condition: ConditionConfig, index: int, places: Mapping[str, Location]
-    ) -> None:
-        for name in condition.when:
-            if name not in places:
-                guess = nearest(name, places)
-                hint = f"did you mean `{guess}`?" if guess else f"there are: {', '.join(places)}"
-                what = f"{name} is neither a variable nor a control; {hint}"
-                where = ("conditions", index, "when", name)
-                self.findings.append(Finding(ExperimentSchemaError, what, where))
-
-    def _check_size(self) -> None:
-        config = self.experiment.config
-        number = count_points(config)
-        largest = 100_000
-        if number > largest:
-            what = f"{number:,} combinations; at most {largest:,} are made. Use a sampler"
-            self.findings.append(Finding(ExperimentSchemaError, what, ("variables",)))
-
-    def _check_number(self, runs: list[PlannedRun]) -> None:
-        config = self.experiment.config
-        if (
-            config.max_runs is not None
-            and config.sampler.type == "grid"
-            and len(runs) > config.max_runs
-        ):
-            what = (
-                f"the grid has {len(runs)} runs, more than max_runs = {config.max_runs}; test "
-                "fewer values, raise max_runs, or draw a sample: sampler: {type: latin_hypercube, "
-                f"runs: {config.max_runs}}}"
-            )
-            self.findings.append(Finding(ExperimentSchemaError, what, ("max_runs",)))
-
-    # --- one run ---
-
-    def _run(self, point: Point, run_id: str) -> PlannedRun | None:
+    def _run(self, point: Point) -> PlannedRun | None:
         """Plan the run at a point; `None` where it is skipped or its values do not hold."""
         config = self.experiment.config
-        names = {**config.controls, **point}
-        try:
-            for condition in config.conditions:
-                if _matches(condition, names, self.base.data):
-                    if condition.skip:
-                        return None
-                    names |= condition.set
-            kept = [key for key in self.base.data if key not in point]
-            values = {
-                name: resolve(value, names, self.base.data, kept) for name, value in names.items()
-            }
-        except DerivationError as error:
-            self.findings.append(Finding(ExperimentSchemaError, str(error), self._source_of(error)))
+        given = {**config.controls, **point}
+        for index, condition in enumerate(config.conditions):
+            try:
+                applies = _matches(condition, given, self.base.data)
+            except DerivationError as error:
+                self._wrong(error, "conditions", index)
+                return None
+            if applies and condition.skip:
+                return None
+            if applies:
+                given |= condition.set
+        values = self._resolve(given, point)
+        if values is None:
             return None
-        given: dict[Path_, Any] = {
-            self.framework.path_of(self.base, name): value
-            for name, value in values.items()
-            if name not in self._free
-        }
-        override = expand(given)
+        paths = self._names.paths
+        override = expand({paths[name]: value for name, value in values.items() if name in paths})
         merged = merge_all(self.base.data, override, self.framework.parameters_of)
+        folder = self.framework.default_output_dir
+        if folder is not None:
+            merged.config.setdefault(_OUTPUT_DIR, folder)
         leaves = dict(flatten(override))
         for mismatch in merged.mismatches:
-            where = self._source(mismatch.path)
+            where = self._names.source(mismatch.path)
             self.findings.append(Finding(TypeMismatchError, mismatch.explain(), where))
         for path, component, gone in merged.dropped:
             what = f"{component} does not take {', '.join(gone)}: left out of {'.'.join(path)}"
-            self.findings.append(Finding(None, what, self._source(path), notice=True))
+            self.findings.append(Finding(None, what, self._names.source(path), notice=True))
         if not merged.mismatches:
             self._check_config(merged.config, tuple(leaves))
         slurm = config.slurm
         cost = self.framework.cost(self.base, merged.config, slurm.gpus if slurm else 1)
         params = {name: values[name] for name in point}
-        return PlannedRun(run_id, params, merged.config, leaves, cost)
+        return PlannedRun("", params, merged.config, leaves, cost)
+
+    def _resolve(self, given: Mapping[str, Any], point: Point) -> dict[str, Any] | None:
+        """Return the values of a run with everything derived put in; `None` if one cannot be."""
+        kept = [key for key in self.base.data if key not in point]
+        values: dict[str, Any] = {}
+        for name, value in given.items():
+            try:
+                values[name] = resolve(value, given, self.base.data, kept)
+            except DerivationError as error:
+                self._wrong(error, *self._names.locations[name])
+        return values if len(values) == len(given) else None
+
+    def _wrong(self, error: DerivationError, *where: str | int) -> None:
+        self.findings.append(Finding(ExperimentSchemaError, str(error), where))
 
     def _check_config(self, config: Mapping[str, Any], given: tuple[Path_, ...]) -> None:
         for note in self.framework.check_config(self.base, config, given):
             kind = ValidationError if note.level == "error" else None
-            finding = Finding(kind, note.what, self._source(note.path), note.level == "notice")
-            self.findings.append(finding)
+            where = self._names.source(note.path)
+            self.findings.append(Finding(kind, note.what, where, note.level == "notice"))
 
-    def _source(self, path: Path_) -> Location:
-        """Return the place of the experiment file that sets a path of the config."""
-        for length in range(len(path), 0, -1):
-            where = self._sources.get(path[:length])
-            if where is not None:
-                return (*where, *path[length:]) if where[0] == "controls" else where
-        below = [w for p, w in self._sources.items() if p[: len(path)] == path]
-        return below[0] if below else ()
 
-    def _source_of(self, error: DerivationError) -> Location:
-        """Return the place of the value that an error quotes."""
-        quoted = re.search(r"\$\{.*\}", str(error))
-        for name, where in self._locations.items():
-            value = self.experiment.config.controls.get(name)
-            if quoted is not None and quoted[0] in str(value):
-                return where
-        return ()
+def _check_points(config: ExperimentConfig) -> Iterator[Finding]:
+    number = count_points(config)
+    if number > _MOST_POINTS:
+        what = f"{number:,} combinations; at most {_MOST_POINTS:,} are made. Use a sampler"
+        yield Finding(ExperimentSchemaError, what, ("variables",))
 
-    # --- all runs ---
 
-    def _warn_scale(self) -> None:
-        """Warn where the LoRA rank varies and alpha does not, so that their ratio varies too."""
-        config = self.experiment.config
-        paths = {
-            self.framework.path_of(self.base, name): name
-            for name in (*config.variables, *(n for group in config.paired for n in group))
-        }
-        rank = next((name for path, name in paths.items() if path[-1] == "lora_rank"), None)
-        if rank is None or any(path[-1] == "lora_alpha" for path in paths):
-            return
-        path = self.framework.path_of(self.base, rank)
-        alpha = (*path[:-1], "lora_alpha")
-        given = {self.framework.path_of(self.base, n): v for n, v in config.controls.items()}
-        if "${" in str(given.get(alpha, given.get(alpha[:1], ""))):
-            return
-        self.findings.append(
-            Finding(
-                None,
-                f"{rank} varies and lora_alpha stays the same, so the scale alpha/rank varies too; "
-                f"to keep it, write lora_alpha: ${{mul:2,${{{rank}}}}} (2 * {rank}) in controls",
-                self._locations[rank],
-            )
-        )
-
-    def _separate_outputs(self, runs: list[PlannedRun]) -> list[PlannedRun]:
-        """Give every run an `output_dir` of its own."""
-        folders = [run.output_dir for run in runs]
-        if len(runs) < 2 or None in folders or len(set(folders)) == len(folders):
-            return runs
-        separate = [
-            replace(
-                run,
-                config=run.config | {_OUTPUT_DIR: f"{str(run.output_dir).rstrip('/')}/{run.id}"},
-            )
-            for run in runs
-        ]
+def _check_number(config: ExperimentConfig, number: int) -> Iterator[Finding]:
+    if number == 0:
+        what = "every combination is skipped; no run is left"
+        yield Finding(ExperimentSchemaError, what, ("conditions",))
+    limit = config.max_runs
+    if limit is not None and config.sampler.type == "grid" and number > limit:
         what = (
-            f"runs would share the output_dir {folders[0]} and overwrite each other; "
-            "each writes to a folder of its own below it, such as /run_000"
+            f"the grid has {number} runs, more than max_runs = {limit}; test fewer values, raise "
+            f"max_runs, or draw a sample: sampler: {{type: latin_hypercube, runs: {limit}}}"
         )
-        self.findings.append(Finding(None, what, notice=True))
-        return separate
+        yield Finding(ExperimentSchemaError, what, ("max_runs",))
+
+
+def _warn_of_scale(
+    config: ExperimentConfig, framework: Framework, base: Base, names: Names
+) -> Iterator[Finding]:
+    """Warn where the LoRA rank varies and alpha does not, so that their ratio varies too."""
+    varied = [*config.variables, *(name for group in config.paired for name in group)]
+    paths = {framework.path_of(base, name): name for name in varied}
+    ranks = [path for path in paths if path[-1] == "lora_rank"]
+    if not ranks or any(path[-1] == "lora_alpha" for path in paths):
+        return
+    rank = paths[ranks[0]]
+    controls = expand({framework.path_of(base, n): v for n, v in config.controls.items()})
+    leaves = dict(flatten(controls))
+    if "${" in str(leaves.get((*ranks[0][:-1], "lora_alpha"))):
+        return
+    yield Finding(
+        None,
+        f"{rank} varies and lora_alpha stays the same, so the scale alpha/rank varies too; "
+        f"to keep it, write lora_alpha: ${{mul:2,${{{rank}}}}} (2 * {rank}) in controls",
+        names.locations[rank],
+    )
+
+
+def _number(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
+    """Give all runs an id with the same number of digits, at least three."""
+    listed = list(runs)
+    digits = max(3, len(str(len(listed) - 1)))
+    return [replace(run, id=f"run_{index:0{digits}d}") for index, run in enumerate(listed)]
+
+
+def _share_folder(runs: Sequence[PlannedRun]) -> bool:
+    folders = [run.output_dir for run in runs if run.output_dir is not None]
+    return len(set(folders)) < len(folders)
+
+
+def _with_own_folder(run: PlannedRun) -> PlannedRun:
+    if run.output_dir is None:
+        return run
+    folder = f"{run.output_dir.rstrip('/')}/{run.id}"
+    return replace(run, config=run.config | {_OUTPUT_DIR: folder})
 
 
 def _matches(
@@ -398,26 +280,6 @@ def _matches(
 def _equal(a: Any, b: Any) -> bool:
     """Compare values: 1 and 1.0 are equal, 1 and true are not."""
     return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
-
-
-def _in_groups(config: Any, name: str) -> bool:
-    return any(name in group for group in config.paired)
-
-
-def _pad_ids(runs: list[PlannedRun]) -> list[PlannedRun]:
-    """Give all ids the same number of digits, at least three."""
-    digits = max(3, len(str(len(runs) - 1)))
-    if digits == 3:
-        return runs
-    padded = []
-    for index, run in enumerate(runs):
-        new = f"run_{index:0{digits}d}"
-        config = run.config
-        folder = run.output_dir
-        if folder is not None and folder.endswith(f"/{run.id}"):
-            config = config | {_OUTPUT_DIR: f"{folder.removesuffix(run.id)}{new}"}
-        padded.append(replace(run, id=new, config=config))
-    return padded
 
 
 def _hashable(value: Any) -> Any:

@@ -12,13 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from olmix.errors import DataError
+from olmix.io.curves import tail_mean
 from olmix.io.files import write_text
 from olmix.io.tables import write_table
+from olmix.sweep.design import SEED
+from olmix.sweep.factors import Factors, choose_factors, write_factors
 from olmix.sweep.folder import Mapped, read_mapping
 from olmix.sweep.scalars import render_flow
-from olmix.sweep.status import framework_of, results_folder
+from olmix.sweep.status import curves_of, framework_of
 
-__all__ = ["Effect", "Results", "final_value", "main_effects", "write_results"]
+__all__ = ["Effect", "Results", "final_value", "main_effects", "noise_sd", "write_results"]
 
 Curve = Sequence[tuple[int, float]]
 _TAIL = 0.1
@@ -50,12 +53,16 @@ class Results:
         ranking: runs and their final value, best first.
         effects: for each variable, the metric by value.
         incomplete: ids of runs without the metric.
+        factors: what `olmix fit` can fit a response surface to.
+        noise: standard deviation between replicates; `None` without replicates.
     """
 
     folder: Path
     ranking: tuple[tuple[Mapped, float], ...]
     effects: Mapping[str, tuple[Effect, ...]]
     incomplete: tuple[str, ...]
+    factors: Factors
+    noise: float | None
 
 
 def final_value(curve: Curve) -> float:
@@ -63,15 +70,31 @@ def final_value(curve: Curve) -> float:
 
     A single step's loss is that of one batch; the mean of the tail is what two runs differ by.
     """
-    values = [value for _, value in curve if math.isfinite(value)]
-    if not values:
-        return math.nan
-    return float(np.mean(values[-max(1, round(_TAIL * len(values))) :]))
+    return tail_mean([value for _, value in curve], _TAIL)
+
+
+def noise_sd(runs: Sequence[tuple[Mapped, float]]) -> float | None:
+    """Return the standard deviation between runs that differ by their seed alone, pooled.
+
+    `None` where no point has several seeds.
+    """
+    points: dict[str, list[float]] = {}
+    for run, value in runs:
+        point = {name: entry for name, entry in run.params.items() if name != SEED}
+        points.setdefault(render_flow(point), []).append(value)
+    degrees = sum(len(values) - 1 for values in points.values())
+    if degrees == 0:
+        return None
+    squares = sum(float(np.var(values)) * len(values) for values in points.values())
+    return math.sqrt(squares / degrees)
 
 
 def main_effects(runs: Sequence[tuple[Mapped, float]]) -> dict[str, tuple[Effect, ...]]:
-    """Return the mean of the metric for each value of each variable, over all other variables."""
-    names = list(dict.fromkeys(name for run, _ in runs for name in run.params))
+    """Return the mean of the metric for each value of each variable, over all other variables.
+
+    A seed is no variable: what it changes is noise.
+    """
+    names = dict.fromkeys(name for run, _ in runs for name in run.params if name != SEED)
     effects: dict[str, tuple[Effect, ...]] = {}
     for name in names:
         levels: dict[str, list[float]] = {}
@@ -112,10 +135,7 @@ def write_results(
     root = Path(folder)
     rows, _ = read_mapping(root)
     framework = framework_of(root)
-    curves: dict[str, Mapping[str, Curve]] = {}
-    for row in rows:
-        place = results_folder(root, row)
-        curves[row.id] = {} if place is None else framework.read_curves(place)
+    curves = {row.id: curves_of(root, framework, row) for row in rows}
     final = {
         run: {name: final_value(c) for name, c in found.items()} for run, found in curves.items()
     }
@@ -126,8 +146,10 @@ def write_results(
     ]
     if not measured:
         known = sorted({name for values in final.values() for name in values})
-        there = f"; there are: {', '.join(known)}" if known else "; no run has logged anything"
-        raise DataError(f"{root}: no run has logged {metric}{there}")
+        there = (
+            f"there are: {', '.join(known)}" if known else f"logs that are read: {framework.logs}"
+        )
+        raise DataError(f"{root}: no run has logged {metric}; {there}")
     target = root / "results" if output is None else Path(output)
     _write_results(target / "results.csv", rows, final)
     _write_curves(target / "curves.csv", curves)
@@ -135,9 +157,11 @@ def write_results(
     _write_effects(target / "main_effects.csv", effects)
     _draw(target, rows, curves, effects, metric)
     ranking = sorted(measured, key=lambda entry: entry[1] if lower_is_better else -entry[1])
+    factors = choose_factors([run for run, _ in ranking])
+    write_factors(target, factors, final, metric, lower_is_better=lower_is_better)
     done = {row.id for row, _ in measured}
     incomplete = tuple(row.id for row in rows if row.id not in done)
-    return Results(target, tuple(ranking), effects, incomplete)
+    return Results(target, tuple(ranking), effects, incomplete, factors, noise_sd(measured))
 
 
 def _write_results(

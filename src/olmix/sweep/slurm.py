@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from olmix.config.experiment import SlurmConfig
 from olmix.errors import Problem
 from olmix.sweep.errors import ExperimentSchemaError
-from olmix.sweep.experiment import SlurmConfig
 from olmix.sweep.folder import Mapped
 from olmix.sweep.plan import Plan
 

@@ -11,9 +11,9 @@ from olmix.errors import DataError
 from olmix.sweep.document import Document
 from olmix.sweep.experiment import Experiment, load_experiment
 from olmix.sweep.folder import EXPERIMENT, Mapped, read_mapping
-from olmix.sweep.framework import Framework, Verdict, find_framework
+from olmix.sweep.framework import Curves, Framework, Verdict, find_framework
 
-__all__ = ["RunState", "framework_of", "read_states", "results_folder", "validate_folder"]
+__all__ = ["RunState", "curves_of", "framework_of", "read_states", "validate_folder"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class RunState:
         run: its row in the mapping.
         state: finished once its last epoch is saved; started once it has logged a step.
         steps: last step that it logged.
-        loss: loss of that step.
+        loss: the last loss that it logged, if any.
     """
 
     run: Mapped
@@ -42,9 +42,15 @@ def _experiment(folder: Path) -> Experiment:
     return load_experiment(folder / EXPERIMENT)
 
 
-def results_folder(folder: Path, run: Mapped) -> Path | None:
+def _results(folder: Path, run: Mapped) -> Path | None:
     """Return where a run writes; a relative path is relative to the experiment's folder."""
     return None if run.output_dir is None else folder / run.output_dir
+
+
+def curves_of(folder: Path, framework: Framework, run: Mapped) -> Curves:
+    """Return (step, value) of every metric that a run has logged; nothing where none is found."""
+    place = _results(folder, run)
+    return {} if place is None else framework.read_curves(place, folder / "logs" / f"{run.id}.log")
 
 
 def read_states(folder: str | Path) -> list[RunState]:
@@ -60,14 +66,14 @@ def read_states(folder: str | Path) -> list[RunState]:
 
 
 def _state(root: Path, framework: Framework, row: Mapped) -> RunState:
-    place = results_folder(root, row)
-    if place is None:
-        return RunState(row, "not started", 0, None)
-    points = framework.read_curves(place).get("loss", [])
-    steps, loss = points[-1] if points else (0, None)
-    if framework.is_finished(_config(root, row), place):
+    place = _results(root, row)
+    curves = curves_of(root, framework, row)
+    steps = max((points[-1][0] for points in curves.values() if points), default=0)
+    losses = curves.get("loss", ())
+    loss = losses[-1][1] if losses else None
+    if place is not None and framework.is_finished(_config(root, row), place):
         return RunState(row, "finished", steps, loss)
-    return RunState(row, "started" if points else "not started", steps, loss)
+    return RunState(row, "started" if curves else "not started", steps, loss)
 
 
 def _config(root: Path, row: Mapped) -> Mapping[str, Any]:

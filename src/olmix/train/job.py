@@ -24,7 +24,7 @@ import numpy as np
 import olmix
 from olmix.config import LaunchConfig, ProxyTraining, ValidationEval
 from olmix.domains import iter_domains
-from olmix.errors import DataError, OlmixError
+from olmix.errors import DataError, NotAvailableError, OlmixError
 from olmix.io.curves import flatten
 from olmix.io.files import write_json
 from olmix.io.identity import run_identity
@@ -83,14 +83,16 @@ def prepare(config: LaunchConfig) -> Work:
     """
     identity = run_identity(config)
     training, evaluation, mix = config.training, config.eval, config.mix
-    # run_identity has refused everything else; this tells the type checker.
     if (
         not isinstance(training, ProxyTraining)
         or not isinstance(evaluation, ValidationEval)
         or mix is None
         or config.data.tokenizer is None
     ):
-        raise TypeError("run_identity accepted a config that the embedded trainer cannot run")
+        raise NotAvailableError(
+            f"{config.name}: the embedded trainer runs `training.trainer: proxy` with a mixture, a "
+            "tokenizer and `eval.type: validation`"
+        )
     lengths = byte_lengths(config.data.tokenizer)
     paths = {name: path[-1].paths for name, path in iter_domains(config.data.tree())}
     dtype, context = config.data.dtype, training.context_length

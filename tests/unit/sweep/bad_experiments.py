@@ -30,6 +30,13 @@ variables:
 """
 
 FULL = GOOD.replace("1B_lora_single", "1B_full_single")
+PPO = """\
+experiment: {name: study, framework: torchtune}
+framework_config: {base_config: mistral/7B_full_ppo_low_memory}
+variables: {kl_coeff: [0.01, 0.1]}
+controls:
+  seed: 1
+"""
 
 
 def _change(name, old, new, error, *messages, text=GOOD):
@@ -365,12 +372,44 @@ CASES = [
         "did you mean `lora_rank`?",
         text=SHORT,
     ),
+    _controls(
+        "a layer that LoRA does not know",
+        "model.lora_attn_modules: [q_proj, v_porj]",
+        ValidationError,
+        "allows as lora_attn_modules: q_proj, k_proj, v_proj, output_proj; found v_porj",
+        "Did you mean `v_proj`?",
+    ),
+    _controls(
+        "an entry of what is no list",
+        "dataset.0.source: json",
+        ValidationError,
+        "takes no argument `0`",
+    ),
+    _controls(
+        "an argument of a teacher that is not there",
+        "teacher_model.vocab_size: 8",
+        ValidationError,
+        "reads no key `teacher_model`",
+    ),
+    _controls(
+        "a scheduler for a recipe that has none",
+        "num_warmup_steps: 10",
+        ValidationError,
+        "has no lr_scheduler, so there is no lr_scheduler.num_warmup_steps",
+        text=PPO,
+    ),
     # types
     _controls(
         "a text for a number",
         "batch_size: four",
         TypeMismatchError,
         ":10: controls.batch_size: batch_size is int in the base (4); found text (four)",
+    ),
+    _controls(
+        "a formula in words",
+        "lora_alpha: 2 * lora_rank",
+        TypeMismatchError,
+        "a derived value is written such as ${mul:2,${lora_rank}}",
     ),
     _controls("a bool for a number", "batch_size: true", TypeMismatchError, "found bool (true)"),
     _controls(
@@ -465,6 +504,28 @@ CASES = [
         ValidationError,
         "set enable_activation_checkpointing: true",
     ),
+    _controls(
+        "accumulation with the optimizer in the backward pass",
+        "gradient_accumulation_steps: 4\noptimizer_in_bwd: true",
+        ValidationError,
+        ":9: controls.gradient_accumulation_steps: found 4",
+        "with optimizer_in_bwd: true only 1 is possible",
+        text=FULL.replace("  lora_rank: [8, 16]\n", ""),
+    ),
+    _controls(
+        "clipping with the optimizer in the backward pass",
+        "clip_grad_norm: 1.0\noptimizer_in_bwd: true\ngradient_accumulation_steps: 1",
+        ValidationError,
+        "gradients cannot be clipped with optimizer_in_bwd: true",
+        text=FULL.replace("  lora_rank: [8, 16]\n", ""),
+    ),
+    _controls(
+        "a batch of PPO that does not divide",
+        "ppo_batch_size: 48",
+        ValidationError,
+        "batch_size (128) must be a multiple of ppo_batch_size (48)",
+        text=PPO,
+    ),
     # derived values
     _controls(
         "a name that is not there",
@@ -511,6 +572,13 @@ CASES = [
         "paired: [{epochs: [1, 2], batch_size: [1]}]",
         ExperimentSchemaError,
         "epochs has 2, batch_size has 1",
+        text=SHORT,
+    ),
+    _more(
+        "a group of nothing",
+        "paired: [{}]",
+        ExperimentSchemaError,
+        "paired[0]: found {}; ",
         text=SHORT,
     ),
     _more(
@@ -574,12 +642,61 @@ CASES = [
         "the grid has 4 runs, more than max_runs = 3",
     ),
     _more("no replicates", "replicates: 0", ExperimentSchemaError, "replicates"),
+    _more("too many replicates", "replicates: 1000000", ExperimentSchemaError, "replicates"),
     _more(
         "replicates of a swept seed",
         "replicates: 2",
         ExperimentSchemaError,
         "replicates set the seed, and seed is a variable too",
         text=SHORT.replace("lora_rank: [8, 16]", "seed: [1, 2]"),
+    ),
+    _change(
+        "a step of nothing",
+        "[1e-4, 3e-4]\n",
+        "{min: 1, max: 2, step: 0}\nsampler: {type: random, runs: 2}\n",
+        ExperimentSchemaError,
+        "step must be a number above 0",
+    ),
+    _change(
+        "an unknown key of a range",
+        "[1e-4, 3e-4]\n",
+        "{min: 1, max: 2, stepp: 1}\nsampler: {type: random, runs: 2}\n",
+        ExperimentSchemaError,
+        "unknown keys stepp; allowed: min, max, scale, step",
+    ),
+    _change(
+        "a range of texts",
+        "[1e-4, 3e-4]\n",
+        "{min: a, max: b}\nsampler: {type: random, runs: 2}\n",
+        ExperimentSchemaError,
+        "min and max must be numbers",
+    ),
+    _change(
+        "an unknown scale",
+        "[1e-4, 3e-4]\n",
+        "{min: 1, max: 2, scale: log10}\nsampler: {type: random, runs: 2}\n",
+        ExperimentSchemaError,
+        "scale is log10; allowed: linear, log",
+    ),
+    _change(
+        "more combinations than anyone runs",
+        "[8, 16]",
+        f"{list(range(1, 301))}\n  seed: {list(range(300))}",
+        ExperimentSchemaError,
+        "180,000 combinations; at most 100,000 are made. Use a sampler",
+    ),
+    _more(
+        "a condition that sets what nothing reads",
+        "conditions: [{when: {lora_rank: 8}, set: {zzzzqq: 1}}]",
+        ValidationError,
+        ":12: conditions[0].set.zzzzqq",
+        "silently ignored in training",
+    ),
+    _more(
+        "an unknown key of a condition",
+        "conditions: [{if: {lora_rank: 8}, skip: true}]",
+        ExperimentSchemaError,
+        "conditions[0].when: this key is required",
     ),
     # SLURM
     _more(
@@ -589,4 +706,16 @@ CASES = [
         "keep one of the two",
     ),
     _more("a negative limit", "slurm: {limit: 0}", ExperimentSchemaError, "slurm.limit"),
+    _more(
+        "an unknown SLURM setting",
+        "slurm: {acount: lab}",
+        ExperimentSchemaError,
+        ":12: slurm.acount: unknown key; did you mean `account`?",
+    ),
+    _more(
+        "a time that YAML makes a number",
+        "slurm: {time: 3600}",
+        ExperimentSchemaError,
+        "slurm.time: found 3600; text is needed",
+    ),
 ]

@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from olmix.config import read_yaml
 from olmix.errors import DataError, OlmixError
 from olmix.sweep import build_plan, generate_configs
 from olmix.sweep.document import Document
+from olmix.sweep.status import read_states
 from olmix.sweep.torchtune.registry import read_registry
 
 BASE = "llama3_2/1B_lora_single_device"
@@ -273,6 +275,24 @@ def test_new_runs_get_new_ids_and_old_configs_are_set_aside(tmp_path):
     assert [file.name for file in (second.folder / "replaced").iterdir()] == ["run_000.yaml"]
 
 
+def test_an_id_is_never_used_again_for_another_config(tmp_path):
+    generate(tmp_path, variables={"lora_rank": [2, 4, 8]})
+    generate(tmp_path, variables={"lora_rank": [2]})
+    third = generate(tmp_path, variables={"lora_rank": [2, 16]})
+    assert [run.id for run in third.runs] == ["run_000", "run_003"]
+
+
+def test_results_stay_found_when_a_single_run_becomes_several(tmp_path):
+    controls = {"output_dir": "/r"}
+    generate(tmp_path, variables={"lora_rank": [2]}, controls=controls)
+    more = generate(tmp_path, variables={"lora_rank": [2, 4]}, controls=controls)
+    assert [run.output_dir for run in more.runs] == ["/r", "/r/run_001"]
+    again = generate(tmp_path, variables={"lora_rank": [4]}, controls=controls)
+    assert [run.output_dir for run in again.runs] == ["/r/run_001"]
+    moved = generate(tmp_path, variables={"lora_rank": [4]}, controls={"output_dir": "/s"})
+    assert [run.output_dir for run in moved.runs] == ["/s"]
+
+
 # --- own bases ---
 
 
@@ -352,10 +372,32 @@ def test_hydra_writes_overrides(tmp_path):
     result = generate_configs(made, tmp_path / "out")
     assert config(result, 1)["overrides"] == [
         "+experiment=quick_test",
+        "hydra.run.dir=runs/run_001",
         "++training.num_batches=50",
         "++grpo.eos_tokens=[1,106]",
         "++optimizer.learning_rate=3.0e-06",
     ]
+    assert result.runs[1].output_dir == "runs/run_001"
+
+
+def test_results_of_hydra_are_found_in_the_folder_of_the_latest_start(tmp_path):
+    made = {
+        "experiment": {"name": "rl", "framework": "hydra"},
+        "framework_config": {"base_config": "quick_test"},
+        "variables": {"seed": [1, 2]},
+    }
+    folder = generate_configs(made, tmp_path / "out").folder
+    for number, (day, reward) in enumerate([("2026-01-01", 0.1), ("2026-01-02", 0.7)]):
+        start = folder / "runs" / "run_000" / day / "10-00-00"
+        start.mkdir(parents=True)
+        line = f'{{"step": 1, "loss": {reward}, "done": true}}\n{{"step": 2, "lo'
+        (start / "metrics.jsonl").write_text(line)
+        os.utime(start / "metrics.jsonl", (number, number))
+    first, second = read_states(folder)
+    assert (first.state, first.steps, first.loss) == ("started", 1, 0.7)
+    assert second.state == "not started"
+    (start / "summary.json").write_text("{}")
+    assert read_states(folder)[0].state == "finished"
 
 
 def test_hydra_checks_names_against_a_composed_config(tmp_path):

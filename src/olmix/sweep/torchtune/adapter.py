@@ -4,50 +4,50 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import ConfigError, MissingPackageError
+from olmix.errors import MissingPackageError
 from olmix.sweep.document import Document
-from olmix.sweep.errors import BaseConfigNotFoundError, Finding
 from olmix.sweep.experiment import Experiment
-from olmix.sweep.framework import Base, Cost, Note, Path_, Verdict
+from olmix.sweep.framework import (
+    Base,
+    Cost,
+    Curves,
+    Framework,
+    Note,
+    OnStep,
+    Path_,
+    Verdict,
+    base_not_found,
+    read_base_file,
+)
 from olmix.sweep.merge import Parameters
 from olmix.sweep.torchtune import signature
 from olmix.sweep.torchtune.checks import check_config, world_size
 from olmix.sweep.torchtune.cost import estimate
+from olmix.sweep.torchtune.example import write_example
 from olmix.sweep.torchtune.logs import is_finished, read_curves
-from olmix.sweep.torchtune.recipe import keys_read
+from olmix.sweep.torchtune.places import PLACES
+from olmix.sweep.torchtune.recipe import keys_of, keys_read
 from olmix.sweep.torchtune.registry import Registry, read_registry
 from olmix.sweep.torchtune.smoke import train_tiny
 from olmix.sweep.torchtune.validation import validate_configs
 
 __all__ = ["TORCHTUNE", "Torchtune"]
 
-PLACES: Mapping[str, Path_] = {
-    "learning_rate": ("optimizer", "lr"),
-    "lr": ("optimizer", "lr"),
-    "weight_decay": ("optimizer", "weight_decay"),
-    "lora_rank": ("model", "lora_rank"),
-    "lora_alpha": ("model", "lora_alpha"),
-    "lora_dropout": ("model", "lora_dropout"),
-    "use_dora": ("model", "use_dora"),
-    "num_warmup_steps": ("lr_scheduler", "num_warmup_steps"),
-    "max_seq_len": ("tokenizer", "max_seq_len"),
-    "packed": ("dataset", "packed"),
-}
-"""Where parameters live that are not at the top of a config."""
 _LORA = {name for name, path in PLACES.items() if path[0] == "model"}
 _COMMAND = re.compile(r"tune run (?:--?\S+(?: \d+)? )*([\w/]+) .*--config")
 _MAX_LISTED = 8
 
 
-class Torchtune:
+class Torchtune(Framework):
     """torchtune 0.6: one YAML per run, made from a config that it ships or a file of yours."""
 
     name = "torchtune"
     writes_whole_configs = True
+    logs = "those of DiskLogger, TensorBoardLogger, and StdoutLogger under the array script"
 
     def load_base(self, experiment: Experiment) -> Base:
         """Read the base config.
@@ -62,7 +62,7 @@ class Torchtune:
         if recipe is not None and recipe not in registry.recipes:
             close = ", ".join(_near(recipe, registry.recipes)) or ", ".join(registry.recipes)
             what = f'torchtune has no recipe "{recipe}"; the nearest are: {close}'
-            raise _not_found(experiment, what, "recipe")
+            raise base_not_found(experiment, what, "recipe")
         if section.base_config is not None:
             shipped = registry.configs.get(section.base_config)
             if shipped is None:
@@ -70,23 +70,14 @@ class Torchtune:
                     f"\n    {name}" for name in _near(section.base_config, registry.configs)
                 )
                 what = f'torchtune ships no config "{section.base_config}"; the nearest are:{close}'
-                raise _not_found(
+                raise base_not_found(
                     experiment, f"{what}\n  `tune ls` lists all of them.", "base_config"
                 )
             document = Document(shipped.path.read_text(encoding="utf-8"), shipped.name)
             return Base(shipped.name, document.data, document, recipe or shipped.recipe)
-        path = Path(str(section.base_config_file))
-        try:
-            document = Document(path.read_text(encoding="utf-8"), str(path))
-        except FileNotFoundError:
-            what = f"{path}: there is no such file; give the path of a torchtune config"
-            raise _not_found(experiment, what, "base_config_file") from None
-        except (OSError, UnicodeDecodeError) as error:
-            what = f"{path}: cannot be read: {error}"
-            raise _not_found(experiment, what, "base_config_file") from None
-        except ConfigError as error:
-            raise _not_found(experiment, str(error), "base_config_file") from None
-        return Base(str(path), document.data, document, recipe or _guess_recipe(document, registry))
+        document = read_base_file(experiment)
+        recipe = recipe or _guess_recipe(document, registry)
+        return Base(document.name, document.data, document, recipe)
 
     def path_of(self, base: Base, name: str) -> Path_:
         """Return where a parameter name lives; in distillation, LoRA is that of the student."""
@@ -95,7 +86,7 @@ class Torchtune:
 
     def knows(self, base: Base, path: Path_) -> bool:
         """Say whether the base has a key or its recipe reads it."""
-        return path[0] in base.data or path[0] in _keys(base)
+        return path[0] in base.data or path[0] in keys_of(base)
 
     def parameters_of(self, component: str) -> Parameters | None:
         """Return what a component can be given, from its source."""
@@ -116,14 +107,14 @@ class Torchtune:
                     yield name, f"{base.name} trains the full model and has no LoRA; {hint}"
                     continue
             section = path[0]
-            if name in PLACES and section not in base.data and section not in _keys(base):
+            if name in PLACES and section not in base.data and section not in keys_of(base):
                 yield name, f"{base.name} has no {section}, so there is no {'.'.join(path)}"
 
     def check_config(
         self, base: Base, config: Mapping[str, Any], given: Iterable[Path_]
     ) -> list[Note]:
         """Return what our own checks say of a config."""
-        return check_config(base, config, tuple(given), _keys(base), PLACES)
+        return check_config(base, config, tuple(given))
 
     def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> Cost:
         """Return batch, steps and tokens of a run."""
@@ -140,7 +131,7 @@ class Torchtune:
         self,
         configs: Sequence[Path],
         method: str,
-        on_step: Callable[[int, int], None] | None = None,
+        on_step: OnStep | None = None,
     ) -> list[Verdict]:
         """Check configs as `tune validate` does."""
         return validate_configs(configs, method, on_step)
@@ -157,10 +148,14 @@ class Torchtune:
         self,
         base: Base,
         configs: Mapping[str, dict[str, Any]],
-        on_step: Callable[[int, int], None] | None = None,
+        on_step: OnStep | None = None,
     ) -> Mapping[str, str]:
         """Train every config for two steps on a tiny model of its family."""
         return train_tiny(base, configs, on_step)
+
+    def write_example(self, folder: Path) -> Path:
+        """Write a study of four runs that train on a CPU."""
+        return write_example(folder)
 
     def command(self, recipe: str, config: str, gpus: int) -> list[str]:
         """Return the `tune run` command."""
@@ -169,18 +164,13 @@ class Torchtune:
             words += ["--nnodes", "1", "--nproc_per_node", str(max(gpus, 1))]
         return [*words, recipe, "--config", config]
 
-    def read_curves(self, output_dir: Path) -> Mapping[str, list[tuple[int, float]]]:
-        """Return the metrics of torchtune's own log files."""
-        return read_curves(output_dir)
+    def read_curves(self, output_dir: Path, printed: Path) -> Curves:
+        """Return the metrics of torchtune's own loggers."""
+        return read_curves(output_dir, printed)
 
     def is_finished(self, config: Mapping[str, Any], output_dir: Path) -> bool:
         """Say whether the last epoch was saved."""
         return is_finished(config, output_dir)
-
-
-def _not_found(experiment: Experiment, what: str, key: str) -> BaseConfigNotFoundError:
-    finding = Finding(BaseConfigNotFoundError, what, ("framework_config", key))
-    return BaseConfigNotFoundError([experiment.problem(finding)], experiment.name)
 
 
 def _near(name: str, known: Iterable[str]) -> list[str]:
@@ -192,14 +182,6 @@ def _near(name: str, known: Iterable[str]) -> list[str]:
     close = difflib.get_close_matches(name, listed, n=_MAX_LISTED, cutoff=0.4)
     same = [other for other in listed if other.partition("/")[0] == family and "/" in other]
     return list(dict.fromkeys([*close[:4], *same, *close]))[:_MAX_LISTED]
-
-
-def _keys(base: Base) -> Mapping[str, frozenset[str]]:
-    """Return what the recipe of a base reads; nothing where the recipe is unknown."""
-    if base.recipe is None:
-        return {}
-    source = read_registry().recipes[base.recipe]
-    return keys_read(source) if source.is_file() else {}
 
 
 def _guess_recipe(document: Document, registry: Registry) -> str | None:

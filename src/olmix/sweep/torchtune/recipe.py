@@ -12,13 +12,22 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["keys_read"]
+from olmix.sweep.framework import Base
+from olmix.sweep.torchtune.registry import read_registry
+
+__all__ = ["keys_of", "keys_read"]
 
 _CONFIG_NAMES = {"cfg", "config", "_cfg"}
 # `config.instantiate` and its like are functions of torchtune's module, not keys.
 _FUNCTIONS = {"instantiate", "log_config", "parse", "validate"}
 # Methods of a config node.
 _METHODS = {"get", "items", "keys", "values", "pop", "copy", "update"}
+
+
+def keys_of(base: Base) -> Mapping[str, frozenset[str]]:
+    """Return what the recipe of a base reads; nothing where the recipe is unknown."""
+    source = read_registry().recipes.get(base.recipe or "")
+    return keys_read(source) if source is not None and source.is_file() else {}
 
 
 @functools.cache

@@ -154,7 +154,7 @@ def _parameters(found: _Definition) -> Parameters | None:
     if isinstance(node, ast.ClassDef):
         return _class_parameters(node, found.module)
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return _function_parameters(node, skip_first=False)
+        return _function_parameters(node, found.module, skip_first=False)
     if isinstance(node, ast.Name | ast.Attribute):
         return parameters_of(f"{found.module}.{_name(node)}")
     if isinstance(node, ast.Call) and _name(node.func) == "partial" and node.args:
@@ -171,7 +171,7 @@ def _class_parameters(
 ) -> Parameters | None:
     for entry in node.body:
         if isinstance(entry, ast.FunctionDef) and entry.name in ("__init__", "__new__"):
-            return _function_parameters(entry, skip_first=True)
+            return _function_parameters(entry, module, skip_first=True)
     if any(_name(item).endswith("dataclass") for item in node.decorator_list):
         return None
     for base in node.bases:
@@ -182,7 +182,7 @@ def _class_parameters(
 
 
 def _function_parameters(
-    node: ast.FunctionDef | ast.AsyncFunctionDef, *, skip_first: bool
+    node: ast.FunctionDef | ast.AsyncFunctionDef, module: str, *, skip_first: bool
 ) -> Parameters:
     if any(_name(item).split(".")[-1] not in _HARMLESS for item in node.decorator_list):
         return Parameters({}, open=True)
@@ -201,7 +201,7 @@ def _function_parameters(
     choices: dict[str, tuple[Any, ...]] = {}
     for argument in named:
         kinds[argument.arg] = frozenset(_kinds(argument.annotation) or ())
-        allowed = _literals(argument.annotation)
+        allowed = _literals(argument.annotation, module)
         if allowed:
             choices[argument.arg] = allowed
     required = frozenset(argument.arg for argument in named) - with_default
@@ -254,12 +254,19 @@ def _union(members: list[ast.expr]) -> set[str] | None:
     return found
 
 
-def _literals(node: ast.expr | None) -> tuple[Any, ...]:
-    """Return the values of the `Literal` in an annotation."""
+def _literals(node: ast.expr | None, module: str) -> tuple[Any, ...]:
+    """Return the values of the `Literal` in an annotation, be it of the entries of a list.
+
+    A name such as ``LORA_ATTN_MODULES`` is followed to the `Literal` that it stands for.
+    """
     for part in ast.walk(node) if node is not None else ():
         if isinstance(part, ast.Subscript) and _name(part.value).split(".")[-1] == "Literal":
             inner = part.slice.elts if isinstance(part.slice, ast.Tuple) else [part.slice]
             return tuple(entry.value for entry in inner if isinstance(entry, ast.Constant))
+        if isinstance(part, ast.Name) and part.id.isupper():
+            found = _find(f"{module}.{part.id}")
+            if found is not None and isinstance(found.node, ast.Subscript):
+                return _literals(found.node, found.module)
     return ()
 
 

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import MissingPackageError
-from olmix.sweep.framework import Verdict
+from olmix.sweep.framework import OnStep, Verdict
 
 __all__ = ["validate_configs"]
-
-OnStep = Callable[[int, int], None]
 
 
 def validate_configs(

@@ -1,0 +1,5 @@
+"""The function that Hydra runs, under its older name."""
+
+from olmix.grpo.app import main, train
+
+__all__ = ["main", "train"]

@@ -1,0 +1,21 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["json_option", "path_option"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def path_option(*names: str, about: str, required: bool = False) -> Callable[[Command], Command]:
+    """Return an option for a file or a folder, which need not be there."""
+    return click.option(*names, type=click.Path(path_type=Path), required=required, help=about)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")

@@ -1,0 +1,259 @@
+"""`ExperimentConfig`: the sections of an `experiment.yaml`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
+
+from olmix.config.base import LocalPath, Positive, Rules, Section
+
+__all__ = [
+    "SHORT_FORM",
+    "ConditionConfig",
+    "ExperimentConfig",
+    "FrameworkConfig",
+    "MetadataConfig",
+    "OutputConfig",
+    "SamplerConfig",
+    "SlurmConfig",
+]
+
+_Count = Annotated[int, Field(ge=1)]
+_Lines = Annotated[tuple[str, ...], Field(strict=False)]
+_Seeds = Annotated[tuple[int, ...], Field(strict=False, min_length=1)]
+_NAME = re.compile(r"\w[\w.+-]*")
+_Values = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "minItems": 1, "uniqueItems": True},
+                {
+                    "type": "object",
+                    "properties": {key: {"type": "number"} for key in ("min", "max", "step")}
+                    | {"scale": {"enum": ["linear", "log"]}},
+                    "required": ["min", "max"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+"""The values of a variable: a list, or a range ``{min, max, scale, step}`` for a sampler.
+
+The sweep itself checks them, because what is wrong with each has a sentence of its own.
+"""
+
+_Group = Annotated[dict[str, _Values], Field(min_length=1)]
+
+SHORT_FORM: Mapping[str, tuple[str, str]] = {
+    "experiment_name": ("experiment", "name"),
+    "framework": ("experiment", "framework"),
+    "base_config": ("framework_config", "base_config"),
+    "base_config_file": ("framework_config", "base_config_file"),
+    "recipe": ("framework_config", "recipe"),
+}
+"""Keys that may stand at the top of the file, and the section and key that each stands for."""
+
+
+def _allow_short_form(schema: dict[str, Any]) -> None:
+    """Let the JSON Schema of an experiment accept the short form too."""
+    schema["properties"] |= {key: {"type": "string", "minLength": 1} for key in SHORT_FORM}
+    needed = {"experiment": {"required": ["name", "framework"]}}
+    schema["anyOf"] = [
+        {"required": schema.pop("required"), "properties": needed},
+        {"required": ["experiment_name"]},
+    ]
+
+
+def _drop_required(schema: dict[str, Any]) -> None:
+    """Leave what is required to the experiment, which knows of the short form."""
+    del schema["required"]
+
+
+class MetadataConfig(Section):
+    """What the experiment is; everything but name and framework is kept as it is."""
+
+    model_config = ConfigDict(json_schema_extra=_drop_required)
+
+    name: str
+    """Unique name of the experiment; part of the names of folders."""
+    framework: Annotated[str, Field(examples=["torchtune", "hydra"])]
+    """What trains the runs."""
+    question: str | None = None
+    """What the experiment is to find out."""
+    hypothesis: str | None = None
+    """What is expected."""
+    researcher: str | None = None
+    """Who runs it."""
+    date: str | None = None
+    """When it was designed."""
+    tags: _Lines = ()
+    """Words to find it by."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        if not _NAME.fullmatch(self.name):
+            rules.broken(
+                f'found "{self.name}"; letters, digits, `_`, `-`, `+` and `.` are allowed, because '
+                "folders are named after it",
+                "name",
+            )
+        rules.enforce()
+        return self
+
+
+class FrameworkConfig(Section):
+    """Where the runs start from: exactly one base config."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {"required": ["base_config", "base_config_file"]},
+        }
+    )
+
+    base_config: Annotated[str, Field(min_length=1)] | None = None
+    """A config that the framework ships, by its name."""
+    base_config_file: LocalPath | None = None
+    """A config file of yours."""
+    recipe: Annotated[str, Field(min_length=1)] | None = None
+    """The recipe that a file of yours is for; found out where it is left out."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        if self.base_config is not None and self.base_config_file is not None:
+            rules.broken(
+                "base_config and base_config_file are both given; keep one of the two",
+                "base_config_file",
+            )
+        rules.enforce()
+        return self
+
+
+class OutputConfig(Section):
+    """Where the configs go; `--output-dir` comes before it."""
+
+    experiment_name: Annotated[str, Field(pattern=r"^\w[\w.+-]*$")] | None = None
+    """Name of the folder, before the time; the experiment's name if left out."""
+    base_dir: Annotated[str, Field(min_length=1)] = "outputs"
+    """Folder of the experiments' folders, relative to where the command is run."""
+    experiment_dir: Annotated[str, Field(min_length=1)] | None = None
+    """The exact folder."""
+
+
+class ConditionConfig(Section):
+    """What happens to the runs whose parameters have certain values."""
+
+    when: Annotated[dict[str, Any], Field(min_length=1)]
+    """Parameter names and their values; all must match. A list matches any of its values."""
+    skip: bool = False
+    """Leave these runs out."""
+    set: dict[str, Any] = {}
+    """Values that these runs get in place of others."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        if self.skip == bool(self.set):
+            rules.broken("either `skip: true` or `set` is needed, not both")
+        rules.enforce()
+        return self
+
+
+class SamplerConfig(Section):
+    """Which points of the space of variables become runs."""
+
+    type: Literal["grid", "random", "latin_hypercube", "sobol"] = "grid"
+    """Every combination, or `runs` points spread at random or evenly."""
+    runs: _Count | None = None
+    """Number of points of every sampler but the grid."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the points."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        if self.type == "grid" and self.runs is not None:
+            rules.broken("a grid has as many runs as combinations; use max_runs", "runs")
+        if self.type != "grid" and self.runs is None:
+            rules.broken(f"runs is required: how many points `{self.type}` draws", "runs")
+        rules.enforce()
+        return self
+
+
+class SlurmConfig(Section):
+    """What the array script asks SLURM for."""
+
+    account: str | None = None
+    """Account that is charged."""
+    partition: str | None = None
+    """Partition of the cluster."""
+    constraint: str | None = None
+    """Features that a node must have, such as a100|h100."""
+    qos: str | None = None
+    """Quality of service."""
+    time: str = "12:00:00"
+    """Longest time of a run, as `sbatch --time` reads it."""
+    mem: str | None = None
+    """Memory of a node, such as 64G."""
+    cpus: _Count | None = None
+    """CPU cores of a run."""
+    gpus: Annotated[int, Field(ge=0)] = 1
+    """GPUs of a run; a distributed recipe gets one process for each."""
+    limit: _Count | None = None
+    """Runs at the same time."""
+    modules: _Lines = ()
+    """Environment modules to load."""
+    venv: str | None = None
+    """Folder of a virtual environment to activate."""
+    conda: str | None = None
+    """Name of a conda environment to activate."""
+    setup: _Lines = ()
+    """Further lines of shell before the run."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        if self.venv is not None and self.conda is not None:
+            rules.broken("venv and conda are both given; keep one of the two", "conda")
+        for key in ("account", "partition", "constraint", "qos", "time", "mem"):
+            if "\n" in (getattr(self, key) or ""):
+                rules.broken("one line is needed", key)
+        rules.enforce()
+        return self
+
+
+class ExperimentConfig(Section):
+    """An `experiment.yaml`."""
+
+    model_config = ConfigDict(json_schema_extra=_allow_short_form)
+
+    experiment: MetadataConfig
+    """What the experiment is."""
+    framework_config: FrameworkConfig
+    """Where its runs start from."""
+    variables: dict[str, _Values] = {}
+    """What is tested: parameter names and the list of their values."""
+    paired: Annotated[tuple[_Group, ...], Field(strict=False)] = ()
+    """Groups of variables that move together: the first values of all, then the second ones."""
+    controls: dict[str, Any] = {}
+    """What stays the same."""
+    conditions: Annotated[tuple[ConditionConfig, ...], Field(strict=False)] = ()
+    """What happens to runs with certain values."""
+    sampler: SamplerConfig = SamplerConfig()
+    """Which points become runs."""
+    replicates: Annotated[int, Field(ge=1, le=1_000)] | _Seeds = 1
+    """Runs of every point with different seeds: how many, or the seeds."""
+    max_runs: _Count | None = None
+    """Largest number of runs; more is an error for a grid."""
+    output: OutputConfig = OutputConfig()
+    """Where the configs go."""
+    slurm: SlurmConfig | None = None
+    """What the array script of `--slurm` asks for."""
+    seconds_per_step: Positive | None = None
+    """Stated speed, from which `preview` estimates GPU-hours."""

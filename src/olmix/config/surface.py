@@ -1,0 +1,37 @@
+"""`SurfaceConfig`: from the tables of a factorial sweep to a response surface."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from olmix.config.base import LocalPath, NotEmpty, Section
+
+__all__ = ["FactorTables", "SurfaceConfig"]
+
+
+class FactorTables(Section):
+    """Where the two tables of a sweep lie."""
+
+    factors: LocalPath
+    """CSV file: one row per run, one column per factor, in the units of the experiment."""
+    metrics: LocalPath
+    """CSV file: one row per run, one column per metric."""
+
+
+class SurfaceConfig(Section):
+    """A metric as a polynomial of the numeric settings that a sweep varied."""
+
+    tables: FactorTables
+    """The runs."""
+    factors: Annotated[dict[str, Literal["linear", "log"]], NotEmpty]
+    """Settings, and the scale on which each acts evenly; ``log`` for learning rates."""
+    metric: Annotated[str, Field(min_length=1)]
+    """What the surface predicts."""
+    lower_is_better: bool = True
+    """Direction of the metric."""
+    order: Literal["auto", "linear", "squares", "interactions", "quadratic"] = "auto"
+    """Terms of the polynomial; ``auto`` takes those that predict held-out points best."""
+    coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """Probability that the intervals are to hold."""

@@ -1,0 +1,125 @@
+"""Sizes of the models, how many parameters they have, and how many LoRA adds.
+
+The sizes of Gemma 3 are those of Tunix 0.1.7 (`ModelConfig.gemma3_270m`, `gemma3_1b_it`), which are
+those of the released checkpoints; SmolLM2's are those of its `config.json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["PRESETS", "Architecture"]
+
+_NAMES = {"hidden_size": "embed_dim", "intermediate_size": "hidden_dim"}
+"""Names in `model.custom_params` that differ from the fields below."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of a decoder.
+
+    Attributes:
+        family: which of Tunix's models.
+        num_layers: blocks.
+        embed_dim: width of the residual stream.
+        hidden_dim: width inside a feed-forward block.
+        num_heads: attention heads.
+        num_kv_heads: heads of keys and values.
+        head_dim: width of a head.
+        vocab_size: entries of the (tied) embedding; 0 for those of the built-in tokenizer.
+        sliding_window: tokens that a local layer of Gemma 3 sees.
+        rope_theta: base of the rotary positions; of Gemma 3's global layers.
+        norm_eps: added to the variance in a norm.
+    """
+
+    family: Literal["gemma3", "llama"]
+    num_layers: int
+    embed_dim: int
+    hidden_dim: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    vocab_size: int
+    sliding_window: int = 512
+    rope_theta: int = 1_000_000
+    norm_eps: float = 1e-6
+
+    def replace(self, **sizes: Any) -> Architecture:
+        """Return the architecture with sizes by the names of `model.custom_params`."""
+        named = {_NAMES.get(name, name): size for name, size in sizes.items()}
+        return dataclasses.replace(self, **named)
+
+    def problems(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if self.num_heads % self.num_kv_heads:
+            yield (
+                f"num_heads = {self.num_heads} must be a multiple of "
+                f"num_kv_heads = {self.num_kv_heads}"
+            )
+        if self.family == "gemma3" and self.num_heads == self.num_kv_heads:
+            yield (
+                "Gemma 3 shares keys and values between heads: num_kv_heads must be below "
+                f"num_heads = {self.num_heads}"
+            )
+
+    def modules(self) -> Mapping[str, tuple[int, int]]:
+        """Return each linear module of a block: (inputs, outputs)."""
+        d, q = self.embed_dim, self.num_heads * self.head_dim
+        kv = self.num_kv_heads * self.head_dim
+        mlp = {
+            "mlp.gate_proj": (d, self.hidden_dim),
+            "mlp.up_proj": (d, self.hidden_dim),
+            "mlp.down_proj": (self.hidden_dim, d),
+        }
+        if self.family == "gemma3":
+            attention = {
+                "attn.q_einsum": (d, q),
+                "attn.kv_einsum": (d, 2 * kv),
+                "attn.attn_vec_einsum": (q, d),
+            }
+        else:
+            attention = {
+                "attn.q_proj": (d, q),
+                "attn.k_proj": (d, kv),
+                "attn.v_proj": (d, kv),
+                "attn.o_proj": (q, d),
+            }
+        return {**attention, **mlp}
+
+    def num_parameters(self, vocab_size: int | None = None) -> int:
+        """Return the number of parameters, the tied embedding once."""
+        norms = 4 * self.embed_dim + 2 * self.head_dim
+        if self.family == "llama":
+            norms = 2 * self.embed_dim
+        block = norms + sum(into * out for into, out in self.modules().values())
+        embedding = (vocab_size or self.vocab_size) * self.embed_dim
+        return embedding + self.num_layers * block + self.embed_dim
+
+    def num_lora_parameters(self, rank: int, module_path: str) -> int:
+        """Return the number of parameters of the updates to modules that match."""
+        pattern = re.compile(module_path)
+        return self.num_layers * sum(
+            rank * (into + out)
+            for name, (into, out) in self.modules().items()
+            if pattern.fullmatch(f"layers/0/{name.replace('.', '/')}")
+        )
+
+    def cache_bytes(self, batch: int, length: int, bytes_per_value: int) -> int:
+        """Return the size of the keys and values of a batch of sequences."""
+        per_token = 2 * self.num_kv_heads * self.head_dim * bytes_per_value
+        return self.num_layers * batch * length * per_token
+
+
+PRESETS = {
+    ("gemma3", "270m"): Architecture("gemma3", 18, 640, 2048, 4, 1, 256, 262_144),
+    ("gemma3", "1b"): Architecture("gemma3", 26, 1152, 6912, 4, 1, 256, 262_144),
+    ("gemma3", "tiny"): Architecture("gemma3", 2, 64, 128, 4, 1, 16, 0, 64, 10_000),
+    ("llama", "smollm2_135m"): Architecture(
+        "llama", 30, 576, 1536, 9, 3, 64, 49_152, rope_theta=100_000, norm_eps=1e-5
+    ),
+}
+"""(family, size) to sizes."""

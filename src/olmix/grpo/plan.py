@@ -1,0 +1,109 @@
+"""What a run will do and take, worked out from the configuration alone: no JAX, no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from olmix.grpo.config import RunConfig
+from olmix.grpo.tokenizer import BUILT_IN_SIZE
+
+__all__ = ["Plan", "make_plan"]
+
+_OPTIMIZER_COPIES = {"adamw": 2, "sgd": 1}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Shapes, memory and steps of a run.
+
+    Attributes:
+        steps: batches of prompts.
+        updates: updates of the weights.
+        rollout_shape: (sequences, prompt tokens, answer tokens) of a step.
+        update_shape: (sequences, tokens) on the device at once.
+        parameters: of the model; `None` where only the folder of the weights says it.
+        lora_parameters: that are trained.
+        model_bytes: of the weights.
+        training_bytes: of LoRA, its gradient and the optimizer's state, in 32 bits.
+        cache_bytes: of keys and values while sampling.
+        logits_bytes: of the largest array of an update: logits in 32 bits.
+        warnings: settings that have no effect or make learning unlikely.
+    """
+
+    steps: int
+    updates: int
+    rollout_shape: tuple[int, int, int]
+    update_shape: tuple[int, int]
+    parameters: int | None
+    lora_parameters: int | None
+    model_bytes: int | None
+    training_bytes: int | None
+    cache_bytes: int | None
+    logits_bytes: int | None
+    warnings: tuple[str, ...]
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Sum of the parts: a lower bound of what the device needs."""
+        parts = (self.model_bytes, self.training_bytes, self.cache_bytes, self.logits_bytes)
+        known = [part for part in parts if part is not None]
+        return sum(known) if len(known) == len(parts) else None
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Work out what a run does and takes."""
+    model, training, generation = config.model, config.training, config.generation
+    answers = config.grpo.num_generations
+    sequences = training.batch_size * answers
+    at_once = (training.micro_batch_size or training.batch_size) * answers
+    length = generation.max_prompt_length + generation.max_new_tokens
+    bytes_per_value = 4 if model.dtype == "float32" else 2
+    architecture = model.architecture()
+    parameters = lora = cache = logits = None
+    if architecture is not None:
+        vocabulary = architecture.vocab_size or BUILT_IN_SIZE
+        parameters = architecture.num_parameters(vocabulary)
+        lora = architecture.num_lora_parameters(model.lora_rank, model.lora_module_path)
+        cache = architecture.cache_bytes(sequences, length, bytes_per_value)
+        logits = 4 * at_once * generation.max_new_tokens * vocabulary
+    copies = 2 + _OPTIMIZER_COPIES[config.optimizer.kind]
+    return Plan(
+        steps=training.num_steps,
+        updates=config.num_updates,
+        rollout_shape=(sequences, generation.max_prompt_length, generation.max_new_tokens),
+        update_shape=(at_once, length),
+        parameters=parameters,
+        lora_parameters=lora,
+        model_bytes=None if parameters is None else parameters * bytes_per_value,
+        training_bytes=None if lora is None else lora * copies * 4,
+        cache_bytes=cache,
+        logits_bytes=logits,
+        warnings=tuple(_warnings(config, lora)),
+    )
+
+
+def _warnings(config: RunConfig, lora: int | None) -> Iterator[str]:
+    """Yield settings that are allowed and hardly meant."""
+    if lora == 0:
+        yield f"model.lora_module_path = {config.model.lora_module_path} matches no module"
+    if config.model.custom_params is not None and config.model.source != "random":
+        yield (
+            "model.custom_params changes the model's sizes, so its weights are random; the "
+            "tokenizer is the built-in one"
+        )
+    if config.model.is_random and config.model.warm_start is None:
+        yield (
+            "the model has random weights and no model.warm_start: its answers hold no tags, so "
+            "all rewards are equal and nothing is learned"
+        )
+    if config.training.checkpoint_interval > config.training.num_steps:
+        yield (
+            f"training.checkpoint_interval = {config.training.checkpoint_interval} has no effect: "
+            f"the run has {config.training.num_steps} steps"
+        )
+    if config.grpo.num_iterations == 1 and config.grpo.epsilon_high is not None:
+        yield (
+            "grpo.epsilon_high has no effect with grpo.num_iterations=1: each answer is used for "
+            "one update, whose importance ratio is 1"
+        )

@@ -1,0 +1,152 @@
+"""Results of one run and of several: tables and plots from run folders alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from olmix.errors import DataError
+from olmix.io.files import atomic_path, read_json
+from olmix.io.runs import RunFolder
+from olmix.io.tables import write_table
+
+__all__ = ["RunResult", "collect_runs", "results_table", "write_results", "write_reward_plot"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run as its folder tells it.
+
+    Attributes:
+        name: the folder's path below the one that was searched.
+        state: of its status.
+        overrides: what it changed, by key.
+        seed: of its configuration.
+        summary: what it came to; empty until it is finished.
+    """
+
+    name: str
+    state: str
+    overrides: Mapping[str, str]
+    seed: int | None
+    summary: Mapping[str, Any]
+
+    @property
+    def objective(self) -> float | None:
+        """Mean reward of the last tenth of the steps."""
+        return self.summary.get("objective")
+
+
+def collect_runs(folders: Sequence[Path]) -> list[RunResult]:
+    """Find the runs in folders, at any depth.
+
+    Raises:
+        DataError: a folder holds no run.
+    """
+    found: list[RunResult] = []
+    for folder in folders:
+        places = sorted(path.parent for path in folder.rglob("status.json"))
+        runs = [place for place in places if (place / ".hydra").is_dir()]
+        if not runs:
+            raise DataError(f"{folder}: there is no run of `olmix grpo train` in it")
+        found.extend(_read(place, folder) for place in runs)
+    return sorted(found, key=lambda run: [_number(part) for part in run.name.split("/")])
+
+
+def _number(part: str) -> tuple[int, str]:
+    """Sort 2 before 10."""
+    return (int(part), "") if part.isdigit() else (10**9, part)
+
+
+def _read(place: Path, folder: Path) -> RunResult:
+    from olmix.config.yaml_file import read_yaml
+
+    run = RunFolder(place)
+    status = run.read_status()
+    words = read_yaml(place / ".hydra" / "overrides.yaml").data or []
+    overrides = dict(word.partition("=")[::2] for word in words)
+    finished = status.state == "finished" and run.summary.is_file()
+    summary = read_json(run.summary) if finished else {}
+    name = place.name if place == folder else str(place.relative_to(folder))
+    return RunResult(name, status.state, overrides, summary.get("seed"), summary)
+
+
+def _varied(runs: Sequence[RunResult]) -> list[str]:
+    """Return the keys whose values differ between runs, or all where there is one run."""
+    keys = dict.fromkeys(key for run in runs for key in run.overrides)
+    if len(runs) < 2:
+        return list(keys)
+    return [key for key in keys if len({run.overrides.get(key) for run in runs}) > 1]
+
+
+_SHOWN = ("objective", "exact_format", "eval/end/accuracy", "eval/end/format_rate", "kl")
+
+
+def results_table(runs: Sequence[RunResult]) -> tuple[list[str], list[list[str]]]:
+    """Return columns and rows of text: what differs between the runs, and what came out."""
+    varied = _varied(runs)
+    rows = []
+    for run in runs:
+        metrics = run.summary.get("metrics", {})
+        values = {**metrics, "objective": run.objective}
+        values["exact_format"] = metrics.get("reward/exact_format")
+        cells = [f"{values[n]:.3f}" if values.get(n) is not None else "" for n in _SHOWN]
+        rows.append([run.name, run.state, *(run.overrides.get(key, "") for key in varied), *cells])
+    return ["run", "state", *varied, *_SHOWN], rows
+
+
+def write_results(runs: Sequence[RunResult], folder: Path) -> None:
+    """Write `results.csv` with every metric of every run, and `results.png`."""
+    varied = _varied(runs)
+    metrics = dict.fromkeys(name for run in runs for name in run.summary.get("metrics", {}))
+    columns: dict[str, Sequence[Any]] = {"state": [run.state for run in runs]}
+    columns |= {key: [run.overrides.get(key) for run in runs] for key in varied}
+    columns["objective"] = [run.objective for run in runs]
+    for name in metrics:
+        columns[name] = [run.summary.get("metrics", {}).get(name) for run in runs]
+    write_table(folder / "results.csv", [run.name for run in runs], columns)
+    _plot_objectives(runs, varied, folder / "results.png")
+
+
+def _plot_objectives(runs: Sequence[RunResult], varied: Sequence[str], path: Path) -> None:
+    from olmix.plotting import add_caption, new_figure, style
+    from olmix.plotting.rewards import objective_dots
+
+    finished = {
+        " ".join([run.name, *(f"{key}={run.overrides.get(key, '')}" for key in varied)]): (
+            run.objective
+        )
+        for run in runs
+        if run.objective is not None
+    }
+    seeds = sorted({run.seed for run in runs if run.seed is not None})
+    with style():
+        figure, ax = new_figure(4.5, max(1.0, 0.3 * len(finished)))
+        objective_dots(ax, finished)
+        caption = f"n = {len(finished)} of {len(runs)} runs, seed {', '.join(map(str, seeds))}."
+        add_caption(ax, "What each run came to", caption)
+        _save(figure, path)
+
+
+def write_reward_plot(rows: Sequence[Mapping[str, float]], path: Path, *, seed: int) -> None:
+    """Draw the rewards of a run; its numbers are in `metrics.jsonl` and, beside it, a CSV file."""
+    from olmix.plotting import add_caption, new_figure, style
+    from olmix.plotting.rewards import reward_curves
+
+    names = [name for name in rows[0] if name.startswith("reward/")]
+    curves = {name.removeprefix("reward/"): [row[name] for row in rows] for name in names}
+    steps = [row["step"] for row in rows]
+    write_table(path.with_suffix(".csv"), [str(int(step)) for step in steps], curves)
+    with style():
+        figure, ax = new_figure(5.0, 2.8)
+        reward_curves(ax, steps, curves)
+        caption = f"n = {len(rows)} steps of training, seed {seed}; strong: mean of the last tenth."
+        add_caption(ax, "Rewards", caption)
+        _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    with atomic_path(path) as beside:
+        figure.savefig(beside, format="png", bbox_inches="tight", pad_inches=0.1)

@@ -1,0 +1,261 @@
+"""One training run: base model, data, learner, records, evaluation, plots.
+
+The folder of a run is the common one (`olmix.io.runs`): ``config.yaml``, ``status.json``,
+``metrics.jsonl``, ``summary.json``; beside them ``samples.jsonl``, ``rewards.png``,
+``checkpoints/`` and, where the weights were made here, ``base/``.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from olmix.errors import DataError, OlmixError
+from olmix.grpo.base_model import base_folder
+from olmix.grpo.checkpoints import identity, open_checkpoints, saved_base
+from olmix.grpo.config import RunConfig
+from olmix.grpo.data import Question, batches, held_out_questions, load_questions
+from olmix.grpo.plan import make_plan
+from olmix.grpo.prompts import render_prompt
+from olmix.grpo.rewards import load_rewards
+from olmix.grpo.tokenizer import TextTokenizer, load_tokenizer
+from olmix.io.files import write_json, write_yaml
+from olmix.io.runs import RunFolder, Status
+
+__all__ = ["run_training"]
+
+logger = logging.getLogger(__name__)
+
+_LAST_SHARE = 10
+"""The objective is the mean over this fraction (one in) of the steps, the last ones."""
+
+
+def run_training(config: RunConfig, folder: Path) -> dict[str, Any]:
+    """Train as the configuration says and return the summary, which is also written.
+
+    Raises:
+        OlmixError: weights, data, devices or checkpoints are not as the configuration wants; the
+            status of the run says so too.
+    """
+    run = RunFolder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_yaml(run.config, config.to_plain())
+    run.write_status(
+        Status("running", identity(config), 0, config.training.num_steps, updated=time.time())
+    )
+    try:
+        summary = _train(config, run)
+    except BaseException as error:
+        why = str(error) if isinstance(error, OlmixError) else repr(error)
+        run.update_status(state="failed", error=why, updated=time.time())
+        raise
+    run.update_status(
+        state="finished",
+        step=config.training.num_steps,
+        tokens_per_second=summary["tokens_per_second"],
+        updated=time.time(),
+    )
+    return summary
+
+
+def _train(config: RunConfig, run: RunFolder) -> dict[str, Any]:
+    for warning in make_plan(config).warnings:
+        logger.warning(warning)
+    rewards = load_rewards(config.grpo.rewards)
+    questions = load_questions(config.training)
+    from olmix.grpo.devices import make_mesh
+
+    begin = time.monotonic()
+    mesh = make_mesh(config.model.mesh_shape)
+    from olmix.grpo.evaluate import measure
+    from olmix.grpo.models import add_lora, load_model
+    from olmix.grpo.optimizer import build_optimizer, learning_rate
+    from olmix.grpo.recorder import Recorder
+    from olmix.grpo.trackers import open_trackers
+    from olmix.grpo.tunix_adapter import Trainer
+
+    checkpoint_dir = Path(config.training.checkpoint_dir or run.path / "checkpoints")
+    base_path = saved_base(checkpoint_dir) or base_folder(config, run.path)
+    tokenizer = load_tokenizer(base_path)
+    reference, architecture = load_model(base_path, config.model, mesh)
+    _check_vocabulary(architecture.vocab_size, tokenizer, config)
+    _check_prompts(questions, tokenizer, config)
+    actor = add_lora(reference, config.model, mesh, config.seed)
+    open_checkpoints(config, checkpoint_dir, base_path)
+    trackers = open_trackers(config, run.path)
+    recorder = Recorder(
+        run.path,
+        config,
+        rewards,
+        trackers,
+        rate=lambda update: float(learning_rate(config, update)),
+        on_step=_Progress(config, run),
+    )
+    trainer = Trainer(
+        config,
+        actor=actor,
+        reference=reference,
+        tokenizer=tokenizer,
+        eos_tokens=config.eos_tokens or tokenizer.end_ids,
+        mesh=mesh,
+        optimizer=build_optimizer(config),
+        rewards=[recorder.watch(reward) for reward in rewards],
+        listener=recorder,
+        checkpoint_dir=checkpoint_dir,
+    )
+    held = held_out_questions(questions, config.evaluation.num_prompts, config.evaluation.seed)
+    measured: dict[str, dict[str, float]] = {}
+    with mesh:
+        if config.evaluation.at_start:
+            measured["start"] = measure(reference, tokenizer, held, config)
+        ready = time.monotonic()
+        done = trainer.restored_step
+        if done:
+            logger.info("going on after step %d, from %s", done, checkpoint_dir)
+        recorder.resume(done)
+        if done < config.training.num_steps:
+            trainer.train(islice(_columns(questions, config), done, None))
+        else:
+            trainer.close()
+            logger.info("all %d steps are done already; nothing was trained", done)
+        trained = time.monotonic()
+        if config.evaluation.at_end:
+            measured["end"] = measure(actor, tokenizer, held, config)
+    for tracker in trackers:
+        tracker.close()
+    seconds = {"prepare": ready - begin, "train": trained - ready}
+    seconds["total"] = time.monotonic() - begin
+    summary = _summarise(config, recorder.rows, measured, seconds)
+    _write_results(run, recorder.rows, summary)
+    return summary
+
+
+class _Progress:
+    """Says how a run goes: in its status after every step, in words ten times."""
+
+    def __init__(self, config: RunConfig, run: RunFolder) -> None:
+        self._steps, self._run = config.training.num_steps, run
+        self._every = max(1, self._steps // 10)
+
+    def __call__(self, row: Mapping[str, float]) -> None:
+        step = int(row["step"])
+        self._run.update_status(
+            step=step, tokens_per_second=row["tokens_per_second"], updated=time.time()
+        )
+        if step % self._every == 0 or step in (1, self._steps):
+            parts = [f"{n.removeprefix('reward/')} {v:.2f}" for n, v in row.items() if "/" in n]
+            logger.info(
+                "step %d of %d: reward %.2f (%s), %.0f tokens, %.1f s",
+                step, self._steps, row["reward"], ", ".join(parts),
+                row["completion_length"], row["rollout_s"] + row["update_s"],
+            )  # fmt: skip
+
+
+def _check_vocabulary(entries: int, tokenizer: TextTokenizer, config: RunConfig) -> None:
+    """Refuse a random model that can sample ids its tokenizer does not know.
+
+    Released models pad their embedding, and have learned never to sample the padding.
+    """
+    if config.model.is_random and entries > tokenizer.size:
+        raise DataError(
+            f"the model has {entries} embeddings, its tokenizer {tokenizer.size} entries; set "
+            f"model.custom_params.vocab_size={tokenizer.size}"
+        )
+
+
+def _check_prompts(
+    questions: Sequence[Question], tokenizer: TextTokenizer, config: RunConfig
+) -> None:
+    """Refuse prompts that are longer than the room for them; Tunix would change all shapes."""
+    room = config.generation.max_prompt_length
+    template = config.model.prompt_template
+    longest = max(
+        len(tokenizer.encode(render_prompt(entry.question, template))) for entry in questions
+    )
+    longest += tokenizer.bos_id() is not None
+    if longest > room:
+        raise DataError(
+            f"generation.max_prompt_length = {room}, but the longest prompt has {longest} tokens; "
+            f"set it to {longest} or more"
+        )
+
+
+def _columns(questions: Sequence[Question], config: RunConfig) -> Iterator[dict[str, Any]]:
+    """Yield the batches of the whole run as Tunix takes them: arrays, `prompts` among them."""
+    training = config.training
+    for batch in batches(
+        questions,
+        batch_size=training.batch_size,
+        num_batches=training.num_batches,
+        epochs=training.passes,
+        seed=config.seed,
+    ):
+        template = config.model.prompt_template
+        yield {
+            "prompts": np.array([render_prompt(entry.question, template) for entry in batch]),
+            "question": np.array([entry.question for entry in batch]),
+            "answer": np.array([entry.answer for entry in batch]),
+            **{name: _array([entry.columns[name] for entry in batch]) for name in batch[0].columns},
+        }
+
+
+def _array(values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    """Return one entry per value, whatever the values are."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _summarise(
+    config: RunConfig,
+    rows: Sequence[Mapping[str, float]],
+    measured: Mapping[str, Mapping[str, float]],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """Return what a run came to; `metrics` are means over the last tenth of the steps."""
+    last = rows[-max(1, len(rows) // _LAST_SHARE) :]
+    means = {
+        name: float(np.mean([row[name] for row in last]))
+        for name in rows[-1]
+        if name not in ("step", "tokens", "learning_rate")
+    }
+    tokens = int(sum(row["tokens"] for row in rows))
+    spent = sum(row["rollout_s"] + row["update_s"] for row in rows)
+    evaluated = {
+        f"eval/{when}/{name}": value
+        for when, values in measured.items()
+        for name, value in values.items()
+    }
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
+    return {
+        "objective": means["reward"],
+        "steps": len(rows),
+        "tokens": tokens,
+        "tokens_per_second": tokens / spent,
+        "seconds": dict(seconds),
+        "peak_memory_bytes": peak,
+        "experiment": config.experiment_name,
+        "seed": config.seed,
+        "metrics": {**means, **evaluated},
+        "evaluation": {when: dict(values) for when, values in measured.items()},
+    }
+
+
+def _write_results(
+    run: RunFolder, rows: Sequence[Mapping[str, float]], summary: Mapping[str, Any]
+) -> None:
+    """Write the plot of the rewards with its numbers, and last the summary."""
+    from olmix.grpo.results import write_reward_plot
+
+    write_reward_plot(rows, run.path / "rewards.png", seed=int(summary["seed"]))
+    write_json(run.summary, summary)

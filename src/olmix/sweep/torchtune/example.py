@@ -1,0 +1,73 @@
+"""A study that trains on a CPU in a few minutes; tiny model, tokenizer and data come with it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from olmix.errors import DataError
+from olmix.io.files import write_yaml
+from olmix.sweep.torchtune.assets import build_assets
+from olmix.sweep.torchtune.tiny import tiny_model, write_weights
+
+__all__ = ["write_example"]
+
+_BASE = "llama3_2/1B_lora_single_device"
+_MODEL = "torchtune.models.llama3_2.lora_llama3_2_1b"
+_STEPS = 10
+
+
+def write_example(folder: Path) -> Path:
+    """Write the assets and the experiment of the study; return the experiment's path.
+
+    Raises:
+        DataError: the folder is there already.
+        MissingPackageError: torchtune is not installed.
+    """
+    if folder.exists():
+        raise DataError(f"{folder}: this folder exists; choose a new one")
+    root = folder.resolve()
+    assets = build_assets(root)
+    lora: dict[str, Any] = {"lora_attn_modules": ["q_proj"], "lora_rank": 8, "lora_alpha": 16}
+    model = tiny_model({"_component_": _MODEL} | lora)
+    if model is None:
+        raise DataError(f"torchtune has no builder for {_MODEL}")
+    write_weights(model, root / "tiny.pt")
+    sizes = {key: value for key, value in model.items() if not key.startswith("lora_")}
+    controls = {
+        "lora_alpha": "${mul:2,${lora_rank}}",
+        "model": sizes,
+        "tokenizer": assets.tokenizer_node(),
+        "dataset": assets.dataset_node(),
+        "checkpointer": {
+            "_component_": "torchtune.training.FullModelTorchTuneCheckpointer",
+            "checkpoint_dir": str(root),
+            "checkpoint_files": ["tiny.pt"],
+        },
+        "num_warmup_steps": 1,
+        "max_steps_per_epoch": _STEPS,
+        "batch_size": 4,
+        "gradient_accumulation_steps": 1,
+        "device": "cpu",
+        "dtype": "fp32",
+        "seed": 1,
+        "output_dir": "runs",
+    }
+    slurm: dict[str, Any] = {"gpus": 0, "time": "00:10:00", "limit": 2}
+    if sys.prefix != sys.base_prefix:
+        slurm["venv"] = sys.prefix
+    content = {
+        "experiment": {
+            "name": "rank_and_rate",
+            "framework": "torchtune",
+            "question": "Does a larger LoRA rank need a smaller learning rate?",
+        },
+        "framework_config": {"base_config": _BASE},
+        "variables": {"lora_rank": [2, 8], "learning_rate": [0.001, 0.03]},
+        "controls": controls,
+        "slurm": slurm,
+    }
+    file = root / "experiment.yaml"
+    write_yaml(file, content, "Four runs of ten steps on a CPU; everything they need is beside.")
+    return file

@@ -1,0 +1,67 @@
+"""Runs of `olmix grpo` for tests: as a process, and as a call."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from olmix.cli.grpo import train
+from olmix.cli.main import run
+
+ROOT = Path(__file__).parents[1]
+
+SMALL = (
+    "+experiment=quick_test",
+    "model.warm_start.steps=2",
+    "training.num_batches=4",
+    "training.batch_size=2",
+    "training.checkpoint_interval=2",
+    "grpo.num_generations=2",
+    "evaluation.at_start=false",
+    "evaluation.at_end=false",
+)
+"""Four steps of an untrained model: what is written, not what is learned."""
+
+
+def call(capsys, *words, command=train):
+    """Run words in this process and return (status, standard output, standard error)."""
+    with pytest.raises(SystemExit) as caught:
+        run(command, [str(word) for word in words])
+    output = capsys.readouterr()
+    return caught.value.code, output.out, output.err
+
+
+def start(folder, *words):
+    """Start ``python run_training.py`` as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "run_training.py"), *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    """Wait for a process and return (status, standard output, standard error)."""
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def kill_after(process, folder, step):
+    """End a run with SIGKILL once a checkpoint of `step` is whole; say whether it was in time."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline and process.poll() is None:
+        if (folder / "checkpoints" / "actor" / str(step)).is_dir():
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            return process.returncode == -signal.SIGKILL
+        time.sleep(0.02)
+    return False
