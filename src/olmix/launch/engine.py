@@ -1,0 +1,86 @@
+"""What Olmix asks of a cluster's scheduler: render, submit, watch, cancel, show logs.
+
+An engine knows jobs and nothing of training. Each run is one process,
+``python -m olmix.train.one RUN_DIR``, which leaves everything in its folder; what a scheduler says
+counts only where the folder says nothing yet.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from olmix.launch.plan import Group
+
+__all__ = ["Engine", "Job", "JobState"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of an engine, as it is kept in `group.json`.
+
+    Attributes:
+        id: the engine's name of it.
+        runs: names of the runs that it carries out, in the order of its tasks.
+        url: its page, where it has one.
+    """
+
+    id: str
+    runs: tuple[str, ...]
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class JobState:
+    """What an engine says of one run.
+
+    Attributes:
+        state: in Olmix's words; pre-empted and requeued jobs are pending.
+        note: the engine's own word, such as PREEMPTED or OUT_OF_MEMORY.
+    """
+
+    state: Literal["pending", "running", "finished", "failed", "cancelled"]
+    note: str = ""
+
+
+class Engine(ABC):
+    """A scheduler that takes jobs and carries them out in its own time."""
+
+    name: ClassVar[str]
+    """Value of `infra.backend`."""
+
+    @abstractmethod
+    def render(self, group: Group, folder: Path, runs: Sequence[str]) -> str:
+        """Return exactly what `submit` sends, as text; asks nobody and needs no credentials.
+
+        Args:
+            group: the runs and where they are carried out.
+            folder: the group's folder, which holds a folder for each run.
+            runs: names of the runs to submit.
+        """
+
+    @abstractmethod
+    def submit(self, group: Group, folder: Path, runs: Sequence[str]) -> Iterable[Job]:
+        """Submit runs whose folders are written, arguments as in `render`.
+
+        Each job is given back as soon as it is accepted, so that none is forgotten where a later
+        one is refused.
+
+        Raises:
+            LaunchError: the scheduler refuses or cannot be reached.
+        """
+
+    @abstractmethod
+    def states(self, jobs: Sequence[Job]) -> dict[str, JobState]:
+        """Return what the scheduler says of each run; runs that it does not know are left out."""
+
+    @abstractmethod
+    def cancel(self, jobs: Sequence[Job]) -> None:
+        """Cancel what has not ended; jobs that have are left alone."""
+
+    @abstractmethod
+    def logs(self, job: Job, run: str) -> str:
+        """Return what the scheduler kept of a run's output."""
