@@ -263,11 +263,13 @@ def test_the_embedded_trainer_gives_the_numbers_of_this_machine(tiny, tmp_path):
     def load(**infra):
         config = LaunchConfig.from_dict({**base, "infra": infra})
         plan = GenerationConfig.from_yaml(tiny.generation)
-        return load_group(generate(plan, tiny.folder / infra["backend"], config).folder)
+        made = generate(plan, tiny.folder / infra["backend"], config)
+        # Two of them are enough: each loads its libraries anew.
+        return load_group(made.files[:2])
 
     here = launch_local(load(backend="local"), tmp_path / "here")
     asked = load(backend="slurm", python=sys.executable, max_array_size=MAX_ARRAY_SIZE)
     there = submit_group(asked, tmp_path / "there")
     wait_for(lambda: ended(there.folder), "end")
-    assert len(summaries(here.folder)) == 5
+    assert len(summaries(here.folder)) == 2
     assert list(summaries(there.folder).values()) == list(summaries(here.folder).values())
