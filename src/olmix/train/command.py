@@ -102,6 +102,9 @@ def run_command(
         return _end(folder, "failed", _reason(process.returncode, folder))
     if reported.state == "pending":
         return _end(folder, "interrupted", None)
+    told = folder.read_status()
+    if told.state == "failed":  # it said so itself, through `olmix.runlog`
+        return Outcome(folder.path, "failed", told.error)
     _summarise(folder, command, time.time() - started)
     return _end(folder, "finished", None)
 

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from olmix.sweep import ConfigWriterError, generate_configs
 from olmix.io.slurm import compress
+from olmix.sweep import ConfigWriterError, generate_configs
 
 GOLDEN = """\
 #!/usr/bin/env bash
