@@ -13,14 +13,14 @@ pytest.importorskip("beaker", reason="beaker-py is not installed")
 from beaker import beaker_pb2 as pb
 
 from fake_beaker_service import TOKEN, WORKSPACE, serve, trust, write_config
-from olmix.config import BeakerInfra
+from olmix.config import BeakerInfra, LocalInfra
 from olmix.errors import LaunchError
 from olmix.launch.beaker import BeakerEngine
 from olmix.launch.engine import Job, JobState
 from olmix.launch.plan import Group
 
 RUNS = tuple(f"swarm-a1b2c3d4-{index:04}" for index in range(5))
-GROUP = Group("a1b2c3d4", ())
+GROUP = Group("a1b2c3d4", (), LocalInfra())
 
 
 @pytest.fixture
