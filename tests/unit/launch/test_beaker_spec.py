@@ -210,7 +210,7 @@ def test_beaker_py_knows_every_key_of_the_spec():
 def test_preview_needs_no_beaker_py_and_running_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "beaker", None)
     engine = BeakerEngine(infra(weka=True, image="me/olmix"))
-    group = Group("a1b2c3d4", ())
+    group = Group("a1b2c3d4", (), engine.infra)
     document = engine.render(group, FOLDER, [RUN]).partition("\n")[2]
     assert json.loads(document)["budget"] == "ai2/oe-base"
     with pytest.raises(MissingPackageError, match=r"pip install 'olmix\[beaker\]'"):
@@ -220,4 +220,4 @@ def test_preview_needs_no_beaker_py_and_running_says_how_to_install_it(monkeypat
 def test_runs_that_cannot_start_are_refused_before_anything_is_imported(monkeypatch):
     monkeypatch.setitem(sys.modules, "beaker", None)
     with pytest.raises(LaunchError, match=r"infra\.image is missing"):
-        BeakerEngine(infra()).submit(Group("g", ()), FOLDER, [RUN])
+        BeakerEngine(infra()).submit(Group("g", (), infra()), FOLDER, [RUN])
