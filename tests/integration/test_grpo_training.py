@@ -1,12 +1,11 @@
 import json
-import warnings
 
 import numpy as np
 import pytest
 import yaml
 
-from grpo_fixtures import SMALL, call, finish, kill_after, start
-from olmix.cli.grpo import check_gpu, evaluate, export, results
+from grpo_fixtures import call, finish, start
+from olmix.cli.grpo import evaluate, export
 from olmix.io.runs import RunFolder
 
 pytestmark = [
@@ -20,28 +19,6 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def weights(folder):
-    """Return the arrays of a run's last checkpoint, by their paths."""
-    import orbax.checkpoint as ocp
-
-    steps = sorted(int(entry.name) for entry in (folder / "checkpoints" / "actor").iterdir())
-    place = folder / "checkpoints" / "actor" / str(steps[-1]) / "model_params"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tree = ocp.PyTreeCheckpointer().restore(place.resolve())
-    flat = {}
-
-    def visit(node, path):
-        if isinstance(node, dict):
-            for key, entry in node.items():
-                visit(entry, (*path, key))
-        else:
-            flat["/".join(map(str, path))] = np.asarray(node)
-
-    visit(tree, ())
-    return flat
-
-
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
     """Train the preset `learning` once, as its command is typed."""
@@ -51,15 +28,6 @@ def learned(tmp_path_factory):
     assert status == 0, err
     [run] = (folder / "outputs" / "olmix-grpo").glob("*/*")
     return run
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """Four steps, not interrupted."""
-    folder = tmp_path_factory.mktemp("small")
-    status, _, err = finish(start(folder, *SMALL, "hydra.run.dir=run"))
-    assert status == 0, err
-    return folder / "run"
 
 
 def test_the_exact_format_is_learned_from_the_warm_start(learned):
@@ -172,42 +140,3 @@ def test_an_exported_model_is_that_of_transformers_and_trains_on(learned, capsys
     assert status == 0, err
     rows = list(RunFolder(tmp_path / "run").read_metrics())
     assert rows[0]["reward/exact_format"] > 0.5
-
-
-def test_a_killed_run_goes_on_to_the_same_weights(small, tmp_path):
-    process = start(tmp_path, *SMALL, "hydra.run.dir=run")
-    assert kill_after(process, tmp_path / "run", 2), process.communicate()
-    status, _, err = finish(start(tmp_path, *SMALL, "hydra.run.dir=run", "training.resume=must"))
-    assert status == 0, err
-    assert "going on after step 2" in err
-    whole, resumed = weights(small), weights(tmp_path / "run")
-    assert whole.keys() == resumed.keys()
-    for name, array in whole.items():
-        np.testing.assert_array_equal(array, resumed[name], err_msg=name)
-    steps = [row["step"] for row in RunFolder(tmp_path / "run").read_metrics()]
-    assert steps == [1, 2, 3, 4]
-    kept = [row["reward"] for row in RunFolder(small).read_metrics()]
-    assert kept == [row["reward"] for row in RunFolder(tmp_path / "run").read_metrics()]
-
-
-def test_a_sweep_collects_into_one_table(capsys, tmp_path):
-    words = ("--multirun", *SMALL, "optimizer.learning_rate=1e-3,3e-3", "hydra.sweep.dir=sweep")
-    status, _, err = finish(start(tmp_path, *words, "training.num_batches=2"))
-    assert status == 0, err
-    sweep = tmp_path / "sweep"
-    assert (sweep / "results.png").stat().st_size > 0
-    table = (sweep / "results.csv").read_text().splitlines()
-    assert table[0].startswith("run,state,optimizer.learning_rate,objective,reward")
-    assert [row.split(",")[:3] for row in table[1:]] == [
-        ["0", "finished", "0.001"],
-        ["1", "finished", "0.003"],
-    ]
-    status, out, _ = call(capsys, sweep, command=results)
-    assert status == 0
-    assert "optimizer.learning_rate" in out
-
-
-def test_the_devices_are_told(capsys):
-    status, out, _ = call(capsys, "--json", command=check_gpu)
-    assert status == 0
-    assert json.loads(out)["devices"]

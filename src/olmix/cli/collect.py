@@ -3,29 +3,93 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from olmix.cli.terminal import done
 
+if TYPE_CHECKING:
+    from olmix.collect import Collected
+
 __all__ = ["collect"]
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command()
-@click.argument("groups", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the tables."
 )
-@click.option("--strict", is_flag=True, help="Exit with status 1 if any run is missing.")
-def collect(groups: tuple[Path, ...], output: Path, strict: bool) -> int:
-    """Read run folders (runs/GROUP) and write ratios.csv, metrics.csv and runs.csv."""
-    from olmix.collect import collect as run
+@click.option("--wandb", "project", metavar="ENTITY/PROJECT", help="Read a W&B project instead.")
+@click.option("-g", "--group", help="With --wandb: the W&B group.")
+@click.option(
+    "-v",
+    "--variants",
+    type=click.Path(path_type=Path, exists=True),
+    help="Variants that were launched, for runs that do not say their mixture.",
+)
+@click.option("-c", "--config", type=_FILE, help="Launch config with the eval section of the runs.")
+@click.option("--priors", type=_FILE, help="Token counts for fit.yaml (`olmix priors compute`).")
+@click.option("--metric", "metrics", multiple=True, help="Logged metric to collect; repeatable.")
+@click.option("--higher-is-better", multiple=True, metavar="NAME", help="Metric to maximise.")
+@click.option(
+    "--value",
+    type=click.Choice(["last", "best", "tail"]),
+    default="last",
+    show_default=True,
+    help="Which logged value of a metric counts.",
+)
+@click.option(
+    "--tail",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.1,
+    show_default=True,
+    help="With --value tail: the share of the last values to average.",
+)
+@click.option("--per-checkpoint", is_flag=True, help="Write checkpoints.csv: metrics by step.")
+@click.option("--unfinished", is_flag=True, help="Table running and crashed runs as they are.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 if any run is incomplete.")
+def collect(
+    runs: tuple[Path, ...],
+    output: Path,
+    project: str | None,
+    group: str | None,
+    strict: bool,
+    **options: object,
+) -> int:
+    """Read runs and write ratios.csv, metrics.csv, runs.csv, completeness.json and fit.yaml.
 
-    found = run(groups, output)
+    RUNS are group folders (runs/GROUP), or any folders with metrics.jsonl, offline W&B runs,
+    TensorBoard files or torchtune logs.
+    """
+    from olmix.collect import Options, collect_wandb
+    from olmix.collect import collect as collect_folders
+
+    if bool(runs) == bool(project):
+        raise click.UsageError("give folders of runs, or --wandb ENTITY/PROJECT")
+    if group is not None and not project:
+        raise click.UsageError("--group goes with --wandb; name the group's folder instead")
+    chosen = Options(**options)  # type: ignore[arg-type]  # names and types are those above
+    found = (
+        collect_wandb(project, group, output, chosen)
+        if project
+        else collect_folders(runs, output, chosen)
+    )
+    _report(found)
+    return 1 if strict and found.incomplete else 0
+
+
+def _report(found: Collected) -> None:
+    """Say what was collected, and name every run that is incomplete."""
     for name, why in found.incomplete.items():
-        click.echo(f"warning: {name} is not in the tables: {why}", err=True)
+        place = "is incomplete" if name in found.runs else "is not in the tables"
+        click.echo(f"warning: {name} {place}: {why}", err=True)
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    files = [file for file in (found.ratios, found.metrics, found.fit_config) if file is not None]
     done(
         f"{len(found.runs)} runs, {len(found.domains)} domains, {len(found.metric_names)} metrics: "
-        f"{found.ratios}, {found.metrics}"
+        f"{', '.join(str(file) for file in files)}"
     )
-    return 1 if strict and found.incomplete else 0

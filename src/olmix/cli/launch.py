@@ -1,9 +1,9 @@
-"""`olmix launch preview | run | status | cancel`."""
+"""`olmix launch preview | run | status | resume | logs | cancel`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import click
 from olmix.cli.terminal import ProgressView, done, progress, table
 
 if TYPE_CHECKING:
-    from olmix.launch import Estimate, Event, Group, Launched
+    from olmix.launch import Estimate, Event, Group, Launched, RunReport
 
 __all__ = ["launch", "report_launch", "run_group", "show_cost"]
 
@@ -47,38 +47,55 @@ def launch() -> None:
     """Preview, run, watch and cancel the runs of a swarm."""
 
 
+_rate = click.option(
+    "--rate", type=click.FloatRange(min=0), help="Price of a device-hour, for the estimate."
+)
+_speed = click.option(
+    "--tokens-per-second", type=click.FloatRange(min=1), help="Speed of one run, for the estimate."
+)
+
+
 @launch.command()
 @_variants
 @_config
 @_group
 @_runs
-@click.option(
-    "--tokens-per-second", type=click.FloatRange(min=1), help="Speed of one core, for the estimate."
-)
+@_speed
+@_rate
 def preview(
     variants: Path,
     config: Path | None,
     group_id: str | None,
     output: Path,
     tokens_per_second: float | None,
+    rate: float | None,
 ) -> None:
-    """Print exactly what `run` starts, and what it takes. Starts nothing."""
-    from olmix.launch import estimate, load_group, render_commands
+    """Print exactly what `run` starts or submits, and what it takes. Starts nothing."""
+    from olmix.launch import estimate, load_group, render_launch
 
     group = load_group(variants, config, group_id)
-    click.echo(render_commands(group, str(output)))
-    show_cost(group, estimate(group, tokens_per_second), assumed=tokens_per_second is None)
+    folder = output / group.group_id
+    click.echo(render_launch(group, folder))
+    show_cost(group, estimate(group, folder, tokens_per_second, rate))
 
 
-def show_cost(group: Group, cost: Estimate, *, assumed: bool) -> None:
+def show_cost(group: Group, cost: Estimate) -> None:
     """Say what a launch takes, before it is started."""
-    speed = f"{cost.tokens_per_second:,.0f} tokens/s a core"
-    click.echo(
-        f"group {group.group_id}: {cost.num_runs} runs, {cost.num_tokens:,} tokens, "
-        f"{cost.flops:.2e} FLOPs, {cost.core_hours:.3f} core-hours; about {cost.seconds:.0f} s "
-        f"with {cost.workers} workers at {speed}{' (assumed)' if assumed else ''}",
-        err=True,
-    )
+    left = "" if cost.num_missing == cost.num_runs else f", {cost.num_missing} of them to train"
+    parts = [f"group {group.group_id}: {cost.num_runs} runs{left}"]
+    parts += [f"{cost.num_tokens:,} tokens"] if cost.num_tokens is not None else []
+    parts += [f"{cost.flops:.2e} FLOPs"] if cost.flops is not None else []
+    if cost.device_hours is not None:
+        parts.append(f"{cost.device_hours:.3f} {cost.device}-hours")
+    parts += [f"a price of {cost.cost:,.2f}"] if cost.cost is not None else []
+    text = ", ".join(parts)
+    if cost.tokens_per_second is not None and cost.num_missing:
+        time = f"about {cost.seconds:,.0f} s with {cost.at_once} at a time" if cost.seconds else ""
+        speed = f"{cost.tokens_per_second:,.0f} tokens/s a run ({cost.source})"
+        text += f"; {time} at {speed}" if time else f" at {speed}"
+    elif cost.source == "unknown":
+        text += "; its time is not known: give --tokens-per-second to estimate it"
+    click.echo(text, err=True)
 
 
 @launch.command()
@@ -86,6 +103,8 @@ def show_cost(group: Group, cost: Estimate, *, assumed: bool) -> None:
 @_config
 @_group
 @_runs
+@_speed
+@_rate
 @click.option("--dry-run", is_flag=True, help="Write the group's metadata and start nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def run(
@@ -93,29 +112,92 @@ def run(
     config: Path | None,
     group_id: str | None,
     output: Path,
+    tokens_per_second: float | None,
+    rate: float | None,
     dry_run: bool,
     yes: bool,
 ) -> int:
     """Train every run that is not finished yet. Running it again completes what is missing."""
-    from olmix.io.files import write_json
-    from olmix.io.identity import run_identity
     from olmix.launch import estimate, load_group
-    from olmix.launch.metadata import describe_launch
 
     group = load_group(variants, config, group_id)
-    show_cost(group, estimate(group), assumed=True)
+    show_cost(group, estimate(group, output / group.group_id, tokens_per_second, rate))
     if dry_run:
-        identities = {entry.name: run_identity(entry) for entry in group.runs}
-        file = output / group.group_id / "group.json"
-        if file.exists():
-            done(f"{file} is there already; nothing was started")
-            return 0
-        write_json(file, describe_launch(group, identities))
-        done(f"wrote {file}; nothing was started")
+        return _dry_run(group, output)
+    return _start(group, output, yes)
+
+
+def _dry_run(group: Group, output: Path) -> int:
+    """Write what is known of a launch, and start nothing."""
+    from olmix.io.files import write_json
+    from olmix.launch import describe_launch, identity_of
+
+    file = output / group.group_id / "group.json"
+    if file.exists():
+        done(f"{file} is there already; nothing was started")
         return 0
+    write_json(file, describe_launch(group, {run.name: identity_of(run) for run in group.runs}))
+    done(f"wrote {file}; nothing was started")
+    return 0
+
+
+def _start(group: Group, output: Path, yes: bool) -> int:
+    """Ask, then train the runs here or submit them."""
+    from olmix.config import LocalInfra
+
     if not yes:
         click.confirm("Start?", default=True, abort=True, err=True)
-    return report_launch(run_group(group, output))
+    if isinstance(group.infra, LocalInfra):
+        return report_launch(run_group(group, output))
+    return _submit(group, output)
+
+
+def _submit(group: Group, output: Path) -> int:
+    from olmix.launch import submit_group
+
+    submitted = submit_group(group, output)
+    count = sum(len(job.runs) for job in submitted.jobs)
+    if submitted.left:
+        click.echo(f"{len(submitted.left)} runs are finished or in the queue", err=True)
+    for job in submitted.jobs:
+        where = f": {job.url}" if job.url is not None else ""
+        click.echo(f"job {job.id}: {len(job.runs)} runs{where}", err=True)
+    done(
+        f"{count} runs submitted to {group.infra.backend}: {submitted.folder}\n"
+        f"  watch them with: olmix launch status -g {group.group_id} -o {output} --watch"
+    )
+    return 0
+
+
+@launch.command()
+@_group
+@_runs
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def resume(group_id: str | None, output: Path, yes: bool) -> int:
+    """Start the missing and failed runs of a group again, from its folder alone."""
+    from olmix.launch import estimate, find_group, identity_of, missing_runs, read_launch
+
+    folder = find_group(output, group_id)
+    group = read_launch(folder)
+    missing = missing_runs(group, folder, {run.name: identity_of(run) for run in group.runs})
+    if not missing:
+        done(f"all {len(group.runs)} runs are finished: {folder}")
+        return 0
+    show_cost(group, estimate(group, folder))
+    return _start(group, output, yes)
+
+
+@launch.command()
+@click.argument("name", metavar="RUN")
+@_group
+@_runs
+@click.option("-n", "--lines", type=click.IntRange(min=1), help="The last lines only.")
+def logs(name: str, group_id: str | None, output: Path, lines: int | None) -> None:
+    """Print what a run printed."""
+    from olmix.launch import find_group, read_log
+
+    text = read_log(find_group(output, group_id), name).splitlines()
+    click.echo("\n".join(text if lines is None else text[-lines:]))
 
 
 def run_group(group: Group, output: Path) -> Launched:
@@ -196,28 +278,58 @@ def measure(config: Path, output: Path | None) -> None:
 @_group
 @_runs
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def status(group_id: str | None, output: Path, as_json: bool) -> None:
+@click.option("--watch", is_flag=True, help="Show it again until all runs have ended.")
+@click.option(
+    "--every", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Seconds."
+)
+def status(group_id: str | None, output: Path, as_json: bool, watch: bool, every: float) -> None:
     """Show what the runs of a group are doing."""
+    import time
+
     from olmix.launch import find_group, read_group
 
-    reports = read_group(find_group(output, group_id))
+    folder = find_group(output, group_id)
+    while True:
+        reports = read_group(folder)
+        _show_status(reports, as_json)
+        if not watch or all(r.status.state in ("finished", "failed", "cancelled") for r in reports):
+            return
+        time.sleep(every)
+
+
+def _show_status(reports: Sequence[RunReport], as_json: bool) -> None:
     if as_json:
         entries: list[dict[str, Any]] = [
-            {"run": r.name, **vars(r.status), "metrics": r.metrics} for r in reports
+            {
+                "run": r.name,
+                **vars(r.status),
+                "seconds_left": r.seconds_left,
+                "last_metric": r.last_metric,
+                "metrics": r.metrics,
+            }
+            for r in reports
         ]
         click.echo(json.dumps(entries, indent=2))
         return
     rows = []
     for entry in reports:
-        state = entry.status
+        state, left = entry.status, entry.seconds_left
         steps = f"{state.step:,}/{state.num_steps:,}" if state.num_steps else ""
         speed = f"{state.tokens_per_second:,.0f}" if state.tokens_per_second else ""
-        rows.append((entry.name, state.state, steps, speed, state.error or ""))
-    table("", ("run", "state", "step", "tokens/s", "note"), rows)
+        ends = "" if left is None else _duration(left)
+        row = (entry.name, state.state, steps, speed, ends, entry.last_metric, state.error or "")
+        rows.append(row)
+    table("", ("run", "state", "step", "tokens/s", "ends in", "last", "note"), rows)
     counts: dict[str, int] = {}
     for entry in reports:
         counts[entry.status.state] = counts.get(entry.status.state, 0) + 1
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items()), err=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 @launch.command()

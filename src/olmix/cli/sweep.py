@@ -13,6 +13,7 @@ from olmix.cli.terminal import done, progress, shell_line, table
 
 if TYPE_CHECKING:
     from olmix.sweep import Plan, SweepResult
+    from olmix.sweep.results import Results
 
 __all__ = ["cruijff_kit", "sweep", "torchtune_config_writer"]
 
@@ -285,12 +286,32 @@ def status(folder: Path, as_json: bool) -> int:
 @click.option("--metric", default="loss", show_default=True, help="Metric to compare runs by.")
 @click.option("--higher-is-better", is_flag=True, help="For metrics that grow, such as accuracy.")
 @path_option("-o", "--output", about="Folder; FOLDER/results if left out.")
-def results(folder: Path, metric: str, higher_is_better: bool, output: Path | None) -> int:
+@json_option
+def results(
+    folder: Path, metric: str, higher_is_better: bool, output: Path | None, as_json: bool
+) -> int:
     """Write results.csv, loss curves and main effects; name the best run."""
-    from olmix.sweep.report import describe_params
     from olmix.sweep.results import write_results
 
     found = write_results(folder, output, metric, lower_is_better=not higher_is_better)
+    if as_json:
+        click.echo(json.dumps(_results_to_plain(found, metric), indent=2))
+        return 1 if found.incomplete else 0
+    _show_results(found, metric)
+    for name in found.incomplete:
+        click.echo(f"{name} has no {metric} yet and is left out", err=True)
+    done(f"{found.folder}: results.csv, curves.csv, main_effects.csv and their plots")
+    if found.factors.scales:
+        words = ["olmix", "fit", "-c", str(found.folder / "surface.yaml")]
+        done(f"response surface: {shell_line([*words, '-o', str(found.folder / 'fit')])}")
+    if found.factors.note:
+        click.echo(f"note: response surface: {found.factors.note}", err=True)
+    return 1 if found.incomplete else 0
+
+
+def _show_results(found: Results, metric: str) -> None:
+    from olmix.sweep.report import describe_params
+
     rows = [(run.id, describe_params(run.params), f"{value:.4f}") for run, value in found.ranking]
     table(f"Runs by {metric}, best first", ("run", "parameters", metric), rows)
     for name, levels in found.effects.items():
@@ -301,15 +322,21 @@ def results(folder: Path, metric: str, higher_is_better: bool, output: Path | No
         table(f"Main effect of {name}", ("value", "runs", f"mean {metric}", "std"), effect_rows)
     best, value = found.ranking[0]
     click.echo(f"\nBest run: {best.id} ({describe_params(best.params)}), {metric} {value:.4f}")
-    for name in found.incomplete:
-        click.echo(f"{name} has no {metric} yet and is left out", err=True)
-    done(f"{found.folder}: results.csv, curves.csv, main_effects.csv and their plots")
-    if found.factors.scales:
-        words = ["olmix", "fit", "-c", str(found.folder / "surface.yaml")]
-        done(f"response surface: {shell_line([*words, '-o', str(found.folder / 'fit')])}")
-    if found.factors.note:
-        click.echo(f"note: response surface: {found.factors.note}", err=True)
-    return 1 if found.incomplete else 0
+    if found.noise is not None:
+        click.echo(f"Replicates differ by {found.noise:.4f} (standard deviation)")
+
+
+def _results_to_plain(found: Results, metric: str) -> dict[str, Any]:
+    ranking = [
+        {"id": run.id, "params": dict(run.params), metric: value} for run, value in found.ranking
+    ]
+    return {
+        "folder": str(found.folder),
+        "metric": metric,
+        "ranking": ranking,
+        "noise_sd": found.noise,
+        "incomplete": list(found.incomplete),
+    }
 
 
 @click.group()

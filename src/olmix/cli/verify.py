@@ -60,8 +60,8 @@ def verify(
 
     folder = fit_folder.resolve()
     plan = plan_verification(folder, LaunchConfig.from_yaml(config), seeds, seed_offset)
-    group = Group(plan.group_id, plan.runs)
-    show_cost(group, estimate(group), assumed=True)
+    group = Group.of(plan.group_id, plan.runs)
+    show_cost(group, estimate(group, output / group.group_id))
     if not yes:
         click.confirm("Start?", default=True, abort=True, err=True)
     launched = run_group(group, output)

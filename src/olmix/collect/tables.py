@@ -1,22 +1,67 @@
-"""Collecting a group: `ratios.csv`, `metrics.csv`, and `runs.csv` with the fate of each run.
+"""Collecting runs: `ratios.csv`, `metrics.csv`, `runs.csv`, `completeness.json`, `fit.yaml`.
 
-`ratios.csv` holds the token shares as trained, which differ from the weights asked for by less than
-one sequence. Only finished runs enter the two tables; all others are named.
+`ratios.csv` holds the token shares as trained where the trainer counted them, which may differ from
+the weights asked for; `runs.csv` holds both. Runs that have not finished are named, not tabled.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import DataError
-from olmix.io.files import read_json
-from olmix.io.runs import RunFolder
-from olmix.io.tables import write_table
+from olmix.collect.completeness import Completeness
+from olmix.collect.fit_config import find_priors, write_fit_config
+from olmix.collect.folders import read_records
+from olmix.collect.record import USABLE, Record, Value
+from olmix.collect.selection import Selection, select
+from olmix.collect.variants import add_variants
+from olmix.collect.wandb_runs import read_project
+from olmix.collect.write import (
+    FIT_CONFIG,
+    METRICS,
+    RATIOS,
+    write_checkpoints,
+    write_metrics,
+    write_ratios,
+    write_runs,
+)
+from olmix.config import LaunchConfig
+from olmix.errors import DataError, MissingPackageError
+from olmix.io.files import write_json
 
-__all__ = ["Collected", "collect"]
+__all__ = ["Collected", "Options", "collect", "collect_wandb"]
+
+_SHARE_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Options:
+    """How runs become rows.
+
+    Attributes:
+        value: which of a metric's logged values counts.
+        tail: share of the last values that `tail` averages.
+        metrics: logged names to collect; those of the eval section if empty.
+        higher_is_better: metrics of which more is better.
+        per_checkpoint: whether to write `checkpoints.csv` too.
+        unfinished: whether running and crashed runs enter the tables with what they have so far.
+        variants: file or folder of variants, for runs that do not say what they were trained on.
+        config: launch config whose `eval` and `data` sections describe the runs.
+        priors: file of token counts for the fit config.
+    """
+
+    value: Value = "last"
+    tail: float = 0.1
+    metrics: Sequence[str] = ()
+    higher_is_better: Sequence[str] = ()
+    per_checkpoint: bool = False
+    unfinished: bool = False
+    variants: Path | None = None
+    config: Path | None = None
+    priors: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -24,118 +69,226 @@ class Collected:
     """What was collected.
 
     Attributes:
-        ratios: path of the table of mixtures.
+        ratios: path of the table of mixtures; `None` where no run has one.
         metrics: path of the table of metrics.
+        fit_config: path of the fit config; `None` where `notes` say why not.
         runs: runs in the tables, in the order of their launch.
         domains: domains, in the order of the configs.
         metric_names: metrics, in the order of the configs.
-        incomplete: why each run that was launched is not in the tables.
+        incomplete: what is wrong with each run that is not, or not fully, in the tables.
+        notes: what the user should know besides.
     """
 
-    ratios: Path
+    ratios: Path | None
     metrics: Path
+    fit_config: Path | None
     runs: tuple[str, ...]
     domains: tuple[str, ...]
     metric_names: tuple[str, ...]
     incomplete: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
 
-def collect(groups: Sequence[str | Path], output: str | Path) -> Collected:
-    """Read the run folders of one or several groups and write the tables.
+@dataclass
+class _Rows:
+    """The runs of the tables, and what is wrong with the others."""
+
+    tabled: list[Record] = field(default_factory=list)
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    diverged: dict[str, str] = field(default_factory=dict)
+    nan: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    no_mixture: list[str] = field(default_factory=list)
+
+
+def collect(
+    sources: Sequence[str | Path], output: str | Path, options: Options | None = None
+) -> Collected:
+    """Read run folders and write the tables.
 
     Args:
-        groups: group folders, such as ``runs/1a2b3c4d``.
+        sources: group folders, such as ``runs/1a2b3c4d``, or other folders of logs:
+            `olmix.collect.folders.read_records` says which.
         output: folder of the tables.
+        options: how runs become rows.
 
     Raises:
-        DataError: a folder is no group, two groups hold a run of the same name, no run is finished,
-            or finished runs measured different metrics.
+        DataError: a folder holds no runs, two hold a run of the same name, no run is finished, or
+            no run has all metrics.
+        MissingPackageError: the reader of a format is not installed.
     """
-    summaries: dict[str, dict[str, Any]] = {}
-    incomplete: dict[str, str] = {}
-    entries: list[tuple[str, dict[str, Any]]] = []
-    for group in groups:
-        for entry in _launched(Path(group)):
-            name = entry["name"]
-            if name in summaries or name in incomplete:
-                raise DataError(f"{group}: the run {name} is in two groups; rename one of them")
-            run = RunFolder(Path(group) / name)
-            status = run.read_status()
-            entries.append((name, {"seed": entry["seed"], "state": status.state}))
-            if status.state == "finished" and status.identity == entry["identity"]:
-                summaries[name] = read_json(run.summary)
-            else:
-                incomplete[name] = status.error or status.state
-    if not summaries:
-        listed = ", ".join(f"{name} ({why})" for name, why in list(incomplete.items())[:5])
+    records: dict[str, Record] = {}
+    for source in sources:
+        for record in read_records(source):
+            if record.name in records:
+                raise DataError(
+                    f"{source}: the run {record.name} is in two groups; rename one of them"
+                )
+            records[record.name] = record
+    return _collect(list(records.values()), Path(output), options or Options())
+
+
+def collect_wandb(
+    project: str, group: str | None, output: str | Path, options: Options | None = None
+) -> Collected:
+    """Read the runs of a W&B project and write the tables; see `collect`."""
+    return _collect(read_project(project, group), Path(output), options or Options())
+
+
+def _collect(records: Sequence[Record], out: Path, options: Options) -> Collected:
+    config: Mapping[str, Any] = {}
+    if options.config is not None:
+        config = LaunchConfig.from_yaml(options.config).to_plain()
+    if options.variants is not None:
+        records, found = add_variants(records, options.variants)
+        config = config or found
+    usable = [r for r in records if r.state in USABLE or (options.unfinished and _ran(r))]
+    if not usable:
+        listed = ", ".join(f"{r.name} ({r.why or r.state})" for r in records[:5])
         raise DataError(f"no run is finished yet: {listed}. Go on with `olmix launch run`.")
-    domains = _same_order(summaries, "weights")
-    metrics = _check_metrics(summaries)
-    out = Path(output)
-    names = tuple(summaries)
-    _write(out / "ratios.csv", names, domains, summaries, "token_shares")
-    _write(out / "metrics.csv", names, metrics, summaries, "metrics")
-    _write_runs(out / "runs.csv", entries, summaries, domains)
-    return Collected(out / "ratios.csv", out / "metrics.csv", names, domains, metrics, incomplete)
+    config = config or next((c for r in usable if (c := r.config())), {})
+    selection = select(usable, config.get("eval"), options.metrics, options.higher_is_better)
+    rows = _sort(records, usable, selection, options)
+    _check_rows(rows, selection)
+    report = Completeness(
+        tuple(rows.values), rows.missing, rows.failed, rows.diverged, rows.nan, rows.no_mixture
+    )
+    domains = tuple(dict.fromkeys(d for record in rows.tabled for d in record.mixture))
+    write_metrics(out / METRICS, rows.values, tuple(selection.logged))
+    write_runs(out / "runs.csv", records, domains)
+    write_json(out / "completeness.json", report.to_plain())
+    if options.per_checkpoint:
+        write_checkpoints(out / "checkpoints.csv", rows.tabled, selection)
+    notes = _notes(rows, selection)
+    fit_config = None
+    if domains:
+        write_ratios(out / RATIOS, rows.tabled, domains)
+        priors, source = find_priors(options.priors, config.get("data"), domains)
+        if priors is not None:
+            file = out / FIT_CONFIG
+            fit_config = write_fit_config(file, selection, priors, source, len(rows.tabled))
+        else:
+            notes.append(f"no {FIT_CONFIG} was written: {source}. Pass --priors FILE")
+    else:
+        notes.append(f"no run says what it was trained on: no {RATIOS}. Pass --variants")
+        (out / RATIOS).unlink(missing_ok=True)
+    if fit_config is None:  # one of an earlier collection would not fit these tables
+        (out / FIT_CONFIG).unlink(missing_ok=True)
+    return Collected(
+        out / RATIOS if domains else None,
+        out / METRICS,
+        fit_config,
+        tuple(rows.values),
+        domains,
+        tuple(selection.logged),
+        report.problems(),
+        tuple(notes),
+    )
 
 
-def _launched(group: Path) -> list[dict[str, Any]]:
-    file = group / "group.json"
-    if not file.is_file():
-        raise DataError(f"{group}: this is no group of runs; it has no group.json")
-    entries: list[dict[str, Any]] = read_json(file)["runs"]
-    return entries
+def _ran(record: Record) -> bool:
+    return record.state in ("running", "crashed", "failed", "cancelled")
 
 
-def _same_order(summaries: Mapping[str, dict[str, Any]], key: str) -> tuple[str, ...]:
-    """Return all names under `key` in the order of their first appearance."""
-    return tuple(dict.fromkeys(name for summary in summaries.values() for name in summary[key]))
+def _sort(
+    records: Sequence[Record], usable: Sequence[Record], selection: Selection, options: Options
+) -> _Rows:
+    """Read the metrics of the usable runs and file every run under what became of it."""
+    rows = _Rows()
+    chosen = {record.name for record in usable}
+    with_mixture = any(record.mixture for record in usable)
+    for record in records:
+        if record.name not in chosen:
+            _file(rows, record)
+            continue
+        values = {
+            column: record.value(
+                name,
+                options.value,
+                options.tail,
+                lower_is_better=selection.lower_is_better[column],
+            )
+            for column, name in selection.logged.items()
+        }
+        bad = tuple(column for column, value in values.items() if not math.isfinite(value))
+        if len(bad) == len(values) and _diverged(record):
+            rows.diverged[record.name] = "its loss is not finite"
+            continue
+        if bad:
+            rows.nan[record.name] = bad
+        if len(bad) == len(values):
+            continue
+        if with_mixture and not record.mixture:
+            rows.no_mixture.append(record.name)
+            continue
+        rows.tabled.append(record)
+        rows.values[record.name] = {c: math.nan if c in bad else v for c, v in values.items()}
+    return rows
 
 
-def _check_metrics(summaries: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:
-    names = _same_order(summaries, "metrics")
-    partial = [run for run, summary in summaries.items() if set(summary["metrics"]) != set(names)]
-    if partial:
+def _file(rows: _Rows, record: Record) -> None:
+    """Put a run that is not tabled where it belongs."""
+    why = record.why or record.state
+    if record.state == "diverged":
+        rows.diverged[record.name] = why
+    elif record.state in ("failed", "crashed"):
+        group = rows.diverged if _diverged(record) else rows.failed
+        group[record.name] = why
+    else:
+        rows.missing[record.name] = why
+
+
+def _diverged(record: Record) -> bool:
+    """Whether a run diverged, as far as its logs can be read here."""
+    try:
+        return record.diverged
+    except (DataError, MissingPackageError):
+        return False
+
+
+def _check_rows(rows: _Rows, selection: Selection) -> None:
+    """Refuse tables without a run, or in which no run has all metrics.
+
+    Raises:
+        DataError: names the runs or the metrics.
+    """
+    names = ", ".join(selection.logged)
+    if not rows.tabled:
+        first = next(iter({**rows.nan, **rows.diverged, **dict.fromkeys(rows.no_mixture, "")}))
         raise DataError(
-            f"{len(partial)} runs, such as {partial[0]}, lack some of {', '.join(names)}; "
-            "collect groups with the same eval section together"
+            f"no run has a finite value of {names}; {first} is one of them. "
+            "Choose what was logged with --metric."
         )
-    return names
+    if all(record.name in rows.nan for record in rows.tabled):
+        raise DataError(
+            f"{len(rows.nan)} runs, such as {rows.tabled[0].name}, lack some of {names}; no run "
+            "has all. Collect groups with the same eval section together, or choose with --metric."
+        )
 
 
-def _write(
-    path: Path,
-    runs: Sequence[str],
-    columns: Sequence[str],
-    summaries: Mapping[str, dict[str, Any]],
-    key: str,
-) -> None:
-    values = {
-        column: [float(summaries[run][key].get(column, 0.0)) for run in runs] for column in columns
+def _notes(rows: _Rows, selection: Selection) -> list[str]:
+    notes = []
+    far = {
+        record.name: gap
+        for record in rows.tabled
+        if record.shares and record.asked and (gap := _gap(record)) > _SHARE_TOLERANCE
     }
-    write_table(path, runs, values)
+    if far:
+        worst = max(far, key=lambda name: far[name])
+        notes.append(
+            f"{len(far)} runs were trained on shares more than {_SHARE_TOLERANCE:.0%} from those "
+            f"asked for, {worst} by {far[worst]:.1%}; ratios.csv holds them as trained"
+        )
+    if selection.suspects:
+        notes.append(
+            f"lower is taken as better for {', '.join(selection.suspects)}; if it is not, pass "
+            "--higher-is-better NAME"
+        )
+    return notes
 
 
-def _write_runs(
-    path: Path,
-    entries: Sequence[tuple[str, dict[str, Any]]],
-    summaries: Mapping[str, dict[str, Any]],
-    domains: Sequence[str],
-) -> None:
-    """Write one row for every run that was launched, finished or not."""
-    columns: dict[str, list[Any]] = {
-        "state": [entry["state"] for _, entry in entries],
-        "seed": [entry["seed"] for _, entry in entries],
-    }
-    for key in ("tokens", "seconds", "tokens_per_second", "final_loss"):
-        columns[key] = [summaries[run].get(key) if run in summaries else None for run, _ in entries]
-    for domain in domains:
-        columns[f"asked:{domain}"] = [
-            summaries[run]["weights"].get(domain, 0.0) if run in summaries else None
-            for run, _ in entries
-        ]
-        columns[f"passes:{domain}"] = [
-            summaries[run]["epochs"].get(domain, 0.0) if run in summaries else None
-            for run, _ in entries
-        ]
-    write_table(path, [run for run, _ in entries], columns)
+def _gap(record: Record) -> float:
+    """Return the largest difference between a share asked for and as trained."""
+    names = {*record.asked, *record.shares}
+    return max(abs(record.asked.get(n, 0.0) - record.shares.get(n, 0.0)) for n in names)

@@ -23,6 +23,7 @@ from olmix.config.infra import BeakerInfra, Infra, LocalInfra, SlurmInfra
 from olmix.config.launch import GenerationConfig, LaunchConfig, VariantConfig
 from olmix.config.priors import Priors, PriorsConfig
 from olmix.config.swarm import GroupBound, RatioBound, SwarmConfig
+from olmix.config.trackers import TrackersConfig, TrackioTracker, WandbTracker
 from olmix.config.training import CommandTraining, OlmoCoreTraining, ProxyTraining, Training
 from olmix.config.yaml_file import YamlFile, read_yaml
 
@@ -57,9 +58,12 @@ __all__ = [
     "SwarmConfig",
     "SwarmTables",
     "TopicConfig",
+    "TrackersConfig",
+    "TrackioTracker",
     "Training",
     "ValidationEval",
     "VariantConfig",
+    "WandbTracker",
     "YamlFile",
     "read_yaml",
 ]

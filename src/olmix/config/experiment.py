@@ -23,6 +23,7 @@ __all__ = [
 
 _Count = Annotated[int, Field(ge=1)]
 _Lines = Annotated[tuple[str, ...], Field(strict=False)]
+_Seeds = Annotated[tuple[int, ...], Field(strict=False, min_length=1)]
 _NAME = re.compile(r"\w[\w.+-]*")
 _Values = Annotated[
     Any,
@@ -45,6 +46,8 @@ _Values = Annotated[
 
 The sweep itself checks them, because what is wrong with each has a sentence of its own.
 """
+
+_Group = Annotated[dict[str, _Values], Field(min_length=1)]
 
 SHORT_FORM: Mapping[str, tuple[str, str]] = {
     "experiment_name": ("experiment", "name"),
@@ -236,7 +239,7 @@ class ExperimentConfig(Section):
     """Where its runs start from."""
     variables: dict[str, _Values] = {}
     """What is tested: parameter names and the list of their values."""
-    paired: Annotated[tuple[dict[str, _Values], ...], Field(strict=False)] = ()
+    paired: Annotated[tuple[_Group, ...], Field(strict=False)] = ()
     """Groups of variables that move together: the first values of all, then the second ones."""
     controls: dict[str, Any] = {}
     """What stays the same."""
@@ -244,7 +247,7 @@ class ExperimentConfig(Section):
     """What happens to runs with certain values."""
     sampler: SamplerConfig = SamplerConfig()
     """Which points become runs."""
-    replicates: _Count | Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = 1
+    replicates: Annotated[int, Field(ge=1, le=1_000)] | _Seeds = 1
     """Runs of every point with different seeds: how many, or the seeds."""
     max_runs: _Count | None = None
     """Largest number of runs; more is an error for a grid."""

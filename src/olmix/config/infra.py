@@ -9,25 +9,42 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from olmix.config.base import Positive, Rules, Section
 
-__all__ = ["BeakerInfra", "BeakerMount", "Infra", "LocalInfra", "SlurmInfra"]
+__all__ = [
+    "BeakerInfra",
+    "BeakerMount",
+    "Infra",
+    "InfraConfig",
+    "LocalInfra",
+    "SlurmInfra",
+]
 
 _Count = Annotated[int, Field(ge=1)]
 _Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
-class LocalInfra(Section):
+class _AnyInfra(Section):
+    """What all backends have."""
+
+    rate_per_hour: Annotated[float, Field(ge=0)] | None = None
+    """What one device costs an hour, in any currency: a core for the embedded trainer on this
+    machine, a GPU elsewhere. The estimate of a launch then has a price."""
+
+
+class LocalInfra(_AnyInfra):
     """This machine: one worker process per core, nothing to install and no account."""
 
     backend: Literal["local"] = "local"
     """Which engine runs."""
     workers: _Count | None = None
-    """Worker processes; one per core if left out."""
+    """Runs at a time; one per core if left out, or one per GPU where `gpus` are given."""
+    gpus: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
+    """Numbers of the GPUs to use, one for each run at a time (`CUDA_VISIBLE_DEVICES`)."""
     runs_per_batch: _Count = 1
     """Runs that one worker trains side by side; above 1 pays on an accelerator, not on a CPU."""
 
 
-class SlurmInfra(Section):
-    """A SLURM cluster (not yet launched by this release; configs are read and carried over)."""
+class SlurmInfra(_AnyInfra):
+    """A SLURM cluster: one array of jobs, submitted from here or from a login node."""
 
     backend: Literal["slurm"]
     """Which engine runs."""
@@ -43,6 +60,8 @@ class SlurmInfra(Section):
     """Generic resources of a run, such as `gpu:1`."""
     nodes: _Count = 1
     """Nodes of a run."""
+    gpus: Annotated[int, Field(ge=0)] = 0
+    """GPUs of a run on each node; with more than one, runs of OLMo-core start under torchrun."""
     cpus: _Count = 1
     """Cores of a run."""
     mem: str | None = None
@@ -51,16 +70,31 @@ class SlurmInfra(Section):
     """Time limit of a run, such as `02:00:00`."""
     array_limit: _Count | None = None
     """Runs at once."""
+    max_array_size: Annotated[int, Field(ge=2)] = 1001
+    """`MaxArraySize` of the cluster: larger groups are split. Where the cluster allows less, it is
+    asked."""
+    dependency: str | None = None
+    """Jobs that must end first, such as `afterok:1234`; a job whose dependency can never be
+    satisfied is cancelled."""
     modules: _Names = ()
     """Modules to load."""
     venv: str | None = None
     """Virtual environment to enter."""
+    python: str = "python"
+    """Python of the runs, with Olmix installed."""
     container: str | None = None
     """Container image to run in."""
+    container_runtime: Literal["apptainer", "pyxis"] = "apptainer"
+    """What starts the container."""
     setup: str | None = None
     """Shell lines before the run."""
+    signal_s: Annotated[int, Field(ge=0)] = 120
+    """Seconds before the time limit at which a run is told to save its state; 0 for never."""
     requeue: bool = True
-    """Whether a pre-empted run goes back into the queue."""
+    """Whether a run that was pre-empted, or stopped by its time limit, goes back into the queue."""
+    ssh: str | None = None
+    """Login node to submit from, as `ssh` knows it; it must see the same files. None submits from
+    here."""
 
 
 _Text = Annotated[str, Field(min_length=1)]
@@ -106,7 +140,7 @@ class BeakerMount(Section):
         return self.weka is not None or self.host_path is not None
 
 
-class BeakerInfra(Section):
+class BeakerInfra(_AnyInfra):
     """Beaker: one experiment per run, in a Beaker group that has the group's name."""
 
     backend: Literal["beaker"] = "beaker"
@@ -228,3 +262,10 @@ Infra = Annotated[
     Discriminator(_backend),
 ]
 """An infra section, told apart by `backend`."""
+
+
+class InfraConfig(Section):
+    """A file that says only where something runs."""
+
+    infra: Infra = LocalInfra()
+    """Where it runs."""

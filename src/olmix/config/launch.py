@@ -14,6 +14,7 @@ from olmix.config.evaluation import LaunchEval, ValidationEval
 from olmix.config.infra import Infra, LocalInfra
 from olmix.config.priors import Priors
 from olmix.config.swarm import SwarmConfig
+from olmix.config.trackers import TrackersConfig
 from olmix.config.training import ProxyTraining, Training
 from olmix.domains import iter_nodes
 from olmix.errors import ConfigError
@@ -129,6 +130,8 @@ class LaunchConfig(Section):
     """The data tree."""
     eval: LaunchEval
     """What is measured."""
+    trackers: TrackersConfig | None = None
+    """Where metrics go besides the `metrics.jsonl` of each run."""
     group_id: str | None = None
     """The swarm that this run belongs to."""
     mix: MixtureField | None = None

@@ -31,7 +31,7 @@ class SurfaceConfig(Section):
     """What the surface predicts."""
     lower_is_better: bool = True
     """Direction of the metric."""
-    order: Literal["auto", "linear", "interactions", "quadratic"] = "auto"
+    order: Literal["auto", "linear", "squares", "interactions", "quadratic"] = "auto"
     """Terms of the polynomial; ``auto`` takes those that predict held-out points best."""
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Probability that the intervals are to hold."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -14,6 +16,13 @@ __all__ = ["CommandTraining", "OlmoCoreTraining", "ProxyTraining", "Training"]
 
 _Count = Annotated[int, Field(ge=1)]
 _Unit = Annotated[float, Field(ge=0, lt=1)]
+
+MIX_FILE = "mix.json"
+"""The mixture of a run, for a command: ``{domain: {weight, repetition_factor}}``."""
+MANIFEST_FILE = "data_manifest.json"
+"""The data of a run, for a command: paths, weight and repetition of each domain."""
+PLACEHOLDERS = ("config", "mix_json", "data_manifest", "run_dir", "max_tokens", "seed")
+"""What `CommandTraining.command` may ask for."""
 
 CHINCHILLA_TOKENS_PER_PARAMETER = 20
 """Tokens per non-embedding parameter of a compute-optimal run (Hoffmann et al. 2022)."""
@@ -119,7 +128,7 @@ class ProxyTraining(Section):
 
 
 class OlmoCoreTraining(Section):
-    """A run of OLMo-core (not yet launched by this release; configs are read and carried over)."""
+    """A run of OLMo-core, the trainer of the OLMo models."""
 
     trainer: Literal["olmo_core"] = "olmo_core"
     """Which trainer runs."""
@@ -128,29 +137,33 @@ class OlmoCoreTraining(Section):
     model_parameters: TokenCount | None = None
     """Non-embedding parameters of a model of your own; those of OLMo 2 and 3 are known."""
     tokenizer: str = "dolma2"
-    """Name of the tokenizer."""
+    """Name of the tokenizer, as OLMo-core knows it; `data.tokenizer` takes its place."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the initial weights and of the order of the data."""
     max_tokens: TokenCount | None = None
     """Tokens of one run."""
     chinchilla_multiple: Positive | None = None
     """Length of a run as a multiple of 20 tokens per non-embedding parameter."""
+    sequence_length: Annotated[int, Field(ge=2, le=1_048_576)] = 2048
+    """Tokens of one sequence."""
     device_batch_size: _Count = 4
-    """Sequences of one step on one device."""
+    """Sequences that one device takes at once, at most; a step is made of several such parts."""
     global_batch_size: _Count | None = None
-    """Tokens of one step on all devices."""
+    """Tokens of one step on all devices; by the size of the model if left out."""
     learning_rate: Positive | None = None
-    """Peak learning rate; that of the model's own recipe if left out."""
+    """Peak learning rate; by the size of the model if left out."""
     checkpoint_path: str | None = None
-    """Checkpoint to start from."""
+    """Checkpoint to start from: its weights, not its step or its optimizer."""
+    checkpoint_interval: _Count = 1000
+    """Steps between two checkpoints; a killed run goes on from its last one."""
     train_type: Literal["pretrain", "anneal"] = "pretrain"
-    """Whether the learning rate warms up first or only falls."""
+    """Whether the learning rate warms up and falls by a cosine, or falls linearly to 0."""
     eval_interval: _Count = 1000
     """Steps between two evaluations."""
     no_eval: bool = False
     """Whether to leave out evaluation."""
     instance_filter: bool = False
-    """Whether to drop sequences with many repetitions."""
+    """Whether sequences with many repetitions count for nothing in the loss."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -165,6 +178,12 @@ class OlmoCoreTraining(Section):
                 f'found "{self.proxy_model_id}", whose size is not known; {hint} give '
                 "model_parameters",
                 "proxy_model_id",
+            )
+        if self.global_batch_size is not None and self.global_batch_size % self.sequence_length:
+            rules.broken(
+                f"{self.global_batch_size} tokens are no whole number of sequences of "
+                f"{self.sequence_length}",
+                "global_batch_size",
             )
         rules.enforce()
         return self
@@ -186,21 +205,66 @@ class OlmoCoreTraining(Section):
 
 
 class CommandTraining(Section):
-    """Any trainer, as a command (not yet launched by this release; configs are carried over)."""
+    """Any trainer, as a command.
+
+    It finds what to train on in the files that its placeholders name, and the folder of its run in
+    `OLMIX_RUN_DIR`. It reports by lines in `metrics.jsonl` there, or through `olmix.record`.
+    """
 
     trainer: Literal["command"] = "command"
     """Which trainer runs."""
     command: Annotated[str, Field(min_length=1)]
-    """Template with {config} {mix_json} {data_manifest} {run_dir} {max_tokens} {seed}."""
+    """Command with the placeholders {config} {mix_json} {data_manifest} {run_dir} {max_tokens}
+    {seed}; no shell reads it, so for pipes write `bash -c '...'`. A brace is written twice."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed handed to the command."""
     max_tokens: TokenCount
     """Tokens of one run."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        try:
+            self.words(Path("run"))
+        except KeyError as error:
+            rules.broken(
+                f"found {{{error.args[0]}}}; known are "
+                + ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+                + ", and a brace is written twice",
+                "command",
+            )
+        except (ValueError, IndexError) as error:
+            rules.broken(f"cannot be read as a command: {error}", "command")
+        rules.enforce()
+        return self
+
     @property
     def num_tokens(self) -> int:
         """Tokens of a run."""
         return self.max_tokens
+
+    def words(self, run_dir: Path) -> list[str]:
+        """Return the command of a run as a list of words.
+
+        Args:
+            run_dir: folder of the run.
+
+        Raises:
+            KeyError: an unknown placeholder.
+            ValueError: quotes or braces that do not close.
+        """
+        values = {
+            "config": run_dir / "config.yaml",
+            "mix_json": run_dir / MIX_FILE,
+            "data_manifest": run_dir / MANIFEST_FILE,
+            "run_dir": run_dir,
+            "max_tokens": self.max_tokens,
+            "seed": self.seed,
+        }
+        words = [word.format_map(values) for word in shlex.split(self.command)]
+        if not words:
+            raise ValueError("it is empty")
+        return words
 
 
 def _trainer(value: Any) -> str | None:

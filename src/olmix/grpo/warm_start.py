@@ -52,7 +52,7 @@ def warm_start(model: Any, tokenizer: TextTokenizer, config: RunConfig) -> float
     if warm is None:
         return float("nan")
     schedule = optax.warmup_cosine_decay_schedule(
-        0.0, warm.learning_rate, warm.steps // 10, warm.steps
+        0.0, warm.learning_rate, max(1, warm.steps // 10), warm.steps + 1
     )
     optimizer = nnx.Optimizer(model, optax.adam(schedule), wrt=nnx.Param)
     step = nnx.jit(_step, donate_argnames=("optimizer",))

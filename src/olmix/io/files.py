@@ -14,8 +14,6 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from olmix.errors import DataError
 
 __all__ = [
@@ -82,6 +80,8 @@ def read_json(path: str | Path) -> Any:
 
 def render_yaml(value: Any) -> str:
     """Return a value as YAML, keys in their order."""
+    from ruamel.yaml import YAML
+
     yaml = YAML(typ="rt")
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 100

@@ -12,7 +12,7 @@ from typing import Any
 
 from olmix.config import LaunchConfig, ProxyTraining, ValidationEval
 from olmix.domains import iter_domains
-from olmix.errors import ConfigError, NotAvailableError, Problem
+from olmix.errors import ConfigError, Problem
 from olmix.io.files import digest
 from olmix.io.tokens import expand, fingerprint
 
@@ -49,22 +49,23 @@ def _training(training: ProxyTraining) -> dict[str, Any]:
 
 
 def run_identity(config: LaunchConfig) -> str:
-    """Return the identity of a run of the embedded trainer, 16 hexadecimal digits.
+    """Return the identity of a run, 16 hexadecimal digits.
 
-    It covers the training section with its seed, what is evaluated, the mixture by domain name, and
-    the contents of the tokenizer and of all token files that the run reads. It does not cover
-    names, paths, infrastructure, or how often checkpoints are written.
+    For the embedded trainer it covers the training section with its seed, what is evaluated, the
+    mixture by domain name, and the contents of the tokenizer and of all token files that the run
+    reads. It does not cover names, paths, infrastructure, or how often checkpoints are written.
+
+    For other trainers it covers the training, data, mixture and eval sections as they stand: their
+    files may lie where only the cluster can read them.
 
     Raises:
         ConfigError: the config has no mixture.
-        NotAvailableError: another trainer or evaluation is asked for.
         DataError: a file is missing or unreadable.
     """
     training, evaluation = config.training, config.eval
     if not isinstance(training, ProxyTraining) or not isinstance(evaluation, ValidationEval):
-        raise NotAvailableError(
-            f"{config.name}: this release runs `trainer: proxy` with `eval.type: validation` only"
-        )
+        plain = config.to_plain()
+        return digest({key: plain.get(key) for key in ("training", "data", "mix", "eval")}, _LENGTH)
     if config.mix is None or config.data.tokenizer is None:
         missing = "mix" if config.mix is None else "data.tokenizer"
         raise ConfigError([Problem(missing, "this key is required to train")], config.name)

@@ -17,7 +17,10 @@ from typing import Any, Literal
 from olmix.errors import DataError
 from olmix.io.files import read_json, write_json
 
-__all__ = ["RunFolder", "RunState", "Status", "lock"]
+__all__ = ["COMMAND_FILE", "RunFolder", "RunState", "Status", "lock"]
+
+COMMAND_FILE = "command.json"
+"""In a run of another framework: ``{"words", "folder", "environment", "identity"}``."""
 
 RunState = Literal["pending", "running", "finished", "failed", "cancelled"]
 
@@ -35,6 +38,7 @@ class Status:
         tokens_per_second: training speed so far.
         error: why it failed, in words.
         updated: seconds since 1970.
+        diverged: whether it failed because its loss was no longer a finite number.
     """
 
     state: RunState = "pending"
@@ -44,6 +48,7 @@ class Status:
     tokens_per_second: float = 0.0
     error: str | None = None
     updated: float = 0.0
+    diverged: bool = False
 
 
 class RunFolder:

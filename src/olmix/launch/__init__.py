@@ -1,9 +1,12 @@
 """Launching, watching and cancelling the runs of a group."""
 
+from olmix.launch.cluster import Submitted, read_jobs, submit_group
+from olmix.launch.folders import missing_runs, read_launch
 from olmix.launch.local import Event, Launched, launch_local
-from olmix.launch.plan import Group, load_group
-from olmix.launch.preview import Estimate, estimate, render_commands
-from olmix.launch.status import RunReport, cancel, find_group, read_group
+from olmix.launch.metadata import describe_launch
+from olmix.launch.plan import Group, identity_of, load_group
+from olmix.launch.preview import Estimate, estimate, render_launch
+from olmix.launch.status import RunReport, cancel, find_group, read_group, read_log
 
 __all__ = [
     "Estimate",
@@ -11,11 +14,19 @@ __all__ = [
     "Group",
     "Launched",
     "RunReport",
+    "Submitted",
     "cancel",
+    "describe_launch",
     "estimate",
     "find_group",
+    "identity_of",
     "launch_local",
     "load_group",
+    "missing_runs",
     "read_group",
-    "render_commands",
+    "read_jobs",
+    "read_launch",
+    "read_log",
+    "render_launch",
+    "submit_group",
 ]

@@ -8,7 +8,7 @@ counts only where the folder says nothing yet.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -63,8 +63,11 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def submit(self, group: Group, folder: Path, runs: Sequence[str]) -> list[Job]:
+    def submit(self, group: Group, folder: Path, runs: Sequence[str]) -> Iterable[Job]:
         """Submit runs whose folders are written, arguments as in `render`.
+
+        Each job is given back as soon as it is accepted, so that none is forgotten where a later
+        one is refused.
 
         Raises:
             LaunchError: the scheduler refuses or cannot be reached.

@@ -10,19 +10,19 @@ import logging
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from olmix.config import LaunchConfig, LocalInfra
+from olmix.config import LocalInfra
 from olmix.errors import LaunchError
-from olmix.io.files import write_json, write_yaml
-from olmix.io.identity import run_identity
-from olmix.io.runs import RunFolder, Status, lock
+from olmix.io.files import write_json
+from olmix.io.runs import RunFolder, lock
+from olmix.launch.folders import prepare_folder
 from olmix.launch.metadata import describe_launch
-from olmix.launch.plan import Group
-from olmix.launch.workers import Message, Worker, available_cores
+from olmix.launch.plan import Group, identity_of
+from olmix.launch.workers import Message, Slot, Worker, slots_of
 
 __all__ = ["CANCEL_FILE", "Event", "Launched", "launch_local"]
 
@@ -91,8 +91,10 @@ def launch_local(
     """
     folder = Path(runs_dir) / group.group_id
     infra = group.infra
+    if not isinstance(infra, LocalInfra):
+        raise LaunchError(f"infra.backend = {infra.backend}: the local engine runs `local` only")
     started = time.monotonic()
-    identities = {run.name: run_identity(run) for run in group.runs}
+    identities = {run.name: identity_of(run) for run in group.runs}
     with lock(folder / ".lock", wait=False) as got:
         if not got:
             raise LaunchError(
@@ -101,10 +103,10 @@ def launch_local(
             )
         (folder / CANCEL_FILE).unlink(missing_ok=True)
         write_json(folder / "group.json", describe_launch(group, identities))
-        pool = _Pool(folder, infra, on_event or (lambda _: None))
+        pool = _Pool(folder, slots_of(group, infra), infra.runs_per_batch, on_event or _silent)
         pending, skipped = [], []
         for run in group.runs:
-            if _prepare_folder(folder, run, identities[run.name]):
+            if prepare_folder(folder, run, identities[run.name]):
                 pending.append(run.name)
             else:
                 skipped.append(run.name)
@@ -114,32 +116,19 @@ def launch_local(
     return Launched(folder, tuple(pool.finished), tuple(skipped), pool.failed, cancelled, seconds)
 
 
-def _prepare_folder(group: Path, run: LaunchConfig, identity: str) -> bool:
-    """Make the folder of a run; returns False where this very run is finished already.
-
-    The folder of a run that had another config, data or seed is set aside, not removed.
-    """
-    folder = RunFolder(group / run.name)
-    if folder.is_finished(identity):
-        return False
-    status = folder.read_status()
-    if status.identity and status.identity != identity:
-        aside = group / ".replaced" / f"{run.name}-{status.identity}-{time.time_ns()}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        folder.path.rename(aside)
-        logger.info("%s had another config or other data; moved to %s", run.name, aside)
-    write_yaml(folder.config, run.to_plain())
-    step = status.step if status.identity == identity else 0
-    folder.write_status(Status("pending", identity, step, updated=time.time()))
-    return True
+def _silent(_: Event) -> None:
+    """Take no notice."""
 
 
 class _Pool:
     """Hands runs to workers, replaces workers that die, and knows how each run ended."""
 
-    def __init__(self, folder: Path, infra: LocalInfra, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self, folder: Path, slots: Sequence[Slot], batch: int, tell: Callable[[Event], None]
+    ) -> None:
         self.folder = folder
-        self.infra = infra
+        self.slots = slots
+        self.batch = batch
         self.tell = tell
         self.finished: list[str] = []
         self.failed: dict[str, str] = {}
@@ -153,12 +142,9 @@ class _Pool:
         if not pending:
             return False
         self._waiting.extend(pending)
-        cores = available_cores()
-        count = min(self.infra.workers or len(cores), len(pending))
         try:
-            for index in range(count):
-                # More workers than cores share them; pinning would only tie them down.
-                self._start(cores[index] if count <= len(cores) else None)
+            for slot in self.slots[: len(pending)]:
+                self._start(slot)
             while self._workers:
                 if (self.folder / CANCEL_FILE).exists():
                     self._mark_cancelled(pending)
@@ -171,8 +157,8 @@ class _Pool:
                 worker.stop(_STOP_S)
         return False
 
-    def _start(self, core: int | None) -> None:
-        self._workers.append(Worker(core, self._inbox, self.folder / "workers.log"))
+    def _start(self, slot: Slot) -> None:
+        self._workers.append(Worker(slot, self._inbox, self.folder / "workers.log"))
 
     def _next_message(self) -> Message | None:
         try:
@@ -199,7 +185,7 @@ class _Pool:
     def _feed(self, worker: Worker) -> None:
         """Give a worker its next runs, or let it go."""
         batch: list[str] = []
-        while self._waiting and len(batch) < self.infra.runs_per_batch:
+        while self._waiting and len(batch) < self.batch:
             batch.append(self._waiting.popleft())
         if not batch:
             worker.runs = ()
@@ -242,7 +228,7 @@ class _Pool:
             RunFolder(path).update_status(state="failed", error=reason, updated=time.time())
             self.tell(Event("failed", run, {"error": reason}))
         if self._waiting and worker.runs:
-            self._start(worker.core)
+            self._start(worker.slot)
         elif self._waiting and not self._workers:
             raise LaunchError(
                 f"the workers end before they take up a run ({worker.ending}); "

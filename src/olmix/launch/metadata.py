@@ -13,11 +13,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from olmix.launch.plan import Group
+from olmix.launch.foreign import CommandRun
+from olmix.launch.plan import Group, Run
 
 __all__ = ["describe_launch"]
 
-_PACKAGES = ("olmix", "jax", "jaxlib", "numpy", "optax")
+_PACKAGES = ("olmix", "jax", "jaxlib", "numpy", "optax", "torch", "ai2-olmo-core", "torchtune")
+_VARIABLES = ("CUDA_VISIBLE_DEVICES", "VIRTUAL_ENV", "CONDA_DEFAULT_ENV", "SLURM_CLUSTER_NAME")
+"""Variables that say where a launch took place; nothing secret is among them."""
 
 
 def describe_launch(group: Group, identities: Mapping[str, str]) -> dict[str, Any]:
@@ -37,17 +40,20 @@ def describe_launch(group: Group, identities: Mapping[str, str]) -> dict[str, An
         "command": sys.argv,
         "git": _git(),
         "packages": _versions(),
-        "infra": group.runs[0].infra.to_plain(),
+        "environment": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "infra": group.infra.to_plain(),
         "runs": [
-            {
-                "name": run.name,
-                "identity": identities[run.name],
-                "seed": run.training.seed,
-                "mix": run.mix.to_plain() if run.mix is not None else None,
-            }
+            {"name": run.name, "identity": identities[run.name], **_describe(run)}
             for run in group.runs
         ],
     }
+
+
+def _describe(run: Run) -> dict[str, Any]:
+    if isinstance(run, CommandRun):
+        return {"command": list(run.words), "params": dict(run.params)}
+    mix = run.mix.to_plain() if run.mix is not None else None
+    return {"seed": run.training.seed, "mix": mix}
 
 
 def _user() -> str | None:

@@ -8,13 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olmix.config import LaunchConfig, LocalInfra, ProxyTraining, VariantConfig, read_yaml
-from olmix.errors import ConfigError, NotAvailableError, OlmixError, Problem
+from olmix.config.infra import Infra, InfraConfig
+from olmix.errors import ConfigError, OlmixError, Problem
 from olmix.io.files import digest
+from olmix.io.identity import run_identity
+from olmix.launch.foreign import MAPPING, CommandRun, load_mapping
 
-__all__ = ["Group", "load_group"]
+__all__ = ["Group", "Run", "identity_of", "load_group"]
 
 _NAME = re.compile(r".+-([0-9a-f]{8})-[0-9]{4,}")
 _BARE_KEYS = {"name", "mix", "seed"}
+
+
+Run = LaunchConfig | CommandRun
+"""A run: a complete launch config, or a command of another framework."""
 
 
 @dataclass(frozen=True)
@@ -23,32 +30,50 @@ class Group:
 
     Attributes:
         group_id: name of the group, and of its folder.
-        runs: one complete launch config per run, names unique.
+        runs: names unique.
+        infra: where they are carried out.
     """
 
     group_id: str
-    runs: tuple[LaunchConfig, ...]
+    runs: tuple[Run, ...]
+    infra: Infra
 
-    @property
-    def infra(self) -> LocalInfra:
-        """Where the runs are carried out.
+    @classmethod
+    def of(cls, group_id: str, runs: Sequence[LaunchConfig]) -> Group:
+        """Return a group of launch configs, carried out where their configs say.
 
         Raises:
-            NotAvailableError: the backend or the trainer is not done by this release.
+            ConfigError: they name different infrastructures.
         """
-        infra = self.runs[0].infra
-        if not isinstance(infra, LocalInfra):
-            raise NotAvailableError(
-                f"infra.backend = {infra.backend} is not available in this release. "
-                "Set infra.backend to local to run on this machine."
+        others = [run.name for run in runs if run.infra != runs[0].infra]
+        if others:
+            raise ConfigError(
+                [
+                    Problem(
+                        "infra",
+                        f"{', '.join(others[:5])} differ from {runs[0].name}; a group runs in one "
+                        "place",
+                    )
+                ]
             )
-        for run in self.runs:
-            if not isinstance(run.training, ProxyTraining):
-                raise NotAvailableError(
-                    f"{run.name}: training.trainer = {run.training.trainer} is not available in "
-                    "this release. Set training.trainer to proxy to use the embedded trainer."
-                )
-        return infra
+        return cls(group_id, tuple(runs), runs[0].infra)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether all runs use the embedded trainer."""
+        return all(
+            isinstance(run, LaunchConfig) and isinstance(run.training, ProxyTraining)
+            for run in self.runs
+        )
+
+
+def identity_of(run: Run) -> str:
+    """Return the hash of all that a run's result depends on.
+
+    Raises:
+        DataError: a file of its data is missing.
+    """
+    return run.identity if isinstance(run, CommandRun) else run_identity(run)
 
 
 def load_group(
@@ -59,13 +84,33 @@ def load_group(
     """Read the variants of a group.
 
     Args:
-        variants: a variant file, a folder of them (``*.yaml``), or a list of files.
-        base: launch config that completes bare variants.
+        variants: a variant file, a folder of them (``*.yaml``), or a list of files; or a folder of
+            `olmix sweep generate`, with its `run_mapping.yaml`.
+        base: launch config that completes bare variants; for a sweep a file with an `infra`
+            section.
         group_id: name of the group; that of the configs if left out.
 
     Raises:
         ConfigError: with every problem of every file.
     """
+    if not isinstance(variants, str | Path) or not (Path(variants) / MAPPING).is_file():
+        return _load_swarm(variants, base, group_id)
+    name, commands = load_mapping(Path(variants))
+    return Group(group_id or name, commands, _infra_of(base))
+
+
+def _infra_of(base: str | Path | None) -> Infra:
+    """Return the `infra` section of a file; other sections may be there."""
+    if base is None:
+        return LocalInfra()
+    content = read_yaml(base)
+    infra = content.data.get("infra") if isinstance(content.data, dict) else None
+    return InfraConfig.from_dict({"infra": infra or {}}, str(base)).infra
+
+
+def _load_swarm(
+    variants: str | Path | Sequence[Path], base: str | Path | None, group_id: str | None
+) -> Group:
     files = _files(variants)
     base_config = LaunchConfig.from_yaml(base) if base is not None else None
     runs: list[LaunchConfig] = []
@@ -80,7 +125,7 @@ def load_group(
     if problems:
         raise ConfigError(problems)
     _check_names(runs)
-    return Group(group_id or _group_of(runs), tuple(runs))
+    return Group.of(group_id or _group_of(runs), runs)
 
 
 def _files(variants: str | Path | Sequence[Path]) -> list[Path]:

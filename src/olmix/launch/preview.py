@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
-from olmix.config import ProxyTraining
-from olmix.launch.plan import Group
-from olmix.launch.workers import available_cores, worker_command, worker_environment
+from olmix.config import CommandTraining, LaunchConfig, LocalInfra
+from olmix.io.runs import RunFolder
+from olmix.launch.engines import engine_of
+from olmix.launch.foreign import CommandRun
+from olmix.launch.plan import Group, Run
+from olmix.launch.workers import slots_of
 
-__all__ = ["ASSUMED_TOKENS_PER_SECOND", "Estimate", "estimate", "render_commands"]
+__all__ = ["ASSUMED_TOKENS_PER_SECOND", "Estimate", "estimate", "render_launch"]
 
 ASSUMED_TOKENS_PER_SECOND = 100_000.0
 """Speed of the default proxy model on one core, used where none is given or measured."""
@@ -20,52 +26,164 @@ class Estimate:
     """What a launch takes.
 
     Attributes:
-        num_runs: runs.
-        num_tokens: training tokens of all runs.
-        flops: 6 x non-embedding parameters x tokens, over all runs.
-        workers: runs at a time.
-        tokens_per_second: assumed speed of one worker.
-        core_hours: cores times hours.
+        num_runs: runs of the group.
+        num_missing: those that are still to be trained; everything below is theirs.
+        num_tokens: training tokens; `None` where the runs do not say.
+        flops: 6 x non-embedding parameters x tokens; `None` where the size is not known.
+        devices: cores or GPUs that one run takes.
+        device: what they are.
+        at_once: runs at a time; `None` where the cluster decides.
+        tokens_per_second: speed of one run, `None` where nothing is known of it.
+        source: where that speed comes from.
+        device_hours: devices times hours.
         seconds: wall-clock time.
+        cost: price of the device-hours.
     """
 
     num_runs: int
-    num_tokens: int
-    flops: float
-    workers: int
-    tokens_per_second: float
-    core_hours: float
-    seconds: float
+    num_missing: int
+    num_tokens: int | None
+    flops: float | None
+    devices: int
+    device: Literal["core", "GPU"]
+    at_once: int | None
+    tokens_per_second: float | None
+    source: Literal["given", "measured", "assumed", "unknown"]
+    device_hours: float | None
+    seconds: float | None
+    cost: float | None
 
 
-def estimate(group: Group, tokens_per_second: float | None = None) -> Estimate:
-    """Estimate tokens, FLOPs and time of a local launch.
+def estimate(
+    group: Group,
+    folder: Path | None = None,
+    tokens_per_second: float | None = None,
+    rate_per_hour: float | None = None,
+) -> Estimate:
+    """Estimate tokens, FLOPs, time and price of what a group still has to train.
 
     Args:
         group: the runs.
-        tokens_per_second: speed of one worker; 100,000 if left out, which holds for the default
-            proxy model on a server core of 2024 (see `benchmarks/trainer.py`).
+        folder: the group's folder; finished runs in it are not counted, and their speed is.
+        tokens_per_second: speed of one run; measured or assumed if left out. The assumption holds
+            for the default proxy model on a server core of 2024 (see `benchmarks/trainer.py`).
+        rate_per_hour: price of a device-hour; that of the config if left out.
     """
-    infra = group.infra
-    trainings = [run.training for run in group.runs if isinstance(run.training, ProxyTraining)]
-    tokens = sum(training.num_tokens for training in trainings)
-    flops = sum(6.0 * training.num_parameters * training.num_tokens for training in trainings)
-    rate = tokens_per_second if tokens_per_second is not None else ASSUMED_TOKENS_PER_SECOND
-    workers = min(infra.workers or len(available_cores()), len(group.runs))
-    seconds = tokens / rate
+    finished = _finished(group, folder)
+    missing = [run for run in group.runs if run.name not in finished]
+    tokens = _sum(_num_tokens(run) for run in missing)
+    speed, source = _speed(group, finished, tokens_per_second)
+    devices, device = _devices(group)
+    at_once = _at_once(group, len(missing))
+    seconds = hours = None
+    if tokens is not None and speed is not None:
+        hours = devices * tokens / speed / 3600
+        seconds = None if at_once is None else tokens / speed / max(at_once, 1)
+    rate = rate_per_hour if rate_per_hour is not None else group.infra.rate_per_hour
     return Estimate(
-        len(group.runs), tokens, flops, workers, rate, seconds / 3600, seconds / workers
+        num_runs=len(group.runs),
+        num_missing=len(missing),
+        num_tokens=None if tokens is None else int(tokens),
+        flops=_sum(_flops(run) for run in missing),
+        devices=devices,
+        device=device,
+        at_once=at_once,
+        tokens_per_second=speed,
+        source=source,
+        device_hours=hours,
+        seconds=seconds,
+        cost=None if rate is None or hours is None else rate * hours,
     )
 
 
-def render_commands(group: Group, runs_dir: str) -> str:
-    """Return what `launch run` starts: the worker processes, and what each is told to train."""
+def _sum(values: Iterable[float | None]) -> float | None:
+    """Return the sum, or `None` where a part of it is not known."""
+    known = list(values)
+    return None if None in known else float(sum(value for value in known if value is not None))
+
+
+def _num_tokens(run: Run) -> float | None:
+    return None if isinstance(run, CommandRun) else float(run.training.num_tokens)
+
+
+def _flops(run: Run) -> float | None:
+    if isinstance(run, CommandRun) or isinstance(run.training, CommandTraining):
+        return None
+    parameters = run.training.num_parameters
+    return None if parameters is None else 6.0 * parameters * run.training.num_tokens
+
+
+def _finished(group: Group, folder: Path | None) -> dict[str, float]:
+    """Return the speed of every run that is finished, by name; 0 where it is not known.
+
+    A run that changed since counts as finished here, which `launch run` finds out.
+    """
+    found = {}
+    for run in group.runs if folder is not None else ():
+        status = RunFolder(folder / run.name).read_status() if folder is not None else None
+        if status is not None and status.state == "finished":
+            found[run.name] = status.tokens_per_second
+    return found
+
+
+def _speed(
+    group: Group, finished: dict[str, float], given: float | None
+) -> tuple[float | None, Literal["given", "measured", "assumed", "unknown"]]:
+    if given is not None:
+        return given, "given"
+    measured = [speed for speed in finished.values() if speed > 0]
+    if measured:
+        return sum(measured) / len(measured), "measured"
+    return (ASSUMED_TOKENS_PER_SECOND, "assumed") if group.embedded else (None, "unknown")
+
+
+def _devices(group: Group) -> tuple[int, Literal["core", "GPU"]]:
+    """Return what one run takes."""
     infra = group.infra
-    cores = available_cores()
-    count = min(infra.workers or len(cores), len(group.runs))
-    lines = [f"{name}={shlex.quote(value)}" for name, value in worker_environment().items()]
-    for index in range(count):
-        core = cores[index] if count <= len(cores) else None
-        lines.append(shlex.join(worker_command(core)))
-    lines += [f'{{"runs": ["{runs_dir}/{group.group_id}/{run.name}"]}}' for run in group.runs]
-    return "\n".join(lines)
+    if isinstance(infra, LocalInfra):
+        return (1, "GPU") if infra.gpus else (1, "core")
+    gpus = infra.gpus * infra.nodes
+    return (gpus, "GPU") if gpus else (infra.nodes * getattr(infra, "cpus", 1), "core")
+
+
+def _at_once(group: Group, num_missing: int) -> int | None:
+    infra = group.infra
+    if isinstance(infra, LocalInfra):
+        return min(len(slots_of(group, infra)), num_missing)
+    limit = getattr(infra, "array_limit", None)
+    return None if limit is None else min(limit, num_missing)
+
+
+def render_launch(group: Group, folder: Path, runs: Sequence[str] | None = None) -> str:
+    """Return exactly what `launch run` starts or submits.
+
+    Args:
+        group: the runs.
+        folder: the group's folder.
+        runs: names of the runs to start; all if left out.
+    """
+    names = [run.name for run in group.runs] if runs is None else list(runs)
+    if not isinstance(group.infra, LocalInfra):
+        return engine_of(group.infra).render(group, folder, names)
+    slots = slots_of(group, group.infra)
+    shared = slots[0].environment if slots and group.infra.gpus == () else {}
+    lines = [f"{name}={shlex.quote(value)}" for name, value in shared.items()]
+    for slot in slots[: len(names)]:
+        own = {k: v for k, v in slot.environment.items() if k not in shared}
+        assigned = " ".join(f"{name}={shlex.quote(value)}" for name, value in own.items())
+        lines.append(f"{assigned} {shlex.join(slot.command)}".strip())
+    lines += [f'{{"runs": ["{folder / name}"]}}' for name in names]
+    return "\n".join([*lines, *_commands(group, names, folder)])
+
+
+def _commands(group: Group, names: Sequence[str], folder: Path) -> list[str]:
+    """Return the commands of runs that other trainers train."""
+    lines = []
+    for run in group.runs:
+        if run.name not in names:
+            continue
+        if isinstance(run, CommandRun):
+            lines.append(f"(cd {shlex.quote(str(run.folder))} && {shlex.join(run.words)})")
+        elif isinstance(run, LaunchConfig) and isinstance(run.training, CommandTraining):
+            lines.append(shlex.join(run.training.words(folder.resolve() / run.name)))
+    return lines

@@ -10,7 +10,7 @@ import sys
 from olmix.config import LaunchConfig, ProxyTraining
 from olmix.errors import LaunchError, NotAvailableError
 from olmix.io.tokens import byte_lengths
-from olmix.launch.workers import worker_environment
+from olmix.launch.workers import Slot
 
 __all__ = ["measure_speed"]
 
@@ -36,7 +36,7 @@ def measure_speed(config: LaunchConfig) -> float:
         capture_output=True,
         text=True,
         timeout=_TIMEOUT_S,
-        env={**os.environ, **worker_environment()},
+        env={**os.environ, **Slot().environment},
         check=False,
     )
     if done.returncode:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from olmix.errors import LaunchError
+from olmix.config import LaunchConfig
+from olmix.errors import LaunchError, OlmixError, nearest
 from olmix.io.files import read_json, write_text
-from olmix.io.runs import RunFolder, Status, lock
+from olmix.io.runs import RunFolder, RunState, Status, lock
+from olmix.launch.cluster import read_jobs
+from olmix.launch.engine import JobState
+from olmix.launch.engines import engine_of
+from olmix.launch.folders import read_infra
 from olmix.launch.local import CANCEL_FILE
 
-__all__ = ["RunReport", "cancel", "find_group", "read_group"]
+__all__ = ["RunReport", "cancel", "find_group", "read_group", "read_log"]
+
+
+_ENDED = ("finished", "failed", "cancelled")
+_NOT_METRICS = ("step", "num_steps", "tokens", "tokens_per_second", "time", "seconds", "epoch")
 
 
 @dataclass(frozen=True)
@@ -23,11 +32,38 @@ class RunReport:
         name: the run.
         status: its status file; `interrupted` shows as state pending with steps done.
         metrics: final metrics, once finished.
+        folder: its folder.
     """
 
     name: str
     status: Status
     metrics: dict[str, float]
+    folder: RunFolder
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until it ends, at the speed that it had since its last report."""
+        status = self.status
+        if status.state != "running" or not status.step or not status.tokens_per_second:
+            return None
+        try:
+            training = LaunchConfig.from_yaml(self.folder.config).training
+        except OlmixError:
+            return None
+        share = 1 - status.step / max(status.num_steps, status.step)
+        return share * training.num_tokens / status.tokens_per_second
+
+    @property
+    def last_metric(self) -> str:
+        """The newest number that the run reported, as ``name value``."""
+        if self.metrics:
+            name = next(iter(self.metrics))
+            return f"{name} {self.metrics[name]:.4g}"
+        for record in reversed(list(self.folder.read_metrics())):
+            for name, value in record.items():
+                if name not in _NOT_METRICS and isinstance(value, int | float):
+                    return f"{name} {value:.4g}"
+        return ""
 
 
 def find_group(runs_dir: str | Path, group_id: str | None) -> Path:
@@ -52,16 +88,42 @@ def find_group(runs_dir: str | Path, group_id: str | None) -> Path:
 
 
 def read_group(folder: Path) -> tuple[RunReport, ...]:
-    """Return the state of every run of a group, in the order of its launch."""
-    reports = []
-    for entry in read_json(folder / "group.json")["runs"]:
-        run = RunFolder(folder / entry["name"])
-        status = run.read_status()
-        if status.state == "running" and _is_idle(run):
-            status = run_status_after_crash(status)
-        metrics = read_json(run.summary)["metrics"] if status.state == "finished" else {}
-        reports.append(RunReport(entry["name"], status, metrics))
-    return tuple(reports)
+    """Return the state of every run of a group, in the order of its launch.
+
+    A run's own folder is asked first; the scheduler says what became of the others.
+    """
+    about = read_json(folder / "group.json")
+    jobs = read_jobs(folder)
+    reports = [_read_run(RunFolder(folder / entry["name"]), bool(jobs)) for entry in about["runs"]]
+    if not jobs or all(report.status.state in _ENDED for report in reports):
+        return tuple(reports)
+    found = engine_of(read_infra(folder)).states(jobs)
+    return tuple(_with_job(report, found.get(report.name)) for report in reports)
+
+
+def _read_run(run: RunFolder, on_cluster: bool) -> RunReport:
+    status = run.read_status()
+    if status.state == "running" and not on_cluster and _is_idle(run):
+        status = run_status_after_crash(status)
+    finished = status.state == "finished" and run.summary.is_file()
+    return RunReport(run.name, status, read_json(run.summary)["metrics"] if finished else {}, run)
+
+
+def _with_job(report: RunReport, found: JobState | None) -> RunReport:
+    """Return a report with what the scheduler says, where the folder says nothing final."""
+    status = report.status
+    if status.state in _ENDED:
+        return report
+    if found is None:
+        gone = status.state == "running"
+        note = "its job is gone; `olmix launch resume` goes on" if gone else status.error
+        return replace(report, status=replace(status, state="pending", error=note))
+    if found.state == "finished":
+        # The job ended well, but its run is not: the folder would say so.
+        note = f"its job ended ({found.note}) before the run did; `olmix launch resume` goes on"
+        return replace(report, status=replace(status, state="pending", error=note))
+    state: RunState = found.state
+    return replace(report, status=replace(status, state=state, error=found.note or status.error))
 
 
 def _is_idle(run: RunFolder) -> bool:
@@ -82,16 +144,39 @@ def run_status_after_crash(status: Status) -> Status:
     )
 
 
+def read_log(folder: Path, name: str) -> str:
+    """Return what a run printed: its own log, or what the scheduler kept.
+
+    Raises:
+        LaunchError: the group has no such run, or nothing was printed yet.
+    """
+    names = [entry["name"] for entry in read_json(folder / "group.json")["runs"]]
+    if name not in names:
+        guess = nearest(name, names)
+        hint = f"; did you mean {guess}?" if guess is not None else ""
+        raise LaunchError(f"{folder}: there is no run {name}{hint}")
+    log = RunFolder(folder / name).log
+    if log.is_file():
+        return log.read_text(encoding="utf-8", errors="replace")
+    job = next((job for job in reversed(read_jobs(folder)) if name in job.runs), None)
+    if job is None:
+        raise LaunchError(f"{folder / name}: it has printed nothing yet")
+    return engine_of(read_infra(folder)).logs(job, name)
+
+
 def cancel(folder: Path) -> Counter[str]:
     """Ask the launcher of a group to stop, or mark its unfinished runs if there is none.
 
     Returns:
         how many runs are in each state afterwards; running ones end within seconds.
     """
+    jobs = read_jobs(folder)
+    if jobs:
+        engine_of(read_infra(folder)).cancel(jobs)
     with lock(folder / ".lock", wait=False) as got:
         if got:
             for report in read_group(folder):
-                if report.status.state in ("pending", "running"):
+                if report.status.state not in _ENDED:
                     run = RunFolder(folder / report.name)
                     run.update_status(state="cancelled", updated=time.time())
         else:

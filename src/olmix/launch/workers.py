@@ -18,7 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Message", "Worker", "available_cores", "worker_command", "worker_environment"]
+from olmix.config import LocalInfra
+from olmix.launch.plan import Group
+
+__all__ = ["Message", "Slot", "Worker", "available_cores", "slots_of"]
 
 _ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -44,6 +47,57 @@ class Message:
     content: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True)
+class Slot:
+    """A place for one worker.
+
+    Attributes:
+        core: processor to pin it to; `None` leaves it free.
+        gpu: the GPU that it sees; `None` leaves it all.
+        plain: whether its runs use other trainers than the embedded one, which are processes of
+            their own and set their threads themselves.
+    """
+
+    core: int | None = None
+    gpu: int | None = None
+    plain: bool = False
+
+    @property
+    def command(self) -> list[str]:
+        """The command of its worker."""
+        command = [sys.executable, "-m", "olmix.train.worker"]
+        if self.core is not None:
+            command += ["--core", str(self.core)]
+        return [*command, "--plain"] if self.plain else command
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that are set for it.
+
+        Threads must be limited before libraries load: two workers with two threads each were 25
+        times slower than two with one on a machine with two cores.
+        """
+        limits = {} if self.plain else dict(_ONE_THREAD)
+        return limits if self.gpu is None else {**limits, "CUDA_VISIBLE_DEVICES": str(self.gpu)}
+
+
+def slots_of(group: Group, infra: LocalInfra) -> list[Slot]:
+    """Return the places that a group has on this machine, no more than it has runs."""
+    plain = not group.embedded
+    if infra.gpus:
+        number = infra.workers or len(infra.gpus)
+        slots = [Slot(None, infra.gpus[i % len(infra.gpus)], plain) for i in range(number)]
+    elif plain:
+        # Other trainers use all cores that they find.
+        slots = [Slot(plain=True)] * (infra.workers or 1)
+    else:
+        cores = available_cores()
+        number = min(infra.workers or len(cores), len(group.runs))
+        # More workers than cores share them; pinning would only tie them down.
+        slots = [Slot(cores[i] if number <= len(cores) else None) for i in range(number)]
+    return slots[: len(group.runs)]
+
+
 def available_cores() -> tuple[int, ...]:
     """Return the processor numbers that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
@@ -51,41 +105,26 @@ def available_cores() -> tuple[int, ...]:
     return tuple(range(os.cpu_count() or 1))
 
 
-def worker_environment() -> dict[str, str]:
-    """Return the variables that keep a worker on one thread.
-
-    They must be set before its libraries load: two workers with two threads each were 25 times
-    slower than two with one on a machine with two cores.
-    """
-    return dict(_ONE_THREAD)
-
-
-def worker_command(core: int | None) -> list[str]:
-    """Return the command of a worker pinned to a core, or of an unpinned one."""
-    command = [sys.executable, "-m", "olmix.train.worker"]
-    return command if core is None else [*command, "--core", str(core)]
-
-
 class Worker:
     """One worker process.
 
     Args:
-        core: processor to pin it to; `None` leaves it free.
+        slot: its place.
         inbox: where its messages go.
         log: file that takes what its libraries print.
     """
 
-    def __init__(self, core: int | None, inbox: queue.Queue[Message], log: Path) -> None:
-        self.core = core
+    def __init__(self, slot: Slot, inbox: queue.Queue[Message], log: Path) -> None:
+        self.slot = slot
         self.runs: tuple[str, ...] = ()
         self._inbox = inbox
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                worker_command(core),
+                slot.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env={**os.environ, **worker_environment()},
+                env={**os.environ, **slot.environment},
                 text=True,
                 bufsize=1,
                 start_new_session=True,  # Ctrl-C reaches the launcher, which asks workers to end

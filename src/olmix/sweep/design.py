@@ -14,10 +14,11 @@ from olmix.errors import MissingPackageError
 from olmix.simplex import Array
 from olmix.sweep.variables import is_range
 
-__all__ = ["build_points", "count_points"]
+__all__ = ["SEED", "Point", "build_points", "count_points"]
 
 Point = dict[str, Any]
 SEED = "seed"
+"""The parameter by which replicates differ."""
 
 
 def count_points(config: ExperimentConfig) -> int:

@@ -108,9 +108,10 @@ def _levels(runs: Sequence[Mapped], name: str) -> list[float]:
 
 
 def _move_together(runs: Sequence[Mapped], one: str, other: str) -> bool:
-    """Say whether each level of one variable comes with a single level of the other."""
-    pairs = {(run.params[one], run.params[other]) for run in runs}
-    return len(pairs) == len(_levels(runs, one)) == len(_levels(runs, other))
+    """Say whether one variable always rises, or always falls, where the other one rises."""
+    pairs = sorted({(run.params[one], run.params[other]) for run in runs})
+    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in itertools.pairwise(pairs)]
+    return all(x > 0 < y for x, y in steps) or all(x > 0 > y for x, y in steps)
 
 
 def _scale(levels: Sequence[float]) -> str:

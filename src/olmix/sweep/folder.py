@@ -2,7 +2,7 @@
 
 experiment.yaml          the file as it was written
 configs/run_000.yaml     a complete config for each run
-run_mapping.yaml         id, params, config, output_dir, recipe and hash of each run
+run_mapping.yaml         id, params, config, output_dir, recipe, hash and command of each run
 validation_report.txt    what was checked, and what was found
 replaced/                configs of runs that the experiment no longer has
 """
@@ -50,6 +50,7 @@ class Mapped:
         output_dir: where the run's results go; `None` where its config does not say.
         recipe: what trains the config.
         hash: identity of the config, `output_dir` not counted.
+        command: what trains it, as words, from the experiment's folder.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Mapped:
     output_dir: str | None
     recipe: str | None
     hash: str
+    command: tuple[str, ...] = ()
 
 
 def choose_folder(config: ExperimentConfig, output_dir: str | Path | None) -> Path:
@@ -126,6 +128,7 @@ def read_mapping(folder: Path) -> tuple[list[Mapped], dict[str, Any]]:
                 row.get("output_dir"),
                 row.get("recipe"),
                 str(row["hash"]),
+                tuple(map(str, row.get("command") or ())),
             )
             for row in data["runs"]
         ]

@@ -169,7 +169,11 @@ def _keep_ids(
 
 def _row(plan: Plan, run: PlannedRun) -> Mapped:
     file = f"{CONFIGS}/{run.id}.yaml"
-    return Mapped(run.id, run.params, file, run.output_dir, plan.base.recipe, run.hash)
+    recipe, slurm = plan.base.recipe, plan.experiment.config.slurm
+    gpus = slurm.gpus if slurm is not None else 1
+    command = plan.framework.command(recipe or "", file, gpus)
+    known = tuple(command) if recipe is not None or "" not in command else ()
+    return Mapped(run.id, run.params, file, run.output_dir, recipe, run.hash, known)
 
 
 def _text(plan: Plan, run: PlannedRun) -> str:

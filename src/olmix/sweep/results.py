@@ -14,12 +14,13 @@ import numpy as np
 from olmix.errors import DataError
 from olmix.io.files import write_text
 from olmix.io.tables import write_table
+from olmix.sweep.design import SEED
 from olmix.sweep.factors import Factors, choose_factors, write_factors
 from olmix.sweep.folder import Mapped, read_mapping
 from olmix.sweep.scalars import render_flow
 from olmix.sweep.status import curves_of, framework_of
 
-__all__ = ["Effect", "Results", "final_value", "main_effects", "write_results"]
+__all__ = ["Effect", "Results", "final_value", "main_effects", "noise_sd", "write_results"]
 
 Curve = Sequence[tuple[int, float]]
 _TAIL = 0.1
@@ -52,6 +53,7 @@ class Results:
         effects: for each variable, the metric by value.
         incomplete: ids of runs without the metric.
         factors: what `olmix fit` can fit a response surface to.
+        noise: standard deviation between replicates; `None` without replicates.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class Results:
     effects: Mapping[str, tuple[Effect, ...]]
     incomplete: tuple[str, ...]
     factors: Factors
+    noise: float | None
 
 
 def final_value(curve: Curve) -> float:
@@ -72,9 +75,28 @@ def final_value(curve: Curve) -> float:
     return float(np.mean(values[-max(1, round(_TAIL * len(values))) :]))
 
 
+def noise_sd(runs: Sequence[tuple[Mapped, float]]) -> float | None:
+    """Return the standard deviation between runs that differ by their seed alone, pooled.
+
+    `None` where no point has several seeds.
+    """
+    points: dict[str, list[float]] = {}
+    for run, value in runs:
+        point = {name: entry for name, entry in run.params.items() if name != SEED}
+        points.setdefault(render_flow(point), []).append(value)
+    degrees = sum(len(values) - 1 for values in points.values())
+    if degrees == 0:
+        return None
+    squares = sum(float(np.var(values)) * len(values) for values in points.values())
+    return math.sqrt(squares / degrees)
+
+
 def main_effects(runs: Sequence[tuple[Mapped, float]]) -> dict[str, tuple[Effect, ...]]:
-    """Return the mean of the metric for each value of each variable, over all other variables."""
-    names = list(dict.fromkeys(name for run, _ in runs for name in run.params))
+    """Return the mean of the metric for each value of each variable, over all other variables.
+
+    A seed is no variable: what it changes is noise.
+    """
+    names = dict.fromkeys(name for run, _ in runs for name in run.params if name != SEED)
     effects: dict[str, tuple[Effect, ...]] = {}
     for name in names:
         levels: dict[str, list[float]] = {}
@@ -141,7 +163,7 @@ def write_results(
     write_factors(target, factors, final, metric, lower_is_better=lower_is_better)
     done = {row.id for row, _ in measured}
     incomplete = tuple(row.id for row in rows if row.id not in done)
-    return Results(target, tuple(ranking), effects, incomplete, factors)
+    return Results(target, tuple(ranking), effects, incomplete, factors, noise_sd(measured))
 
 
 def _write_results(

@@ -24,7 +24,7 @@ class RunState:
         run: its row in the mapping.
         state: finished once its last epoch is saved; started once it has logged a step.
         steps: last step that it logged.
-        loss: loss of that step.
+        loss: the last loss that it logged, if any.
     """
 
     run: Mapped
@@ -67,11 +67,13 @@ def read_states(folder: str | Path) -> list[RunState]:
 
 def _state(root: Path, framework: Framework, row: Mapped) -> RunState:
     place = _results(root, row)
-    points = curves_of(root, framework, row).get("loss", [])
-    steps, loss = points[-1] if points else (0, None)
+    curves = curves_of(root, framework, row)
+    steps = max((points[-1][0] for points in curves.values() if points), default=0)
+    losses = curves.get("loss", ())
+    loss = losses[-1][1] if losses else None
     if place is not None and framework.is_finished(_config(root, row), place):
         return RunState(row, "finished", steps, loss)
-    return RunState(row, "started" if points else "not started", steps, loss)
+    return RunState(row, "started" if curves else "not started", steps, loss)
 
 
 def _config(root: Path, row: Mapped) -> Mapping[str, Any]:

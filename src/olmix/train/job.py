@@ -24,7 +24,7 @@ import numpy as np
 import olmix
 from olmix.config import LaunchConfig, ProxyTraining, ValidationEval
 from olmix.domains import iter_domains
-from olmix.errors import DataError, OlmixError
+from olmix.errors import DataError, NotAvailableError, OlmixError
 from olmix.io.files import write_json
 from olmix.io.identity import run_identity
 from olmix.io.runs import RunFolder, RunState, Status
@@ -79,14 +79,16 @@ def prepare(config: LaunchConfig) -> Work:
     """
     identity = run_identity(config)
     training, evaluation, mix = config.training, config.eval, config.mix
-    # run_identity has refused everything else; this tells the type checker.
     if (
         not isinstance(training, ProxyTraining)
         or not isinstance(evaluation, ValidationEval)
         or mix is None
         or config.data.tokenizer is None
     ):
-        raise TypeError("run_identity accepted a config that the embedded trainer cannot run")
+        raise NotAvailableError(
+            f"{config.name}: the embedded trainer runs `training.trainer: proxy` with a mixture, a "
+            "tokenizer and `eval.type: validation`"
+        )
     lengths = byte_lengths(config.data.tokenizer)
     paths = {name: path[-1].paths for name, path in iter_domains(config.data.tree())}
     dtype, context = config.data.dtype, training.context_length
@@ -203,12 +205,29 @@ class Job:
         )
         save_checkpoint(self.folder.checkpoint, self._position, state)
 
-    def report(self, state: RunState, step: int, rate: float, error: str | None = None) -> None:
+    def report(
+        self,
+        state: RunState,
+        step: int,
+        rate: float,
+        error: str | None = None,
+        *,
+        diverged: bool = False,
+    ) -> None:
         """Write the status; `rate` is in tokens per second."""
         self._log.flush()
         training = self.work.training
         self.folder.write_status(
-            Status(state, self.work.identity, step, training.num_steps, rate, error, time.time())
+            Status(
+                state,
+                self.work.identity,
+                step,
+                training.num_steps,
+                rate,
+                error,
+                time.time(),
+                diverged,
+            )
         )
 
     def finish(self, seconds: float, rate: float) -> None:
@@ -222,9 +241,9 @@ class Job:
         shown = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
         logger.info("%s finished: %s; %.0f tokens/s", self.folder.name, shown, rate)
 
-    def fail(self, error: str, step: int) -> None:
+    def fail(self, error: str, step: int, *, diverged: bool = False) -> None:
         """Say that the run failed and why."""
-        self.report("failed", step, 0.0, error)
+        self.report("failed", step, 0.0, error, diverged=diverged)
 
     def close(self) -> None:
         """Close the metrics file."""

@@ -6,16 +6,15 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Literal
 
 from olmix.errors import OlmixError
 from olmix.io.runs import RunFolder
 from olmix.train.environment import compile_lock
 from olmix.train.job import DivergedError, Job, prepare, read_config
 from olmix.train.loop import CHUNK, programs
+from olmix.train.outcome import Outcome, Progress
 from olmix.train.swarm import Swarm
 
 __all__ = ["Outcome", "Progress", "train_runs"]
@@ -26,43 +25,6 @@ REPORT_INTERVAL_S = 0.5
 """Seconds between two reports of progress, at least."""
 CALL_TARGET_S = 0.5
 """Seconds that one call of the compiled program takes, at most, where steps are slow."""
-
-End = Literal["finished", "failed", "skipped", "interrupted"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the training of a run folder ended.
-
-    Attributes:
-        run: the folder.
-        state: `skipped` where the very same run was finished before; `interrupted` where it
-            stopped on request and can be resumed.
-        error: why it failed.
-    """
-
-    run: Path
-    state: End
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        run: the folder.
-        step: steps done.
-        num_steps: steps to do.
-        tokens_per_second: speed of this run since it was taken up.
-        loss: training loss of the last step; `None` before the first.
-    """
-
-    run: Path
-    step: int
-    num_steps: int
-    tokens_per_second: float
-    loss: float | None
 
 
 def train_runs(
@@ -212,7 +174,7 @@ class _Sitting:
             logger.error("%s: %s", job.folder.name, error)
             # The same steps would diverge again: there is nothing to resume.
             job.folder.checkpoint.unlink(missing_ok=True)
-            job.fail(str(error), self._step)
+            job.fail(str(error), self._step, diverged=True)
             del self._live[index]
             self._ended.append(Outcome(job.folder.path, "failed", str(error)))
 

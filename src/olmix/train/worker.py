@@ -7,6 +7,9 @@ It reads one JSON object a line on standard input and answers in the same way on
     {"run": ..., "step": 64, "num_steps": 312, "tokens_per_second": 1.1e5, "loss": 4.1}
     {"run": ..., "state": "finished", "error": null}                 once for each run
 
+With `--plain` it loads no library and sets no number of threads: for runs of other trainers, which
+are processes of their own.
+
 `state` is finished, failed, skipped (the very same run was finished before) or interrupted. A line
 that cannot be read is answered with a failed `run` of null. When standard input ends, or on
 SIGTERM, the worker writes a checkpoint, sets the run back to pending, and leaves.
@@ -32,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 from olmix.train.environment import pin, use_compilation_cache, use_one_thread
 
 if TYPE_CHECKING:
-    from olmix.train.run import Progress
+    from olmix.train.outcome import Progress
 
 __all__ = ["main"]
 
@@ -88,11 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     send = _take_over_stdout()
     if options.core is not None:
         pin(options.core)
-    use_one_thread()
+    if not options.plain:
+        use_one_thread()
     inbox = _Inbox(sys.stdin.fileno())
     inbox.start()
 
-    send({"ready": True, "device": use_compilation_cache()})
+    send({"ready": True, "device": "any" if options.plain else use_compilation_cache()})
     for line in inbox:
         try:
             runs = _read_request(line)
@@ -106,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="olmix.train.worker", description=__doc__.split("\n")[0])
     parser.add_argument("--core", type=int, help="the core to stay on, where the system allows it")
+    parser.add_argument("--plain", action="store_true", help="for other trainers than the embedded")
     return parser.parse_args(arguments)
 
 
@@ -137,7 +142,8 @@ def _read_request(line: str) -> list[str]:
 def _serve(runs: Sequence[Path], inbox: _Inbox, send: Callable[[dict[str, Any]], None]) -> None:
     """Train some runs and answer for each of them, whatever happens."""
     from olmix.io.runs import RunFolder
-    from olmix.train.run import Outcome, train_runs
+    from olmix.train.dispatch import train_any
+    from olmix.train.outcome import Outcome
 
     def on_progress(progress: Progress) -> None:
         send({**asdict(progress), "run": str(progress.run)})
@@ -155,7 +161,7 @@ def _serve(runs: Sequence[Path], inbox: _Inbox, send: Callable[[dict[str, Any]],
                 if run.is_dir():
                     _lock(run, inbox, held)
             folders = [RunFolder(run) for run in runs]
-            for outcome in train_runs(folders, on_progress=on_progress, should_stop=inbox.stopped):
+            for outcome in train_any(folders, on_progress=on_progress, should_stop=inbox.stopped):
                 answer(outcome)
     except Exception as error:
         logger.exception("unexpected error")

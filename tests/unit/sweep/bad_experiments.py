@@ -575,6 +575,13 @@ CASES = [
         text=SHORT,
     ),
     _more(
+        "a group of nothing",
+        "paired: [{}]",
+        ExperimentSchemaError,
+        "paired[0]: found {}; ",
+        text=SHORT,
+    ),
+    _more(
         "a pair without values",
         "paired: [{batch_size: []}]",
         EmptyVariableError,
@@ -635,6 +642,7 @@ CASES = [
         "the grid has 4 runs, more than max_runs = 3",
     ),
     _more("no replicates", "replicates: 0", ExperimentSchemaError, "replicates"),
+    _more("too many replicates", "replicates: 1000000", ExperimentSchemaError, "replicates"),
     _more(
         "replicates of a swept seed",
         "replicates: 2",

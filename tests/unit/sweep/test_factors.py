@@ -36,6 +36,11 @@ def test_of_variables_that_move_together_one_is_taken():
     assert "steps: left out" in found.note
 
 
+def test_variables_that_were_drawn_apart_are_factors_both():
+    runs = ranking(*({"x": x, "y": y} for x, y in ((0.1, 0.7), (0.2, 0.3), (0.4, 0.9), (0.6, 0.2))))
+    assert set(choose_factors(runs).scales) == {"x", "y"}
+
+
 @pytest.mark.parametrize(
     ("levels", "scale"),
     [

@@ -93,6 +93,16 @@ def test_a_distributed_recipe_gets_a_process_for_each_gpu(tmp_path):
     assert "#SBATCH --gpus-per-node=4" in text
 
 
+def test_runs_of_hydra_are_passed_on_as_overrides(tmp_path):
+    made = {
+        "experiment": {"name": "rl", "framework": "hydra"},
+        "framework_config": {"base_config": "quick_test"},
+        "variables": {"seed": [1, 2]},
+    }
+    text = generate_configs(made, tmp_path / "out", slurm=True).script.read_text()
+    assert text.endswith('exec olmix grpo train --overrides "$config"\n')
+
+
 def test_without_a_recipe_there_is_no_script(tmp_path):
     base = tmp_path / "base.yaml"
     base.write_text("model: {a: 1}\n")

@@ -104,6 +104,8 @@ def test_status_and_results_read_the_logs(tmp_path):
     assert rows[0] == "run,lora_rank,use_dora,loss,lr"
     assert rows[2] == "run_001,8,true,1.0,0.0003"
     assert rows[4].startswith("run_003,16,true,,")
+    ranking = json.loads(run(*OLMIX, "results", str(folder), "--json", expect=1).stdout)["ranking"]
+    assert [entry["id"] for entry in ranking] == ["run_001", "run_002", "run_000"]
     assert (folder / "results/main_effects.csv").read_text().splitlines()[1] == (
         "lora_rank,8,2,1.5,0.7071067811865476"
     )

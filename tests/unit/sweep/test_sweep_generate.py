@@ -372,10 +372,10 @@ def test_hydra_writes_overrides(tmp_path):
     result = generate_configs(made, tmp_path / "out")
     assert config(result, 1)["overrides"] == [
         "+experiment=quick_test",
+        "hydra.run.dir=runs/run_001",
         "++training.num_batches=50",
         "++grpo.eos_tokens=[1,106]",
         "++optimizer.learning_rate=3.0e-06",
-        "++output_dir=runs/run_001",
     ]
     assert result.runs[1].output_dir == "runs/run_001"
 

@@ -67,6 +67,20 @@ def test_a_run_is_finished_when_its_last_epoch_is_saved(tmp_path):
     assert not is_finished({}, tmp_path)
 
 
+def test_a_run_of_ppo_is_finished_when_its_last_step_is_logged_and_saved(tmp_path):
+    config = {"num_steps": 16, "batch_size": 4, "ppo_epochs": 2, "ppo_batch_size": 2}
+    config["log_every_n_steps"] = 2
+    file = tmp_path / "log_1.txt"
+    # 4 batches of 4 updates each; every second batch is logged.
+    file.write_text("Step 8 | loss:1.0\n")
+    (tmp_path / "epoch_0").mkdir()
+    (tmp_path / "epoch_0" / "model.pt").write_text("x")
+    assert not is_finished(config, tmp_path)
+    file.write_text("Step 8 | loss:1.0\nStep 16 | loss:0.9\n")
+    assert is_finished(config, tmp_path)
+    assert not is_finished(config | {"num_steps": 64}, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("logger", "message"),
     [

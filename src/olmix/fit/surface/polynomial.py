@@ -25,7 +25,7 @@ __all__ = ["ORDERS", "Factor", "Surface", "design_matrix", "fit_terms", "held_ou
 Term = tuple[int, ...]
 """Indices of the factors that a term multiplies: () is the constant, (0, 0) a square."""
 
-ORDERS = ("mean", "linear", "interactions", "quadratic")
+ORDERS = ("mean", "linear", "squares", "interactions", "quadratic")
 """From few terms to many."""
 _RANK_TOLERANCE = 1e-9
 
@@ -114,9 +114,9 @@ def terms_of(order: str, factors: Sequence[Factor]) -> tuple[Term, ...]:
     terms: list[Term] = [()]
     if order in ORDERS[1:]:
         terms += [(index,) for index in indices]
-    if order in ORDERS[2:]:
+    if order in ("interactions", "quadratic"):
         terms += itertools.combinations(indices, 2)
-    if order == "quadratic":
+    if order in ("squares", "quadratic"):
         terms += [(index, index) for index in indices if len(factors[index].levels) > 2]
     return tuple(terms)
 

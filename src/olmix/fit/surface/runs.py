@@ -133,10 +133,14 @@ def _confounded(table: Table, runs: Runs) -> list[str]:
         f"{table.path}: {first.name} and {second.name} always move together, so their effects "
         "cannot be told apart; keep one of them in factors"
         for (i, first), (j, second) in itertools.combinations(enumerate(runs.factors), 2)
-        if len(np.unique(runs.settings[:, [i, j]], axis=0))
-        == len(first.levels)
-        == len(second.levels)
+        if _is_monotone(np.unique(runs.settings[:, [i, j]], axis=0))
     ]
+
+
+def _is_monotone(pairs: Array) -> bool:
+    """Say whether the second column always rises, or always falls, where the first one rises."""
+    first, second = np.diff(pairs, axis=0).T
+    return bool((first > 0).all() and ((second > 0).all() or (second < 0).all()))
 
 
 def _stop(problems: list[str]) -> None:

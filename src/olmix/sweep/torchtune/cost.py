@@ -22,6 +22,8 @@ def estimate(config: Mapping[str, Any], processes: int) -> Cost:
     Steps need `max_steps_per_epoch`, or a local JSON file whose rows can be counted; the smaller of
     the two counts. Tokens are an upper bound: full sequences of `max_seq_len`.
     """
+    if "ppo_batch_size" in config:
+        return _estimate_ppo(config, processes)
     batch, accumulation = config.get("batch_size"), config.get("gradient_accumulation_steps", 1)
     epochs, limit = config.get("epochs"), config.get("max_steps_per_epoch")
     if kind_of(batch) != "int" or kind_of(accumulation) != "int":
@@ -39,6 +41,17 @@ def estimate(config: Mapping[str, Any], processes: int) -> Cost:
     length = tokenizer.get("max_seq_len") if isinstance(tokenizer, Mapping) else None
     tokens = total * effective * length if total is not None and isinstance(length, int) else None
     return Cost(effective, total, tokens, processes)
+
+
+def _estimate_ppo(config: Mapping[str, Any], processes: int) -> Cost:
+    """Return what PPO takes: it learns from each batch of answers in several smaller ones."""
+    keys = ("num_steps", "batch_size", "ppo_epochs", "ppo_batch_size")
+    values = [value for key in keys if isinstance(value := config.get(key), int) and value > 0]
+    if len(values) < len(keys):
+        return Cost(processes=processes)
+    total, batch, epochs, part = values
+    steps = (total // batch) * epochs * (batch // part)
+    return Cost(effective_batch=part, steps=steps, processes=processes)
 
 
 def _rows(dataset: Any) -> int | None:

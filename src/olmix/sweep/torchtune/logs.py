@@ -10,6 +10,7 @@ from typing import Any
 
 from olmix.errors import MissingPackageError
 from olmix.sweep.framework import Curves
+from olmix.sweep.torchtune.cost import estimate
 
 __all__ = ["is_finished", "read_curves"]
 
@@ -79,12 +80,23 @@ def _number(text: str) -> float | None:
 
 
 def is_finished(config: Mapping[str, Any], output_dir: Path) -> bool:
-    """Say whether the last epoch of a run was saved.
+    """Say whether a run has saved what it ends with.
 
     torchtune saves each epoch to ``epoch_N``; the last one of the config is that of a whole run.
+    PPO counts steps, not epochs: its run is whole once it has logged its last step and saved.
     """
     epochs = config.get("epochs")
-    if not isinstance(epochs, int) or epochs < 1:
+    if isinstance(epochs, int) and epochs > 0:
+        last = output_dir / f"epoch_{epochs - 1}"
+        return last.is_dir() and any(last.iterdir())
+    steps = estimate(config, 1).steps
+    if not steps or not any(output_dir.glob("epoch_*/*")):
         return False
-    last = output_dir / f"epoch_{epochs - 1}"
-    return last.is_dir() and any(last.iterdir())
+    every = config.get("log_every_n_steps")
+    skipped = (
+        (every if isinstance(every, int) else 1)
+        * steps
+        // (int(config["num_steps"]) // int(config["batch_size"]))
+    )
+    curve = read_curves(output_dir, Path()).get("loss", [])
+    return bool(curve) and curve[-1][0] > steps - skipped

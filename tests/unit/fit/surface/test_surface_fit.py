@@ -41,7 +41,7 @@ def test_a_bowl_is_found_and_its_lowest_point_proposed(tmp_path):
     write(tmp_path, noisy(lambda x, y: 1.5 + 0.6 * (x - 0.1) ** 2 + 0.3 * y))
     result = fit_surface(config(tmp_path), tmp_path / "fit")
     found = result.summary
-    assert found["order"] == "quadratic"
+    assert found["order"] in ("squares", "quadratic")
     assert found["held_out_r2"] > 0.95
     best = found["optimum"]
     # x = 0.1 is a rate of 10^-3.4.
@@ -89,6 +89,21 @@ def test_more_can_be_better(tmp_path):
     assert found["optimum"]["settings"]["lora_rank"] == 8
     assert found["optimum"]["settings"]["learning_rate"] == pytest.approx(10**-3.5, rel=0.2)
     assert found["optimum"]["gain"]["value"] >= 0
+
+
+def test_one_curved_factor_among_many_is_found_where_a_whole_quadratic_is_not_determined(tmp_path):
+    rng = np.random.default_rng(3)
+    names = [f"f{n}" for n in range(7)]
+    points = rng.uniform(-1, 1, size=(24, 7))
+    rows = [",".join(map(str, (n, *point))) for n, point in enumerate(points)]
+    (tmp_path / "factors.csv").write_text("\n".join([f"run,{','.join(names)}", *rows]))
+    losses = [f"{n},{p[0] ** 2 + 0.02 * rng.normal()}" for n, p in enumerate(points)]
+    (tmp_path / "metrics.csv").write_text("\n".join(["run,loss", *losses]))
+    made = config(tmp_path, factors=dict.fromkeys(names, "linear"))
+    found = fit_surface(made, tmp_path / "fit").summary
+    assert "quadratic" not in found["candidates"]
+    assert found["order"] == "squares"
+    assert abs(found["optimum"]["settings"]["f0"]) < 0.1
 
 
 def test_a_2x2_grid_is_fitted_by_a_plane_at_the_most(tmp_path):

@@ -29,6 +29,7 @@ def test_two_levels_have_no_square():
     assert terms_of("mean", (RATE, RANK)) == ((),)
     assert terms_of("linear", (RATE, RANK)) == ((), (0,), (1,))
     assert terms_of("interactions", (RATE, RANK)) == ((), (0,), (1,), (0, 1))
+    assert terms_of("squares", (RATE, RANK)) == ((), (0,), (1,), (0, 0))
     assert terms_of("quadratic", (RATE, RANK)) == ((), (0,), (1,), (0, 1), (0, 0))
 
 

@@ -1,0 +1,105 @@
+"""The fit config beside the tables: which metrics, which way is better, and the priors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from olmix.collect.selection import Selection
+from olmix.collect.write import METRICS, RATIOS
+from olmix.config import DataConfig, FitConfig, PriorsConfig, read_yaml
+from olmix.errors import OlmixError
+from olmix.io.files import write_yaml
+from olmix.io.tokens import expand
+
+__all__ = ["find_priors", "write_fit_config"]
+
+_RAW_SUFFIXES = (".bin", ".npy")
+_NUMPY_MAGIC = b"\x93NUMPY"
+
+
+def find_priors(
+    file: Path | None, data: Mapping[str, Any] | None, domains: Sequence[str]
+) -> tuple[PriorsConfig | None, str]:
+    """Return the token counts of the domains and where they come from, or `None` and why not.
+
+    Args:
+        file: what `olmix priors compute -o` wrote, if given.
+        data: a `data` section with absolute paths, to count the tokens of its raw local files.
+        domains: the columns of `ratios.csv`.
+
+    Raises:
+        OlmixError: the file given cannot be read, or lacks a domain.
+    """
+    if file is not None:
+        content = read_yaml(file).data
+        inner = content.get("priors", content) if isinstance(content, Mapping) else content
+        priors = PriorsConfig.from_dict(inner, str(file))
+        lacking = [name for name in domains if name not in priors.token_counts]
+        if lacking:
+            raise OlmixError(f"{file}: token_counts lacks {', '.join(lacking)}")
+        return _restrict(priors, domains), f"from {file}"
+    if data is None:
+        return None, "the token counts of the domains are not known"
+    try:
+        counts = _count(DataConfig.from_dict(data, "data"), domains)
+    except (OlmixError, OSError, KeyError) as error:
+        return None, f"the token counts of the domains are not known: {error}"
+    return PriorsConfig(token_counts=counts), "counted in the token files of the first run"
+
+
+def _restrict(priors: PriorsConfig, domains: Sequence[str]) -> PriorsConfig:
+    sizes = priors.relative_sizes
+    if sizes is not None:
+        total = sum(sizes[name] for name in domains)
+        sizes = {name: sizes[name] / total for name in domains}
+    counts = {name: priors.token_counts[name] for name in domains}
+    return PriorsConfig(token_counts=counts, relative_sizes=sizes)
+
+
+def _count(data: DataConfig, domains: Sequence[str]) -> dict[str, int]:
+    """Return the tokens of each domain, from the sizes of its raw local files.
+
+    Raises:
+        OlmixError: a file is missing, remote, or no headerless array.
+    """
+    width = np.dtype(data.dtype).itemsize
+    counts = {}
+    for name in domains:
+        total = 0
+        for file in expand(data.paths_of(name), f"domain {name}"):
+            with file.open("rb") as handle:
+                header = handle.read(len(_NUMPY_MAGIC))
+            if file.suffix not in _RAW_SUFFIXES or header == _NUMPY_MAGIC:
+                raise OlmixError(f"{file} is no raw token file")
+            total += file.stat().st_size // width
+        counts[name] = total
+    return counts
+
+
+def write_fit_config(
+    path: Path, selection: Selection, priors: PriorsConfig, source: str, runs: int
+) -> Path:
+    """Write a config that `olmix fit` runs on the tables beside it as it stands."""
+    content: dict[str, Any] = {
+        "swarm": {"ratios": RATIOS, "metrics": METRICS},
+        "priors": priors.to_plain(),
+        "eval": {
+            "type": "offline",
+            "tasks": {family: list(names) for family, names in selection.families.items()},
+        },
+    }
+    higher = {name: False for name, lower in selection.lower_is_better.items() if not lower}
+    if higher:
+        content["lower_is_better"] = higher
+    header = (
+        f"Written by `olmix collect` for the {runs} runs beside it; fit them with:\n"
+        f"  olmix fit -c {path.name} -o fit\n"
+        f"Token counts: {source}."
+    )
+    FitConfig.from_dict(content, str(path))
+    write_yaml(path, content, header)
+    return path

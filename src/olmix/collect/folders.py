@@ -1,0 +1,175 @@
+"""Records of run folders: groups of `olmix launch`, and any folders that hold logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from olmix.collect.record import Record, State, numbers_of, weights_of
+from olmix.collect.wandb_files import find_wandb_files, read_wandb_files
+from olmix.config import LaunchConfig, read_yaml
+from olmix.errors import DataError, OlmixError
+from olmix.io.curves import (
+    Curves,
+    flatten,
+    read_jsonl,
+    read_tensorboard,
+    read_torchtune_logs,
+)
+from olmix.io.files import read_json
+from olmix.io.runs import RunFolder, Status
+
+__all__ = ["read_records"]
+
+_JSONL, _TORCHTUNE, _EVENTS = "metrics.jsonl", "log_*.txt", "events.out.tfevents.*"
+
+
+def read_records(path: str | Path) -> list[Record]:
+    """Return the runs below a folder, whatever logged them.
+
+    A folder with a `group.json` is a group of `olmix launch`. Files `*.wandb` are offline runs of
+    W&B. Otherwise each subfolder with logs is a run, or the folder itself is one.
+
+    Raises:
+        DataError: there is no such folder, or it holds no logs.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder")
+    if (folder / "group.json").is_file():
+        return _read_group(folder)
+    offline = find_wandb_files(folder)
+    if offline:
+        return read_wandb_files(offline)
+    children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
+    records = [record for child in children if (record := _read_folder(child)) is not None]
+    if not records or (folder / _JSONL).is_file() or any(folder.glob(_EVENTS)):
+        alone = _read_folder(folder.resolve())
+        records = [alone] if alone is not None else []
+    if not records:
+        raise DataError(
+            f"{folder}: holds no runs: neither a group.json, nor folders with {_JSONL}, *.wandb, "
+            f"TensorBoard's {_EVENTS} or torchtune's {_TORCHTUNE}"
+        )
+    return records
+
+
+def _read_group(group: Path) -> list[Record]:
+    """Return every run that was launched, also those that never started."""
+    try:
+        entries = [(str(entry["name"]), entry) for entry in read_json(group / "group.json")["runs"]]
+    except (KeyError, TypeError):
+        raise DataError(f"{group}/group.json: is not what `olmix launch` writes") from None
+    return [_read_launched(RunFolder(group / name), entry) for name, entry in entries]
+
+
+def _read_launched(run: RunFolder, entry: Mapping[str, Any]) -> Record:
+    status = run.read_status()
+    state, why = _explain(status)
+    if status.state == "finished" and status.identity != entry.get("identity"):
+        state, why = "stale", "it was finished with another config or data; launch it again"
+    config = _lazy_config(run)
+    facts = {"seed": entry.get("seed")}
+    asked = weights_of(entry.get("mix"))
+    return _record(run, state, why, facts, asked, config)
+
+
+def _read_folder(path: Path) -> Record | None:
+    """Return the run in a folder, `None` where there are no logs."""
+    run = RunFolder(path)
+    known = (path / "status.json").is_file()
+    curves = _curves_of(path)
+    if curves is None and not known and not run.summary.is_file():
+        return None
+    state, why = _explain(run.read_status())
+    if not known:
+        state, why = ("finished" if run.summary.is_file() else "logged"), ""
+    config = _lazy_config(run)
+    return _record(run, state, why, {}, {}, config)
+
+
+def _record(
+    run: RunFolder,
+    state: State,
+    why: str,
+    facts: Mapping[str, Any],
+    asked: Mapping[str, float],
+    config: Callable[[], Mapping[str, Any]],
+) -> Record:
+    summary = _read_summary(run) if state in ("finished", "stale") else {}
+    measured = summary.get("metrics")
+    weights = numbers_of(summary.get("weights")) or asked
+    if not weights:
+        # Reading a thousand configs takes half a minute: only where nothing else has the mixture.
+        weights = weights_of(config().get("mix"))
+    curves = _curves_of(run.path)
+    own = {key: summary[key] for key in _FACTS if key in summary}
+    return Record(
+        name=run.name,
+        state=state,
+        why=why,
+        asked=weights,
+        shares=numbers_of(summary.get("token_shares")),
+        passes=numbers_of(summary.get("epochs")),
+        final=flatten(measured) if isinstance(measured, Mapping) else {},
+        curves=cache(curves) if curves is not None else dict,
+        facts={**facts, **own},
+        config=config,
+    )
+
+
+_FACTS = ("seed", "tokens", "seconds", "tokens_per_second", "final_loss")
+
+
+def _explain(status: Status) -> tuple[State, str]:
+    """Return the state of a run and what is wrong with it."""
+    why = status.error or ("" if status.state == "finished" else status.state)
+    if status.state == "failed" and status.diverged:
+        return "diverged", why
+    if status.state == "pending" and not status.error:
+        return "pending", "pending" if status.step == 0 else f"interrupted at step {status.step}"
+    return status.state, why
+
+
+def _read_summary(run: RunFolder) -> dict[str, Any]:
+    try:
+        summary = read_json(run.summary)
+    except DataError:
+        return {}
+    return summary if isinstance(summary, dict) else {}
+
+
+def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, Any]]:
+    def read() -> Mapping[str, Any]:
+        try:
+            return LaunchConfig.from_yaml(run.config).to_plain()
+        except OlmixError:
+            return _read_foreign(run.config)
+
+    return cache(read)
+
+
+def _read_foreign(file: Path) -> Mapping[str, Any]:
+    """Return a config that is not Olmix's as it stands; it may hold a `mix` all the same."""
+    try:
+        content = read_yaml(file).data
+    except OlmixError:
+        return {}
+    return content if isinstance(content, Mapping) else {}
+
+
+def _curves_of(path: Path) -> Callable[[], Curves] | None:
+    """Return a reader of a run's logs: its `metrics.jsonl`, or else those of other loggers."""
+    own = path / _JSONL
+    if own.is_file():
+        return lambda: read_jsonl(own)
+    jsonl = sorted(path.rglob(_JSONL), key=lambda file: (len(file.parts), file))
+    if jsonl:
+        return lambda: read_jsonl(jsonl[0])
+    texts = sorted(path.rglob(_TORCHTUNE))
+    if texts:
+        return lambda: read_torchtune_logs(texts)
+    events = sorted(path.rglob(_EVENTS))
+    return (lambda: read_tensorboard(events)) if events else None

@@ -1,0 +1,125 @@
+"""One run as it was found, wherever it was logged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from olmix.errors import OlmixError
+from olmix.io.curves import Curves, number, tail_mean
+from olmix.mixture import Mixture
+
+__all__ = ["USABLE", "Record", "State", "Value", "numbers_of", "reduce_curve", "weights_of"]
+
+State = Literal[
+    "finished",
+    "logged",
+    "pending",
+    "running",
+    "failed",
+    "diverged",
+    "crashed",
+    "cancelled",
+    "stale",
+    "replaced",
+]
+"""`logged`: there are logs, and nothing says whether the run ended. `stale`: finished with another
+config or data than was launched. `replaced`: another run of this name came later."""
+
+USABLE: tuple[State, ...] = ("finished", "logged")
+
+Value = Literal["last", "best", "tail"]
+
+
+def _no_curves() -> Curves:
+    return {}
+
+
+def _no_config() -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one run.
+
+    Attributes:
+        name: name of the run, unique in a collection.
+        state: how it ended, or what it is doing.
+        why: what went wrong, in words; empty where nothing did.
+        asked: weight of each domain as asked for; empty where no mixture is known.
+        shares: share of each domain in the tokens as trained; empty where nobody counted.
+        passes: passes over each domain's tokens.
+        final: last values by logged name, as the trainer or tracker summed up.
+        curves: reads all logged values; called only where `final` does not do.
+        facts: `seed`, `tokens`, `seconds`, `tokens_per_second`, `final_loss`, as far as known.
+        config: reads the run's launch config as a mapping, paths absolute; empty if not known.
+    """
+
+    name: str
+    state: State
+    why: str = ""
+    asked: Mapping[str, float] = field(default_factory=dict)
+    shares: Mapping[str, float] = field(default_factory=dict)
+    passes: Mapping[str, float] = field(default_factory=dict)
+    final: Mapping[str, float] = field(default_factory=dict)
+    curves: Callable[[], Curves] = _no_curves
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    config: Callable[[], Mapping[str, Any]] = _no_config
+
+    @property
+    def mixture(self) -> Mapping[str, float]:
+        """Shares as trained, or as asked for where nobody counted."""
+        return self.shares or self.asked
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the last logged loss is not finite; reads the curves."""
+        return any(
+            not math.isfinite(points[max(points)])
+            for name, points in self.curves().items()
+            if "loss" in name.lower() and points
+        )
+
+    def value(self, name: str, how: Value, tail: float, *, lower_is_better: bool) -> float:
+        """Return one number for a metric, NaN where it was not measured."""
+        if how == "last" and name in self.final:
+            return float(self.final[name])
+        points = self.curves().get(name, {})
+        return reduce_curve(points, how, tail, lower_is_better=lower_is_better)
+
+
+def reduce_curve(
+    points: Mapping[int, float], how: Value, tail: float, *, lower_is_better: bool
+) -> float:
+    """Return the last value of a curve, its best one, or the mean of its last `tail` share.
+
+    A last value that is not finite stays so: the run diverged, and an earlier value would hide it.
+    """
+    values = [points[step] for step in sorted(points)]
+    if not values or not math.isfinite(values[-1]):
+        return math.nan
+    if how == "last":
+        return values[-1]
+    if how == "tail":
+        return tail_mean(values, tail)
+    finite = [value for value in values if math.isfinite(value)]
+    return min(finite) if lower_is_better else max(finite)
+
+
+def weights_of(raw: object) -> dict[str, float]:
+    """Return the weights of a mixture in any of its forms; nothing where it is no mixture."""
+    if not isinstance(raw, Mapping) or not raw:
+        return {}
+    try:
+        return {name: share.weight for name, share in Mixture.parse(raw).items()}
+    except OlmixError:
+        return {}
+
+
+def numbers_of(raw: object) -> dict[str, float]:
+    """Return the numbers of a mapping by key; nothing where it is no mapping."""
+    plain = {str(k): number(v) for k, v in raw.items()} if isinstance(raw, Mapping) else {}
+    return {key: value for key, value in plain.items() if value is not None}

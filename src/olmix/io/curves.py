@@ -1,0 +1,171 @@
+"""What trainers logged: `metrics.jsonl`, torchtune's text logs, TensorBoard's event files.
+
+A step that was logged again, after a restart, counts once: the later value. Numbers that are not
+finite stay, so that a run that diverged can be told from one that never logged.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from olmix.errors import MissingPackageError
+
+__all__ = [
+    "Curves",
+    "add_record",
+    "flatten",
+    "number",
+    "read_jsonl",
+    "read_tensorboard",
+    "read_torchtune_logs",
+    "tail_mean",
+]
+
+Curves = dict[str, dict[int, float]]
+"""Metric name to its value at each step."""
+
+STEP_KEYS = ("step", "_step", "global_step")
+_NOT_METRICS = frozenset({*STEP_KEYS, "tokens", "time", "_timestamp", "_runtime"})
+_MEASURED = "eval"
+"""Key of a record of ours whose mapping holds metrics by their bare names."""
+
+_LINE = re.compile(r"Step (\d+) \|\s*(.*)")
+_VALUE = re.compile(r"(\S+?):(\S+)")
+_TENSOR = re.compile(r"tensor\(([^,)]+).*")
+
+
+def number(value: object) -> float | None:
+    """Return a logged value as a number, `None` if it is none; loggers write "NaN" as text."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, str) and value.lower() in ("nan", "inf", "-inf", "infinity", "-infinity"):
+        return float(value)
+    return None
+
+
+def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Return the numbers of a record by name; nested names are joined by ``/``.
+
+    Steps, times and token counts are left out, and so is the name `eval` before what it holds.
+    """
+    found: dict[str, float] = {}
+    for key, value in record.items():
+        if not prefix and key in _NOT_METRICS:
+            continue
+        if isinstance(value, Mapping):
+            inner = "" if not prefix and key == _MEASURED else f"{prefix}{key}/"
+            found |= flatten(value, inner)
+            continue
+        plain = number(value)
+        if plain is not None:
+            found[f"{prefix}{key}"] = plain
+    return found
+
+
+def add_record(curves: Curves, record: Mapping[str, Any], step: int) -> None:
+    """Put the numbers of one record into curves."""
+    for name, value in flatten(record).items():
+        curves.setdefault(name, {})[step] = value
+
+
+def step_of(record: Mapping[str, Any], default: int) -> int:
+    """Return the step of a record, `default` where it names none."""
+    for key in STEP_KEYS:
+        if isinstance(record.get(key), int | float) and math.isfinite(record[key]):
+            return int(record[key])
+    return default
+
+
+def read_jsonl(path: str | Path) -> Curves:
+    """Read a file of JSON lines, passing over lines that a crash cut off.
+
+    A record without a step counts as the one after its predecessor.
+    """
+    curves: Curves = {}
+    step = -1
+    try:
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return {}
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(record, Mapping):
+            step = step_of(record, step + 1)
+            add_record(curves, record, step)
+    return curves
+
+
+def read_torchtune_logs(files: Iterable[Path]) -> Curves:
+    """Read lines such as ``Step 3 | loss:2.31 lr:0.0003`` of torchtune's `DiskLogger`.
+
+    Args:
+        files: log files; where two hold a step, that of the later change counts.
+    """
+    curves: Curves = {}
+    for file in sorted(files, key=lambda file: (file.stat().st_mtime, file.name)):
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            # A progress bar may stand before it on the same line.
+            match = _LINE.search(line)
+            for name, text in _VALUE.findall(match[2]) if match is not None else ():
+                tensor = _TENSOR.fullmatch(text)
+                try:
+                    value = float(tensor[1] if tensor is not None else text)
+                except ValueError:
+                    continue
+                curves.setdefault(name, {})[int(match[1])] = value  # type: ignore[index]
+    return curves
+
+
+def read_tensorboard(files: Iterable[Path]) -> Curves:
+    """Read the scalars of TensorBoard's event files, all of their points.
+
+    Raises:
+        MissingPackageError: tensorboard is not installed.
+    """
+    found = sorted(files)
+    if not found:
+        return {}
+    try:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+        from tensorboard.util.tensor_util import make_ndarray
+    except ImportError:
+        raise MissingPackageError(
+            "tensorboard", "tensorboard", f"Reading {found[0].name}"
+        ) from None
+    curves: Curves = {}
+    everything = {"scalars": 0, "tensors": 0}
+    for file in found:
+        events = EventAccumulator(str(file), size_guidance=everything)
+        events.Reload()
+        for name in events.Tags()["scalars"]:
+            points = {event.step: float(event.value) for event in events.Scalars(name)}
+            curves.setdefault(name, {}).update(points)
+        # Newer writers, such as TensorFlow 2's, store a scalar as a tensor of one number.
+        for name in events.Tags()["tensors"]:
+            for event in events.Tensors(name):
+                array = make_ndarray(event.tensor_proto)
+                if array.size == 1 and array.dtype.kind in "fiu":
+                    curves.setdefault(name, {})[event.step] = float(array.item())
+    return curves
+
+
+def tail_mean(values: Sequence[float], share: float = 0.1) -> float:
+    """Return the mean of the last `share` of the finite values, at least of the last one.
+
+    A single step's loss is that of one batch; the mean of the tail is what two runs differ by.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return math.nan
+    tail = finite[-max(1, round(share * len(finite))) :]
+    return math.fsum(tail) / len(tail)

@@ -1,0 +1,24 @@
+"""Which engine a launch config asks for."""
+
+from __future__ import annotations
+
+from olmix.config import BeakerInfra, SlurmInfra
+from olmix.config.infra import Infra
+from olmix.errors import LaunchError, NotAvailableError
+from olmix.launch.engine import Engine
+from olmix.launch.slurm import SlurmEngine
+
+__all__ = ["engine_of"]
+
+
+def engine_of(infra: Infra) -> Engine:
+    """Return the scheduler that an `infra` section names.
+
+    Raises:
+        LaunchError: it names this machine, which has no scheduler.
+    """
+    if isinstance(infra, SlurmInfra):
+        return SlurmEngine(infra)
+    if isinstance(infra, BeakerInfra):
+        raise NotAvailableError("Beaker is not available in this release")
+    raise LaunchError("infra.backend is local: runs are started by `olmix launch run` itself")

@@ -1,0 +1,75 @@
+"""Run folders before a launch: made, brought up to date, and what is missing in them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from olmix.config import LaunchConfig
+from olmix.config.infra import Infra, InfraConfig
+from olmix.io.files import read_json, write_json, write_yaml
+from olmix.io.runs import COMMAND_FILE, RunFolder, Status
+from olmix.launch.foreign import CommandRun
+from olmix.launch.plan import Group, Run
+
+__all__ = ["missing_runs", "prepare_folder", "read_infra", "read_launch"]
+
+logger = logging.getLogger(__name__)
+
+
+def missing_runs(group: Group, folder: Path, identities: dict[str, str]) -> list[str]:
+    """Return the names of runs that are not finished, without changing anything."""
+    return [
+        run.name
+        for run in group.runs
+        if not RunFolder(folder / run.name).is_finished(identities[run.name])
+    ]
+
+
+def prepare_folder(group: Path, run: Run, identity: str) -> bool:
+    """Make the folder of a run; returns False where this very run is finished already.
+
+    The folder of a run that had another config, data or seed is set aside, not removed.
+    """
+    folder = RunFolder(group / run.name)
+    if folder.is_finished(identity):
+        return False
+    status = folder.read_status()
+    if status.identity and status.identity != identity:
+        aside = group / ".replaced" / f"{run.name}-{status.identity}-{time.time_ns()}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        folder.path.rename(aside)
+        logger.info("%s had another config or other data; moved to %s", run.name, aside)
+    if isinstance(run, CommandRun):
+        write_json(folder.path / COMMAND_FILE, run.to_plain())
+    else:
+        write_yaml(folder.config, run.to_plain())
+    step = status.step if status.identity == identity else 0
+    folder.write_status(Status("pending", identity, step, updated=time.time()))
+    return True
+
+
+def read_launch(folder: Path) -> Group:
+    """Return a group that was launched before, from its folder.
+
+    Raises:
+        ConfigError: a config cannot be read.
+        DataError: the group's metadata cannot be read.
+    """
+    about = read_json(folder / "group.json")
+    runs: list[Run] = []
+    for entry in about["runs"]:
+        run = RunFolder(folder / entry["name"])
+        command = run.path / COMMAND_FILE
+        if command.is_file():
+            runs.append(CommandRun.from_plain(run.name, read_json(command)))
+        else:
+            runs.append(LaunchConfig.from_yaml(run.config))
+    return Group(folder.name, tuple(runs), read_infra(folder))
+
+
+def read_infra(folder: Path) -> Infra:
+    """Return where a group is carried out, from its metadata."""
+    about = read_json(folder / "group.json")
+    return InfraConfig.from_dict({"infra": about.get("infra", {})}, str(folder)).infra

@@ -1,0 +1,227 @@
+"""The data of an OLMo-core run: tokenizer, sources, and what was taken from each domain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmix.config import DataConfig, OlmoCoreTraining
+from olmix.errors import ConfigError, DataError, Problem, nearest
+from olmix.io.tokens import byte_lengths, expand, open_tokens
+from olmix.mixture import Mixture
+from olmix.train.olmo_core.plan import Plan
+
+__all__ = ["Mixed", "Taken", "build_dataset", "build_tokenizer", "count_taken", "source_paths"]
+
+_NAMED_TOKENIZERS = ("dolma2", "dolma2_sigdig", "gpt_neox_olmo_dolma_v1_5", "gpt2")
+_EOS_NAMES = ("<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>", "<|eos|>")
+_SCANNED_TOKENS = 1 << 24
+_ROUNDING = 1e-6
+"""Room that the repetition of a domain gets, so that rounding down does not refuse a mixture."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a run sees of its domains.
+
+    Attributes:
+        shares: share of each domain in the tokens of the run.
+        passes: passes over each domain's tokens.
+    """
+
+    shares: dict[str, float]
+    passes: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A dataset and where its sequences come from.
+
+    Attributes:
+        dataset: OLMo-core's dataset.
+        owners: domain of each of its files, in its order.
+        available: sequences that each domain has.
+    """
+
+    dataset: Any
+    owners: tuple[str, ...]
+    available: Mapping[str, float]
+
+
+def _local_eos(tokenizer: str | Path) -> int:
+    """Return the id of the token that ends documents in a `tokenizer.json`.
+
+    Raises:
+        DataError: the file has no special token with a known name.
+    """
+    try:
+        added = json.loads(Path(tokenizer).read_text(encoding="utf-8"))["added_tokens"]
+        ids = {entry["content"]: int(entry["id"]) for entry in added}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{tokenizer}: this is no tokenizer.json: {error!r}") from error
+    found = [ids[name] for name in _EOS_NAMES if name in ids]
+    if not found:
+        raise DataError(
+            f"{tokenizer}: which token ends a document? None of {', '.join(_EOS_NAMES)} is there"
+        )
+    return found[0]
+
+
+def build_tokenizer(training: OlmoCoreTraining, data: DataConfig) -> Any:
+    """Return OLMo-core's tokenizer config: that of `data.tokenizer`, or the named one.
+
+    Raises:
+        ConfigError: OLMo-core knows no tokenizer of this name.
+    """
+    from olmo_core.data import TokenizerConfig
+
+    if data.tokenizer is not None:
+        eos = _local_eos(data.tokenizer)
+        size = len(byte_lengths(data.tokenizer))
+        return TokenizerConfig(
+            vocab_size=size, eos_token_id=eos, pad_token_id=eos, identifier=data.tokenizer
+        )
+    if training.tokenizer not in _NAMED_TOKENIZERS:
+        guess = nearest(training.tokenizer, _NAMED_TOKENIZERS)
+        allowed = ", ".join(_NAMED_TOKENIZERS)
+        hint = f"did you mean `{guess}`?" if guess else f"allowed: {allowed}."
+        what = f'found "{training.tokenizer}"; {hint} Or give data.tokenizer'
+        raise ConfigError([Problem("training.tokenizer", what)], "training")
+    return getattr(TokenizerConfig, training.tokenizer)()
+
+
+def source_paths(data: DataConfig, mix: Mixture, eos: int) -> dict[str, list[str]]:
+    """Return the token files of each domain of positive weight, checked as far as they are local.
+
+    OLMo-core finds documents by their EOS; a file without one breaks it, long after the start.
+
+    Raises:
+        DataError: names every domain with a missing file, or with a file that holds no EOS.
+    """
+    found: dict[str, list[str]] = {}
+    problems = []
+    for name, share in mix.items():
+        if share.weight <= 0:
+            continue
+        paths = data.paths_of(name)
+        remote = [path for path in paths if "://" in path]
+        try:
+            local = expand([p for p in paths if p not in remote], f"domain {name}")
+            problems += [
+                f"domain {name}: {file}: holds no EOS token ({eos}) in its first "
+                f"{_SCANNED_TOKENS:,} tokens; documents must end with it"
+                for file in local
+                if not _holds(file, data.dtype, eos)
+            ]
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        found[name] = [*remote, *(str(file) for file in local)]
+    if problems:
+        raise DataError("\n".join(problems))
+    return found
+
+
+def _holds(file: Path, dtype: str, token: int) -> bool:
+    return bool((open_tokens(file, dtype)[:_SCANNED_TOKENS] == token).any())
+
+
+def build_dataset(
+    training: OlmoCoreTraining,
+    data: DataConfig,
+    mix: Mixture,
+    plan: Plan,
+    tokenizer: Any,
+    work_dir: Path,
+) -> Mixed:
+    """Return the dataset of a mixture.
+
+    Raises:
+        DataError: a domain has fewer tokens than its weight takes at its repetition factor.
+    """
+    from olmo_core.data import NumpyFSLDatasetConfig
+    from olmo_core.data.numpy_dataset import InstanceFilterConfig
+    from olmo_core.data.source_mixture import (
+        SourceMixtureConfig,
+        SourceMixtureDatasetConfig,
+        SourceMixtureList,
+    )
+    from olmo_core.data.types import NumpyDatasetDType
+    from olmo_core.exceptions import OLMoConfigurationError
+
+    paths = source_paths(data, mix, tokenizer.eos_token_id)
+    sources = [
+        SourceMixtureConfig(
+            source_name=name,
+            target_ratio=mix[name].weight,
+            paths=files,
+            max_repetition_ratio=max(1.0, mix[name].repetition_factor) * (1 + _ROUNDING),
+        )
+        for name, files in paths.items()
+    ]
+    mixture = SourceMixtureDatasetConfig(
+        source_list=SourceMixtureList(sources=sources),
+        requested_tokens=plan.num_tokens,
+        global_batch_size=plan.batch_tokens,
+        seed=training.seed,
+        render_tables=False,
+        quiet=True,
+    )
+    config = NumpyFSLDatasetConfig(
+        sequence_length=plan.sequence_length,
+        tokenizer=tokenizer,
+        work_dir=str(work_dir),
+        dtype=NumpyDatasetDType(data.dtype),
+        source_mixture_config=mixture,
+        instance_filter_config=InstanceFilterConfig() if training.instance_filter else None,
+    )
+    dtype = np.dtype(data.dtype).type
+    try:
+        built = mixture.build(npdtype=dtype, sequence_length=plan.sequence_length)
+        dataset = config.build()
+    except OLMoConfigurationError as error:
+        raise DataError(
+            f"{error}. Raise the domain's repetition_factor, or lower training.max_tokens."
+        ) from error
+    owners = tuple(outcome.name for outcome in built.sources for _ in outcome.path_tokens)
+    sizes = {
+        outcome.name: {item.path: item.max_tokens for item in outcome.path_tokens}
+        for outcome in built.sources
+    }
+    available = {name: sum(files.values()) / plan.sequence_length for name, files in sizes.items()}
+    return Mixed(dataset, owners, available)
+
+
+def count_taken(mixed: Mixed, order: NDArray[np.integer[Any]], num_instances: int) -> Taken:
+    """Count what a run takes from each domain, in the order in which the loader deals it out.
+
+    A run that needs more than the dataset holds begins again; its further passes are taken to deal
+    out like the first.
+
+    Args:
+        mixed: the dataset.
+        order: (n,) indices of its sequences in the order of one epoch.
+        num_instances: sequences of the run.
+    """
+    names = list(dict.fromkeys(mixed.owners))
+    # Files that give nothing share their start with the next one and must not be found.
+    used = [
+        (start, names.index(owner))
+        for owner, (start, end) in zip(mixed.owners, mixed.dataset.offsets, strict=True)
+        if end > start
+    ]
+    starts, domains = np.array(used).T
+    domain_of = domains[np.searchsorted(starts, order, side="right") - 1]
+    epochs, rest = divmod(num_instances, len(order))
+    counts = epochs * np.bincount(domain_of, minlength=len(names))
+    counts = counts + np.bincount(domain_of[:rest], minlength=len(names))
+    taken = dict(zip(names, counts.tolist(), strict=True))
+    shares = {name: count / num_instances for name, count in taken.items()}
+    passes = {name: count / max(mixed.available[name], 1e-9) for name, count in taken.items()}
+    return Taken(shares, passes)

@@ -1,0 +1,159 @@
+import json
+import warnings
+
+import numpy as np
+import pytest
+import yaml
+
+from grpo_fixtures import SMALL, call, finish, kill_after, start
+from olmix.cli.grpo import check_gpu, results
+from olmix.cli.sweep import sweep
+from olmix.grpo.compose import compose
+from olmix.grpo.config import RunConfig
+from olmix.grpo.optimizer import learning_rate
+from olmix.grpo.run import run_training
+from olmix.io.runs import RunFolder
+
+pytestmark = [
+    pytest.mark.slow,
+    # JAX, Flax, Qwix and Orbax deprecate each other's interfaces.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+
+
+def weights(folder):
+    """Return the arrays of a run's last checkpoint, by their paths."""
+    import orbax.checkpoint as ocp
+
+    steps = sorted(int(entry.name) for entry in (folder / "checkpoints" / "actor").iterdir())
+    place = folder / "checkpoints" / "actor" / str(steps[-1]) / "model_params"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ocp.PyTreeCheckpointer().restore(place.resolve())
+    flat = {}
+
+    def visit(node, path):
+        if isinstance(node, dict):
+            for key, entry in node.items():
+                visit(entry, (*path, key))
+        else:
+            flat["/".join(map(str, path))] = np.asarray(node)
+
+    visit(tree, ())
+    return flat
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """Four steps, not interrupted: the only run of a sweep over nothing."""
+    from olmix.sweep import generate_configs
+
+    preset, *controls = (word.split("=") for word in SMALL)
+    experiment = {
+        "experiment": {"name": "rl", "framework": "hydra"},
+        "framework_config": {"base_config": preset[1]},
+        "controls": {key: yaml.safe_load(value) for key, value in controls},
+    }
+    folder = generate_configs(experiment, tmp_path_factory.mktemp("swept") / "sweep").folder
+    status, _, err = finish(start(folder, "--overrides", "configs/run_000.yaml"))
+    assert status == 0, err
+    return folder
+
+
+def test_a_sweep_knows_what_its_runs_did(swept, capsys):
+    status, out, err = call(capsys, "status", swept, command=sweep)
+    assert status == 0, err
+    assert "finished" in out
+    status, out, err = call(capsys, "results", swept, "--metric", "reward", command=sweep)
+    assert status == 0, err
+    assert "run_000" in out
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(swept, tmp_path):
+    whole_run = swept / "runs"
+    process = start(tmp_path, *SMALL, "hydra.run.dir=run")
+    assert kill_after(process, tmp_path / "run", 2), process.communicate()
+    status, _, err = finish(start(tmp_path, *SMALL, "hydra.run.dir=run", "training.resume=must"))
+    assert status == 0, err
+    assert "going on after step 2" in err
+    whole, resumed = weights(whole_run), weights(tmp_path / "run")
+    assert whole.keys() == resumed.keys()
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array, resumed[name], err_msg=name)
+    steps = [row["step"] for row in RunFolder(tmp_path / "run").read_metrics()]
+    assert steps == [1, 2, 3, 4]
+    kept = [row["reward"] for row in RunFolder(whole_run).read_metrics()]
+    assert kept == [row["reward"] for row in RunFolder(tmp_path / "run").read_metrics()]
+
+
+def test_a_sweep_side_by_side_collects_into_one_table(capsys, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    _, *rest = SMALL
+    words = ("+experiment=[quick_test,joblib]", *rest, "hydra.sweep.dir=sweep")
+    more = ("training.num_batches=2", "optimizer.learning_rate=1e-3,3e-3")
+    status, _, err = finish(start(tmp_path, "--multirun", *words, *more))
+    assert status == 0, err
+    folder = tmp_path / "sweep"
+    assert (folder / "results.png").stat().st_size > 0
+    table = (folder / "results.csv").read_text().splitlines()
+    assert table[0].startswith("run,state,optimizer.learning_rate,objective,reward")
+    assert [row.split(",")[:3] for row in table[1:]] == [
+        ["0", "finished", "0.001"],
+        ["1", "finished", "0.003"],
+    ]
+    assert "Joblib" in (folder / "1" / ".hydra" / "launcher.yaml").read_text()
+    status, out, _ = call(capsys, folder, command=results)
+    assert status == 0
+    assert "optimizer.learning_rate" in out
+
+
+def test_submitit_starts_a_run_in_a_process_of_its_own(tmp_path):
+    pytest.importorskip("submitit")
+    _, *rest = SMALL
+    words = ("+experiment=[quick_test,submitit_local]", *rest, "hydra.sweep.dir=sweep")
+    status, _, err = finish(start(tmp_path, "--multirun", *words, "training.num_batches=1"))
+    assert status == 0, err
+    assert RunFolder(tmp_path / "sweep" / "0").read_status().state == "finished"
+    assert "submitit" in (tmp_path / "sweep" / "0" / ".hydra" / "launcher.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("grpo=dr_grpo", "optimizer=sgd", "scheduler=linear"),
+        ("grpo=dapo", "grpo.num_iterations=2", "training.micro_batch_size=1"),
+        ("grpo=gspo", "training.epochs=2"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_each_learner_trains(words, tmp_path):
+    preset, *rest = SMALL
+    sizes = ("training.num_batches=2", "optimizer.learning_rate=0.01")
+    optimizer = ("~optimizer.weight_decay",) if "optimizer=sgd" in words else ()
+    config = RunConfig.from_dict(compose([preset, *words, *rest, *sizes, *optimizer]))
+    summary = run_training(config, tmp_path)
+    assert summary["steps"] == config.training.num_steps
+    rows = list(RunFolder(tmp_path).read_metrics())
+    assert [row["step"] for row in rows] == list(range(1, len(rows) + 1))
+    assert all(row["grad_norm"] >= 0 for row in rows)
+    again = run_training(config, tmp_path)
+    assert again["steps"] == summary["steps"], "a finished run is not trained again"
+
+
+def test_the_learning_rate_rises_and_falls_as_the_schedule_says():
+    def rates(*words):
+        config = RunConfig.from_dict(compose(["+experiment=quick_test", *words]))
+        return [float(learning_rate(config, update)) / 3e-3 for update in range(10)]
+
+    cosine = rates("++optimizer.warmup_steps=3")
+    np.testing.assert_allclose(cosine[:4], [0.25, 0.5, 0.75, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(cosine[-1], 0.0, atol=1e-6)
+    line = rates("scheduler=linear", "scheduler.end_value=0.1")
+    np.testing.assert_allclose(line, np.linspace(1.0, 0.1, 10), rtol=1e-5)
+    np.testing.assert_allclose(rates("scheduler=constant"), 1.0)
+
+
+def test_the_devices_are_told(capsys):
+    status, out, _ = call(capsys, "--json", command=check_gpu)
+    assert status == 0
+    assert json.loads(out)["devices"]

@@ -1,0 +1,101 @@
+import pytest
+
+from olmix.errors import ConfigError
+from olmix.grpo.compose import compose, expand_sweep, split_words
+from olmix.grpo.config import RunConfig
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return compose(["+experiment=quick_test"])
+
+
+def changed(plain, **sections):
+    """Return a configuration with some keys of some sections changed."""
+    made = {
+        name: {**plain[name], **keys} if isinstance(keys, dict) else keys
+        for name, keys in sections.items()
+    }
+    return RunConfig.from_dict({**plain, **made})
+
+
+def test_the_presets_are_valid_and_frozen(plain):
+    config = RunConfig.from_dict(plain)
+    assert config.num_updates == 10
+    assert RunConfig.from_dict(config.to_plain()) == config
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 3
+
+
+def test_epochs_and_num_epochs_are_one_setting(plain):
+    assert changed(plain, training={"epochs": 3}).training.num_steps == 30
+    assert changed(plain, training={"num_epochs": 2}).training.num_steps == 20
+    with pytest.raises(ConfigError, match=r"contradicts training.epochs = 3"):
+        changed(plain, training={"epochs": 3, "num_epochs": 2})
+
+
+def test_the_older_place_of_the_end_tokens_means_the_newer(plain):
+    assert changed(plain, grpo={"eos_tokens": [1, 106]}).eos_tokens == (1, 106)
+    both = changed(plain, grpo={"eos_tokens": [1, 2]}, generation={"eos_tokens": [2, 1]})
+    assert both.eos_tokens == (2, 1)
+    with pytest.raises(ConfigError, match=r"generation.eos_tokens = \[3\]"):
+        changed(plain, grpo={"eos_tokens": [1]}, generation={"eos_tokens": [3]})
+
+
+def test_the_optimizer_is_known_by_its_keys(plain):
+    made = changed(plain, optimizer={"name": None, "b1": None, "b2": None, "eps": None,
+                                     "weight_decay": None, "momentum": 0.9})  # fmt: skip
+    assert made.optimizer.kind == "sgd"
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"optimizer": {"momentum": 0.9}}, "no effect with the optimizer adamw"),
+        ({"optimizer": {"learning_rate": -1.0}}, "greater than 0"),
+        ({"optimizer": {"warmup_steps": 11}}, "the run has 10 updates"),
+        ({"scheduler": {"name": "constant"}}, "no effect with a constant rate"),
+        ({"grpo": {"variant": "dapo"}}, "dapo has no divergence penalty"),
+        ({"grpo": {"epsilon_high": 0.1}}, "at least epsilon = 0.2"),
+        ({"grpo": {"rewards": {}}}, "at least 1 item"),
+        ({"grpo": {"rewards": {"exact_formt": 1.0}}}, "did you mean `exact_format`"),
+        ({"grpo": {"rewards": {"mine": {"function": "mine"}}}}, '"module:function" is needed'),
+        ({"grpo": {"rewards": {"exact_format": 0}}}, "nothing to learn"),
+        ({"training": {"data_path": "x"}}, "no effect with data_source=synthetic"),
+        ({"training": {"data_source": "jsonl"}}, "data_source=jsonl needs it"),
+        ({"training": {"micro_batch_size": 3}}, "must divide batch_size = 4"),
+        ({"evaluation": {"num_samples": 4}}, "greedy answers are all the same"),
+        ({"model": {"model_size": "2b"}}, "sizes of gemma3: 1b, 270m, tiny"),
+        ({"model": {"source": "local"}}, "needs the folder of the weights"),
+        ({"model": {"path": "x"}}, "has no effect with source=random"),
+        ({"model": {"source": "huggingface"}}, "needs a name"),
+        ({"model": {"mesh_shape": [[1], ["fsdp"]]}}, "two sizes and the names"),
+        ({"model": {"custom_params": {"num_kv_heads": 3}}}, "must be a multiple of"),
+        ({"model": {"custom_params": {"num_kv_heads": 4}}}, "must be below num_heads = 4"),
+        ({"model": {"custom_params": {"hiden_size": 4}}}, "did you mean `hidden_size`"),
+        ({"logging": ["stdout"]}, "jsonl, tensorboard, wandb"),
+    ],
+)
+def test_what_does_not_fit_is_refused(plain, sections, message):
+    with pytest.raises(ConfigError, match=message):
+        changed(plain, **sections)
+
+
+def test_a_warm_start_has_no_effect_on_loaded_weights(plain):
+    model = {**plain["model"], "source": "local", "path": "x"}
+    with pytest.raises(ConfigError, match=r"model.warm_start: has no effect"):
+        RunConfig.from_dict({**plain, "model": model})
+
+
+def test_flags_may_stand_between_overrides():
+    assert split_words(["a=1", "--cfg", "job", "b=2", "--resolve", "~c"]) == (
+        ["--cfg", "job", "--resolve"],
+        ["a=1", "b=2", "~c"],
+    )
+
+
+def test_a_sweep_is_every_combination():
+    runs = expand_sweep(["model=a,b", "seed=1", "x=range(0,30,10)"])
+    assert len(runs) == 6
+    assert runs[0] == ["seed=1", "model=a", "x=0"]
+    assert runs[-1] == ["seed=1", "model=b", "x=20"]

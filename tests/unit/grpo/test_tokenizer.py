@@ -1,0 +1,59 @@
+import pytest
+
+from olmix.errors import DataError
+from olmix.grpo.prompts import INSTRUCTION, SHORT_INSTRUCTION, render_prompt
+from olmix.grpo.tokenizer import BUILT_IN_SIZE, built_in_tokenizer, load_tokenizer
+
+
+def test_each_tag_and_each_letter_is_a_token_and_texts_come_back():
+    tokenizer = built_in_tokenizer()
+    text = "What is 3 + 4?\n<reasoning>a</reasoning><answer>7</answer>"
+    ids = tokenizer.encode(text)
+    assert len(ids) == len("What is 3 + 4?\na7") + 4
+    assert tokenizer.decode(ids) == text
+    assert tokenizer.size == BUILT_IN_SIZE
+    assert built_in_tokenizer(300).size == 300
+
+
+def test_ends_and_padding_are_no_text():
+    tokenizer = built_in_tokenizer()
+    ids = [*tokenizer.encode("7"), tokenizer.eos_id(), tokenizer.pad_id()]
+    assert tokenizer.decode(ids) == "7"
+
+
+def test_a_saved_tokenizer_is_the_same_one(tmp_path):
+    first = built_in_tokenizer()
+    first.save(tmp_path)
+    second = load_tokenizer(tmp_path)
+    assert second.encode("<answer>7") == first.encode("<answer>7")
+    assert (second.bos_id(), second.eos_id(), second.pad_id()) == (2, 1, 0)
+    assert second.end_ids == (1,)
+
+
+def test_a_turn_of_gemma_ends_an_answer_too(tmp_path):
+    tokenizers = pytest.importorskip("tokenizers")
+    names = ["<pad>", "<eos>", "<bos>", "<unk>", "<end_of_turn>"]
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel({n: i for i, n in enumerate(names)}))
+    made.add_special_tokens(names)
+    made.save(str(tmp_path / "tokenizer.json"))
+    found = load_tokenizer(tmp_path)
+    assert found.end_ids == (1, 4)
+    assert found.bos_id() is None  # the file puts nothing before a text
+
+
+def test_a_folder_without_a_tokenizer_is_said(tmp_path):
+    with pytest.raises(DataError, match=r"there is no tokenizer.json"):
+        load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(DataError, match="cannot be read as a tokenizer"):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("template", ["gemma", "chatml", "plain"])
+def test_prompts_ask_for_reasoning_and_answer(template):
+    prompt = render_prompt(" What? ", template)
+    assert "What?" in prompt
+    assert (SHORT_INSTRUCTION if template == "plain" else INSTRUCTION) in prompt
+    assert prompt.endswith("\n")
+    assert "<reasoning>" in prompt
+    assert "<answer>" in prompt

@@ -1,0 +1,38 @@
+import math
+
+import pytest
+
+from olmix.sweep.folder import Mapped
+from olmix.sweep.results import final_value, main_effects, noise_sd
+
+
+def run(number, **params):
+    return Mapped(f"run_{number:03d}", params, "c.yaml", None, None, str(number))
+
+
+def test_the_final_value_is_the_mean_of_the_last_tenth():
+    curve = [(step, float(step)) for step in range(1, 31)]
+    assert final_value(curve) == 29.0
+    assert final_value(curve[:3]) == 3.0
+    assert final_value([(1, 2.0), (2, math.nan)]) == 2.0
+    assert math.isnan(final_value([]))
+
+
+def test_a_main_effect_averages_over_everything_else_and_a_seed_has_none():
+    runs = [
+        (run(0, rank=2, lr=0.1, seed=0), 1.0),
+        (run(1, rank=2, lr=0.2, seed=0), 3.0),
+        (run(2, rank=4, lr=0.1, seed=1), 5.0),
+    ]
+    effects = main_effects(runs)
+    assert set(effects) == {"rank", "lr"}
+    low, high = effects["rank"]
+    assert (low.level, low.num_runs, low.mean) == ("2", 2, 2.0)
+    assert low.spread == pytest.approx(math.sqrt(2))
+    assert (high.mean, high.spread) == (5.0, 0.0)
+
+
+def test_noise_is_what_seeds_change():
+    runs = [(run(n, rank=r, seed=s), r + s) for n, (r, s) in enumerate(((2, 0), (2, 1), (4, 0)))]
+    assert noise_sd(runs) == pytest.approx(math.sqrt(0.5))
+    assert noise_sd(runs[1:]) is None
