@@ -116,8 +116,7 @@ def test_submitting_again_after_a_failure_creates_only_what_is_missing(beaker, f
     beaker.refuse_after = 3
     given = []
     with pytest.raises(LaunchError, match=r"3 of 5 experiments were created, then: .*budget"):
-        for job in engine(folder).submit(GROUP, folder, RUNS):
-            given.append(job)
+        given.extend(engine(folder).submit(GROUP, folder, RUNS))
     assert {job.id for job in given} == set(beaker.workloads)
     assert set(beaker.members[GROUP.group_id]) == set(beaker.workloads)
     beaker.refuse_after = None
