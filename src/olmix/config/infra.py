@@ -9,14 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from olmix.config.base import Positive, Rules, Section
 
-__all__ = [
-    "BeakerInfra",
-    "BeakerMount",
-    "Infra",
-    "InfraConfig",
-    "LocalInfra",
-    "SlurmInfra",
-]
+__all__ = ["BeakerInfra", "BeakerMount", "Infra", "InfraConfig", "LocalInfra", "SlurmInfra"]
 
 _Count = Annotated[int, Field(ge=1)]
 _Names = Annotated[tuple[str, ...], Field(strict=False)]
