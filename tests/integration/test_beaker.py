@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,10 @@ pytest.importorskip("beaker", reason="beaker-py is not installed")
 from beaker import beaker_pb2 as pb
 
 from fake_beaker_service import TOKEN, WORKSPACE, serve, trust, write_config
-from olmix.config import BeakerInfra, LaunchConfig
+from olmix.cli.main import main
+from olmix.config import BeakerInfra, GenerationConfig, LaunchConfig
 from olmix.errors import LaunchError
+from olmix.generate import generate
 from olmix.launch.beaker import BeakerEngine
 from olmix.launch.engine import Job, JobState
 from olmix.launch.plan import Group
@@ -302,3 +306,57 @@ def test_a_service_that_is_away_is_an_error_and_no_endless_wait(running, folder)
         write_config(running.config, user_token=TOKEN, rpc_address=address)
         with pytest.raises(LaunchError, match=f"{address} does not answer"):
             submit(folder)
+
+
+def olmix(capsys, *words):
+    """Run a command line that must succeed; returns what it printed to stdout."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    printed = capsys.readouterr()
+    assert ended.value.code == 0, printed.err
+    return printed.out
+
+
+def carry_out(beaker, run):
+    """Do what Beaker does: run the command of a run's spec, here."""
+    sent = next(entry for entry in beaker.sent if entry.name == run)
+    subprocess.run(sent.spec["tasks"][0]["command"], check=True, capture_output=True)
+    beaker.move(run, pb.STATUS_SUCCEEDED)
+
+
+@pytest.mark.slow
+def test_a_swarm_from_the_command_line_to_tables(beaker, tiny, tmp_path, capsys):
+    infra = engine(tmp_path / "runs", python=sys.executable, gpus=0).infra
+    plain = LaunchConfig.from_yaml(tiny.launch).to_plain()
+    base = LaunchConfig.from_dict({**plain, "infra": infra.to_plain()})
+    made = generate(GenerationConfig.from_yaml(tiny.generation), tmp_path / "variants", base)
+    runs = sorted(file.stem for file in made.folder.glob("*.yaml"))
+    there = ["-o", tmp_path / "runs"]
+
+    shown = olmix(capsys, "launch", "preview", "-v", made.folder, *there)
+    assert not beaker.sent
+    olmix(capsys, "launch", "run", "-v", made.folder, *there, "--yes")
+    assert sorted(entry.name for entry in beaker.sent) == runs
+    assert all(json.dumps(entry.spec, indent=2) in shown for entry in beaker.sent)
+
+    olmix(capsys, "launch", "run", "-v", made.folder, *there, "--yes")
+    assert len(beaker.sent) == len(runs)
+
+    carry_out(beaker, runs[0])
+    beaker.move(runs[1], pb.STATUS_FAILED, exit_code=1)
+    beaker.write(runs[1], b"out of memory")
+    assert "out of memory" in olmix(capsys, "launch", "logs", runs[1], *there)
+    olmix(capsys, "launch", "cancel", *there, "--yes")
+    told = json.loads(olmix(capsys, "launch", "status", *there, "--json"))
+    states = {entry["run"]: entry["state"] for entry in told}
+    assert [states[run] for run in runs[:3]] == ["finished", "failed", "cancelled"]
+
+    olmix(capsys, "launch", "resume", *there, "--yes")
+    names = sorted(workload.experiment.name for workload in beaker.workloads.values())
+    assert names == sorted([*runs, *(f"{run}-2" for run in runs[1:])])
+
+    (group,) = (tmp_path / "runs").iterdir()
+    olmix(capsys, "collect", group, "-o", tmp_path / "tables")
+    lines = (tmp_path / "tables/metrics.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in lines[1:]] == runs[:1]

@@ -246,8 +246,8 @@ def _check_secrets(beaker: Beaker, workspace: BeakerWorkspace, infra: BeakerInfr
             missing.append(name)
     if missing:
         raise LaunchError(
-            f"Beaker: workspace {infra.workspace} has no secret {', '.join(missing)}. Write it "
-            f"with: beaker secret write --workspace {infra.workspace} NAME"
+            f"Beaker: workspace {infra.workspace} has no secret {', '.join(missing)}. Write it on "
+            "the workspace's page or with `beaker secret write`, or change infra.env_secrets."
         )
 
 
@@ -268,8 +268,8 @@ def _put_together(
                 beaker.group.update(group, add_experiment_ids=ids)
                 break
         else:
-            group = beaker.group.create(name, workspace=workspace, experiment_ids=ids)
-        logger.info("%d experiments created: %s", len(jobs), beaker.group.url(group))
+            beaker.group.create(name, workspace=workspace, experiment_ids=ids)
+        logger.info("%d experiments created, in the Beaker group %s", len(jobs), name)
     except (BeakerError, RpcError) as error:
         logger.warning(
             "%d experiments created, but not put into the Beaker group %s: %s",
