@@ -147,3 +147,16 @@ def test_the_embedded_trainer_runs_in_a_process_of_its_own(tiny, tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert folder.read_status().state == "finished"
     assert json.loads(folder.summary.read_text())["metrics"]
+
+
+def test_a_command_that_calls_itself_failed_is_failed(tiny, tmp_path):
+    code = "import olmix.runlog; olmix.runlog.start().fail('the loss exploded')"
+    outcome = run_command(folder_with(tiny, tmp_path, python(code, tmp_path)))
+    assert (outcome.state, outcome.error) == ("failed", "the loss exploded")
+
+
+def test_a_summary_of_an_earlier_attempt_does_not_count(tiny, tmp_path):
+    folder = folder_with(tiny, tmp_path, python(TRAINER, tmp_path))
+    write_json(folder.summary, {"metrics": {"loss": 99.0}})
+    assert run_command(folder).state == "finished"
+    assert json.loads(folder.summary.read_text())["metrics"] == {"loss": 2.5}
