@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -260,3 +261,13 @@ def test_runs_that_cannot_start_are_refused_before_anything_is_imported(monkeypa
     monkeypatch.setitem(sys.modules, "beaker", None)
     with pytest.raises(LaunchError, match=r"infra\.image is missing"):
         list(BeakerEngine(infra()).submit(GROUP, FOLDER, [RUN]))
+
+
+def test_the_documented_section_can_be_launched():
+    from ruamel.yaml import YAML
+
+    pages = sorted((Path(__file__).parents[3] / "docs").glob("launch*.md"))
+    blocks = re.findall(r"```yaml\n(.*?)```", "".join(page.read_text() for page in pages), re.S)
+    (block,) = [block for block in blocks if "env_secrets" in block]
+    given = BeakerInfra.from_dict(YAML(typ="safe").load(block)["infra"])
+    assert not find_obstacles(given, GROUP, FOLDER)
