@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -31,9 +32,16 @@ SMALL = (
 
 def call(capsys, *words, command=train):
     """Run words in this process and return (status, standard output, standard error)."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
     with pytest.raises(SystemExit) as caught:
         run(command, [str(word) for word in words])
     output = capsys.readouterr()
+    # Hydra has set up logging for the process, onto a stream that this test will close.
+    for handler in root.handlers:
+        if handler not in before[0]:
+            handler.close()
+    root.handlers[:], root.level = before
     return caught.value.code, output.out, output.err
 
 

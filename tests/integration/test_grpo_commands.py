@@ -1,4 +1,5 @@
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -225,3 +226,38 @@ def test_make_shows_and_names_the_commands():
     )
     assert refused.returncode == 2
     assert "say which" in refused.stderr
+
+
+def _documented():
+    """Return the words of each training command of the guide and the page on GRPO."""
+    text = (ROOT / "docs" / "grpo.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    return [words for words in lines if words[:2] == ["olmix", "grpo"]]
+
+
+def test_every_documented_command_is_one(capsys, monkeypatch, tmp_path):
+    from olmix.cli.grpo import grpo
+
+    monkeypatch.chdir(tmp_path)
+    trainings = [words[3:] for words in _documented() if words[2] == "train"]
+    assert len(trainings) >= 14
+    for words in trainings:
+        shown = [word.replace("KEY=VALUE", "seed=3") for word in words]
+        asks = {"--cfg", "--info", "--changed", "--dry-run"} & set(shown)
+        status, _, err = call(capsys, *shown, *([] if asks else ["--dry-run"]))
+        assert status == 0, (shown, err)
+    others = {words[2] for words in _documented()} - {"train"}
+    assert others == {"show-config", "evaluate", "export", "results", "check-gpu"}
+    for name in others:
+        assert call(capsys, name, "--help", command=grpo)[0] == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tracker_that_is_missing_is_said_before_training(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    status, out, err = call(capsys, "+experiment=quick_test", "logging=[wandb]")
+    assert status == 2
+    assert "pip install 'olmix[wandb]'" in err
+    assert "Traceback" not in out + err

@@ -37,7 +37,7 @@ def start_jax() -> Any:
     settings: Any = jax.config
     if settings.jax_compilation_cache_dir is None:
         settings.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
-        settings.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        settings.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         settings.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return jax
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ def _model_class(architecture: Architecture, dtype: str) -> tuple[Any, Any]:
         )
     from tunix.models.llama3 import model as llama
 
+    # Tunix 0.1.7 reads `rope_theta` and never uses it: its attention calls this function of the
+    # module with a base of 1,000,000. A process has one model, so its base can stand here.
+    original = getattr(llama.apply_rope, "func", llama.apply_rope)
+    llama.apply_rope = functools.partial(original, rope_theta=architecture.rope_theta)
     return llama.Llama3, llama.ModelConfig(
         **shared,
         vocab_size=architecture.vocab_size,

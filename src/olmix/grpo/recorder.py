@@ -83,7 +83,8 @@ class Recorder:
         self._rollout_end = self._begin
 
     def resume(self, step: int) -> None:
-        """Go on after a step: rows of later ones are dropped."""
+        """Go on after a step, now: rows of later ones are dropped."""
+        self._begin = time.monotonic()
         self.rows = keep_steps(self._folder / "metrics.jsonl", step)
         keep_steps(self._folder / "samples.jsonl", step)
 

@@ -27,6 +27,7 @@ from olmix.grpo.plan import make_plan
 from olmix.grpo.prompts import render_prompt
 from olmix.grpo.rewards import load_rewards
 from olmix.grpo.tokenizer import TextTokenizer, load_tokenizer
+from olmix.grpo.trackers import open_trackers
 from olmix.io.files import write_json, write_yaml
 from olmix.io.runs import RunFolder, Status
 
@@ -71,6 +72,7 @@ def _train(config: RunConfig, run: RunFolder) -> dict[str, Any]:
         logger.warning(warning)
     rewards = load_rewards(config.grpo.rewards)
     questions = load_questions(config.training)
+    trackers = open_trackers(config, run.path)
     from olmix.grpo.devices import make_mesh
 
     begin = time.monotonic()
@@ -79,7 +81,6 @@ def _train(config: RunConfig, run: RunFolder) -> dict[str, Any]:
     from olmix.grpo.models import add_lora, load_model
     from olmix.grpo.optimizer import build_optimizer, learning_rate
     from olmix.grpo.recorder import Recorder
-    from olmix.grpo.trackers import open_trackers
     from olmix.grpo.tunix_adapter import Trainer
 
     checkpoint_dir = Path(config.training.checkpoint_dir or run.path / "checkpoints")
@@ -90,7 +91,6 @@ def _train(config: RunConfig, run: RunFolder) -> dict[str, Any]:
     _check_prompts(questions, tokenizer, config)
     actor = add_lora(reference, config.model, mesh, config.seed)
     open_checkpoints(config, checkpoint_dir, base_path)
-    trackers = open_trackers(config, run.path)
     recorder = Recorder(
         run.path,
         config,

@@ -67,6 +67,7 @@ def run_command(
     if folder.is_finished(command.identity):
         return Outcome(folder.path, "skipped")
     started = time.time()
+    folder.summary.unlink(missing_ok=True)
     folder.write_status(Status("running", command.identity, updated=started))
     try:
         with folder.log.open("ab") as log:
@@ -92,6 +93,9 @@ def run_command(
         return _end(folder, "failed", _reason(process.returncode, folder))
     if reported.state == "pending":
         return _end(folder, "interrupted", None)
+    told = folder.read_status()
+    if told.state == "failed":  # it said so itself, through `olmix.runlog`
+        return Outcome(folder.path, "failed", told.error)
     _summarise(folder, command, time.time() - started)
     return _end(folder, "finished", None)
 

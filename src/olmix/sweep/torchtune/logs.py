@@ -6,29 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from olmix.io.curves import read_tensorboard, read_torchtune_logs
-from olmix.sweep.framework import Curves
+from olmix.io.curves import Curves, read_tensorboard, read_torchtune_logs
 from olmix.sweep.torchtune.cost import estimate
 
 __all__ = ["is_finished", "read_curves"]
 
 
 def read_curves(output_dir: Path, printed: Path) -> Curves:
-    """Return (step, value) of every metric that a run has logged.
+    """Return the value at each step of every metric that a run has logged.
 
-    torchtune's `DiskLogger` writes ``log_TIME.txt`` files with lines such as
-    ``Step 3 | loss:2.31 lr:0.0003``; `StdoutLogger` prints such lines; `TensorBoardLogger` writes
-    event files. A step that was logged again, after a restart, counts once: the later value.
+    torchtune's `DiskLogger` writes lines to ``log_TIME.txt``, `StdoutLogger` prints such lines, and
+    `TensorBoardLogger` writes event files. The first of these that is there counts.
 
     Raises:
         MissingPackageError: there are event files alone, and tensorboard is not installed.
     """
-    curves = (
-        read_torchtune_logs(output_dir.rglob("log_*.txt"))
-        or read_tensorboard(output_dir.rglob("events.out.tfevents.*"))
-        or read_torchtune_logs([printed] if printed.is_file() else [])
-    )
-    return {name: sorted(points.items()) for name, points in curves.items()}
+    curves = read_torchtune_logs(output_dir.rglob("log_*.txt"))
+    curves = curves or read_tensorboard(output_dir.rglob("events.out.tfevents.*"))
+    return curves or read_torchtune_logs([printed] if printed.is_file() else [])
 
 
 def is_finished(config: Mapping[str, Any], output_dir: Path) -> bool:
@@ -50,5 +45,4 @@ def is_finished(config: Mapping[str, Any], output_dir: Path) -> bool:
         * steps
         // (int(config["num_steps"]) // int(config["batch_size"]))
     )
-    curve = read_curves(output_dir, Path()).get("loss", [])
-    return bool(curve) and curve[-1][0] > steps - skipped
+    return max(read_curves(output_dir, Path()).get("loss", ()), default=0) > steps - skipped
