@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from grpo_fixtures import SMALL, call, finish, kill_after, start
+from olmix.cli.collect import collect
 from olmix.cli.grpo import check_gpu, results
 from olmix.cli.sweep import sweep
 from olmix.grpo.compose import compose
@@ -105,6 +106,11 @@ def test_a_sweep_side_by_side_collects_into_one_table(capsys, tmp_path):
     status, out, _ = call(capsys, folder, command=results)
     assert status == 0
     assert "optimizer.learning_rate" in out
+    status, _, err = call(capsys, folder, "-o", tmp_path / "tables", command=collect)
+    assert status == 0, err
+    metrics = (tmp_path / "tables" / "metrics.csv").read_text().splitlines()
+    assert metrics[0].startswith("run,reward,reward/exact_format")
+    assert len(metrics) == 3
 
 
 def test_submitit_starts_a_run_in_a_process_of_its_own(tmp_path):
