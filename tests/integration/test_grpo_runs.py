@@ -91,7 +91,11 @@ def test_a_sweep_side_by_side_collects_into_one_table(capsys, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     _, *rest = SMALL
     words = ("+experiment=[quick_test,joblib]", *rest, "hydra.sweep.dir=sweep")
-    more = ("training.num_batches=2", "optimizer.learning_rate=1e-3,3e-3")
+    more = (
+        "training.num_batches=2",
+        "optimizer.learning_rate=1e-3,3e-3",
+        "~training.gradient_clip",
+    )
     status, _, err = finish(start(tmp_path, "--multirun", *words, *more))
     assert status == 0, err
     folder = tmp_path / "sweep"
