@@ -187,6 +187,33 @@ def test_the_worked_study_runs_as_documented_from_question_to_surface(example):
     assert (example / "study/results/fit/latest/surface.json").is_file()
 
 
+def test_a_distributed_recipe_starts_a_process_for_each_gpu_and_cannot_train_without(
+    example, tmp_path
+):
+    """What docs/sweep.md says of `tune run` on a CPU: recipes name NCCL, which is not there."""
+    version = next(Path(place, "torch", "version.py") for place in sys.path if _has_torch(place))
+    if "+cpu" not in version.read_text():
+        pytest.skip("this build of torch has NCCL; a GPU would be needed to go on")
+    study = read_yaml(example / "tiny" / "experiment.yaml").data
+    study["framework_config"] = {"base_config": "llama3_2/1B_lora"}
+    study["slurm"]["gpus"] = 2
+    result = generate_configs(study, tmp_path / "out", validator="none", slurm=True)
+    done = subprocess.run(
+        ["bash", str(result.script)],
+        env=os.environ | {"SLURM_ARRAY_TASK_ID": "0", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    said = "RuntimeError: Distributed package doesn't have NCCL built in"
+    assert done.stderr.count(said) == 2
+
+
+def _has_torch(place):
+    return Path(place, "torch", "version.py").is_file()
+
+
 def _check_trained(folder, number):
     states = read_states(folder)
     assert [(state.state, state.steps) for state in states] == [("finished", 10)] * number

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["json_option", "path_option"]
+__all__ = ["fit_option", "json_option", "path_option"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -18,4 +18,11 @@ def path_option(*names: str, about: str, required: bool = False) -> Callable[[Co
     return click.option(*names, type=click.Path(path_type=Path), required=required, help=about)
 
 
+fit_option = click.option(
+    "--fit",
+    "fit_folder",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of a fit, such as fit/latest.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")

@@ -6,31 +6,19 @@ from pathlib import Path
 
 import click
 
+from olmix.cli.options import fit_option, path_option
 from olmix.cli.terminal import done
 
 __all__ = ["predict"]
 
 
 @click.command()
-@click.option(
-    "--fit",
-    "fit_folder",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder of a fit, such as fit/latest.",
+@fit_option
+@path_option(
+    "--ratios", required=True, about="CSV file of mixtures: a row each, a column per domain."
 )
-@click.option(
-    "--ratios",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="CSV file of mixtures: a row each, a column per domain.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="CSV file to write: a row per mixture and metric.",
+@path_option(
+    "-o", "--output", required=True, about="CSV file to write: a row per mixture and metric."
 )
 def predict(fit_folder: Path, ratios: Path, output: Path) -> None:
     """Predict every metric of any mixtures by the laws of a fit, with 90 % intervals of one run."""

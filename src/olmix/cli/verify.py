@@ -8,22 +8,15 @@ from typing import Any
 
 import click
 
+from olmix.cli.options import fit_option, path_option
 from olmix.cli.terminal import done, shell_line, table
 
 __all__ = ["verify"]
 
 
 @click.command()
-@click.option(
-    "--fit",
-    "fit_folder",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder of a fit, such as fit/latest.",
-)
-@click.option(
-    "-c", "--config", type=click.Path(path_type=Path), required=True, help="How to train."
-)
+@fit_option
+@path_option("-c", "--config", required=True, about="How to train.")
 @click.option(
     "-o",
     "--output",

@@ -13,12 +13,11 @@ from olmix.collect.write import METRICS, RATIOS
 from olmix.config import DataConfig, FitConfig, PriorsConfig, read_yaml
 from olmix.errors import OlmixError
 from olmix.io.files import write_yaml
-from olmix.io.tokens import expand
+from olmix.io.tokens import NUMPY_MAGIC, expand
 
 __all__ = ["find_priors", "write_fit_config"]
 
 _RAW_SUFFIXES = (".bin", ".npy")
-_NUMPY_MAGIC = b"\x93NUMPY"
 
 
 def find_priors(
@@ -72,8 +71,8 @@ def _count(data: DataConfig, domains: Sequence[str]) -> dict[str, int]:
         total = 0
         for file in expand(data.paths_of(name), f"domain {name}"):
             with file.open("rb") as handle:
-                header = handle.read(len(_NUMPY_MAGIC))
-            if file.suffix not in _RAW_SUFFIXES or header == _NUMPY_MAGIC:
+                header = handle.read(len(NUMPY_MAGIC))
+            if file.suffix not in _RAW_SUFFIXES or header == NUMPY_MAGIC:
                 raise OlmixError(f"{file} is no raw token file")
             total += file.stat().st_size // width
         counts[name] = total

@@ -61,7 +61,14 @@ SHORT_FORM: Mapping[str, tuple[str, str]] = {
 
 def _allow_short_form(schema: dict[str, Any]) -> None:
     """Let the JSON Schema of an experiment accept the short form too."""
-    schema["properties"] |= {key: {"type": "string", "minLength": 1} for key in SHORT_FORM}
+    schema["properties"] |= {
+        key: {
+            "type": "string",
+            "minLength": 1,
+            "description": f"Short form of `{'.'.join(path)}`.",
+        }
+        for key, path in SHORT_FORM.items()
+    }
     needed = {"experiment": {"required": ["name", "framework"]}}
     schema["anyOf"] = [
         {"required": schema.pop("required"), "properties": needed},

@@ -208,7 +208,7 @@ class CommandTraining(Section):
     """Any trainer, as a command.
 
     It finds what to train on in the files that its placeholders name, and the folder of its run in
-    `OLMIX_RUN_DIR`. It reports by lines in `metrics.jsonl` there, or through `olmix.record`.
+    `OLMIX_RUN_DIR`. It reports by lines in `metrics.jsonl` there, or through `olmix.runlog`.
     """
 
     trainer: Literal["command"] = "command"

@@ -17,8 +17,10 @@ from typing import Any, Literal
 from olmix.errors import DataError
 from olmix.io.files import read_json, write_json
 
-__all__ = ["COMMAND_FILE", "RunFolder", "RunState", "Status", "lock"]
+__all__ = ["CANCEL_FILE", "COMMAND_FILE", "RunFolder", "RunState", "Status", "lock"]
 
+CANCEL_FILE = "cancel"
+"""`olmix launch cancel` leaves this file in the group's folder; launchers and runs look for it."""
 COMMAND_FILE = "command.json"
 """In a run of another framework: ``{"words", "folder", "environment", "identity"}``."""
 

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from olmix.errors import DataError
 
-__all__ = ["byte_lengths", "expand", "fingerprint", "open_tokens"]
+__all__ = ["NUMPY_MAGIC", "byte_lengths", "expand", "fingerprint", "open_tokens"]
+
+NUMPY_MAGIC = b"\x93NUMPY"
+"""How a file begins that `numpy.save` wrote; raw token files have no header."""
 
 _SAMPLE_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 14

@@ -105,8 +105,9 @@ def _require(package: str) -> None:
 
 def _run_id(folder: RunFolder, config: LaunchConfig) -> str:
     """Return an id that stays the same when a run goes on after it was killed."""
-    identity = folder.read_status().identity
-    return digest([config.group_id, folder.name, identity, str(folder.path.resolve())], 16)
+    plain = config.to_plain()
+    meant = [plain.get(key) for key in ("training", "data", "eval", "mix", "group_id")]
+    return digest([folder.name, str(folder.path.resolve()), meant], 16)
 
 
 class _Wandb:
@@ -160,6 +161,8 @@ class _Trackio:
             config=config.to_plain(),
             resume="allow",
             embed=False,
+            auto_log_cpu=False,
+            auto_log_gpu=False,
         )
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from olmix.errors import DataError, LaunchError
 from olmix.io.files import read_json, write_json
-from olmix.io.runs import lock
+from olmix.io.runs import CANCEL_FILE, lock
 from olmix.launch.engine import Job
 from olmix.launch.engines import engine_of
 from olmix.launch.folders import prepare_folder
@@ -46,6 +46,7 @@ def submit_group(group: Group, runs_dir: str | Path) -> Submitted:
     with lock(folder / ".lock", wait=False) as got:
         if not got:
             raise LaunchError(f"{folder}: another launcher is at work on this group")
+        (folder / CANCEL_FILE).unlink(missing_ok=True)
         known = read_jobs(folder)
         states = engine.states(known)
         alone = [n for n, found in states.items() if found.state in ("pending", "running")]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from olmix.config import BeakerInfra, SlurmInfra
 from olmix.config.infra import Infra
-from olmix.errors import LaunchError, NotAvailableError
+from olmix.errors import LaunchError
+from olmix.launch.beaker import BeakerEngine
 from olmix.launch.engine import Engine
 from olmix.launch.slurm import SlurmEngine
 
@@ -20,5 +21,5 @@ def engine_of(infra: Infra) -> Engine:
     if isinstance(infra, SlurmInfra):
         return SlurmEngine(infra)
     if isinstance(infra, BeakerInfra):
-        raise NotAvailableError("Beaker is not available in this release")
+        return BeakerEngine(infra)
     raise LaunchError("infra.backend is local: runs are started by `olmix launch run` itself")

@@ -18,18 +18,15 @@ from typing import Any, Literal
 from olmix.config import LocalInfra
 from olmix.errors import LaunchError
 from olmix.io.files import write_json
-from olmix.io.runs import RunFolder, lock
+from olmix.io.runs import CANCEL_FILE, RunFolder, lock
 from olmix.launch.folders import prepare_folder
 from olmix.launch.metadata import describe_launch
 from olmix.launch.plan import Group, identity_of
 from olmix.launch.workers import Message, Slot, Worker, slots_of
 
-__all__ = ["CANCEL_FILE", "Event", "Launched", "launch_local"]
+__all__ = ["Event", "Launched", "launch_local"]
 
 logger = logging.getLogger(__name__)
-
-CANCEL_FILE = "cancel"
-"""`olmix launch cancel` leaves this file in the group's folder; the launcher watches for it."""
 
 _ATTEMPTS = 3
 _POLL_S = 0.2

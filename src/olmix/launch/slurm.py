@@ -93,6 +93,8 @@ def render_script(
     body = [
         "",
         "set -euo pipefail",
+        # Dollars and backticks of a folder's name are meant to stay as they are.
+        *(["# shellcheck disable=SC2016"] if set("$`") & set(str(folder)) else []),
         f"runs={shlex.quote(f'{folder}/{name}.txt')}",
         'run=$(sed -n "$((${SLURM_ARRAY_TASK_ID:?use sbatch} + 1))p" "$runs")',
         'if [ ! -d "$run" ]; then',
@@ -109,6 +111,7 @@ def render_script(
         "status=0",
         'wait "$child" || status=$?',
         'while kill -0 "$child" 2>/dev/null; do',
+        "  status=0",
         '  wait "$child" || status=$?',
         "done",
         *_back_into_the_queue(infra),

@@ -10,12 +10,11 @@ from pathlib import Path
 from olmix.config import LaunchConfig
 from olmix.errors import LaunchError, OlmixError, nearest
 from olmix.io.files import read_json, write_text
-from olmix.io.runs import RunFolder, RunState, Status, lock
+from olmix.io.runs import CANCEL_FILE, RunFolder, RunState, Status, lock
 from olmix.launch.cluster import read_jobs
 from olmix.launch.engine import JobState
 from olmix.launch.engines import engine_of
 from olmix.launch.folders import read_infra
-from olmix.launch.local import CANCEL_FILE
 
 __all__ = ["RunReport", "cancel", "find_group", "read_group", "read_log"]
 
@@ -172,6 +171,8 @@ def cancel(folder: Path) -> Counter[str]:
     """
     jobs = read_jobs(folder)
     if jobs:
+        # Runs that end by the scheduler's signal see it, and do not wait to be taken up again.
+        write_text(folder / CANCEL_FILE, "")
         engine_of(read_infra(folder)).cancel(jobs)
     with lock(folder / ".lock", wait=False) as got:
         if got:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from olmix.errors import ConfigError, NotAvailableError, nearest
+from olmix.io.curves import Curves
 from olmix.sweep.document import Document
 from olmix.sweep.errors import BaseConfigNotFoundError, ExperimentSchemaError, Finding
 from olmix.sweep.experiment import Experiment
@@ -23,7 +24,6 @@ __all__ = [
     "FRAMEWORKS",
     "Base",
     "Cost",
-    "Curves",
     "Framework",
     "Note",
     "OnStep",
@@ -37,8 +37,6 @@ __all__ = [
 
 Path_ = tuple[str, ...]
 """Path of keys in a config; an entry of a list is named by its number."""
-Curves = Mapping[str, Sequence[tuple[int, float]]]
-"""(step, value) of every metric that a run has logged."""
 OnStep = Callable[[int, int], None]
 """Told how many of how many are done."""
 
@@ -148,7 +146,7 @@ class Framework(ABC):
 
     @abstractmethod
     def read_curves(self, output_dir: Path, printed: Path) -> Curves:
-        """Return (step, value) of every metric that a run has logged.
+        """Return the value at each step of every metric that a run has logged.
 
         Args:
             output_dir: where the run writes its results.

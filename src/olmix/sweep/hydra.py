@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from olmix.io.curves import Curves, read_jsonl
 from olmix.sweep.document import Document
 from olmix.sweep.experiment import Experiment
-from olmix.sweep.framework import Base, Curves, Framework, OnStep, Path_, Verdict, read_base_file
+from olmix.sweep.framework import Base, Framework, OnStep, Path_, Verdict, read_base_file
 from olmix.sweep.merge import has
 from olmix.sweep.scalars import render_flow, render_key
 
@@ -88,18 +89,8 @@ class Hydra(Framework):
     def read_curves(self, output_dir: Path, printed: Path) -> Curves:
         """Return the metrics of the run's latest `metrics.jsonl`."""
         del printed
-        curves: dict[str, list[tuple[int, float]]] = {}
         file = _latest(output_dir, "metrics.jsonl")
-        for line in file.read_text(encoding="utf-8").splitlines() if file is not None else ():
-            try:
-                entry = json.loads(line)
-            except ValueError:  # the line that is being written
-                continue
-            for name, value in entry.items():
-                is_number = isinstance(value, int | float) and not isinstance(value, bool)
-                if name != "step" and is_number:
-                    curves.setdefault(name, []).append((int(entry.get("step", 0)), float(value)))
-        return curves
+        return {} if file is None else read_jsonl(file)
 
     def is_finished(self, config: Mapping[str, Any], output_dir: Path) -> bool:
         """Say whether a run has written its summary."""

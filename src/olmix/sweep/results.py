@@ -12,18 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from olmix.errors import DataError
+from olmix.io.curves import tail_mean
 from olmix.io.files import write_text
 from olmix.io.tables import write_table
 from olmix.sweep.design import SEED
 from olmix.sweep.factors import Factors, choose_factors, write_factors
 from olmix.sweep.folder import Mapped, read_mapping
 from olmix.sweep.scalars import render_flow
-from olmix.sweep.status import curves_of, framework_of
+from olmix.sweep.status import Curve, curves_of, framework_of
 
-__all__ = ["Effect", "Results", "final_value", "main_effects", "noise_sd", "write_results"]
-
-Curve = Sequence[tuple[int, float]]
-_TAIL = 0.1
+__all__ = ["Effect", "Results", "main_effects", "noise_sd", "write_results"]
 
 
 @dataclass(frozen=True)
@@ -62,17 +60,6 @@ class Results:
     incomplete: tuple[str, ...]
     factors: Factors
     noise: float | None
-
-
-def final_value(curve: Curve) -> float:
-    """Return the mean of the last tenth of a curve, at least its last point.
-
-    A single step's loss is that of one batch; the mean of the tail is what two runs differ by.
-    """
-    values = [value for _, value in curve if math.isfinite(value)]
-    if not values:
-        return math.nan
-    return float(np.mean(values[-max(1, round(_TAIL * len(values))) :]))
 
 
 def noise_sd(runs: Sequence[tuple[Mapped, float]]) -> float | None:
@@ -139,7 +126,8 @@ def write_results(
     framework = framework_of(root)
     curves = {row.id: curves_of(root, framework, row) for row in rows}
     final = {
-        run: {name: final_value(c) for name, c in found.items()} for run, found in curves.items()
+        run: {name: tail_mean([value for _, value in c]) for name, c in found.items()}
+        for run, found in curves.items()
     }
     measured = [
         (row, final[row.id][metric])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +11,13 @@ from olmix.errors import DataError
 from olmix.sweep.document import Document
 from olmix.sweep.experiment import Experiment, load_experiment
 from olmix.sweep.folder import EXPERIMENT, Mapped, read_mapping
-from olmix.sweep.framework import Curves, Framework, Verdict, find_framework
+from olmix.sweep.framework import Framework, Verdict, find_framework
 
-__all__ = ["RunState", "curves_of", "framework_of", "read_states", "validate_folder"]
+__all__ = ["Curve", "RunState", "curves_of", "framework_of", "read_states", "validate_folder"]
+
+
+Curve = Sequence[tuple[int, float]]
+"""(step, value) of a metric, by step."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,13 @@ def _results(folder: Path, run: Mapped) -> Path | None:
     return None if run.output_dir is None else folder / run.output_dir
 
 
-def curves_of(folder: Path, framework: Framework, run: Mapped) -> Curves:
-    """Return (step, value) of every metric that a run has logged; nothing where none is found."""
+def curves_of(folder: Path, framework: Framework, run: Mapped) -> dict[str, Curve]:
+    """Return (step, value) of every metric that a run has logged, by step; it may be none."""
     place = _results(folder, run)
-    return {} if place is None else framework.read_curves(place, folder / "logs" / f"{run.id}.log")
+    if place is None:
+        return {}
+    curves = framework.read_curves(place, folder / "logs" / f"{run.id}.log")
+    return {name: sorted(points.items()) for name, points in curves.items()}
 
 
 def read_states(folder: str | Path) -> list[RunState]:

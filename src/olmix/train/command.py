@@ -67,6 +67,7 @@ def run_command(
     if folder.is_finished(command.identity):
         return Outcome(folder.path, "skipped")
     started = time.time()
+    folder.summary.unlink(missing_ok=True)
     folder.write_status(Status("running", command.identity, updated=started))
     try:
         with folder.log.open("ab") as log:
@@ -85,8 +86,16 @@ def run_command(
     stopped = _watch(process, folder, on_progress, should_stop)
     if stopped:
         return _end(folder, "interrupted", None)
+    reported = folder.read_status()
+    if reported.state == "failed":  # the command has said so itself, and why
+        return Outcome(folder.path, "failed", reported.error)
     if process.returncode:
         return _end(folder, "failed", _reason(process.returncode, folder))
+    if reported.state == "pending":
+        return _end(folder, "interrupted", None)
+    told = folder.read_status()
+    if told.state == "failed":  # it said so itself, through `olmix.runlog`
+        return Outcome(folder.path, "failed", told.error)
     _summarise(folder, command, time.time() - started)
     return _end(folder, "finished", None)
 
@@ -156,8 +165,10 @@ def _progress(folder: RunFolder) -> Progress:
     last: dict[str, Any] = {}
     for record in folder.read_metrics():
         last.update(record)
-    step, of = int(last.get("step") or 0), int(last.get("num_steps") or 0)
-    speed = float(last.get("tokens_per_second") or 0.0)
+    # A trainer that reports by `olmix.runlog` keeps the status itself, and logs metrics alone.
+    status = folder.read_status()
+    step, of = int(last.get("step") or 0), int(last.get("num_steps") or status.num_steps)
+    speed = float(last.get("tokens_per_second") or status.tokens_per_second)
     folder.update_status(step=step, num_steps=of, tokens_per_second=speed, updated=time.time())
     loss = last.get("loss")
     return Progress(folder.path, step, of, speed, None if loss is None else float(loss))

@@ -25,10 +25,12 @@ import olmix
 from olmix.config import LaunchConfig, ProxyTraining, ValidationEval
 from olmix.domains import iter_domains
 from olmix.errors import DataError, NotAvailableError, OlmixError
+from olmix.io.curves import flatten
 from olmix.io.files import write_json
 from olmix.io.identity import run_identity
 from olmix.io.runs import RunFolder, RunState, Status
 from olmix.io.tokens import byte_lengths
+from olmix.io.trackers import Trackers, open_trackers
 from olmix.mixture import Mixture
 from olmix.simplex import Array
 from olmix.train.batches import Plan, open_windows, plan_run
@@ -53,6 +55,7 @@ class Work:
 
     Attributes:
         identity: hash of all of it.
+        config: the launch config.
         training: the training section.
         mix: the mixture.
         plan: the windows of the run.
@@ -62,6 +65,7 @@ class Work:
     """
 
     identity: str
+    config: LaunchConfig
     training: ProxyTraining
     mix: Mixture
     plan: Plan
@@ -105,7 +109,7 @@ def prepare(config: LaunchConfig) -> Work:
         for name, files in evaluation.paths.items()
     ]
     validation = build_validation(held_out, evaluation.max_tokens, lengths, geometry.eval_batch)
-    return Work(identity, training, mix, plan, validation, geometry, Hyper.of(training))
+    return Work(identity, config, training, mix, plan, validation, geometry, Hyper.of(training))
 
 
 class Job:
@@ -137,6 +141,7 @@ class Job:
         if stored is None:
             folder.checkpoint.unlink(missing_ok=True)
         folder.summary.unlink(missing_ok=True)
+        self._trackers: Trackers | None = open_trackers(folder, work.config)
         self._log = folder.metrics.open("ab")
         self._log.truncate(self._position.metrics_bytes)
         self._log.seek(0, os.SEEK_END)
@@ -235,9 +240,11 @@ class Job:
         num_steps = self.work.training.num_steps
         self._log.flush()
         os.fsync(self._log.fileno())
-        write_json(self.folder.summary, self._summary(self._seconds_before + seconds, rate))
+        summary = self._summary(self._seconds_before + seconds, rate)
+        write_json(self.folder.summary, summary)
         self.report("finished", num_steps, rate)
         self.folder.checkpoint.unlink(missing_ok=True)
+        self._end_trackers(summary, ok=True)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
         logger.info("%s finished: %s; %.0f tokens/s", self.folder.name, shown, rate)
 
@@ -246,14 +253,22 @@ class Job:
         self.report("failed", step, 0.0, error, diverged=diverged)
 
     def close(self) -> None:
-        """Close the metrics file."""
+        """Close the metrics file, and the trackers of a run that has not finished."""
         self._log.close()
+        self._end_trackers({}, ok=False)
+
+    def _end_trackers(self, summary: Mapping[str, Any], *, ok: bool) -> None:
+        if self._trackers is not None:
+            self._trackers.finish(summary, ok=ok)
+            self._trackers = None
 
     def _tokens(self, step: int) -> int:
         return step * self.work.training.batch_size * self.work.training.context_length
 
     def _write(self, record: Mapping[str, Any]) -> None:
         self._log.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+        if self._trackers is not None:
+            self._trackers.log(record["step"], flatten(record))
 
     def _summary(self, seconds: float, rate: float) -> dict[str, Any]:
         training, plan = self.work.training, self.work.plan

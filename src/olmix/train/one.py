@@ -12,11 +12,12 @@ import argparse
 import logging
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from olmix.errors import OlmixError
-from olmix.io.runs import RunFolder, lock
+from olmix.io.runs import CANCEL_FILE, RunFolder, lock
 from olmix.train.environment import use_one_thread
 
 __all__ = ["INTERRUPTED", "main"]
@@ -56,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from olmix.train.dispatch import train_any
 
         for outcome in train_any([folder], should_stop=lambda: stop.asked):
+            if outcome.state == "interrupted" and (folder.path.parent / CANCEL_FILE).exists():
+                folder.update_status(state="cancelled", updated=time.time())
+                return 1
             if outcome.error:
                 print(f"error: {folder.name}: {outcome.error}", file=sys.stderr)  # noqa: T201
             return _STATUS[outcome.state]

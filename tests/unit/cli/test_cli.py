@@ -123,7 +123,7 @@ def test_status_and_cancel_name_the_groups_that_there_are(capsys, tmp_path):
 def test_collecting_what_is_no_group_is_refused(capsys, tmp_path):
     status, _, err = _run(capsys, "collect", tmp_path, "-o", tmp_path / "out")
     assert status == 2
-    assert "this is no group of runs" in err
+    assert "holds no runs: neither a group.json" in err
 
 
 def test_schemas_are_written(capsys, tmp_path):

@@ -1,10 +1,11 @@
 import pytest
 
 from olmix.config import GenerationConfig, LaunchConfig
-from olmix.errors import ConfigError, NotAvailableError, OlmixError
+from olmix.errors import ConfigError, OlmixError
 from olmix.generate import generate
 from olmix.io.files import write_yaml
-from olmix.launch import estimate, load_group, render_commands
+from olmix.io.runs import RunFolder, Status
+from olmix.launch import estimate, load_group, render_launch
 
 
 @pytest.fixture
@@ -64,26 +65,83 @@ def test_an_empty_folder_says_how_to_fill_it(tmp_path):
         load_group(tmp_path)
 
 
-def test_engines_and_trainers_of_later_are_refused_in_words(tiny):
-    base = LaunchConfig.from_yaml(tiny.launch).to_plain()
-    mix = {"a": {"weight": 1.0}}
-    write_yaml(
-        tiny.folder / "s.yaml", {**base, "mix": mix, "infra": {"backend": "slurm", "nodes": 2}}
-    )
-    with pytest.raises(NotAvailableError, match="infra.backend = slurm is not available"):
-        estimate(load_group(tiny.folder / "s.yaml"))
-    training = {"trainer": "command", "command": "x", "max_tokens": 5}
-    write_yaml(tiny.folder / "c.yaml", {**base, "mix": mix, "training": training})
-    with pytest.raises(NotAvailableError, match="training.trainer = command is not available"):
-        estimate(load_group(tiny.folder / "c.yaml"))
+def test_a_group_runs_in_one_place(variants):
+    plain = LaunchConfig.from_yaml(variants.files[0]).to_plain()
+    write_yaml(variants.files[0], {**plain, "infra": {"backend": "slurm"}})
+    with pytest.raises(ConfigError, match="a group runs in one place"):
+        load_group(variants.folder)
 
 
-def test_a_preview_counts_tokens_flops_and_time(variants):
+def test_a_preview_counts_tokens_flops_and_time(variants, tmp_path):
     group = load_group(variants.folder)
-    cost = estimate(group, tokens_per_second=1000.0)
-    assert (cost.num_runs, cost.num_tokens) == (5, 5 * 6400)
+    cost = estimate(group, tokens_per_second=1000.0, rate_per_hour=9.0)
+    assert (cost.num_runs, cost.num_missing, cost.num_tokens) == (5, 5, 5 * 6400)
     assert cost.flops == 6 * group.runs[0].training.num_parameters * 5 * 6400
-    assert cost.core_hours == pytest.approx(32 / 3600)
-    text = render_commands(group, "runs")
-    assert text.count(f"runs/{group.group_id}/") == 5
+    assert cost.device_hours == pytest.approx(32 / 3600)
+    assert cost.cost == pytest.approx(9 * 32 / 3600)
+    assert (cost.device, cost.source) == ("core", "given")
+    text = render_launch(group, tmp_path / group.group_id)
+    assert text.count(f"/{group.group_id}/") == 5
     assert "OMP_NUM_THREADS=1" in text
+
+
+def test_finished_runs_cost_nothing_and_tell_the_speed(variants, tmp_path):
+    group = load_group(variants.folder)
+    assert estimate(group, tmp_path).source == "assumed"
+    first = RunFolder(tmp_path / group.runs[0].name)
+    first.write_status(Status("finished", "x", tokens_per_second=2000.0))
+    cost = estimate(group, tmp_path)
+    assert (cost.num_runs, cost.num_missing) == (5, 4)
+    assert (cost.tokens_per_second, cost.source) == (2000.0, "measured")
+    assert cost.device_hours == pytest.approx(4 * 6400 / 2000 / 3600)
+
+
+def test_of_a_command_the_time_is_not_known_until_a_speed_is_given(tiny):
+    base = LaunchConfig.from_yaml(tiny.launch).to_plain()
+    training = {"trainer": "command", "command": "train {config}", "max_tokens": 5000}
+    mix = {"a": {"weight": 1.0}}
+    write_yaml(tiny.folder / "c.yaml", {**base, "mix": mix, "training": training})
+    group = load_group(tiny.folder / "c.yaml")
+    cost = estimate(group)
+    assert (cost.num_tokens, cost.flops, cost.device_hours) == (5000, None, None)
+    assert estimate(group, tokens_per_second=500).device_hours == pytest.approx(10 / 3600)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("train {cfg}", r"found {cfg}; known are {config}, {mix_json}"),
+        ("train 'x", "cannot be read as a command: No closing quotation"),
+        ("train {}", "cannot be read as a command"),
+        ("   ", "cannot be read as a command: it is empty"),
+    ],
+)
+def test_a_command_with_a_mistake_is_refused(tiny, command, said):
+    base = LaunchConfig.from_yaml(tiny.launch).to_plain()
+    training = {"trainer": "command", "command": command, "max_tokens": 5000}
+    with pytest.raises(ConfigError, match=said):
+        LaunchConfig.from_dict({**base, "training": training})
+
+
+def test_an_experiment_of_olmix_sweep_is_a_group(tmp_path):
+    row = "id: run_000, params: {lr: 0.1}, config: configs/run_000.yaml, recipe: full, hash: abc"
+    (tmp_path / "run_mapping.yaml").write_text(
+        f"experiment: study\nruns:\n  - {{{row}, command: [tune, run, full]}}\n"
+    )
+    group = load_group(tmp_path)
+    assert group.group_id == "study"
+    assert group.runs[0].words == ("tune", "run", "full")
+    assert f"(cd {tmp_path} && tune run full)" in render_launch(group, tmp_path / "runs/study")
+    infra = tmp_path / "infra.yaml"
+    infra.write_text("infra: {backend: slurm, partition: main, gpus: 2}\n")
+    there = load_group(tmp_path, infra, "other")
+    assert (there.group_id, there.infra.partition) == ("other", "main")
+    assert "#SBATCH --gpus-per-node=2" in render_launch(there, tmp_path / "runs/other")
+
+
+def test_runs_of_an_experiment_without_a_command_are_named(tmp_path):
+    (tmp_path / "run_mapping.yaml").write_text(
+        "experiment: study\nruns:\n  - {id: run_007, params: {}, config: c, hash: abc}\n"
+    )
+    with pytest.raises(ConfigError, match="run_007 have no command; generate the experiment again"):
+        load_group(tmp_path)

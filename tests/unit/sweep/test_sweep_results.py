@@ -3,19 +3,11 @@ import math
 import pytest
 
 from olmix.sweep.folder import Mapped
-from olmix.sweep.results import final_value, main_effects, noise_sd
+from olmix.sweep.results import main_effects, noise_sd
 
 
 def run(number, **params):
     return Mapped(f"run_{number:03d}", params, "c.yaml", None, None, str(number))
-
-
-def test_the_final_value_is_the_mean_of_the_last_tenth():
-    curve = [(step, float(step)) for step in range(1, 31)]
-    assert final_value(curve) == 29.0
-    assert final_value(curve[:3]) == 3.0
-    assert final_value([(1, 2.0), (2, math.nan)]) == 2.0
-    assert math.isnan(final_value([]))
 
 
 def test_a_main_effect_averages_over_everything_else_and_a_seed_has_none():

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import MissingPackageError
+from olmix.io.curves import Curves
 from olmix.sweep.document import Document
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.framework import (
     Base,
     Cost,
-    Curves,
     Framework,
     Note,
     OnStep,

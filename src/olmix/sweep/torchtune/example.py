@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,13 @@ from olmix.sweep.torchtune.tiny import tiny_model, write_weights
 __all__ = ["write_example"]
 
 _BASE = "llama3_2/1B_lora_single_device"
-_MODEL = "torchtune.models.llama3_2.lora_llama3_2_1b"
-_STEPS = 10
+_MODEL: Mapping[str, Any] = {
+    "_component_": "torchtune.models.llama3_2.lora_llama3_2_1b",
+    "lora_attn_modules": ["q_proj"],
+    "lora_rank": 8,
+    "lora_alpha": 16,
+}
+_WEIGHTS = "tiny.pt"
 
 
 def write_example(folder: Path) -> Path:
@@ -28,32 +34,6 @@ def write_example(folder: Path) -> Path:
     if folder.exists():
         raise DataError(f"{folder}: this folder exists; choose a new one")
     root = folder.resolve()
-    assets = build_assets(root)
-    lora: dict[str, Any] = {"lora_attn_modules": ["q_proj"], "lora_rank": 8, "lora_alpha": 16}
-    model = tiny_model({"_component_": _MODEL} | lora)
-    if model is None:
-        raise DataError(f"torchtune has no builder for {_MODEL}")
-    write_weights(model, root / "tiny.pt")
-    sizes = {key: value for key, value in model.items() if not key.startswith("lora_")}
-    controls = {
-        "lora_alpha": "${mul:2,${lora_rank}}",
-        "model": sizes,
-        "tokenizer": assets.tokenizer_node(),
-        "dataset": assets.dataset_node(),
-        "checkpointer": {
-            "_component_": "torchtune.training.FullModelTorchTuneCheckpointer",
-            "checkpoint_dir": str(root),
-            "checkpoint_files": ["tiny.pt"],
-        },
-        "num_warmup_steps": 1,
-        "max_steps_per_epoch": _STEPS,
-        "batch_size": 4,
-        "gradient_accumulation_steps": 1,
-        "device": "cpu",
-        "dtype": "fp32",
-        "seed": 1,
-        "output_dir": "runs",
-    }
     slurm: dict[str, Any] = {"gpus": 0, "time": "00:10:00", "limit": 2}
     if sys.prefix != sys.base_prefix:
         slurm["venv"] = sys.prefix
@@ -65,9 +45,37 @@ def write_example(folder: Path) -> Path:
         },
         "framework_config": {"base_config": _BASE},
         "variables": {"lora_rank": [2, 8], "learning_rate": [0.001, 0.03]},
-        "controls": controls,
+        "controls": _controls(root),
         "slurm": slurm,
     }
     file = root / "experiment.yaml"
     write_yaml(file, content, "Four runs of ten steps on a CPU; everything they need is beside.")
     return file
+
+
+def _controls(root: Path) -> dict[str, Any]:
+    """Write a tiny model, tokenizer and data; return the controls that train on them."""
+    assets = build_assets(root)
+    model = tiny_model(_MODEL)
+    if model is None:
+        raise ValueError(f"torchtune has no builder for {_MODEL['_component_']}")
+    write_weights(model, root / _WEIGHTS)
+    return {
+        "lora_alpha": "${mul:2,${lora_rank}}",
+        "model": {key: value for key, value in model.items() if not key.startswith("lora_")},
+        "tokenizer": assets.tokenizer_node(),
+        "dataset": assets.dataset_node(),
+        "checkpointer": {
+            "_component_": "torchtune.training.FullModelTorchTuneCheckpointer",
+            "checkpoint_dir": str(root),
+            "checkpoint_files": [_WEIGHTS],
+        },
+        "num_warmup_steps": 1,
+        "max_steps_per_epoch": 10,
+        "batch_size": 4,
+        "gradient_accumulation_steps": 1,
+        "device": "cpu",
+        "dtype": "fp32",
+        "seed": 1,
+        "output_dir": "runs",
+    }

@@ -2,81 +2,28 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import MissingPackageError
-from olmix.sweep.framework import Curves
+from olmix.io.curves import Curves, read_tensorboard, read_torchtune_logs
 from olmix.sweep.torchtune.cost import estimate
 
 __all__ = ["is_finished", "read_curves"]
 
-_LINE = re.compile(r"Step (\d+) \|\s*(.*)")
-_VALUE = re.compile(r"(\S+?):(\S+)")
-
 
 def read_curves(output_dir: Path, printed: Path) -> Curves:
-    """Return (step, value) of every metric that a run has logged.
+    """Return the value at each step of every metric that a run has logged.
 
-    torchtune's `DiskLogger` writes ``log_TIME.txt`` files with lines such as
-    ``Step 3 | loss:2.31 lr:0.0003``; `StdoutLogger` prints such lines; `TensorBoardLogger` writes
-    event files. A step that was logged again, after a restart, counts once: the later value.
+    torchtune's `DiskLogger` writes lines to ``log_TIME.txt``, `StdoutLogger` prints such lines, and
+    `TensorBoardLogger` writes event files. The first of these that is there counts.
 
     Raises:
         MissingPackageError: there are event files alone, and tensorboard is not installed.
     """
-    files = sorted(
-        output_dir.rglob("log_*.txt"), key=lambda file: (file.stat().st_mtime, file.name)
-    )
-    events = sorted(output_dir.rglob("events.out.tfevents.*"))
-    curves = _read_lines(files) or _read_events(events)
-    return curves or _read_lines([printed] if printed.is_file() else [])
-
-
-def _read_lines(files: Sequence[Path]) -> dict[str, list[tuple[int, float]]]:
-    curves: dict[str, dict[int, float]] = {}
-    for file in files:
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-            # A progress bar may stand before it on the same line.
-            match = _LINE.search(line)
-            if match is None:
-                continue
-            for name, text in _VALUE.findall(match[2]):
-                value = _number(text)
-                if value is not None:
-                    curves.setdefault(name, {})[int(match[1])] = value
-    return {name: sorted(points.items()) for name, points in curves.items()}
-
-
-def _read_events(files: Sequence[Path]) -> dict[str, list[tuple[int, float]]]:
-    if not files:
-        return {}
-    try:
-        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    except ImportError:
-        raise MissingPackageError(
-            "tensorboard", "tensorboard", f"Reading {files[0].name}"
-        ) from None
-    curves: dict[str, dict[int, float]] = {}
-    for file in files:
-        events = EventAccumulator(str(file), size_guidance={"scalars": 0})
-        events.Reload()
-        for name in events.Tags()["scalars"]:
-            points = {event.step: event.value for event in events.Scalars(name)}
-            curves.setdefault(name, {}).update(points)
-    return {name: sorted(points.items()) for name, points in curves.items()}
-
-
-def _number(text: str) -> float | None:
-    tensor = re.fullmatch(r"tensor\(([^,)]+).*", text)
-    try:
-        value = float(tensor[1] if tensor is not None else text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else math.nan
+    curves = read_torchtune_logs(output_dir.rglob("log_*.txt"))
+    curves = curves or read_tensorboard(output_dir.rglob("events.out.tfevents.*"))
+    return curves or read_torchtune_logs([printed] if printed.is_file() else [])
 
 
 def is_finished(config: Mapping[str, Any], output_dir: Path) -> bool:
@@ -98,5 +45,4 @@ def is_finished(config: Mapping[str, Any], output_dir: Path) -> bool:
         * steps
         // (int(config["num_steps"]) // int(config["batch_size"]))
     )
-    curve = read_curves(output_dir, Path()).get("loss", [])
-    return bool(curve) and curve[-1][0] > steps - skipped
+    return max(read_curves(output_dir, Path()).get("loss", ()), default=0) > steps - skipped

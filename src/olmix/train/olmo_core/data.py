@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from olmix.config import DataConfig, OlmoCoreTraining
 from olmix.errors import ConfigError, DataError, Problem, nearest
-from olmix.io.tokens import byte_lengths, expand, open_tokens
+from olmix.io.tokens import NUMPY_MAGIC, byte_lengths, expand, open_tokens
 from olmix.mixture import Mixture
 from olmix.train.olmo_core.plan import Plan
 
@@ -99,10 +99,11 @@ def build_tokenizer(training: OlmoCoreTraining, data: DataConfig) -> Any:
 def source_paths(data: DataConfig, mix: Mixture, eos: int) -> dict[str, list[str]]:
     """Return the token files of each domain of positive weight, checked as far as they are local.
 
-    OLMo-core finds documents by their EOS; a file without one breaks it, long after the start.
+    OLMo-core finds documents by their EOS; a file without one breaks it, long after the start. It
+    would read the header of a NumPy file as tokens.
 
     Raises:
-        DataError: names every domain with a missing file, or with a file that holds no EOS.
+        DataError: names every domain with a missing file, and every file with a header or no EOS.
     """
     found: dict[str, list[str]] = {}
     problems = []
@@ -113,12 +114,10 @@ def source_paths(data: DataConfig, mix: Mixture, eos: int) -> dict[str, list[str
         remote = [path for path in paths if "://" in path]
         try:
             local = expand([p for p in paths if p not in remote], f"domain {name}")
-            problems += [
-                f"domain {name}: {file}: holds no EOS token ({eos}) in its first "
-                f"{_SCANNED_TOKENS:,} tokens; documents must end with it"
-                for file in local
-                if not _holds(file, data.dtype, eos)
-            ]
+            for file in local:
+                wrong = _problem(file, data.dtype, eos)
+                if wrong is not None:
+                    problems.append(f"domain {name}: {file}: {wrong}")
         except DataError as error:
             problems.append(str(error))
             continue
@@ -128,8 +127,17 @@ def source_paths(data: DataConfig, mix: Mixture, eos: int) -> dict[str, list[str
     return found
 
 
-def _holds(file: Path, dtype: str, token: int) -> bool:
-    return bool((open_tokens(file, dtype)[:_SCANNED_TOKENS] == token).any())
+def _problem(file: Path, dtype: str, eos: int) -> str | None:
+    """Return what is wrong with a token file, `None` if nothing is."""
+    with file.open("rb") as handle:
+        if handle.read(len(NUMPY_MAGIC)) == NUMPY_MAGIC:
+            return "has a NumPy header; write raw tokens with array.tofile(path)"
+    if not (open_tokens(file, dtype)[:_SCANNED_TOKENS] == eos).any():
+        return (
+            f"holds no EOS token ({eos}) in its first {_SCANNED_TOKENS:,} tokens; documents must "
+            "end with it"
+        )
+    return None
 
 
 def build_dataset(

@@ -1,0 +1,289 @@
+"""The Beaker engine through the real beaker-py, against a service on loopback."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+
+import pytest
+
+pytest.importorskip("beaker", reason="beaker-py is not installed")
+
+from beaker import beaker_pb2 as pb
+
+from fake_beaker_service import TOKEN, WORKSPACE, serve, trust, write_config
+from olmix.config import BeakerInfra
+from olmix.errors import LaunchError
+from olmix.launch.beaker import BeakerEngine
+from olmix.launch.engine import Job, JobState
+from olmix.launch.plan import Group
+
+RUNS = tuple(f"swarm-a1b2c3d4-{index:04}" for index in range(5))
+GROUP = Group("a1b2c3d4", ())
+
+
+@pytest.fixture
+def running(tmp_path, monkeypatch):
+    with serve(tmp_path) as running:
+        trust(monkeypatch, running)
+        yield running
+
+
+@pytest.fixture
+def beaker(running):
+    return running.service
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "runs" / GROUP.group_id
+
+
+def engine(folder, **changes):
+    disk = {"path": str(folder.parent), "host_path": "/net/disk"}
+    values = {
+        "budget": "ai2/oe-base",
+        "workspace": WORKSPACE,
+        "cluster": "ai2/jupiter",
+        "image": "tester/olmix",
+        "mounts": [disk],
+    }
+    return BeakerEngine(BeakerInfra.from_dict(values | changes))
+
+
+def state(beaker_engine, jobs, run):
+    return beaker_engine.states(jobs)[run]
+
+
+def test_each_run_becomes_an_experiment_named_for_it(beaker, folder):
+    jobs = engine(folder).submit(GROUP, folder, RUNS)
+    assert [job.runs for job in jobs] == [(run,) for run in RUNS]
+    assert sorted(sent.name for sent in beaker.sent) == list(RUNS)
+    for job in jobs:
+        assert beaker.workloads[job.id].experiment.name == job.runs[0]
+        assert job.url.endswith(f"/ex/{job.id}")
+    assert {sent.path for sent in beaker.sent} == {"/api/v3/workspaces/01WS/experiments"}
+    assert {sent.authorization for sent in beaker.sent} == {f"Bearer {TOKEN}"}
+
+
+def test_what_is_sent_is_what_preview_shows(beaker, folder):
+    changes = {
+        "env": {"OMP_NUM_THREADS": 4},
+        "env_secrets": {"WANDB_API_KEY": "wandb-key"},
+        "weka": True,
+        "retries": 2,
+        "nodes": 2,
+        "setup": "source /weka/venv/bin/activate",
+    }
+    shown = engine(folder, **changes).render(GROUP, folder, RUNS)
+    engine(folder, **changes).submit(GROUP, folder, RUNS)
+    documents = [json.loads(text) for text in re.split(r"^--- #.*\n", shown, flags=re.M)[1:]]
+    sent = {entry.name: entry.spec for entry in beaker.sent}
+    assert documents == [sent[run] for run in RUNS]
+    assert TOKEN not in shown
+
+
+def test_experiments_are_put_into_a_beaker_group(beaker, folder):
+    jobs = engine(folder).submit(GROUP, folder, RUNS[:3])
+    assert sorted(beaker.members[GROUP.group_id]) == sorted(job.id for job in jobs)
+    more = engine(folder).submit(GROUP, folder, RUNS)
+    assert sorted(beaker.members[GROUP.group_id]) == sorted(job.id for job in more)
+    assert len(beaker.groups) == 1
+
+
+def test_a_group_is_listed_page_by_page_and_without_other_groups(beaker, folder):
+    jobs = engine(folder).submit(GROUP, folder, RUNS)
+    engine(folder).submit(Group("a1b2c3d4-more", ()), folder, ["other"])
+    assert {job.id for job in engine(folder).find(GROUP.group_id)} == {job.id for job in jobs}
+
+
+def test_submitting_again_after_a_failure_creates_only_what_is_missing(beaker, folder):
+    beaker.refuse_after = 3
+    with pytest.raises(LaunchError, match=r"3 of 5 experiments were created, then: .*budget"):
+        engine(folder).submit(GROUP, folder, RUNS)
+    assert len(beaker.members[GROUP.group_id]) == 3
+    before = set(beaker.workloads)
+    beaker.refuse_after = None
+    jobs = engine(folder).submit(GROUP, folder, RUNS)
+    assert [job.runs[0] for job in jobs] == list(RUNS)
+    assert len(beaker.workloads) == 5
+    assert before <= {job.id for job in jobs}
+
+
+def test_a_failed_run_gets_a_new_experiment_with_a_number(beaker, folder):
+    (first,) = engine(folder).submit(GROUP, folder, RUNS[:1])
+    beaker.move(RUNS[0], pb.STATUS_FAILED, exit_code=1)
+    (second,) = engine(folder).submit(GROUP, folder, RUNS[:1])
+    assert second.id != first.id
+    assert beaker.workloads[second.id].experiment.name == f"{RUNS[0]}-2"
+    assert engine(folder).states([first, second]) == {RUNS[0]: JobState("pending", "QUEUED")}
+
+
+def test_a_name_that_another_group_took_gets_a_number(beaker, folder):
+    engine(folder).submit(Group("0000ffff", ()), folder, RUNS[:1])
+    (job,) = engine(folder).submit(GROUP, folder, RUNS[:1])
+    assert beaker.workloads[job.id].experiment.name == f"{RUNS[0]}-2"
+
+
+@pytest.mark.parametrize(
+    ("status", "details", "expected"),
+    [
+        (pb.STATUS_QUEUED, {}, JobState("pending", "QUEUED")),
+        (pb.STATUS_INITIALIZING, {}, JobState("pending", "INITIALIZING")),
+        (pb.STATUS_RUNNING, {}, JobState("running", "RUNNING")),
+        (pb.STATUS_UPLOADING_RESULTS, {}, JobState("running", "UPLOADING_RESULTS")),
+        (99, {}, JobState("running", "RUNNING")),
+        (pb.STATUS_SUCCEEDED, {}, JobState("finished", "SUCCEEDED")),
+        (pb.STATUS_FAILED, {"exit_code": 137}, JobState("failed", "EXIT STATUS 137")),
+        (pb.STATUS_FAILED, {}, JobState("failed", "FAILED")),
+        (
+            pb.STATUS_CANCELED,
+            {"code": pb.CANCELATION_CODE_MANUAL},
+            JobState("cancelled", "MANUAL"),
+        ),
+        (
+            pb.STATUS_CANCELED,
+            {"code": pb.CANCELATION_CODE_TIMEOUT},
+            JobState("failed", "TIMEOUT"),
+        ),
+        (
+            pb.STATUS_CANCELED,
+            {"code": pb.CANCELATION_CODE_NODE_UNHEALTHY},
+            JobState("failed", "NODE_UNHEALTHY"),
+        ),
+        (
+            pb.STATUS_CANCELED,
+            {"code": pb.CANCELATION_CODE_SYSTEM_PREEMPTION},
+            JobState("pending", "PREEMPTED (SYSTEM_PREEMPTION)"),
+        ),
+    ],
+)
+def test_states_are_told_in_olmix_words(beaker, folder, status, details, expected):
+    jobs = engine(folder).submit(GROUP, folder, RUNS[:2])
+    beaker.move(RUNS[1], status, **details)
+    assert engine(folder).states(jobs) == {
+        RUNS[0]: JobState("pending", "QUEUED"),
+        RUNS[1]: expected,
+    }
+
+
+def test_a_preempted_run_is_waited_for_and_not_submitted_twice(beaker, folder):
+    (job,) = engine(folder).submit(GROUP, folder, RUNS[:1])
+    beaker.move(RUNS[0], pb.STATUS_CANCELED, code=pb.CANCELATION_CODE_SYSTEM_PREEMPTION)
+    assert engine(folder).submit(GROUP, folder, RUNS[:1]) == [job]
+    beaker.restart(RUNS[0])
+    assert state(engine(folder), [job], RUNS[0]).state == "pending"
+    assert len(beaker.workloads) == 1
+
+
+def test_a_run_whose_node_was_taken_with_another_is_preempted_too(beaker, folder):
+    several = engine(folder, nodes=2)
+    (job,) = several.submit(GROUP, folder, RUNS[:1])
+    cancelled = pb.STATUS_CANCELED
+    sibling = pb.CANCELATION_CODE_SIBLING_TASK_PREEMPTION
+    beaker.move(RUNS[0], cancelled, code=sibling, replica=0)
+    beaker.move(RUNS[0], cancelled, code=pb.CANCELATION_CODE_SYSTEM_PREEMPTION, replica=1)
+    assert state(several, [job], RUNS[0]) == JobState("pending", "PREEMPTED (SYSTEM_PREEMPTION)")
+
+
+def test_experiments_that_were_deleted_are_left_out(beaker, folder):
+    jobs = engine(folder).submit(GROUP, folder, RUNS[:2])
+    del beaker.workloads[jobs[0].id]
+    assert list(engine(folder).states(jobs)) == [RUNS[1]]
+
+
+def test_cancel_ends_what_waits_or_runs_and_leaves_the_rest(beaker, folder):
+    jobs = engine(folder).submit(GROUP, folder, RUNS[:4])
+    beaker.move(RUNS[0], pb.STATUS_SUCCEEDED)
+    beaker.move(RUNS[1], pb.STATUS_FAILED, exit_code=1)
+    beaker.move(RUNS[2], pb.STATUS_RUNNING)
+    engine(folder).cancel([*jobs, Job("01EXgone", ("gone",))])
+    states = {run: found.state for run, found in engine(folder).states(jobs).items()}
+    assert states == dict(zip(RUNS, ("finished", "failed", "cancelled", "cancelled"), strict=False))
+
+
+def test_nothing_to_ask_asks_nothing(folder):
+    assert engine(folder).states([]) == {}
+    engine(folder).cancel([])
+
+
+def test_logs_are_those_of_the_last_attempt(beaker, folder):
+    (job,) = engine(folder).submit(GROUP, folder, RUNS[:1])
+    beaker.write(RUNS[0], b"first attempt\n")
+    beaker.restart(RUNS[0])
+    beaker.write(RUNS[0], b"step 1\n", b"loss \xff", b"step 2\n")
+    assert engine(folder).logs(job, RUNS[0]) == "step 1\nloss \ufffd\nstep 2\n"
+
+
+def test_logs_of_several_nodes_are_told_apart(beaker, folder):
+    several = engine(folder, nodes=2)
+    (job,) = several.submit(GROUP, folder, RUNS[:1])
+    beaker.write(RUNS[0], b"leader\n", replica=0)
+    beaker.write(RUNS[0], b"follower\n", replica=1)
+    text = several.logs(job, RUNS[0])
+    assert re.findall(r"==> .*<==\n(\w+)\n", text) == ["leader", "follower"]
+
+
+def test_logs_of_an_unknown_experiment_are_an_error(beaker, folder):
+    with pytest.raises(LaunchError, match="01EXgone does not exist"):
+        engine(folder).logs(Job("01EXgone", RUNS[:1]), RUNS[0])
+
+
+def test_all_missing_secrets_are_named_before_anything_is_created(beaker, folder):
+    names = {"A_TOKEN": "nowhere", "WANDB_API_KEY": "wandb-key", "B_TOKEN": "elsewhere"}
+    with pytest.raises(LaunchError, match="has no secret elsewhere, nowhere"):
+        engine(folder, env_secrets=names).submit(GROUP, folder, RUNS)
+    assert not beaker.sent
+
+
+def test_runs_that_could_not_start_are_not_submitted(beaker, folder):
+    with pytest.raises(LaunchError) as error:
+        engine(folder, image=None, mounts=[]).submit(GROUP, folder, RUNS)
+    assert "infra.image is missing" in str(error.value)
+    assert "infra.runs_dir" in str(error.value)
+    assert not beaker.sent
+
+
+def test_a_workspace_that_does_not_exist_is_named(beaker, folder):
+    with pytest.raises(LaunchError, match="workspace not found: ai2/nowhere"):
+        engine(folder, workspace="ai2/nowhere").submit(GROUP, folder, RUNS)
+
+
+def test_a_service_that_refuses_groups_still_takes_experiments(beaker, folder, caplog):
+    beaker.refuse_groups = True
+    jobs = engine(folder).submit(GROUP, folder, RUNS)
+    assert "not put into the Beaker group a1b2c3d4: permissions error: no groups" in caplog.text
+    assert set(engine(folder).find(GROUP.group_id)) == set(jobs)
+
+
+def test_no_account_says_how_to_get_one(running, folder, monkeypatch):
+    monkeypatch.setenv("BEAKER_CONFIG", str(folder / "nothing.yml"))
+    with pytest.raises(LaunchError, match="Set BEAKER_TOKEN"):
+        engine(folder).submit(GROUP, folder, RUNS)
+
+
+def test_a_token_that_is_refused_is_not_repeated(running, folder, monkeypatch):
+    monkeypatch.setenv("BEAKER_TOKEN", "an-old-token")
+    with pytest.raises(LaunchError, match="refuses the token") as error:
+        engine(folder).submit(GROUP, folder, RUNS)
+    assert "an-old-token" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content", ["- user_token: my-token", "user_token: [my-token", "", "default_org: ai2"]
+)
+def test_a_config_file_that_is_broken_does_not_show_the_token(running, folder, content):
+    running.config.write_text(content)
+    with pytest.raises(LaunchError, match="no usable account") as error:
+        engine(folder).submit(GROUP, folder, RUNS)
+    assert "my-token" not in str(error.value)
+
+
+def test_a_service_that_is_away_is_an_error_and_no_endless_wait(running, folder):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        write_config(running.config, user_token=TOKEN, rpc_address=address)
+        with pytest.raises(LaunchError, match=f"{address} does not answer"):
+            engine(folder).submit(GROUP, folder, RUNS)

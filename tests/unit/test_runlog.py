@@ -1,0 +1,102 @@
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+import olmix.runlog
+from olmix.collect import collect
+from olmix.errors import DataError, LaunchError
+from olmix.io.files import read_json, write_yaml
+from olmix.io.runs import RunFolder, Status
+from olmix.io.tables import read_table
+
+
+def test_three_lines_report_a_run_that_can_be_collected(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path / "runs/r0")
+    folder.write_status(Status(identity="abc"))
+    monkeypatch.setenv("OLMIX_RUN_DIR", str(folder.path))
+    run = olmix.runlog.start()
+    run.log(10, loss=2.5, tokens=640)
+    run.finish(code_bpb=0.75)
+    status = folder.read_status()
+    assert (status.state, status.identity, status.step) == ("finished", "abc", 10)
+    found = collect([tmp_path / "runs"], tmp_path / "out")
+    assert found.metric_names == ("code_bpb",)
+    assert read_table(found.metrics).values.tolist() == [[0.75]]
+
+
+def test_importing_it_loads_the_standard_library_alone():
+    program = (
+        "import sys, olmix.runlog\n"
+        "print([n for n in ('numpy', 'pydantic', 'ruamel', 'click', 'olmix.config') "
+        "if n in sys.modules])"
+    )
+    words = [sys.executable, "-c", program]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_without_a_folder_it_says_how_to_give_one(monkeypatch):
+    monkeypatch.delenv("OLMIX_RUN_DIR", raising=False)
+    with pytest.raises(LaunchError, match="OLMIX_RUN_DIR is not set"):
+        olmix.runlog.start()
+
+
+def test_without_final_metrics_the_last_logged_ones_are_final(tmp_path):
+    run = olmix.runlog.start(tmp_path)
+    run.log(1, {"eval": {"x_bpb": 2.0}}, loss=3.0)
+    run.log(2, {"eval": {"x_bpb": 1.0}})
+    run.finish()
+    assert read_json(tmp_path / "summary.json")["metrics"] == {"x_bpb": 1.0, "loss": 3.0}
+
+
+def test_an_exception_in_the_block_fails_the_run(tmp_path):
+    def train():
+        with olmix.runlog.start(tmp_path) as run:
+            run.log(1, loss=2.0)
+            raise RuntimeError("no space left")
+
+    with pytest.raises(RuntimeError):
+        train()
+    status = RunFolder(tmp_path).read_status()
+    assert (status.state, status.error) == ("failed", "RuntimeError: no space left")
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_a_run_that_was_killed_goes_on_behind_a_line_that_was_cut_off(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 3.0}\n{"step": 2, "lo')
+    with olmix.runlog.start(tmp_path) as run:
+        run.log(2, loss=2.0)
+    records = list(RunFolder(tmp_path).read_metrics())
+    assert records == [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0}]
+
+
+def test_a_metric_that_is_not_finite_counts_as_not_measured(tmp_path):
+    run = olmix.runlog.start(tmp_path)
+    run.log(1, loss=math.nan)
+    run.finish(loss=math.nan, x_bpb=1.0)
+    assert read_json(tmp_path / "summary.json")["metrics"] == {"x_bpb": 1.0}
+    assert math.isnan(json.loads((tmp_path / "metrics.jsonl").read_text())["loss"])
+
+
+def test_what_is_no_number_is_refused_by_name(tmp_path):
+    run = olmix.runlog.start(tmp_path)
+    with pytest.raises(DataError, match=r"loss: found \[1\]; a number is needed"):
+        run.log(1, loss=[1])
+    run.fail("no number")
+
+
+def test_a_run_that_was_stopped_waits_to_go_on(tmp_path):
+    run = olmix.runlog.start(tmp_path, num_steps=9)
+    run.log(4, loss=1.0)
+    run.interrupt()
+    status = RunFolder(tmp_path).read_status()
+    assert (status.state, status.step, status.num_steps) == ("pending", 4, 9)
+
+
+def test_a_config_without_trackers_is_not_even_read(tmp_path):
+    write_yaml(tmp_path / "config.yaml", {"anything": "goes"})
+    with olmix.runlog.start(tmp_path) as run:
+        run.log(1, loss=1.0)
+    assert RunFolder(tmp_path).read_status().state == "finished"
