@@ -129,12 +129,11 @@ def _train(config: RunConfig, run: RunFolder) -> dict[str, Any]:
         trained = time.monotonic()
         if config.evaluation.at_end:
             measured["end"] = measure(actor, tokenizer, held, config)
-    for tracker in trackers:
-        tracker.close()
     seconds = {"prepare": ready - begin, "train": trained - ready}
     seconds["total"] = time.monotonic() - begin
     summary = _summarise(config, recorder.rows, measured, seconds)
     _write_results(run, recorder.rows, summary)
+    trackers.finish(summary["metrics"], ok=True)
     return summary
 
 
