@@ -64,8 +64,8 @@ class SlurmInfra(_AnyInfra):
     array_limit: _Count | None = None
     """Runs at once, also where a group is split: its arrays then wait for each other."""
     max_array_size: Annotated[int, Field(ge=2)] = 1001
-    """`MaxArraySize` of the cluster: larger groups are split. It is not asked for, so that a preview
-    needs no cluster; where the cluster allows less, `launch run` refuses and says how much."""
+    """`MaxArraySize` of the cluster: larger groups are split. A preview asks no cluster; where it
+    allows less, `launch run` refuses and says how much."""
     dependency: str | None = None
     """Jobs that must end first, such as `afterok:1234`; a job whose dependency can never be
     satisfied is cancelled."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olmix.config import LaunchConfig, LocalInfra, ProxyTraining, VariantConfig, read_yaml
+from olmix.config.base import validate
 from olmix.config.infra import Infra, InfraConfig
 from olmix.errors import ConfigError, OlmixError, Problem
 from olmix.io.files import digest
@@ -143,14 +144,15 @@ def _files(variants: str | Path | Sequence[Path]) -> list[Path]:
 
 
 def _load(file: Path, base: LaunchConfig | None) -> LaunchConfig:
-    content = read_yaml(file).data
+    read = read_yaml(file)
+    content = read.data
     bare = isinstance(content, dict) and set(content) <= _BARE_KEYS
     if not bare:
-        run = LaunchConfig.from_yaml(file)
+        run = validate(LaunchConfig, content, read)
         if run.mix is None:
             raise ConfigError([Problem("mix", "is missing; a run needs a mixture")], str(file))
         return run
-    variant = VariantConfig.from_yaml(file)
+    variant = validate(VariantConfig, content, read)
     if base is None:
         raise ConfigError(
             [Problem("", "is a bare variant (name and mix); pass its base with -c/--config")],
