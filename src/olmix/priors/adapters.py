@@ -24,10 +24,10 @@ import numpy as np
 
 from olmix.config import DataConfig
 from olmix.errors import DataError, MissingPackageError
+from olmix.io.tokens import NUMPY_MAGIC
 
 __all__ = ["Fetch", "Reader", "is_companion", "kind_of", "npy_header", "tokens_in"]
 
-NPY_MAGIC = b"\x93NUMPY"
 _MEGATRON_MAGIC = b"MMIDIDX\x00\x00"
 _MEGATRON_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 8: 2}
 _COMPANIONS = (".idx", ".ds.index", ".ds.metadata", ".ds.loss", ".csv.gz", ".metadata.json")
@@ -106,7 +106,7 @@ def npy_header(name: str, start: bytes, dtype: str) -> int | None:
     Raises:
         DataError: its header is damaged, or says another dtype.
     """
-    if not start.startswith(NPY_MAGIC):
+    if not start.startswith(NUMPY_MAGIC):
         return None
     stream = BytesIO(start)
     try:

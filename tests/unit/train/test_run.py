@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from olmix.io.files import write_yaml
+from olmix.io.trackers import Trackers
 from olmix.train.job import prepare
 from olmix.train.run import train_runs
 from train_fixtures import Project
@@ -156,6 +157,31 @@ def test_progress_is_reported(project):
     train(project.folder("watched", seed=9), on_progress=seen.append)
     assert (seen[0].step, seen[0].num_steps) == (0, 40)
     assert seen[0].run.name == "watched"
+
+
+class _Notes:
+    """A tracker that notes what it is told."""
+
+    name = "notes"
+
+    def __init__(self):
+        self.metrics, self.end = set(), []
+
+    def log(self, step, metrics):
+        self.metrics |= set(metrics)
+
+    def finish(self, summary, *, ok):
+        self.end.append((ok, set(summary)))
+
+
+def test_trackers_are_told_losses_evaluations_and_the_end(project, monkeypatch):
+    notes = _Notes()
+    monkeypatch.setattr("olmix.train.job.open_trackers", lambda *_: Trackers([notes]))
+    train(project.folder("tracked", seed=9))
+    assert notes.metrics == {"loss", "lr", "target_bpb", "prose_bpb"}
+    ((ok, summary),) = notes.end
+    assert ok
+    assert "token_shares" in summary
 
 
 def test_runs_side_by_side_equal_runs_one_at_a_time(project, finished):

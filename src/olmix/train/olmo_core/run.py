@@ -226,6 +226,7 @@ def _build_trainer(
     order = loader.get_global_indices()[: loader.total_size]
     taken = count_taken(mixed, order, plan.num_steps * per_step)
     reports = _build_reports(config, work, run)
+    between = training.checkpoint_interval
     trainer = TrainerConfig(
         save_folder=str(folder.path / "checkpoints"),
         work_dir=str(cache),
@@ -235,8 +236,8 @@ def _build_trainer(
         callbacks={
             **reports,
             "checkpointer": CheckpointerCallback(
-                save_interval=max(plan.num_steps, 1),
-                ephemeral_save_interval=training.checkpoint_interval,
+                save_interval=plan.num_steps,
+                ephemeral_save_interval=between if between < plan.num_steps else None,
                 pre_train_checkpoint=False,
                 save_async=False,
             ),
