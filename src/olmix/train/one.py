@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from olmix.errors import OlmixError
@@ -49,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {folder.path}: there is no such run folder", file=sys.stderr)  # noqa: T201
         return 2
     stop = _Stop()
-    with lock(folder.path / ".lock", wait=False) as got:
+    # Of the processes that torchrun starts for one run, the first holds the lock for all.
+    first = os.environ.get("RANK", "0") == "0"
+    with lock(folder.path / ".lock", wait=False) if first else nullcontext(True) as got:
         if not got:
             print(f"{folder.path}: another process trains this run", file=sys.stderr)  # noqa: T201
             return INTERRUPTED
