@@ -145,6 +145,14 @@ def test_a_name_that_another_group_took_gets_a_number(beaker, folder):
     assert beaker.workloads[job.id].experiment.name == f"{RUNS[0]}-2"
 
 
+def test_the_same_group_in_another_folder_is_another_launch(beaker, folder, tmp_path):
+    (mine,) = submit(folder, RUNS[:1])
+    theirs = tmp_path / "theirs" / GROUP.group_id
+    (other,) = submit(theirs, RUNS[:1])
+    assert other.id != mine.id
+    assert submit(folder, RUNS[:1]) == [mine]
+
+
 @pytest.mark.parametrize(
     ("status", "details", "expected"),
     [
@@ -171,6 +179,7 @@ def test_a_name_that_another_group_took_gets_a_number(beaker, folder):
             {"code": pb.CANCELATION_CODE_NODE_UNHEALTHY},
             JobState("failed", "NODE_UNHEALTHY"),
         ),
+        (pb.STATUS_CANCELED, {"code": 99}, JobState("failed", "CANCELATION CODE 99")),
         (
             pb.STATUS_CANCELED,
             {"code": pb.CANCELATION_CODE_SYSTEM_PREEMPTION},

@@ -68,10 +68,10 @@ class BeakerEngine(Engine):
         with connected() as beaker:
             workspace = beaker.workspace.get(self.infra.workspace)
             _check_secrets(beaker, workspace, self.infra)
-            live = self._find_live(beaker, workspace, group.group_id)
-            yield from (live[run] for run in runs if run in live)
-            missing = [run for run in runs if run not in live]
-            specs = {run: build_spec(self.infra, group, folder, run) for run in missing}
+            specs = {run: build_spec(self.infra, group, folder, run) for run in runs}
+            for job in self._find_live(beaker, workspace, group.group_id, specs):
+                del specs[job.runs[0]]
+                yield job
             creation = _Creation(beaker, workspace, specs)
             try:
                 yield from creation.run()
@@ -80,22 +80,28 @@ class BeakerEngine(Engine):
                     _put_together(beaker, workspace, group.group_id, creation.created)
             if creation.error is not None:
                 raise LaunchError(
-                    f"Beaker: {len(creation.created)} of {len(missing)} experiments were created, "
+                    f"Beaker: {len(creation.created)} of {len(specs)} experiments were created, "
                     f"then: {explain(creation.error)}. Launch again for the rest; what was created "
                     "is kept."
                 ) from creation.error
 
     def _find_live(
-        self, beaker: Beaker, workspace: BeakerWorkspace, group_id: str
-    ) -> dict[str, Job]:
-        """Return the experiments of a group that wait or run, by run."""
-        known = _list_group(beaker, workspace, group_id)
-        states = _ask_all(lambda entry: self._state(beaker, entry[1]), known)
-        return {
-            job.runs[0]: job
-            for (job, _), state in zip(known, states, strict=True)
-            if state.state in _NOT_ENDED
+        self,
+        beaker: Beaker,
+        workspace: BeakerWorkspace,
+        group_id: str,
+        specs: dict[str, dict[str, Any]],
+    ) -> list[Job]:
+        """Return the experiments that carry out these very runs, and wait or run."""
+        wanted = {spec["description"] for spec in specs.values()}
+        known = {
+            job.runs[0]: (job, workload)
+            for job, workload in _list_group(beaker, workspace, group_id)
+            if workload.experiment.description in wanted
         }
+        states = _ask_all(lambda entry: self._state(beaker, entry[1]), known.values())
+        pairs = zip(known.values(), states, strict=True)
+        return [job for (job, _), state in pairs if state.state in _NOT_ENDED]
 
     def find(self, group_id: str) -> list[Job]:
         """Return all experiments of a group, oldest first: also those of earlier attempts."""
@@ -208,7 +214,10 @@ def _reason(job: BeakerJob) -> str:
     status = job.status
     if status.canceled_code:
         # Read from the protocol: beaker-py's own enumeration lacks some of its codes.
-        name = str(beaker_pb2.CancelationCode.Name(status.canceled_code))
+        codes = beaker_pb2.CancelationCode.DESCRIPTOR.values_by_number
+        if status.canceled_code not in codes:
+            return f"cancelation code {status.canceled_code}"
+        name = str(codes[status.canceled_code].name)
         return name.removeprefix("CANCELATION_CODE_").lower()
     if status.HasField("exit_code") and status.exit_code:
         return f"exit status {status.exit_code}"
@@ -288,7 +297,7 @@ def _list_group(
     found = []
     for workload in beaker.workload.list(
         workspace=workspace,
-        name_or_description=f"of group {group_id}",
+        name_or_description=f"of group {group_id} in ",
         workload_type=BeakerWorkloadType.experiment,
         sort_order=BeakerSortOrder.ascending,
     ):

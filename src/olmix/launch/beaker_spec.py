@@ -26,14 +26,17 @@ __all__ = [
 _NANOSECONDS = 10**9
 _TOGETHER_S = 90 * 60
 """How long the nodes of a run wait for each other."""
-_DESCRIPTION = re.compile(r"Olmix run (\S+) of group (\S+)")
+_DESCRIPTION = re.compile(r"Olmix run (\S+) of group (\S+) in .*", re.DOTALL)
 _LEADER = """export PET_RDZV_ENDPOINT="$BEAKER_LEADER_REPLICA_HOSTNAME:29500\""""
 """torchrun reads what it is not told from variables that start with PET_."""
 
 
-def describe(run: str, group_id: str) -> str:
-    """Return the description of an experiment, by which the runs of a group are found again."""
-    return f"Olmix run {run} of group {group_id}"
+def describe(run: str, group_id: str, run_dir: str) -> str:
+    """Return the description of an experiment, by which the runs of a group are found again.
+
+    The run folder tells apart launches of one group by different people, or into different folders.
+    """
+    return f"Olmix run {run} of group {group_id} in {run_dir}"
 
 
 def run_described(description: str, group_id: str) -> str | None:
@@ -66,12 +69,11 @@ def build_spec(infra: BeakerInfra, group: Group, folder: Path, run: str) -> dict
         folder: the group's folder on this machine.
         run: name of the run.
     """
+    run_dir = _run_folder(infra, folder, run)
     task: dict[str, Any] = {
         "name": run,
         "image": _image(infra),
-        "command": _command(
-            infra, _run_folder(infra, folder, run), distributed=_is_distributed(infra, group)
-        ),
+        "command": _command(infra, run_dir, distributed=_is_distributed(infra, group)),
         "envVars": list(_environment(infra, group.group_id)),
         "datasets": [_mount(mount) for mount in infra.all_mounts],
         "resources": _resources(infra),
@@ -84,7 +86,7 @@ def build_spec(infra: BeakerInfra, group: Group, folder: Path, run: str) -> dict
         task |= _replicas(infra)
     spec: dict[str, Any] = {
         "version": "v2",
-        "description": describe(run, group.group_id),
+        "description": describe(run, group.group_id, run_dir),
         "budget": infra.budget,
         "tasks": [task],
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from olmix.config import CommandTraining, LaunchConfig, LocalInfra
+from olmix.config import CommandTraining, LaunchConfig, LocalInfra, SlurmInfra
 from olmix.io.runs import RunFolder
 from olmix.launch.engines import engine_of
 from olmix.launch.foreign import CommandRun
@@ -142,8 +142,10 @@ def _devices(group: Group) -> tuple[int, Literal["core", "GPU"]]:
     infra = group.infra
     if isinstance(infra, LocalInfra):
         return (1, "GPU") if infra.gpus else (1, "core")
-    gpus = infra.gpus * infra.nodes
-    return (gpus, "GPU") if gpus else (infra.nodes * getattr(infra, "cpus", 1), "core")
+    if infra.gpus:
+        return infra.gpus * infra.nodes, "GPU"
+    cores = infra.cpus if isinstance(infra, SlurmInfra) else infra.cpu_count or 1
+    return infra.nodes * int(cores), "core"
 
 
 def _at_once(group: Group, num_missing: int) -> int | None:

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from olmix.errors import OlmixError
@@ -50,27 +51,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {folder.path}: there is no such run folder", file=sys.stderr)  # noqa: T201
         return 2
     stop = _Stop()
-    if int(os.environ.get("RANK", "0")) > 0:
-        # Under torchrun the first process holds the lock and writes the status for all.
-        return _train(folder, stop)
-    with lock(folder.path / ".lock", wait=False) as got:
+    # Of the processes that torchrun starts for one run, the first holds the lock for all.
+    first = os.environ.get("RANK", "0") == "0"
+    with lock(folder.path / ".lock", wait=False) if first else nullcontext(True) as got:
         if not got:
             print(f"{folder.path}: another process trains this run", file=sys.stderr)  # noqa: T201
             return INTERRUPTED
-        return _train(folder, stop)
+        _limit_threads(folder)
+        from olmix.train.dispatch import train_any
 
-
-def _train(folder: RunFolder, stop: _Stop) -> int:
-    _limit_threads(folder)
-    from olmix.train.dispatch import train_any
-
-    (outcome,) = train_any([folder], should_stop=lambda: stop.asked)
-    if outcome.state == "interrupted" and (folder.path.parent / CANCEL_FILE).exists():
-        folder.update_status(state="cancelled", updated=time.time())
-        return 1
-    if outcome.error:
-        print(f"error: {folder.name}: {outcome.error}", file=sys.stderr)  # noqa: T201
-    return _STATUS[outcome.state]
+        for outcome in train_any([folder], should_stop=lambda: stop.asked):
+            if outcome.state == "interrupted" and (folder.path.parent / CANCEL_FILE).exists():
+                folder.update_status(state="cancelled", updated=time.time())
+                return 1
+            if outcome.error:
+                print(f"error: {folder.name}: {outcome.error}", file=sys.stderr)  # noqa: T201
+            return _STATUS[outcome.state]
+    return 1
 
 
 def _limit_threads(folder: RunFolder) -> None:

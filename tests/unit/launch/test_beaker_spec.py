@@ -59,7 +59,7 @@ def test_the_whole_spec_of_a_run():
     )
     assert build_spec(given, GROUP, FOLDER, RUN) == {
         "version": "v2",
-        "description": f"Olmix run {RUN} of group a1b2c3d4",
+        "description": f"Olmix run {RUN} of group a1b2c3d4 in {RUN_DIR}",
         "budget": "ai2/oe-base",
         "retry": {"allowedTaskRetries": 3},
         "tasks": [
@@ -203,9 +203,10 @@ def test_only_olmo_core_is_spread_over_nodes():
 
 
 def test_runs_are_found_again_by_their_description():
-    assert run_described(describe(RUN, "a1b2c3d4"), "a1b2c3d4") == RUN
-    assert run_described(describe(RUN, "a1b2c3d4-more"), "a1b2c3d4") is None
-    assert run_described(f"see {describe(RUN, 'a1b2c3d4')}", "a1b2c3d4") is None
+    written = describe(RUN, "a1b2c3d4", RUN_DIR)
+    assert run_described(written, "a1b2c3d4") == RUN
+    assert run_described(written, "a1b2") is None
+    assert run_described(f"see {written}", "a1b2c3d4") is None
     assert run_described("", "a1b2c3d4") is None
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from olmix.config import LaunchConfig
-from olmix.errors import ConfigError, DataError, NotAvailableError
+from olmix.errors import ConfigError, DataError
 from olmix.io.identity import run_identity
 from train_fixtures import Project
 
@@ -134,8 +134,10 @@ def test_a_base_without_a_mixture_is_no_run(project):
         identity(plain)
 
 
-def test_other_trainers_are_refused_in_words(project):
+def test_runs_of_other_trainers_are_told_apart_by_their_configs(project):
     plain = project.plain()
     plain["training"] = {"trainer": "olmo_core", "proxy_model_id": "olmo3_14m", "max_tokens": 10}
-    with pytest.raises(NotAvailableError, match="trainer: proxy"):
-        identity(plain)
+    first = identity(plain)
+    assert identity({**plain, "name": "renamed"}) == first
+    plain["training"] = {**plain["training"], "seed": 1}
+    assert identity(plain) != first

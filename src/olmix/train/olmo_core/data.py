@@ -155,32 +155,11 @@ def build_dataset(
     """
     from olmo_core.data import NumpyFSLDatasetConfig
     from olmo_core.data.numpy_dataset import InstanceFilterConfig
-    from olmo_core.data.source_mixture import (
-        SourceMixtureConfig,
-        SourceMixtureDatasetConfig,
-        SourceMixtureList,
-    )
     from olmo_core.data.types import NumpyDatasetDType
     from olmo_core.exceptions import OLMoConfigurationError
 
     paths = source_paths(data, mix, tokenizer.eos_token_id)
-    sources = [
-        SourceMixtureConfig(
-            source_name=name,
-            target_ratio=mix[name].weight,
-            paths=files,
-            max_repetition_ratio=max(1.0, mix[name].repetition_factor) * (1 + _ROUNDING),
-        )
-        for name, files in paths.items()
-    ]
-    mixture = SourceMixtureDatasetConfig(
-        source_list=SourceMixtureList(sources=sources),
-        requested_tokens=plan.num_tokens,
-        global_batch_size=plan.batch_tokens,
-        seed=training.seed,
-        render_tables=False,
-        quiet=True,
-    )
+    mixture = _source_mixture(training, mix, plan, paths)
     config = NumpyFSLDatasetConfig(
         sequence_length=plan.sequence_length,
         tokenizer=tokenizer,
@@ -204,6 +183,35 @@ def build_dataset(
     }
     available = {name: sum(files.values()) / plan.sequence_length for name, files in sizes.items()}
     return Mixed(dataset, owners, available)
+
+
+def _source_mixture(
+    training: OlmoCoreTraining, mix: Mixture, plan: Plan, paths: Mapping[str, list[str]]
+) -> Any:
+    """Return OLMo-core's config of a mixture of files."""
+    from olmo_core.data.source_mixture import (
+        SourceMixtureConfig,
+        SourceMixtureDatasetConfig,
+        SourceMixtureList,
+    )
+
+    sources = [
+        SourceMixtureConfig(
+            source_name=name,
+            target_ratio=mix[name].weight,
+            paths=files,
+            max_repetition_ratio=max(1.0, mix[name].repetition_factor) * (1 + _ROUNDING),
+        )
+        for name, files in paths.items()
+    ]
+    return SourceMixtureDatasetConfig(
+        source_list=SourceMixtureList(sources=sources),
+        requested_tokens=plan.num_tokens,
+        global_batch_size=plan.batch_tokens,
+        seed=training.seed,
+        render_tables=False,
+        quiet=True,
+    )
 
 
 def count_taken(mixed: Mixed, order: NDArray[np.integer[Any]], num_instances: int) -> Taken:
