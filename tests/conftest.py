@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,20 @@ import pytest
 
 from byte_tokens import EOS, byte_tokenizer
 from olmix.io.files import write_yaml
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _absl_writes_to_the_real_stderr():
+    """Keep absl from closing pytest's own stream.
+
+    Its log handler keeps the standard error that it found when it was made, and closes it when
+    logging is set up anew, as Hydra does for every command.
+    """
+    try:
+        from absl import logging as absl_logging
+    except ImportError:
+        return
+    absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @dataclass(frozen=True)

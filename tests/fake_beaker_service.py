@@ -39,6 +39,14 @@ class Sent:
     authorization: str
 
 
+class RefusedError(Exception):
+    """The service does not create an experiment."""
+
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+
+
 class BeakerService(rpc.BeakerServicer):
     """State of the service, and what a test does to it."""
 
@@ -87,10 +95,12 @@ class BeakerService(rpc.BeakerServicer):
     # What the service does
 
     def create(self, name, spec):
-        """Create an experiment; returns None where its name is taken."""
+        """Create an experiment; returns its id."""
         with self._lock:
+            if self.refuse_after is not None and len(self.workloads) >= self.refuse_after:
+                raise RefusedError(403, "the budget is used up")
             if any(entry.experiment.name == name for entry in self.workloads.values()):
-                return None
+                raise RefusedError(409, f"experiment name {name} already in use")
             number = f"01EX{len(self.workloads):08d}"
             workload = pb.Workload(status=pb.STATUS_QUEUED)
             experiment = workload.experiment
@@ -225,13 +235,10 @@ def _http_handler(service):
             name = parse_qs(address.query)["name"][0]
             spec = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             service.sent.append(Sent(address.path, name, spec, self.headers["Authorization"]))
-            limit = service.refuse_after
-            if limit is not None and len(service.workloads) >= limit:
-                return self._answer(403, {"message": "the budget is used up"})
-            number = service.create(name, spec)
-            if number is None:
-                return self._answer(409, {"message": f"experiment name {name} already in use"})
-            return self._answer(200, {"id": number})
+            try:
+                self._answer(200, {"id": service.create(name, spec)})
+            except RefusedError as error:
+                self._answer(error.status, {"message": str(error)})
 
         def _answer(self, status, content):
             body = json.dumps(content).encode()

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from grpo_fixtures import SMALL, call, finish, kill_after, start
+from olmix.cli.collect import collect
 from olmix.cli.grpo import check_gpu, results
 from olmix.cli.sweep import sweep
 from olmix.grpo.compose import compose
@@ -90,7 +91,11 @@ def test_a_sweep_side_by_side_collects_into_one_table(capsys, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     _, *rest = SMALL
     words = ("+experiment=[quick_test,joblib]", *rest, "hydra.sweep.dir=sweep")
-    more = ("training.num_batches=2", "optimizer.learning_rate=1e-3,3e-3")
+    more = (
+        "training.num_batches=2",
+        "optimizer.learning_rate=1e-3,3e-3",
+        "~training.gradient_clip",
+    )
     status, _, err = finish(start(tmp_path, "--multirun", *words, *more))
     assert status == 0, err
     folder = tmp_path / "sweep"
@@ -105,6 +110,11 @@ def test_a_sweep_side_by_side_collects_into_one_table(capsys, tmp_path):
     status, out, _ = call(capsys, folder, command=results)
     assert status == 0
     assert "optimizer.learning_rate" in out
+    status, _, err = call(capsys, folder, "-o", tmp_path / "tables", command=collect)
+    assert status == 0, err
+    metrics = (tmp_path / "tables" / "metrics.csv").read_text().splitlines()
+    assert metrics[0].startswith("run,reward,reward/exact_format")
+    assert len(metrics) == 3
 
 
 def test_submitit_starts_a_run_in_a_process_of_its_own(tmp_path):

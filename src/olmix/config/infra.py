@@ -157,8 +157,8 @@ class BeakerInfra(_AnyInfra):
     nodes: _Count = 1
     """Nodes of a run."""
     gpus: Annotated[int, Field(ge=0)] = 1
-    """GPUs of a run on each node."""
-    cpus: Positive | None = None
+    """GPUs of a run on each node; with more than one, runs of OLMo-core start under torchrun."""
+    cpu_count: Positive | None = None
     """Cores of a run on each node; as many as its share of the GPUs brings if left out."""
     memory: _Text | None = None
     """Memory of a run on each node, such as `64GiB`."""

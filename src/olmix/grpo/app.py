@@ -20,6 +20,7 @@ from olmix.grpo.compose import (
     CONF,
     check_all,
     expand_sweep,
+    null_deletions,
     register_user_tree,
     split_words,
     uses_own_sweeper,
@@ -117,6 +118,8 @@ def main(words: Sequence[str]) -> int:
     showing = any(flag in _SHOWS for flag in flags)
     if not showing:
         preflight(words)
+    if any(flag in _SWEEPS for flag in flags):
+        overrides = null_deletions(overrides)
     register_user_tree()
     job = hydra.main(config_path=str(CONF), config_name="config", version_base=None)(train)
     given, sys.argv = sys.argv, ["olmix grpo train", *flags, *overrides]

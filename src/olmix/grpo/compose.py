@@ -23,6 +23,7 @@ __all__ = [
     "compose",
     "config_groups",
     "expand_sweep",
+    "null_deletions",
     "read_overrides",
     "register_user_tree",
     "require_hydra",
@@ -186,6 +187,17 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     except HydraException as error:
         raise ConfigError([Problem("", _explain(error))], "overrides") from error
     return [[*plain, *run] for run in batch]
+
+
+def null_deletions(overrides: Sequence[str]) -> list[str]:
+    """Write ``~a.b`` as ``++a.b=null``, which means the same here and which Hydra can sweep.
+
+    Its sweeper hands ``~a.b`` on as ``~a.b=``, which its own composition refuses (1.3.8).
+    """
+    return [
+        f"++{word[1:]}=null" if word.startswith("~") and "." in word and "=" not in word else word
+        for word in overrides
+    ]
 
 
 def uses_own_sweeper(overrides: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from olmix.grpo.config import RunConfig
 from olmix.grpo.rewards import Reward
-from olmix.grpo.trackers import Tracker
+from olmix.io.trackers import Trackers
 
 __all__ = ["Recorder", "keep_steps"]
 
@@ -60,7 +60,7 @@ class Recorder:
         folder: Path,
         config: RunConfig,
         rewards: Sequence[Reward],
-        trackers: Sequence[Tracker],
+        trackers: Trackers,
         *,
         rate: Callable[[int], float],
         on_step: Callable[[Mapping[str, float]], None] | None = None,
@@ -164,8 +164,7 @@ class Recorder:
         self.rows.append(row)
         self._append("metrics.jsonl", [row])
         self._append("samples.jsonl", [{"step": step, **each} for each in self._samples])
-        for tracker in self._trackers:
-            tracker.log(step, row)
+        self._trackers.log(step, {name: value for name, value in row.items() if name != "step"})
         self._warn(row)
         if self._on_step is not None:
             self._on_step(row)

@@ -129,12 +129,11 @@ def _train(config: RunConfig, run: RunFolder) -> dict[str, Any]:
         trained = time.monotonic()
         if config.evaluation.at_end:
             measured["end"] = measure(actor, tokenizer, held, config)
-    for tracker in trackers:
-        tracker.close()
     seconds = {"prepare": ready - begin, "train": trained - ready}
     seconds["total"] = time.monotonic() - begin
     summary = _summarise(config, recorder.rows, measured, seconds)
     _write_results(run, recorder.rows, summary)
+    trackers.finish(summary["metrics"], ok=True)
     return summary
 
 
@@ -242,7 +241,8 @@ def _summarise(
         "steps": len(rows),
         "tokens": tokens,
         "tokens_per_second": tokens / spent,
-        "seconds": dict(seconds),
+        "seconds": seconds["total"],
+        "seconds_of": dict(seconds),
         "peak_memory_bytes": peak,
         "experiment": config.experiment_name,
         "seed": config.seed,

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from olmix.errors import MissingPackageError
 from olmix.grpo.config import RunConfig
+from olmix.io.files import digest
+from olmix.io.trackers import Trackers
 
-__all__ = ["Tracker", "open_trackers"]
-
-
-class Tracker(Protocol):
-    """Takes metrics."""
-
-    def log(self, step: int, row: Mapping[str, float]) -> None:
-        """Take the metrics of a step."""
-
-    def close(self) -> None:
-        """Write what is pending."""
+__all__ = ["open_trackers"]
 
 
 class _TensorBoard:
     """TensorBoard's event files, in ``tensorboard/`` of the run's folder."""
+
+    name = "tensorboard"
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -32,19 +26,21 @@ class _TensorBoard:
             raise MissingPackageError("tensorboardX", "grpo", "logging=[tensorboard]") from None
         self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
 
-    def log(self, step: int, row: Mapping[str, float]) -> None:
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Write one scalar per metric."""
-        for name, value in row.items():
-            if name != "step":
-                self._writer.add_scalar(name, value, step)
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, step)
 
-    def close(self) -> None:
-        """Flush the event file."""
+    def finish(self, summary: Mapping[str, Any], *, ok: bool) -> None:
+        """Write what is pending."""
+        del summary, ok
         self._writer.close()
 
 
 class _WandB:
-    """A run of Weights & Biases; ``WANDB_MODE=offline`` works."""
+    """A run of Weights & Biases, the same one when it goes on; ``WANDB_MODE=offline`` works."""
+
+    name = "wandb"
 
     def __init__(self, config: RunConfig, folder: Path) -> None:
         try:
@@ -54,29 +50,34 @@ class _WandB:
         self._run: Any = wandb.init(
             project=config.project_name,
             name=config.experiment_name or folder.name,
+            id=digest(str(folder.resolve()), 16),
+            resume="allow",
             tags=list(config.tags),
             dir=str(folder),
             config=config.to_plain(),
         )
 
-    def log(self, step: int, row: Mapping[str, float]) -> None:
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Send the metrics of a step."""
-        self._run.log({name: value for name, value in row.items() if name != "step"}, step=step)
+        self._run.log(dict(metrics), step=step)
 
-    def close(self) -> None:
-        """End the run."""
-        self._run.finish()
+    def finish(self, summary: Mapping[str, Any], *, ok: bool) -> None:
+        """Send the summary and end the run."""
+        self._run.summary.update(dict(summary))
+        self._run.finish(exit_code=0 if ok else 1)
 
 
-def open_trackers(config: RunConfig, folder: Path) -> Sequence[Tracker]:
+def open_trackers(config: RunConfig, folder: Path) -> Trackers:
     """Return the trackers that `logging` names; `jsonl` is written anyway.
+
+    A tracker that fails later is dropped with a warning, and the run goes on.
 
     Raises:
         MissingPackageError: one of them is not installed.
     """
-    trackers: list[Tracker] = []
+    sinks: list[_TensorBoard | _WandB] = []
     if "tensorboard" in config.logging:
-        trackers.append(_TensorBoard(folder))
+        sinks.append(_TensorBoard(folder))
     if "wandb" in config.logging:
-        trackers.append(_WandB(config, folder))
-    return trackers
+        sinks.append(_WandB(config, folder))
+    return Trackers(sinks)

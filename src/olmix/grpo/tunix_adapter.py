@@ -126,21 +126,6 @@ class SeededRollout(vanilla_rollout.VanillaRollout):  # type: ignore[misc]  # Tu
         return output
 
 
-class _Hooks:
-    """Tells the listener about finished steps; the other events of Tunix pass."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-
-    def on_train_end(self, inner: Any) -> None:
-        self._trainer.after_updates(inner)
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        if not name.startswith("on_"):
-            raise AttributeError(name)
-        return lambda *_, **__: None
-
-
 class _NoBar:
     """Takes the place of Tunix's progress bar."""
 
@@ -210,6 +195,7 @@ class Trainer:
         generation = config.generation
         self._listener = listener
         self._updates_per_step = config.grpo.num_iterations
+        self._reported = 0
         roles = (rl_cluster.Role.ACTOR, rl_cluster.Role.REFERENCE, rl_cluster.Role.ROLLOUT)
         self.cluster = rl_cluster.RLCluster(
             actor=actor,
@@ -241,10 +227,11 @@ class Trainer:
         )
         self.cluster.rollout.current_step = lambda: self.cluster.global_steps
         inner = self.cluster.actor_trainer
-        inner.with_training_hooks(_Hooks(self))
         inner._pbar = _NoBar()
+        self._report_before_saving(inner)
         # `train` gets its data from the right place on, so nothing is to be skipped.
         self.learner._iter_steps = self.learner._last_iter_step
+        self._reported = self.restored_step
 
     @property
     def restored_step(self) -> int:
@@ -266,17 +253,30 @@ class Trainer:
         self._listener.on_answers(prompts, completions, np.asarray(rewards), np.asarray(advantages))
         return {}
 
-    def after_updates(self, inner: Any) -> None:
-        """Report a step once its last update is done; Tunix calls this after each micro-batch."""
-        accumulation = inner.config.get_with_default("gradient_accumulation_steps", 1)
-        updates, rest = divmod(inner.iter_steps, accumulation)
-        if rest or updates % self._updates_per_step:
-            return
-        buffered = inner._prev_buffered_train_metrics
-        measured = {"loss": float(buffered.loss)}
-        for name, (values, combine) in buffered.additional_metrics.items():
-            measured[name] = float(combine(np.asarray([np.asarray(value) for value in values])))
-        self._listener.on_step(updates // self._updates_per_step, measured)
+    def _report_before_saving(self, inner: Any) -> None:
+        """Report each step before its checkpoint: a run killed between the two loses no row.
+
+        Tunix offers a checkpoint after every update; its own hooks come a step late.
+        """
+        save = inner.checkpoint_manager.save
+
+        def reporting(update: int, *args: Any, **kwargs: Any) -> bool:
+            step, rest = divmod(update, self._updates_per_step)
+            if not rest and step > self._reported:
+                self._reported = step
+                self._listener.on_step(step, _measured(inner._prev_buffered_train_metrics))
+            saved: bool = save(update, *args, **kwargs)
+            return saved
+
+        inner.checkpoint_manager.save = reporting
+
+
+def _measured(buffered: Any) -> dict[str, float]:
+    """Return what Tunix measured in an update, over its micro-batches."""
+    measured = {"loss": float(buffered.loss)}
+    for name, (values, combine) in buffered.additional_metrics.items():
+        measured[name] = float(combine(np.asarray([np.asarray(value) for value in values])))
+    return measured
 
 
 def _training_config(config: RunConfig, optimizer: Any, checkpoint_dir: Path) -> Any:

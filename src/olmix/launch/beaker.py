@@ -7,7 +7,7 @@ was cut off between creating an experiment and writing it down finds that experi
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -53,46 +53,55 @@ class BeakerEngine(Engine):
 
     def render(self, group: Group, folder: Path, runs: Sequence[str]) -> str:
         """Return the specs of the experiments, and what would keep them from starting."""
-        return render_specs(self.infra, group.group_id, folder, runs)
+        return render_specs(self.infra, group, folder, runs)
 
-    def submit(self, group: Group, folder: Path, runs: Sequence[str]) -> list[Job]:
+    def submit(self, group: Group, folder: Path, runs: Sequence[str]) -> Iterator[Job]:
         """Create an experiment for each run that has none waiting or running.
 
         Raises:
-            LaunchError: the specs cannot work, or Beaker refuses some; what was created by then is
-                found and kept by the next submit.
+            LaunchError: the specs cannot work, or Beaker refuses; after a refusal no more are
+                begun, and those that were are given back first.
         """
-        obstacles = find_obstacles(self.infra, folder)
+        obstacles = find_obstacles(self.infra, group, folder)
         if obstacles:
             raise LaunchError("\n".join(f"Beaker: {what}" for what in obstacles))
         with connected() as beaker:
             workspace = beaker.workspace.get(self.infra.workspace)
             _check_secrets(beaker, workspace, self.infra)
-            jobs = self._find_live(beaker, workspace, group.group_id)
-            missing = [run for run in runs if run not in jobs]
-            specs = {run: build_spec(self.infra, group.group_id, folder, run) for run in missing}
-            created, errors = _create_all(beaker, workspace, specs)
-            if created:
-                _put_together(beaker, workspace, group.group_id, created)
-            if errors:
+            specs = {run: build_spec(self.infra, group, folder, run) for run in runs}
+            for job in self._find_live(beaker, workspace, group.group_id, specs):
+                del specs[job.runs[0]]
+                yield job
+            creation = _Creation(beaker, workspace, specs)
+            try:
+                yield from creation.run()
+            finally:
+                if creation.created:
+                    _put_together(beaker, workspace, group.group_id, creation.created)
+            if creation.error is not None:
                 raise LaunchError(
-                    f"Beaker: {len(created)} of {len(missing)} experiments were created, then: "
-                    f"{explain(errors[0])}. Launch again for the rest; what was created is kept."
-                ) from errors[0]
-        jobs |= {job.runs[0]: job for job in created}
-        return [jobs[run] for run in runs]
+                    f"Beaker: {len(creation.created)} of {len(specs)} experiments were created, "
+                    f"then: {explain(creation.error)}. Launch again for the rest; what was created "
+                    "is kept."
+                ) from creation.error
 
     def _find_live(
-        self, beaker: Beaker, workspace: BeakerWorkspace, group_id: str
-    ) -> dict[str, Job]:
-        """Return the experiments of a group that wait or run, by run."""
-        known = _list_group(beaker, workspace, group_id)
-        states = _ask_all(lambda entry: self._state(beaker, entry[1]), known)
-        return {
-            job.runs[0]: job
-            for (job, _), state in zip(known, states, strict=True)
-            if state.state in _NOT_ENDED
+        self,
+        beaker: Beaker,
+        workspace: BeakerWorkspace,
+        group_id: str,
+        specs: dict[str, dict[str, Any]],
+    ) -> list[Job]:
+        """Return the experiments that carry out these very runs, and wait or run."""
+        wanted = {spec["description"] for spec in specs.values()}
+        known = {
+            job.runs[0]: (job, workload)
+            for job, workload in _list_group(beaker, workspace, group_id)
+            if workload.experiment.description in wanted
         }
+        states = _ask_all(lambda entry: self._state(beaker, entry[1]), known.values())
+        pairs = zip(known.values(), states, strict=True)
+        return [job for (job, _), state in pairs if state.state in _NOT_ENDED]
 
     def find(self, group_id: str) -> list[Job]:
         """Return all experiments of a group, oldest first: also those of earlier attempts."""
@@ -104,19 +113,15 @@ class BeakerEngine(Engine):
         """Return the state of each run; where a run has several jobs, of its last one."""
         if not jobs:
             return {}
+        last = {run: job for job in jobs for run in job.runs}
         with connected() as beaker:
 
             def ask(job: Job) -> JobState | None:
                 workload = _get_workload(beaker, job)
                 return None if workload is None else self._state(beaker, workload)
 
-            answers = _ask_all(ask, jobs)
-        return {
-            run: state
-            for job, state in zip(jobs, answers, strict=True)
-            if state is not None
-            for run in job.runs
-        }
+            answers = _ask_all(ask, last.values())
+        return {run: state for run, state in zip(last, answers, strict=True) if state is not None}
 
     def cancel(self, jobs: Sequence[Job]) -> None:
         """Cancel the experiments that wait or run."""
@@ -209,7 +214,10 @@ def _reason(job: BeakerJob) -> str:
     status = job.status
     if status.canceled_code:
         # Read from the protocol: beaker-py's own enumeration lacks some of its codes.
-        name = str(beaker_pb2.CancelationCode.Name(status.canceled_code))
+        codes = beaker_pb2.CancelationCode.DESCRIPTOR.values_by_number
+        if status.canceled_code not in codes:
+            return f"cancelation code {status.canceled_code}"
+        name = str(codes[status.canceled_code].name)
         return name.removeprefix("CANCELATION_CODE_").lower()
     if status.HasField("exit_code") and status.exit_code:
         return f"exit status {status.exit_code}"
@@ -247,8 +255,8 @@ def _check_secrets(beaker: Beaker, workspace: BeakerWorkspace, infra: BeakerInfr
             missing.append(name)
     if missing:
         raise LaunchError(
-            f"Beaker: workspace {infra.workspace} has no secret {', '.join(missing)}. Write it "
-            f"with: beaker secret write --workspace {infra.workspace} NAME"
+            f"Beaker: workspace {infra.workspace} has no secret {', '.join(missing)}. Write it on "
+            "the workspace's page or with `beaker secret write`, or change infra.env_secrets."
         )
 
 
@@ -269,8 +277,8 @@ def _put_together(
                 beaker.group.update(group, add_experiment_ids=ids)
                 break
         else:
-            group = beaker.group.create(name, workspace=workspace, experiment_ids=ids)
-        logger.info("%d experiments created: %s", len(jobs), beaker.group.url(group))
+            beaker.group.create(name, workspace=workspace, experiment_ids=ids)
+        logger.info("%d experiments created, in the Beaker group %s", len(jobs), name)
     except (BeakerError, RpcError) as error:
         logger.warning(
             "%d experiments created, but not put into the Beaker group %s: %s",
@@ -289,7 +297,7 @@ def _list_group(
     found = []
     for workload in beaker.workload.list(
         workspace=workspace,
-        name_or_description=f"of group {group_id}",
+        name_or_description=f"of group {group_id} in ",
         workload_type=BeakerWorkloadType.experiment,
         sort_order=BeakerSortOrder.ascending,
     ):
@@ -303,26 +311,48 @@ def _job(beaker: Beaker, run: str, identity: str) -> Job:
     return Job(identity, (run,), f"{beaker.config.agent_address}/ex/{identity}")
 
 
-def _create_all(
-    beaker: Beaker, workspace: BeakerWorkspace, specs: dict[str, dict[str, Any]]
-) -> tuple[list[Job], list[Exception]]:
-    """Create experiments, a few at a time; after an error no more are begun."""
-    from beaker.exceptions import BeakerError
-    from requests import RequestException
+class _Creation:
+    """Creates experiments, a few at a time.
 
-    errors: list[Exception] = []
+    Args:
+        beaker: the client.
+        workspace: where they belong.
+        specs: their specs, by run.
 
-    def create(run: str) -> Job | None:
-        if errors:
+    Attributes:
+        created: the experiments so far.
+        error: the first refusal; no experiment is begun after it.
+    """
+
+    def __init__(
+        self, beaker: Beaker, workspace: BeakerWorkspace, specs: dict[str, dict[str, Any]]
+    ) -> None:
+        self.created: list[Job] = []
+        self.error: Exception | None = None
+        self._beaker = beaker
+        self._workspace = workspace
+        self._specs = specs
+
+    def run(self) -> Iterator[Job]:
+        """Yield each experiment once it is there, in the order of the runs."""
+        with ThreadPoolExecutor(_CALLS_AT_ONCE) as pool:
+            for job in pool.map(self._try, self._specs):
+                if job is not None:
+                    yield job
+
+    def _try(self, run: str) -> Job | None:
+        from beaker.exceptions import BeakerError
+        from requests import RequestException
+
+        if self.error is not None:
             return None
         try:
-            return _create(beaker, workspace, run, specs[run])
+            job = _create(self._beaker, self._workspace, run, self._specs[run])
         except (BeakerError, RequestException, LaunchError) as error:
-            errors.append(error)
+            self.error = error
             return None
-
-    created = _ask_all(create, specs)
-    return [job for job in created if job is not None], errors
+        self.created.append(job)
+        return job
 
 
 def _create(beaker: Beaker, workspace: BeakerWorkspace, run: str, spec: dict[str, Any]) -> Job:

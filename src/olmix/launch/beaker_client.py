@@ -48,8 +48,8 @@ def connected() -> Iterator[Beaker]:
     ) as error:
         # beaker-py does not check what its file holds. What it raises may quote the token.
         raise LaunchError(
-            f"Beaker: no usable account ({type(error).__name__}). Set BEAKER_TOKEN, or run "
-            "`beaker account login`, which writes ~/.beaker/config.yml."
+            f"Beaker: no usable account ({type(error).__name__}). Set BEAKER_TOKEN to the token of "
+            "https://beaker.org/user, or set up the `beaker` command (~/.beaker/config.yml)."
         ) from None
     with client:
         try:
@@ -90,7 +90,7 @@ def _reach(client: Beaker) -> None:
         if status in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
             raise LaunchError(
                 f"Beaker: {address} refuses the token ({explain(error)}). Set BEAKER_TOKEN to a "
-                "valid one, or run `beaker account login`."
+                "valid one, from https://beaker.org/user."
             ) from error
         raise
 

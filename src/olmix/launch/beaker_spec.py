@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from olmix.config import LaunchConfig, OlmoCoreTraining
 from olmix.config.infra import BeakerInfra, BeakerMount
+from olmix.launch.plan import Group
 
 __all__ = [
     "build_spec",
@@ -24,13 +26,17 @@ __all__ = [
 _NANOSECONDS = 10**9
 _TOGETHER_S = 90 * 60
 """How long the nodes of a run wait for each other."""
-_DESCRIPTION = re.compile(r"Olmix run (\S+) of group (\S+)")
-_SETUP = 'set -e\n{setup}\nset +e\nexec "$@"'
+_DESCRIPTION = re.compile(r"Olmix run (\S+) of group (\S+) in .*", re.DOTALL)
+_LEADER = """export PET_RDZV_ENDPOINT="$BEAKER_LEADER_REPLICA_HOSTNAME:29500\""""
+"""torchrun reads what it is not told from variables that start with PET_."""
 
 
-def describe(run: str, group_id: str) -> str:
-    """Return the description of an experiment, by which the runs of a group are found again."""
-    return f"Olmix run {run} of group {group_id}"
+def describe(run: str, group_id: str, run_dir: str) -> str:
+    """Return the description of an experiment, by which the runs of a group are found again.
+
+    The run folder tells apart launches of one group by different people, or into different folders.
+    """
+    return f"Olmix run {run} of group {group_id} in {run_dir}"
 
 
 def run_described(description: str, group_id: str) -> str | None:
@@ -46,20 +52,29 @@ def _run_folder(infra: BeakerInfra, folder: Path, run: str) -> str:
     return str(PurePosixPath(infra.runs_dir) / folder.name / run)
 
 
-def build_spec(infra: BeakerInfra, group_id: str, folder: Path, run: str) -> dict[str, Any]:
+def _is_distributed(infra: BeakerInfra, group: Group) -> bool:
+    """Return whether a run takes all its GPUs as one torchrun job."""
+    return infra.gpus * infra.nodes > 1 and any(
+        isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
+        for run in group.runs
+    )
+
+
+def build_spec(infra: BeakerInfra, group: Group, folder: Path, run: str) -> dict[str, Any]:
     """Return the spec of a run's experiment.
 
     Args:
         infra: what it runs on.
-        group_id: the group.
+        group: the group.
         folder: the group's folder on this machine.
         run: name of the run.
     """
+    run_dir = _run_folder(infra, folder, run)
     task: dict[str, Any] = {
         "name": run,
         "image": _image(infra),
-        "command": _command(infra, _run_folder(infra, folder, run)),
-        "envVars": list(_environment(infra, group_id)),
+        "command": _command(infra, run_dir, distributed=_is_distributed(infra, group)),
+        "envVars": list(_environment(infra, group.group_id)),
         "datasets": [_mount(mount) for mount in infra.all_mounts],
         "resources": _resources(infra),
         "context": _context(infra),
@@ -71,7 +86,7 @@ def build_spec(infra: BeakerInfra, group_id: str, folder: Path, run: str) -> dic
         task |= _replicas(infra)
     spec: dict[str, Any] = {
         "version": "v2",
-        "description": describe(run, group_id),
+        "description": describe(run, group.group_id, run_dir),
         "budget": infra.budget,
         "tasks": [task],
     }
@@ -86,12 +101,21 @@ def _image(infra: BeakerInfra) -> dict[str, str]:
     return {"beaker": infra.image} if infra.image is not None else {}
 
 
-def _command(infra: BeakerInfra, run_dir: str) -> list[str]:
+def _command(infra: BeakerInfra, run_dir: str, *, distributed: bool) -> list[str]:
     """Return the words of the command; a shell sees only `setup`, never a path."""
-    words = [infra.python, "-m", "olmix.train.one", run_dir]
-    if infra.setup is None:
+    words = [infra.python]
+    before = [infra.setup.rstrip("\n")] if infra.setup is not None else []
+    if distributed:
+        words += ["-m", "torch.distributed.run", f"--nproc-per-node={infra.gpus}"]
+        words += [f"--nnodes={infra.nodes}"]
+        if infra.nodes > 1:
+            words += ["--rdzv-backend=c10d", f"--rdzv-id={PurePosixPath(run_dir).name}"]
+            before.append(_LEADER)
+    words += ["-m", "olmix.train.one", run_dir]
+    if not before:
         return words
-    return ["/bin/sh", "-c", _SETUP.format(setup=infra.setup.rstrip("\n")), "sh", *words]
+    script = "\n".join(["set -e", *before, 'exec "$@"'])
+    return ["/bin/sh", "-c", script, "sh", *words]
 
 
 def _environment(infra: BeakerInfra, group_id: str) -> Iterator[dict[str, str]]:
@@ -126,7 +150,7 @@ def _mount(mount: BeakerMount) -> dict[str, Any]:
 def _resources(infra: BeakerInfra) -> dict[str, Any]:
     asked = {
         "gpuCount": infra.gpus,
-        "cpuCount": infra.cpus,
+        "cpuCount": infra.cpu_count,
         "memory": infra.memory,
         "sharedMemory": infra.shared_memory,
     }
@@ -160,9 +184,14 @@ def _replicas(infra: BeakerInfra) -> dict[str, Any]:
     }
 
 
-def find_obstacles(infra: BeakerInfra, folder: Path) -> list[str]:
-    """Return what keeps runs of a folder from starting, each with what to do about it."""
+def find_obstacles(infra: BeakerInfra, group: Group, folder: Path) -> list[str]:
+    """Return what keeps runs of a group from starting, each with what to do about it."""
     found = []
+    if infra.nodes > 1 and not (infra.gpus and _is_distributed(infra, group)):
+        found.append(
+            f"infra.nodes = {infra.nodes}: only runs with training.trainer = olmo_core, on GPUs, "
+            "are spread over nodes; set infra.nodes to 1"
+        )
     if infra.image is None and infra.docker_image is None:
         found.append(
             "infra.image is missing: name a Beaker image (or a docker_image) whose python has Olmix"
@@ -179,14 +208,16 @@ def find_obstacles(infra: BeakerInfra, folder: Path) -> list[str]:
     return found
 
 
-def render_specs(infra: BeakerInfra, group_id: str, folder: Path, runs: Sequence[str]) -> str:
+def render_specs(infra: BeakerInfra, group: Group, folder: Path, runs: Sequence[str]) -> str:
     """Return the specs of runs as a stream of YAML documents, each written as JSON.
 
     JSON is YAML, is what goes over the wire, and takes 1,000 runs a tenth of a second instead of
     three.
     """
-    lines = [f"# does not start as it stands: {what}" for what in find_obstacles(infra, folder)]
+    lines = [
+        f"# does not start as it stands: {what}" for what in find_obstacles(infra, group, folder)
+    ]
     for run in runs:
-        lines.append(f"--- # experiment {run} in workspace {infra.workspace}, group {group_id}")
-        lines.append(json.dumps(build_spec(infra, group_id, folder, run), indent=2))
+        lines.append(f"--- # experiment {run} in workspace {infra.workspace}")
+        lines.append(json.dumps(build_spec(infra, group, folder, run), indent=2))
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
 import pytest
 
 from olmix.errors import ConfigError
-from olmix.grpo.compose import compose, expand_sweep, split_words
+from olmix.grpo.compose import compose, expand_sweep, null_deletions, split_words
 from olmix.grpo.config import RunConfig
 
 
@@ -92,6 +92,12 @@ def test_flags_may_stand_between_overrides():
         ["--cfg", "job", "--resolve"],
         ["a=1", "b=2", "~c"],
     )
+
+
+def test_a_deletion_can_be_swept_over():
+    words = null_deletions(["~training.gradient_clip", "seed=1,2", "~scheduler"])
+    assert words == ["++training.gradient_clip=null", "seed=1,2", "~scheduler"]
+    assert compose(words[:1])["training"]["gradient_clip"] is None
 
 
 def test_a_sweep_is_every_combination():

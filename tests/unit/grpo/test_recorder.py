@@ -9,6 +9,7 @@ from olmix.grpo.config import RunConfig
 from olmix.grpo.evaluate import pass_at_k
 from olmix.grpo.recorder import Recorder, keep_steps
 from olmix.grpo.rewards import Reward
+from olmix.io.trackers import Trackers
 
 MEASURED = {"kl": 0.1, "loss": 0.0, "grad_norm": 1.0, "pg_clipfrac": 0.0}
 
@@ -17,7 +18,9 @@ MEASURED = {"kl": 0.1, "loss": 0.0, "grad_norm": 1.0, "pg_clipfrac": 0.0}
 def recorder(tmp_path):
     words = ["+experiment=quick_test", "grpo.num_generations=2", "training.samples_per_step=2"]
     rewards = [Reward("length", lambda completions, **_: [len(t) for t in completions], 0.5)]
-    made = Recorder(tmp_path, RunConfig.from_dict(compose(words)), rewards, [], rate=float)
+    made = Recorder(
+        tmp_path, RunConfig.from_dict(compose(words)), rewards, Trackers([]), rate=float
+    )
     return made, made.watch(rewards[0]), tmp_path
 
 
