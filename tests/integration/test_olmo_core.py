@@ -41,7 +41,7 @@ def _config(project, name, weights, **training):
 
 @pytest.fixture(scope="module")
 def group(tmp_path_factory):
-    """Three runs: one is killed after its first checkpoint and trained again."""
+    """Two runs: one is killed after its first checkpoint, trained again, and started once more."""
     root = tmp_path_factory.mktemp("olmo-core")
     project = Project(root)
     folder = root / "runs" / "g"
@@ -55,9 +55,9 @@ def group(tmp_path_factory):
         run.write_status(Status(identity=name))
         entries.append({"name": name, "identity": name, "seed": 0})
     write_json(folder / "group.json", {"runs": entries})
-    words = [sys.executable, str(SCRIPT), str(folder), "half:6", "half", "mostly-code"]
+    words = [sys.executable, str(SCRIPT), str(folder), "half:6", "half", "mostly-code", "half"]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=400)
-    assert done.stdout.split()[-3:] == ["-9", "0", "0"], done.stdout + done.stderr
+    assert done.stdout.split()[-4:] == ["-9", "0", "0", "0"], done.stdout + done.stderr
     return folder
 
 

@@ -148,7 +148,9 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
         listed = ", ".join(f"{r.name} ({r.why or r.state})" for r in records[:5])
         raise DataError(f"no run is finished yet: {listed}. Go on with `olmix launch run`.")
     config = config or next((c for r in usable if (c := r.config())), {})
-    selection = select(usable, config.get("eval"), options.metrics, options.higher_is_better)
+    evaluation = config.get("eval")  # of a config that is not Olmix's it may be anything
+    evaluation = evaluation if isinstance(evaluation, Mapping) else None
+    selection = select(usable, evaluation, options.metrics, options.higher_is_better)
     rows = _sort(records, usable, selection, options)
     _check_rows(rows, selection)
     report = Completeness(

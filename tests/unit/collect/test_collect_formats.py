@@ -49,6 +49,18 @@ def test_runs_without_a_mixture_give_metrics_alone(tmp_path):
     assert any("rewards/mean" in note for note in found.notes), "rewards are better higher"
 
 
+def test_grpo_runs_are_collected_by_a_metric_of_choice(tmp_path):
+    for name, reward in (("12-00-00", 0.25), ("12-10-00", 0.75)):
+        rows = [{"step": s, "reward": reward, "loss": 0.1, "tokens": 64} for s in (1, 2)]
+        run = _jsonl(tmp_path / "outputs" / name, rows)
+        write_yaml(run / "config.yaml", {"eval": "gsm8k", "seed": 0})
+        write_json(run / "summary.json", {"seed": 0, "reward": reward})
+    options = Options(metrics=["reward"], value="tail", higher_is_better=["reward"])
+    found = collect([tmp_path / "outputs"], tmp_path / "out", options)
+    assert read_table(found.metrics).values.tolist() == [[0.25], [0.75]]
+    assert not found.incomplete
+
+
 def test_torchtune_logs_are_read(tmp_path):
     folder = tmp_path / "runs/run_000/logs"
     folder.mkdir(parents=True)

@@ -57,6 +57,8 @@ class ValidationCallback(Callback):  # type: ignore[misc]
     """Tokens of one step on all devices."""
     metrics: dict[str, float] = field(default_factory=dict)
     """What the last evaluation found."""
+    measured_at: int = -1
+    """Step of the last evaluation in this process."""
 
     def post_step(self) -> None:
         """Measure where it is due; the last step is measured after training."""
@@ -64,13 +66,17 @@ class ValidationCallback(Callback):  # type: ignore[misc]
             self._measure()
 
     def post_train(self) -> None:
-        """Measure at the end of a run that was not stopped, unless its last step was measured."""
-        if not self.trainer.is_canceled and self.step % self.interval:
+        """Measure at the end of a run that was not stopped, unless its last step was measured.
+
+        A run that was killed between its last checkpoint and its summary is measured again.
+        """
+        if not self.trainer.is_canceled and self.measured_at != self.step:
             self._measure()
 
     def _measure(self) -> None:
         if self.validation is None:
             return
+        self.measured_at = self.step
         self.metrics = self.validation.bits_per_byte(self._nats(self.validation))
         if self.run is not None and get_rank() == 0:
             tokens = self.step * self.tokens_per_step

@@ -71,6 +71,10 @@ def train_run(folder: RunFolder, config: LaunchConfig) -> None:
         )
     if importlib.util.find_spec("olmo_core") is None:
         raise MissingPackageError("ai2-olmo-core", "olmo-core", "training.trainer: olmo_core")
+    # A launcher moves a folder aside whose run is another one; what is finished here is this run.
+    if folder.read_status().state == "finished" and folder.summary.is_file():
+        logger.info("%s is finished", folder.name)
+        return
     first = int(os.environ.get("RANK", "0")) == 0
     run = Run(folder) if first else None
     try:
