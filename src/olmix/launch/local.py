@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 _ATTEMPTS = 3
 _POLL_S = 0.2
 _STOP_S = 20.0
+_STOP_PLAIN_S = 75.0
+"""Seconds that a worker has to end; a command of its own has a minute to save its state."""
 
 State = Literal["started", "progress", "finished", "failed", "skipped", "retried"]
 
@@ -151,7 +153,7 @@ class _Pool:
             for worker in self._workers:
                 worker.close()
             for worker in self._workers:
-                worker.stop(_STOP_S)
+                worker.stop(_STOP_PLAIN_S if worker.slot.plain else _STOP_S)
         return False
 
     def _start(self, slot: Slot) -> None:
@@ -236,7 +238,7 @@ class _Pool:
         for worker in self._workers:
             worker.close()
         for worker in self._workers:
-            worker.stop(_STOP_S)
+            worker.stop(_STOP_PLAIN_S if worker.slot.plain else _STOP_S)
         self._workers.clear()
         for run in pending:
             folder = RunFolder(self.folder / run)
