@@ -22,7 +22,8 @@ def test_tensorboard_gets_every_metric(tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_wandb_works_offline_and_only_where_it_is_asked_for(tmp_path, monkeypatch):
-    pytest.importorskip("wandb")
+    wandb = pytest.importorskip("wandb")
+    wandb.teardown()  # one session a process, whatever the environment says later
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     open_trackers(config("jsonl"), tmp_path).finish({}, ok=True)
