@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from olmix.cli.options import path_option
 from olmix.cli.terminal import ProgressView, done, progress, table
 
 if TYPE_CHECKING:
@@ -16,19 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["launch", "report_launch", "run_group", "show_cost"]
 
-_variants = click.option(
-    "-v",
-    "--variants",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="A variant file, or a folder of them.",
+_variants = path_option(
+    "-v", "--variants", about="A variant file, a folder of them, or a sweep.", required=True
 )
-_config = click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path),
-    help="Launch config that completes bare variants.",
-)
+_config = path_option("-c", "--config", about="Launch config that completes bare variants.")
 _group = click.option(
     "-g", "--group-id", help="Group of the runs; that of the configs if left out."
 )

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from olmix.fit.calibration import NORMAL_QUANTILE
 from olmix.fit.crossval import MetricFit
 from olmix.fit.swarm import Swarm
 from olmix.simplex import Array
@@ -55,6 +56,6 @@ def signed_evidence(swarm: Swarm, draws: Array) -> Array:
     change = draws[:, :, 1:] - draws[:, :, :1]
     # Quantiles in place of moments: a few exploding refits do not decide.
     low, middle, high = np.quantile(change, [0.05, 0.5, 0.95], axis=1)
-    width = (high - low) / (2 * 1.6449)
+    width = (high - low) / (2 * NORMAL_QUANTILE)
     ratio = np.divide(middle, width, out=np.zeros_like(middle), where=width > 0)
     return np.where(swarm.live[:, None], (swarm.signs[:, None] * ratio).T, 0.0)

@@ -87,8 +87,8 @@ def pareto_front(
     config, swarm = fit.config, fit.swarm
     families = families_of(config, swarm)
     metrics = _shares(swarm, families)
-    values, counts = swarm.averaged()
-    measured = np.where(counts > 0, values, np.nan)
+    averages, counts = swarm.averaged()
+    measured = np.where(counts > 0, averages, np.nan)
     scales = np.array([spread(row[row > 0] @ measured[row > 0]) for row in metrics])
     mixtures = []
     for share in _directions(config.proposer.pareto, len(families), config.regression.seed):
@@ -154,15 +154,17 @@ def _directions(number: int, size: int, seed: int) -> Array:
         from scipy.stats import qmc
     except ImportError:
         raise MissingPackageError("scipy", "fit", "A Pareto front") from None
+    if size == 1:
+        return np.ones((1, 1))
     if size == 2:
         share = np.linspace(0, 1, max(number, 2))
         return np.stack([share, 1 - share], axis=1)
     left = max(number - size, 0)
     # Spacings of sorted uniform numbers are uniform on the simplex.
     power = int(np.ceil(np.log2(max(left, 1))))
-    cuts = np.sort(qmc.Sobol(max(size - 1, 1), seed=seed).random_base2(power)[:left], axis=1)
+    cuts = np.sort(qmc.Sobol(size - 1, seed=seed).random_base2(power)[:left], axis=1)
     inner = np.diff(np.hstack([np.zeros((left, 1)), cuts, np.ones((left, 1))]), axis=1)
-    return np.vstack([np.eye(size), inner[:, :size]])
+    return np.vstack([np.eye(size), inner])
 
 
 def not_beaten(losses: Array) -> NDArray[np.bool_]:

@@ -26,6 +26,7 @@ from olmix.fit.references import (
 )
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit
+from olmix.fit.uncertainty import held_out_average
 from olmix.simplex import Array
 
 __all__ = ["Proposal", "build_objective", "chosen_kl", "propose", "propose_each"]
@@ -99,10 +100,7 @@ def chosen_kl(fit: SwarmFit) -> float:
     if wanted != "auto":
         return float(wanted)
     measured = measured_objective(swarm)
-    held = np.zeros(len(measured))
-    for fitted, weight in zip(fit.fits, swarm.objective_weights, strict=True):
-        if weight > 0:
-            held += weight * fitted.best.cv_predictions
+    held = held_out_average(swarm, fit.fits)
     seen = np.flatnonzero(np.isfinite(measured))
     scale = spread(measured)
     only_kl = Objective([], np.empty(0), scale, reference_mixture(config, swarm))

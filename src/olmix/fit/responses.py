@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from olmix.fit.swarm_fit import SwarmFit
+from olmix.fit.uncertainty import predicted_average
 from olmix.simplex import Array, hellinger
 
 __all__ = ["RESPONSE_COLUMNS", "responses", "ternary"]
@@ -22,10 +23,7 @@ _SIDE = 24
 
 def _objective(fit: SwarmFit, mixtures: Array) -> tuple[Array, Array]:
     """Return the objective in its own direction, and half its 90% interval, (n,) each."""
-    total = np.zeros(len(mixtures))
-    for fitted, weight in zip(fit.fits, fit.swarm.objective_weights, strict=True):
-        if weight > 0:
-            total += weight * fitted.best.law.predict(mixtures)
+    total = predicted_average(fit.swarm, fit.fits, mixtures)
     distances = hellinger(mixtures, fit.swarm.fitted_mixtures).min(axis=1)
     return fit.swarm.objective_sign * total, fit.objective.calibration.half_width(distances)
 

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.errors import MissingPackageError
-from olmix.fit.calibration import Calibration, calibrate
+from olmix.fit.calibration import NORMAL_QUANTILE, Calibration, calibrate
 from olmix.fit.crossval import MetricFit, Scores, fold_distances, rank_p_value, scores
 from olmix.fit.law import Draws, FittedLaw, Law
 from olmix.fit.references import measured_objective, nearest_run_distance
@@ -48,7 +48,9 @@ __all__ = [
     "draw_metrics",
     "estimate",
     "gain",
+    "held_out_average",
     "objective_fit",
+    "predicted_average",
 ]
 
 NUM_SAMPLES = 200
@@ -133,6 +135,22 @@ class Bootstrap:
         return self.fit.cv_mse * max(1.0, self.far[index] ** 2)
 
 
+def predicted_average(swarm: Swarm, fits: Sequence[MetricFit], mixtures: Array) -> Array:
+    """Return the predicted objective at mixtures (n, D), less is better, (n,)."""
+    total = np.zeros(len(mixtures))
+    for fitted, weight in zip(fits, swarm.objective_weights, strict=True):
+        if weight > 0:
+            total += weight * fitted.best.law.predict(mixtures)
+    return total
+
+
+def held_out_average(swarm: Swarm, fits: Sequence[MetricFit]) -> Array:
+    """Return the objective of every mixture by the fits without its fold, less is better, (U,)."""
+    held = np.stack([fitted.best.cv_predictions for fitted in fits])
+    used = swarm.objective_weights > 0
+    return np.asarray(swarm.objective_weights[used] @ held[used])
+
+
 def objective_fit(swarm: Swarm, fits: Sequence[MetricFit], folds: NDArray[np.intp]) -> ObjectiveFit:
     """Judge the prediction of the weighted average by its held-out and its own residuals.
 
@@ -144,13 +162,12 @@ def objective_fit(swarm: Swarm, fits: Sequence[MetricFit], folds: NDArray[np.int
     measured = measured_objective(swarm)
     seen = np.isfinite(measured)
     unique = swarm.unique_mixtures
-    held, own = np.zeros(len(unique)), np.zeros(len(unique))
-    tried = 1
-    for fitted, weight in zip(fits, swarm.objective_weights, strict=True):
-        if weight > 0:
-            held += weight * fitted.best.cv_predictions
-            own += weight * fitted.best.law.predict(unique)
-            tried = max(tried, len(fitted.candidates))
+    held, own = held_out_average(swarm, fits), predicted_average(swarm, fits, unique)
+    tried = max(
+        len(fitted.candidates)
+        for fitted, weight in zip(fits, swarm.objective_weights, strict=True)
+        if weight > 0
+    )
     cv = scores(measured[seen], held[seen])
     p_value = min(1.0, tried * rank_p_value(measured[seen], held[seen]))
     freedom = max(int(seen.sum()) - int(swarm.live.sum()) - 2, 3)
@@ -200,10 +217,7 @@ def bootstrap(
         draws: (M, B, K) drawn predictions of every metric there (`draw_metrics`).
         fit: how well the objective is predicted.
     """
-    mean = np.zeros(len(mixtures))
-    for fitted, weight in zip(fits, swarm.objective_weights, strict=True):
-        if weight > 0:
-            mean += weight * fitted.best.law.predict(mixtures)
+    mean = predicted_average(swarm, fits, mixtures)
     samples = np.tensordot(swarm.objective_weights, draws, axes=1)
     unique = swarm.unique_mixtures
     trained = [bool((np.abs(unique - mixture).max(axis=1) < _SAME).any()) for mixture in mixtures]
@@ -251,7 +265,7 @@ def _variance(samples: Array) -> float:
     It is that of the normal distribution with the same 5% and 95% quantiles.
     """
     low, high = np.quantile(samples, [0.05, 0.95])
-    return float(((high - low) / 3.2897) ** 2)
+    return float(((high - low) / (2 * NORMAL_QUANTILE)) ** 2)
 
 
 def _above(mean: float, std_error: float, boot: Bootstrap) -> float:

@@ -81,7 +81,7 @@ def _train(config: RunConfig, run: RunFolder) -> dict[str, Any]:
     from olmix.grpo.models import add_lora, load_model
     from olmix.grpo.optimizer import build_optimizer, learning_rate
     from olmix.grpo.recorder import Recorder
-    from olmix.grpo.tunix_adapter import Trainer
+    from olmix.grpo.tunix_adapter import Models, Trainer
 
     checkpoint_dir = Path(config.training.checkpoint_dir or run.path / "checkpoints")
     base_path = saved_base(checkpoint_dir) or base_folder(config, run.path)
@@ -101,11 +101,7 @@ def _train(config: RunConfig, run: RunFolder) -> dict[str, Any]:
     )
     trainer = Trainer(
         config,
-        actor=actor,
-        reference=reference,
-        tokenizer=tokenizer,
-        eos_tokens=config.eos_tokens or tokenizer.end_ids,
-        mesh=mesh,
+        Models(actor, reference, tokenizer, config.eos_tokens or tokenizer.end_ids, mesh),
         optimizer=build_optimizer(config),
         rewards=[recorder.watch(reward) for reward in rewards],
         listener=recorder,

@@ -30,7 +30,7 @@ from tunix.rl.grpo import dapo_learner, drgrpo_learner, grpo_learner
 from tunix.rl.rollout import base_rollout, vanilla_rollout
 from tunix.sft import checkpoint_manager
 
-from olmix.grpo.config import GrpoConfig, RunConfig
+from olmix.grpo.config import GenerationConfig, GrpoConfig, RunConfig
 
 __all__ = ["SeededRollout", "StepListener", "Trainer", "restore_lora"]
 
@@ -161,16 +161,45 @@ def _algorithm(config: GrpoConfig) -> tuple[Any, Any]:
     return learner, settings
 
 
-class Trainer:
-    """A cluster and a learner of Tunix for one run.
+def _rollout_config(
+    generation: GenerationConfig, eos_tokens: Sequence[int]
+) -> base_rollout.RolloutConfig:
+    return base_rollout.RolloutConfig(
+        max_tokens_to_generate=generation.max_new_tokens,
+        max_prompt_length=generation.max_prompt_length,
+        kv_cache_size=generation.max_prompt_length + generation.max_new_tokens,
+        temperature=generation.temperature,
+        top_p=generation.top_p,
+        top_k=generation.top_k,
+        eos_tokens=list(eos_tokens),
+    )
 
-    Args:
-        config: of the run.
+
+@dataclasses.dataclass(frozen=True)
+class Models:
+    """What answers, and where.
+
+    Attributes:
         actor: the model that is trained, with LoRA.
         reference: the model before training; it shares the actor's weights.
         tokenizer: of both.
         eos_tokens: ids that end an answer.
         mesh: over the devices.
+    """
+
+    actor: Any
+    reference: Any
+    tokenizer: Any
+    eos_tokens: Sequence[int]
+    mesh: Any
+
+
+class Trainer:
+    """A cluster and a learner of Tunix for one run.
+
+    Args:
+        config: of the run.
+        models: what answers, and where.
         optimizer: of optax.
         rewards: functions of ``prompts``, ``completions`` and columns, weighted.
         listener: hears what happens.
@@ -180,42 +209,28 @@ class Trainer:
     def __init__(
         self,
         config: RunConfig,
+        models: Models,
         *,
-        actor: Any,
-        reference: Any,
-        tokenizer: Any,
-        eos_tokens: Sequence[int],
-        mesh: Any,
         optimizer: Any,
         rewards: Sequence[Callable[..., Sequence[float]]],
         listener: StepListener,
         checkpoint_dir: Path,
     ) -> None:
         _quiet_absl()
-        generation = config.generation
         self._listener = listener
         self._updates_per_step = config.grpo.num_iterations
-        self._reported = 0
         roles = (rl_cluster.Role.ACTOR, rl_cluster.Role.REFERENCE, rl_cluster.Role.ROLLOUT)
         self.cluster = rl_cluster.RLCluster(
-            actor=actor,
-            reference=reference,
-            tokenizer=tokenizer,
+            actor=models.actor,
+            reference=models.reference,
+            tokenizer=models.tokenizer,
             cluster_config=rl_cluster.ClusterConfig(
-                role_to_mesh=dict.fromkeys(roles, mesh),
+                role_to_mesh=dict.fromkeys(roles, models.mesh),
                 rollout_engine=functools.partial(
                     SeededRollout, seed=config.seed, listener=listener
                 ),
                 training_config=_training_config(config, optimizer, checkpoint_dir),
-                rollout_config=base_rollout.RolloutConfig(
-                    max_tokens_to_generate=generation.max_new_tokens,
-                    max_prompt_length=generation.max_prompt_length,
-                    kv_cache_size=generation.max_prompt_length + generation.max_new_tokens,
-                    temperature=generation.temperature,
-                    top_p=generation.top_p,
-                    top_k=generation.top_k,
-                    eos_tokens=list(eos_tokens),
-                ),
+                rollout_config=_rollout_config(config.generation, models.eos_tokens),
             ),
         )
         learner, settings = _algorithm(config.grpo)
