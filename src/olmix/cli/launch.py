@@ -121,24 +121,28 @@ def run(
 
 def _dry_run(group: Group, output: Path) -> int:
     """Write what is known of a launch, and start nothing."""
-    from olmix.io.files import write_json
-    from olmix.launch import describe_launch, identity_of
+    from olmix.launch import describe_launch, identity_of, write_launch
 
-    file = output / group.group_id / "group.json"
-    if file.exists():
-        done(f"{file} is there already; nothing was started")
+    folder = output / group.group_id
+    if (folder / "group.json").exists():
+        done(f"{folder / 'group.json'} is there already; nothing was started")
         return 0
-    write_json(file, describe_launch(group, {run.name: identity_of(run) for run in group.runs}))
-    done(f"wrote {file}; nothing was started")
+    identities = {run.name: identity_of(run) for run in group.runs}
+    write_launch(folder, group, describe_launch(group, identities))
+    done(f"wrote {folder / 'group.json'}; nothing was started")
     return 0
 
 
 def _start(group: Group, output: Path, yes: bool) -> int:
     """Ask, then train the runs here or submit them."""
     from olmix.config import LocalInfra
+    from olmix.launch import wandb_group
 
     if not yes:
         click.confirm("Start?", default=True, abort=True, err=True)
+    wandb = wandb_group(group)
+    if wandb is not None and wandb["url"] is not None:
+        click.echo(f"W&B: {wandb['url']}", err=True)
     if isinstance(group.infra, LocalInfra):
         return report_launch(run_group(group, output))
     return _submit(group, output)
@@ -278,13 +282,14 @@ def status(group_id: str | None, output: Path, as_json: bool, watch: bool, every
     """Show what the runs of a group are doing."""
     import time
 
+    from olmix.io.runs import ENDED
     from olmix.launch import find_group, read_group
 
     folder = find_group(output, group_id)
     while True:
         reports = read_group(folder)
         _show_status(reports, as_json)
-        if not watch or all(r.status.state in ("finished", "failed", "cancelled") for r in reports):
+        if not watch or all(report.status.state in ENDED for report in reports):
             return
         time.sleep(every)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence, Sized
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_args
 
@@ -100,9 +101,12 @@ def _read_fraction(value: object) -> object:
 def _absolute(value: str, info: ValidationInfo) -> str:
     """Make a local path of a file absolute; URLs and configs built in Python stay as they are."""
     folder = (info.context or {}).get("folder")
-    if folder is None or _SCHEME.match(value):
-        return value
-    return str(Path(folder, Path(value).expanduser()))
+    return value if folder is None else _below(folder, value)
+
+
+@lru_cache(maxsize=65536)
+def _below(folder: Path, value: str) -> str:
+    return value if _SCHEME.match(value) else str(Path(folder, Path(value).expanduser()))
 
 
 def not_empty(value: Sized) -> Sized:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
-from olmix.config.base import RuleError, Rules, Section, TokenCount
+from olmix.config.base import RuleError, Rules, Section, TokenCount, render_location
 from olmix.config.data import DataConfig
 from olmix.config.evaluation import LaunchEval, ValidationEval
 from olmix.config.infra import Infra, LocalInfra
@@ -17,7 +17,7 @@ from olmix.config.swarm import SwarmConfig
 from olmix.config.trackers import TrackersConfig
 from olmix.config.training import ProxyTraining, Training
 from olmix.domains import iter_nodes
-from olmix.errors import ConfigError
+from olmix.errors import ConfigError, Problem
 from olmix.mixture import Mixture
 
 __all__ = ["GenerationConfig", "LaunchConfig", "VariantConfig"]
@@ -139,6 +139,11 @@ class LaunchConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        self._check_parts()
+        return self
+
+    def _check_parts(self) -> None:
+        """Raise a `RuleError` where parts that are valid do not fit together."""
         rules = Rules()
         _check_run_name(self.name, rules)
         if self.group_id is not None and _RUN_NAME.fullmatch(self.group_id) is None:
@@ -153,7 +158,6 @@ class LaunchConfig(Section):
             if self.data.tokenizer is None:
                 rules.broken("tokenizer is missing; bits per byte are counted with it", "data")
         rules.enforce()
-        return self
 
     def _check_mix(self, mix: Mixture, rules: Rules) -> None:
         domains = self.data.domains
@@ -169,13 +173,20 @@ class LaunchConfig(Section):
         Raises:
             ConfigError: the variant's mixture names domains that the base does not have.
         """
-        data: dict[str, Any] = self.to_plain()
-        data.update(name=variant.name, mix=variant.mix.to_plain())
+        changes: dict[str, Any] = {"name": variant.name, "mix": variant.mix}
         if group_id is not None:
-            data["group_id"] = group_id
+            changes["group_id"] = group_id
         if variant.seed is not None:
-            data["training"]["seed"] = variant.seed
-        return LaunchConfig.from_dict(data, variant.name)
+            changes["training"] = self.training.model_copy(update={"seed": variant.seed})
+        run = self.model_copy(update=changes)
+        try:
+            run._check_parts()
+        except RuleError as error:
+            raise ConfigError(
+                [Problem(render_location(where), what) for where, what in error.problems],
+                variant.name,
+            ) from None
+        return run
 
 
 class VariantConfig(Section):

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import StringIO
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,9 @@ def write_text(path: str | Path, content: str, *, sync: bool = True) -> None:
     write_bytes(path, content.encode("utf-8"), sync=sync)
 
 
-def write_json(path: str | Path, value: Any) -> None:
+def write_json(path: str | Path, value: Any, *, sync: bool = True) -> None:
     """Write a value as JSON in one step; numbers that JSON cannot hold are refused."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n", sync=sync)
 
 
 def read_json(path: str | Path) -> Any:
@@ -79,15 +80,39 @@ def read_json(path: str | Path) -> Any:
 
 
 def render_yaml(value: Any) -> str:
-    """Return a value as YAML, keys in their order."""
-    from ruamel.yaml import YAML
+    """Return a value as YAML, keys in their order.
 
-    yaml = YAML(typ="rt")
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.width = 100
-    stream = StringIO()
-    yaml.dump(value, stream)
-    return stream.getvalue()
+    Readers of YAML 1.1 and of 1.2 find the same: text that either takes for a number, a date or a
+    boolean (``on``, ``1e5``) is quoted.
+    """
+    import yaml
+
+    text: str = yaml.dump(
+        value, None, _dumper(), sort_keys=False, allow_unicode=True, width=100,
+        default_flow_style=False,
+    )  # fmt: skip
+    return text
+
+
+@lru_cache
+def _dumper() -> Any:
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+    class Dumper(base):  # type: ignore[misc]  # the C part may be missing
+        """Writes everything out, and quotes what YAML 1.2 would take for a number."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            del data
+            return True
+
+    numeric = re.compile(
+        r"[-+]?(?:[0-9_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|"
+        r"(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?)$"
+    )
+    Dumper.add_implicit_resolver("tag:yaml.org,2002:float", numeric, list("-+.0123456789"))
+    return Dumper
 
 
 def write_yaml(path: str | Path, value: Any, header: str = "") -> None:

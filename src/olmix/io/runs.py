@@ -17,7 +17,7 @@ from typing import Any, Literal
 from olmix.errors import DataError
 from olmix.io.files import read_json, write_json
 
-__all__ = ["CANCEL_FILE", "COMMAND_FILE", "RunFolder", "RunState", "Status", "lock"]
+__all__ = ["CANCEL_FILE", "COMMAND_FILE", "ENDED", "RunFolder", "RunState", "Status", "lock"]
 
 CANCEL_FILE = "cancel"
 """`olmix launch cancel` leaves this file in the group's folder; launchers and runs look for it."""
@@ -25,6 +25,8 @@ COMMAND_FILE = "command.json"
 """In a run of another framework: ``{"words", "folder", "environment", "identity"}``."""
 
 RunState = Literal["pending", "running", "finished", "failed", "cancelled"]
+ENDED = ("finished", "failed", "cancelled")
+"""States in which nothing more happens by itself."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,8 @@ class RunFolder:
             return Status()
 
     def write_status(self, status: Status) -> None:
-        """Replace the status."""
-        write_json(self.path / "status.json", asdict(status))
+        """Replace the status; the end of a run is on the disk when this returns."""
+        write_json(self.path / "status.json", asdict(status), sync=status.state in ENDED)
 
     def update_status(self, **changes: Any) -> Status:
         """Replace some fields of the status and return it."""
@@ -117,10 +119,20 @@ class RunFolder:
         status = self.read_status()
         return status.state == "finished" and status.identity == identity and self.summary.is_file()
 
-    def read_metrics(self) -> Iterator[dict[str, Any]]:
-        """Yield the logged records in order, passing over a line that a crash cut off."""
+    def read_metrics(self, last_bytes: int | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the logged records in order, passing over a line that a crash cut off.
+
+        Args:
+            last_bytes: read so much of the end alone.
+        """
         try:
-            lines = self.metrics.read_text(encoding="utf-8").splitlines()
+            with self.metrics.open("rb") as log:
+                if last_bytes is not None and log.seek(0, os.SEEK_END) > last_bytes:
+                    log.seek(-last_bytes, os.SEEK_END)
+                    log.readline()  # the rest of a line
+                else:
+                    log.seek(0)
+                lines = log.read().decode("utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return
         for line in lines:

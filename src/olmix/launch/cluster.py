@@ -1,22 +1,31 @@
-"""Launching on a cluster: folders first, then jobs, then what is known of them in `group.json`."""
+"""Launching on a cluster: folders first, then jobs.
+
+Every job is a line of `jobs.jsonl` in the group's folder as soon as it is accepted. In the end
+`group.json` names them too, for people.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import logging
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from olmix.errors import DataError, LaunchError
-from olmix.io.files import read_json, write_json
+from olmix.errors import LaunchError
 from olmix.io.runs import CANCEL_FILE, lock
 from olmix.launch.engine import Job
 from olmix.launch.engines import engine_of
 from olmix.launch.folders import prepare_folder
-from olmix.launch.metadata import describe_launch
+from olmix.launch.metadata import describe_launch, write_launch
 from olmix.launch.plan import Group, identity_of
 
-__all__ = ["Submitted", "read_jobs", "submit_group"]
+__all__ = ["JOBS_FILE", "Submitted", "read_jobs", "submit_group"]
+
+logger = logging.getLogger(__name__)
+
+JOBS_FILE = "jobs.jsonl"
+"""In the folder of a group: a line for every job, oldest first."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +68,42 @@ def submit_group(group: Group, runs_dir: str | Path) -> Submitted:
             else:
                 left.append(run.name)
         about = describe_launch(group, identities)
-        write_json(folder / "group.json", {**about, "jobs": [asdict(job) for job in known]})
+        write_launch(folder, group, {**about, "jobs": [asdict(job) for job in known]})
         jobs: list[Job] = []
-        for job in engine.submit(group, folder, waiting) if waiting else ():
-            jobs.append(job)
-            kept = [asdict(one) for one in (*known, *jobs)]
-            write_json(folder / "group.json", {**about, "jobs": kept})
+        try:
+            for job in engine.submit(group, folder, waiting) if waiting else ():
+                _note(folder, job)
+                jobs.append(job)
+        finally:
+            if jobs:
+                every = [asdict(job) for job in (*known, *jobs)]
+                write_launch(folder, group, {**about, "jobs": every})
     return Submitted(folder, tuple(jobs), tuple(left))
+
+
+def _note(folder: Path, job: Job) -> None:
+    """Add a job to those of a group."""
+    with (folder / JOBS_FILE).open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # a power failure cut the last line off
+                file.write(b"\n")
+        file.write(json.dumps(asdict(job)).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_jobs(folder: Path) -> list[Job]:
     """Return the jobs of a group; of several that carried out one run, the last counts."""
     try:
-        raw: list[Mapping[str, Any]] = read_json(folder / "group.json").get("jobs", [])
-    except (DataError, AttributeError):
+        lines = (folder / JOBS_FILE).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
         return []
-    return [Job(str(one["id"]), tuple(one["runs"]), one.get("url")) for one in raw]
+    jobs = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            raw = json.loads(line)
+            jobs.append(Job(str(raw["id"]), tuple(raw["runs"]), raw.get("url")))
+        except (ValueError, KeyError, TypeError):
+            logger.warning("%s, line %d is no job and is passed over", folder / JOBS_FILE, number)
+    return jobs

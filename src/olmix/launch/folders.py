@@ -66,7 +66,8 @@ def read_launch(folder: Path) -> Group:
             runs.append(CommandRun.from_plain(run.name, read_json(command)))
         else:
             runs.append(LaunchConfig.from_yaml(run.config))
-    return Group(folder.name, tuple(runs), read_infra(folder))
+    source = about.get("variants")
+    return Group(folder.name, tuple(runs), read_infra(folder), Path(source) if source else None)
 
 
 def read_infra(folder: Path) -> Infra:

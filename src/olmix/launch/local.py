@@ -17,10 +17,9 @@ from typing import Any, Literal
 
 from olmix.config import LocalInfra
 from olmix.errors import LaunchError
-from olmix.io.files import write_json
 from olmix.io.runs import CANCEL_FILE, RunFolder, lock
 from olmix.launch.folders import prepare_folder
-from olmix.launch.metadata import describe_launch
+from olmix.launch.metadata import describe_launch, write_launch
 from olmix.launch.plan import Group, identity_of
 from olmix.launch.workers import Message, Slot, Worker, slots_of
 
@@ -101,7 +100,7 @@ def launch_local(
                 f"Watch it with `olmix launch status -g {group.group_id}`."
             )
         (folder / CANCEL_FILE).unlink(missing_ok=True)
-        write_json(folder / "group.json", describe_launch(group, identities))
+        write_launch(folder, group, describe_launch(group, identities))
         pool = _Pool(folder, slots_of(group, infra), infra.runs_per_batch, on_event or _silent)
         pending, skipped = [], []
         for run in group.runs:

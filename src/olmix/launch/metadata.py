@@ -1,29 +1,63 @@
-"""What is known of a launch: when, by whom, on which machine, from which commit."""
+"""What is known of a launch: when, by whom, on which machine, from which commit.
+
+`group.json` in the folder of the runs holds it all; a copy without the mixtures lies beside the
+variants, so that these tell where they were trained.
+"""
 
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from olmix.config import LaunchConfig
+from olmix.io.files import write_json
+from olmix.launch.engine import Job
 from olmix.launch.foreign import CommandRun
 from olmix.launch.plan import Group, Run
 
-__all__ = ["describe_launch"]
+__all__ = ["describe_launch", "wandb_group", "write_launch"]
+
+logger = logging.getLogger(__name__)
 
 _PACKAGES = ("olmix", "jax", "jaxlib", "numpy", "optax", "torch", "ai2-olmo-core", "torchtune")
 _VARIABLES = ("CUDA_VISIBLE_DEVICES", "VIRTUAL_ENV", "CONDA_DEFAULT_ENV", "SLURM_CLUSTER_NAME")
 """Variables that say where a launch took place; nothing secret is among them."""
 
 
-def describe_launch(group: Group, identities: Mapping[str, str]) -> dict[str, Any]:
+def write_launch(folder: Path, group: Group, about: Mapping[str, Any]) -> None:
+    """Write what is known of a launch, into the folder of its runs and beside its variants.
+
+    Variants that lie where nothing can be written are passed over with a warning.
+
+    Args:
+        folder: the folder of the runs.
+        group: the runs.
+        about: what `describe_launch` returned.
+    """
+    write_json(folder / "group.json", about)
+    if group.source is None or not group.source.is_dir():
+        return
+    runs = [{"name": run["name"], "identity": run["identity"]} for run in about["runs"]]
+    copy = {**about, "folder": str(folder.resolve()), "runs": runs}
+    try:
+        write_json(group.source / f"launch-{group.group_id}.json", copy)
+    except OSError as error:
+        logger.warning("nothing is noted beside the variants: %s", error)
+
+
+def describe_launch(
+    group: Group, identities: Mapping[str, str], jobs: Sequence[Job] = ()
+) -> dict[str, Any]:
     """Return the content of `group.json`."""
     return {
         "format": 1,
@@ -42,6 +76,10 @@ def describe_launch(group: Group, identities: Mapping[str, str]) -> dict[str, An
         "packages": _versions(),
         "environment": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         "infra": group.infra.to_plain(),
+        "config": _common_config(group.runs),
+        "wandb": wandb_group(group),
+        "variants": None if group.source is None else str(group.source),
+        "jobs": [asdict(job) for job in jobs],
         "runs": [
             {"name": run.name, "identity": identities[run.name], **_describe(run)}
             for run in group.runs
@@ -53,7 +91,50 @@ def _describe(run: Run) -> dict[str, Any]:
     if isinstance(run, CommandRun):
         return {"command": list(run.words), "params": dict(run.params)}
     mix = run.mix.to_plain() if run.mix is not None else None
-    return {"seed": run.training.seed, "mix": mix}
+    return {"seed": run.training.seed, "num_tokens": run.training.num_tokens, "mix": mix}
+
+
+def _common_config(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return the sections of the resolved config that all runs share; seeds may differ."""
+    first, *others = runs
+    if not isinstance(first, LaunchConfig):
+        return {}
+    plain = first.to_plain()
+    common = {}
+    for section in ("training", "data", "eval", "trackers"):
+        value = getattr(first, section)
+        if all(_same(getattr(run, section, None), value) for run in others):
+            common[section] = plain.get(section)
+    return {key: _without_seed(value) for key, value in common.items() if value is not None}
+
+
+def _without_seed(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key != "seed"}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two sections are equal but for their seeds."""
+    if one is other or one == other:
+        return True
+    seed = getattr(other, "seed", None)
+    return seed is not None and one is not None and one.model_copy(update={"seed": seed}) == other
+
+
+def wandb_group(group: Group) -> dict[str, Any] | None:
+    """Return `entity`, `project`, `group` and `url` of the runs in W&B; `None` without it."""
+    first = group.runs[0]
+    if not isinstance(first, LaunchConfig) or first.trackers is None:
+        return None
+    tracker = first.trackers.wandb
+    if tracker is None:
+        return None
+    entity = tracker.entity or os.environ.get("WANDB_ENTITY")
+    found = {"entity": entity, "project": tracker.project, "group": group.group_id, "url": None}
+    if entity is not None and tracker.mode == "online":
+        server = os.environ.get("WANDB_BASE_URL", "https://wandb.ai").rstrip("/")
+        server = server.replace("//api.wandb.ai", "//wandb.ai")
+        found["url"] = f"{server}/{entity}/{tracker.project}/groups/{group.group_id}"
+    return found
 
 
 def _user() -> str | None:

@@ -33,15 +33,19 @@ class Group:
         group_id: name of the group, and of its folder.
         runs: names unique.
         infra: where they are carried out.
+        source: folder of their variants, where they come from one.
     """
 
     group_id: str
     runs: tuple[Run, ...]
     infra: Infra
+    source: Path | None = None
 
     @classmethod
-    def of(cls, group_id: str, runs: Sequence[LaunchConfig]) -> Group:
+    def of(cls, group_id: str, runs: Sequence[LaunchConfig], source: Path | None = None) -> Group:
         """Return a group of launch configs, carried out where their configs say.
+
+        The group's name becomes that of the configs.
 
         Raises:
             ConfigError: they name different infrastructures.
@@ -57,7 +61,11 @@ class Group:
                     )
                 ]
             )
-        return cls(group_id, tuple(runs), runs[0].infra)
+        named = (
+            run if run.group_id == group_id else run.model_copy(update={"group_id": group_id})
+            for run in runs
+        )
+        return cls(group_id, tuple(named), runs[0].infra, source)
 
     @property
     def embedded(self) -> bool:
@@ -97,7 +105,7 @@ def load_group(
     if not isinstance(variants, str | Path) or not (Path(variants) / MAPPING).is_file():
         return _load_swarm(variants, base, group_id)
     name, commands = load_mapping(Path(variants))
-    return Group(group_id or name, commands, _infra_of(base))
+    return Group(group_id or name, commands, _infra_of(base), Path(variants).resolve())
 
 
 def _infra_of(base: str | Path | None) -> Infra:
@@ -126,7 +134,9 @@ def _load_swarm(
     if problems:
         raise ConfigError(problems)
     _check_names(runs)
-    return Group.of(group_id or _group_of(runs), runs)
+    folders = {file.resolve().parent for file in files}
+    source = folders.pop() if len(folders) == 1 else None
+    return Group.of(group_id or _group_of(runs), runs, source)
 
 
 def _files(variants: str | Path | Sequence[Path]) -> list[Path]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from olmix.config import LaunchConfig
-from olmix.errors import LaunchError, OlmixError, nearest
+from olmix.errors import LaunchError, nearest
 from olmix.io.files import read_json, write_text
-from olmix.io.runs import CANCEL_FILE, RunFolder, RunState, Status, lock
+from olmix.io.runs import CANCEL_FILE, ENDED, RunFolder, RunState, Status, lock
 from olmix.launch.cluster import read_jobs
 from olmix.launch.engine import JobState
 from olmix.launch.engines import engine_of
@@ -19,7 +20,8 @@ from olmix.launch.folders import read_infra
 __all__ = ["RunReport", "cancel", "find_group", "read_group", "read_log"]
 
 
-_ENDED = ("finished", "failed", "cancelled")
+_LAST_BYTES = 1 << 16
+"""How much of the end of a long log is read for its newest number."""
 _NOT_METRICS = ("step", "num_steps", "tokens", "tokens_per_second", "time", "seconds", "epoch")
 
 
@@ -32,12 +34,14 @@ class RunReport:
         status: its status file; `interrupted` shows as state pending with steps done.
         metrics: final metrics, once finished.
         folder: its folder.
+        num_tokens: tokens that it trains on, where that is known.
     """
 
     name: str
     status: Status
     metrics: dict[str, float]
     folder: RunFolder
+    num_tokens: int | None = None
 
     @property
     def seconds_left(self) -> float | None:
@@ -45,12 +49,10 @@ class RunReport:
         status = self.status
         if status.state != "running" or not status.step or not status.tokens_per_second:
             return None
-        try:
-            training = LaunchConfig.from_yaml(self.folder.config).training
-        except OlmixError:
+        if self.num_tokens is None:
             return None
         share = 1 - status.step / max(status.num_steps, status.step)
-        return share * training.num_tokens / status.tokens_per_second
+        return share * self.num_tokens / status.tokens_per_second
 
     @property
     def last_metric(self) -> str:
@@ -58,7 +60,7 @@ class RunReport:
         if self.metrics:
             name = next(iter(self.metrics))
             return f"{name} {self.metrics[name]:.4g}"
-        for record in reversed(list(self.folder.read_metrics())):
+        for record in reversed(list(self.folder.read_metrics(last_bytes=_LAST_BYTES))):
             for name, value in record.items():
                 if name not in _NOT_METRICS and isinstance(value, int | float):
                     return f"{name} {value:.4g}"
@@ -93,25 +95,27 @@ def read_group(folder: Path) -> tuple[RunReport, ...]:
     """
     about = read_json(folder / "group.json")
     jobs = read_jobs(folder)
-    reports = [_read_run(RunFolder(folder / entry["name"]), bool(jobs)) for entry in about["runs"]]
-    if not jobs or all(report.status.state in _ENDED for report in reports):
+    reports = [_read_run(folder, entry, bool(jobs)) for entry in about["runs"]]
+    if not jobs or all(report.status.state in ENDED for report in reports):
         return tuple(reports)
     found = engine_of(read_infra(folder)).states(jobs)
     return tuple(_with_job(report, found.get(report.name)) for report in reports)
 
 
-def _read_run(run: RunFolder, on_cluster: bool) -> RunReport:
+def _read_run(group: Path, entry: Mapping[str, Any], on_cluster: bool) -> RunReport:
+    run = RunFolder(group / entry["name"])
     status = run.read_status()
     if status.state == "running" and not on_cluster and _is_idle(run):
         status = run_status_after_crash(status)
     finished = status.state == "finished" and run.summary.is_file()
-    return RunReport(run.name, status, read_json(run.summary)["metrics"] if finished else {}, run)
+    metrics = read_json(run.summary)["metrics"] if finished else {}
+    return RunReport(run.name, status, metrics, run, entry.get("num_tokens"))
 
 
 def _with_job(report: RunReport, found: JobState | None) -> RunReport:
     """Return a report with what the scheduler says, where the folder says nothing final."""
     status = report.status
-    if status.state in _ENDED:
+    if status.state in ENDED:
         return report
     if found is None:
         gone = status.state == "running"
@@ -177,7 +181,7 @@ def cancel(folder: Path) -> Counter[str]:
     with lock(folder / ".lock", wait=False) as got:
         if got:
             for report in read_group(folder):
-                if report.status.state not in _ENDED:
+                if report.status.state not in ENDED:
                     run = RunFolder(folder / report.name)
                     run.update_status(state="cancelled", updated=time.time())
         else:

@@ -96,15 +96,12 @@ def run_command(
     if stopped:
         return _end(folder, "interrupted", None)
     reported = folder.read_status()
-    if reported.state == "failed":  # the command has said so itself, and why
+    if reported.state == "failed":  # it has said so itself, by `olmix.runlog`, and why
         return Outcome(folder.path, "failed", reported.error)
     if process.returncode:
         return _end(folder, "failed", _reason(process.returncode, folder))
     if reported.state == "pending":
         return _end(folder, "interrupted", None)
-    told = folder.read_status()
-    if told.state == "failed":  # it said so itself, through `olmix.runlog`
-        return Outcome(folder.path, "failed", told.error)
     _summarise(folder, command, time.time() - started)
     return _end(folder, "finished", None)
 
@@ -123,7 +120,7 @@ def _prepare(folder: RunFolder) -> _Command:
         raise LaunchError(f"{folder.config}: training.trainer is not `command`")
     mix = config.mix.to_plain() if config.mix is not None else {}
     paths = {name: path[-1].paths for name, path in iter_domains(config.data.tree())}
-    write_json(folder.path / MIX_FILE, mix)
+    write_json(folder.path / MIX_FILE, mix, sync=False)  # written anew at every start
     domains = {name: {**share, "paths": list(paths[name])} for name, share in mix.items()}
     write_json(
         folder.path / MANIFEST_FILE,
@@ -134,6 +131,7 @@ def _prepare(folder: RunFolder) -> _Command:
             "seed": config.training.seed,
             "domains": domains,
         },
+        sync=False,
     )
     environment = {**shared, "OLMIX_GROUP": config.group_id or ""}
     return _Command(config.training.words(run_dir), Path.cwd(), environment, run_identity(config))
@@ -147,8 +145,7 @@ def _watch(
 ) -> bool:
     """Wait for the end of the command; returns whether it was stopped."""
     seen, deadline = -1.0, None
-    while process.poll() is None:
-        time.sleep(_POLL_S)
+    while not _ended(process, _POLL_S):
         if deadline is None and should_stop():
             deadline = time.monotonic() + _GRACE_S
             _signal(process, signal.SIGTERM)
@@ -159,6 +156,15 @@ def _watch(
             seen = modified
             on_progress(_progress(folder))
     return deadline is not None
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait so long for the end of a process; returns whether it has ended."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:

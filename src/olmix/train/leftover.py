@@ -28,7 +28,7 @@ _ASK = 0
 def remember(run_dir: Path, pid: int) -> None:
     """Note the leader of the process group that trains a run."""
     about = {"host": platform.node(), "pid": pid, "started": _start_ticks(pid)}
-    write_json(run_dir / _FILE, about)
+    write_json(run_dir / _FILE, about, sync=False)  # processes do not outlive a power failure
 
 
 def forget(run_dir: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_digest_does_not_depend_on_the_order_of_keys():
 
 
 def test_yaml_keeps_the_order_of_keys():
-    assert render_yaml({"b": 1, "a": [1, 2]}) == "b: 1\na:\n  - 1\n  - 2\n"
+    assert render_yaml({"b": 1, "a": [1, 2]}) == "b: 1\na:\n- 1\n- 2\n"
 
 
 # --- tables ---
@@ -179,3 +179,14 @@ def test_a_lock_is_held_once(tmp_path):
             assert not second
     with lock(tmp_path / "l", wait=False) as again:
         assert again
+
+
+def test_the_end_of_a_long_log_can_be_read_alone(tmp_path):
+    run = RunFolder(tmp_path)
+    lines = [json.dumps({"step": step, "loss": 1.0}) for step in range(1000)]
+    run.metrics.write_text("\n".join(lines) + "\n")
+
+    last = [record["step"] for record in run.read_metrics(last_bytes=100)]
+    assert last == list(range(1000 - len(last), 1000))
+    assert 1 <= len(last) < 6
+    assert len(list(run.read_metrics(last_bytes=10**6))) == 1000

@@ -1,0 +1,123 @@
+"""What is known of a launch: in the folder of its runs, and beside its variants."""
+
+import json
+
+import pytest
+
+from olmix.config import GenerationConfig, LaunchConfig
+from olmix.generate import generate
+from olmix.io.files import write_yaml
+from olmix.launch import (
+    describe_launch,
+    identity_of,
+    load_group,
+    read_launch,
+    wandb_group,
+    write_launch,
+)
+from olmix.launch.cluster import JOBS_FILE, read_jobs
+from olmix.launch.engine import Job
+
+
+@pytest.fixture
+def variants(tiny):
+    base = LaunchConfig.from_yaml(tiny.launch)
+    return generate(GenerationConfig.from_yaml(tiny.generation), tiny.folder / "variants", base)
+
+
+def _write(group, folder, jobs=()):
+    write_launch(
+        folder,
+        group,
+        describe_launch(group, {run.name: identity_of(run) for run in group.runs}, jobs),
+    )
+    return json.loads((folder / "group.json").read_text())
+
+
+def test_variants_tell_where_they_were_launched(variants, tmp_path):
+    group = load_group(variants.folder)
+    job = Job("17", tuple(run.name for run in group.runs), "https://cluster/17")
+    about = _write(group, tmp_path / "runs" / group.group_id, [job])
+    copy = json.loads((variants.folder / f"launch-{group.group_id}.json").read_text())
+
+    assert copy["folder"] == str(tmp_path / "runs" / group.group_id)
+    for key in ("time", "user", "host", "git", "packages", "environment", "command", "config"):
+        assert copy[key] == about[key]
+    assert copy["jobs"][0]["id"] == "17"
+    assert [run["name"] for run in copy["runs"]] == [run.name for run in group.runs]
+    # The folder of variants is still one that can be launched.
+    assert load_group(variants.folder).runs == group.runs
+
+
+def test_the_resolved_config_of_all_runs_is_kept_once(variants, tmp_path):
+    files = list(variants.files)
+    plain = LaunchConfig.from_yaml(files[0]).to_plain()
+    write_yaml(files[0], {**plain, "training": {**plain["training"], "seed": 5}})
+    about = _write(load_group(variants.folder), tmp_path)
+
+    assert about["config"]["data"] == plain["data"]
+    assert about["config"]["eval"] == plain["eval"]
+    training = {key: value for key, value in plain["training"].items() if key != "seed"}
+    assert about["config"]["training"] == training
+    assert about["runs"][0]["seed"] == 5
+
+    plain["training"]["learning_rate"] = 0.5
+    write_yaml(files[0], plain)
+    assert "training" not in _write(load_group(variants.folder), tmp_path)["config"]
+
+
+def test_variants_that_cannot_be_written_to_are_no_obstacle(variants, tmp_path, caplog):
+    group = load_group(variants.folder)
+    (variants.folder / f"launch-{group.group_id}.json").mkdir()
+    _write(group, tmp_path)
+    assert "nothing is noted beside the variants" in caplog.text
+
+
+def test_a_group_that_is_resumed_knows_its_variants(variants, tmp_path):
+    group = load_group(variants.folder)
+    _write(group, tmp_path / group.group_id)
+    for run in group.runs:
+        write_yaml(tmp_path / group.group_id / run.name / "config.yaml", run.to_plain())
+    assert read_launch(tmp_path / group.group_id).source == variants.folder
+
+
+@pytest.mark.parametrize(
+    ("tracker", "entity", "server", "url"),
+    [
+        ({"entity": "me"}, None, None, "https://wandb.ai/me/swarm/groups/g1"),
+        ({}, "us", None, "https://wandb.ai/us/swarm/groups/g1"),
+        ({"entity": "me"}, None, "https://api.wandb.ai", "https://wandb.ai/me/swarm/groups/g1"),
+        ({"entity": "me"}, None, "http://own:8080/", "http://own:8080/me/swarm/groups/g1"),
+        ({}, None, None, None),
+        ({"entity": "me", "mode": "offline"}, None, None, None),
+    ],
+)
+def test_the_page_of_the_wandb_group(variants, monkeypatch, tracker, entity, server, url):
+    for name, value in (("WANDB_ENTITY", entity), ("WANDB_BASE_URL", server)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    for file in variants.files:
+        plain = LaunchConfig.from_yaml(file).to_plain()
+        write_yaml(file, {**plain, "trackers": {"wandb": {"project": "swarm", **tracker}}})
+    group = load_group(variants.folder, group_id="g1")
+
+    assert wandb_group(group)["url"] == url
+    # The runs log to the group that they are launched as.
+    assert {run.group_id for run in group.runs} == {"g1"}
+
+
+def test_without_wandb_there_is_no_page(variants):
+    assert wandb_group(load_group(variants.folder)) is None
+
+
+def test_a_line_that_a_power_failure_cut_off_costs_one_job_alone(tmp_path, caplog):
+    from olmix.launch.cluster import _note
+
+    _note(tmp_path, Job("1", ("a",)))
+    with (tmp_path / JOBS_FILE).open("a") as file:
+        file.write('{"id": "2", "ru')
+    _note(tmp_path, Job("3", ("c",), "u"))
+
+    assert read_jobs(tmp_path) == [Job("1", ("a",)), Job("3", ("c",), "u")]
+    assert "line 2 is no job" in caplog.text
