@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from olmix.config.secrets import redact
 from olmix.launch.foreign import CommandRun
 from olmix.launch.plan import Group, Run
 
@@ -37,7 +38,7 @@ def describe_launch(group: Group, identities: Mapping[str, str]) -> dict[str, An
             "cores": os.cpu_count(),
             "processor": _processor(),
         },
-        "command": sys.argv,
+        "command": redact(sys.argv),
         "git": _git(),
         "packages": _versions(),
         "environment": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
