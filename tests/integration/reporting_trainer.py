@@ -2,8 +2,8 @@
 
     python reporting_trainer.py MIX_JSON SEED
 
-`hold` beside the group's folders makes it wait until the file is gone, `break-RUN` makes a run
-fail. It goes on from `state.json`, which it writes when it is told to stop.
+`hold` beside the group's folders makes it wait until the file is gone, `hold-RUN` one run alone,
+`break-RUN` makes a run fail. It goes on from `state.json`, which it writes when it is told to stop.
 """
 
 import json
@@ -29,7 +29,7 @@ with (run / "metrics.jsonl").open("a") as log:
     for step in range(first, 2):
         log.write(json.dumps({"step": step + 1, "num_steps": 2, "loss": 1 / (step + 1)}) + "\n")
         log.flush()
-        while (root / "hold").exists():
+        while (root / "hold").exists() or (root / f"hold-{run.name}").exists():
             time.sleep(0.05)
     value = sum(share["weight"] * (i + 1) for i, share in enumerate(mix.values()))
     log.write(json.dumps({"step": 2, "score": value + int(sys.argv[2])}) + "\n")

@@ -8,11 +8,11 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from private_slurm import DAEMONS, private_slurm
+from reporting_swarm import build_swarm, ended, squeue, states, wait_for
 
 from olmix.cli.main import cli
 from olmix.config import GenerationConfig, LaunchConfig
@@ -39,7 +39,6 @@ pytestmark = [
     ),
 ]
 
-TRAINER = Path(__file__).with_name("reporting_trainer.py")
 MAX_ARRAY_SIZE = 3
 
 
@@ -57,42 +56,12 @@ def slurm(tmp_path_factory):
 @pytest.fixture
 def swarm(tiny):
     """Return a function that makes a group of 5 runs, carried out where it is told."""
-    command = f"{sys.executable} {TRAINER} {{mix_json}} {{seed}}"
-    training = {"trainer": "command", "command": command, "max_tokens": 6400}
-    base = {**LaunchConfig.from_yaml(tiny.launch).to_plain(), "training": training}
 
     def build(**infra):
         plain = {"backend": "slurm", "python": sys.executable, "max_array_size": MAX_ARRAY_SIZE}
-        infra = infra if infra.get("backend") == "local" else {**plain, **infra}
-        config = LaunchConfig.from_dict({**base, "infra": infra})
-        made = generate(
-            GenerationConfig.from_yaml(tiny.generation), tiny.folder / "variants", config
-        )
-        return load_group(made.folder)
+        return build_swarm(tiny, infra if infra.get("backend") == "local" else {**plain, **infra})
 
     return build
-
-
-def wait_for(condition, what, timeout_s=90):
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"no {what} within {timeout_s} s")
-        time.sleep(0.2)
-    return found
-
-
-def states(folder):
-    return {report.name: report.status.state for report in read_group(folder)}
-
-
-def ended(folder):
-    return set(states(folder).values()) <= {"finished", "failed", "cancelled"}
-
-
-def squeue(*words):
-    command = ["squeue", "-h", "--array", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
 def summaries(folder):

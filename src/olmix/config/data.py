@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from olmix.config.base import LocalPath, NotEmpty, Rules, Section, Weight
+from olmix.config.secrets import refuse_secrets
 from olmix.domains import SEPARATOR, Level, Node, check_name, domain_names, iter_domains
 
 __all__ = [
@@ -163,6 +164,7 @@ class DataConfig(Section):
         for name in twice:
             if SEPARATOR in name:
                 rules.broken(f"two domains would be named {name}", "sources")
+        refuse_secrets(rules, self.to_plain(), only_urls=True)
         rules.enforce()
         return self
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 
 from olmix.config.base import LocalPath, Positive, Rules, Section
+from olmix.config.secrets import refuse_secrets
 
 __all__ = [
     "SHORT_FORM",
@@ -231,6 +232,7 @@ class SlurmConfig(Section):
         for key in ("account", "partition", "constraint", "qos", "time", "mem"):
             if "\n" in (getattr(self, key) or ""):
                 rules.broken("one line is needed", key)
+        refuse_secrets(rules, list(self.setup), "setup")
         rules.enforce()
         return self
 

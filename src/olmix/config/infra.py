@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from olmix.config.base import Positive, Rules, Section
+from olmix.config.secrets import is_secret_name, refuse_secrets
 
 __all__ = ["BeakerInfra", "BeakerMount", "Infra", "InfraConfig", "LocalInfra", "SlurmInfra"]
 
@@ -89,15 +90,18 @@ class SlurmInfra(_AnyInfra):
     """Login node to submit from, as `ssh` knows it; it must see the same files. None submits from
     here."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        refuse_secrets(rules, self.to_plain())
+        rules.enforce()
+        return self
+
 
 _Text = Annotated[str, Field(min_length=1)]
 _Place = Annotated[str, Field(pattern=r"^/")]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(
-    r"(.*_)?(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|(API|ACCESS|PRIVATE|SECRET)_?KEY)(_ID)?",
-    re.IGNORECASE,
-)
 
 
 class BeakerMount(Section):
@@ -201,6 +205,7 @@ class BeakerInfra(_AnyInfra):
         places = [mount.path.rstrip("/") for mount in self.all_mounts]
         for place in sorted({place for place in places if places.count(place) > 1}):
             rules.broken(f"two mounts at {place}; each needs a path of its own", "mounts")
+        refuse_secrets(rules, self.to_plain())
         rules.enforce()
         return self
 
@@ -215,7 +220,7 @@ class BeakerInfra(_AnyInfra):
         for name in self.env:
             if name in self.env_secrets:
                 rules.broken("is in env_secrets too; give it once", "env", name)
-            elif _SECRET.fullmatch(name) is not None:
+            elif is_secret_name(name):
                 rules.broken(
                     "looks like a secret, and env is written to files; store it with "
                     f"`beaker secret write` and name that secret: env_secrets: {{{name}: ...}}",

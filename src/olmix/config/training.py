@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from olmix.config.base import NonNegative, Positive, Rules, Section, TokenCount
 from olmix.config.models import MODEL_PARAMETERS
+from olmix.config.secrets import refuse_secrets
 from olmix.errors import nearest
 
 __all__ = ["CommandTraining", "OlmoCoreTraining", "ProxyTraining", "Training"]
@@ -235,6 +236,7 @@ class CommandTraining(Section):
             )
         except (ValueError, IndexError) as error:
             rules.broken(f"cannot be read as a command: {error}", "command")
+        refuse_secrets(rules, self.command, "command")
         rules.enforce()
         return self
 

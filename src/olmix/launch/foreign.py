@@ -6,12 +6,14 @@ here knows a framework by its name.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from olmix.config import read_yaml
+from olmix.config.secrets import SECRET_ADVICE, find_secrets
 from olmix.errors import ConfigError, DataError, Problem
 
 __all__ = ["MAPPING", "CommandRun", "load_mapping"]
@@ -58,7 +60,7 @@ def load_mapping(folder: Path) -> tuple[str, tuple[CommandRun, ...]]:
     """Read the mapping of an experiment; returns its name and its runs.
 
     Raises:
-        ConfigError: runs without a command, named.
+        ConfigError: runs without a command, or with a secret in it, named.
         DataError: the mapping cannot be read.
     """
     file = folder / MAPPING
@@ -78,6 +80,14 @@ def load_mapping(folder: Path) -> tuple[str, tuple[CommandRun, ...]]:
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{file}: this is no mapping of runs: {error!r}") from error
     missing = [run.name for run in runs if not run.words]
+    secrets = {
+        what: f"{run.name}: {what} is a secret, and {SECRET_ADVICE}"
+        for run in reversed(runs)
+        for what in find_secrets(shlex.join(run.words))
+    }
+    if secrets:
+        problems = [Problem("runs", problem) for problem in secrets.values()]
+        raise ConfigError(problems, str(file))
     if missing or not runs:
         what = f"{', '.join(missing)} have no command" if missing else "there are no runs"
         raise ConfigError([Problem("runs", f"{what}; generate the experiment again")], str(file))

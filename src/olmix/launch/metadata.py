@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from olmix.config import LaunchConfig
+from olmix.config.secrets import redact
 from olmix.io.files import write_json
 from olmix.launch.engine import Job
 from olmix.launch.foreign import CommandRun
@@ -71,7 +72,7 @@ def describe_launch(
             "cores": os.cpu_count(),
             "processor": _processor(),
         },
-        "command": sys.argv,
+        "command": redact(sys.argv),
         "git": _git(),
         "packages": _versions(),
         "environment": {name: os.environ[name] for name in _VARIABLES if name in os.environ},

@@ -10,6 +10,7 @@ through `ssh`; what they are given is rendered by `olmix.launch.slurm_script`. A
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
 import subprocess
@@ -26,7 +27,11 @@ from olmix.launch.slurm_script import LOGS, Chunk, render_chunks, submit_words
 
 __all__ = ["SlurmEngine"]
 
+logger = logging.getLogger(__name__)
+
 _TIMEOUT_S = 60
+_ACCOUNTS_TIMEOUT_S = 15
+"""Seconds for `sacct`, without which the rest goes on: a slurmdbd that hangs would take 45."""
 _UNKNOWN_JOB = "Invalid job id"
 
 _State = Literal["pending", "running", "finished", "failed", "cancelled"]
@@ -150,19 +155,38 @@ class SlurmEngine(Engine):
         }
 
     def _accounts(self, jobs: Sequence[Job]) -> dict[tuple[str, int], JobState]:
-        """Return what `sacct` knows, by job and task; nothing where there is no accounting."""
+        """Return how jobs ended, of what `sacct` knows, by job and task.
+
+        What does not run and does not wait to `squeue` has ended, whatever stands in the accounts:
+        they lag behind by seconds, by hours where slurmdbd was away, and for good where a
+        controller lost its jobs. Nothing is returned where there are no accounts.
+        """
         listed = ",".join(job.id for job in jobs)
-        words = ("sacct", "-X", "-P", "-n", f"--jobs={listed}", "--format=JobID,State")
+        # Lists of tasks that did not start are cut off at 64 characters unless told otherwise.
+        words = ("env", "SLURM_BITSTR_LEN=0", "sacct", "-X", "-P", "-n")
+        asked = (f"--jobs={listed}", "--format=JobID,State")
         try:
-            text = self._ask(*words)
-        except LaunchError:
+            text = self._ask(*words, *asked, timeout_s=_ACCOUNTS_TIMEOUT_S)
+        except LaunchError as error:
+            logger.info("no accounts: %s", error)
             return {}
-        found = {}
+        together: dict[tuple[str, int], JobState] = {}
+        single: dict[tuple[str, int], JobState] = {}
         for line in text.splitlines():
-            match = re.fullmatch(r"(\d+)_(\d+)\|(\S+).*", line)
-            if match is not None:
-                found[match[1], int(match[2])] = _state(match[3], "")
-        return found
+            match = re.fullmatch(r"(\d+)_(?:(\d+)|\[(.*)\])\|(\S+).*", line)
+            if match is None:
+                continue
+            job, task, several, word = match.groups()
+            state = _state(word, "")
+            if state.state in ("pending", "running"):
+                continue
+            if task is not None:
+                single[job, int(task)] = state
+            else:
+                together |= {(job, index): state for index in _expand(several)}
+        # Tasks that were cancelled together, before they started, share a row. It may name one that
+        # did start, which has a row of its own.
+        return together | single
 
     def cancel(self, jobs: Sequence[Job]) -> None:
         """Cancel what has not ended; running tasks get SIGTERM first, then SLURM's KillWait."""
@@ -188,12 +212,13 @@ class SlurmEngine(Engine):
         # Without BatchMode a missing key would ask for a password where nobody sees it.
         return ["ssh", "-o", "BatchMode=yes", self.infra.ssh, shlex.join(words)]
 
-    def _ask(self, *words: str, accept: str | None = None) -> str:
+    def _ask(self, *words: str, accept: str | None = None, timeout_s: float = _TIMEOUT_S) -> str:
         """Run a command of SLURM's and return what it prints.
 
         Args:
             words: the command.
             accept: an error that is none, by a part of its message.
+            timeout_s: seconds that it may take.
 
         Raises:
             LaunchError: the command is missing, hangs, or ends with another error.
@@ -201,7 +226,7 @@ class SlurmEngine(Engine):
         command = self._through_ssh(words)
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+                command, capture_output=True, text=True, timeout=timeout_s, check=False
             )
         except FileNotFoundError:
             raise LaunchError(
@@ -209,7 +234,8 @@ class SlurmEngine(Engine):
                 "login node: infra.ssh."
             ) from None
         except subprocess.TimeoutExpired:
-            raise LaunchError(f"`{words[0]}` did not answer within {_TIMEOUT_S} s") from None
+            asked = shlex.join(command)
+            raise LaunchError(f"`{asked}` did not answer within {timeout_s} s") from None
         if done.returncode and not (accept and accept in done.stderr):
             raise LaunchError(f"`{shlex.join(command)}` failed: {done.stderr.strip()[-500:]}")
         return done.stdout
@@ -217,6 +243,15 @@ class SlurmEngine(Engine):
 
 def _tasks(job: Job) -> range:
     return range(len(job.runs))
+
+
+def _expand(tasks: str) -> Iterator[int]:
+    """Yield the tasks of a list of SLURM's, such as ``2-3,5,7-11:2%4``."""
+    for part in tasks.partition("%")[0].split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)
+        if match is not None:
+            first, last, step = match.groups()
+            yield from range(int(first), int(last or first) + 1, int(step or 1))
 
 
 def _state(word: str, reason: str) -> JobState:

@@ -99,7 +99,12 @@ def read_group(folder: Path) -> tuple[RunReport, ...]:
     if not jobs or all(report.status.state in ENDED for report in reports):
         return tuple(reports)
     found = engine_of(read_infra(folder)).states(jobs)
-    return tuple(_with_job(report, found.get(report.name)) for report in reports)
+    # A run that ended while the scheduler was asked has said so in its folder by now.
+    again = [
+        report if report.status.state in _ENDED else _read_run(report.folder, on_cluster=True)
+        for report in reports
+    ]
+    return tuple(_with_job(report, found.get(report.name)) for report in again)
 
 
 def _read_run(group: Path, entry: Mapping[str, Any], on_cluster: bool) -> RunReport:

@@ -1,10 +1,11 @@
-"""What is known of a launch: in the folder of its runs, and beside its variants."""
+"""What a launch writes down, beside its runs and its variants, and what it keeps out."""
 
 import json
 
 import pytest
 
-from olmix.config import GenerationConfig, LaunchConfig
+from olmix.config import GenerationConfig, LaunchConfig, LocalInfra
+from olmix.errors import ConfigError
 from olmix.generate import generate
 from olmix.io.files import write_yaml
 from olmix.launch import (
@@ -17,6 +18,8 @@ from olmix.launch import (
 )
 from olmix.launch.cluster import JOBS_FILE, read_jobs
 from olmix.launch.engine import Job
+from olmix.launch.foreign import CommandRun, load_mapping
+from olmix.launch.plan import Group
 
 
 @pytest.fixture
@@ -121,3 +124,28 @@ def test_a_line_that_a_power_failure_cut_off_costs_one_job_alone(tmp_path, caplo
 
     assert read_jobs(tmp_path) == [Job("1", ("a",)), Job("3", ("c",), "u")]
     assert "line 2 is no job" in caplog.text
+
+
+def mapping(folder, words):
+    text = "".join(
+        f"  - {{id: run_{index}, config: c, hash: h{index}, command: {json.dumps(words)}}}\n"
+        for index in range(2)
+    )
+    (folder / "run_mapping.yaml").write_text(f"experiment: study\nruns:\n{text}")
+    return folder
+
+
+def test_secrets_on_the_command_line_of_a_launcher_are_starred(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["go.py", "--api-key", "s3cr3t", "--lr", "0.1"])
+    run = CommandRun("a", ("true",), tmp_path, "id", {})
+    about = describe_launch(Group("g", (run,), LocalInfra()), {"a": "id"})
+    assert about["command"] == ["go.py", "--api-key", "***", "--lr", "0.1"]
+
+
+def test_commands_of_a_sweep_with_a_secret_are_refused_without_repeating_it(tmp_path):
+    words = ["tune", "run", "recipe", "--api-key", "s3cr3t"]
+    with pytest.raises(ConfigError, match="run_0: --api-key is a secret") as error:
+        load_mapping(mapping(tmp_path, words))
+    assert "s3cr3t" not in str(error.value)
+    _, runs = load_mapping(mapping(tmp_path, [*words[:3], "tokenizer.eos_token=</s>"]))
+    assert len(runs) == 2

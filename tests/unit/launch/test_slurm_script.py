@@ -208,7 +208,11 @@ def test_a_preview_shows_the_scripts_the_tasks_and_the_commands_and_calls_nobody
 def engine_that_hears(monkeypatch, **answers):
     """Return an engine whose commands print what is given here, by name."""
     engine = SlurmEngine(infra())
-    monkeypatch.setattr(engine, "_ask", lambda *words, accept=None: answers.get(words[0], ""))
+
+    def answer(*words, **_):
+        return next((text for name, text in answers.items() if name in words), "")
+
+    monkeypatch.setattr(engine, "_ask", answer)
     return engine
 
 
@@ -226,6 +230,35 @@ def test_words_of_slurm_are_told_in_ours(monkeypatch):
         "f": "cancelled",
     }
     assert states["e"].note == "OUT_OF_MEMORY"
+
+
+def test_tasks_that_were_cancelled_together_share_a_row_of_the_accounts(monkeypatch):
+    accounts = "9_1|COMPLETED\n9_[1-3,5,7-11:2%4]|CANCELLED by 1000\n9_[0,12-14]|PENDING\n"
+    engine = engine_that_hears(monkeypatch, sacct=accounts)
+    states = engine.states([Job("9", tuple(map(str, range(16))))])
+    cancelled = [run for run, found in states.items() if found.state == "cancelled"]
+    assert cancelled == ["2", "3", "5", "7", "9", "11"]
+    # Task 1 started after the list was made. Others wait to the accounts alone: they are gone.
+    assert states["1"].state == "finished"
+    assert len(states) == 7
+
+
+def test_what_the_queue_has_forgotten_does_not_run_whatever_the_accounts_say(monkeypatch):
+    accounts = "9_0|RUNNING\n9_1|REQUEUED\n9_2|PENDING\n9|PENDING\n9_3|TIMEOUT\n"
+    states = engine_that_hears(monkeypatch, sacct=accounts).states([Job("9", tuple("abcd"))])
+    assert {run: found.note for run, found in states.items()} == {"d": "TIMEOUT"}
+
+
+def test_accounts_that_do_not_answer_are_done_without(monkeypatch, tmp_path, caplog):
+    for name, script in {"squeue": 'echo "9|0|RUNNING|None"', "sacct": "exec sleep 60"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("olmix.launch.slurm._ACCOUNTS_TIMEOUT_S", 0.2)
+    with caplog.at_level("INFO"):
+        states = SlurmEngine(infra()).states([Job("9", ("a", "b"))])
+    assert {run: found.state for run, found in states.items()} == {"a": "running"}
+    assert "no accounts" in caplog.text
 
 
 def test_of_two_jobs_that_carried_out_a_run_the_last_one_counts(monkeypatch):
