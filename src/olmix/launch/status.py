@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from olmix.errors import LaunchError, nearest
 from olmix.io.files import read_json, write_text
@@ -95,26 +93,30 @@ def read_group(folder: Path) -> tuple[RunReport, ...]:
     """
     about = read_json(folder / "group.json")
     jobs = read_jobs(folder)
-    reports = [_read_run(folder, entry, bool(jobs)) for entry in about["runs"]]
+    reports = [
+        _read_run(RunFolder(folder / entry["name"]), entry.get("num_tokens"), on_cluster=bool(jobs))
+        for entry in about["runs"]
+    ]
     if not jobs or all(report.status.state in ENDED for report in reports):
         return tuple(reports)
     found = engine_of(read_infra(folder)).states(jobs)
     # A run that ended while the scheduler was asked has said so in its folder by now.
     again = [
-        report if report.status.state in _ENDED else _read_run(report.folder, on_cluster=True)
+        report
+        if report.status.state in ENDED
+        else _read_run(report.folder, report.num_tokens, on_cluster=True)
         for report in reports
     ]
     return tuple(_with_job(report, found.get(report.name)) for report in again)
 
 
-def _read_run(group: Path, entry: Mapping[str, Any], on_cluster: bool) -> RunReport:
-    run = RunFolder(group / entry["name"])
+def _read_run(run: RunFolder, num_tokens: int | None, *, on_cluster: bool) -> RunReport:
     status = run.read_status()
     if status.state == "running" and not on_cluster and _is_idle(run):
         status = run_status_after_crash(status)
     finished = status.state == "finished" and run.summary.is_file()
     metrics = read_json(run.summary)["metrics"] if finished else {}
-    return RunReport(run.name, status, metrics, run, entry.get("num_tokens"))
+    return RunReport(run.name, status, metrics, run, num_tokens)
 
 
 def _with_job(report: RunReport, found: JobState | None) -> RunReport:

@@ -93,9 +93,11 @@ def run_command(
     remember(folder.path, process.pid)
     stopped = _watch(process, folder, on_progress, should_stop)
     forget(folder.path)
-    if stopped:
-        return _end(folder, "interrupted", None)
     reported = folder.read_status()
+    if stopped:
+        # It may have said by `olmix.runlog` that it was through.
+        done = reported.state == "finished"
+        return _end(folder, "finished" if done else "interrupted", None)
     if reported.state == "failed":  # it has said so itself, by `olmix.runlog`, and why
         return Outcome(folder.path, "failed", reported.error)
     if process.returncode:
@@ -155,7 +157,10 @@ def _watch(
         if modified != seen:
             seen = modified
             on_progress(_progress(folder))
-    return deadline is not None
+    if process.returncode:
+        # A signal may have reached the command before it reached this process.
+        time.sleep(_POLL_S)
+    return deadline is not None or should_stop()
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
