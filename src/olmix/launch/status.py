@@ -101,8 +101,8 @@ def read_group(folder: Path) -> tuple[RunReport, ...]:
     found = engine_of(read_infra(folder)).states(jobs)
     # A run that ended while the scheduler was asked has said so in its folder by now.
     again = [
-        report if report.status.state in _ENDED else _read_run(report.folder, on_cluster=True)
-        for report in reports
+        report if report.status.state in ENDED else _read_run(folder, entry, on_cluster=True)
+        for report, entry in zip(reports, about["runs"], strict=True)
     ]
     return tuple(_with_job(report, found.get(report.name)) for report in again)
 
