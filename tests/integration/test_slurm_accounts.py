@@ -198,7 +198,8 @@ def test_of_a_requeued_task_the_last_row_counts(accounts, swarm, tmp_path):
     (job,) = read_jobs(folder)
     wait_for((folder / run / "metrics.jsonl").exists, "run that holds")
     subprocess.run(["scontrol", "requeue", f"{job.id}_1"], check=True)
-    wait_for(lambda: "PENDING" in squeue("-j", job.id, "-o", "%T"), "requeued task")
+    task = ["-j", f"{job.id}_1", "-o", "%T"]
+    wait_for(lambda: squeue(*task) == ["PENDING"], "requeued task")
     wait_for((folder / run / "state.json").exists, "saved state")
     wait_for(lambda: (f"{job.id}_1", "REQUEUED") in sacct(job.id, "-D"), "row of the first start")
     assert states(folder)[run] == "pending"
@@ -254,6 +255,8 @@ def test_without_slurmdbd_queue_and_folders_say_what_there_is_to_say(
         wait_for(lambda: states(folder)[bad] == "failed", "failed run")
         wait_for(lambda: "RUNNING" in squeue("-j", job.id, "-o", "%T"), "run that holds")
         wait_until_tasks_are_forgotten(job.id, "0", "1")
+        last = group.runs[-1].name
+        wait_for(lambda: states(folder)[last] == "finished", "end of the last run")
         begun = time.monotonic()
         shown = {run: state for run, (state, _) in told(folder).items()}
         assert time.monotonic() - begun < 10
@@ -287,6 +290,7 @@ def test_a_queue_that_forgets_fast_and_no_accounts_leave_the_folders(no_accounts
         wait_for((folder / run / "metrics.jsonl").exists, f"{run} that holds")
     scancel(f"{job.id}_2")
     wait_until_tasks_are_forgotten(job.id, "0", "1", "2")
+    wait_for(lambda: states(folder)[other] == "finished", "end of the last run")
     assert states(folder) == {
         good: "finished",
         bad: "failed",
