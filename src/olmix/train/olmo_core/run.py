@@ -6,21 +6,26 @@ import importlib.metadata
 import importlib.util
 import logging
 import math
-import multiprocessing
 import os
 import shutil
+import signal
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import olmix
 from olmix.config import InLoopEval, LaunchConfig, OlmoCoreTraining, ValidationEval
 from olmix.errors import ConfigError, DataError, MissingPackageError, OlmixError, Problem, nearest
+from olmix.io.checkpoints import checkpoint_problem
 from olmix.io.files import digest, read_json, write_json
 from olmix.io.runs import RunFolder
 from olmix.io.tokens import byte_lengths
 from olmix.mixture import Mixture
 from olmix.runlog import Run
 from olmix.train.olmo_core.plan import Plan, build_plan
+from olmix.train.olmo_core.process import is_distributed, keep_log, prepare_environment
+from olmix.train.outcome import Progress
 
 __all__ = ["train_run"]
 
@@ -28,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 _MICRO_EVAL_TOKENS = 1 << 16
 _LOSS = "train/CE loss"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -49,16 +55,33 @@ class _Work:
     plan: Plan
 
 
-def train_run(folder: RunFolder, config: LaunchConfig) -> None:
+@dataclass(frozen=True)
+class _Caller:
+    """Whom a run tells how far it is, and asks whether to go on."""
+
+    on_progress: Callable[[Progress], None]
+    should_stop: Callable[[], bool]
+
+
+def train_run(
+    folder: RunFolder,
+    config: LaunchConfig,
+    *,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> None:
     """Train one run, or go on with it from its last checkpoint.
 
-    It writes `metrics.jsonl`, `status.json` and `summary.json` of the folder as the embedded
-    trainer does; OLMo-core's own checkpoints lie in `checkpoints/`. A run that is stopped by
-    SIGTERM goes back to pending. Under `torchrun` all processes call this, and the first reports.
+    It writes `metrics.jsonl`, `status.json`, `summary.json` and `log.txt` of the folder as the
+    embedded trainer does; OLMo-core's own checkpoints lie in `checkpoints/`. Under `torchrun` all
+    processes call this, and the first reports.
 
     Args:
         folder: the run folder; the caller holds its lock.
         config: the run's launch config, with `training.trainer: olmo_core` and a mixture.
+        on_progress: called when metrics were logged.
+        should_stop: asked after every step; a run that stops saves a checkpoint and goes back to
+            pending. What signals do is left to the caller.
 
     Raises:
         OlmixError: OLMo-core is not installed, or something in the config or data does not fit;
@@ -76,9 +99,17 @@ def train_run(folder: RunFolder, config: LaunchConfig) -> None:
         logger.info("%s is finished", folder.name)
         return
     first = int(os.environ.get("RANK", "0")) == 0
+    before = folder.read_status()
     run = Run(folder) if first else None
     try:
-        _train(folder, config, training, config.mix, run)
+        _check(config, training)
+        prepare_environment()
+        # One of several processes must not leave the others alone; it is asked after a step.
+        if run is not None and not is_distributed() and should_stop():
+            run.interrupt("stopped while it was loading; launch again to go on")
+            folder.update_status(step=before.step, num_steps=before.num_steps)
+            return
+        _train(folder, config, training, config.mix, run, _Caller(on_progress, should_stop))
     except Exception as error:
         if run is not None:
             run.fail(str(error) if isinstance(error, OlmixError) else repr(error))
@@ -91,63 +122,65 @@ def _train(
     training: OlmoCoreTraining,
     mix: Mixture,
     run: Run | None,
+    caller: _Caller,
 ) -> None:
     """Set OLMo-core up, train, and tear it down."""
-    _check_eval(config)
-    distributed = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    _prepare_environment(distributed)
     from olmo_core.train import teardown_training_environment
 
     try:
-        work = _build_work(config, training, mix)
-        if run is not None:
-            run.num_steps = work.plan.num_steps
-            _forget_other_runs(folder, config, work.plan)
-        trainer, taken, reports = _build_trainer(folder, config, work, run)
-        if not trainer.maybe_load_checkpoint() and training.checkpoint_path is not None:
-            trainer.load_checkpoint(
-                training.checkpoint_path, load_trainer_state=False, load_optim_state=False
-            )
-        trainer.fit()
-        if run is not None:
-            _conclude(run, config, work, taken, reports, trainer.global_step)
+        with keep_log(folder) if run is not None else nullcontext():
+            work = _build_work(config, training, mix)
+            if run is not None:
+                run.num_steps = work.plan.num_steps
+                _forget_other_runs(folder, config, work.plan)
+            trainer, taken, reports = _build_trainer(folder, config, work, run, caller)
+            _load_checkpoint(trainer, training)
+            trainer.fit()
+            if run is not None:
+                _conclude(run, config, work, taken, reports, trainer.global_step)
     finally:
         teardown_training_environment()
 
 
-def _check_eval(config: LaunchConfig) -> None:
-    """Refuse an evaluation that cannot run, before minutes of set-up.
+def _load_checkpoint(trainer: Any, training: OlmoCoreTraining) -> None:
+    """Take up the run's own last checkpoint, or else the weights that it is to start from.
+
+    Raises:
+        DataError: the checkpoint is damaged, or of another model.
+    """
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    try:
+        if not trainer.maybe_load_checkpoint() and training.checkpoint_path is not None:
+            trainer.load_checkpoint(
+                training.checkpoint_path, load_trainer_state=False, load_optim_state=False
+            )
+    except (CheckpointException, RuntimeError, OSError, KeyError) as error:
+        own = trainer.checkpointer.contains_checkpoint(trainer.save_folder)
+        path = trainer.save_folder if own else training.checkpoint_path
+        raise DataError(
+            f"{path}: this checkpoint cannot be loaded as {training.proxy_model_id}: {error}"
+        ) from error
+
+
+def _check(config: LaunchConfig, training: OlmoCoreTraining) -> None:
+    """Refuse what cannot run, before minutes of set-up.
 
     Raises:
         MissingPackageError: in-loop tasks need OLMo-core's own package of tasks.
-        ConfigError: bits per byte need a local tokenizer.
+        ConfigError: there is no checkpoint to start from, or bits per byte lack a local tokenizer.
     """
-    if isinstance(config.training, OlmoCoreTraining) and config.training.no_eval:
+    path = training.checkpoint_path
+    wrong = checkpoint_problem(path) if path is not None else None
+    if wrong is not None:
+        raise ConfigError([Problem("training.checkpoint_path", wrong)], config.name)
+    if training.no_eval:
         return
     if isinstance(config.eval, InLoopEval) and importlib.util.find_spec("olmo_eval") is None:
         raise MissingPackageError("ai2-olmo-eval", "olmo-core-eval", "eval.type: inloop")
     if isinstance(config.eval, ValidationEval) and config.data.tokenizer is None:
         what = "is missing; eval.type: validation counts bytes with it"
         raise ConfigError([Problem("data.tokenizer", what)], config.name)
-
-
-def _prepare_environment(distributed: bool) -> None:
-    """Let OLMo-core set up its process, and undo what does not suit a small run.
-
-    It forces `spawn`, which imports everything again in each helper process (16 to 22 s), and may
-    use 8 threads where the launcher assigned one core.
-    """
-    from olmo_core.train import prepare_training_environment
-
-    if distributed:
-        prepare_training_environment()
-    else:
-        prepare_training_environment(backend=None)
-    import torch
-
-    multiprocessing.set_start_method("fork", force=True)
-    if not torch.cuda.is_available():
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
 def _build_work(config: LaunchConfig, training: OlmoCoreTraining, mix: Mixture) -> _Work:
@@ -207,12 +240,12 @@ def _forget_other_runs(folder: RunFolder, config: LaunchConfig, plan: Plan) -> N
 
 
 def _build_trainer(
-    folder: RunFolder, config: LaunchConfig, work: _Work, run: Run | None
+    folder: RunFolder, config: LaunchConfig, work: _Work, run: Run | None, caller: _Caller
 ) -> tuple[Any, Any, dict[str, Any]]:
     """Return the trainer, what it takes from each domain, and our callbacks by name."""
     from olmo_core.data import NumpyDataLoaderConfig
     from olmo_core.train import Duration, TrainerConfig
-    from olmo_core.train.callbacks import CheckpointerCallback
+    from olmo_core.train.callbacks import CheckpointerCallback, CheckpointRemovalStrategy
     from olmo_core.utils import get_default_device, seed_all
 
     from olmix.train.olmo_core.data import build_dataset, count_taken
@@ -229,19 +262,22 @@ def _build_trainer(
     per_step = plan.batch_tokens // plan.sequence_length
     order = loader.get_global_indices()[: loader.total_size]
     taken = count_taken(mixed, order, plan.num_steps * per_step)
-    reports = _build_reports(config, work, run)
+    reports = _build_reports(config, work, run, caller)
     between = training.checkpoint_interval
     trainer = TrainerConfig(
         save_folder=str(folder.path / "checkpoints"),
         work_dir=str(cache),
         save_overwrite=True,
         metrics_collect_interval=min(10, plan.num_steps),
+        **({} if is_distributed() else {"cancel_check_interval": 1}),
         max_duration=Duration.steps(plan.num_steps),
         callbacks={
             **reports,
             "checkpointer": CheckpointerCallback(
                 save_interval=plan.num_steps,
                 ephemeral_save_interval=between if between < plan.num_steps else None,
+                # Also those that were saved when a run was stopped.
+                remove=CheckpointRemovalStrategy.all_non_permanent,
                 pre_train_checkpoint=False,
                 save_async=False,
             ),
@@ -285,7 +321,9 @@ def _build_module(work: _Work, model: Any) -> Any:
     ).build(model, device=get_default_device())
 
 
-def _build_reports(config: LaunchConfig, work: _Work, run: Run | None) -> dict[str, Any]:
+def _build_reports(
+    config: LaunchConfig, work: _Work, run: Run | None, caller: _Caller
+) -> dict[str, Any]:
     """Return our callbacks."""
     from olmix.train.batches import open_windows
     from olmix.train.evaluation import build_validation
@@ -293,7 +331,14 @@ def _build_reports(config: LaunchConfig, work: _Work, run: Run | None) -> dict[s
 
     plan, training = work.plan, work.training
     reports: dict[str, Any] = {
-        "run_folder": RunFolderCallback(run=run, tokens_per_step=plan.batch_tokens)
+        "run_folder": RunFolderCallback(
+            run=run,
+            tokens_per_step=plan.batch_tokens,
+            num_steps=plan.num_steps,
+            on_progress=caller.on_progress,
+            should_stop=caller.should_stop,
+            signals={number: signal.getsignal(number) for number in _SIGNALS},
+        )
     }
     if isinstance(config.eval, ValidationEval) and not training.no_eval:
         held_out = [
@@ -307,6 +352,7 @@ def _build_reports(config: LaunchConfig, work: _Work, run: Run | None) -> dict[s
             validation=build_validation(held_out, config.eval.max_tokens, lengths, at_once),
             interval=training.eval_interval,
             tokens_per_step=plan.batch_tokens,
+            num_steps=plan.num_steps,
         )
     return reports
 
@@ -316,10 +362,12 @@ def _add_tasks(trainer: Any, evaluation: InLoopEval, work: _Work) -> None:
     from olmo_core.train.callbacks import DownstreamEvaluatorCallbackConfig
 
     tasks = [task for family in evaluation.tasks.values() for task in family]
+    between = work.training.eval_interval
     callback = DownstreamEvaluatorCallbackConfig(
         tasks=tasks,
         tokenizer=work.tokenizer,
-        eval_interval=work.training.eval_interval,
+        eval_interval=None,
+        fixed_steps=list(range(between, work.plan.num_steps, between)),
         eval_on_finish=True,
     ).build(trainer)
     trainer.add_callback("downstream", callback)
