@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from olmix.io.runs import RunFolder
 
-__all__ = ["is_distributed", "keep_log", "prepare_environment"]
+__all__ = ["is_distributed", "keep_log", "num_cores", "prepare_environment"]
 
 
 def is_distributed() -> bool:
@@ -34,10 +34,10 @@ def prepare_environment() -> None:
 
     multiprocessing.set_start_method("fork", force=True)
     if not torch.cuda.is_available():
-        torch.set_num_threads(_num_cores())
+        torch.set_num_threads(num_cores())
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     """Return the cores that this process may use; not every SLURM ties its jobs to theirs."""
     cores = len(os.sched_getaffinity(0))
     given = os.environ.get("SLURM_CPUS_PER_TASK", "")
