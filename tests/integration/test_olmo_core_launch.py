@@ -251,6 +251,11 @@ def test_a_launch_tells_how_far_its_runs_are(here):
     assert told[-1]["loss"] == pytest.approx(here.result("second")["final_loss"])
 
 
+def test_metrics_come_in_the_order_of_steps_as_trackers_want_them(here):
+    steps = [record["step"] for record in here.run("first").read_metrics()]
+    assert steps == sorted(steps)
+
+
 def test_the_log_of_a_run_is_its_own(here):
     assert "Will resume training from step" in read_log(here.runs / "tiny", "second")
     assert "Will resume training" not in read_log(here.runs / "tiny", "first")

@@ -101,16 +101,28 @@ class ValidationCallback(Callback):  # type: ignore[misc]
     """What the last evaluation found."""
     measured_at: int = -1
     """Step of the last evaluation in this process."""
+    waits: bool = False
+    """Whether the last evaluation is still to be written down."""
 
     def pre_train(self) -> None:
         """Measure what is due at the step of the checkpoint, which was saved before measuring."""
-        if self.step > 0:
-            self.post_step()
+        if self.step > 0 and self.step % self.interval == 0:
+            self._measure()
+            self._write()
 
     def post_step(self) -> None:
         """Measure where it is due; the last step is measured after training."""
         if self.step % self.interval == 0:
             self._measure()
+
+    def log_metrics(self, step: int, metrics: dict[str, float]) -> None:
+        """Write what was measured when the losses before it are written.
+
+        They come some steps later, and trackers take no step that is before their last one.
+        """
+        del metrics
+        if self.waits and step >= self.measured_at:
+            self._write()
 
     def post_train(self) -> None:
         """Measure at the end of the run, unless its last step was measured.
@@ -119,15 +131,18 @@ class ValidationCallback(Callback):  # type: ignore[misc]
         """
         if self.step >= self.num_steps and self.measured_at != self.step:
             self._measure()
+        self._write()
 
     def _measure(self) -> None:
-        if self.validation is None:
-            return
-        self.measured_at = self.step
-        self.metrics = self.validation.bits_per_byte(self._nats(self.validation))
-        if self.run is not None and get_rank() == 0:
-            tokens = self.step * self.tokens_per_step
-            self.run.log(self.step, {"eval": self.metrics}, tokens=tokens)
+        if self.validation is not None:
+            self.metrics = self.validation.bits_per_byte(self._nats(self.validation))
+            self.measured_at, self.waits = self.step, True
+
+    def _write(self) -> None:
+        if self.waits and self.run is not None and get_rank() == 0:
+            tokens = self.measured_at * self.tokens_per_step
+            self.run.log(self.measured_at, {"eval": self.metrics}, tokens=tokens)
+        self.waits = False
 
     def _nats(self, validation: Validation) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the surprise of each window, (windows,)."""
