@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def write_swarm(folder: Path, num_runs: int, **training: object) -> Path:
     rng = np.random.default_rng(0)
     for name in "abc":
         shares = rng.dirichlet(np.full(EOS, 0.05))
-        for suffix, length in (("bin", 60_000), ("val.bin", 1_000)):
+        for suffix, length in (("bin", 400_000), ("val.bin", 1_000)):
             tokens = rng.choice(EOS, length, p=shares).astype(np.uint16)
             tokens[99::100] = EOS
             tokens.tofile(folder / f"{name}.{suffix}")
@@ -47,7 +48,7 @@ def write_swarm(folder: Path, num_runs: int, **training: object) -> Path:
         "name": "tiny",
         "training": {
             "trainer": "proxy",
-            "max_tokens": 120_000,
+            "max_tokens": 300_000,
             "checkpoint_interval_s": 0.5,
             **model,
             **training,
@@ -133,46 +134,79 @@ def kill_again_and_again(folder: Path, kills: int) -> str:
         if len(after) == NUM_RUNS:
             break
     if launch(variants, runs).wait():
-        return "the last launch failed"
-    calm = folder / "calm"
-    if launch(variants, calm).wait():
-        return "the calm launch failed"
-    same = sum(metrics(runs).get(name) == found for name, found in metrics(calm).items())
-    return (
-        f"{killed} kills, {lost} finished runs lost or trained again, "
-        f"{same} of {NUM_RUNS} runs with the very numbers of an undisturbed launch"
-    )
+        said = [json.loads(file.read_text()) for file in runs.glob("group/*/status.json")]
+        return f"the last launch failed: { ({str(one['error']) for one in said}) }"
+    same = compare_with_calm(folder, variants, runs)
+    return f"{killed} kills, {lost} finished runs lost or trained again, {same}"
 
 
 def full_disk(folder: Path) -> str:
-    """Fill the disk in the middle: files may not grow beyond a size, then they may."""
-    variants = write_swarm(folder, 4)
-    runs = folder / "runs"
-    code = (
-        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); "
-        "sys.argv = ['olmix', *sys.argv[1:]]; runpy.run_module('olmix', run_name='__main__')"
-    )
-    words = [sys.executable, "-c", code, "-q", "launch", "run", "-v", str(variants), "-c"]
-    words += [str(folder / "launch.yaml"), "-g", "group", "-o", str(runs), "--yes"]
-    first = subprocess.run(words, capture_output=True, text=True, check=False)
-    before = len(finished(runs))
-    second = launch(variants, runs).wait()
-    return (
-        f"status {first.returncode} with {before} of 4 runs finished; afterwards status {second} "
-        f"with {len(finished(runs))} of 4"
-    )
+    """Let a small disk of its own fill up in the middle of a launch, then make room."""
+    variants = write_swarm(folder, 8)
+    runs, filler = folder / "disk/runs", folder / "disk/filler"
+    (folder / "disk").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", str(folder / "disk")]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        return "not tried: a disk of its own needs root"
+    try:
+        process = launch(variants, runs, stderr=subprocess.PIPE)
+        while not finished(runs):
+            time.sleep(0.01)
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        said = process.communicate()[1].decode().strip().splitlines()
+        before = finished(runs)
+        filler.unlink()
+        status = launch(variants, runs).wait()
+        after = finished(runs)
+        kept = sum(after.get(name) == text for name, text in before.items())
+        same = compare_with_calm(folder, variants, runs)
+        return (
+            f"status {process.returncode} with {len(before)} of 8 finished, said {said[-1:]}; then "
+            f"status {status}, {kept} of {len(before)} kept, {same}"
+        )
+    finally:
+        subprocess.run(["umount", str(folder / "disk")], check=True)
+
+
+def compare_with_calm(folder: Path, variants: Path, runs: Path) -> str:
+    """Launch once more where nothing is disturbed, and compare every number."""
+    calm = folder / "calm"
+    if launch(variants, calm).wait():
+        return "the calm launch failed"
+    wanted = metrics(calm)
+    same = sum(metrics(runs).get(name) == found for name, found in wanted.items())
+    return f"{same} of {len(wanted)} runs with the very numbers of an undisturbed launch"
 
 
 def rubbish(folder: Path) -> str:
-    """Write rubbish over the status files of finished and unfinished runs."""
-    variants = write_swarm(folder, 4)
+    """Write rubbish over files of finished runs and over the checkpoint of one that was killed."""
+    variants = write_swarm(folder, 8)
     runs = folder / "runs"
-    launch(variants, runs).wait()
-    texts = ["", "{", "[]", '{"state": 5}']
-    for run, text in zip(sorted(runs.glob("group/tiny-*")), texts, strict=True):
-        (run / "status.json").write_text(text)
+    process = launch(variants, runs)
+    while len(finished(runs)) < 5 or not list(runs.glob("group/*/checkpoint.npz")):
+        time.sleep(0.01)
+    for one in [process.pid, *descendants(process.pid)]:
+        os.kill(one, signal.SIGKILL)
+    process.wait()
+    before = finished(runs)
+    for name, text in zip(before, ["", "{", "[]", '{"state": 5}', "null"], strict=False):
+        (runs / "group" / name / "status.json").write_text(text)
+    checkpoints = list(runs.glob("group/*/checkpoint.npz"))
+    for file in checkpoints:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    for file in runs.glob("group/*/metrics.jsonl"):
+        with file.open("ab") as log:
+            log.write(b'{"step": 99999, "lo')
+    (runs / "group/group.json").write_text("{")
     status = launch(variants, runs).wait()
-    return f"status {status} with {len(finished(runs))} of 4 runs finished"
+    kept = sum(finished(runs).get(name) == text for name, text in before.items())
+    return (
+        f"5 status files, {len(checkpoints)} checkpoints and the group's file broken: status "
+        f"{status}, {kept} of {len(before)} finished runs kept, "
+        f"{compare_with_calm(folder, variants, runs)}"
+    )
 
 
 def names(folder: Path) -> str:
@@ -200,16 +234,33 @@ def two_launchers(folder: Path) -> str:
 
 
 def clock(folder: Path) -> str:
-    """Let the times of all files lie in the future."""
-    variants = write_swarm(folder, 4)
-    runs = folder / "runs"
-    launch(variants, runs).wait()
-    before = finished(runs)
-    later = time.time() + 10 * 365 * 86400
-    for file in runs.rglob("*"):
-        os.utime(file, (later, later))
-    status = launch(variants, runs).wait()
-    return f"status {status}, {sum(finished(runs)[n] == t for n, t in before.items())} of 4 kept"
+    """Let the clock of a launch jump a year ahead, and two years back, while runs train."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    if library is None:
+        return "not tried: there is no libfaketime"
+    variants = write_swarm(folder, 8)
+    runs, offset = folder / "runs", folder / "offset"
+    offset.write_text("+0\n")
+    faked = {
+        "LD_PRELOAD": str(library),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_CACHE_DURATION": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    process = launch(variants, runs, env={**os.environ, **faked})
+    for jump in ("+365d", "-365d"):
+        before = len(finished(runs))
+        while len(finished(runs)) < before + 2 and process.poll() is None:
+            time.sleep(0.05)
+        offset.write_text(f"{jump}\n")
+    status = process.wait()
+    kept = finished(runs)
+    again = launch(variants, runs).wait()
+    same = sum(finished(runs)[name] == text for name, text in kept.items())
+    return (
+        f"status {status}, {len(kept)} of 8 finished; launched again: status {again}, "
+        f"{same} of {len(kept)} left alone; {compare_with_calm(folder, variants, runs)}"
+    )
 
 
 def diverges(folder: Path) -> str:
@@ -228,11 +279,11 @@ def main() -> None:
         f"SIGKILL of everything at {kills} random moments, 32 runs": lambda f: kill_again_and_again(
             f, kills
         ),
-        "no file may grow beyond 20 kB (a full disk), then it may": full_disk,
-        "rubbish in the status files": rubbish,
+        "a full disk, then room": full_disk,
+        "rubbish in files": rubbish,
         "hostile names of runs": names,
         "two launchers": two_launchers,
-        "files from the future": clock,
+        "a clock that jumps a year ahead and two back": clock,
         "a run that diverges": diverges,
     }
     for what, fault in faults.items():

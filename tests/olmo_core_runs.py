@@ -1,8 +1,9 @@
 """Trains run folders with the real OLMo-core, in children of one process that imported it once.
 
-    python olmo_core_runs.py GROUP_DIR RUN[:KILL_STEP] ...
+    python olmo_core_runs.py GROUP_DIR RUN[:STEP[:SIGNAL]] ...
 
-A run with a step is killed by SIGKILL once it has logged that step.
+A run with a step gets a signal, SIGKILL if none is named, once it has logged that step. What is
+printed is how each ended: the status of `olmix.train.one`, or the signal that killed it.
 """
 
 from __future__ import annotations
@@ -14,20 +15,18 @@ import time
 import traceback
 from pathlib import Path
 
-from olmix.config import LaunchConfig
 from olmix.io.runs import RunFolder
+from olmix.train.one import main as train_one
 
 
 def _train(folder: RunFolder) -> None:
     """Train in a child, and leave with its result as status."""
-    from olmix.train.olmo_core import train_run
-
+    status = 99
     try:
-        train_run(folder, LaunchConfig.from_yaml(folder.config))
+        status = train_one([str(folder.path)])
     except BaseException:  # noqa: BLE001  a child must not go on as its parent
         traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
+    os._exit(status)
 
 
 def _step(folder: RunFolder) -> int:
@@ -42,7 +41,7 @@ def main() -> int:
 
     statuses = []
     for word in sys.argv[2:]:
-        name, _, kill = word.partition(":")
+        name, kill, what, *_ = [*word.split(":"), "", ""]
         folder = RunFolder(Path(sys.argv[1]) / name)
         child = os.fork()
         if child == 0:
@@ -50,7 +49,7 @@ def main() -> int:
         if kill:
             while _step(folder) < int(kill) and os.waitpid(child, os.WNOHANG) == (0, 0):
                 time.sleep(0.02)
-            os.kill(child, signal.SIGKILL)
+            os.kill(child, signal.Signals[what or "SIGKILL"])
         _, status = os.waitpid(child, 0)
         statuses.append(os.waitstatus_to_exitcode(status))
     print(*statuses)  # noqa: T201

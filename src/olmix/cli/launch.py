@@ -63,10 +63,11 @@ def preview(
     rate: float | None,
 ) -> None:
     """Print exactly what `run` starts or submits, and what it takes. Starts nothing."""
-    from olmix.launch import estimate, load_group, render_launch
+    from olmix.launch import check_checkpoints, estimate, load_group, render_launch
 
     group = load_group(variants, config, group_id)
     folder = output / group.group_id
+    check_checkpoints(group, folder)
     click.echo(render_launch(group, folder))
     show_cost(group, estimate(group, folder, tokens_per_second, rate))
 
@@ -110,9 +111,10 @@ def run(
     yes: bool,
 ) -> int:
     """Train every run that is not finished yet. Running it again completes what is missing."""
-    from olmix.launch import estimate, load_group
+    from olmix.launch import check_checkpoints, estimate, load_group
 
     group = load_group(variants, config, group_id)
+    check_checkpoints(group, output / group.group_id)
     show_cost(group, estimate(group, output / group.group_id, tokens_per_second, rate))
     if dry_run:
         return _dry_run(group, output)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from olmix.config.base import NonNegative, Positive, Rules, Section, TokenCount
+from olmix.config.base import LocalPath, NonNegative, Positive, Rules, Section, TokenCount
 from olmix.config.models import MODEL_PARAMETERS
 from olmix.config.secrets import refuse_secrets
 from olmix.errors import nearest
@@ -153,8 +153,9 @@ class OlmoCoreTraining(Section):
     """Tokens of one step on all devices; by the size of the model if left out."""
     learning_rate: Positive | None = None
     """Peak learning rate; by the size of the model if left out."""
-    checkpoint_path: str | None = None
-    """Checkpoint to start from: its weights, not its step or its optimizer."""
+    checkpoint_path: LocalPath | None = None
+    """Checkpoint to start from, or a folder of them: the weights of the latest, not its step or its
+    optimizer."""
     checkpoint_interval: _Count = 1000
     """Steps between two checkpoints; a killed run goes on from its last one."""
     train_type: Literal["pretrain", "anneal"] = "pretrain"

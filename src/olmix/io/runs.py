@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from olmix.errors import DataError
 from olmix.io.files import read_json, write_json
@@ -96,12 +96,21 @@ class RunFolder:
         return self.path / "checkpoint.npz"
 
     def read_status(self) -> Status:
-        """Return the status; a run without one, or with a broken one, is pending."""
+        """Return the status; a run without one, or with a broken one, is pending.
+
+        Where the status is broken and there is a summary, the run is finished: a start that trains
+        removes the summary first.
+        """
         try:
             raw = read_json(self.path / "status.json")
             known = {key: raw[key] for key in Status.__dataclass_fields__ if key in raw}
-            return Status(**known)
-        except (DataError, TypeError, AttributeError):
+            if known["state"] in get_args(RunState):
+                return Status(**known)
+        except (DataError, KeyError, TypeError, AttributeError):
+            pass
+        try:
+            return Status("finished", str(read_json(self.summary)["identity"]))
+        except (DataError, KeyError, TypeError):
             return Status()
 
     def write_status(self, status: Status) -> None:

@@ -1,7 +1,7 @@
 """Launching, watching and cancelling the runs of a group."""
 
 from olmix.launch.cluster import Submitted, read_jobs, submit_group
-from olmix.launch.folders import missing_runs, read_launch
+from olmix.launch.folders import check_checkpoints, missing_runs, read_launch
 from olmix.launch.local import Event, Launched, launch_local
 from olmix.launch.metadata import describe_launch, wandb_group, write_launch
 from olmix.launch.plan import Group, identity_of, load_group
@@ -16,6 +16,7 @@ __all__ = [
     "RunReport",
     "Submitted",
     "cancel",
+    "check_checkpoints",
     "describe_launch",
     "estimate",
     "find_group",

@@ -6,14 +6,16 @@ import logging
 import time
 from pathlib import Path
 
-from olmix.config import LaunchConfig
+from olmix.config import LaunchConfig, LocalInfra, OlmoCoreTraining
 from olmix.config.infra import Infra, InfraConfig
+from olmix.errors import ConfigError, Problem
+from olmix.io.checkpoints import checkpoint_problem
 from olmix.io.files import read_json, write_json, write_yaml
 from olmix.io.runs import COMMAND_FILE, RunFolder, Status
 from olmix.launch.foreign import CommandRun
 from olmix.launch.plan import Group, Run
 
-__all__ = ["missing_runs", "prepare_folder", "read_infra", "read_launch"]
+__all__ = ["check_checkpoints", "missing_runs", "prepare_folder", "read_infra", "read_launch"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,28 @@ def missing_runs(group: Group, folder: Path, identities: dict[str, str]) -> list
         for run in group.runs
         if not RunFolder(folder / run.name).is_finished(identities[run.name])
     ]
+
+
+def check_checkpoints(group: Group, folder: Path) -> None:
+    """Check what the unfinished runs of this machine start from.
+
+    Those of clusters may start from folders that only the cluster sees; they check it themselves.
+
+    Raises:
+        ConfigError: names every run whose `training.checkpoint_path` holds no checkpoint.
+    """
+    problems = []
+    for run in group.runs if isinstance(group.infra, LocalInfra) else ():
+        if isinstance(run, CommandRun) or not isinstance(run.training, OlmoCoreTraining):
+            continue
+        path = run.training.checkpoint_path
+        if path is None or RunFolder(folder / run.name).read_status().state == "finished":
+            continue
+        wrong = checkpoint_problem(path)
+        if wrong is not None:
+            problems.append(Problem(f"{run.name}: training.checkpoint_path", wrong))
+    if problems:
+        raise ConfigError(problems, group.group_id)
 
 
 def prepare_folder(group: Path, run: Run, identity: str) -> bool:

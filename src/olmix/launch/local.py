@@ -18,7 +18,7 @@ from typing import Any, Literal
 from olmix.config import LocalInfra
 from olmix.errors import LaunchError
 from olmix.io.runs import CANCEL_FILE, RunFolder, lock
-from olmix.launch.folders import prepare_folder
+from olmix.launch.folders import check_checkpoints, prepare_folder
 from olmix.launch.metadata import describe_launch, write_launch
 from olmix.launch.plan import Group, identity_of
 from olmix.launch.workers import Message, Slot, Worker, slots_of
@@ -85,6 +85,7 @@ def launch_local(
     Raises:
         LaunchError: another launcher is at work on this group.
         DataError: token files are missing or unreadable; before anything is started.
+        ConfigError: a run starts from a checkpoint that is not there; before anything is started.
         KeyboardInterrupt: passed on once the workers have saved their runs.
     """
     folder = Path(runs_dir) / group.group_id
@@ -93,6 +94,7 @@ def launch_local(
         raise LaunchError(f"infra.backend = {infra.backend}: the local engine runs `local` only")
     started = time.monotonic()
     identities = {run.name: identity_of(run) for run in group.runs}
+    check_checkpoints(group, folder)
     with lock(folder / ".lock", wait=False) as got:
         if not got:
             raise LaunchError(

@@ -20,6 +20,8 @@ __all__ = ["RunReport", "cancel", "find_group", "read_group", "read_log"]
 
 _LAST_BYTES = 1 << 16
 """How much of the end of a long log is read for its newest number."""
+_LOSSES = ("loss", "train/CE loss")
+"""Names of the training loss, which says more of a running run than what stands first."""
 _NOT_METRICS = ("step", "num_steps", "tokens", "tokens_per_second", "time", "seconds", "epoch")
 
 
@@ -59,7 +61,9 @@ class RunReport:
             name = next(iter(self.metrics))
             return f"{name} {self.metrics[name]:.4g}"
         for record in reversed(list(self.folder.read_metrics(last_bytes=_LAST_BYTES))):
-            for name, value in record.items():
+            named = [name for name in _LOSSES if name in record] or record
+            for name in named:
+                value = record[name]
                 if name not in _NOT_METRICS and isinstance(value, int | float):
                     return f"{name} {value:.4g}"
         return ""

@@ -77,7 +77,8 @@ def _train_one(
             return run_command(folder, on_progress=on_progress, should_stop=should_stop)
         from olmix.train.olmo_core import train_run
 
-        train_run(folder, LaunchConfig.from_yaml(folder.config))
+        config = LaunchConfig.from_yaml(folder.config)
+        train_run(folder, config, on_progress=on_progress, should_stop=should_stop)
     except Exception as error:  # noqa: BLE001  a bad run must not end the others
         return _failed(folder, error)
     status = folder.read_status()

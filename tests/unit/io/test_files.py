@@ -190,3 +190,14 @@ def test_the_end_of_a_long_log_can_be_read_alone(tmp_path):
     assert last == list(range(1000 - len(last), 1000))
     assert 1 <= len(last) < 6
     assert len(list(run.read_metrics(last_bytes=10**6))) == 1000
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "null", '{"state": 5}', '{"state": "odd"}'])
+def test_a_broken_status_file_costs_no_finished_run(tmp_path, text):
+    run = RunFolder(tmp_path)
+    if text is not None:
+        (tmp_path / "status.json").write_text(text)
+    assert run.read_status() == Status()
+    write_json(run.summary, {"identity": "abc", "metrics": {}})
+    assert run.is_finished("abc")
+    assert not run.is_finished("other")

@@ -1,11 +1,15 @@
-import pytest
+import os
 
+import pytest
+from click.testing import CliRunner
+
+from olmix.cli.main import cli
 from olmix.config import GenerationConfig, LaunchConfig
 from olmix.errors import ConfigError, OlmixError
 from olmix.generate import generate
 from olmix.io.files import write_yaml
 from olmix.io.runs import RunFolder, Status
-from olmix.launch import estimate, load_group, render_launch
+from olmix.launch import check_checkpoints, estimate, launch_local, load_group, render_launch
 
 
 @pytest.fixture
@@ -105,6 +109,57 @@ def test_of_a_command_the_time_is_not_known_until_a_speed_is_given(tiny):
     cost = estimate(group)
     assert (cost.num_tokens, cost.flops, cost.device_hours) == (5000, None, None)
     assert estimate(group, tokens_per_second=500).device_hours == pytest.approx(10 / 3600)
+
+
+@pytest.fixture
+def olmo(tiny):
+    """Return a function that writes a launch config of OLMo-core and gives its file."""
+
+    def write(infra=None, **training):
+        plain = LaunchConfig.from_yaml(tiny.launch).to_plain()
+        plain |= {"mix": {"a": {"weight": 1.0}}, "infra": infra or {"backend": "local"}}
+        plain["training"] = {"proxy_model_id": "olmo2_1m", "chinchilla_multiple": 1, **training}
+        file = tiny.folder / "olmo.yaml"
+        write_yaml(file, plain)
+        return file
+
+    return write
+
+
+def test_a_preview_of_olmo_core_counts_the_size_of_its_model_and_all_cores(olmo, tmp_path):
+    group = load_group(olmo())
+    cost = estimate(group, tokens_per_second=1e4)
+    parameters = 1_244_396
+    assert cost.num_tokens == 20 * parameters
+    assert cost.flops == 6 * parameters * cost.num_tokens
+    assert (cost.devices, cost.at_once) == (len(os.sched_getaffinity(0)), 1)
+    assert cost.seconds == pytest.approx(cost.num_tokens / 1e4)
+    assert estimate(group).source == "unknown", "nothing is assumed of another trainer"
+    text = render_launch(group, tmp_path / "g")
+    assert "olmix.train.worker --plain" in text
+    assert "OMP_NUM_THREADS" not in text
+
+
+def test_a_checkpoint_that_is_not_there_is_refused_by_preview_and_run(olmo, tmp_path):
+    file = olmo(checkpoint_path="gone")  # relative to the file
+    for command in ("preview", "run"):
+        words = ["launch", command, "-v", str(file), "-o", str(tmp_path / "runs")]
+        error = CliRunner().invoke(cli, words).exception
+        assert isinstance(error, ConfigError)
+        assert "tiny: training.checkpoint_path: " in str(error)
+        assert f"{file.parent / 'gone'}: there is no such folder" in str(error)
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        launch_local(load_group(file), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_only_a_cluster_may_see_or_what_is_finished_is_not_looked_for(olmo, tmp_path):
+    check_checkpoints(
+        load_group(olmo(infra={"backend": "slurm"}, checkpoint_path="/gone")), tmp_path
+    )
+    group = load_group(olmo(checkpoint_path="/gone"))
+    RunFolder(tmp_path / "tiny").write_status(Status("finished", "x"))
+    check_checkpoints(group, tmp_path)
 
 
 @pytest.mark.parametrize(
