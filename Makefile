@@ -74,12 +74,13 @@ fix: $(VENV)/.dev  ## Format and repair what can be repaired
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev  ## Time the trainer, sampling, token counts, sweeps and the stages of the demo
+bench: $(VENV)/.dev  ## Time the trainer, sampling, token counts, sweeps, launches and the stages of the demo
 	$(BIN)/python benchmarks/trainer.py
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/generate.py
 	$(BIN)/python benchmarks/priors.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/launch.py
 
 docs: $(VENV)/.dev  ## Write what is derived from the code: schemas and the list of commands
 	$(BIN)/olmix schema -o schemas

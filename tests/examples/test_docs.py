@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
+
+from olmix.config.infra import InfraConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,3 +73,16 @@ def test_every_picture_of_the_page_of_designs_is_there():
     pictures = re.findall(r"\]\((pictures/[^)]+)\)", text)
     assert len(pictures) == 6
     assert all((ROOT / "docs" / name).is_file() for name in pictures)
+
+
+def test_every_infra_section_of_the_pages_on_launching_is_valid():
+    found = []
+    for page in sorted((ROOT / "docs").glob("launch*.md")):
+        for block in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            # The overview shows three sections as three lines.
+            lines = [line for line in block.splitlines() if line.startswith("infra: {")]
+            for text in lines or [block]:
+                content = YAML(typ="safe").load(text)
+                if "infra" in content:
+                    found.append(InfraConfig.from_dict(content, page.name).infra.backend)
+    assert sorted(found) == ["beaker", "beaker", "local", "local", "slurm", "slurm"]

@@ -16,7 +16,7 @@ from olmix.errors import LaunchError
 from olmix.generate import generate
 from olmix.io.runs import RunFolder, lock
 from olmix.io.tables import read_table
-from olmix.launch import cancel, find_group, launch_local, load_group, read_group
+from olmix.launch import Group, cancel, find_group, launch_local, load_group, read_group
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +102,25 @@ def test_a_worker_that_is_killed_is_replaced_and_its_run_completed(variants, tmp
         os.kill(int(child), signal.SIGKILL)
     assert launcher.wait(120) == 0
     assert len(_metrics(runs)) == 5
+
+
+def test_a_run_that_kills_its_worker_three_times_is_given_up_and_the_others_go_on(tiny, tmp_path):
+    plain = LaunchConfig.from_yaml(tiny.launch).to_plain()
+    # The run of a dies with its worker; that of b ends well.
+    command = "bash -c 'case {run_dir} in *-a) kill -9 $PPID;; esac'"
+    training = {"trainer": "command", "command": command, "max_tokens": 100}
+    runs = [
+        LaunchConfig.from_dict(
+            {**plain, "name": f"run-{name}", "training": training, "mix": {name: {"weight": 1.0}}}
+        )
+        for name in ("a", "b")
+    ]
+    events = []
+    launched = launch_local(Group.of("g", runs), tmp_path, events.append)
+    assert [event.run for event in events if event.state == "retried"] == ["run-a", "run-a"]
+    assert launched.finished == ("run-b",)
+    assert "its worker ended 3 times, last by" in launched.failed["run-a"]
+    assert RunFolder(tmp_path / "g/run-a").read_status().state == "failed"
 
 
 def test_ctrl_c_ends_with_status_130_and_the_second_start_goes_on(variants, tmp_path):

@@ -78,7 +78,15 @@ class _RareError(Exception):
 class _Composer(getattr(libyaml, "CSafeLoader", libyaml.SafeLoader)):  # type: ignore[misc]
     """Tells what stands where; `_value` says what it means."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        del kind, value, implicit
+        return ""
+
+    def descend_resolver(self, node: Any, index: Any) -> None:
+        del node, index
+
+    def ascend_resolver(self) -> None:
+        return None
 
 
 _WORDS = {

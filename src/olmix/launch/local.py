@@ -214,6 +214,7 @@ class _Pool:
     def _bury(self, worker: Worker) -> None:
         """Take the runs of a worker that ended back, and start another one for what is left."""
         self._workers.remove(worker)
+        worker.close()
         for path in worker.runs:
             run = Path(path).name
             if self._attempts[run] < _ATTEMPTS:
