@@ -44,7 +44,7 @@ def find_priors(
     if data is None:
         return None, "the token counts of the domains are not known"
     try:
-        counts = _count(DataConfig.from_dict(data, "data"), domains)
+        counts = _count(DataConfig.from_dict(data, "data", kept=True), domains)
     except (OlmixError, OSError, KeyError) as error:
         return None, f"the token counts of the domains are not known: {error}"
     return PriorsConfig(token_counts=counts), "counted in the token files of the first run"

@@ -37,6 +37,7 @@ __all__ = [
     "Section",
     "TokenCount",
     "Weight",
+    "is_kept",
     "validate",
 ]
 
@@ -145,27 +146,50 @@ class Section(BaseModel):
     def from_yaml(cls, path: str | Path) -> Self:
         """Read and check a YAML file.
 
+        The config of a run folder counts as written by Olmix (see `is_kept`).
+
         Raises:
             ConfigError: with every problem of the file, each with its line.
         """
         file = read_yaml(path)
-        return validate(cls, file.data, file)
+        return validate(cls, file.data, file, kept=_is_of_a_run(file.path))
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], file: str = "") -> Self:
+    def from_dict(cls, data: Mapping[str, Any], file: str = "", *, kept: bool = False) -> Self:
         """Check a mapping as if it had been read from a file named `file`.
+
+        Args:
+            data: keys and values.
+            file: what problems name.
+            kept: whether Olmix itself wrote it at a launch (see `is_kept`).
 
         Raises:
             ConfigError: with every problem found.
         """
-        return validate(cls, data, file or cls.__name__)
+        return validate(cls, data, file or cls.__name__, kept=kept)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the config as values that YAML and JSON can hold, defaults included."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
-def validate(model: type[Model], data: object, file: YamlFile | str) -> Model:
+def is_kept(info: ValidationInfo) -> bool:
+    """Whether a launch wrote what is validated.
+
+    Rules on what people write were applied then (`olmix.config.secrets`); those of today must not
+    keep anybody from a group that runs.
+    """
+    return bool((info.context or {}).get("kept"))
+
+
+def _is_of_a_run(file: Path) -> bool:
+    """Whether a launch wrote a file: the config of a run lies beside the run's status."""
+    return file.name == "config.yaml" and file.with_name("status.json").is_file()
+
+
+def validate(
+    model: type[Model], data: object, file: YamlFile | str, *, kept: bool = False
+) -> Model:
     """Validate `data`, turning what Pydantic finds into a `ConfigError`."""
     name = file if isinstance(file, str) else str(file.path)
     if data is None:
@@ -173,7 +197,9 @@ def validate(model: type[Model], data: object, file: YamlFile | str) -> Model:
     if not isinstance(data, Mapping):
         kind = type(data).__name__
         raise ConfigError([Problem("", f"found a {kind}; a mapping of keys is needed")], name)
-    context = None if isinstance(file, str) else {"folder": file.path.resolve().parent}
+    context: dict[str, Any] = {"kept": kept}
+    if not isinstance(file, str):
+        context["folder"] = file.path.resolve().parent
     try:
         return model.model_validate(data, context=context)
     except ValidationError as error:

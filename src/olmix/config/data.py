@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from olmix.config.base import LocalPath, NotEmpty, Rules, Section, Weight
 from olmix.config.secrets import refuse_secrets
@@ -156,7 +156,7 @@ class DataConfig(Section):
     """How object storage is reached, by scheme."""
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self, info: ValidationInfo) -> Self:
         rules = Rules()
         check_siblings(self.sources, rules, "sources")
         names = domain_names(self.tree())
@@ -164,7 +164,7 @@ class DataConfig(Section):
         for name in twice:
             if SEPARATOR in name:
                 rules.broken(f"two domains would be named {name}", "sources")
-        refuse_secrets(rules, self.to_plain(), only_urls=True)
+        refuse_secrets(rules, info, self.to_plain(), only_urls=True)
         rules.enforce()
         return self
 

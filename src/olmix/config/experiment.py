@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, model_validator
 
 from olmix.config.base import LocalPath, Positive, Rules, Section
 from olmix.config.secrets import refuse_secrets
@@ -225,14 +225,14 @@ class SlurmConfig(Section):
     """Further lines of shell before the run."""
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self, info: ValidationInfo) -> Self:
         rules = Rules()
         if self.venv is not None and self.conda is not None:
             rules.broken("venv and conda are both given; keep one of the two", "conda")
         for key in ("account", "partition", "constraint", "qos", "time", "mem"):
             if "\n" in (getattr(self, key) or ""):
                 rules.broken("one line is needed", key)
-        refuse_secrets(rules, list(self.setup), "setup")
+        refuse_secrets(rules, info, list(self.setup), "setup")
         rules.enforce()
         return self
 

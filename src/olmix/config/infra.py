@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, model_validator
 
-from olmix.config.base import Positive, Rules, Section
-from olmix.config.secrets import is_secret_name, refuse_secrets
+from olmix.config.base import Positive, Rules, Section, is_kept
+from olmix.config.secrets import judge, refuse_secrets
 
 __all__ = ["BeakerInfra", "BeakerMount", "Infra", "InfraConfig", "LocalInfra", "SlurmInfra"]
 
@@ -91,9 +91,9 @@ class SlurmInfra(_AnyInfra):
     here."""
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self, info: ValidationInfo) -> Self:
         rules = Rules()
-        refuse_secrets(rules, self.to_plain())
+        refuse_secrets(rules, info, self.to_plain())
         rules.enforce()
         return self
 
@@ -195,21 +195,21 @@ class BeakerInfra(_AnyInfra):
     """Whether W&B logs verbosely (`WANDB_DEBUG`)."""
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self, info: ValidationInfo) -> Self:
         rules = Rules()
         if self.image is not None and self.docker_image is not None:
             rules.broken("give image or docker_image, not both", "docker_image")
         if self.min_runtime_s is not None and not self.preemptible:
             rules.broken("has no effect on jobs that are not preemptible", "min_runtime_s")
-        self._check_environment(rules)
+        self._check_environment(rules, info)
         places = [mount.path.rstrip("/") for mount in self.all_mounts]
         for place in sorted({place for place in places if places.count(place) > 1}):
             rules.broken(f"two mounts at {place}; each needs a path of its own", "mounts")
-        refuse_secrets(rules, self.to_plain())
+        refuse_secrets(rules, info, self.to_plain())
         rules.enforce()
         return self
 
-    def _check_environment(self, rules: Rules) -> None:
+    def _check_environment(self, rules: Rules, info: ValidationInfo) -> None:
         """Check names of variables. Values stay out of messages: they may be secrets."""
         for section, names in (("env", self.env), ("env_secrets", self.env_secrets)):
             for name in names:
@@ -217,12 +217,13 @@ class BeakerInfra(_AnyInfra):
                     rules.broken("is no name of an environment variable", section, name)
                 elif name in _OWN_VARIABLES:
                     rules.broken(f"is set by Olmix ({_OWN_VARIABLES[name]})", section, name)
-        for name in self.env:
+        for name, value in self.env.items():
+            why = None if is_kept(info) else judge(name, str(value))
             if name in self.env_secrets:
                 rules.broken("is in env_secrets too; give it once", "env", name)
-            elif is_secret_name(name):
+            elif why is not None:
                 rules.broken(
-                    "looks like a secret, and env is written to files; store it with "
+                    f"looks like a secret ({why}), and env is written to files; store it with "
                     f"`beaker secret write` and name that secret: env_secrets: {{{name}: ...}}",
                     "env",
                     name,

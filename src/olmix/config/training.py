@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, model_validator
 
 from olmix.config.base import LocalPath, NonNegative, Positive, Rules, Section, TokenCount
 from olmix.config.models import MODEL_PARAMETERS
@@ -224,7 +224,7 @@ class CommandTraining(Section):
     """Tokens of one run."""
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self, info: ValidationInfo) -> Self:
         rules = Rules()
         try:
             self.words(Path("run"))
@@ -237,7 +237,7 @@ class CommandTraining(Section):
             )
         except (ValueError, IndexError) as error:
             rules.broken(f"cannot be read as a command: {error}", "command")
-        refuse_secrets(rules, self.command, "command")
+        refuse_secrets(rules, info, self.command, "command")
         rules.enforce()
         return self
 

@@ -97,4 +97,4 @@ def read_launch(folder: Path) -> Group:
 def read_infra(folder: Path) -> Infra:
     """Return where a group is carried out, from its metadata."""
     about = read_json(folder / "group.json")
-    return InfraConfig.from_dict({"infra": about.get("infra", {})}, str(folder)).infra
+    return InfraConfig.from_dict({"infra": about.get("infra", {})}, str(folder), kept=True).infra

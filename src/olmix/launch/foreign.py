@@ -81,9 +81,9 @@ def load_mapping(folder: Path) -> tuple[str, tuple[CommandRun, ...]]:
         raise DataError(f"{file}: this is no mapping of runs: {error!r}") from error
     missing = [run.name for run in runs if not run.words]
     secrets = {
-        what: f"{run.name}: {what} is a secret, and {SECRET_ADVICE}"
+        said: f"{run.name}: {said}. {SECRET_ADVICE}"
         for run in reversed(runs)
-        for what in find_secrets(shlex.join(run.words))
+        for said in find_secrets(shlex.join(run.words))
     }
     if secrets:
         problems = [Problem("runs", problem) for problem in secrets.values()]

@@ -1,23 +1,28 @@
 """What a launch writes down, beside its runs and its variants, and what it keeps out."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
 from olmix.config import GenerationConfig, LaunchConfig, LocalInfra
 from olmix.errors import ConfigError
 from olmix.generate import generate
-from olmix.io.files import write_yaml
+from olmix.io.files import write_json, write_yaml
+from olmix.io.runs import RunFolder
 from olmix.launch import (
+    cancel,
     describe_launch,
     identity_of,
     load_group,
+    read_group,
     read_launch,
     wandb_group,
     write_launch,
 )
 from olmix.launch.cluster import JOBS_FILE, read_jobs
-from olmix.launch.engine import Job
+from olmix.launch.engine import Job, JobState
+from olmix.launch.folders import prepare_folder
 from olmix.launch.foreign import CommandRun, load_mapping
 from olmix.launch.plan import Group
 
@@ -135,6 +140,49 @@ def mapping(folder, words):
     return folder
 
 
+SETUP = "export HF_TOKEN=s3cr3t"
+
+
+def test_groups_launched_before_a_rule_on_secrets_can_be_read_asked_about_and_cancelled(
+    variants, tmp_path, monkeypatch
+):
+    group = load_group(variants.folder)
+    folder = tmp_path / group.group_id
+    about = _write(group, folder)
+    about["infra"] = {"backend": "slurm", "setup": SETUP}
+    write_json(folder / "group.json", about)
+    jobs = (Job("17", tuple(run.name for run in group.runs)),)
+    (folder / JOBS_FILE).write_text(json.dumps(asdict(jobs[0])) + "\n")
+    command = {"trainer": "command", "command": "go --api-key s3cr3t", "max_tokens": 6400}
+    for run in group.runs:
+        assert prepare_folder(folder, run, identity_of(run))
+        plain = {**run.to_plain(), "training": command, "infra": about["infra"]}
+        write_yaml(RunFolder(folder / run.name).config, plain)
+
+    class Scheduler:
+        told = ()
+
+        def states(self, jobs):
+            return {name: JobState("pending") for job in jobs for name in job.runs}
+
+        def cancel(self, jobs):
+            self.told = tuple(jobs)
+
+    scheduler = Scheduler()
+
+    def engine_of(infra):
+        assert infra.setup == SETUP
+        return scheduler
+
+    monkeypatch.setattr("olmix.launch.status.engine_of", engine_of)
+    again = read_launch(folder)
+    assert {run.infra.setup for run in again.runs} == {again.infra.setup} == {SETUP}
+    assert {run.training.command for run in again.runs} == {command["command"]}
+    assert {report.status.state for report in read_group(folder)} == {"pending"}
+    assert cancel(folder) == {"cancelled": len(group.runs)}
+    assert scheduler.told == jobs
+
+
 def test_secrets_on_the_command_line_of_a_launcher_are_starred(monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["go.py", "--api-key", "s3cr3t", "--lr", "0.1"])
     run = CommandRun("a", ("true",), tmp_path, "id", {})
@@ -144,7 +192,9 @@ def test_secrets_on_the_command_line_of_a_launcher_are_starred(monkeypatch, tmp_
 
 def test_commands_of_a_sweep_with_a_secret_are_refused_without_repeating_it(tmp_path):
     words = ["tune", "run", "recipe", "--api-key", "s3cr3t"]
-    with pytest.raises(ConfigError, match="run_0: --api-key is a secret") as error:
+    with pytest.raises(
+        ConfigError, match=r"run_0: --api-key looks like a secret \(its name\)"
+    ) as error:
         load_mapping(mapping(tmp_path, words))
     assert "s3cr3t" not in str(error.value)
     _, runs = load_mapping(mapping(tmp_path, [*words[:3], "tokenizer.eos_token=</s>"]))
