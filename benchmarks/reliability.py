@@ -150,7 +150,7 @@ def full_disk(folder: Path) -> str:
         return "not tried: a disk of its own needs root"
     try:
         process = launch(variants, runs, stderr=subprocess.PIPE)
-        while not finished(runs):
+        while not finished(runs) and process.poll() is None:
             time.sleep(0.01)
         with suppress(OSError), filler.open("wb", buffering=0) as file:
             while file.write(bytes(4096)):
@@ -186,6 +186,8 @@ def rubbish(folder: Path) -> str:
     runs = folder / "runs"
     process = launch(variants, runs)
     while len(finished(runs)) < 5 or not list(runs.glob("group/*/checkpoint.npz")):
+        if process.poll() is not None:
+            return "not tried: the launch was over too soon"
         time.sleep(0.01)
     for one in [process.pid, *descendants(process.pid)]:
         os.kill(one, signal.SIGKILL)
@@ -226,7 +228,7 @@ def two_launchers(folder: Path) -> str:
     """Start a second launcher while the first is at work."""
     variants = write_swarm(folder, 8)
     first = launch(variants, folder / "runs")
-    while not list(folder.glob("runs/group/*/status.json")):
+    while not list(folder.glob("runs/group/*/status.json")) and first.poll() is None:
         time.sleep(0.05)
     second = launch(variants, folder / "runs").wait()
     status = first.wait()

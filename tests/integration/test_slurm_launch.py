@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -122,6 +123,11 @@ def test_runs_in_the_queue_are_not_submitted_twice_and_cancelled_ones_do_not_com
     launched = submit_group(swarm(array_limit=2), tmp_path)
     wait_for(lambda: "running" in states(launched.folder).values(), "running run")
     assert submit_group(swarm(array_limit=2), tmp_path).jobs == ()
+    group = swarm(array_limit=2)
+    seed = group.runs[0].training.model_copy(update={"seed": 7})
+    other = group.runs[0].model_copy(update={"training": seed})
+    with pytest.raises(LaunchError, match=f"have another config.*: {other.name}"):
+        submit_group(replace(group, runs=(other, *group.runs[1:])), tmp_path)
     cancel(launched.folder)
     ids = ",".join(job.id for job in launched.jobs)
     wait_for(lambda: not squeue("-j", ids), "empty queue")

@@ -16,6 +16,7 @@ from olmix.config.yaml_file import (
     _read_marked,
     read_yaml,
 )
+from olmix.errors import ConfigError
 from olmix.io.files import render_yaml
 
 LOOKALIKES = (
@@ -65,3 +66,22 @@ def test_the_fast_reader_finds_what_ruamel_finds_or_leaves_it_to_it(text):
 def test_rare_notation_is_left_to_ruamel(text):
     with pytest.raises((_RareError, YAMLError)):
         _read_common(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: {{ foo }}", "put text with braces into quotes"),
+        ("[" * 3000 + "]" * 3000, "nested too deeply"),
+    ],
+)
+def test_odd_files_are_errors_in_words(tmp_path, text, said):
+    file = tmp_path / "odd.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        read_yaml(file)
+
+
+@pytest.mark.parametrize("word", ["y", "N", "on", "1e3"])
+def test_words_that_yaml_1_1_takes_for_something_else_are_quoted(word):
+    assert render_yaml({"a": word}) == f"a: '{word}'\n"

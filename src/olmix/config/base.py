@@ -262,18 +262,25 @@ def _real_location(
 ) -> tuple[str | int, ...]:
     """Drop the steps that Pydantic adds for unions, which no file has."""
     real: list[str | int] = []
-    node = data
+    node, told_apart = data, False
     for position, step in enumerate(location):
         last = keep_last and position == len(location) - 1
-        if isinstance(node, Mapping) and (step in node or last):
+        if not told_apart and isinstance(node, Mapping) and step in _kinds(node):
+            told_apart = True  # a kind, such as `command`, though a key may be named so too
+        elif isinstance(node, Mapping) and (step in node or last):
             real.append(step)
-            node = node.get(step)
+            node, told_apart = node.get(step), False
         elif isinstance(node, list | tuple) and isinstance(step, int) and step < len(node):
             real.append(step)
             node = node[step]
         elif last:
             real.append(step)
     return tuple(real)
+
+
+def _kinds(node: Mapping[Any, Any]) -> list[object]:
+    """Return what a section says of its kind, in the keys that tell sections apart."""
+    return [node.get(key) for key in ("trainer", "backend", "type")]
 
 
 def _known_keys(model: type[BaseModel], where: Sequence[str | int]) -> list[str]:

@@ -20,9 +20,12 @@ from olmix.domains import iter_nodes
 from olmix.errors import ConfigError, Problem
 from olmix.mixture import Mixture
 
-__all__ = ["GenerationConfig", "LaunchConfig", "VariantConfig"]
+__all__ = ["NAME_RULE", "GenerationConfig", "LaunchConfig", "VariantConfig", "is_name"]
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME_RULE = (
+    'a name becomes a folder: letters, digits, ".", "_" and "-", the first a letter or digit'
+)
 
 
 def _parse_mixture(raw: object) -> Mixture:
@@ -35,6 +38,11 @@ def _parse_mixture(raw: object) -> Mixture:
                 for problem in error.problems
             ]
         ) from None
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may name a run or a group, and so a folder."""
+    return _RUN_NAME.fullmatch(text) is not None
 
 
 MixtureField = Annotated[
@@ -53,12 +61,8 @@ MixtureField = Annotated[
 
 
 def _check_run_name(name: str, rules: Rules) -> None:
-    if name and _RUN_NAME.fullmatch(name) is None:
-        rules.broken(
-            f'found "{name}"; a name becomes a folder: letters, digits, ".", "_" and "-", '
-            "the first a letter or digit",
-            "name",
-        )
+    if name and not is_name(name):
+        rules.broken(f'found "{name}"; {NAME_RULE}', "name")
 
 
 class GenerationConfig(Section):
@@ -146,8 +150,8 @@ class LaunchConfig(Section):
         """Raise a `RuleError` where parts that are valid do not fit together."""
         rules = Rules()
         _check_run_name(self.name, rules)
-        if self.group_id is not None and _RUN_NAME.fullmatch(self.group_id) is None:
-            rules.broken("letters, digits, '.', '_' and '-' are allowed", "group_id")
+        if self.group_id is not None and not is_name(self.group_id):
+            rules.broken(f'found "{self.group_id}"; {NAME_RULE}', "group_id")
         if self.mix is not None:
             self._check_mix(self.mix, rules)
         if isinstance(self.training, ProxyTraining):

@@ -127,7 +127,7 @@ def _scalar(text: str) -> Any:
 
 
 _RARE = re.compile(
-    r"(?:^|[\s\[{,])(?:!|&[^\s&])"  # tags and anchors
+    r"(?:^|[\s\[{,:])(?:!|&[^\s&])"  # tags and anchors
     r"|(?:^|\s)[|>][-+0-9]*\s*(?:#.*)?$"  # block scalars
     "|[\t\x85\u2028\u2029\ufeff]"  # tabs, and line ends of YAML 1.1
     r"|^%|^\.\.\.",  # directives, ends of documents
@@ -181,7 +181,7 @@ def read_yaml(path: str | Path) -> YamlFile:
         raise ConfigError([Problem("", f"cannot be read: {error}")], str(file)) from error
     try:
         data = _read_common(text)
-    except (_RareError, libyaml.YAMLError, TypeError, ValueError):
+    except (_RareError, libyaml.YAMLError, RecursionError, TypeError, ValueError):
         data = _read_any(text, file)
     return YamlFile(file, data, text)
 
@@ -205,5 +205,11 @@ def _read_any(text: str, file: Path) -> Any:
         raise ConfigError(
             [Problem("", f"not valid YAML: {error.problem}", line)], str(file)
         ) from None
+    except TypeError:
+        what = "a mapping or list stands where a key must be; put text with braces into quotes"
+        raise ConfigError([Problem("", what)], str(file)) from None
+    except RecursionError:
+        what = "its values are nested too deeply"
+        raise ConfigError([Problem("", what)], str(file)) from None
     except (YAMLError, ValueError) as error:
         raise ConfigError([Problem("", f"not valid YAML: {error}")], str(file)) from None

@@ -28,10 +28,13 @@ def checkpoint_problem(path: str) -> str | None:
     folder = Path(path)
     if not folder.is_dir():
         return f"{path}: there is no such folder"
-    if _holds_checkpoint(folder):
-        return None
     below = folder / "checkpoints"
-    hint = f"; did you mean `{below}`?" if below.is_dir() and _holds_checkpoint(below) else ""
+    try:
+        if _holds_checkpoint(folder):
+            return None
+        hint = f"; did you mean `{below}`?" if below.is_dir() and _holds_checkpoint(below) else ""
+    except OSError as error:
+        return f"{path}: cannot be read: {error.strerror}"
     return f"{path}: holds no checkpoint of OLMo-core, whole or in folders named step1000{hint}"
 
 

@@ -45,8 +45,21 @@ def atomic_path(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
             with beside.open("rb") as handle:
                 os.fsync(handle.fileno())
         beside.replace(target)
+        if sync:
+            _sync_folder(target.parent)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a file's new name reach the disk; file systems that cannot are left alone."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
 
 
 def write_bytes(path: str | Path, content: bytes, *, sync: bool = True) -> None:
@@ -111,6 +124,7 @@ def _dumper() -> Any:
         r"[-+]?(?:[0-9_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|"
         r"(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?)$"
     )
+    Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]$"), list("yYnN"))
     Dumper.add_implicit_resolver("tag:yaml.org,2002:float", numeric, list("-+.0123456789"))
     return Dumper
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from olmix.errors import LaunchError
-from olmix.io.runs import CANCEL_FILE, lock
+from olmix.io.runs import CANCEL_FILE, RunFolder, lock
 from olmix.launch.engine import Job
 from olmix.launch.engines import engine_of
 from olmix.launch.folders import prepare_folder
@@ -47,7 +48,8 @@ def submit_group(group: Group, runs_dir: str | Path) -> Submitted:
     """Submit every run of a group that is neither finished nor in the queue.
 
     Raises:
-        LaunchError: another launcher is at work on this group, or the scheduler refuses.
+        LaunchError: another launcher is at work on this group, runs in the queue have another
+            config by now, or the scheduler refuses.
     """
     folder = Path(runs_dir) / group.group_id
     engine = engine_of(group.infra)
@@ -59,6 +61,7 @@ def submit_group(group: Group, runs_dir: str | Path) -> Submitted:
         known = read_jobs(folder)
         states = engine.states(known)
         alone = [n for n, found in states.items() if found.state in ("pending", "running")]
+        _check_queued(folder, {name: identities[name] for name in alone if name in identities})
         waiting, left = [], []
         for run in group.runs:
             if run.name in alone:
@@ -68,7 +71,7 @@ def submit_group(group: Group, runs_dir: str | Path) -> Submitted:
             else:
                 left.append(run.name)
         about = describe_launch(group, identities)
-        write_launch(folder, group, {**about, "jobs": [asdict(job) for job in known]})
+        write_launch(folder, group, about, known)
         jobs: list[Job] = []
         try:
             for job in engine.submit(group, folder, waiting) if waiting else ():
@@ -76,9 +79,23 @@ def submit_group(group: Group, runs_dir: str | Path) -> Submitted:
                 jobs.append(job)
         finally:
             if jobs:
-                every = [asdict(job) for job in (*known, *jobs)]
-                write_launch(folder, group, {**about, "jobs": every})
+                write_launch(folder, group, about, (*known, *jobs))
     return Submitted(folder, tuple(jobs), tuple(left))
+
+
+def _check_queued(folder: Path, identities: Mapping[str, str]) -> None:
+    """Raise where runs in the queue are not those that are launched now."""
+    changed = [
+        name
+        for name, identity in identities.items()
+        if RunFolder(folder / name).read_status().identity not in ("", identity)
+    ]
+    if changed:
+        raise LaunchError(
+            f"{len(changed)} runs in the queue have another config, mixture or data by now: "
+            f"{', '.join(changed[:5])}. Stop them with `olmix launch cancel -g {folder.name}`, "
+            "then launch again."
+        )
 
 
 def _note(folder: Path, job: Job) -> None:

@@ -21,7 +21,8 @@ from typing import Any
 
 from olmix.config import LaunchConfig
 from olmix.config.secrets import redact
-from olmix.io.files import write_json
+from olmix.errors import DataError
+from olmix.io.files import read_json, write_json
 from olmix.launch.engine import Job
 from olmix.launch.foreign import CommandRun
 from olmix.launch.plan import Group, Run
@@ -35,30 +36,46 @@ _VARIABLES = ("CUDA_VISIBLE_DEVICES", "VIRTUAL_ENV", "CONDA_DEFAULT_ENV", "SLURM
 """Variables that say where a launch took place; nothing secret is among them."""
 
 
-def write_launch(folder: Path, group: Group, about: Mapping[str, Any]) -> None:
+def write_launch(
+    folder: Path, group: Group, about: Mapping[str, Any], jobs: Sequence[Job] = ()
+) -> None:
     """Write what is known of a launch, into the folder of its runs and beside its variants.
 
+    Runs of earlier launches of the group stay in its list as long as their folders are there.
     Variants that lie where nothing can be written are passed over with a warning.
 
     Args:
         folder: the folder of the runs.
         group: the runs.
         about: what `describe_launch` returned.
+        jobs: all jobs of the group.
     """
+    about = {
+        **about,
+        "jobs": [asdict(job) for job in jobs],
+        "runs": [*about["runs"], *_other_runs(folder, {run.name for run in group.runs})],
+    }
     write_json(folder / "group.json", about)
     if group.source is None or not group.source.is_dir():
         return
-    runs = [{"name": run["name"], "identity": run["identity"]} for run in about["runs"]]
-    copy = {**about, "folder": str(folder.resolve()), "runs": runs}
+    names = [{"name": run["name"], "identity": run["identity"]} for run in about["runs"]]
+    copy = {**about, "folder": str(folder.resolve()), "runs": names}
     try:
         write_json(group.source / f"launch-{group.group_id}.json", copy)
     except OSError as error:
         logger.warning("nothing is noted beside the variants: %s", error)
 
 
-def describe_launch(
-    group: Group, identities: Mapping[str, str], jobs: Sequence[Job] = ()
-) -> dict[str, Any]:
+def _other_runs(folder: Path, names: set[str]) -> list[dict[str, Any]]:
+    """Return what is known of the runs of a group other than these."""
+    try:
+        runs = read_json(folder / "group.json")["runs"]
+        return [run for run in runs if run["name"] not in names and (folder / run["name"]).is_dir()]
+    except (DataError, KeyError, TypeError):
+        return []
+
+
+def describe_launch(group: Group, identities: Mapping[str, str]) -> dict[str, Any]:
     """Return the content of `group.json`."""
     return {
         "format": 1,
@@ -80,7 +97,6 @@ def describe_launch(
         "config": _common_config(group.runs),
         "wandb": wandb_group(group),
         "variants": None if group.source is None else str(group.source),
-        "jobs": [asdict(job) for job in jobs],
         "runs": [
             {"name": run.name, "identity": identities[run.name], **_describe(run)}
             for run in group.runs

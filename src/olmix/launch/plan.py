@@ -10,6 +10,7 @@ from pathlib import Path
 from olmix.config import LaunchConfig, LocalInfra, ProxyTraining, VariantConfig, read_yaml
 from olmix.config.base import validate
 from olmix.config.infra import Infra, InfraConfig
+from olmix.config.launch import NAME_RULE, is_name
 from olmix.errors import ConfigError, OlmixError, Problem
 from olmix.io.files import digest
 from olmix.io.identity import run_identity
@@ -40,6 +41,11 @@ class Group:
     runs: tuple[Run, ...]
     infra: Infra
     source: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise a `ConfigError` where the name of the group cannot be that of a folder."""
+        if not is_name(self.group_id):
+            raise ConfigError([Problem("group_id", f"found {self.group_id!r}; {NAME_RULE}")])
 
     @classmethod
     def of(cls, group_id: str, runs: Sequence[LaunchConfig], source: Path | None = None) -> Group:

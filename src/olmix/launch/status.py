@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from olmix.errors import LaunchError, nearest
+from olmix.errors import DataError, LaunchError, nearest
 from olmix.io.files import read_json, write_text
 from olmix.io.runs import CANCEL_FILE, ENDED, RunFolder, RunState, Status, lock
 from olmix.launch.cluster import read_jobs
@@ -119,8 +119,16 @@ def _read_run(run: RunFolder, num_tokens: int | None, *, on_cluster: bool) -> Ru
     if status.state == "running" and not on_cluster and _is_idle(run):
         status = run_status_after_crash(status)
     finished = status.state == "finished" and run.summary.is_file()
-    metrics = read_json(run.summary)["metrics"] if finished else {}
-    return RunReport(run.name, status, metrics, run, num_tokens)
+    return RunReport(run.name, status, _metrics(run) if finished else {}, run, num_tokens)
+
+
+def _metrics(run: RunFolder) -> dict[str, float]:
+    """Return the final metrics of a run; a command may have written a summary of its own kind."""
+    try:
+        found = read_json(run.summary)["metrics"]
+    except (DataError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _with_job(report: RunReport, found: JobState | None) -> RunReport:

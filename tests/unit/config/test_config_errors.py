@@ -1,3 +1,4 @@
+import re
 import sys
 from pathlib import Path
 
@@ -55,3 +56,27 @@ def test_a_missing_file_a_folder_and_a_binary_file_are_config_errors(tmp_path):
     binary.write_bytes(b"\xff\xfe\x00name")
     with pytest.raises(ConfigError, match="cannot be read"):
         LaunchConfig.from_yaml(binary)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("max_tokens: -3", "training.max_tokens: found -3"),
+        ("seeed: 3", "training.seeed: unknown key; did you mean `seed`?"),
+        ("command: 5", "training.command: found 5; text is needed"),
+        ("command: train {nope}", "training.command: found {nope}"),
+    ],
+)
+def test_a_key_that_is_named_like_its_kind_of_section_is_told_apart(tmp_path, line, said):
+    keys = {"trainer": "command", "command": "train", "max_tokens": "5"}
+    keys |= dict([line.split(": ", 1)])
+    text = "".join(f"  {key}: {value}\n" for key, value in keys.items())
+    file = tmp_path / "launch.yaml"
+    file.write_text(
+        f"name: a\ntraining:\n{text}data: {{sources: [{{name: a, paths: [a.bin]}}]}}\n"
+        "eval: {type: inloop, tasks: {a: {b: c}}}\n"
+    )
+    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
+        LaunchConfig.from_yaml(file)
+    where = list(keys).index(line.partition(":")[0]) + 3
+    assert f"launch.yaml:{where}: " in str(caught.value)

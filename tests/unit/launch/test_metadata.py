@@ -34,11 +34,8 @@ def variants(tiny):
 
 
 def _write(group, folder, jobs=()):
-    write_launch(
-        folder,
-        group,
-        describe_launch(group, {run.name: identity_of(run) for run in group.runs}, jobs),
-    )
+    about = describe_launch(group, {run.name: identity_of(run) for run in group.runs})
+    write_launch(folder, group, about, jobs)
     return json.loads((folder / "group.json").read_text())
 
 
@@ -199,3 +196,16 @@ def test_commands_of_a_sweep_with_a_secret_are_refused_without_repeating_it(tmp_
     assert "s3cr3t" not in str(error.value)
     _, runs = load_mapping(mapping(tmp_path, [*words[:3], "tokenizer.eos_token=</s>"]))
     assert len(runs) == 2
+
+
+def test_runs_that_were_launched_before_stay_in_the_group(variants, tmp_path):
+    group = load_group(variants.folder, group_id="g")
+    _write(group, tmp_path)
+    for run in group.runs[:3]:
+        (tmp_path / run.name).mkdir()
+    one = load_group(variants.files[4], group_id="g")
+    about = _write(one, tmp_path)
+    names = [run.name for run in group.runs]
+    assert [run["name"] for run in about["runs"]] == [names[4], *names[:3]]
+    # The launch that has them all again lists each of them once.
+    assert [run["name"] for run in _write(group, tmp_path)["runs"]] == names

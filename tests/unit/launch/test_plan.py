@@ -4,12 +4,22 @@ import pytest
 from click.testing import CliRunner
 
 from olmix.cli.main import cli
-from olmix.config import GenerationConfig, LaunchConfig
+from olmix.config import GenerationConfig, LaunchConfig, LocalInfra
 from olmix.errors import ConfigError, OlmixError
 from olmix.generate import generate
 from olmix.io.files import write_yaml
 from olmix.io.runs import RunFolder, Status
-from olmix.launch import check_checkpoints, estimate, launch_local, load_group, render_launch
+from olmix.launch import (
+    Group,
+    check_checkpoints,
+    describe_launch,
+    estimate,
+    launch_local,
+    load_group,
+    read_group,
+    render_launch,
+    write_launch,
+)
 
 
 @pytest.fixture
@@ -200,3 +210,22 @@ def test_runs_of_an_experiment_without_a_command_are_named(tmp_path):
     )
     with pytest.raises(ConfigError, match="run_007 have no command; generate the experiment again"):
         load_group(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../up", "a b", "x\ntouch /tmp/x\n#", "", ".", "-g"])
+def test_a_group_has_a_name_that_can_be_a_folder(variants, name):
+    with pytest.raises(ConfigError, match="a name becomes a folder"):
+        Group(name, (LaunchConfig.from_yaml(variants.files[0]),), LocalInfra())
+
+
+def test_a_run_whose_summary_is_of_another_kind_does_not_hide_the_others(variants, tmp_path):
+    group = load_group(variants.folder, group_id="g")
+    identities = {run.name: run.name for run in group.runs}
+    write_launch(tmp_path, group, describe_launch(group, identities))
+    for run, text in zip(group.runs, ['{"loss": 1}', "{", "[]", '{"metrics": 5}'], strict=False):
+        folder = RunFolder(tmp_path / run.name)
+        folder.write_status(Status("finished", run.name))
+        folder.summary.write_text(text)
+    reports = read_group(tmp_path)
+    assert [report.status.state for report in reports] == ["finished"] * 4 + ["pending"]
+    assert all(report.metrics == {} for report in reports)

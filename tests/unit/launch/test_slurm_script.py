@@ -232,6 +232,12 @@ def test_words_of_slurm_are_told_in_ours(monkeypatch):
     assert states["e"].note == "OUT_OF_MEMORY"
 
 
+@pytest.mark.parametrize("word", ["REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT", "STOPPED"])
+def test_a_job_that_is_held_in_the_queue_has_not_failed(monkeypatch, word):
+    engine = engine_that_hears(monkeypatch, squeue=f"9|0|{word}|None\n")
+    assert engine.states([Job("9", ("a",))])["a"].state == "pending"
+
+
 def test_tasks_that_were_cancelled_together_share_a_row_of_the_accounts(monkeypatch):
     accounts = "9_1|COMPLETED\n9_[1-3,5,7-11:2%4]|CANCELLED by 1000\n9_[0,12-14]|PENDING\n"
     engine = engine_that_hears(monkeypatch, sacct=accounts)
