@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +18,17 @@ from typing import Any, Literal, get_args
 from olmix.errors import DataError
 from olmix.io.files import read_json, write_json
 
-__all__ = ["CANCEL_FILE", "COMMAND_FILE", "ENDED", "RunFolder", "RunState", "Status", "lock"]
+__all__ = [
+    "CANCEL_FILE",
+    "COMMAND_FILE",
+    "ENDED",
+    "NOT_METRICS",
+    "MetricsReader",
+    "RunFolder",
+    "RunState",
+    "Status",
+    "lock",
+]
 
 CANCEL_FILE = "cancel"
 """`olmix launch cancel` leaves this file in the group's folder; launchers and runs look for it."""
@@ -27,6 +38,10 @@ COMMAND_FILE = "command.json"
 RunState = Literal["pending", "running", "finished", "failed", "cancelled"]
 ENDED = ("finished", "failed", "cancelled")
 """States in which nothing more happens by itself."""
+NOT_METRICS = ("step", "num_steps", "tokens", "tokens_per_second", "time", "seconds", "epoch")
+"""Names in `metrics.jsonl` that say when something was measured, not what."""
+_TURN_S = 1.0
+"""Seconds that a writer of a status waits for another one."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +133,14 @@ class RunFolder:
         write_json(self.path / "status.json", asdict(status), sync=status.state in ENDED)
 
     def update_status(self, **changes: Any) -> Status:
-        """Replace some fields of the status and return it."""
-        status = replace(self.read_status(), **changes)
-        self.write_status(status)
+        """Replace some fields of the status and return it.
+
+        A trainer and the process that watches it do this at the same time; they take turns, so that
+        neither writes back what the other has just replaced.
+        """
+        with _turn(self.path / ".status.lock"):
+            status = replace(self.read_status(), **changes)
+            self.write_status(status)
         return status
 
     def is_finished(self, identity: str) -> bool:
@@ -141,14 +161,71 @@ class RunFolder:
                     log.readline()  # the rest of a line
                 else:
                     log.seek(0)
-                lines = log.read().decode("utf-8", errors="replace").splitlines()
+                content = log.read()
         except FileNotFoundError:
             return
-        for line in lines:
+        yield from _records(content)
+
+
+class MetricsReader:
+    """Reads the metrics of a run as they are logged, each record once.
+
+    Args:
+        folder: the run.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._file = folder.metrics
+        self._read_bytes = 0
+
+    def read_new(self) -> list[dict[str, Any]]:
+        """Return the records that came since the last call; of a log that was cut, all of them."""
+        try:
+            with self._file.open("rb") as log:
+                if log.seek(0, os.SEEK_END) < self._read_bytes:
+                    self._read_bytes = 0
+                log.seek(self._read_bytes)
+                content = log.read()
+        except FileNotFoundError:
+            return []
+        whole = content[: content.rfind(b"\n") + 1]  # the rest of a line comes later
+        self._read_bytes += len(whole)
+        return list(_records(whole))
+
+
+def _records(content: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects among some lines; text in them may hold line breaks of Unicode."""
+    for line in content.split(b"\n"):
+        try:
+            record = json.loads(line.decode("utf-8", errors="replace"))
+        except ValueError:  # also of a number with too many digits
+            continue
+        if isinstance(record, dict):
+            yield record
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """Wait for a lock, but not for long: its holder may be what a signal has interrupted.
+
+    A file system without locks does not stop anybody.
+    """
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + _TURN_S
+    with path.open("a") as handle:
+        while True:
             try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                continue
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() < deadline:
+                    time.sleep(0.002)
+                    continue
+            except OSError:
+                pass
+            break
+        yield
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from olmix.errors import DataError, LaunchError, nearest
 from olmix.io.files import read_json, write_text
-from olmix.io.runs import CANCEL_FILE, ENDED, RunFolder, RunState, Status, lock
+from olmix.io.runs import CANCEL_FILE, ENDED, NOT_METRICS, RunFolder, RunState, Status, lock
 from olmix.launch.cluster import read_jobs
 from olmix.launch.engine import JobState
 from olmix.launch.engines import engine_of
@@ -22,7 +22,6 @@ _LAST_BYTES = 1 << 16
 """How much of the end of a long log is read for its newest number."""
 _LOSSES = ("loss", "train/CE loss")
 """Names of the training loss, which says more of a running run than what stands first."""
-_NOT_METRICS = ("step", "num_steps", "tokens", "tokens_per_second", "time", "seconds", "epoch")
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class RunReport:
             named = [name for name in _LOSSES if name in record] or record
             for name in named:
                 value = record[name]
-                if name not in _NOT_METRICS and isinstance(value, int | float):
+                if name not in NOT_METRICS and isinstance(value, int | float):
                     return f"{name} {value:.4g}"
         return ""
 

@@ -3,6 +3,8 @@
 The command gets files with its mixture and its data, and `OLMIX_RUN_DIR` in its environment. It
 reports by writing JSON lines to `metrics.jsonl`: `step`, `tokens_per_second`, and metrics by name.
 When it ends well without a `summary.json`, the last value of every metric becomes the summary.
+What a command leaves running when it ends is ended too: it is no longer watched, and would train on
+beside the next start.
 `command.json` in a run folder, which a launch writes for runs of other frameworks, is a command
 that is given as it is.
 """
@@ -13,6 +15,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +28,8 @@ from olmix.domains import iter_domains
 from olmix.errors import LaunchError
 from olmix.io.files import read_json, write_json
 from olmix.io.identity import run_identity
-from olmix.io.runs import COMMAND_FILE, RunFolder, Status
-from olmix.train.leftover import end_leftover, forget, remember
+from olmix.io.runs import COMMAND_FILE, NOT_METRICS, MetricsReader, RunFolder, Status
+from olmix.train.leftover import announce, end_leftover, forget, remember
 from olmix.train.outcome import Outcome, Progress
 
 __all__ = ["run_command"]
@@ -36,8 +39,9 @@ logger = logging.getLogger(__name__)
 _POLL_S = 0.2
 _GRACE_S = 60.0
 """Seconds that a command has to save its state before it is killed."""
+_REST_S = 10.0
+"""Seconds that processes have which a command left behind when it ended by itself."""
 _LAST_LINES = 5
-_NOT_METRICS = ("step", "num_steps", "tokens", "tokens_per_second", "time", "seconds", "epoch")
 
 
 @dataclass(frozen=True)
@@ -77,35 +81,19 @@ def run_command(
     folder.summary.unlink(missing_ok=True)
     folder.write_status(Status("running", command.identity, updated=started))
     try:
-        with folder.log.open("ab") as log:
-            process = subprocess.Popen(
-                command.words,
-                cwd=command.folder,
-                env={**os.environ, **command.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        process = _start(command, folder)
     except OSError as error:
+        forget(folder.path)
         why = f"{command.words[0]} cannot be started: {error.strerror}"
         return _end(folder, "failed", why)
-    remember(folder.path, process.pid)
-    stopped = _watch(process, folder, on_progress, should_stop)
+    try:
+        stopped = _watch(process, folder, on_progress, should_stop)
+    except BaseException:
+        end_leftover(folder.path, _GRACE_S)  # nobody would watch it
+        process.poll()
+        raise
     forget(folder.path)
-    reported = folder.read_status()
-    if stopped:
-        # It may have said by `olmix.runlog` that it was through.
-        done = reported.state == "finished"
-        return _end(folder, "finished" if done else "interrupted", None)
-    if reported.state == "failed":  # it has said so itself, by `olmix.runlog`, and why
-        return Outcome(folder.path, "failed", reported.error)
-    if process.returncode:
-        return _end(folder, "failed", _reason(process.returncode, folder))
-    if reported.state == "pending":
-        return _end(folder, "interrupted", None)
-    _summarise(folder, command, time.time() - started)
-    return _end(folder, "finished", None)
+    return _conclude(folder, command, process.returncode, time.time() - started, stopped=stopped)
 
 
 def _prepare(folder: RunFolder) -> _Command:
@@ -139,28 +127,79 @@ def _prepare(folder: RunFolder) -> _Command:
     return _Command(config.training.words(run_dir), Path.cwd(), environment, run_identity(config))
 
 
+def _start(command: _Command, folder: RunFolder) -> subprocess.Popen[bytes]:
+    """Start the command in a process group of its own, and note which one that is.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    mark = announce(folder.path)
+    with folder.log.open("ab") as log:
+        process = subprocess.Popen(
+            command.words,
+            cwd=command.folder,
+            env={**os.environ, **command.environment, **mark},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    remember(folder.path, process.pid)
+    return process
+
+
 def _watch(
     process: subprocess.Popen[bytes],
     folder: RunFolder,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> bool:
-    """Wait for the end of the command; returns whether it was stopped."""
-    seen, deadline = -1.0, None
+    """Wait for the end of the command and of all that it started; returns whether it was stopped.
+
+    A command that a signal reached before it reached this process was stopped too.
+    """
+    reports, deadline = _Reports(folder), None
     while not _ended(process, _POLL_S):
         if deadline is None and should_stop():
             deadline = time.monotonic() + _GRACE_S
             _signal(process, signal.SIGTERM)
         if deadline is not None and time.monotonic() > deadline:
             _signal(process, signal.SIGKILL)
-        modified = folder.metrics.stat().st_mtime if folder.metrics.is_file() else seen
-        if modified != seen:
-            seen = modified
-            on_progress(_progress(folder))
+        reports.look(on_progress)
     if process.returncode:
-        # A signal may have reached the command before it reached this process.
         time.sleep(_POLL_S)
-    return deadline is not None or should_stop()
+    if deadline is not None:
+        stopped, grace_s = True, deadline - time.monotonic()
+    else:
+        stopped = should_stop()
+        grace_s = _GRACE_S if stopped else _REST_S
+    if end_leftover(folder.path, grace_s, told=deadline is not None):
+        logger.info("%s: ended what its command left running", folder.name)
+    reports.look(on_progress)
+    return stopped
+
+
+def _conclude(
+    folder: RunFolder, command: _Command, code: int, seconds: float, *, stopped: bool
+) -> Outcome:
+    """Decide what became of a run whose command has ended, and say so in its status.
+
+    A command that was told to stop and ends with status 0 may have finished or saved its state; it
+    has finished if it said so, by `olmix.runlog` or by a summary of its own.
+    """
+    reported = folder.read_status()
+    if stopped:
+        through = code == 0 and reported.state == "running" and folder.summary.is_file()
+        done = through or reported.state == "finished"
+        return _end(folder, "finished" if done else "interrupted", None)
+    if reported.state == "failed":  # it has said so itself, by `olmix.runlog`, and why
+        return Outcome(folder.path, "failed", reported.error)
+    if code:
+        return _end(folder, "failed", _reason(code, folder))
+    if reported.state == "pending":
+        return _end(folder, "interrupted", None)
+    _summarise(folder, command, seconds)
+    return _end(folder, "finished", None)
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
@@ -180,18 +219,53 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
         return
 
 
-def _progress(folder: RunFolder) -> Progress:
-    """Return what the command reported last, and keep it in the status."""
-    last: dict[str, Any] = {}
-    for record in folder.read_metrics():
-        last.update(record)
-    # A trainer that reports by `olmix.runlog` keeps the status itself, and logs metrics alone.
-    status = folder.read_status()
-    step, of = int(last.get("step") or 0), int(last.get("num_steps") or status.num_steps)
-    speed = float(last.get("tokens_per_second") or status.tokens_per_second)
-    folder.update_status(step=step, num_steps=of, tokens_per_second=speed, updated=time.time())
-    loss = last.get("loss")
-    return Progress(folder.path, step, of, speed, None if loss is None else float(loss))
+class _Reports:
+    """What the command has reported so far.
+
+    Args:
+        folder: the run folder.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._reader = MetricsReader(folder)
+        self._last: dict[str, Any] = {}
+
+    def look(self, on_progress: Callable[[Progress], None]) -> None:
+        """Keep what is new in the status, and tell of it."""
+        records = self._reader.read_new()
+        if not records:
+            return
+        for record in records:
+            self._last.update(record)
+        found = {
+            name: _finite(self._last.get(name))
+            for name in ("step", "num_steps", "tokens_per_second")
+        }
+        # A trainer that reports by `olmix.runlog` keeps the status itself, and logs metrics alone.
+        changes: dict[str, Any] = {
+            name: value if name == "tokens_per_second" else int(value)
+            for name, value in found.items()
+            if value is not None
+        }
+        status = self._folder.update_status(**changes, updated=time.time())
+        loss = self._last.get("loss")
+        on_progress(
+            Progress(
+                self._folder.path,
+                status.step,
+                status.num_steps,
+                status.tokens_per_second,
+                loss if isinstance(loss, float) else _finite(loss),
+            )
+        )
+
+
+def _finite(value: object) -> float | None:
+    """Return a value if it is a number; a command may log anything."""
+    if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
+        return float(value)
+    return None
 
 
 def _reason(code: int, folder: RunFolder) -> str:
@@ -207,13 +281,12 @@ def _summarise(folder: RunFolder, command: _Command, seconds: float) -> None:
     """Write `summary.json` from what was reported, where the command wrote none itself."""
     if folder.summary.is_file():
         return
-    metrics: dict[str, float] = {}
+    last: dict[str, float | None] = {}
     for record in folder.read_metrics():
-        metrics |= {
-            name: float(value)
-            for name, value in record.items()
-            if isinstance(value, int | float) and name not in _NOT_METRICS
-        }
+        numbers = (name for name, value in record.items() if isinstance(value, int | float))
+        last |= {name: _finite(record[name]) for name in numbers if name not in NOT_METRICS}
+    # JSON has no NaN: a metric that is not finite counts as not measured.
+    metrics = {name: value for name, value in last.items() if value is not None}
     write_json(
         folder.summary,
         {"identity": command.identity, "metrics": metrics, "seconds": seconds},

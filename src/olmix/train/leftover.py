@@ -1,81 +1,212 @@
-"""Commands that outlived the process that watched them.
+"""Processes that outlived the command that started them, or the process that watched it.
 
-A worker that is killed with SIGKILL cannot take its command along: the command goes on, and a
-second start would be a second trainer in one folder. So a run folder says which process group
-trains it, and a start ends what it finds there first.
+A worker that is killed with SIGKILL cannot take its command along, and a command that ends may
+leave processes of its own behind. A second start beside them would be a second trainer in one
+folder. So every start has a mark, which its processes inherit in their environment wherever they go
+(`torchrun` gives its workers sessions of their own), and the run folder says which mark that is and
+which process group it began with. What bears the mark is ended before anything else is started.
+
+A number may belong to another process group by now. So a group counts only while its leader is the
+one that was started, or while a member bears the mark or prints to the log of the run: as long as
+one member lives, the system gives the number of its group to nobody else.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import signal
 import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError
 from olmix.io.files import read_json, write_json
+from olmix.io.runs import RunFolder
 
-__all__ = ["end_leftover", "forget", "remember"]
+__all__ = ["START_VARIABLE", "announce", "end_leftover", "forget", "remember"]
 
+logger = logging.getLogger(__name__)
+
+START_VARIABLE = "OLMIX_START"
+"""The variable that holds the mark."""
 _FILE = "process.json"
 _POLL_S = 0.1
-_ASK = 0
-"""The signal that only asks whether a process is there."""
+_KILL_S = 10.0
+"""Seconds that the system has to end what was killed; a process may hang in a file system."""
+
+
+@dataclass(frozen=True)
+class _Start:
+    """One start of a command: its mark, and number and start of its first process."""
+
+    log: Path
+    mark: str | None
+    pid: int | None
+    started: int | None
+
+
+@dataclass(frozen=True)
+class _Process:
+    """A process: its number, its group, when it started, in ticks, and whether it still runs."""
+
+    pid: int
+    group: int
+    started: int
+    alive: bool
+
+
+def announce(run_dir: Path) -> dict[str, str]:
+    """Note that a run is about to be started; returns what the environment of its command needs."""
+    mark = uuid.uuid4().hex
+    # Processes do not outlive a power failure.
+    write_json(run_dir / _FILE, {"host": platform.node(), "mark": mark}, sync=False)
+    return {START_VARIABLE: mark}
 
 
 def remember(run_dir: Path, pid: int) -> None:
     """Note the leader of the process group that trains a run."""
-    about = {"host": platform.node(), "pid": pid, "started": _start_ticks(pid)}
-    write_json(run_dir / _FILE, about, sync=False)  # processes do not outlive a power failure
+    try:
+        mark = read_json(run_dir / _FILE)["mark"]
+    except (DataError, KeyError, TypeError):
+        mark = None
+    found = _look_up(pid)
+    started = found.started if found is not None else None
+    about = {"host": platform.node(), "mark": mark, "pid": pid, "started": started}
+    write_json(run_dir / _FILE, about, sync=False)
 
 
 def forget(run_dir: Path) -> None:
-    """Note that the process group has ended."""
+    """Note that all processes of the start have ended."""
     (run_dir / _FILE).unlink(missing_ok=True)
 
 
-def end_leftover(run_dir: Path, grace_s: float) -> bool:
-    """End the process group of an earlier start, if it is still there.
+def end_leftover(run_dir: Path, grace_s: float, *, told: bool = False) -> bool:
+    """End what is left of the last start of a run.
 
     Args:
-        run_dir: the run folder; the caller holds its lock, so nobody watches what is found.
+        run_dir: the run folder; the caller holds its lock, so nobody else watches what is found.
         grace_s: seconds between SIGTERM and SIGKILL.
+        told: whether the process group got its SIGTERM before; a second one may break off what the
+            first one began.
 
     Returns:
-        whether there was one. Processes of other machines are left to their schedulers.
+        whether there was anything. Processes of other machines are left to their schedulers.
     """
+    start = _read(run_dir)
+    rest = _members(start) if start is not None else []
+    if start is None or not rest:
+        return False
+    asked = {process.pid for process in rest if told and process.group == start.pid}
+    deadline = time.monotonic() + grace_s
+    while rest and (now := time.monotonic()) < deadline + _KILL_S:
+        # The processes that have left the group are those of a launcher, which ends them itself.
+        due = [process for process in rest if process.group == start.pid] or rest
+        for process in rest if now > deadline else due:
+            if now > deadline:
+                _send(process.pid, signal.SIGKILL)
+            elif process.pid not in asked:
+                asked.add(process.pid)
+                _send(process.pid, signal.SIGTERM)
+        time.sleep(_POLL_S)
+        rest = _members(start)
+    if rest:
+        numbers = ", ".join(str(process.pid) for process in rest)
+        logger.warning("%s: these processes were killed but do not end: %s", run_dir, numbers)
+    return True
+
+
+def _read(run_dir: Path) -> _Start | None:
+    """Return what was noted of the last start; `None` if that says nothing of this machine."""
     try:
         about: dict[str, Any] = read_json(run_dir / _FILE)
-        host, pid, started = about["host"], int(about["pid"]), about["started"]
-    except (DataError, KeyError, TypeError, ValueError):
-        return False
-    # The number may belong to another process by now; no two start at the same tick.
-    if host != platform.node() or started is None or _start_ticks(pid) != started:
-        return False
-    deadline = time.monotonic() + grace_s
-    there = _send(pid, signal.SIGTERM)
-    while there:
-        time.sleep(_POLL_S)
-        there = _send(pid, signal.SIGKILL if time.monotonic() > deadline else _ASK)
-    return True
+        if about["host"] != platform.node():
+            return None
+        pid, started = about.get("pid"), about.get("started")
+        return _Start(
+            log=RunFolder(run_dir).log,
+            mark=about.get("mark"),
+            pid=None if pid is None else int(pid),
+            started=None if started is None else int(started),
+        )
+    except (DataError, KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
-def _send(group: int, number: int) -> bool:
-    """Send a signal to a process group; returns whether it was still there."""
+def _members(start: _Start) -> list[_Process]:
+    """Return the running processes of a start, never this one."""
+    alive = [process for process in _processes() if process.alive and process.pid != os.getpid()]
+    marked = [process for process in alive if _bears_mark(process.pid, start.mark)]
+    group = [process for process in alive if process.group == start.pid]
+    if group and not _is_ours(start, group, marked):
+        group = []
+    return list({process.pid: process for process in (*group, *marked)}.values())
+
+
+def _is_ours(start: _Start, group: list[_Process], marked: list[_Process]) -> bool:
+    """Whether a process group with the number of a start is that of the start."""
+    leader = _look_up(group[0].group)
+    if leader is not None and leader.started == start.started:  # no two start at the same tick
+        return True
+    if any(process in marked for process in group):
+        return True
+    # A program that sets its own title wipes out its environment.
+    return leader is None and any(_prints_to(process.pid, start.log) for process in group)
+
+
+def _processes() -> Iterator[_Process]:
+    """Yield all processes of this machine; none where the system does not list them."""
     try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+        names = [entry.name for entry in Path("/proc").iterdir()]
+    except OSError:
+        return
+    for name in names:
+        found = _look_up(int(name)) if name.isdigit() else None
+        if found is not None:
+            yield found
 
 
-def _start_ticks(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; `None` where that is unknown."""
+def _look_up(pid: int) -> _Process | None:
+    """Return what the system says of a process; `None` where it says nothing."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    # The name of the program is in brackets and may hold anything; field 22 counts from 1.
-    return int(text.rpartition(")")[2].split()[19])
+    # The name of the program is in brackets and may hold anything.
+    state, _, group, *more = text.rpartition(")")[2].split()
+    # One that has ended stays in the list until its parent asks for it, which may be never.
+    return _Process(pid, int(group), int(more[16]), alive=state not in "ZX")
+
+
+def _bears_mark(pid: int, mark: str | None) -> bool:
+    """Whether a process has inherited a mark."""
+    if mark is None:
+        return False
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:  # it has ended, or is another user's
+        return False
+    return f"{START_VARIABLE}={mark}".encode() in environment.split(b"\0")
+
+
+def _prints_to(pid: int, log: Path) -> bool:
+    """Whether the standard output or the standard error of a process is a file."""
+    for descriptor in (1, 2):
+        try:
+            if log.samefile(f"/proc/{pid}/fd/{descriptor}"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _send(pid: int, number: int) -> None:
+    """Send a signal to a process, if it is still there and ours."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return

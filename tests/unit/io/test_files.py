@@ -1,11 +1,13 @@
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
 
 from olmix.errors import DataError
 from olmix.io.files import atomic_path, digest, read_json, render_yaml, write_json, write_text
-from olmix.io.runs import RunFolder, Status, lock
+from olmix.io.runs import MetricsReader, RunFolder, Status, lock
 from olmix.io.tables import read_table, write_table
 from olmix.io.tokens import byte_lengths, expand, fingerprint, open_tokens
 
@@ -201,3 +203,58 @@ def test_a_broken_status_file_costs_no_finished_run(tmp_path, text):
     write_json(run.summary, {"identity": "abc", "metrics": {}})
     assert run.is_finished("abc")
     assert not run.is_finished("other")
+
+
+def test_only_a_line_break_ends_a_record_and_only_an_object_is_one(tmp_path):
+    run = RunFolder(tmp_path)
+    lines = ['{"text": "a\u2028b\x85c"}', "5", "null", '["x"]', "1" * 5000, '{"step": 2}']
+    run.metrics.write_text("\n".join(lines) + "\r\n", encoding="utf-8")
+    assert list(run.read_metrics()) == [{"text": "a\u2028b\x85c"}, {"step": 2}]
+
+
+def test_a_log_that_grows_is_read_once(tmp_path):
+    run = RunFolder(tmp_path)
+    reader = MetricsReader(run)
+    assert reader.read_new() == []
+    with run.metrics.open("a") as log:
+        log.write('{"step": 1}\n{"st')
+        log.flush()
+        assert reader.read_new() == [{"step": 1}]
+        assert reader.read_new() == []
+        log.write('ep": 2}\n')
+        log.flush()
+        assert reader.read_new() == [{"step": 2}]
+    run.metrics.write_text('{"step": 3}\n')
+    assert reader.read_new() == [{"step": 3}]
+
+
+def test_two_writers_of_a_status_take_turns(tmp_path, monkeypatch):
+    """The watcher notes the progress while the trainer says that it failed."""
+    run = RunFolder(tmp_path)
+    run.write_status(Status("running"))
+    read, has_read = RunFolder.read_status, threading.Event()
+
+    def read_slowly(self):
+        status = read(self)
+        if not has_read.is_set():
+            has_read.set()
+            time.sleep(0.2)
+        return status
+
+    monkeypatch.setattr(RunFolder, "read_status", read_slowly)
+    watcher = threading.Thread(target=run.update_status, kwargs={"step": 7})
+    watcher.start()
+    has_read.wait()
+    run.update_status(state="failed", error="diverged")
+    watcher.join()
+    status = run.read_status()
+    assert (status.state, status.error, status.step) == ("failed", "diverged", 7)
+
+
+def test_a_writer_that_a_signal_interrupted_is_not_waited_for_forever(tmp_path, monkeypatch):
+    monkeypatch.setattr("olmix.io.runs._TURN_S", 0.05)
+    run = RunFolder(tmp_path)
+    with lock(tmp_path / ".status.lock", wait=False) as got:
+        assert got
+        run.update_status(state="failed")
+    assert run.read_status().state == "failed"

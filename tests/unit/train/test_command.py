@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from olmix.io.files import write_json, write_yaml
 from olmix.io.runs import COMMAND_FILE, RunFolder
 from olmix.train.command import run_command
 from olmix.train.dispatch import train_any
+from olmix.train.leftover import START_VARIABLE
 
 TRAINER = """
 import json, os, pathlib, sys, time
@@ -160,3 +162,125 @@ def test_a_summary_of_an_earlier_attempt_does_not_count(tiny, tmp_path):
     write_json(folder.summary, {"metrics": {"loss": 99.0}})
     assert run_command(folder).state == "finished"
     assert json.loads(folder.summary.read_text())["metrics"] == {"loss": 2.5}
+
+
+def sleepers(seconds):
+    """Return the processes that sleep for so many seconds."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            words = (folder / "cmdline").read_bytes()
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if words == f"sleep\0{seconds}\0".encode() and state != "Z":
+            found.append(int(folder.name))
+    return found
+
+
+def test_what_a_command_leaves_running_does_not_train_on_beside_the_next_start(tiny, tmp_path):
+    folder = folder_with(tiny, tmp_path, "bash -c 'sleep 7731 & exit 1'")
+    for _ in range(2):
+        assert run_command(folder).state == "failed"
+    left = sleepers(7731)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+    assert not (folder.path / "process.json").exists()
+
+
+def test_a_child_that_saves_its_state_is_waited_for_when_its_shell_is_gone(tiny, tmp_path):
+    code = """
+import os, pathlib, signal, time
+folder = pathlib.Path(os.environ["OLMIX_RUN_DIR"])
+told = []
+signal.signal(signal.SIGTERM, lambda *_: told.append(1))
+(folder / "ready").touch()
+while not told:
+    time.sleep(0.01)
+time.sleep(1)
+(folder / "state").write_text(str(len(told)))
+"""
+    file = tmp_path / "train.py"
+    file.write_text(code)
+    folder = folder_with(tiny, tmp_path, f"bash -c '{sys.executable} {file}; true'")
+    outcome = run_command(folder, should_stop=(folder.path / "ready").exists)
+    assert outcome.state == "interrupted"
+    assert (folder.path / "state").read_text() == "1"
+
+
+def test_a_command_that_nobody_watches_any_more_is_ended(tiny, tmp_path):
+    code = "import os, time; p = os.environ['OLMIX_RUN_DIR'] + '/metrics.jsonl'\n"
+    code += "open(p, 'w').write('{}' + chr(10)); os.execvp('sleep', ['sleep', '7732'])"
+    folder = folder_with(tiny, tmp_path, python(code, tmp_path))
+
+    def on_progress(_):
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space left"):
+        run_command(folder, on_progress=on_progress)
+    left = sleepers(7732)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+
+
+def test_a_command_cannot_hide_its_start_by_its_environment(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    code = f"import os; open('mark', 'w').write(os.environ['{START_VARIABLE}'])"
+    words = [sys.executable, "-c", code]
+    environment = {START_VARIABLE: "mine"}
+    plain = {"words": words, "folder": str(tmp_path), "environment": environment, "identity": "a"}
+    write_json(folder.path / COMMAND_FILE, plain)
+    assert run_command(folder).state == "finished"
+    assert (tmp_path / "mark").read_text() != "mine"
+
+
+SAYS = {
+    "finish": ("import olmix.runlog as r; x = r.start(); x.log(1, loss=2.0); x.finish()", True),
+    "summary": (
+        "import json, os; f = open(os.environ['OLMIX_RUN_DIR'] + '/summary.json', 'w')\n"
+        "json.dump({'metrics': {'loss': 2.0}}, f)",
+        True,
+    ),
+    "nothing": ("pass", False),
+    "interrupt": ("import olmix.runlog as r; r.start().interrupt()", False),
+}
+
+
+@pytest.mark.parametrize("said", SAYS)
+def test_what_ends_with_status_0_when_it_is_to_stop_has_finished_if_it_said_so(
+    tiny, tmp_path, said
+):
+    """SLURM's signal reaches a command that saves its state and ends before it reaches Olmix."""
+    code, finished = SAYS[said]
+    (tmp_path / "done.py").write_text(f"{code}\n")
+    folder = folder_with(tiny, tmp_path, f"{sys.executable} {tmp_path / 'done.py'}")
+    answers = []
+
+    def should_stop():
+        log = folder.path / "process.json"
+        pid = json.loads(log.read_text())["pid"]
+        answers.append(not Path(f"/proc/{pid}").exists())
+        return answers[-1]
+
+    outcome = run_command(folder, should_stop=should_stop)
+    assert answers[-1]
+    assert outcome.state == ("finished" if finished else "interrupted")
+    assert folder.read_status().state == ("finished" if finished else "pending")
+
+
+def test_a_log_with_odd_lines_stops_nothing_and_its_last_numbers_are_kept(tiny, tmp_path):
+    lines = ["5", "[1]", '{"step": "x", "tokens_per_second": NaN, "loss": "none"}', "nonsense"]
+    lines += ['{"step": 3, "num_steps": 4, "text": "a\u2028b", "loss": 1.5}', '{"bpb": NaN}']
+    log = tmp_path / "log"
+    log.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    code = f"import os, shutil; shutil.copy({str(log)!r}, os.environ['OLMIX_RUN_DIR']"
+    code += " + '/metrics.jsonl')"
+    folder = folder_with(tiny, tmp_path, python(code, tmp_path))
+    seen = []
+    outcome = run_command(folder, on_progress=seen.append)
+    assert (outcome.state, outcome.error) == ("finished", None)
+    assert (seen[-1].step, seen[-1].num_steps, seen[-1].loss) == (3, 4, 1.5)
+    assert json.loads(folder.summary.read_text())["metrics"] == {"loss": 1.5}
+    assert folder.read_status().step == 3

@@ -52,13 +52,20 @@ class RunFolderCallback(Callback):  # type: ignore[misc]  # OLMo-core is not fol
         self.started = (self.step, time.monotonic())
 
     def post_step(self) -> None:
-        """Stop where that is asked for; the trainer saves a checkpoint when it ends."""
-        if not self.should_stop():
+        """Stop where that is asked for; the trainer saves a checkpoint when it ends.
+
+        A run that has done its last step is through, and is measured like any other.
+        """
+        if self.step < self.num_steps and self.should_stop():
+            self.trainer.cancel_run("asked to stop")
+
+    def post_train(self) -> None:
+        """Leave out the last evaluations of a run that stops on its way: nobody waits for them."""
+        if self.step >= self.num_steps:
             return
-        self.trainer.cancel_run("asked to stop")
         for callback in self.trainer.callbacks.values():
             if isinstance(callback, EvaluatorCallback):
-                callback.eval_on_finish = False  # whoever asked does not wait for it
+                callback.eval_on_finish = False
 
     def log_metrics(self, step: int, metrics: dict[str, float]) -> None:
         """Write the metrics of one step."""

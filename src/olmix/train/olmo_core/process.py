@@ -21,7 +21,7 @@ def is_distributed() -> bool:
 def prepare_environment() -> None:
     """Let OLMo-core set up its process.
 
-    It forces `spawn`, which imports everything again in each helper process (16 to 22 s), and may
+    It forces `spawn`, which imports everything again in each helper process (6 to 22 s), and may
     use 8 threads where the launcher assigned one core.
     """
     from olmo_core.train import prepare_training_environment
