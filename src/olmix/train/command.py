@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from olmix.config import CommandTraining, LaunchConfig
+from olmix.config import CommandTraining
 from olmix.config.training import MANIFEST_FILE, MIX_FILE
 from olmix.domains import iter_domains
 from olmix.errors import LaunchError
@@ -31,6 +31,7 @@ from olmix.io.identity import run_identity
 from olmix.io.runs import COMMAND_FILE, NOT_METRICS, MetricsReader, RunFolder, Status
 from olmix.train.leftover import announce, end_leftover, forget, remember
 from olmix.train.outcome import Outcome, Progress
+from olmix.train.run_config import read_run_config
 
 __all__ = ["run_command"]
 
@@ -105,7 +106,7 @@ def _prepare(folder: RunFolder) -> _Command:
         raw = read_json(given)
         environment = {**shared, **raw.get("environment", {})}
         return _Command(raw["words"], Path(raw["folder"]), environment, raw["identity"])
-    config = LaunchConfig.from_yaml(folder.config)
+    config = read_run_config(folder)
     if not isinstance(config.training, CommandTraining):
         raise LaunchError(f"{folder.config}: training.trainer is not `command`")
     mix = config.mix.to_plain() if config.mix is not None else {}

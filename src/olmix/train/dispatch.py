@@ -6,11 +6,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from olmix.config import CommandTraining, LaunchConfig, OlmoCoreTraining
+from olmix.config import CommandTraining, OlmoCoreTraining
 from olmix.errors import OlmixError
 from olmix.io.runs import COMMAND_FILE, RunFolder
 from olmix.train.command import run_command
 from olmix.train.outcome import Outcome, Progress
+from olmix.train.run_config import read_run_config
 
 __all__ = ["train_any", "trainer_of"]
 
@@ -59,7 +60,7 @@ def trainer_of(folder: RunFolder) -> str:
     """
     if (folder.path / COMMAND_FILE).is_file():
         return "command"
-    training = LaunchConfig.from_yaml(folder.config).training
+    training = read_run_config(folder).training
     if isinstance(training, CommandTraining):
         return "command"
     return "olmo_core" if isinstance(training, OlmoCoreTraining) else "proxy"
@@ -77,7 +78,7 @@ def _train_one(
             return run_command(folder, on_progress=on_progress, should_stop=should_stop)
         from olmix.train.olmo_core import train_run
 
-        config = LaunchConfig.from_yaml(folder.config)
+        config = read_run_config(folder)
         train_run(folder, config, on_progress=on_progress, should_stop=should_stop)
     except Exception as error:  # noqa: BLE001  a bad run must not end the others
         return _failed(folder, error)

@@ -39,6 +39,7 @@ from olmix.train.evaluation import Validation, build_validation
 from olmix.train.loop import Geometry, TrainState, initial_state
 from olmix.train.model import Shape
 from olmix.train.optimizer import Hyper
+from olmix.train.run_config import read_run_config
 
 __all__ = ["DivergedError", "Job", "Work", "prepare"]
 
@@ -312,4 +313,4 @@ def read_config(folder: RunFolder) -> LaunchConfig:
     """
     if not folder.path.is_dir():
         raise DataError(f"{folder.path}: there is no such run folder")
-    return LaunchConfig.from_yaml(folder.config)
+    return read_run_config(folder)

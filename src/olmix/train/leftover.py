@@ -139,7 +139,9 @@ def _read(run_dir: Path) -> _Start | None:
 
 def _members(start: _Start) -> list[_Process]:
     """Return the running processes of a start, never this one."""
-    alive = [process for process in _processes() if process.alive and process.pid != os.getpid()]
+    alive = [
+        process for process in _processes(start.pid) if process.alive and process.pid != os.getpid()
+    ]
     marked = [process for process in alive if _bears_mark(process.pid, start.mark)]
     group = [process for process in alive if process.group == start.pid]
     if group and not _is_ours(start, group, marked):
@@ -158,14 +160,21 @@ def _is_ours(start: _Start, group: list[_Process], marked: list[_Process]) -> bo
     return leader is None and any(_prints_to(process.pid, start.log) for process in group)
 
 
-def _processes() -> Iterator[_Process]:
-    """Yield all processes of this machine; none where the system does not list them."""
+def _processes(first: int | None) -> Iterator[_Process]:
+    """Yield the processes of this machine that are not older than one of them.
+
+    Numbers are given in rising order: most processes of a machine need not be looked at. Where they
+    have begun anew since, all are. None are yielded where the system does not list them.
+    """
     try:
-        names = [entry.name for entry in Path("/proc").iterdir()]
-    except OSError:
+        numbers = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+        newest = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[-1])
+    except (OSError, ValueError, IndexError):
         return
-    for name in names:
-        found = _look_up(int(name)) if name.isdigit() else None
+    if first is None or newest < first:
+        first = 0
+    for pid in numbers:
+        found = _look_up(pid) if pid >= first else None
         if found is not None:
             yield found
 
@@ -173,13 +182,13 @@ def _processes() -> Iterator[_Process]:
 def _look_up(pid: int) -> _Process | None:
     """Return what the system says of a process; `None` where it says nothing."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        text = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
     # The name of the program is in brackets and may hold anything.
-    state, _, group, *more = text.rpartition(")")[2].split()
+    state, _, group, *more = text.rpartition(b")")[2].split()
     # One that has ended stays in the list until its parent asks for it, which may be never.
-    return _Process(pid, int(group), int(more[16]), alive=state not in "ZX")
+    return _Process(pid, int(group), int(more[16]), alive=state not in b"ZX")
 
 
 def _bears_mark(pid: int, mark: str | None) -> bool:
