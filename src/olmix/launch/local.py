@@ -151,10 +151,7 @@ class _Pool:
                     return True
                 self._handle(self._next_message())
         finally:
-            for worker in self._workers:
-                worker.close()
-            for worker in self._workers:
-                worker.stop(_STOP_PLAIN_S if worker.slot.plain else _STOP_S)
+            self._stop_workers()
         return False
 
     def _start(self, slot: Slot) -> None:
@@ -236,12 +233,16 @@ class _Pool:
                 f"see {self.folder / 'workers.log'}"
             )
 
-    def _mark_cancelled(self, pending: list[str]) -> None:
+    def _stop_workers(self) -> None:
+        """Let all workers save what they do, and wait until they have ended."""
         for worker in self._workers:
             worker.close()
         for worker in self._workers:
             worker.stop(_STOP_PLAIN_S if worker.slot.plain else _STOP_S)
         self._workers.clear()
+
+    def _mark_cancelled(self, pending: list[str]) -> None:
+        self._stop_workers()
         for run in pending:
             folder = RunFolder(self.folder / run)
             if folder.read_status().state in ("pending", "running"):

@@ -1,4 +1,7 @@
-"""The config of a run folder, read once however many parts of a worker ask for it."""
+"""The config of a run folder, read once however many parts of a process ask for it.
+
+A launch wrote it, under the rules of its day; those of today on secrets are not applied.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def read_run_config(folder: RunFolder) -> LaunchConfig:
     try:
         about = folder.config.stat()
     except OSError:
-        return LaunchConfig.from_yaml(folder.config)  # which says what is wrong
+        return LaunchConfig.from_yaml(folder.config, kept=True)  # which says what is wrong
     return _read(folder.config, about.st_mtime_ns, about.st_size)
 
 
@@ -28,4 +31,4 @@ def read_run_config(folder: RunFolder) -> LaunchConfig:
 def _read(path: Path, modified_ns: int, size: int) -> LaunchConfig:
     """Read a file, again only when it has changed."""
     del modified_ns, size
-    return LaunchConfig.from_yaml(path)
+    return LaunchConfig.from_yaml(path, kept=True)
