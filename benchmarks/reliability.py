@@ -27,7 +27,7 @@ from olmix.io.files import write_json, write_yaml
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
-from byte_tokens import write_domains  # noqa: E402
+from byte_tokens import EOS, byte_tokenizer  # noqa: E402
 
 NUM_RUNS = 32
 KILLS = 50
@@ -36,7 +36,13 @@ KILLS = 50
 def write_swarm(folder: Path, num_runs: int, **training: object) -> Path:
     """Write data, a base and variants; returns the folder of the variants."""
     rng = np.random.default_rng(0)
-    write_domains(folder, 400_000)
+    for name in "abc":
+        shares = rng.dirichlet(np.full(EOS, 0.05))
+        for suffix, length in (("bin", 400_000), ("val.bin", 1_000)):
+            tokens = rng.choice(EOS, length, p=shares).astype(np.uint16)
+            tokens[99::100] = EOS
+            tokens.tofile(folder / f"{name}.{suffix}")
+    (folder / "tokenizer.json").write_text(json.dumps(byte_tokenizer()))
     model = {"d_model": 32, "num_heads": 2, "context_length": 32, "batch_size": 4}
     base = {
         "name": "tiny",

@@ -1,11 +1,6 @@
-"""A tokenizer of bytes and tokens of it, for tests that do not care which."""
+"""A tokenizer of bytes, for tests that need one and do not care which."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
-
-import numpy as np
 
 EOS = 256
 
@@ -23,15 +18,3 @@ def byte_tokenizer() -> dict:
         "pre_tokenizer": {"type": "ByteLevel"},
         "decoder": {"type": "ByteLevel"},
     }
-
-
-def write_domains(folder: Path, num_tokens: int) -> None:
-    """Write a tokenizer and tokens of domains a, b and c: to train on, and 1,000 held out."""
-    rng = np.random.default_rng(0)
-    for name in "abc":
-        shares = rng.dirichlet(np.full(EOS, 0.05))
-        for suffix, length in (("bin", num_tokens), ("val.bin", 1_000)):
-            tokens = rng.choice(EOS, length, p=shares).astype(np.uint16)
-            tokens[99::100] = EOS
-            tokens.tofile(folder / f"{name}.{suffix}")
-    (folder / "tokenizer.json").write_text(json.dumps(byte_tokenizer()))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from byte_tokens import write_domains
-from olmix.config import GenerationConfig, LaunchConfig
-from olmix.generate import generate
+from byte_tokens import EOS, byte_tokenizer
 from olmix.io.files import write_yaml
 
 
@@ -49,7 +49,14 @@ class TinyData:
 @pytest.fixture
 def tiny(tmp_path) -> TinyData:
     """Write the tiny data set and its configs."""
-    write_domains(tmp_path, 20_000)
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        shares = rng.dirichlet(np.full(EOS, 0.05))
+        for suffix, length in (("bin", 20_000), ("val.bin", 1_000)):
+            tokens = rng.choice(EOS, length, p=shares).astype(np.uint16)
+            tokens[99::100] = EOS
+            tokens.tofile(tmp_path / f"{name}.{suffix}")
+    (tmp_path / "tokenizer.json").write_text(json.dumps(byte_tokenizer()))
     data = TinyData(tmp_path, tmp_path / "launch.yaml", tmp_path / "generation.yaml")
     model = {"d_model": 16, "num_heads": 2, "context_length": 16, "batch_size": 4}
     training = {"trainer": "proxy", "max_tokens": 6400, "log_interval": 20, **model}
@@ -81,10 +88,3 @@ def _compilation_cache(tmp_path_factory):
     if "OLMIX_CACHE_DIR" not in os.environ:
         root = tmp_path_factory.getbasetemp().parent / "olmix-cache"
         os.environ["OLMIX_CACHE_DIR"] = str(root)
-
-
-@pytest.fixture
-def variants(tiny):
-    """Generate the whole launch configs of a tiny swarm of 5 runs."""
-    base = LaunchConfig.from_yaml(tiny.launch)
-    return generate(GenerationConfig.from_yaml(tiny.generation), tiny.folder / "variants", base)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,8 +15,6 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-import pytest
 
 CONFIG = """\
 ClusterName=private
@@ -73,12 +70,6 @@ StorageLoc=accounts
 """
 DAEMONS = ("slurmd", "slurmctld", "munged")
 ACCOUNT_DAEMONS = ("slurmdbd", "mariadbd")
-
-needs_slurm = pytest.mark.skipif(
-    os.geteuid() != 0
-    or any(shutil.which(name) is None for name in (*DAEMONS, "sbatch", "scontrol")),
-    reason="a private SLURM needs root, and the packages slurm-wlm and munge",
-)
 
 
 def _free_port() -> int:

@@ -11,13 +11,20 @@ from pathlib import Path
 import pytest
 
 from olmix.collect import collect
-from olmix.config import LaunchConfig
+from olmix.config import GenerationConfig, LaunchConfig
 from olmix.errors import LaunchError
+from olmix.generate import generate
 from olmix.io.runs import RunFolder, lock
 from olmix.io.tables import read_table
 from olmix.launch import Group, cancel, find_group, launch_local, load_group, read_group
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def variants(tiny):
+    base = LaunchConfig.from_yaml(tiny.launch)
+    return generate(GenerationConfig.from_yaml(tiny.generation), tiny.folder / "variants", base)
 
 
 def _metrics(runs: Path) -> dict:

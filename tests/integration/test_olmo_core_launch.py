@@ -7,6 +7,7 @@ run is trained undisturbed in one place and disturbed in the other.
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
-from private_slurm import needs_slurm, private_slurm
+from private_slurm import DAEMONS, private_slurm
 
 from olmix.io.files import read_json, write_yaml
 from olmix.io.runs import RunFolder
@@ -24,6 +25,11 @@ from train_fixtures import Project
 pytest.importorskip("olmo_core", reason="the extra olmo-core is not installed")
 pytestmark = pytest.mark.slow
 
+NEEDS_SLURM = pytest.mark.skipif(
+    os.geteuid() != 0
+    or any(shutil.which(name) is None for name in (*DAEMONS, "sbatch", "scontrol")),
+    reason="a private SLURM needs root, and the packages slurm-wlm and munge",
+)
 RUNS = {"first": (0.5, 0.5), "second": (0.8, 0.2)}
 STEPS, BATCH, LENGTH = 80, 256, 32
 TRAINING = {
@@ -260,7 +266,7 @@ def test_only_the_last_checkpoints_are_kept(here):
         assert here.steps(name) == {STEPS - 10, STEPS}
 
 
-@needs_slurm
+@NEEDS_SLURM
 def test_before_the_time_limit_of_slurm_a_run_saves_its_state_and_goes_on_from_there(there):
     left = there.notes["limit"]
     stopped = int(STOPPED.fullmatch(left.error)[1])
@@ -271,7 +277,7 @@ def test_before_the_time_limit_of_slurm_a_run_saves_its_state_and_goes_on_from_t
     assert after[0] == stopped + 1
 
 
-@needs_slurm
+@NEEDS_SLURM
 def test_a_task_of_slurm_that_is_killed_is_submitted_again_alone_and_goes_on(there):
     assert "1 runs are finished or in the queue" in there.notes["resumed"]
     assert ": 1 runs" in there.notes["resumed"]
@@ -283,7 +289,7 @@ def test_a_task_of_slurm_that_is_killed_is_submitted_again_alone_and_goes_on(the
     assert there.sittings("second") == [list(range(1, STEPS + 1))]
 
 
-@needs_slurm
+@NEEDS_SLURM
 @pytest.mark.parametrize("name", RUNS)
 def test_what_was_disturbed_and_what_was_not_agree_in_every_bit(here, there, name):
     assert there.result(name) == here.result(name)

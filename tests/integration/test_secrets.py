@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from private_slurm import needs_slurm, private_slurm
+from private_slurm import DAEMONS, private_slurm
 from reporting_swarm import ended, wait_for
 
 from olmix.cli.main import main
@@ -175,7 +177,11 @@ def test_on_this_machine(planted, swarm, checkout, tmp_path, command):
     assert set(about["git"]) == {"commit", "branch", "dirty"}
 
 
-@needs_slurm
+@pytest.mark.skipif(os.geteuid() != 0, reason="a private SLURM needs root")
+@pytest.mark.skipif(
+    any(shutil.which(name) is None for name in (*DAEMONS, "sbatch", "scontrol")),
+    reason="SLURM is not installed (slurm-wlm, munge)",
+)
 def test_on_slurm(planted, swarm, checkout, tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="the extra wandb is not installed")
     runs = tmp_path / "runs"

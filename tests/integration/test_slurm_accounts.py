@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from private_slurm import ACCOUNT_DAEMONS, needs_slurm, private_slurm, start_accounts
+from private_slurm import ACCOUNT_DAEMONS, DAEMONS, private_slurm, start_accounts
 from reporting_swarm import build_swarm, squeue, states, wait_for
 
 from olmix.cli.main import cli
@@ -19,7 +19,14 @@ from olmix.launch import read_group, read_jobs, submit_group
 from olmix.launch import slurm as slurm_module
 from olmix.launch.engines import engine_of
 
-pytestmark = [pytest.mark.slow, needs_slurm]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="a private SLURM needs root"),
+    pytest.mark.skipif(
+        any(shutil.which(name) is None for name in (*DAEMONS, "sbatch", "scontrol")),
+        reason="SLURM is not installed (slurm-wlm, munge)",
+    ),
+]
 MIN_JOB_AGE_S = 2
 """The least that SLURM 22.05 keeps: `squeue` forgets a job within seconds of its end."""
 

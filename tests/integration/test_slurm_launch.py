@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from private_slurm import needs_slurm, private_slurm
+from private_slurm import DAEMONS, private_slurm
 from reporting_swarm import build_swarm, ended, squeue, states, wait_for
 
 from olmix.cli.main import cli
@@ -30,7 +31,14 @@ from olmix.launch import (
 )
 from olmix.launch.engines import engine_of
 
-pytestmark = [pytest.mark.slow, needs_slurm]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="a private SLURM needs root"),
+    pytest.mark.skipif(
+        any(shutil.which(name) is None for name in (*DAEMONS, "sbatch", "scontrol")),
+        reason="SLURM is not installed (slurm-wlm, munge)",
+    ),
+]
 
 MAX_ARRAY_SIZE = 3
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from olmix.collect.record import Record, State, numbers_of, weights_of
 from olmix.collect.wandb_files import find_wandb_files, read_wandb_files
-from olmix.config import read_yaml
+from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError, OlmixError
 from olmix.io.curves import (
     Curves,
@@ -19,7 +19,6 @@ from olmix.io.curves import (
     read_torchtune_logs,
 )
 from olmix.io.files import read_json
-from olmix.io.run_config import read_run_config
 from olmix.io.runs import RunFolder, Status
 
 __all__ = ["read_records"]
@@ -145,7 +144,7 @@ def _read_summary(run: RunFolder) -> dict[str, Any]:
 def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, Any]]:
     def read() -> Mapping[str, Any]:
         try:
-            return read_run_config(run).to_plain()
+            return LaunchConfig.from_yaml(run.config).to_plain()
         except OlmixError:
             return _read_foreign(run.config)
 

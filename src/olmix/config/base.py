@@ -143,18 +143,16 @@ class Section(BaseModel):
     )
 
     @classmethod
-    def from_yaml(cls, path: str | Path, *, kept: bool = False) -> Self:
+    def from_yaml(cls, path: str | Path) -> Self:
         """Read and check a YAML file.
 
-        Args:
-            path: the file.
-            kept: whether Olmix itself wrote it at a launch (see `is_kept`).
+        The config of a run folder counts as written by Olmix (see `is_kept`).
 
         Raises:
             ConfigError: with every problem of the file, each with its line.
         """
         file = read_yaml(path)
-        return validate(cls, file.data, file, kept=kept)
+        return validate(cls, file.data, file, kept=_is_of_a_run(file.path))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], file: str = "", *, kept: bool = False) -> Self:
@@ -182,6 +180,11 @@ def is_kept(info: ValidationInfo) -> bool:
     keep anybody from a group that runs.
     """
     return bool((info.context or {}).get("kept"))
+
+
+def _is_of_a_run(file: Path) -> bool:
+    """Whether a launch wrote a file: the config of a run lies beside the run's status."""
+    return file.name == "config.yaml" and file.with_name("status.json").is_file()
 
 
 def validate(

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from olmix.config import LaunchConfig, TrackioTracker, WandbTracker
 from olmix.errors import MissingPackageError
 from olmix.io.files import digest
-from olmix.io.run_config import read_run_config
 from olmix.io.runs import RunFolder
 
 __all__ = ["Trackers", "open_trackers"]
@@ -77,7 +76,7 @@ def open_trackers(folder: RunFolder, config: LaunchConfig | None = None) -> Trac
         MissingPackageError: a tracker's package is not installed.
         ConfigError: the config is not valid.
     """
-    config = config if config is not None else read_run_config(folder)
+    config = config if config is not None else LaunchConfig.from_yaml(folder.config)
     if config.trackers is None:
         return None
     wanted: list[tuple[str, Callable[[], Sink]]] = []

@@ -6,12 +6,11 @@ import logging
 import time
 from pathlib import Path
 
-from olmix.config import LocalInfra, OlmoCoreTraining
+from olmix.config import LaunchConfig, LocalInfra, OlmoCoreTraining
 from olmix.config.infra import Infra, InfraConfig
 from olmix.errors import ConfigError, Problem
 from olmix.io.checkpoints import checkpoint_problem
 from olmix.io.files import read_json, write_json, write_yaml
-from olmix.io.run_config import read_run_config
 from olmix.io.runs import COMMAND_FILE, RunFolder, Status
 from olmix.launch.foreign import CommandRun
 from olmix.launch.plan import Group, Run
@@ -90,7 +89,7 @@ def read_launch(folder: Path) -> Group:
         if command.is_file():
             runs.append(CommandRun.from_plain(run.name, read_json(command)))
         else:
-            runs.append(read_run_config(run))
+            runs.append(LaunchConfig.from_yaml(run.config))
     source = about.get("variants")
     return Group(folder.name, tuple(runs), read_infra(folder), Path(source) if source else None)
 

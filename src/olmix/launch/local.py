@@ -151,7 +151,10 @@ class _Pool:
                     return True
                 self._handle(self._next_message())
         finally:
-            self._stop_workers()
+            for worker in self._workers:
+                worker.close()
+            for worker in self._workers:
+                worker.stop(_STOP_PLAIN_S if worker.slot.plain else _STOP_S)
         return False
 
     def _start(self, slot: Slot) -> None:
@@ -233,16 +236,12 @@ class _Pool:
                 f"see {self.folder / 'workers.log'}"
             )
 
-    def _stop_workers(self) -> None:
-        """Let all workers save what they do, and wait until they have ended."""
+    def _mark_cancelled(self, pending: list[str]) -> None:
         for worker in self._workers:
             worker.close()
         for worker in self._workers:
             worker.stop(_STOP_PLAIN_S if worker.slot.plain else _STOP_S)
         self._workers.clear()
-
-    def _mark_cancelled(self, pending: list[str]) -> None:
-        self._stop_workers()
         for run in pending:
             folder = RunFolder(self.folder / run)
             if folder.read_status().state in ("pending", "running"):

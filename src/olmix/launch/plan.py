@@ -7,14 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from olmix.config import (
-    LaunchConfig,
-    LocalInfra,
-    OlmoCoreTraining,
-    ProxyTraining,
-    VariantConfig,
-    read_yaml,
-)
+from olmix.config import LaunchConfig, LocalInfra, ProxyTraining, VariantConfig, read_yaml
 from olmix.config.base import validate
 from olmix.config.infra import Infra, InfraConfig
 from olmix.config.launch import NAME_RULE, is_name
@@ -85,14 +78,6 @@ class Group:
         """Whether all runs use the embedded trainer."""
         return all(
             isinstance(run, LaunchConfig) and isinstance(run.training, ProxyTraining)
-            for run in self.runs
-        )
-
-    @property
-    def of_olmo_core(self) -> bool:
-        """Whether OLMo-core trains some of the runs: it alone spreads one over several GPUs."""
-        return any(
-            isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
             for run in self.runs
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from olmix.config import CommandTraining, LaunchConfig, LocalInfra, SlurmInfra
+from olmix.config import CommandTraining, LaunchConfig, LocalInfra, OlmoCoreTraining, SlurmInfra
 from olmix.io.runs import RunFolder
 from olmix.launch.engines import engine_of
 from olmix.launch.foreign import CommandRun
@@ -144,11 +144,18 @@ def _devices(group: Group) -> tuple[int, Literal["core", "GPU"]]:
         if infra.gpus:
             return 1, "GPU"
         # OLMo-core takes all cores; what a command takes is not known.
-        return (len(available_cores()) if group.of_olmo_core else 1), "core"
+        return (len(available_cores()) if _of_olmo_core(group) else 1), "core"
     if infra.gpus:
         return infra.gpus * infra.nodes, "GPU"
     cores = infra.cpus if isinstance(infra, SlurmInfra) else infra.cpu_count or 1
     return infra.nodes * int(cores), "core"
+
+
+def _of_olmo_core(group: Group) -> bool:
+    return any(
+        isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
+        for run in group.runs
+    )
 
 
 def _at_once(group: Group, num_missing: int) -> int | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from olmix.config import SlurmInfra
+from olmix.config import LaunchConfig, OlmoCoreTraining, SlurmInfra
 from olmix.io.files import digest
 from olmix.io.slurm import directive_lines, environment_lines
 from olmix.launch.plan import Group
@@ -135,7 +135,10 @@ def _render_script(
 
 def _distributed(infra: SlurmInfra, group: Group) -> bool:
     """Whether a run is one process for each of several GPUs; only OLMo-core's are."""
-    return infra.gpus * infra.nodes > 1 and group.of_olmo_core
+    return infra.gpus * infra.nodes > 1 and any(
+        isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
+        for run in group.runs
+    )
 
 
 def _start(infra: SlurmInfra, distributed: bool) -> Iterator[str]:

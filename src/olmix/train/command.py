@@ -28,10 +28,10 @@ from olmix.domains import iter_domains
 from olmix.errors import LaunchError
 from olmix.io.files import read_json, write_json
 from olmix.io.identity import run_identity
-from olmix.io.run_config import read_run_config
 from olmix.io.runs import COMMAND_FILE, NOT_METRICS, MetricsReader, RunFolder, Status
 from olmix.train.leftover import announce, end_leftover, forget, remember
 from olmix.train.outcome import Outcome, Progress
+from olmix.train.run_config import read_run_config
 
 __all__ = ["run_command"]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from olmix.config import CommandTraining, OlmoCoreTraining
 from olmix.errors import OlmixError
-from olmix.io.run_config import read_run_config
 from olmix.io.runs import COMMAND_FILE, RunFolder
 from olmix.train.command import run_command
 from olmix.train.outcome import Outcome, Progress
+from olmix.train.run_config import read_run_config
 
 __all__ = ["train_any", "trainer_of"]
 

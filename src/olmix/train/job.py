@@ -28,7 +28,6 @@ from olmix.errors import DataError, NotAvailableError, OlmixError
 from olmix.io.curves import flatten
 from olmix.io.files import write_json
 from olmix.io.identity import run_identity
-from olmix.io.run_config import read_run_config
 from olmix.io.runs import RunFolder, RunState, Status
 from olmix.io.tokens import byte_lengths
 from olmix.io.trackers import Trackers, open_trackers
@@ -40,6 +39,7 @@ from olmix.train.evaluation import Validation, build_validation
 from olmix.train.loop import Geometry, TrainState, initial_state
 from olmix.train.model import Shape
 from olmix.train.optimizer import Hyper
+from olmix.train.run_config import read_run_config
 
 __all__ = ["DivergedError", "Job", "Work", "prepare"]
 

@@ -14,8 +14,6 @@ from olmix.config import BeakerInfra, CommandTraining, DataConfig, LaunchConfig,
 from olmix.config.infra import InfraConfig
 from olmix.config.secrets import find_secrets, judge, redact
 from olmix.errors import ConfigError
-from olmix.io.run_config import read_run_config
-from olmix.io.runs import RunFolder
 
 KEY = "hf_abcdefghijklmnopqrstuvwxyz0123456789"
 HEX = "7f3a9b8c6d5e4f3a2b1c0d9e8f7a6b5c"
@@ -315,8 +313,11 @@ def test_what_a_launch_has_written_can_always_be_read(tmp_path):
     file.write_text(json.dumps(config))
     with pytest.raises(ConfigError, match="looks like a secret"):
         LaunchConfig.from_yaml(file)
-    # As the config of a run folder it was written under the rules of its day.
-    assert read_run_config(RunFolder(tmp_path)).training.command == COMMAND["command"]
+    (tmp_path / "status.json").write_text("{}")
+    assert LaunchConfig.from_yaml(file).training.command == COMMAND["command"]
+    (tmp_path / "launch.yaml").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="looks like a secret"):
+        LaunchConfig.from_yaml(tmp_path / "launch.yaml")
     beaker = {**ACCOUNT, "env": {"HF_TOKEN": "s3cr3t"}, "setup": "export HF_TOKEN=s3cr3t"}
     for infra in (SLURM, beaker):
         assert InfraConfig.from_dict({"infra": infra}, kept=True).infra.setup == infra["setup"]

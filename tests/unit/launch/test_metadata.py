@@ -5,8 +5,9 @@ from dataclasses import asdict
 
 import pytest
 
-from olmix.config import LaunchConfig, LocalInfra
+from olmix.config import GenerationConfig, LaunchConfig, LocalInfra
 from olmix.errors import ConfigError
+from olmix.generate import generate
 from olmix.io.files import write_json, write_yaml
 from olmix.io.runs import RunFolder
 from olmix.launch import (
@@ -24,6 +25,12 @@ from olmix.launch.engine import Job, JobState
 from olmix.launch.folders import prepare_folder
 from olmix.launch.foreign import CommandRun, load_mapping
 from olmix.launch.plan import Group
+
+
+@pytest.fixture
+def variants(tiny):
+    base = LaunchConfig.from_yaml(tiny.launch)
+    return generate(GenerationConfig.from_yaml(tiny.generation), tiny.folder / "variants", base)
 
 
 def _write(group, folder, jobs=()):

@@ -22,6 +22,12 @@ from olmix.launch import (
 )
 
 
+@pytest.fixture
+def variants(tiny):
+    base = LaunchConfig.from_yaml(tiny.launch)
+    return generate(GenerationConfig.from_yaml(tiny.generation), tiny.folder / "variants", base)
+
+
 def test_a_folder_of_complete_variants_is_a_group(variants):
     group = load_group(variants.folder)
     assert group.group_id == variants.group_id

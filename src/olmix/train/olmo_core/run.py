@@ -65,11 +65,11 @@ def train_run(
     if importlib.util.find_spec("olmo_core") is None:
         raise MissingPackageError("ai2-olmo-core", "olmo-core", "training.trainer: olmo_core")
     # A launcher moves a folder aside whose run is another one; what is finished here is this run.
-    before = folder.read_status()
-    if before.state == "finished" and folder.summary.is_file():
+    if folder.read_status().state == "finished" and folder.summary.is_file():
         logger.info("%s is finished", folder.name)
         return
     first = int(os.environ.get("RANK", "0")) == 0
+    before = folder.read_status()
     run = Run(folder) if first else None
     try:
         _check(config, training)

@@ -1,7 +1,4 @@
-"""The config of a run folder, read once however many parts of a process ask for it.
-
-A launch wrote it, under the rules of its day; those of today on secrets are not applied.
-"""
+"""The config of a run folder, read once however many parts of a worker ask for it."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ def read_run_config(folder: RunFolder) -> LaunchConfig:
     try:
         about = folder.config.stat()
     except OSError:
-        return LaunchConfig.from_yaml(folder.config, kept=True)  # which says what is wrong
+        return LaunchConfig.from_yaml(folder.config)  # which says what is wrong
     return _read(folder.config, about.st_mtime_ns, about.st_size)
 
 
@@ -31,4 +28,4 @@ def read_run_config(folder: RunFolder) -> LaunchConfig:
 def _read(path: Path, modified_ns: int, size: int) -> LaunchConfig:
     """Read a file, again only when it has changed."""
     del modified_ns, size
-    return LaunchConfig.from_yaml(path, kept=True)
+    return LaunchConfig.from_yaml(path)
