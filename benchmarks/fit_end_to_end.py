@@ -15,7 +15,7 @@ from pathlib import Path
 
 from olmix.config import FitConfig
 from olmix.fit import fit_swarm
-from olmix.io.tables import read_table
+from olmix.text.csv import read_table
 
 SWARMS = {
     "RegMix": ("regmix/train_mixture_1m.csv", "regmix/train_pile_loss_1m.csv"),

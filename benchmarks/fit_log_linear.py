@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from olmix.fit.log_linear import LogLinear
 from olmix.fit.swarm_fit import one_thread
-from olmix.io.tables import read_table
+from olmix.laws.log_linear import LogLinear
+from olmix.text.csv import read_table
 
 DELTA = 0.02
 

@@ -23,15 +23,15 @@ from pathlib import Path
 import numpy as np
 
 from olmix.fit.crossval import scores
-from olmix.fit.gp import GpLog, GpSqrt
-from olmix.fit.law import Law
-from olmix.fit.lightgbm import LightGbm
-from olmix.fit.log_linear import LogLinear
-from olmix.fit.log_weight import LogWeight
-from olmix.fit.power_sum import AutoScale, BiMix
-from olmix.fit.search_law import Search
-from olmix.fit.stack import stack_weights
-from olmix.io.tables import read_table
+from olmix.laws.best_run import Search
+from olmix.laws.gp import GpLog, GpSqrt
+from olmix.laws.law import Law
+from olmix.laws.lightgbm import LightGbm
+from olmix.laws.log_linear import LogLinear
+from olmix.laws.log_weight import LogWeight
+from olmix.laws.power_sum import AutoScale, BiMix
+from olmix.laws.stack import stack_weights
+from olmix.text.csv import read_table
 
 LAWS: tuple[Law, ...] = (
     LogLinear(),

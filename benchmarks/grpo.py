@@ -21,7 +21,7 @@ from olmix.grpo.compose import compose
 from olmix.grpo.config import RunConfig
 from olmix.grpo.devices import describe_devices
 from olmix.grpo.run import run_training
-from olmix.io.runs import RunFolder
+from olmix.records.run import RunFolder
 
 WARM_UP = 2
 SHAPES = (

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from olmix.io.files import write_yaml
 from olmix.mixture import Mixture
+from olmix.text.files import write_yaml
 
 Shares = dict[str, float]
 

@@ -31,10 +31,10 @@ def jax_variants() -> dict[str, tuple[Callable[[], Any], int]]:
     import numpy as np
 
     from olmix.config import ProxyTraining
-    from olmix.train.loop import CHUNK, Geometry, initial_state, train_step
-    from olmix.train.model import Shape
-    from olmix.train.optimizer import Hyper
-    from olmix.train.swarm import Swarm
+    from olmix.train.proxy.lanes import Swarm
+    from olmix.train.proxy.loop import CHUNK, Geometry, initial_state, train_step
+    from olmix.train.proxy.model import Shape
+    from olmix.train.proxy.optimizer import Hyper
 
     training = ProxyTraining()
     shape, hyper = Shape.of(training, VOCAB_SIZE), Hyper.of(training)

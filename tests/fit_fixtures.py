@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from olmix.config import FitConfig
-from olmix.io.files import write_yaml
-from olmix.io.tables import write_table
+from olmix.text.csv import write_table
+from olmix.text.files import write_yaml
 
 Truth = Callable[[np.ndarray], np.ndarray]
 

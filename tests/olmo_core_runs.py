@@ -3,7 +3,7 @@
     python olmo_core_runs.py GROUP_DIR RUN[:STEP[:SIGNAL]] ...
 
 A run with a step gets a signal, SIGKILL if none is named, once it has logged that step. What is
-printed is how each ended: the status of `olmix.train.one`, or the signal that killed it.
+printed is how each ended: the status of `olmix.train.run_one`, or the signal that killed it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import time
 import traceback
 from pathlib import Path
 
-from olmix.io.runs import RunFolder
-from olmix.train.one import main as train_one
+from olmix.records.run import RunFolder
+from olmix.train.run_one import main as train_one
 
 
 def _train(folder: RunFolder) -> None:

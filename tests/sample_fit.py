@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from olmix.io.files import write_json, write_text
-from olmix.io.tables import write_table
+from olmix.text.csv import write_table
+from olmix.text.files import write_json, write_text
 
 NATURAL = {
     "docs": 0.34,

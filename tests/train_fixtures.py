@@ -9,8 +9,8 @@ import numpy as np
 
 from byte_tokens import EOS, byte_tokenizer
 from olmix.config import LaunchConfig
-from olmix.io.files import write_yaml
-from olmix.io.runs import RunFolder
+from olmix.records.run import RunFolder
+from olmix.text.files import write_yaml
 
 VOCAB_SIZE = 257
 

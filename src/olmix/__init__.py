@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from olmix.config import FitConfig, GenerationConfig, LaunchConfig, VariantConfig
     from olmix.errors import OlmixError
-    from olmix.fit.session import fit, load_swarm, propose
+    from olmix.fit.session import fit_laws, load_swarm, propose
     from olmix.mixture import Mixture
 
 __version__ = "0.1.0"
@@ -20,7 +20,7 @@ __all__ = [
     "Mixture",
     "OlmixError",
     "VariantConfig",
-    "fit",
+    "fit_laws",
     "load_swarm",
     "propose",
 ]
@@ -32,6 +32,7 @@ _HOME = {
     "VariantConfig": "olmix.config",
     "Mixture": "olmix.mixture",
     "OlmixError": "olmix.errors",
+    "fit_laws": "olmix.fit.session",
     "load_swarm": "olmix.fit.session",
     "propose": "olmix.fit.session",
 }
@@ -39,9 +40,11 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use, so that `import olmix` costs nothing."""
-    if name == "fit":
-        # The stage is a package that can be called.
-        return importlib.import_module("olmix.fit")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'olmix' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted([*__all__, "__version__"])

@@ -24,11 +24,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from olmix.errors import DataError, LaunchError
-from olmix.io.files import write_json
-from olmix.io.runs import RunFolder, RunState
+from olmix.records.run import RunFolder, RunState
+from olmix.text.files import write_json
 
 if TYPE_CHECKING:
-    from olmix.io.trackers import Trackers
+    from olmix.records.trackers import Trackers
 
 __all__ = ["RUN_DIR_VARIABLE", "Run", "start"]
 
@@ -242,6 +242,6 @@ def _open_trackers(folder: RunFolder) -> Trackers | None:
         return None
     if not wanted:
         return None
-    from olmix.io.trackers import open_trackers
+    from olmix.records.trackers import open_trackers
 
     return open_trackers(folder)

@@ -20,9 +20,9 @@ from olmix.cli.main import main
 from olmix.config import BeakerInfra, GenerationConfig, LaunchConfig
 from olmix.errors import LaunchError
 from olmix.generate import generate
-from olmix.launch.beaker import BeakerEngine
+from olmix.launch.beaker.engine import BeakerEngine
 from olmix.launch.engine import Job, JobState
-from olmix.launch.plan import Group
+from olmix.launch.group_plan import Group
 
 RUNS = tuple(f"swarm-a1b2c3d4-{index:04}" for index in range(5))
 

@@ -5,8 +5,8 @@ import pytest
 
 from olmix.cli.main import main
 from olmix.config import FitConfig, LaunchConfig
-from olmix.io.files import write_json, write_yaml
-from olmix.io.runs import RunFolder, Status
+from olmix.records.run import RunFolder, Status
+from olmix.text.files import write_json, write_yaml
 
 DOMAINS = ("web", "code", "math")
 SIZES = {"web": 3000, "code": 2000, "math": 1000}

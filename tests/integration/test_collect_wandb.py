@@ -10,10 +10,10 @@ from olmix.collect import Options, collect, collect_wandb
 from olmix.collect.wandb_files import find_wandb_files, read_wandb_files
 from olmix.config import FitConfig
 from olmix.errors import DataError
-from olmix.io.files import write_yaml
-from olmix.io.runs import RunFolder
-from olmix.io.tables import read_table
+from olmix.records.run import RunFolder
 from olmix.runlog import start
+from olmix.text.csv import read_table
+from olmix.text.files import write_yaml
 
 pytest.importorskip("wandb", reason="the extra wandb is not installed")
 # The client's own code, in this version, on this Python.

@@ -15,8 +15,8 @@ from olmix.cli.main import main
 from olmix.config import LaunchConfig
 from olmix.fit import fit_swarm, load_fit
 from olmix.fit import pipeline as fitting
-from olmix.io.files import read_json
 from olmix.mixture import Mixture
+from olmix.text.files import read_json
 
 pytestmark = pytest.mark.filterwarnings("ignore:The set_bad:PendingDeprecationWarning")
 
@@ -116,7 +116,7 @@ def test_the_content_of_the_files_is_that_of_the_docs(planted):
 def test_the_mix_file_can_be_put_into_a_launch_config(planted, tiny):
     limits = {"enabled": True, "target_tokens": 4_000_000, "repetition_factor": 2.0}
     result = fit_swarm(planted.config(constraints=limits), planted.folder / "fit")
-    from olmix.config.yaml_file import read_yaml
+    from olmix.text.yaml import read_yaml
 
     mix = Mixture.parse(read_yaml(result.folder / "mix.yaml").data["mix"])
     weights = result.proposal["mixtures"]["proposed"]["weights"]

@@ -11,7 +11,7 @@ import yaml
 from grpo_fixtures import ROOT, call
 from olmix.cli.agent_tunix import agent_tunix
 from olmix.cli.grpo import show_config
-from olmix.config.yaml_file import read_yaml
+from olmix.text.yaml import read_yaml
 
 GUIDE = {
     "model=gemma3_1b optimizer.learning_rate=5e-6 training.num_batches=50 training.epochs=2": (

@@ -13,7 +13,7 @@ from olmix.grpo.compose import compose
 from olmix.grpo.config import RunConfig
 from olmix.grpo.optimizer import learning_rate
 from olmix.grpo.run import run_training
-from olmix.io.runs import RunFolder
+from olmix.records.run import RunFolder
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,7 +6,7 @@ import yaml
 
 from grpo_fixtures import call, finish, start
 from olmix.cli.grpo import evaluate, export
-from olmix.io.runs import RunFolder
+from olmix.records.run import RunFolder
 
 pytestmark = [
     pytest.mark.slow,

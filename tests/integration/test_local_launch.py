@@ -14,9 +14,9 @@ from olmix.collect import collect
 from olmix.config import GenerationConfig, LaunchConfig
 from olmix.errors import LaunchError
 from olmix.generate import generate
-from olmix.io.runs import RunFolder, lock
-from olmix.io.tables import read_table
 from olmix.launch import Group, cancel, find_group, launch_local, load_group, read_group
+from olmix.records.run import RunFolder, lock
+from olmix.text.csv import read_table
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ import pytest
 
 from olmix.collect import collect
 from olmix.config import LaunchConfig
-from olmix.io.files import read_json, write_json, write_yaml
-from olmix.io.runs import RunFolder, Status
-from olmix.io.tables import read_table
+from olmix.records.run import RunFolder, Status
+from olmix.text.csv import read_table
+from olmix.text.files import read_json, write_json, write_yaml
 from train_fixtures import Project
 
 pytest.importorskip("olmo_core", reason="the extra olmo-core is not installed")

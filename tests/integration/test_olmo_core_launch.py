@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from private_slurm import DAEMONS, private_slurm
 
-from olmix.io.files import read_json, write_yaml
-from olmix.io.runs import RunFolder
 from olmix.launch import launch_local, load_group, read_group, read_log, submit_group
+from olmix.records.run import RunFolder
+from olmix.text.files import read_json, write_yaml
 from train_fixtures import Project
 
 pytest.importorskip("olmo_core", reason="the extra olmo-core is not installed")
@@ -156,7 +156,7 @@ def here(project, one_core, tmp_path_factory):
     swarm.notes["kept"] = swarm.steps("second")
     swarm.notes["said"] = said.read_text()
 
-    one = [sys.executable, "-m", "olmix.train.one", str(swarm.run("second").path)]
+    one = [sys.executable, "-m", "olmix.train.run_one", str(swarm.run("second").path)]
     size = swarm.run("second").metrics.stat().st_size
     loading = subprocess.Popen(one, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     wait_for(lambda: swarm.run("second").read_status().state == "running", "start")
@@ -193,7 +193,7 @@ def there(project, tmp_path_factory):
         subprocess.run(["scontrol", "update", f"JobId={task}", "StartTime=now"], check=True)
         far = swarm.notes["limit"].step + 20
         wait_for(lambda: max(swarm.steps("first")) >= far, "further checkpoint")
-        (process,) = processes_of(swarm.run("first").path, "olmix.train.one")
+        (process,) = processes_of(swarm.run("first").path, "olmix.train.run_one")
         os.kill(process, signal.SIGKILL)
         group = submitted.folder
         wait_for(

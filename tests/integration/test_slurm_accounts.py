@@ -16,8 +16,8 @@ from reporting_swarm import build_swarm, squeue, states, wait_for
 
 from olmix.cli.main import cli
 from olmix.launch import read_group, read_jobs, submit_group
-from olmix.launch import slurm as slurm_module
 from olmix.launch.engines import engine_of
+from olmix.launch.slurm import engine as slurm_module
 
 pytestmark = [
     pytest.mark.slow,

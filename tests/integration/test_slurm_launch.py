@@ -19,7 +19,6 @@ from olmix.cli.main import cli
 from olmix.config import GenerationConfig, LaunchConfig
 from olmix.errors import LaunchError
 from olmix.generate import generate
-from olmix.io.files import write_yaml
 from olmix.launch import (
     cancel,
     launch_local,
@@ -30,6 +29,7 @@ from olmix.launch import (
     submit_group,
 )
 from olmix.launch.engines import engine_of
+from olmix.text.files import write_yaml
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from olmix.io.runs import lock
+from olmix.records.run import lock
 from train_fixtures import Project
 
 pytestmark = pytest.mark.slow
@@ -182,7 +182,7 @@ def test_ctrl_c_is_left_to_the_parent(project):
 
 
 def measure(request):
-    words = [sys.executable, "-m", "olmix.train.measure"]
+    words = [sys.executable, "-m", "olmix.train.proxy.measure"]
     return subprocess.run(words, input=request, capture_output=True, text=True, check=False)
 
 

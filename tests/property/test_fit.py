@@ -12,10 +12,10 @@ from fit_fixtures import log_linear, log_weight, plant
 from olmix.fit import fit_swarm
 from olmix.fit.crossval import assign_folds, cross_validate
 from olmix.fit.folder import data_hash, fit_hash
-from olmix.fit.gp import GpSqrt
-from olmix.fit.log_linear import LogLinear
-from olmix.fit.log_weight import LogWeight
 from olmix.fit.swarm import load_swarm
+from olmix.laws.gp import GpSqrt
+from olmix.laws.log_linear import LogLinear
+from olmix.laws.log_weight import LogWeight
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -2,12 +2,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olmix.fit.exact import solve_exact
-from olmix.fit.feasible import Feasible
-from olmix.fit.gradient import optimality_gap, search, starting_points
-from olmix.fit.log_linear import FittedLogLinear
-from olmix.fit.log_weight import FittedLogWeight
-from olmix.fit.objective import Objective
+from olmix.fit.propose.exact import solve_exact
+from olmix.fit.propose.feasible import Feasible
+from olmix.fit.propose.gradient import optimality_gap, search, starting_points
+from olmix.fit.propose.objective import Objective
+from olmix.laws.log_linear import FittedLogLinear
+from olmix.laws.log_weight import FittedLogWeight
 from olmix.simplex import project_to_caps
 
 seeds = st.integers(0, 2**32 - 1)

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from olmix.config.yaml_file import (
+from olmix.errors import ConfigError
+from olmix.text.files import render_yaml
+from olmix.text.yaml import (
     _plain,
     _RareError,
     _read_common,
     _read_marked,
     read_yaml,
 )
-from olmix.errors import ConfigError
-from olmix.io.files import render_yaml
 
 LOOKALIKES = (
     "1", "01", "-0", "1_000", "1__0", "1e5", "1E+5", "1.", ".5", "-.5", "+.5e3", "0x1F", "0o17",

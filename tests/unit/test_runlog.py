@@ -8,9 +8,9 @@ import pytest
 import olmix.runlog
 from olmix.collect import collect
 from olmix.errors import DataError, LaunchError
-from olmix.io.files import read_json, write_yaml
-from olmix.io.runs import RunFolder, Status
-from olmix.io.tables import read_table
+from olmix.records.run import RunFolder, Status
+from olmix.text.csv import read_table
+from olmix.text.files import read_json, write_yaml
 
 
 def test_three_lines_report_a_run_that_can_be_collected(tmp_path, monkeypatch):

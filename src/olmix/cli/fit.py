@@ -69,7 +69,7 @@ def _fit_surface(config: Path, output_dir: Path) -> None:
 
 def show_fit(folder: Path) -> None:
     """Print how well each metric is predicted, and what is proposed."""
-    from olmix.io.files import read_json
+    from olmix.text.files import read_json
 
     _show_laws(read_json(folder / "fit.json"))
     file = folder / "proposal.json"

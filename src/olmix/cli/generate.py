@@ -91,7 +91,7 @@ def _proposer(generation: GenerationConfig) -> Proposer | None:
     if generation.swarm.next is None:
         return None
     from olmix.fit import load_fit
-    from olmix.generate.propose import proposer_of
+    from olmix.generate.next_batch import proposer_of
 
     fit = load_fit(generation.swarm.next)
     return proposer_of(

@@ -102,7 +102,7 @@ def _is_info(words: Sequence[str], what: str) -> bool:
 def _dry_run(words: Sequence[str]) -> int:
     """Compose, check and say what would run."""
     from olmix.grpo.app import preflight
-    from olmix.grpo.plan import make_plan
+    from olmix.grpo.run_plan import make_plan
 
     configs = preflight(words)
     if not configs:
@@ -118,7 +118,7 @@ def _dry_run(words: Sequence[str]) -> int:
 
 
 def _plan_rows(config: RunConfig) -> list[tuple[str, str]]:
-    from olmix.grpo.plan import make_plan
+    from olmix.grpo.run_plan import make_plan
 
     plan = make_plan(config)
 
@@ -172,7 +172,7 @@ def show_config(words: tuple[str, ...]) -> int:
     """Print the resolved configuration, once it has been checked."""
     from olmix.grpo.app import preflight
     from olmix.grpo.compose import compose, require_hydra, split_words
-    from olmix.io.files import render_yaml
+    from olmix.text.files import render_yaml
 
     require_hydra()
     preflight(words)

@@ -261,8 +261,8 @@ def report_launch(launched: Launched) -> int:
 def measure(config: Path, output: Path | None) -> None:
     """Measure how many tokens a second one core trains with the embedded trainer."""
     from olmix.config import LaunchConfig
-    from olmix.io.files import write_json
-    from olmix.launch.speed import measure_speed
+    from olmix.launch.local.speed import measure_speed
+    from olmix.text.files import write_json
 
     speed = measure_speed(LaunchConfig.from_yaml(config))
     if output is None:
@@ -284,8 +284,8 @@ def status(group_id: str | None, output: Path, as_json: bool, watch: bool, every
     """Show what the runs of a group are doing."""
     import time
 
-    from olmix.io.runs import ENDED
     from olmix.launch import find_group, read_group
+    from olmix.records.run import ENDED
 
     folder = find_group(output, group_id)
     while True:

@@ -24,7 +24,7 @@ def predict(fit_folder: Path, ratios: Path, output: Path) -> None:
     """Predict every metric of any mixtures by the laws of a fit, with 90 % intervals of one run."""
     from olmix.fit import load_fit
     from olmix.fit.predict import predict_table
-    from olmix.io.tables import read_table, write_table
+    from olmix.text.csv import read_table, write_table
 
     fit = load_fit(fit_folder)
     table = read_table(ratios)

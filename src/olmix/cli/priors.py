@@ -30,9 +30,9 @@ def compute(config: Path, output: Path | None, no_cache: bool) -> None:
     """Count the tokens of every domain and print a `priors:` block, ready to paste."""
     from olmix.config import DataConfig, read_yaml
     from olmix.config.base import validate
-    from olmix.io.files import write_text
     from olmix.priors import count_domains, render_priors
     from olmix.priors.count import age
+    from olmix.text.files import write_text
 
     file = read_yaml(config).section("data")
     data = validate(DataConfig, file.data, file)

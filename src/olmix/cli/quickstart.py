@@ -137,7 +137,7 @@ class _Texts:
 
     def __init__(self, folder: Path) -> None:
         from olmix.config import read_yaml
-        from olmix.io.files import read_json
+        from olmix.text.files import read_json
 
         self.folder = folder
         self.section: dict[str, Any] = read_yaml(folder / "data.yaml").data["data"]
@@ -187,8 +187,8 @@ def _within(plan: _Plan, seconds: float, commands: _Commands) -> _Plan:
     """
     from dataclasses import replace
 
-    from olmix.io.files import read_json
-    from olmix.launch.workers import available_cores
+    from olmix.launch.local.workers import available_cores
+    from olmix.text.files import read_json
 
     speed = plan.work / "speed.json"
     if not speed.exists():
@@ -253,7 +253,7 @@ def _write_configs(plan: _Plan, texts: _Texts) -> None:
 
 def _write(path: Path, content: dict[str, Any], purpose: str) -> None:
     """Write a config, unless it is no longer what quickstart wrote."""
-    from olmix.io.files import digest, render_yaml, write_text
+    from olmix.text.files import digest, render_yaml, write_text
 
     body = render_yaml(content)
     mark = "# Written by `olmix quickstart`, checksum "
@@ -321,6 +321,6 @@ class _Commands:
 
     def write_times(self, path: Path) -> None:
         """Write the seconds of every command; `benchmarks/stages.py` shows them."""
-        from olmix.io.files import write_json
+        from olmix.text.files import write_json
 
         write_json(path, self._seconds)

@@ -28,7 +28,7 @@ def schema(output: Path) -> None:
         # yaml-language-server: $schema=../schemas/launch.json
     """
     from olmix.config.schema import schemas
-    from olmix.io.files import write_json
+    from olmix.text.files import write_json
 
     for name, content in schemas().items():
         write_json(output / f"{name}.json", content)

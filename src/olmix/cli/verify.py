@@ -46,9 +46,9 @@ def verify(
     """Train natural, uniform, best seen and proposed mixture with fresh, paired seeds."""
     from olmix.cli.launch import report_launch, run_group, show_cost
     from olmix.config import LaunchConfig
-    from olmix.io.files import read_json
     from olmix.launch import Group, estimate
     from olmix.report import write_report
+    from olmix.text.files import read_json
     from olmix.verify import compare, plan_verification, write_verification
 
     folder = fit_folder.resolve()
@@ -79,7 +79,7 @@ def verify(
 
 
 def _num_runs(fit_folder: Path) -> int:
-    from olmix.io.files import read_json
+    from olmix.text.files import read_json
 
     return len(read_json(fit_folder / "fit.json")["runs"]["used"])
 

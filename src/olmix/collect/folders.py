@@ -11,15 +11,15 @@ from olmix.collect.record import Record, State, numbers_of, weights_of
 from olmix.collect.wandb_files import find_wandb_files, read_wandb_files
 from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError, OlmixError
-from olmix.io.curves import (
+from olmix.records.logs import (
     Curves,
     flatten,
     read_jsonl,
     read_tensorboard,
     read_torchtune_logs,
 )
-from olmix.io.files import read_json
-from olmix.io.runs import RunFolder, Status
+from olmix.records.run import RunFolder, Status
+from olmix.text.files import read_json
 
 __all__ = ["read_records"]
 

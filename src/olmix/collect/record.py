@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from olmix.errors import OlmixError
-from olmix.io.curves import Curves, number, tail_mean
 from olmix.mixture import Mixture
+from olmix.records.logs import Curves, number, tail_mean
 
 __all__ = ["USABLE", "Record", "State", "Value", "numbers_of", "reduce_curve", "weights_of"]
 

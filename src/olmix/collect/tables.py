@@ -30,7 +30,7 @@ from olmix.collect.write import (
 )
 from olmix.config import LaunchConfig
 from olmix.errors import DataError, MissingPackageError
-from olmix.io.files import write_json
+from olmix.text.files import write_json
 
 __all__ = ["Collected", "Options", "collect", "collect_wandb"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from olmix.collect.record import USABLE, Record, State, numbers_of, weights_of
 from olmix.errors import DataError, MissingPackageError
-from olmix.io.curves import Curves, add_record, flatten, number, step_of
+from olmix.records.logs import Curves, add_record, flatten, number, step_of
 
 __all__ = ["keep_latest", "read_project", "record_of"]
 

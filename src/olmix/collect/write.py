@@ -8,7 +8,7 @@ from typing import Any
 
 from olmix.collect.record import Record
 from olmix.collect.selection import Selection
-from olmix.io.tables import write_table
+from olmix.text.csv import write_table
 
 __all__ = [
     "FIT_CONFIG",

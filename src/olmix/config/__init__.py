@@ -25,7 +25,7 @@ from olmix.config.priors import Priors, PriorsConfig
 from olmix.config.swarm import GroupBound, RatioBound, SwarmConfig
 from olmix.config.trackers import TrackersConfig, TrackioTracker, WandbTracker
 from olmix.config.training import CommandTraining, OlmoCoreTraining, ProxyTraining, Training
-from olmix.config.yaml_file import YamlFile, read_yaml
+from olmix.text.yaml import YamlFile, read_yaml
 
 __all__ = [
     "BeakerInfra",

@@ -23,8 +23,8 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from olmix.config.yaml_file import YamlFile, read_yaml
 from olmix.errors import ConfigError, Problem, nearest
+from olmix.text.yaml import YamlFile, read_yaml
 
 __all__ = [
     "Fraction",

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import BeforeValidator, ValidationInfo, model_validator
 
 from olmix.config.base import NotEmpty, Positive, Rules, Section, TokenCount
-from olmix.config.yaml_file import read_yaml
 from olmix.errors import OlmixError
 from olmix.simplex import Array
+from olmix.text.yaml import read_yaml
 
 __all__ = ["Priors", "PriorsConfig"]
 

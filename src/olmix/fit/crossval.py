@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 
 from olmix.errors import DataError, MissingPackageError
 from olmix.fit.calibration import Calibration, calibrate
-from olmix.fit.law import FittedLaw, Law
-from olmix.fit.robust import winsorise
-from olmix.fit.solver import huber
-from olmix.fit.stack import STACKED, FittedStack, stack_weights
 from olmix.fit.swarm import Swarm
+from olmix.laws.law import FittedLaw, Law
+from olmix.laws.outliers import winsorise
+from olmix.laws.solver import huber
+from olmix.laws.stack import STACKED, FittedStack, stack_weights
 from olmix.simplex import Array, hellinger
 
 __all__ = [

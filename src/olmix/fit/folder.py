@@ -23,9 +23,9 @@ import numpy as np
 from olmix import __version__
 from olmix.config import FitConfig
 from olmix.errors import DataError
-from olmix.io.files import digest, read_json, render_yaml, write_json, write_text
-from olmix.io.tables import Table, read_table, write_table
 from olmix.simplex import Array
+from olmix.text.csv import Table, read_table, write_table
+from olmix.text.files import digest, read_json, render_yaml, write_json, write_text
 
 __all__ = [
     "FitFiles",

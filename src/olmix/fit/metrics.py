@@ -13,8 +13,8 @@ import numpy as np
 from olmix.config import FitConfig
 from olmix.errors import nearest
 from olmix.fit.mmlu import subtasks_of
-from olmix.io.tables import Table
 from olmix.simplex import Array
+from olmix.text.csv import Table
 
 __all__ = ["Metrics", "select_metrics"]
 

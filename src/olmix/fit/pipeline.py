@@ -15,8 +15,11 @@ import numpy as np
 from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.fit.crossval import HeldOut
-from olmix.fit.effects import interaction_matrix, probes, signed_evidence
-from olmix.fit.feasible import feasible_mixtures
+from olmix.fit.evidence.effects import interaction_matrix, probes, signed_evidence
+from olmix.fit.evidence.learning_curve import COLUMNS, keep_share, learning_curve, shares_of
+from olmix.fit.evidence.pareto import front_summary, pareto_front
+from olmix.fit.evidence.proposals import JudgedProposal, propose_judged
+from olmix.fit.evidence.responses import RESPONSE_COLUMNS, responses, ternary
 from olmix.fit.folder import (
     FitFiles,
     config_to_plain,
@@ -30,11 +33,9 @@ from olmix.fit.folder import (
     point_latest,
     publish,
 )
-from olmix.fit.judge import JudgedProposal, propose_judged
-from olmix.fit.learning_curve import COLUMNS, keep_share, learning_curve, shares_of
-from olmix.fit.pareto import front_summary, pareto_front
-from olmix.fit.propose import propose_each
-from olmix.fit.responses import RESPONSE_COLUMNS, responses, ternary
+from olmix.fit.models_file import models_to_plain, restore_laws
+from olmix.fit.propose.feasible import feasible_mixtures
+from olmix.fit.propose.proposal import propose_each
 from olmix.fit.results import (
     FitResult,
     fit_summary,
@@ -44,10 +45,9 @@ from olmix.fit.results import (
     prediction_columns,
     proposal_summary,
 )
-from olmix.fit.saved import models_to_plain, restore_laws
 from olmix.fit.swarm import Swarm, load_swarm
 from olmix.fit.swarm_fit import SwarmFit, candidate_laws, fit_laws, one_thread
-from olmix.io.files import read_json, write_json
+from olmix.text.files import read_json, write_json
 
 __all__ = ["fit_swarm"]
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from olmix.errors import DataError, nearest
-from olmix.fit.saved import LoadedFit
-from olmix.io.tables import Table
+from olmix.fit.models_file import LoadedFit
 from olmix.simplex import Array
+from olmix.text.csv import Table
 
 __all__ = ["predict_table"]
 

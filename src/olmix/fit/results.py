@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.fit.crossval import SIGNAL_LEVEL, MetricFit, Scores
-from olmix.fit.judge import JudgedProposal
-from olmix.fit.references import nearest_run_distance
+from olmix.fit.evidence.proposals import JudgedProposal
+from olmix.fit.propose.references import nearest_run_distance
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.fit.uncertainty import Estimate, Gain, estimate, gain

@@ -1,9 +1,9 @@
-"""Fitting in Python, without files: `load_swarm`, `fit`, `propose`, for scripts and notebooks.
+"""Fitting in Python, without files: `load_swarm`, `fit_laws`, `propose`, for scripts and notebooks.
 
-    from olmix import fit, load_swarm, propose
+    from olmix import fit_laws, load_swarm, propose
 
     swarm = load_swarm("ratios.csv", "metrics.csv", token_counts={"code": 2e9, "web": 9e9})
-    laws = fit(swarm)
+    laws = fit_laws(swarm)
     best = propose(laws, proposer={"kl_reg": 0.1})
 
 Each result shows itself as a table in a notebook. Sections of the fit config can be given to every
@@ -23,15 +23,16 @@ from numpy.typing import ArrayLike
 
 from olmix.config import FitConfig
 from olmix.errors import DataError
-from olmix.fit.feasible import feasible_mixtures
-from olmix.fit.judge import JudgedProposal, propose_judged
+from olmix.fit.evidence.proposals import JudgedProposal, propose_judged
+from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.results import proposal_summary
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm import load_swarm as read_swarm
-from olmix.fit.swarm_fit import SwarmFit, fit_laws, one_thread
+from olmix.fit.swarm_fit import SwarmFit, one_thread
+from olmix.fit.swarm_fit import fit_laws as fit_every_law
 from olmix.simplex import Array, hellinger
 
-__all__ = ["FittedSwarm", "LoadedSwarm", "ProposedMixture", "fit", "load_swarm", "propose"]
+__all__ = ["FittedSwarm", "LoadedSwarm", "ProposedMixture", "fit_laws", "load_swarm", "propose"]
 
 _MOST_ROWS = 40
 
@@ -244,7 +245,7 @@ def load_swarm(
     return LoadedSwarm(found, read_swarm(found))
 
 
-def fit(
+def fit_laws(
     swarm: LoadedSwarm,
     regression: str | Mapping[str, Any] | None = None,
     on_step: Callable[[str, int], None] | None = None,
@@ -264,14 +265,14 @@ def fit(
         again = load_swarm(config=swarm.config, regression=section)
         config, data = again.config, again.swarm
     with one_thread():
-        return FittedSwarm(fit_laws(config, data, on_step))
+        return FittedSwarm(fit_every_law(config, data, on_step))
 
 
 def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:
     """Propose a mixture and judge it.
 
     Args:
-        fitted: what `fit` returned.
+        fitted: what `fit_laws` returned.
         sections: `proposer`, `constraints`, or `fixed_weight` of `filtering` in place of those of
             the swarm.
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.errors import DataError
-from olmix.fit.frozen import Frozen, find_frozen
 from olmix.fit.metrics import Metrics, select_metrics
-from olmix.fit.robust import far_out
-from olmix.io.tables import Table, read_table
+from olmix.fit.tied_domains import Frozen, find_frozen
+from olmix.laws.outliers import far_out
 from olmix.simplex import Array
+from olmix.text.csv import Table, read_table
 
 __all__ = ["Swarm", "load_swarm"]
 

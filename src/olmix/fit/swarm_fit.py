@@ -18,16 +18,16 @@ from olmix.fit.crossval import (
     compare_laws,
     cross_validate,
 )
-from olmix.fit.gp import GpLog, GpSqrt
-from olmix.fit.law import Law
-from olmix.fit.lightgbm import LightGbm
-from olmix.fit.log_linear import LogLinear
-from olmix.fit.log_weight import LogWeight
-from olmix.fit.power_sum import AutoScale, BiMix
-from olmix.fit.references import natural_mixture
-from olmix.fit.search_law import Search
+from olmix.fit.propose.references import natural_mixture
 from olmix.fit.swarm import Swarm
 from olmix.fit.uncertainty import ObjectiveFit, draw_metrics, objective_fit
+from olmix.laws.best_run import Search
+from olmix.laws.gp import GpLog, GpSqrt
+from olmix.laws.law import Law
+from olmix.laws.lightgbm import LightGbm
+from olmix.laws.log_linear import LogLinear
+from olmix.laws.log_weight import LogWeight
+from olmix.laws.power_sum import AutoScale, BiMix
 from olmix.simplex import Array
 
 __all__ = ["SwarmFit", "candidate_laws", "fit_laws", "one_thread"]

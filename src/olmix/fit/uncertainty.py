@@ -32,11 +32,11 @@ from numpy.typing import NDArray
 from olmix.errors import MissingPackageError
 from olmix.fit.calibration import NORMAL_QUANTILE, Calibration, calibrate
 from olmix.fit.crossval import MetricFit, Scores, fold_distances, rank_p_value, scores
-from olmix.fit.law import Draws, FittedLaw, Law
-from olmix.fit.references import measured_objective, nearest_run_distance
-from olmix.fit.robust import mean_square
-from olmix.fit.stack import FittedStack, stacked_samples
+from olmix.fit.propose.references import measured_objective, nearest_run_distance
 from olmix.fit.swarm import Swarm
+from olmix.laws.law import Draws, FittedLaw, Law
+from olmix.laws.outliers import mean_square
+from olmix.laws.stack import FittedStack, stacked_samples
 from olmix.simplex import Array
 
 __all__ = [

@@ -15,7 +15,7 @@ import numpy as np
 from olmix.config import CommandTraining, GenerationConfig, LaunchConfig, read_yaml
 from olmix.errors import OlmixError
 from olmix.generate.criteria import feature_map
-from olmix.generate.existing import read_variants
+from olmix.generate.known_mixtures import read_variants
 from olmix.generate.optimal import distances_to
 from olmix.mixture import Mixture
 from olmix.simplex import Array

@@ -15,10 +15,10 @@ from olmix.domains import Node
 from olmix.errors import ConfigError, Problem
 from olmix.generate.constraints import Constraints, build_constraints
 from olmix.generate.dirichlet import draw_dirichlet, move_into, prior_mixture
-from olmix.generate.existing import load_mixtures
-from olmix.io.files import digest
+from olmix.generate.known_mixtures import load_mixtures
 from olmix.mixture import Mixture, repetition_factors
 from olmix.simplex import Array
+from olmix.text.files import digest
 
 __all__ = ["Proposer", "Variant", "group_of", "known_mixtures", "sample_swarm"]
 

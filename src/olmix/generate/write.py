@@ -14,9 +14,9 @@ import numpy as np
 from olmix.config import GenerationConfig, LaunchConfig, ProxyTraining, VariantConfig, read_yaml
 from olmix.errors import ConfigError, OlmixError, Problem
 from olmix.generate.swarm import Proposer, Variant, group_of, sample_swarm
-from olmix.io.files import render_yaml, write_text
-from olmix.io.tables import write_table
 from olmix.mixture import Mixture
+from olmix.text.csv import write_table
+from olmix.text.files import render_yaml, write_text
 
 __all__ = ["Generated", "generate"]
 

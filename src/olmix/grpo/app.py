@@ -26,7 +26,7 @@ from olmix.grpo.compose import (
     uses_own_sweeper,
 )
 from olmix.grpo.config import RunConfig
-from olmix.io.files import write_text
+from olmix.text.files import write_text
 
 __all__ = ["Records", "main", "preflight", "train"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from olmix.errors import DataError, LaunchError
 from olmix.grpo.config import RunConfig
-from olmix.io.files import digest, read_json, write_json
+from olmix.text.files import digest, read_json, write_json
 
 __all__ = ["SavedRun", "identity", "open_checkpoints", "read_saved_run", "saved_base"]
 

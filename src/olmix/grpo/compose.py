@@ -94,7 +94,7 @@ def read_overrides(path: str | Path) -> list[str]:
     Raises:
         ConfigError: it is missing, no YAML, or holds no list of texts.
     """
-    from olmix.config.yaml_file import read_yaml
+    from olmix.text.yaml import read_yaml
 
     data = read_yaml(path).data
     words = data.get("overrides") if isinstance(data, dict) else data

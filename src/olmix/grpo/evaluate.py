@@ -15,7 +15,7 @@ from olmix.grpo.config import RunConfig
 from olmix.grpo.data import Question, held_out_questions, load_questions
 from olmix.grpo.prompts import render_prompt
 from olmix.grpo.rewards import check_answer, exact_format
-from olmix.io.files import write_json
+from olmix.text.files import write_json
 
 __all__ = ["PRESETS", "evaluate_checkpoint", "measure", "pass_at_k"]
 

@@ -13,7 +13,7 @@ from olmix.grpo.architecture import PRESETS, Architecture
 from olmix.grpo.devices import cache_folder
 from olmix.grpo.tokenizer import TextTokenizer
 from olmix.grpo.weights import hf_config
-from olmix.io.files import atomic_path, write_json
+from olmix.text.files import atomic_path, write_json
 
 __all__ = ["smollm2_folder"]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from olmix.grpo.config import RunConfig
 from olmix.grpo.rewards import Reward
-from olmix.io.trackers import Trackers
+from olmix.records.trackers import Trackers
 
 __all__ = ["Recorder", "keep_steps"]
 
@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 
 def keep_steps(path: Path, last: int) -> list[dict[str, Any]]:
     """Drop lines of steps after `last`, and a line cut off by a crash; return what is kept."""
-    from olmix.io.files import write_text
+    from olmix.text.files import write_text
 
     if not path.is_file():
         return []

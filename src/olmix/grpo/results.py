@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError
-from olmix.io.files import atomic_path, read_json
-from olmix.io.runs import RunFolder
-from olmix.io.tables import write_table
+from olmix.records.run import RunFolder
+from olmix.text.csv import write_table
+from olmix.text.files import atomic_path, read_json
 
 __all__ = ["RunResult", "collect_runs", "results_table", "write_results", "write_reward_plot"]
 
@@ -61,7 +61,7 @@ def _number(part: str) -> tuple[int, str]:
 
 
 def _read(place: Path, folder: Path) -> RunResult:
-    from olmix.config.yaml_file import read_yaml
+    from olmix.text.yaml import read_yaml
 
     run = RunFolder(place)
     status = run.read_status()

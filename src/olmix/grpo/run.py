@@ -1,6 +1,6 @@
 """One training run: base model, data, learner, records, evaluation, plots.
 
-The folder of a run is the common one (`olmix.io.runs`): ``config.yaml``, ``status.json``,
+The folder of a run is the common one (`olmix.records.run`): ``config.yaml``, ``status.json``,
 ``metrics.jsonl``, ``summary.json``; beside them ``samples.jsonl``, ``rewards.png``,
 ``checkpoints/`` and, where the weights were made here, ``base/``.
 """
@@ -23,13 +23,13 @@ from olmix.grpo.base_model import base_folder
 from olmix.grpo.checkpoints import identity, open_checkpoints, saved_base
 from olmix.grpo.config import RunConfig
 from olmix.grpo.data import Question, batches, held_out_questions, load_questions
-from olmix.grpo.plan import make_plan
 from olmix.grpo.prompts import render_prompt
 from olmix.grpo.rewards import load_rewards
+from olmix.grpo.run_plan import make_plan
 from olmix.grpo.tokenizer import TextTokenizer, load_tokenizer
 from olmix.grpo.trackers import open_trackers
-from olmix.io.files import write_json, write_yaml
-from olmix.io.runs import RunFolder, Status
+from olmix.records.run import RunFolder, Status
+from olmix.text.files import write_json, write_yaml
 
 __all__ = ["run_training"]
 

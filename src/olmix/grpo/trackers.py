@@ -8,8 +8,8 @@ from typing import Any
 
 from olmix.errors import MissingPackageError
 from olmix.grpo.config import RunConfig
-from olmix.io.files import digest
-from olmix.io.trackers import Trackers
+from olmix.records.trackers import Trackers
+from olmix.text.files import digest
 
 __all__ = ["open_trackers"]
 

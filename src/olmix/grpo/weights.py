@@ -16,7 +16,7 @@ import numpy as np
 
 from olmix.errors import DataError
 from olmix.grpo.architecture import PRESETS, Architecture
-from olmix.io.files import atomic_path, write_json
+from olmix.text.files import atomic_path, write_json
 
 __all__ = [
     "from_hf_config",

@@ -2,9 +2,9 @@
 
 from olmix.launch.cluster import Submitted, read_jobs, submit_group
 from olmix.launch.folders import check_checkpoints, missing_runs, read_launch
-from olmix.launch.local import Event, Launched, launch_local
+from olmix.launch.group_plan import Group, identity_of, load_group
+from olmix.launch.local.engine import Event, Launched, launch_local
 from olmix.launch.metadata import describe_launch, wandb_group, write_launch
-from olmix.launch.plan import Group, identity_of, load_group
 from olmix.launch.preview import Estimate, estimate, render_launch
 from olmix.launch.status import RunReport, cancel, find_group, read_group, read_log
 

@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from olmix.errors import LaunchError
-from olmix.io.runs import CANCEL_FILE, RunFolder, lock
 from olmix.launch.engine import Job
 from olmix.launch.engines import engine_of
 from olmix.launch.folders import prepare_folder
+from olmix.launch.group_plan import Group, identity_of
 from olmix.launch.metadata import describe_launch, write_launch
-from olmix.launch.plan import Group, identity_of
+from olmix.records.run import CANCEL_FILE, RunFolder, lock
 
 __all__ = ["JOBS_FILE", "Submitted", "read_jobs", "submit_group"]
 

@@ -1,8 +1,8 @@
 """What Olmix asks of a cluster's scheduler: render, submit, watch, cancel, show logs.
 
 An engine knows jobs and nothing of training. Each run is one process,
-``python -m olmix.train.one RUN_DIR``, which leaves everything in its folder; what a scheduler says
-counts only where the folder says nothing yet.
+``python -m olmix.train.run_one RUN_DIR``, which leaves everything in its folder; what a scheduler
+says counts only where the folder says nothing yet.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from olmix.launch.plan import Group
+from olmix.launch.group_plan import Group
 
 __all__ = ["Engine", "Job", "JobState"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from olmix.config import BeakerInfra, SlurmInfra
 from olmix.config.infra import Infra
 from olmix.errors import LaunchError
-from olmix.launch.beaker import BeakerEngine
+from olmix.launch.beaker.engine import BeakerEngine
 from olmix.launch.engine import Engine
-from olmix.launch.slurm import SlurmEngine
+from olmix.launch.slurm.engine import SlurmEngine
 
 __all__ = ["engine_of"]
 

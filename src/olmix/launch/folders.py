@@ -9,11 +9,11 @@ from pathlib import Path
 from olmix.config import LaunchConfig, LocalInfra, OlmoCoreTraining
 from olmix.config.infra import Infra, InfraConfig
 from olmix.errors import ConfigError, Problem
-from olmix.io.checkpoints import checkpoint_problem
-from olmix.io.files import read_json, write_json, write_yaml
-from olmix.io.runs import COMMAND_FILE, RunFolder, Status
-from olmix.launch.foreign import CommandRun
-from olmix.launch.plan import Group, Run
+from olmix.launch.command_runs import CommandRun
+from olmix.launch.group_plan import Group, Run
+from olmix.records.olmo_checkpoints import checkpoint_problem
+from olmix.records.run import COMMAND_FILE, RunFolder, Status
+from olmix.text.files import read_json, write_json, write_yaml
 
 __all__ = ["check_checkpoints", "missing_runs", "prepare_folder", "read_infra", "read_launch"]
 

@@ -22,10 +22,10 @@ from typing import Any
 from olmix.config import LaunchConfig
 from olmix.config.secrets import redact
 from olmix.errors import DataError
-from olmix.io.files import read_json, write_json
+from olmix.launch.command_runs import CommandRun
 from olmix.launch.engine import Job
-from olmix.launch.foreign import CommandRun
-from olmix.launch.plan import Group, Run
+from olmix.launch.group_plan import Group, Run
+from olmix.text.files import read_json, write_json
 
 __all__ = ["describe_launch", "wandb_group", "write_launch"]
 

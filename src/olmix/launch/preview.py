@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from olmix.config import CommandTraining, LaunchConfig, LocalInfra, OlmoCoreTraining, SlurmInfra
-from olmix.io.runs import RunFolder
+from olmix.launch.command_runs import CommandRun
 from olmix.launch.engines import engine_of
-from olmix.launch.foreign import CommandRun
-from olmix.launch.plan import Group, Run
-from olmix.launch.workers import available_cores, slots_of
+from olmix.launch.group_plan import Group, Run
+from olmix.launch.local.workers import available_cores, slots_of
+from olmix.records.run import RunFolder
 
 __all__ = ["ASSUMED_TOKENS_PER_SECOND", "Estimate", "estimate", "render_launch"]
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from olmix.errors import DataError, LaunchError, nearest
-from olmix.io.files import read_json, write_text
-from olmix.io.runs import CANCEL_FILE, ENDED, NOT_METRICS, RunFolder, RunState, Status, lock
 from olmix.launch.cluster import read_jobs
 from olmix.launch.engine import JobState
 from olmix.launch.engines import engine_of
 from olmix.launch.folders import read_infra
+from olmix.records.run import CANCEL_FILE, ENDED, NOT_METRICS, RunFolder, RunState, Status, lock
+from olmix.text.files import read_json, write_text
 
 __all__ = ["RunReport", "cancel", "find_group", "read_group", "read_log"]
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olmix.errors import DataError, nearest
-from olmix.io.files import digest
 from olmix.prepare.corpora import CORPORA, HELD_OUT, Corpus
 from olmix.prepare.documents import Document
 from olmix.prepare.folder import FolderDomain, list_domains, passed_over, read_documents
+from olmix.text.files import digest
 
 __all__ = ["FORMAT", "PrepareRequest", "Texts", "choose"]
 

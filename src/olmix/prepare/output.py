@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError
-from olmix.io.files import read_json, write_text
+from olmix.text.files import read_json, write_text
 
 __all__ = ["check_output", "claim", "drop_stale", "finished_manifest"]
 

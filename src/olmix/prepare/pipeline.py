@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from olmix.errors import DataError
-from olmix.io.files import write_bytes, write_json, write_text, write_yaml
 from olmix.prepare.choose import FORMAT, PrepareRequest, Texts, choose
 from olmix.prepare.documents import Document, Split, deduplicate, hold_out, split_documents
 from olmix.prepare.output import check_output, claim, drop_stale, finished_manifest
@@ -32,6 +31,7 @@ from olmix.prepare.tokenizer import (
     check_tokenizers,
     train_tokenizer,
 )
+from olmix.text.files import write_bytes, write_json, write_text, write_yaml
 
 __all__ = ["Prepared", "PreparedDomain", "Progress", "prepare"]
 

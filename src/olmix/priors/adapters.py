@@ -24,7 +24,7 @@ import numpy as np
 
 from olmix.config import DataConfig
 from olmix.errors import DataError, MissingPackageError
-from olmix.io.tokens import NUMPY_MAGIC
+from olmix.records.tokens import NUMPY_MAGIC
 
 __all__ = ["Fetch", "Reader", "is_companion", "kind_of", "npy_header", "tokens_in"]
 

@@ -19,12 +19,12 @@ import numpy as np
 
 from olmix.config import DataConfig
 from olmix.errors import DataError
-from olmix.io.files import render_yaml
-from olmix.io.tokens import expand
 from olmix.priors.adapters import is_companion, kind_of, npy_header, tokens_in
 from olmix.priors.cache import cache_file, read_cache, write_cache
 from olmix.priors.locations import Location, parse_location
 from olmix.priors.storage import WORKERS, RemoteFile, Storage
+from olmix.records.tokens import expand
+from olmix.text.files import render_yaml
 
 __all__ = ["Counts", "DomainCount", "count_domains", "count_tokens", "render_priors"]
 

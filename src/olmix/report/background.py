@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError, OlmixError
-from olmix.io.files import read_json
-from olmix.io.runs import RunFolder
+from olmix.records.run import RunFolder
 from olmix.report.content import Content
 from olmix.report.figures import Curves
-from olmix.report.words import count
+from olmix.text.files import read_json
+from olmix.text.numbers import count
 
 __all__ = [
     "find_manifest",

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from olmix.io.tables import Table
 from olmix.simplex import Array
+from olmix.text.csv import Table
 
 __all__ = [
     "MIXTURES",

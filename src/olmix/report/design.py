@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from olmix.domains import SEPARATOR
-from olmix.io.files import atomic_path
 from olmix.plotting import new_figure, style, weight_histograms, weights_heat
 from olmix.simplex import Array
+from olmix.text.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,9 +10,9 @@ import numpy as np
 
 from olmix import plotting
 from olmix.report.content import Content
-from olmix.report.plan import Plan
-from olmix.report.readings import mixture_label
-from olmix.report.words import fixed, percent
+from olmix.report.figure import Plan
+from olmix.report.sentences import mixture_label
+from olmix.text.numbers import fixed, percent
 
 __all__ = ["evidence_plans", "response_plans"]
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from olmix.errors import DataError
-from olmix.io.files import read_json
 from olmix.report.content import Content
+from olmix.text.files import read_json
 
 __all__ = ["Explorer", "build_explorer"]
 

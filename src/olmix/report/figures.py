@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from olmix import plotting
-from olmix.io.files import write_bytes
 from olmix.report.content import MIXTURES, Content, Gain, Metric, Predictions, Scores
 from olmix.report.evidence_figures import evidence_plans, response_plans
-from olmix.report.plan import Picture, Plan
+from olmix.report.figure import Picture, Plan
 from olmix.report.svg import inline_svg, png_bytes
-from olmix.report.words import fixed, percent, signed, with_error
+from olmix.text.files import write_bytes
+from olmix.text.numbers import fixed, percent, signed, with_error
 
 if TYPE_CHECKING:
     pass

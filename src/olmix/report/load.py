@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 
 from olmix.errors import DataError
-from olmix.io.files import read_json
-from olmix.io.tables import Table, read_table
 from olmix.report.content import (
     Content,
     Front,
@@ -33,6 +31,8 @@ from olmix.report.content import (
     Verification,
 )
 from olmix.simplex import Array
+from olmix.text.csv import Table, read_table
+from olmix.text.files import read_json
 
 __all__ = ["load_content"]
 

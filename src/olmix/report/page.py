@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from olmix.io.files import render_yaml
 from olmix.plotting import MIXTURE_LABELS
 from olmix.report.content import Content
 from olmix.report.explorer import Explorer, build_explorer
-from olmix.report.plan import Picture
-from olmix.report.readings import (
+from olmix.report.figure import Picture
+from olmix.report.runs import RunsTable, runs_table, verification_table
+from olmix.report.sentences import (
     Head,
     effects_reading,
     gain_reading,
@@ -29,7 +29,7 @@ from olmix.report.readings import (
     verification_reading,
     warnings,
 )
-from olmix.report.rows import (
+from olmix.report.tables import (
     DomainRow,
     GainRow,
     LawRow,
@@ -40,7 +40,7 @@ from olmix.report.rows import (
     other_metrics,
     seed_rows,
 )
-from olmix.report.runs import RunsTable, runs_table, verification_table
+from olmix.text.files import render_yaml
 
 __all__ = ["Background", "Page", "build_page"]
 

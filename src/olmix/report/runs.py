@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from olmix.io.tables import Table
 from olmix.plotting import MIXTURE_LABELS
 from olmix.report.content import Content
-from olmix.report.words import fixed
+from olmix.text.csv import Table
+from olmix.text.numbers import fixed
 
 __all__ = ["Cell", "Row", "RunsTable", "runs_table", "verification_table"]
 

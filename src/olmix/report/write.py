@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError, MissingPackageError
-from olmix.io.files import digest, read_json, write_json, write_text
 from olmix.report.background import (
     find_manifest,
     find_runs,
@@ -26,6 +25,7 @@ from olmix.report.content import Content
 from olmix.report.figures import draw_figures
 from olmix.report.load import load_content
 from olmix.report.page import Background, Page, build_page
+from olmix.text.files import digest, read_json, write_json, write_text
 
 __all__ = ["merge_commands", "write_report"]
 

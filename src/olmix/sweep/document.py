@@ -16,8 +16,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from olmix.errors import ConfigError, Problem
-from olmix.io.files import render_yaml
 from olmix.sweep.scalars import read_scalar, render_flow, render_key
+from olmix.text.files import render_yaml
 
 __all__ = ["Document"]
 

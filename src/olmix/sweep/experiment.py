@@ -10,11 +10,11 @@ from typing import Any
 
 from olmix.config.base import render_location, validate
 from olmix.config.experiment import SHORT_FORM, ExperimentConfig
-from olmix.config.yaml_file import YamlFile, read_yaml
 from olmix.errors import ConfigError, Problem
-from olmix.io.files import render_yaml
 from olmix.sweep.errors import ExperimentSchemaError, Finding, Location, raise_problems
 from olmix.sweep.variables import check_variables
+from olmix.text.files import render_yaml
+from olmix.text.yaml import YamlFile, read_yaml
 
 __all__ = ["Experiment", "load_experiment"]
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from olmix.io.files import write_yaml
-from olmix.io.tables import write_table
 from olmix.sweep.design import SEED
 from olmix.sweep.folder import Mapped
 from olmix.sweep.scalars import kind_of, render_flow
+from olmix.text.csv import write_table
+from olmix.text.files import write_yaml
 
 __all__ = ["Factors", "choose_factors", "write_factors"]
 

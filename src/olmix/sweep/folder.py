@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from olmix.config.experiment import ExperimentConfig
-from olmix.config.yaml_file import read_yaml
 from olmix.errors import ConfigError, DataError
 from olmix.sweep.scalars import render_flow
+from olmix.text.yaml import read_yaml
 
 __all__ = [
     "MAPPING",

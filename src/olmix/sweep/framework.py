@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from olmix.errors import ConfigError, NotAvailableError, nearest
-from olmix.io.curves import Curves
+from olmix.records.logs import Curves
 from olmix.sweep.document import Document
 from olmix.sweep.errors import BaseConfigNotFoundError, ExperimentSchemaError, Finding
 from olmix.sweep.experiment import Experiment

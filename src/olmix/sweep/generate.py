@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from olmix import __version__
 from olmix.errors import DataError, Problem
-from olmix.io.files import write_text
 from olmix.sweep.document import Document
 from olmix.sweep.errors import MergeError, TorchtuneValidationError
 from olmix.sweep.experiment import Experiment
@@ -28,9 +27,10 @@ from olmix.sweep.folder import (
     set_aside,
 )
 from olmix.sweep.framework import Verdict
-from olmix.sweep.plan import Plan, PlannedRun, build_plan
 from olmix.sweep.report import describe_params, render_report
 from olmix.sweep.slurm import SCRIPT, render_script
+from olmix.sweep.study_plan import Plan, PlannedRun, build_plan
+from olmix.text.files import write_text
 
 __all__ = ["SweepResult", "Validator", "generate_configs"]
 

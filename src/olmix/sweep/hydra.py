@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from olmix.io.curves import Curves, read_jsonl
+from olmix.records.logs import Curves, read_jsonl
 from olmix.sweep.document import Document
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.framework import Base, Framework, OnStep, Path_, Verdict, read_base_file

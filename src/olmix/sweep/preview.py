@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from olmix.sweep.merge import flatten
-from olmix.sweep.plan import Plan, PlannedRun
 from olmix.sweep.scalars import render_flow
+from olmix.sweep.study_plan import Plan, PlannedRun
 
 __all__ = ["differences", "gpu_hours"]
 

@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from olmix.sweep.framework import Verdict
-from olmix.sweep.plan import Plan
 from olmix.sweep.scalars import render_flow
+from olmix.sweep.study_plan import Plan
 
 __all__ = ["describe_params", "render_report"]
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from olmix.errors import DataError
-from olmix.io.curves import tail_mean
-from olmix.io.files import write_text
-from olmix.io.tables import write_table
+from olmix.records.logs import tail_mean
 from olmix.sweep.design import SEED
 from olmix.sweep.factors import Factors, choose_factors, write_factors
 from olmix.sweep.folder import Mapped, read_mapping
 from olmix.sweep.scalars import render_flow
 from olmix.sweep.status import Curve, curves_of, framework_of
+from olmix.text.csv import write_table
+from olmix.text.files import write_text
 
 __all__ = ["Effect", "Results", "main_effects", "noise_sd", "write_results"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from olmix.config.experiment import SlurmConfig
 from olmix.errors import Problem
-from olmix.io.slurm import compress, directive_lines, environment_lines
 from olmix.sweep.errors import ExperimentSchemaError
 from olmix.sweep.folder import Mapped
-from olmix.sweep.plan import Plan
+from olmix.sweep.study_plan import Plan
+from olmix.text.slurm import compress, directive_lines, environment_lines
 
 __all__ = ["SCRIPT", "render_script"]
 

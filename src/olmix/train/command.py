@@ -26,12 +26,12 @@ from olmix.config import CommandTraining
 from olmix.config.training import MANIFEST_FILE, MIX_FILE
 from olmix.domains import iter_domains
 from olmix.errors import LaunchError
-from olmix.io.files import read_json, write_json
-from olmix.io.identity import run_identity
-from olmix.io.runs import COMMAND_FILE, NOT_METRICS, MetricsReader, RunFolder, Status
+from olmix.records.identity import run_identity
+from olmix.records.run import COMMAND_FILE, NOT_METRICS, MetricsReader, RunFolder, Status
+from olmix.records.run_config import read_run_config
+from olmix.text.files import read_json, write_json
 from olmix.train.leftover import announce, end_leftover, forget, remember
 from olmix.train.outcome import Outcome, Progress
-from olmix.train.run_config import read_run_config
 
 __all__ = ["run_command"]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from olmix.config import CommandTraining, OlmoCoreTraining
 from olmix.errors import OlmixError
-from olmix.io.runs import COMMAND_FILE, RunFolder
+from olmix.records.run import COMMAND_FILE, RunFolder
+from olmix.records.run_config import read_run_config
 from olmix.train.command import run_command
 from olmix.train.outcome import Outcome, Progress
-from olmix.train.run_config import read_run_config
 
 __all__ = ["train_any", "trainer_of"]
 
@@ -47,7 +47,7 @@ def train_any(
         else:
             yield _train_one(folder, trainer, on_progress, should_stop)
     if proxies:
-        from olmix.train.run import train_runs
+        from olmix.train.proxy.group import train_runs
 
         yield from train_runs(proxies, on_progress=on_progress, should_stop=should_stop)
 

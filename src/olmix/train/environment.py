@@ -104,7 +104,7 @@ def compile_lock() -> Iterator[None]:
     """
     import jax
 
-    from olmix.io.runs import lock
+    from olmix.records.run import lock
 
     kept = getattr(jax.config, "jax_compilation_cache_dir", None)
     if not kept:

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError
-from olmix.io.files import read_json, write_json
-from olmix.io.runs import RunFolder
+from olmix.records.run import RunFolder
+from olmix.text.files import read_json, write_json
 
 __all__ = ["START_VARIABLE", "announce", "end_leftover", "forget", "remember"]
 

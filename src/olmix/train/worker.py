@@ -141,7 +141,7 @@ def _read_request(line: str) -> list[str]:
 
 def _serve(runs: Sequence[Path], inbox: _Inbox, send: Callable[[dict[str, Any]], None]) -> None:
     """Train some runs and answer for each of them, whatever happens."""
-    from olmix.io.runs import RunFolder
+    from olmix.records.run import RunFolder
     from olmix.train.dispatch import train_any
     from olmix.train.outcome import Outcome
 
@@ -171,7 +171,7 @@ def _serve(runs: Sequence[Path], inbox: _Inbox, send: Callable[[dict[str, Any]],
 
 def _lock(run: Path, inbox: _Inbox, held: ExitStack) -> None:
     """Hold the lock of a run until `held` is closed; give up when the input ends."""
-    from olmix.io.runs import lock
+    from olmix.records.run import lock
 
     while not inbox.stopped():
         attempt = ExitStack()

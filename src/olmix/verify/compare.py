@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from olmix.errors import DataError, MissingPackageError
-from olmix.io.files import write_json
-from olmix.io.tables import write_table
 from olmix.simplex import Array
-from olmix.verify.plan import MIXTURES, VerificationPlan
+from olmix.text.csv import write_table
+from olmix.text.files import write_json
+from olmix.verify.verification_plan import MIXTURES, VerificationPlan
 
 __all__ = ["compare", "write_verification"]
 

@@ -4,9 +4,9 @@ import pytest
 
 from olmix.collect import collect
 from olmix.errors import DataError
-from olmix.io.files import write_json
-from olmix.io.runs import RunFolder, Status
-from olmix.io.tables import read_table
+from olmix.records.run import RunFolder, Status
+from olmix.text.csv import read_table
+from olmix.text.files import write_json
 
 
 def _group(folder, states, metrics=("a_bpb",), prefix="r"):

@@ -6,9 +6,9 @@ import pytest
 from olmix.collect import Options, collect
 from olmix.collect.record import reduce_curve
 from olmix.errors import DataError
-from olmix.io.files import read_json, write_json, write_yaml
-from olmix.io.runs import RunFolder, Status
-from olmix.io.tables import read_table
+from olmix.records.run import RunFolder, Status
+from olmix.text.csv import read_table
+from olmix.text.files import read_json, write_json, write_yaml
 
 
 def _jsonl(folder, records):

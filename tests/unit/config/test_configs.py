@@ -7,8 +7,8 @@ import pytest
 from olmix import FitConfig, GenerationConfig, LaunchConfig, VariantConfig
 from olmix.config import BeakerInfra, DataConfig, LocalInfra, OlmoCoreTraining, ProxyTraining
 from olmix.config.schema import schemas
-from olmix.config.yaml_file import read_yaml
 from olmix.errors import ConfigError
+from olmix.text.yaml import read_yaml
 
 DATA = {"sources": [{"name": "a", "paths": ["a.bin"]}, {"name": "b", "paths": ["b.bin"]}]}
 EVAL = {"type": "validation", "paths": {"a": ["a.val.bin"]}}

@@ -6,9 +6,9 @@ import pytest
 from fit_fixtures import flat, log_linear, log_weight, plant
 from olmix.errors import DataError
 from olmix.fit.crossval import assign_folds, cross_validate, noise_sd, rank_p_value, scores
-from olmix.fit.log_linear import LogLinear
-from olmix.fit.log_weight import LogWeight
 from olmix.fit.swarm import load_swarm
+from olmix.laws.log_linear import LogLinear
+from olmix.laws.log_weight import LogWeight
 
 stats = pytest.importorskip("scipy.stats")
 

@@ -3,7 +3,7 @@ import pytest
 
 from fit_fixtures import log_linear, log_weight, plant
 from olmix.fit.metrics import select_metrics
-from olmix.io.tables import read_table
+from olmix.text.csv import read_table
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from olmix.cli.main import cli
 from olmix.errors import DataError
 from olmix.fit import fit_swarm, load_fit
 from olmix.fit.predict import predict_table
-from olmix.io.tables import Table, read_table
+from olmix.text.csv import Table, read_table
 
 
 @pytest.fixture(scope="module")

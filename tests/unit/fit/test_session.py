@@ -1,11 +1,11 @@
-"""`from olmix import fit, load_swarm, propose`."""
+"""`from olmix import fit_laws, load_swarm, propose`."""
 
 import numpy as np
 import pytest
 
 import olmix
 from fit_fixtures import log_linear, log_weight, plant
-from olmix import fit, load_swarm, propose
+from olmix import fit_laws, load_swarm, propose
 from olmix.errors import ConfigError, DataError
 
 
@@ -24,7 +24,7 @@ def swarm(planted):
 
 @pytest.fixture(scope="module")
 def fitted(swarm):
-    return fit(swarm)
+    return fit_laws(swarm)
 
 
 def test_three_calls_lead_from_tables_to_a_mixture(swarm, fitted):
@@ -43,14 +43,14 @@ def test_the_same_numbers_come_from_files_and_from_python(planted, fitted):
     ours, theirs = fitted.predict(mixture), loaded.predict([0.4, 0.3, 0.2, 0.1])
     for metric in loaded.metrics:
         np.testing.assert_allclose(ours[metric]["mean"], theirs[metric], rtol=1e-12)
-    from olmix.io.files import read_json
+    from olmix.text.files import read_json
 
     proposal = read_json(folder / "proposal.json")
     assert propose(fitted).weights == pytest.approx(proposal["mixtures"]["proposed"]["weights"])
 
 
 def test_a_regressor_can_be_named_and_limits_be_given(swarm):
-    laws = fit(swarm, "log_linear")
+    laws = fit_laws(swarm, "log_linear")
     assert {score["law"] for score in laws.scores.values()} == {"log_linear"}
     best = propose(laws, proposer={"kl_reg": 0.0}, fixed_weight={"d": 0.25})
     assert best.weights["d"] == pytest.approx(0.25)

@@ -4,8 +4,6 @@ import pytest
 from fit_fixtures import draw_mixtures, flat, log_linear, plant
 from olmix.fit.calibration import LEVELS, Calibration
 from olmix.fit.crossval import Scores, assign_folds, cross_validate
-from olmix.fit.log_linear import LogLinear
-from olmix.fit.log_weight import LogWeight
 from olmix.fit.swarm import load_swarm
 from olmix.fit.uncertainty import (
     Bootstrap,
@@ -16,6 +14,8 @@ from olmix.fit.uncertainty import (
     gain,
     objective_fit,
 )
+from olmix.laws.log_linear import LogLinear
+from olmix.laws.log_weight import LogWeight
 
 stats = pytest.importorskip("scipy.stats")
 

@@ -9,7 +9,7 @@ from olmix.grpo.config import RunConfig
 from olmix.grpo.evaluate import pass_at_k
 from olmix.grpo.recorder import Recorder, keep_steps
 from olmix.grpo.rewards import Reward
-from olmix.io.trackers import Trackers
+from olmix.records.trackers import Trackers
 
 MEASURED = {"kl": 0.1, "loss": 0.0, "grad_norm": 1.0, "pg_clipfrac": 0.0}
 

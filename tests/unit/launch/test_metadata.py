@@ -8,8 +8,6 @@ import pytest
 from olmix.config import GenerationConfig, LaunchConfig, LocalInfra
 from olmix.errors import ConfigError
 from olmix.generate import generate
-from olmix.io.files import write_json, write_yaml
-from olmix.io.runs import RunFolder
 from olmix.launch import (
     cancel,
     describe_launch,
@@ -21,10 +19,12 @@ from olmix.launch import (
     write_launch,
 )
 from olmix.launch.cluster import JOBS_FILE, read_jobs
+from olmix.launch.command_runs import CommandRun, load_mapping
 from olmix.launch.engine import Job, JobState
 from olmix.launch.folders import prepare_folder
-from olmix.launch.foreign import CommandRun, load_mapping
-from olmix.launch.plan import Group
+from olmix.launch.group_plan import Group
+from olmix.records.run import RunFolder
+from olmix.text.files import write_json, write_yaml
 
 
 @pytest.fixture

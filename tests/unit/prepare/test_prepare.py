@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from olmix.config import DataConfig, read_yaml
 from olmix.errors import DataError
-from olmix.io.tokens import byte_lengths
 from olmix.prepare import PrepareRequest, prepare
 from olmix.prepare.corpora import CORPORA, strip_docstrings
 from olmix.prepare.tokenizer import EOS, EOS_ID, train_tokenizer
+from olmix.records.tokens import byte_lengths
 
 WORDS = {"animals": "cat dog horse mouse whale", "numbers": "one two three four five"}
 

@@ -10,10 +10,10 @@ import pytest
 
 from olmix.config import DataConfig, read_yaml
 from olmix.errors import DataError
-from olmix.io.tokens import expand
 from olmix.prepare import PrepareRequest, prepare
 from olmix.prepare.corpora import CORPORA, strip_docstrings
 from olmix.prepare.documents import Document, split_documents
+from olmix.records.tokens import expand
 
 WORDS = ["cat", "dog", "horse", "mouse", "whale", "one", "two", "three", "four", "five"]
 

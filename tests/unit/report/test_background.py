@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from olmix.io.files import write_json, write_yaml
 from olmix.report.background import (
     find_manifest,
     find_runs,
@@ -16,6 +15,7 @@ from olmix.report.background import (
     read_machine,
 )
 from olmix.report.load import load_content
+from olmix.text.files import write_json, write_yaml
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from olmix.io.slurm import compress
 from olmix.sweep import ConfigWriterError, generate_configs
+from olmix.text.slurm import compress
 
 GOLDEN = """\
 #!/usr/bin/env bash

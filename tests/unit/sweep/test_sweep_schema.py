@@ -3,7 +3,7 @@ import pytest
 from bad_experiments import CASES, GOOD, SHORT
 
 from olmix.config.schema import schemas
-from olmix.config.yaml_file import read_yaml
+from olmix.text.yaml import read_yaml
 
 SCHEMA = schemas()["experiment"]
 

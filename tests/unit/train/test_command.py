@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from olmix.config import LaunchConfig
-from olmix.io.files import write_json, write_yaml
-from olmix.io.runs import COMMAND_FILE, RunFolder
+from olmix.records.run import COMMAND_FILE, RunFolder
+from olmix.text.files import write_json, write_yaml
 from olmix.train.command import run_command
 from olmix.train.dispatch import train_any
 from olmix.train.leftover import START_VARIABLE
@@ -111,7 +111,7 @@ def test_a_run_of_another_framework_is_its_command(tmp_path):
 
 
 def one(folder):
-    words = [sys.executable, "-m", "olmix.train.one", str(folder.path)]
+    words = [sys.executable, "-m", "olmix.train.run_one", str(folder.path)]
     return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -129,7 +129,7 @@ def test_sigterm_reaches_the_trainer_and_the_process_ends_with_75(tiny, tmp_path
     code = "import pathlib, os, time; p = pathlib.Path(os.environ['OLMIX_RUN_DIR'])\n"
     code += "(p / 'ready').touch(); time.sleep(60)"
     folder = folder_with(tiny, tmp_path, python(code, tmp_path))
-    process = subprocess.Popen([sys.executable, "-m", "olmix.train.one", str(folder.path)])
+    process = subprocess.Popen([sys.executable, "-m", "olmix.train.run_one", str(folder.path)])
     deadline = time.monotonic() + 60
     while not (folder.path / "ready").exists():
         assert time.monotonic() < deadline

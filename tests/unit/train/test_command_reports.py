@@ -2,8 +2,8 @@ import sys
 
 import pytest
 
-from olmix.io.files import read_json, write_json
-from olmix.io.runs import COMMAND_FILE, RunFolder
+from olmix.records.run import COMMAND_FILE, RunFolder
+from olmix.text.files import read_json, write_json
 from olmix.train.command import run_command
 
 TRAINER = """

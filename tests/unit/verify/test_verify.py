@@ -5,7 +5,7 @@ import pytest
 
 from olmix.config import LaunchConfig
 from olmix.errors import ConfigError, DataError
-from olmix.io.files import write_json
+from olmix.text.files import write_json
 from olmix.verify import compare, plan_verification, write_verification
 from olmix.verify.compare import paired_gain
 

@@ -17,7 +17,7 @@ from olmix.fit.folder import FitFiles, make_beside, point_latest, publish
 from olmix.fit.surface.choice import Candidate, Interval, Optimum, choose, compare, find_optimum
 from olmix.fit.surface.polynomial import Surface
 from olmix.fit.surface.runs import Runs, load_runs
-from olmix.io.files import digest
+from olmix.text.files import digest
 
 __all__ = ["SurfaceResult", "fit_surface"]
 

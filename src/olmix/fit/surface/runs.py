@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from olmix.config.surface import SurfaceConfig
 from olmix.errors import DataError, nearest
 from olmix.fit.surface.polynomial import Factor
-from olmix.io.tables import Table, read_table
 from olmix.simplex import Array
+from olmix.text.csv import Table, read_table
 
 __all__ = ["Runs", "load_runs"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import MissingPackageError
-from olmix.io.curves import Curves
+from olmix.records.logs import Curves
 from olmix.sweep.document import Document
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.framework import (
@@ -29,7 +29,7 @@ from olmix.sweep.torchtune.checks import check_config, world_size
 from olmix.sweep.torchtune.cost import estimate
 from olmix.sweep.torchtune.example import write_example
 from olmix.sweep.torchtune.logs import is_finished, read_curves
-from olmix.sweep.torchtune.places import PLACES
+from olmix.sweep.torchtune.parameter_paths import PLACES
 from olmix.sweep.torchtune.recipe import keys_of, keys_read
 from olmix.sweep.torchtune.registry import Registry, read_registry
 from olmix.sweep.torchtune.smoke import train_tiny

@@ -12,7 +12,7 @@ from olmix.errors import nearest
 from olmix.sweep.framework import Base, Note, Path_
 from olmix.sweep.merge import COMPONENT, Parameters, at, has
 from olmix.sweep.scalars import kind_of, render_flow
-from olmix.sweep.torchtune.places import PLACES
+from olmix.sweep.torchtune.parameter_paths import PLACES
 from olmix.sweep.torchtune.recipe import keys_of
 from olmix.sweep.torchtune.signature import is_missing, parameters_of, source_tree
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError
-from olmix.io.files import write_yaml
 from olmix.sweep.torchtune.assets import build_assets
 from olmix.sweep.torchtune.tiny import tiny_model, write_weights
+from olmix.text.files import write_yaml
 
 __all__ = ["write_example"]
 

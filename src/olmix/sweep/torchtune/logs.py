@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from olmix.io.curves import Curves, read_tensorboard, read_torchtune_logs
+from olmix.records.logs import Curves, read_tensorboard, read_torchtune_logs
 from olmix.sweep.torchtune.cost import estimate
 
 __all__ = ["is_finished", "read_curves"]

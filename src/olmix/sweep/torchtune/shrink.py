@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import NotAvailableError
-from olmix.io.files import digest
 from olmix.sweep.torchtune.assets import Assets, Kind
 from olmix.sweep.torchtune.tiny import tiny_model
+from olmix.text.files import digest
 
 __all__ = ["Shrunk", "data_of", "shrink"]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from olmix.config import InLoopEval, LaunchConfig, OlmoCoreTraining, ValidationEval
 from olmix.errors import ConfigError, Problem, nearest
-from olmix.io.runs import RunFolder
-from olmix.io.tokens import byte_lengths
 from olmix.mixture import Mixture
+from olmix.records.run import RunFolder
+from olmix.records.tokens import byte_lengths
 from olmix.runlog import Run
-from olmix.train.olmo_core.plan import Plan, build_plan
 from olmix.train.olmo_core.process import is_distributed
+from olmix.train.olmo_core.schedule import Plan, build_plan
 from olmix.train.olmo_core.tasks import add_tasks
 from olmix.train.outcome import Progress
 
@@ -171,9 +171,9 @@ def _build_reports(
     config: LaunchConfig, work: Work, run: Run | None, caller: Caller
 ) -> dict[str, Any]:
     """Return our callbacks."""
-    from olmix.train.batches import open_windows
-    from olmix.train.evaluation import build_validation
     from olmix.train.olmo_core.callbacks import RunFolderCallback, ValidationCallback
+    from olmix.train.proxy.batches import open_windows
+    from olmix.train.proxy.evaluation import build_validation
 
     plan, training = work.plan, work.training
     reports: dict[str, Any] = {

@@ -14,8 +14,8 @@ from olmo_core.train.callbacks import Callback, EvaluatorCallback
 from olmo_core.train.common import TRAIN_CE_LOSS_METRIC
 
 from olmix.runlog import Run
-from olmix.train.evaluation import Validation
 from olmix.train.outcome import Progress
+from olmix.train.proxy.evaluation import Validation
 
 __all__ = ["RunFolderCallback", "ValidationCallback"]
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from olmix.config import DataConfig, OlmoCoreTraining
 from olmix.errors import ConfigError, DataError, Problem, nearest
-from olmix.io.tokens import NUMPY_MAGIC, byte_lengths, expand, open_tokens
 from olmix.mixture import Mixture
-from olmix.train.olmo_core.plan import Plan
+from olmix.records.tokens import NUMPY_MAGIC, byte_lengths, expand, open_tokens
+from olmix.train.olmo_core.schedule import Plan
 
 __all__ = ["Mixed", "Taken", "build_dataset", "build_tokenizer", "count_taken", "source_paths"]
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from olmix.io.runs import RunFolder
+from olmix.records.run import RunFolder
 
 __all__ = ["is_distributed", "keep_log", "num_cores", "prepare_environment"]
 

@@ -15,14 +15,14 @@ from typing import Any
 import olmix
 from olmix.config import InLoopEval, LaunchConfig, OlmoCoreTraining, ValidationEval
 from olmix.errors import ConfigError, DataError, MissingPackageError, OlmixError, Problem
-from olmix.io.checkpoints import checkpoint_problem
-from olmix.io.files import digest, read_json, write_json
-from olmix.io.runs import RunFolder
 from olmix.mixture import Mixture
+from olmix.records.olmo_checkpoints import checkpoint_problem
+from olmix.records.run import RunFolder
 from olmix.runlog import Run
+from olmix.text.files import digest, read_json, write_json
 from olmix.train.olmo_core.build import Caller, Work, build_trainer, build_work
-from olmix.train.olmo_core.plan import Plan
 from olmix.train.olmo_core.process import is_distributed, keep_log, prepare_environment
+from olmix.train.olmo_core.schedule import Plan
 from olmix.train.olmo_core.tasks import check_tasks, pick_metrics
 from olmix.train.outcome import Progress
 

@@ -1,0 +1,1 @@
+"""Evidence: what stands behind a fit and its proposal."""

@@ -1,0 +1,205 @@
+"""Fitted laws in a file that a person can read: `models.json`, and its way back.
+
+The file holds every parameter with all its digits, so laws that were loaded predict the very
+numbers that the fitted ones did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from olmix.errors import DataError
+from olmix.fit.calibration import Calibration
+from olmix.fit.crossval import HeldOut, MetricFit
+from olmix.fit.swarm import Swarm
+from olmix.laws.best_run import FittedSearch
+from olmix.laws.gp import FittedGpLog, FittedGpSqrt
+from olmix.laws.law import FittedLaw
+from olmix.laws.lightgbm import FittedLightGbm
+from olmix.laws.log_linear import FittedLogLinear
+from olmix.laws.log_weight import FittedLogWeight
+from olmix.laws.power_sum import FittedAutoScale, FittedBiMix
+from olmix.laws.stack import STACKED, FittedStack
+from olmix.simplex import Array, hellinger
+from olmix.text.files import read_json
+
+__all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_laws"]
+
+FORMAT = 3
+_LAWS: dict[str, type[FittedLaw]] = {
+    law.name: law
+    for law in (
+        FittedLogLinear,
+        FittedLogWeight,
+        FittedGpSqrt,
+        FittedGpLog,
+        FittedLightGbm,
+        FittedAutoScale,
+        FittedBiMix,
+        FittedSearch,
+    )
+}
+
+
+@dataclass(frozen=True)
+class LoadedFit:
+    """The laws of a fit folder.
+
+    Attributes:
+        folder: where they came from.
+        domains: (D,) names; columns of the mixtures that are predicted.
+        frozen: domains that are the sum of several columns of the swarm's table, with the share of
+            each.
+        lower_is_better: direction of each metric.
+        objective_weights: weight of each metric in the objective, summing to 1.
+        laws: the chosen law of each metric, for the metric with its sign turned where more is
+            better.
+        mixtures: (U, D) mixtures that were fitted.
+        calibrations: half widths of the intervals of each metric.
+    """
+
+    folder: Path
+    domains: tuple[str, ...]
+    frozen: Mapping[str, Mapping[str, float]]
+    lower_is_better: Mapping[str, bool]
+    objective_weights: Mapping[str, float]
+    laws: Mapping[str, FittedLaw]
+    mixtures: Array
+    calibrations: Mapping[str, Calibration]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics."""
+        return tuple(self.laws)
+
+    def predict(self, mixtures: ArrayLike) -> dict[str, Array]:
+        """Return every metric, as it stands in the table, at mixtures (n, D): (n,) each.
+
+        Raises:
+            DataError: the mixtures have another number of domains.
+        """
+        array = self._check(mixtures)
+        return {
+            name: law.predict(array) * (1.0 if self.lower_is_better[name] else -1.0)
+            for name, law in self.laws.items()
+        }
+
+    def half_widths(self, mixtures: ArrayLike) -> dict[str, Array]:
+        """Return half the width of the 90% interval of one run at mixtures (n, D): (n,) each.
+
+        Raises:
+            DataError: the mixtures have another number of domains.
+        """
+        distances = hellinger(self._check(mixtures), self.mixtures).min(axis=1)
+        return {name: known.half_width(distances) for name, known in self.calibrations.items()}
+
+    def _check(self, mixtures: ArrayLike) -> Array:
+        array = np.atleast_2d(np.asarray(mixtures, dtype=np.float64))
+        if array.shape[1] != len(self.domains):
+            raise DataError(
+                f"found mixtures of {array.shape[1]} domains; this fit has {len(self.domains)}: "
+                f"{', '.join(self.domains)}"
+            )
+        return array
+
+
+def models_to_plain(
+    swarm: Swarm, fits: Sequence[MetricFit], objective: Calibration
+) -> dict[str, Any]:
+    """Return all fitted laws as the content of `models.json`.
+
+    Args:
+        swarm: the runs.
+        fits: one per metric.
+        objective: half widths of the intervals of the weighted average.
+    """
+    return {
+        "format": FORMAT,
+        "domains": list(swarm.domains),
+        "frozen": {} if swarm.frozen is None else swarm.frozen.groups,
+        "mixtures": swarm.fitted_mixtures.tolist(),
+        "objective_calibration": objective.to_plain(),
+        "metrics": {
+            fitted.name: {
+                "lower_is_better": swarm.lower_is_better[index],
+                "objective_weight": float(swarm.objective_weights[index]),
+                "chosen": fitted.chosen,
+                "calibration": fitted.calibration.to_plain(),
+                "laws": {
+                    name: candidate.law.to_plain() for name, candidate in fitted.candidates.items()
+                },
+                "held_out": {
+                    name: candidate.cv_predictions.tolist()
+                    for name, candidate in fitted.candidates.items()
+                    if name != STACKED
+                },
+            }
+            for index, fitted in enumerate(fits)
+        },
+    }
+
+
+def _build(chosen: str, laws: Mapping[str, Mapping[str, Any]]) -> FittedLaw:
+    """Build a law from the plain laws of its metric."""
+    if chosen != STACKED:
+        return _LAWS[chosen].from_plain(laws[chosen])
+    weights = laws[chosen]["weights"]
+    return FittedStack.from_members(weights, {name: _build(name, laws) for name in weights})
+
+
+def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]:
+    """Return the laws of every metric with their held-out predictions, from a `models.json`.
+
+    Raises:
+        DataError: the file cannot be read, or holds other metrics.
+    """
+    plain = read_json(file)
+    try:
+        entries = [plain["metrics"][metric] for metric in metrics]
+        return [
+            {
+                name: HeldOut(_build(name, entry["laws"]), np.asarray(held, dtype=np.float64))
+                for name, held in entry["held_out"].items()
+            }
+            for entry in entries
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
+
+
+def load_fit(folder: str | Path) -> LoadedFit:
+    """Load the laws of a fit folder, such as `fit/latest`.
+
+    Raises:
+        DataError: `models.json` is missing, damaged, or of a format that this release does not
+        read.
+    """
+    file = Path(folder) / "models.json"
+    plain = read_json(file)
+    try:
+        if plain["format"] != FORMAT:
+            raise DataError(
+                f"{file}: format {plain['format']}; this release reads format {FORMAT}. Fit again"
+            )
+        entries = plain["metrics"]
+        return LoadedFit(
+            folder=Path(folder),
+            domains=tuple(plain["domains"]),
+            frozen=plain["frozen"],
+            lower_is_better={name: entry["lower_is_better"] for name, entry in entries.items()},
+            objective_weights={name: entry["objective_weight"] for name, entry in entries.items()},
+            laws={name: _build(entry["chosen"], entry["laws"]) for name, entry in entries.items()},
+            mixtures=np.asarray(plain["mixtures"], dtype=np.float64),
+            calibrations={
+                name: Calibration.from_plain(entry["calibration"])
+                for name, entry in entries.items()
+            },
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error

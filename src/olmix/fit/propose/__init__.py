@@ -1,0 +1,1 @@
+"""From laws to a mixture: what is allowed, what is minimised, and how."""

@@ -1,0 +1,269 @@
+"""From fitted laws to a proposed mixture, with what a reader must know of it.
+
+What is minimised is in `objective`, how in `minimise`. The warnings are found here: a proposal at a
+vertex, or far from every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from olmix.fit.calibration import NORMAL_QUANTILE
+from olmix.fit.propose.feasible import Feasible
+from olmix.fit.propose.gradient import TRACE, optimality_gap
+from olmix.fit.propose.minimise import minimise
+from olmix.fit.propose.objective import Floor, Objective, Risk
+from olmix.fit.propose.references import (
+    References,
+    measured_objective,
+    nearest_run_distance,
+    reference_mixture,
+    spread,
+)
+from olmix.fit.swarm import Swarm
+from olmix.fit.swarm_fit import SwarmFit
+from olmix.fit.uncertainty import held_out_average
+from olmix.laws.law import FittedLaw
+from olmix.simplex import Array
+
+__all__ = ["Proposal", "build_objective", "chosen_kl", "propose", "propose_each"]
+
+VERTEX = 0.95
+"""Weight from which one domain alone is called a vertex."""
+EDGE = 0.02
+"""Distance from a limit below which a weight is said to lie on it."""
+_STARTS_TIMES_LAWS = 1200
+"""Starts that are followed for the proposal, times the laws that each step asks."""
+_STARTS_EACH = 8
+"""Starts that are followed for the best mixture of one metric alone, which is for comparison."""
+_KL_WEIGHTS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_HANDFUL = 8
+_NUM_HANDFULS = 500
+_LARGE_GAP = 0.01
+"""Share of the swarm's spread beyond which a gap to the optimum is worth a warning."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A proposed mixture and how it was found.
+
+    Attributes:
+        mixture: (D,) the proposal.
+        proposer: `exact`, `gradient`, `simulation` or `search`.
+        objective: what was minimised.
+        kl_reg: weight of the divergence, in units of the swarm's spread.
+        gap: first-order bound on what is left to gain; a bound on the error for convex objectives.
+        warnings: what a reader must know, as sentences.
+    """
+
+    mixture: Array
+    proposer: str
+    objective: Objective
+    kl_reg: float
+    gap: float
+    warnings: tuple[str, ...]
+
+
+def build_objective(fit: SwarmFit, weights: Array, scale: float, kl: float) -> Objective:
+    """Return the objective of a weighted average of metrics, without risk and floors.
+
+    Args:
+        fit: the laws.
+        weights: (M,) weights of the metrics.
+        scale: standard deviation of the average over the swarm.
+        kl: weight of the divergence, in units of `scale`.
+    """
+    used = np.flatnonzero(weights > 0)
+    laws: list[FittedLaw] = [fit.fits[int(index)].best.law for index in used]
+    direction = -1.0 if fit.config.proposer.make_worst_mix else 1.0
+    return Objective(
+        laws=laws,
+        weights=direction * weights[used],
+        kl_weight=kl * scale,
+        reference=reference_mixture(fit.config, fit.swarm),
+    )
+
+
+def chosen_kl(fit: SwarmFit) -> float:
+    """Return the weight of the divergence; `auto` is that with the least regret on held-out runs.
+
+    The choice is made among random handfuls of runs, each predicted by fits that have not seen it:
+    of every handful the run with the least predicted objective plus divergence is chosen, and its
+    regret is how much better the best of the handful is. Of weights with the same regret the
+    largest is taken.
+    """
+    config, swarm = fit.config, fit.swarm
+    wanted = config.proposer.kl_reg
+    if wanted != "auto":
+        return float(wanted)
+    measured = measured_objective(swarm)
+    held = held_out_average(swarm, fit.fits)
+    seen = np.flatnonzero(np.isfinite(measured))
+    scale = spread(measured)
+    only_kl = Objective([], np.empty(0), scale, reference_mixture(config, swarm))
+    divergence = only_kl.value(swarm.unique_mixtures)
+    rng = np.random.default_rng(config.regression.seed)
+    size = min(_HANDFUL, len(seen))
+    handfuls = np.array([rng.choice(seen, size, replace=False) for _ in range(_NUM_HANDFULS)])
+    best = measured[handfuls].min(axis=1)
+    regrets = []
+    for kl in _KL_WEIGHTS:
+        score = held + kl * divergence
+        picked = handfuls[np.arange(len(handfuls)), score[handfuls].argmin(axis=1)]
+        regrets.append(float((measured[picked] - best).mean()))
+    least = min(regrets)
+    return max(
+        kl
+        for kl, regret in zip(_KL_WEIGHTS, regrets, strict=True)
+        if regret <= least + 1e-3 * scale
+    )
+
+
+def propose(fit: SwarmFit, feasible: Feasible, references: References) -> Proposal:
+    """Return the proposed mixture for the weighted average of the metrics.
+
+    Args:
+        fit: the laws.
+        feasible: what is allowed.
+        references: mixtures to start from.
+
+    Raises:
+        InfeasibleError: no mixture keeps the floors.
+    """
+    config, swarm = fit.config, fit.swarm
+    scale = spread(measured_objective(swarm))
+    kl = chosen_kl(fit)
+    plain = build_objective(fit, swarm.objective_weights, scale, kl)
+    objective = replace(plain, risk=_risk(fit), floors=_floors(fit))
+    most = max(_STARTS_EACH, _STARTS_TIMES_LAWS // max(len(objective.laws), 1))
+    mixture, proposer = minimise(config, objective, feasible, references, scale, most)
+    gap = 0.0
+    if not objective.floors:
+        # With floors the slopes of the objective alone do not say what is left to gain.
+        gap = optimality_gap(objective, feasible, mixture)
+        mixture = without_traces(mixture, feasible)
+    warnings = [
+        *_gap_warning(proposer, gap, scale),
+        *_vertex_warning(swarm.domains, mixture, feasible),
+        *_distance_warning(swarm, mixture),
+    ]
+    if config.proposer.make_worst_mix:
+        warnings.insert(0, "This is the worst mixture, not the best: make_worst_mix is set.")
+    return Proposal(mixture, proposer, objective, kl, gap, tuple(warnings))
+
+
+def _risk(fit: SwarmFit) -> Risk | None:
+    """Return the error of a prediction, times the standard errors that the config asks for."""
+    number, errors = fit.config.proposer.risk, fit.objective.calibration
+    if number == 0:
+        return None
+    factor = number * errors.quantile / NORMAL_QUANTILE
+    return Risk(fit.swarm.fitted_mixtures, factor * errors.base, factor * errors.slope)
+
+
+def _floors(fit: SwarmFit) -> tuple[Floor, ...]:
+    """Return the limits on single metrics: their predictions at the prior, and what is allowed."""
+    allowed = fit.config.proposer.floors
+    if allowed is None:
+        return ()
+    floors = []
+    for fitted, scale in zip(fit.fits, _metric_spreads(fit.swarm), strict=True):
+        worse = allowed.get(fitted.name) if isinstance(allowed, dict) else allowed
+        if worse is not None:
+            law = fitted.best.law
+            at_prior = float(law.predict(fit.natural[None])[0])
+            floors.append(Floor(fitted.name, law, at_prior + worse, scale))
+    return tuple(floors)
+
+
+def _metric_spreads(swarm: Swarm) -> list[float]:
+    """Return the standard deviation of every metric over the mixtures."""
+    values, counts = swarm.averaged()
+    return [spread(row) for row in np.where(counts > 0, values, np.nan)]
+
+
+def propose_each(
+    fit: SwarmFit,
+    feasible: Feasible,
+    references: References,
+    kl: float,
+    on_step: Callable[[str], None] | None = None,
+) -> dict[str, Array]:
+    """Return the best mixture for each metric alone, without risk and floors, (D,) each.
+
+    Args:
+        fit: the laws.
+        feasible: what is allowed.
+        references: mixtures to start from.
+        kl: weight of the divergence, in units of each metric's spread.
+        on_step: told when a metric is done.
+    """
+    result = {}
+    metrics = fit.swarm.metrics
+    alone = np.eye(len(metrics))
+    for name, weights, scale in zip(metrics, alone, _metric_spreads(fit.swarm), strict=True):
+        objective = build_objective(fit, weights, scale, kl)
+        mixture, _ = minimise(fit.config, objective, feasible, references, scale, _STARTS_EACH)
+        result[name] = without_traces(mixture, feasible)
+        if on_step is not None:
+            on_step(f"best mixture for {name}")
+    return result
+
+
+def without_traces(mixture: Array, feasible: Feasible) -> Array:
+    """Set weights too small to mean anything to 0 and give them to the largest with room."""
+    traces = feasible.free & (mixture < TRACE)
+    cleaned = np.where(traces, 0.0, mixture)
+    room = np.where(feasible.free, feasible.caps - cleaned, -np.inf)
+    roomy = np.flatnonzero(room >= mixture[traces].sum())
+    if roomy.size:
+        cleaned[roomy[cleaned[roomy].argmax()]] += mixture[traces].sum()
+        return cleaned
+    return mixture
+
+
+def _gap_warning(proposer: str, gap: float, scale: float) -> list[str]:
+    """Warn where the solver of a convex problem stopped short of the optimum."""
+    if proposer != "exact" or gap <= _LARGE_GAP * scale:
+        return []
+    return [
+        f"The exact proposer stopped short: the best mixture may be better by up to {gap:.2g}. "
+        "Use proposer.type gradient."
+    ]
+
+
+def _vertex_warning(domains: Sequence[str], mixture: Array, feasible: Feasible) -> list[str]:
+    """Warn where the laws say "only this", which they say too easily."""
+    top = int(mixture.argmax())
+    if mixture[top] >= VERTEX and not feasible.pinned[top]:
+        return [
+            f"The proposal is a vertex: {100 * mixture[top]:.0f} % {domains[top]}. A law that only "
+            "goes up or down with each weight ends there whatever the truth is; verify it, raise "
+            "proposer.kl_reg, or add runs near it."
+        ]
+    free, caps = feasible.free, feasible.caps
+    full = free & (caps < 1) & (mixture >= caps - EDGE)
+    # Every weight is at 0 or at its cap but for one that takes up the rest.
+    at_limit = full | (free & (mixture <= EDGE))
+    if full.any() and at_limit.sum() >= free.sum() - 1:
+        names = ", ".join(name for name, at in zip(domains, full, strict=True) if at)
+        return [
+            f"The proposal is a vertex of what the caps allow: {names} at the cap, the other "
+            "weights (but at most one) at 0. The token budget decides it more than the metrics do."
+        ]
+    return []
+
+
+def _distance_warning(swarm: Swarm, mixture: Array) -> list[str]:
+    """Warn where the proposal is farther from every run than runs are from each other."""
+    nearest, usual = nearest_run_distance(swarm, mixture)
+    if nearest <= usual:
+        return []
+    return [
+        f"The proposal lies outside what the swarm tried: its distance from the nearest run is "
+        f"{nearest:.2f} (Hellinger), and 95 % of the runs have another within {usual:.2f}. "
+        "Its prediction is an extrapolation."
+    ]

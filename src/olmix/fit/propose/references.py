@@ -1,0 +1,127 @@
+"""Mixtures that a proposal is compared with, and what the swarm measured of the objective.
+
+- natural: the prior, over the domains that some run has;
+- uniform: the same weight for each of these;
+- unimax: as uniform as the tokens allow, ``min(cap, level)``, with at most `repetition_factor`
+  passes over a domain (UniMax, Chung et al. 2023, arXiv:2304.09151); with a token budget only;
+- best_seen: the allowed mixture with the best measured objective.
+
+Legend: ``U`` unique mixtures, ``D`` domains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from olmix.config import FitConfig
+from olmix.fit.propose.feasible import Feasible, token_caps
+from olmix.fit.swarm import Swarm
+from olmix.laws.outliers import winsorise
+from olmix.simplex import Array, hellinger, normalise, project_to_caps
+
+__all__ = [
+    "References",
+    "find_references",
+    "measured_objective",
+    "natural_mixture",
+    "nearest_run_distance",
+    "reference_mixture",
+    "spread",
+]
+
+FAR = 0.95
+"""Quantile of the distances between neighbouring runs beyond which a proposal is far from all."""
+
+
+@dataclass(frozen=True)
+class References:
+    """Mixtures that a proposal is compared with.
+
+    Attributes:
+        mixtures: (D,) each, by name: natural, uniform, unimax (with a token budget), best_seen.
+        best_run: a run of the best seen, `None` where no allowed mixture was measured.
+        best_measured: its measured objective, mean over its runs, less is better.
+    """
+
+    mixtures: Mapping[str, Array]
+    best_run: str | None
+    best_measured: float | None
+
+    @property
+    def natural(self) -> Array:
+        """The prior, (D,)."""
+        return self.mixtures["natural"]
+
+    @property
+    def best_seen(self) -> Array:
+        """The best mixture of the swarm, (D,)."""
+        return self.mixtures["best_seen"]
+
+
+def measured_objective(swarm: Swarm) -> Array:
+    """Return the measured objective of every unique mixture, less is better, (U,).
+
+    It is NaN where a metric with a weight was not measured.
+    """
+    values, counts = swarm.averaged()
+    used = swarm.objective_weights > 0
+    measured = np.where(counts > 0, values, np.nan)[used]
+    return np.asarray(swarm.objective_weights[used] @ measured)
+
+
+def spread(values: Array) -> float:
+    """Return the standard deviation of what was measured, NaN ignored; never 0.
+
+    A diverged run counts as if it lay at the end of what is usual (`robust.winsorise`).
+    """
+    seen = values[np.isfinite(values)]
+    return max(float(winsorise(seen).std()) if seen.size else 0.0, 1e-300)
+
+
+def natural_mixture(config: FitConfig, swarm: Swarm) -> Array:
+    """Return the prior over the domains that some run has, (D,)."""
+    return normalise(np.where(swarm.live, config.priors.natural(swarm.domains), 0.0))
+
+
+def find_references(config: FitConfig, swarm: Swarm, feasible: Feasible) -> References:
+    """Return the mixtures that a proposal is compared with."""
+    live = swarm.live
+    uniform = normalise(live.astype(np.float64))
+    mixtures = {"natural": natural_mixture(config, swarm), "uniform": uniform}
+    caps = np.where(live, token_caps(config, swarm.domains), 0.0)
+    if config.constraints.target_tokens is not None and caps.sum() >= 1:
+        mixtures["unimax"] = project_to_caps(uniform, caps)
+    measured = measured_objective(swarm)
+    unique = swarm.unique_mixtures
+    allowed = np.array([feasible.contains(mixture) for mixture in unique])
+    order = np.argsort(np.where(np.isfinite(measured), measured, np.inf), kind="stable")
+    inside = [index for index in order if allowed[index] and np.isfinite(measured[index])]
+    if inside:
+        best = int(inside[0])
+        run = next(r for r, g in zip(swarm.runs, swarm.group, strict=True) if g == best)
+        return References({**mixtures, "best_seen": unique[best]}, run, float(measured[best]))
+    nearest = feasible.expand(feasible.restrict(unique[order[0]]))
+    return References({**mixtures, "best_seen": nearest}, None, None)
+
+
+def reference_mixture(config: FitConfig, swarm: Swarm) -> Array:
+    """Return the mixture that the divergence is measured from, (D,)."""
+    sizes = config.priors.natural(swarm.domains)
+    if config.proposer.use_natural_kl:
+        sizes = config.priors.counts(swarm.domains)
+    return normalise(np.where(swarm.live, sizes, 0.0))
+
+
+def nearest_run_distance(swarm: Swarm, mixture: Array) -> tuple[float, float]:
+    """Return the Hellinger distance of a mixture from the nearest run, and how far runs lie apart.
+
+    The second is the 95% quantile of each mixture's distance from its nearest neighbour.
+    """
+    unique = swarm.unique_mixtures
+    between = hellinger(unique, unique)
+    np.fill_diagonal(between, np.inf)
+    usual = float(np.quantile(between.min(axis=1), FAR))
+    return float(hellinger(mixture[None], unique).min()), usual

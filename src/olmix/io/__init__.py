@@ -1,1 +1,0 @@
-"""Files between the stages: tables, token files, run folders; written whole or not at all."""

@@ -1,0 +1,218 @@
+"""Which runs a launch is made of: variant files, completed by a base config where they are bare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from olmix.config import LaunchConfig, LocalInfra, ProxyTraining, VariantConfig, read_yaml
+from olmix.config.base import validate
+from olmix.config.infra import Infra, InfraConfig
+from olmix.config.launch import NAME_RULE, is_name
+from olmix.errors import ConfigError, OlmixError, Problem
+from olmix.launch.command_runs import MAPPING, CommandRun, load_mapping
+from olmix.records.identity import run_identity
+from olmix.text.files import digest
+
+__all__ = ["Group", "Run", "identity_of", "load_group"]
+
+_NAME = re.compile(r".+-([0-9a-f]{8})-[0-9]{4,}")
+_BARE_KEYS = {"name", "mix", "seed"}
+
+
+Run = LaunchConfig | CommandRun
+"""A run: a complete launch config, or a command of another framework."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one launch.
+
+    Attributes:
+        group_id: name of the group, and of its folder.
+        runs: names unique.
+        infra: where they are carried out.
+        source: folder of their variants, where they come from one.
+    """
+
+    group_id: str
+    runs: tuple[Run, ...]
+    infra: Infra
+    source: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise a `ConfigError` where the name of the group cannot be that of a folder."""
+        if not is_name(self.group_id):
+            raise ConfigError([Problem("group_id", f"found {self.group_id!r}; {NAME_RULE}")])
+
+    @classmethod
+    def of(cls, group_id: str, runs: Sequence[LaunchConfig], source: Path | None = None) -> Group:
+        """Return a group of launch configs, carried out where their configs say.
+
+        The group's name becomes that of the configs.
+
+        Raises:
+            ConfigError: they name different infrastructures.
+        """
+        others = [run.name for run in runs if run.infra != runs[0].infra]
+        if others:
+            raise ConfigError(
+                [
+                    Problem(
+                        "infra",
+                        f"{', '.join(others[:5])} differ from {runs[0].name}; a group runs in one "
+                        "place",
+                    )
+                ]
+            )
+        named = (
+            run if run.group_id == group_id else run.model_copy(update={"group_id": group_id})
+            for run in runs
+        )
+        return cls(group_id, tuple(named), runs[0].infra, source)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether all runs use the embedded trainer."""
+        return all(
+            isinstance(run, LaunchConfig) and isinstance(run.training, ProxyTraining)
+            for run in self.runs
+        )
+
+
+def identity_of(run: Run) -> str:
+    """Return the hash of all that a run's result depends on.
+
+    Raises:
+        DataError: a file of its data is missing.
+    """
+    return run.identity if isinstance(run, CommandRun) else run_identity(run)
+
+
+def load_group(
+    variants: str | Path | Sequence[Path],
+    base: str | Path | None = None,
+    group_id: str | None = None,
+) -> Group:
+    """Read the variants of a group.
+
+    Args:
+        variants: a variant file, a folder of them (``*.yaml``), or a list of files; or a folder of
+            `olmix sweep generate`, with its `run_mapping.yaml`.
+        base: launch config that completes bare variants; for a sweep a file with an `infra`
+            section.
+        group_id: name of the group; that of the configs if left out.
+
+    Raises:
+        ConfigError: with every problem of every file.
+    """
+    if not isinstance(variants, str | Path) or not (Path(variants) / MAPPING).is_file():
+        return _load_swarm(variants, base, group_id)
+    name, commands = load_mapping(Path(variants))
+    return Group(group_id or name, commands, _infra_of(base), Path(variants).resolve())
+
+
+def _infra_of(base: str | Path | None) -> Infra:
+    """Return the `infra` section of a file; other sections may be there."""
+    if base is None:
+        return LocalInfra()
+    content = read_yaml(base)
+    infra = content.data.get("infra") if isinstance(content.data, dict) else None
+    return InfraConfig.from_dict({"infra": infra or {}}, str(base)).infra
+
+
+def _load_swarm(
+    variants: str | Path | Sequence[Path], base: str | Path | None, group_id: str | None
+) -> Group:
+    files = _files(variants)
+    base_config = LaunchConfig.from_yaml(base) if base is not None else None
+    runs: list[LaunchConfig] = []
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            run = _load(file, base_config)
+            runs.append(_sharing(run, runs[0]) if runs else run)
+        except ConfigError as error:
+            problems.extend(
+                Problem("", problem.render(error.file), None) for problem in error.problems
+            )
+    if problems:
+        raise ConfigError(problems)
+    _check_names(runs)
+    folders = {file.resolve().parent for file in files}
+    source = folders.pop() if len(folders) == 1 else None
+    return Group.of(group_id or _group_of(runs), runs, source)
+
+
+def _sharing(run: LaunchConfig, first: LaunchConfig) -> LaunchConfig:
+    """Return a run that holds the sections of another where they are equal, in place of copies.
+
+    Of 1,000 whole launch configs, 1,000 copies of the same data section would be looked through
+    again and again by the garbage collector.
+    """
+    equal = {
+        name: getattr(first, name)
+        for name in ("infra", "training", "data", "eval", "trackers")
+        if getattr(run, name) == getattr(first, name)
+    }
+    return run.model_copy(update=equal)
+
+
+def _files(variants: str | Path | Sequence[Path]) -> list[Path]:
+    if not isinstance(variants, str | Path):
+        return list(variants)
+    path = Path(variants)
+    if path.is_dir():
+        files = sorted(path.glob("*.yaml"))
+        if not files:
+            raise ConfigError(
+                [Problem("", "holds no *.yaml; write variants with `olmix generate`")], str(path)
+            )
+        return files
+    return [path]
+
+
+def _load(file: Path, base: LaunchConfig | None) -> LaunchConfig:
+    read = read_yaml(file)
+    content = read.data
+    bare = isinstance(content, dict) and set(content) <= _BARE_KEYS
+    if not bare:
+        run = validate(LaunchConfig, content, read)
+        if run.mix is None:
+            raise ConfigError([Problem("mix", "is missing; a run needs a mixture")], str(file))
+        return run
+    variant = validate(VariantConfig, content, read)
+    if base is None:
+        raise ConfigError(
+            [Problem("", "is a bare variant (name and mix); pass its base with -c/--config")],
+            str(file),
+        )
+    try:
+        return base.with_variant(variant, _group_in(variant.name) or base.group_id)
+    except ConfigError as error:
+        raise ConfigError(error.problems, str(file)) from None
+
+
+def _group_in(name: str) -> str | None:
+    match = _NAME.fullmatch(name)
+    return match[1] if match is not None else None
+
+
+def _check_names(runs: Sequence[LaunchConfig]) -> None:
+    names = [run.name for run in runs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError([Problem("name", f"{name} is given to two runs") for name in twice])
+
+
+def _group_of(runs: Sequence[LaunchConfig]) -> str:
+    """Return the group that the configs name, or a hash of the runs where they name none."""
+    groups = sorted({run.group_id for run in runs if run.group_id})
+    if len(groups) > 1:
+        raise OlmixError(
+            f"the variants belong to {len(groups)} groups: {', '.join(groups)}. "
+            "Launch one group at a time, or name one for all with -g/--group-id."
+        )
+    return groups[0] if groups else digest([run.name for run in runs])

@@ -1,0 +1,44 @@
+"""How fast the embedded trainer is on this machine, measured in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from olmix.config import LaunchConfig, ProxyTraining
+from olmix.errors import LaunchError, NotAvailableError
+from olmix.launch.local.workers import Slot
+from olmix.records.tokens import byte_lengths
+
+__all__ = ["measure_speed"]
+
+_TIMEOUT_S = 120
+
+
+def measure_speed(config: LaunchConfig) -> float:
+    """Train on random tokens for about two seconds; returns tokens per second of one core.
+
+    Raises:
+        NotAvailableError: the config uses another trainer.
+        LaunchError: the trainer cannot be started.
+    """
+    if not isinstance(config.training, ProxyTraining) or config.data.tokenizer is None:
+        raise NotAvailableError("only the embedded trainer (training.trainer: proxy) is measured")
+    request = {
+        "training": config.training.to_plain(),
+        "vocab_size": len(byte_lengths(config.data.tokenizer)),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "olmix.train.proxy.measure"],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_S,
+        env={**os.environ, **Slot().environment},
+        check=False,
+    )
+    if done.returncode:
+        raise LaunchError(f"the trainer cannot be measured: {done.stderr.strip()[-500:]}")
+    return float(json.loads(done.stdout.splitlines()[-1])["tokens_per_second"])

@@ -1,0 +1,188 @@
+"""Worker processes of the local engine: one per core, each training one run after another.
+
+A worker is `python -m olmix.train.worker`. It reads a JSON object a line, ``{"runs": [FOLDER]}``,
+and answers with progress and, for every run, its end. When its standard input closes, it saves what
+it is doing and goes, so no worker outlives its launcher for long.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from olmix.config import LocalInfra
+from olmix.launch.group_plan import Group
+
+__all__ = ["Message", "Slot", "Worker", "available_cores", "slots_of"]
+
+_ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "NPROC": "1",  # without these two XLA still takes a thread a core
+    "PJRT_NPROC": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a worker said, or that it ended.
+
+    Attributes:
+        worker: which one.
+        content: the decoded line; `None` when the worker's output closed.
+    """
+
+    worker: Worker
+    content: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place for one worker.
+
+    Attributes:
+        core: processor to pin it to; `None` leaves it free.
+        gpu: the GPU that it sees; `None` leaves it all.
+        plain: whether its runs use other trainers than the embedded one, which are processes of
+            their own and set their threads themselves.
+    """
+
+    core: int | None = None
+    gpu: int | None = None
+    plain: bool = False
+
+    @property
+    def command(self) -> list[str]:
+        """The command of its worker."""
+        command = [sys.executable, "-m", "olmix.train.worker"]
+        if self.core is not None:
+            command += ["--core", str(self.core)]
+        return [*command, "--plain"] if self.plain else command
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that are set for it.
+
+        Threads must be limited before libraries load: two workers with two threads each were 25
+        times slower than two with one on a machine with two cores.
+        """
+        limits = {} if self.plain else dict(_ONE_THREAD)
+        return limits if self.gpu is None else {**limits, "CUDA_VISIBLE_DEVICES": str(self.gpu)}
+
+
+def slots_of(group: Group, infra: LocalInfra) -> list[Slot]:
+    """Return the places that a group has on this machine, no more than it has runs."""
+    plain = not group.embedded
+    if infra.gpus:
+        number = infra.workers or len(infra.gpus)
+        slots = [Slot(None, infra.gpus[i % len(infra.gpus)], plain) for i in range(number)]
+    elif plain:
+        # Other trainers use all cores that they find.
+        slots = [Slot(plain=True)] * (infra.workers or 1)
+    else:
+        cores = available_cores()
+        number = min(infra.workers or len(cores), len(group.runs))
+        # More workers than cores share them; pinning would only tie them down.
+        slots = [Slot(cores[i] if number <= len(cores) else None) for i in range(number)]
+    return slots[: len(group.runs)]
+
+
+def available_cores() -> tuple[int, ...]:
+    """Return the processor numbers that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
+class Worker:
+    """One worker process.
+
+    Args:
+        slot: its place.
+        inbox: where its messages go.
+        log: file that takes what its libraries print.
+    """
+
+    def __init__(self, slot: Slot, inbox: queue.Queue[Message], log: Path) -> None:
+        self.slot = slot
+        self.runs: tuple[str, ...] = ()
+        self._inbox = inbox
+        with log.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                slot.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env={**os.environ, **slot.environment},
+                text=True,
+                bufsize=1,
+                start_new_session=True,  # Ctrl-C reaches the launcher, which asks workers to end
+            )
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        stdout = self._process.stdout
+        for line in stdout or ():
+            try:
+                content = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(content, dict):
+                self._inbox.put(Message(self, content))
+        if stdout is not None:
+            stdout.close()
+        self._process.wait()
+        self._inbox.put(Message(self, None))
+
+    def assign(self, runs: Sequence[Path]) -> bool:
+        """Hand the worker its next runs; returns False where it is no longer there."""
+        self.runs = tuple(str(run) for run in runs)
+        return self._send(json.dumps({"runs": self.runs}) + "\n")
+
+    def _send(self, line: str) -> bool:
+        stdin = self._process.stdin
+        try:
+            if stdin is None or stdin.closed:
+                return False
+            stdin.write(line)
+            stdin.flush()
+        except (BrokenPipeError, OSError):
+            return False
+        return True
+
+    def close(self) -> None:
+        """Tell the worker to save what it is doing and end."""
+        stdin = self._process.stdin
+        try:
+            if stdin is not None and not stdin.closed:
+                stdin.close()
+        except OSError:
+            pass  # it ended by itself, which is what was asked
+
+    def stop(self, timeout_s: float) -> None:
+        """Close the worker and wait for its end; what does not end in time is killed."""
+        self.close()
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def ending(self) -> str:
+        """How the process ended, in words."""
+        code = self._process.poll()
+        if code is not None and code < 0:
+            return f"signal {-code}"
+        return f"exit status {code}"

@@ -1,0 +1,189 @@
+"""The array scripts of a group and the lists of their tasks, as text. Asks nobody.
+
+A script starts its run in the background and waits, because only so bash passes signals on:
+SIGTERM of a pre-emption or of `scancel`, and SIGUSR1, which SLURM sends `signal_s` seconds before
+the time limit. A run that the limit stopped has saved its state and goes back into the queue; one
+that was cancelled does not.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from olmix.config import LaunchConfig, OlmoCoreTraining, SlurmInfra
+from olmix.launch.group_plan import Group
+from olmix.text.files import digest
+from olmix.text.slurm import directive_lines, environment_lines
+
+__all__ = ["LOGS", "Chunk", "render_chunks", "submit_words"]
+
+LOGS = "slurm/logs"
+"""Folder of what the tasks print, below the group's."""
+_RUN = "olmix.train.run_one"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One array: SLURM limits how many tasks an array may have.
+
+    Attributes:
+        runs: names of the runs, by task.
+        tasks_file: where the list of tasks is.
+        tasks: its text, a run a line.
+        script_file: where the script is.
+        script: its text.
+    """
+
+    runs: tuple[str, ...]
+    tasks_file: Path
+    tasks: str
+    script_file: Path
+    script: str
+
+
+def render_chunks(
+    infra: SlurmInfra, group: Group, folder: Path, runs: Sequence[str]
+) -> list[Chunk]:
+    """Return the arrays that carry out some runs of a group, in their order.
+
+    Files are named by a hash of what stands in them: a list of tasks that a waiting job will read
+    is never overwritten by another one.
+    """
+    root = folder.resolve()
+    size = infra.max_array_size
+    chunks = []
+    for first in range(0, len(runs), size):
+        part = tuple(runs[first : first + size])
+        tasks = "".join(f"{run}\n" for run in part)
+        tasks_file = root / "slurm" / f"{digest(tasks)}.tasks"
+        script = _render_script(infra, group, root, tasks_file, len(part))
+        script_file = tasks_file.with_name(f"{digest(script)}.sbatch")
+        chunks.append(Chunk(part, tasks_file, tasks, script_file, script))
+    return chunks
+
+
+def submit_words(infra: SlurmInfra, chunk: Chunk, before: str | None) -> list[str]:
+    """Return the command that submits an array.
+
+    Args:
+        infra: the cluster.
+        chunk: the array.
+        before: the array before it, which must end first where only so many runs are allowed at
+            the same time.
+    """
+    needed = [infra.dependency] if infra.dependency is not None else []
+    if before is not None and infra.array_limit is not None:
+        needed.append(f"afterany:{before}")
+    words = ["sbatch", "--parsable"]
+    if needed:
+        words += [f"--dependency={','.join(needed)}", "--kill-on-invalid-dep=yes"]
+    return [*words, str(chunk.script_file)]
+
+
+def _render_script(
+    infra: SlurmInfra, group: Group, root: Path, tasks_file: Path, num_tasks: int
+) -> str:
+    limit = f"%{infra.array_limit}" if infra.array_limit is not None else ""
+    signal = f"B:USR1@{infra.signal_s}" if infra.signal_s and infra.time is not None else None
+    directives = {
+        "job-name": f"olmix-{group.group_id}",
+        "array": f"0-{num_tasks - 1}{limit}",
+        "output": f"{root / LOGS}/%A_%a.log",
+        # A task that goes back into the queue adds to what it printed.
+        "open-mode": "append",
+        "nodes": infra.nodes,
+        "ntasks-per-node": 1,
+        "cpus-per-task": infra.cpus,
+        "gpus-per-node": infra.gpus or None,
+        "gres": infra.gres,
+        "mem": infra.mem,
+        "time": infra.time,
+        "account": infra.account,
+        "partition": infra.partition,
+        "qos": infra.qos,
+        "constraint": infra.constraint,
+        "signal": signal,
+        "requeue" if infra.requeue else "no-requeue": True,
+    }
+    setup = () if infra.setup is None else infra.setup.rstrip("\n").split("\n")
+    environment = list(environment_lines(infra.modules, infra.venv, None, setup))
+    # Dollars and backticks of a folder's name are meant to stay as they are.
+    literal = ["# shellcheck disable=SC2016"] if set("$`") & set(str(root)) else []
+    lines = [
+        "#!/usr/bin/env bash",
+        f"# Olmix group {group.group_id}: task N trains the run in line N + 1 of",
+        f"# {tasks_file.name}, and leaves everything in the folder of that run.",
+        *directive_lines(directives),
+        "",
+        "set -euo pipefail",
+        *literal,
+        f"cd {shlex.quote(str(root))}",
+        "line=$((${SLURM_ARRAY_TASK_ID:?submit this script with sbatch} + 1))",
+        f'run=$(sed -n "${{line}}p" slurm/{tasks_file.name})',
+        *([""] if environment else []),
+        *environment,
+        "",
+        'echo "$run on $(hostname), $(date)"',
+        *_start(infra, _distributed(infra, group)),
+        *_wait(infra),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _distributed(infra: SlurmInfra, group: Group) -> bool:
+    """Whether a run is one process for each of several GPUs; only OLMo-core's are."""
+    return infra.gpus * infra.nodes > 1 and any(
+        isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
+        for run in group.runs
+    )
+
+
+def _start(infra: SlurmInfra, distributed: bool) -> Iterator[str]:
+    """Yield the lines that start the run in the background."""
+    words = [shlex.quote(infra.python), "-m"]
+    if distributed:
+        words += ["torch.distributed.run", f"--nproc-per-node={infra.gpus}"]
+        if infra.nodes > 1:
+            yield 'first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)'
+            # Tasks that share a node need ports of their own.
+            yield "port=$((20000 + SLURM_JOB_ID % 20000))"
+            words += [f"--nnodes={infra.nodes}", "--rdzv-backend=c10d"]
+            words += ['--rdzv-id="$SLURM_JOB_ID"', '--rdzv-endpoint="$first:$port"']
+        else:
+            words.append("--standalone")
+        words.append("-m")
+    words += [_RUN, '"$PWD/$run"']
+    before: list[str] = []
+    if infra.container is not None:
+        image = shlex.quote(infra.container)
+        if infra.container_runtime == "pyxis":
+            before = ["srun", f"--container-image={image}", '--container-mounts="$PWD:$PWD"']
+        else:
+            gpus = ["--nv"] if infra.gpus or "gpu" in (infra.gres or "") else []
+            words = ["apptainer", "exec", *gpus, '--bind="$PWD"', image, *words]
+    if distributed and infra.nodes > 1 and not before:
+        before = ["srun"]
+    yield " ".join([*before, *words, "&"])
+
+
+def _wait(infra: SlurmInfra) -> Iterator[str]:
+    """Yield the lines that pass signals on and wait for the end of the run."""
+    yield "child=$!"
+    yield "expired=no"
+    yield "trap 'kill -TERM \"$child\"' TERM"
+    yield "trap 'expired=yes; kill -TERM \"$child\"' USR1 # the time limit is near"
+    # A signal ends `wait` early; bash keeps the status of a child until it is asked for.
+    yield 'while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done'
+    yield 'status=0; wait "$child" || status=$?'
+    if infra.requeue:
+        # Its status is the run's own; that of a torchrun says nothing.
+        yield 'if [ "$expired" = yes ] && grep -q \'"state": "pending"\' "$run/status.json"; then'
+        # A script that ends before SLURM has stopped it makes the requeued job a failed one.
+        yield '  scontrol requeue "$SLURM_JOB_ID" && exec sleep 60 # go on later'
+        yield "fi"
+    else:
+        yield 'echo "status $status, time limit reached: $expired"'
+    yield 'exit "$status"'

@@ -1,0 +1,1 @@
+"""Laws that predict a metric from a mixture: mathematics on the simplex."""

@@ -1,0 +1,1 @@
+"""A module per file of the contract between stages (docs/files.md)."""

@@ -1,0 +1,273 @@
+"""What a metric is, which way is better, and the value of an objective: said here and nowhere else.
+
+Whatever reads, ranks, fits or compares measurements asks this module. A name that trainers log is
+a metric unless it is bookkeeping (steps, times, tokens, learning rates) or the standard error of
+one. A direction comes from the user's config or, where that is silent, from the words of the name.
+
+An objective is a weighted average in one direction. A metric whose direction is the other one
+enters with its sign turned:
+
+    value = sum_m weight_m sign_m y_m / sum_m weight_m
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from olmix.errors import DataError
+from olmix.simplex import Array
+
+__all__ = [
+    "BITS_PER_BYTE",
+    "Metric",
+    "Objective",
+    "bpb_name",
+    "error_of",
+    "is_metric",
+    "lower_is_better_by_name",
+    "unit_of",
+]
+
+BITS_PER_BYTE = "bits per byte"
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_BOOKKEEPING = _words(
+    # when
+    "step steps epoch epochs iter iters iteration iterations update updates "
+    "time timestamp runtime walltime elapsed duration seconds second secs sec ms eta "
+    # how much
+    "tokens token samples sample examples example sequences batch batches microbatch flops flos "
+    # how fast, on what
+    "tps throughput mfu hfu memory mem vram rss gpu cpu pid seed rank "
+    # with which settings
+    "lr learning grad grads gradient gradients decay momentum beta beta1 beta2 eps warmup"
+)
+"""Words of which at least one stands in a name that is no metric."""
+_FILLERS = _words(
+    "num number global local total max min mean avg average current train training trainer "
+    "eval optimizer optim seen consumed processed input output peak active reserved allocated "
+    "used size count norm clip clipped wall world device devices per weight rate s gb gib mb "
+    "mib w adam adamw muon sgd percent utilization util progress remaining data accumulation "
+    "micro"
+)
+"""Words that may stand beside them."""
+_RATE = re.compile(r"(?:per[ _\-]?|/)s(?:ec(?:ond)?)?(?:$|[^a-z])", re.I)
+_SETTINGS = frozenset({"loss_scale"})
+_ERROR = re.compile(
+    r"^(?P<stem>.*?)[_\-./ ]?(?:std_?err(?:or)?|standard_?error|(?<=[_\-./ ])sem)(?P<rest>[,/].*)?$", re.I
+)
+
+_LOWER = _words(
+    "loss losses bpb ppl perplexity nll error errors err wer cer ter mse mae rmse entropy ce "
+    "xent brier ece kl toxicity surprisal"
+)
+_HIGHER = _words(
+    "acc accuracy f1 em exactmatch bleu sacrebleu rouge rouge1 rouge2 rougel chrf meteor auc "
+    "auroc auprc mcc reward rewards precision recall ndcg mrr r2 spearman pearson likelihood "
+    "logprob logprobs loglikelihood winrate correct pass elo hits"
+)
+_WEAK_HIGHER = _words("score scores")
+_PHRASES = (
+    (re.compile(r"neg(?:ative)?[ _\-]?log[ _\-]?(?:likelihood|prob)", re.I), True),
+    (re.compile(r"bits?[ _\-]per[ _\-](?:byte|char(?:acter)?|token|word)", re.I), True),
+    (re.compile(r"cross[ _\-]?entropy", re.I), True),
+    (re.compile(r"log[ _\-]?(?:likelihood|probs?)", re.I), False),
+    (
+        re.compile(r"(?:logits?|prob(?:ability)?)[ _\-]per[ _\-](?:char|byte|token|word)", re.I),
+        False,
+    ),
+    (re.compile(r"correct[ _\-](?:prob|choice|answer)", re.I), False),
+    (re.compile(r"(?:exact|prefix|quasi)[ _\-]?match|pass[@^_]\d*k?\d*", re.I), False),
+    (re.compile(r"(?:win|success|solve|pass|hit)[ _\-]?rate", re.I), False),
+)
+_WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*")
+
+
+def is_metric(name: str) -> bool:
+    """Whether a logged name is a measurement of the model, not bookkeeping or a standard error.
+
+    A part of a path that holds words of bookkeeping and none of anything else makes it bookkeeping:
+    `train/lr`, `grad_norm`, `epochs/code`. `time_bpb`, of a domain named time, is a metric.
+    """
+    if not name.strip() or name in _SETTINGS or error_of(name) is not None or _RATE.search(name):
+        return False
+    parts = [{word.lower() for word in _WORD.findall(part)} for part in name.split("/")]
+    return not any(words & _BOOKKEEPING and words <= _BOOKKEEPING | _FILLERS for words in parts)
+
+
+def error_of(name: str) -> str | None:
+    """Return the metric whose standard error a name is (``acc_stderr,none`` is ``acc,none``'s)."""
+    found = _ERROR.match(name)
+    return None if found is None else f"{found['stem']}{found['rest'] or ''}"
+
+
+def lower_is_better_by_name(name: str) -> bool | None:
+    """Return which way is better as far as the name says it; `None` where it says nothing.
+
+    The last part of a path counts first: `accuracy/loss` is a loss. Within a part the last word
+    that says anything counts; `score` only where nothing else does.
+    """
+    for part in (re.split(r"[/,]", name)[-1], name):
+        for pattern, lower in _PHRASES:
+            if pattern.search(part):
+                return lower
+        words = [word.lower() for word in _WORD.findall(part)]
+        told = [word in _LOWER for word in words if word in _LOWER or word in _HIGHER]
+        if told:
+            return told[-1]
+    return False if _WEAK_HIGHER & {word.lower() for word in _WORD.findall(name)} else None
+
+
+def bpb_name(domain: str) -> str:
+    """Return the name under which the trainers of Olmix report a domain's bits per byte."""
+    return f"{domain}_bpb"
+
+
+def unit_of(names: Iterable[str]) -> str:
+    """Return the unit that metrics share: `bits per byte`, or nothing where it is not known."""
+    given = list(names)
+    return BITS_PER_BYTE if given and all(name.endswith("_bpb") for name in given) else ""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: its name, its direction, and its weight in the objective.
+
+    Attributes:
+        name: its name in the tables.
+        lower_is_better: its direction.
+        weight: its weight in the objective, not negative; 0 leaves it out.
+    """
+
+    name: str
+    lower_is_better: bool = True
+    weight: float = 1.0
+
+    @property
+    def sign(self) -> float:
+        """1 where less is better, -1 where more is: times a value it is to be minimised."""
+        return 1.0 if self.lower_is_better else -1.0
+
+    @property
+    def unit(self) -> str:
+        """`bits per byte`, or nothing where it is not known."""
+        return unit_of([self.name])
+
+    @property
+    def better(self) -> str:
+        """`lower` or `higher`: which way is better."""
+        return "lower" if self.lower_is_better else "higher"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is optimised: one metric, or a weighted average of several.
+
+    Attributes:
+        name: its name in words.
+        metrics: those with a weight above 0, in the order of the tables.
+    """
+
+    name: str
+    metrics: tuple[Metric, ...]
+
+    @classmethod
+    def build(cls, metrics: Sequence[Metric]) -> Objective:
+        """Return the objective over the metrics of a fit.
+
+        Args:
+            metrics: all of them; those with a weight of 0 do not count.
+
+        Raises:
+            DataError: none has a weight above 0.
+        """
+        used = tuple(metric for metric in metrics if metric.weight > 0)
+        if not used:
+            raise DataError("no metric of the objective has a weight above 0")
+        if len(used) == 1:
+            return cls(used[0].name, used)
+        count = "all" if len(used) == len(metrics) else str(len(used))
+        return cls(f"average of {count} metrics", used)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Objective:
+        """Return the objective that stands in `proposal.json`."""
+        lower = bool(plain["lower_is_better"])
+        signs = plain.get("signs") or {}
+        metrics = tuple(
+            Metric(str(name), (int(signs.get(name, 1)) > 0) == lower, float(weight))
+            for name, weight in plain["metrics"].items()
+            if weight > 0
+        )
+        return cls(str(plain["name"]), metrics)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return it as it stands in `proposal.json`."""
+        return {
+            "name": self.name,
+            "lower_is_better": self.lower_is_better,
+            "metrics": {metric.name: float(metric.weight) for metric in self.metrics},
+            "signs": {metric.name: int(self.sign * metric.sign) for metric in self.metrics},
+        }
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Its direction: higher where more is better of every metric, else lower."""
+        return any(metric.lower_is_better for metric in self.metrics)
+
+    @property
+    def sign(self) -> float:
+        """1 where less is better, -1 where more is."""
+        return 1.0 if self.lower_is_better else -1.0
+
+    @property
+    def mixed(self) -> bool:
+        """Whether metrics of both directions enter."""
+        return len({metric.lower_is_better for metric in self.metrics}) > 1
+
+    @property
+    def unit(self) -> str:
+        """The unit of its metrics; nothing where they have none in common or both directions."""
+        return "" if self.mixed else unit_of(metric.name for metric in self.metrics)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each metric, as given."""
+        return {metric.name: metric.weight for metric in self.metrics}
+
+    def missing(self, measured: Iterable[str]) -> tuple[str, ...]:
+        """Return its metrics that are not among those measured."""
+        known = set(measured)
+        return tuple(metric.name for metric in self.metrics if metric.name not in known)
+
+    def value(self, values: Mapping[str, float]) -> float:
+        """Return the objective of one run from the values of its metrics.
+
+        Raises:
+            DataError: names the metrics that were not measured.
+        """
+        absent = self.missing(values)
+        if absent:
+            raise DataError(f"the objective counts {', '.join(absent)}, which was not measured")
+        parts = [m.weight * (self.sign * m.sign) * values[m.name] for m in self.metrics]
+        return math.fsum(parts) / math.fsum(metric.weight for metric in self.metrics)
+
+    def average(self, values: Mapping[str, Array]) -> Array:
+        """Return the objective of many runs: arrays (n,) by metric to one array (n,)."""
+        total = math.fsum(metric.weight for metric in self.metrics)
+        parts = [m.weight / total * (self.sign * m.sign) * values[m.name] for m in self.metrics]
+        return np.asarray(np.sum(parts, axis=0))
+
+    def gain(self, value: float, over: float) -> float:
+        """Return by how much one value is better than another; positive is better."""
+        return self.sign * (over - value)

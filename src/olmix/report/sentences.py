@@ -1,0 +1,289 @@
+"""What the page says in sentences: the result first, and above each table what to see in it."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from olmix.plotting import MIXTURE_LABELS, law_label
+from olmix.report.content import MIXTURES, Content, Gain, Verification
+from olmix.text.numbers import (
+    count,
+    counted,
+    fixed,
+    interval,
+    listed,
+    points,
+    probability,
+    with_error,
+)
+
+__all__ = [
+    "Head",
+    "Number",
+    "effects_reading",
+    "gain_reading",
+    "head",
+    "law_reading",
+    "mixture_label",
+    "mixture_reading",
+    "ordered_gains",
+    "scope",
+    "subtitle",
+    "verification_reading",
+    "warnings",
+]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A large number of the page's head."""
+
+    label: str
+    value: str
+    error: str
+    unit: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """The result, first.
+
+    Attributes:
+        tone: `good` where the gain is verified, `plain` where it is predicted or not to be told
+            from 0, `warn` where there is no reliable signal or the proposal is worse.
+        status: what kind of evidence there is, in a few words.
+        statement: the result in one sentence.
+        numbers: the most important first.
+        next_step: what to do, in words; empty where nothing is left to do.
+        command: the command that does it.
+    """
+
+    tone: str
+    status: str
+    statement: str
+    numbers: tuple[Number, ...]
+    next_step: str
+    command: str
+
+
+def head(content: Content) -> Head:
+    """Say the result: what was measured if it was, else what is predicted, else that it is not."""
+    proposal, found = content.proposal, content.verification
+    if proposal is None:
+        words = "The laws were fitted; no mixture was proposed, as proposer.fit_only asks."
+        return Head("plain", "Fitted, nothing proposed", words, (), "", "")
+    if found is not None:
+        return _measured_head(found, is_worst=proposal.worst)
+    numbers = tuple(
+        _gain_number(name, gain, content.objective.unit, is_measured=False)
+        for name, gain in ordered_gains(proposal.gains)
+    )
+    if not proposal.reliable:
+        return Head(
+            "warn",
+            "No reliable signal",
+            proposal.statement,
+            (),
+            "Do not train on this mixture yet: add runs or replicates, or choose another metric.",
+            "",
+        )
+    verify = f"olmix verify --fit {shlex.quote(str(content.folder))} -c LAUNCH.yaml"
+    return Head(
+        "warn" if proposal.worst else "plain",
+        "The worst mixture, predicted" if proposal.worst else "Predicted, not verified yet",
+        proposal.statement,
+        numbers,
+        "Train the proposal against the other mixtures, with fresh seeds:",
+        verify,
+    )
+
+
+def _measured_head(found: Verification, *, is_worst: bool) -> Head:
+    """Say what the verification measured."""
+    natural = found.gains.get("natural")
+    tone = "plain"
+    if is_worst or (natural is not None and natural.high < 0):
+        tone = "warn"
+    elif natural is not None and natural.low > 0:
+        tone = "good"
+    status = f"Measured with {counted(len(found.seeds), 'fresh seed')}"
+    numbers = tuple(
+        _gain_number(name, gain, found.unit, is_measured=True)
+        for name, gain in ordered_gains(found.gains)
+    )
+    status += "; the worst mixture was asked for" if is_worst else ""
+    return Head(tone, status, found.statement, numbers, "", "")
+
+
+def scope(content: Content) -> str:
+    """Say what the result holds for, and what was not tested."""
+    if content.proposal is None or (content.verification is None and not content.proposal.reliable):
+        return ""
+    cells = {content.run_facts.get(run, {}).get("tokens") or "" for run in content.runs}
+    tokens = sorted(float(cell) for cell in cells if cell.replace(".", "", 1).isdigit())
+    size = f" ({count(tokens[0])} tokens each)" if tokens else ""
+    if tokens and tokens[0] != tokens[-1]:
+        size = f" ({count(tokens[0])} to {count(tokens[-1])} tokens each)"
+    what = "This is predicted" if content.verification is None else "This holds"
+    return (
+        f"{what} for models of the swarm's size{size}. Whether it carries over to larger models or "
+        "longer training was not tested."
+    )
+
+
+def _gain_number(name: str, gain: Gain, unit: str, *, is_measured: bool) -> Number:
+    """Return a gain as a large number with its error and what it means."""
+    value, _, error = with_error(gain.mean, gain.std_error, sign=True).partition(" ± ")
+    level = "95" if is_measured else "90"
+    note = f"{level} % interval {interval(gain.low, gain.high)}"
+    if not is_measured and math.isfinite(gain.probability):
+        note += f"; {probability(gain.probability)} probable to be a gain"
+    kind = "measured gain" if is_measured else "predicted gain"
+    return Number(f"{kind} over {mixture_label(name)}", value, error, unit, note)
+
+
+def mixture_label(name: str) -> str:
+    """Return a mixture's name for readers."""
+    return MIXTURE_LABELS.get(name, name.replace("_", " "))
+
+
+def ordered_gains(gains: Mapping[str, Gain]) -> list[tuple[str, Gain]]:
+    """Return gains in the order in which the page shows mixtures."""
+    known = [name for name in MIXTURES if name in gains]
+    return [(name, gains[name]) for name in (*known, *(n for n in gains if n not in known))]
+
+
+def subtitle(content: Content) -> str:
+    """Say what was optimised, and with how much."""
+    direction = "lower" if content.objective.lower_is_better else "higher"
+    unit = f", {content.objective.unit}" if content.objective.unit else ""
+    return (
+        f"Objective: {content.objective.name} ({direction} is better{unit}). "
+        f"{counted(len(content.runs), 'run')} over {counted(len(content.domains), 'domain')}, "
+        f"{counted(len(content.metrics), 'metric')}."
+    )
+
+
+def mixture_reading(content: Content) -> str:
+    """Name the largest changes."""
+    if content.proposal is None:
+        return ""
+    mixtures = content.proposal.mixtures
+    if not {"natural", "proposed"} <= set(mixtures):
+        return ""
+    natural, proposed = mixtures["natural"].weights, mixtures["proposed"].weights
+    changes = {name: proposed.get(name, 0.0) - weight for name, weight in natural.items()}
+    ordered = sorted(changes.items(), key=lambda item: -abs(item[1]))
+    more = [f"{name} ({points(value)})" for name, value in ordered if value >= 0.005][:3]
+    less = [f"{name} ({points(value)})" for name, value in ordered if value <= -0.005][:3]
+    if not more and not less:
+        return "The proposed mixture is practically the natural one."
+    parts = [f"more {listed(more)}"] if more else []
+    parts += [f"less {listed(less)}"] if less else []
+    return f"Against the natural mixture, in percentage points: {'; '.join(parts)}."
+
+
+def gain_reading(content: Content) -> str:
+    """Say whether the prediction held."""
+    if content.proposal is None:
+        return ""
+    predicted = content.proposal.gains.get("natural")
+    if content.verification is None or predicted is None:
+        return (
+            "Predicted by the fitted laws; the interval covers 90 % of what the swarm's noise and "
+            "the choice of runs make possible. The proposal itself was not trained yet."
+        )
+    measured = content.verification.gains.get("natural")
+    if measured is None:
+        return ""
+    where = "inside"
+    if not predicted.low <= measured.mean <= predicted.high:
+        where = "above" if measured.mean > predicted.high else "below"
+    return (
+        f"The measured gain over natural ({with_error(measured.mean, measured.std_error)}) lies "
+        f"{where} the predicted interval ({interval(predicted.low, predicted.high)})."
+    )
+
+
+def verification_reading(content: Content) -> str:
+    """Count the seeds for which the proposal is better than each other mixture."""
+    found = content.verification
+    if found is None or "proposed" not in found.values:
+        return ""
+    sign = 1.0 if found.lower_is_better else -1.0
+    parts = []
+    for name, values in found.values.items():
+        if name != "proposed":
+            pairs = zip(values, found.values["proposed"], strict=False)
+            gains = [sign * (other - own) for other, own in pairs]
+            known = [gain for gain in gains if math.isfinite(gain)]
+            wins = sum(gain > 0 for gain in known)
+            parts.append(f"{mixture_label(name)} for {wins} of {counted(len(known), 'seed')}")
+    if not parts:
+        return ""
+    return f"Trained with the same seed, the proposed mixture is better than {listed(parts)}."
+
+
+def law_reading(content: Content) -> str:
+    """Say how far the laws can be trusted, for the objective."""
+    metric = content.metrics[0]
+    scores = metric.law.cv
+    if len(content.objective.metrics) > 1 and content.objective_scores is not None:
+        average = content.objective_scores
+        average_unit = f" {content.objective.unit}" if content.objective.unit else ""
+        return (
+            f"{content.objective.name}: the laws together rank runs that they have not seen with a "
+            f"Spearman correlation of {fixed(average.spearman, 2)}, "
+            f"RMSE {fixed(average.rmse, 4)}{average_unit}. Split: {content.split}."
+        )
+    unit = f" {metric.unit}" if metric.unit else ""
+    text = (
+        f"{metric.name}: the {law_label(metric.chosen)} law ranks runs that it has not seen with a "
+        f"Spearman correlation of {fixed(scores.spearman, 2)} and errs by {fixed(scores.rmse, 4)}"
+        f"{unit} (RMSE)"
+    )
+    if math.isfinite(metric.noise_sd) and metric.noise_sd > 0:
+        text += (
+            f", {fixed(scores.rmse / metric.noise_sd, 1)} times the noise between replicates "
+            f"({fixed(metric.noise_sd, 4)})"
+        )
+    return f"{text}. Split: {content.split}."
+
+
+def effects_reading(content: Content) -> str:
+    """Name the domain that helps the first metric most, and the one that harms it most."""
+    if content.effects is None:
+        return ""
+    metric = content.metrics[0]
+    sign = 1.0 if metric.lower_is_better else -1.0
+    known = {
+        domain: float(sign * value)
+        for domain, value in zip(content.domains, content.effects[0], strict=True)
+        if np.isfinite(value)
+    }
+    if len(known) < 2:
+        return ""
+    best, worst = min(known, key=lambda d: known[d]), max(known, key=lambda d: known[d])
+    if known[best] >= 0:
+        return f"For {metric.name}, more {worst} harms most, and none helps."
+    verb = "harms most" if known[worst] > 0 else "helps least"
+    return f"For {metric.name}, more {best} helps most and more {worst} {verb}."
+
+
+def warnings(content: Content) -> tuple[str, ...]:
+    """Return what a reader must know before believing the rest."""
+    found = list(content.proposal.warnings) if content.proposal is not None else []
+    silent = [m.name for m in content.metrics if not m.signal]
+    if silent:
+        shown = silent if len(silent) <= 8 else [*silent[:7], f"{len(silent) - 7} more"]
+        found.append(
+            "Held-out predictions do not follow the measurements beyond chance for "
+            f"{listed(shown)}."
+        )
+    return tuple(dict.fromkeys([*found, *content.problems]))

@@ -1,0 +1,186 @@
+"""The tables of the page row by row, as text that is ready: domains, gains, seeds and laws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from olmix.plotting import law_label
+from olmix.report.content import Content, Gain, Metric
+from olmix.report.sentences import mixture_label, ordered_gains
+from olmix.text.numbers import (
+    UNKNOWN,
+    fixed,
+    interval,
+    p_value,
+    percent,
+    points,
+    probability,
+    signed,
+    with_error,
+)
+
+__all__ = [
+    "DomainRow",
+    "GainRow",
+    "LawRow",
+    "SeedRow",
+    "domain_rows",
+    "gain_rows",
+    "law_rows",
+    "other_metrics",
+    "seed_rows",
+]
+
+
+@dataclass(frozen=True)
+class DomainRow:
+    """One domain in every mixture."""
+
+    domain: str
+    weights: Mapping[str, str]
+    change: str
+    ratio: str
+    repetition: str
+
+
+@dataclass(frozen=True)
+class GainRow:
+    """The gain over one mixture, predicted and measured."""
+
+    over: str
+    predicted: str
+    predicted_interval: str
+    probability: str
+    measured: str
+    measured_interval: str
+    p_value: str
+
+
+@dataclass(frozen=True)
+class SeedRow:
+    """One mixture of the verification."""
+
+    mixture: str
+    values: tuple[str, ...]
+    mean: str
+
+
+@dataclass(frozen=True)
+class LawRow:
+    """One law for one metric."""
+
+    metric: str
+    law: str
+    is_chosen: bool
+    spearman: str
+    pearson: str
+    r2: str
+    rmse: str
+    regret: str
+    fitted_rmse: str
+    noise: str
+    signal: str
+    coverage: str
+
+
+def domain_rows(content: Content) -> tuple[DomainRow, ...]:
+    """Return the weights of every domain, the largest natural share first."""
+    proposal = content.proposal
+    if proposal is None:
+        return ()
+    weights = {name: mix.weights for name, mix in proposal.mixtures.items()}
+    natural, proposed = weights.get("natural", {}), weights.get("proposed", {})
+    repetition = proposal.repetition or {}
+    rows = []
+    for domain in sorted(content.leaves, key=lambda name: -np.nan_to_num(natural.get(name, 0.0))):
+        before, after = natural.get(domain, 0.0), proposed.get(domain, 0.0)
+        rows.append(
+            DomainRow(
+                domain,
+                {name: percent(weights[name].get(domain, 0.0)) for name in weights},
+                points(after - before),
+                f"{fixed(after / before, 2)}×" if before > 0 else UNKNOWN,
+                fixed(repetition.get(domain, math.nan), 2),
+            )
+        )
+    return tuple(rows)
+
+
+def gain_rows(content: Content) -> tuple[GainRow, ...]:
+    """Return the gain over every mixture, predicted and measured."""
+    proposal = content.proposal
+    if proposal is None:
+        return ()
+    measured = {} if content.verification is None else content.verification.gains
+    nothing = Gain(*(math.nan,) * 6)
+    rows = []
+    for name, gain in ordered_gains(proposal.gains):
+        real = measured.get(name, nothing)
+        rows.append(
+            GainRow(
+                mixture_label(name),
+                signed(gain.mean),
+                interval(gain.low, gain.high),
+                probability(gain.probability),
+                with_error(real.mean, real.std_error, sign=True),
+                interval(real.low, real.high),
+                p_value(real.p_value),
+            )
+        )
+    return tuple(rows)
+
+
+def seed_rows(content: Content) -> tuple[SeedRow, ...]:
+    """Return what every mixture measured with every seed."""
+    found = content.verification
+    if found is None:
+        return ()
+    return tuple(
+        SeedRow(
+            mixture_label(name),
+            tuple(fixed(value, 4) for value in values),
+            f"{fixed(found.means[name][0], 4)} ± {fixed(found.means[name][1], 4)}",
+        )
+        for name, values in found.values.items()
+    )
+
+
+def other_metrics(
+    content: Content, names: Sequence[str]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return mean and error of every metric for every mixture that was verified."""
+    found = content.verification
+    if found is None:
+        return ()
+    unknown = (math.nan, math.nan)
+    return tuple(
+        (metric, tuple(with_error(*by_mixture.get(name, unknown)) for name in names))
+        for metric, by_mixture in found.metrics.items()
+    )
+
+
+def law_rows(metric: Metric) -> list[LawRow]:
+    """Return the scores of every law for a metric."""
+    return [
+        LawRow(
+            metric.name,
+            law_label(law.name),
+            law.name == metric.chosen,
+            fixed(law.cv.spearman, 3),
+            fixed(law.cv.pearson, 3),
+            fixed(law.cv.r2, 3),
+            fixed(law.cv.rmse, 4),
+            fixed(law.cv.regret, 4),
+            fixed(law.train.rmse, 4),
+            fixed(metric.noise_sd, 4),
+            f"{'yes' if metric.signal else 'no'} (p {p_value(metric.signal_p_value)})",
+            percent(metric.coverage[0.9])
+            if law.name == metric.chosen and 0.9 in metric.coverage
+            else "",
+        )
+        for law in metric.laws
+    ]

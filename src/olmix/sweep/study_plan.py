@@ -1,0 +1,293 @@
+"""From an experiment to its runs: names resolved, values derived, configs merged and checked.
+
+Nothing here writes. `preview` shows a plan and `generate` writes it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from olmix.config.experiment import ConditionConfig, ExperimentConfig
+from olmix.sweep.design import Point, build_points, count_points
+from olmix.sweep.errors import (
+    ExperimentSchemaError,
+    Finding,
+    TypeMismatchError,
+    ValidationError,
+    raise_problems,
+)
+from olmix.sweep.experiment import Experiment, load_experiment
+from olmix.sweep.framework import Base, Cost, Framework, Path_, find_framework
+from olmix.sweep.merge import expand, flatten, merge_all
+from olmix.sweep.names import Names, check_names, find_names
+from olmix.sweep.scalars import render_flow
+from olmix.sweep.values import DerivationError, resolve
+from olmix.text.files import digest
+
+__all__ = ["Plan", "PlannedRun", "build_plan", "config_hash"]
+
+_OUTPUT_DIR = "output_dir"
+_MOST_POINTS = 100_000
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run: its parameters and its complete config.
+
+    Attributes:
+        id: ``run_000``.
+        params: value of every variable.
+        config: the merged config.
+        given: every value that the experiment sets, by its path.
+        cost: what it takes.
+    """
+
+    id: str
+    params: Mapping[str, Any]
+    config: dict[str, Any]
+    given: Mapping[Path_, Any]
+    cost: Cost
+
+    @property
+    def hash(self) -> str:
+        """Identity of the config; where its results go does not count."""
+        return config_hash(self.config)
+
+    @property
+    def output_dir(self) -> str | None:
+        """Folder of the results."""
+        found = self.config.get(_OUTPUT_DIR)
+        return found if isinstance(found, str) else None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of an experiment.
+
+    Attributes:
+        experiment: the experiment.
+        framework: what trains the runs.
+        base: the config that they start from.
+        runs: the runs, each config once.
+        findings: warnings and notices.
+    """
+
+    experiment: Experiment
+    framework: Framework
+    base: Base
+    runs: tuple[PlannedRun, ...]
+    findings: tuple[Finding, ...]
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Return a hash of everything in a config but the folder of its results."""
+    plain = {key: value for key, value in config.items() if key != _OUTPUT_DIR}
+    return digest(_hashable(plain), 12)
+
+
+def build_plan(source: str | Path | Mapping[str, Any] | Experiment) -> Plan:
+    """Read an experiment, and plan and check its runs.
+
+    Raises:
+        ConfigWriterError: with every problem found (see `olmix.sweep.errors`).
+        MissingPackageError: the framework is not installed.
+    """
+    experiment = source if isinstance(source, Experiment) else load_experiment(source)
+    framework = find_framework(experiment)
+    base = framework.load_base(experiment)
+    return _Planner(experiment, framework, base).plan()
+
+
+@dataclass
+class _Planner:
+    experiment: Experiment
+    framework: Framework
+    base: Base
+    findings: list[Finding] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._names = find_names(self.experiment.config, self.framework, self.base)
+
+    def plan(self) -> Plan:
+        config = self.experiment.config
+        self.findings += check_names(config, self.framework, self.base, self._names)
+        self.findings += _check_points(config)
+        self._raise()
+        planned = [run for run in map(self._run, build_points(config)) if run is not None]
+        self._raise()
+        different: dict[str, PlannedRun] = {}
+        for run in planned:
+            different.setdefault(digest(_hashable(run.config), 32), run)
+        runs = list(different.values())
+        self.findings += _check_number(config, len(runs))
+        self.findings += _warn_of_scale(config, self.framework, self.base, self._names)
+        self._raise()
+        if len(planned) > len(runs):
+            what = (
+                f"{len(planned)} combinations give {len(runs)} different configs; "
+                "equal ones are generated once"
+            )
+            self.findings.append(Finding(None, what, notice=True))
+        runs = _number(runs[: config.max_runs])
+        if _share_folder(runs):
+            what = (
+                f"runs would share the output_dir {runs[0].output_dir} and overwrite each other; "
+                "each writes to a folder of its own below it, such as /run_000"
+            )
+            self.findings.append(Finding(None, what, notice=True))
+            runs = list(map(_with_own_folder, runs))
+        findings = tuple(dict.fromkeys(self.findings))
+        return Plan(self.experiment, self.framework, self.base, tuple(runs), findings)
+
+    def _raise(self) -> None:
+        found = ((f.kind, self.experiment.problem(f)) for f in self.findings)
+        raise_problems(found, self.experiment.name)
+
+    def _run(self, point: Point) -> PlannedRun | None:
+        """Plan the run at a point; `None` where it is skipped or its values do not hold."""
+        config = self.experiment.config
+        given = {**config.controls, **point}
+        for index, condition in enumerate(config.conditions):
+            try:
+                applies = _matches(condition, given, self.base.data)
+            except DerivationError as error:
+                self._wrong(error, "conditions", index)
+                return None
+            if applies and condition.skip:
+                return None
+            if applies:
+                given |= condition.set
+        values = self._resolve(given, point)
+        if values is None:
+            return None
+        paths = self._names.paths
+        override = expand({paths[name]: value for name, value in values.items() if name in paths})
+        merged = merge_all(self.base.data, override, self.framework.parameters_of)
+        folder = self.framework.default_output_dir
+        if folder is not None:
+            merged.config.setdefault(_OUTPUT_DIR, folder)
+        leaves = dict(flatten(override))
+        for mismatch in merged.mismatches:
+            where = self._names.source(mismatch.path)
+            self.findings.append(Finding(TypeMismatchError, mismatch.explain(), where))
+        for path, component, gone in merged.dropped:
+            what = f"{component} does not take {', '.join(gone)}: left out of {'.'.join(path)}"
+            self.findings.append(Finding(None, what, self._names.source(path), notice=True))
+        if not merged.mismatches:
+            self._check_config(merged.config, tuple(leaves))
+        slurm = config.slurm
+        cost = self.framework.cost(self.base, merged.config, slurm.gpus if slurm else 1)
+        params = {name: values[name] for name in point}
+        return PlannedRun("", params, merged.config, leaves, cost)
+
+    def _resolve(self, given: Mapping[str, Any], point: Point) -> dict[str, Any] | None:
+        """Return the values of a run with everything derived put in; `None` if one cannot be."""
+        kept = [key for key in self.base.data if key not in point]
+        values: dict[str, Any] = {}
+        for name, value in given.items():
+            try:
+                values[name] = resolve(value, given, self.base.data, kept)
+            except DerivationError as error:
+                self._wrong(error, *self._names.locations[name])
+        return values if len(values) == len(given) else None
+
+    def _wrong(self, error: DerivationError, *where: str | int) -> None:
+        self.findings.append(Finding(ExperimentSchemaError, str(error), where))
+
+    def _check_config(self, config: Mapping[str, Any], given: tuple[Path_, ...]) -> None:
+        for note in self.framework.check_config(self.base, config, given):
+            kind = ValidationError if note.level == "error" else None
+            where = self._names.source(note.path)
+            self.findings.append(Finding(kind, note.what, where, note.level == "notice"))
+
+
+def _check_points(config: ExperimentConfig) -> Iterator[Finding]:
+    number = count_points(config)
+    if number > _MOST_POINTS:
+        what = f"{number:,} combinations; at most {_MOST_POINTS:,} are made. Use a sampler"
+        yield Finding(ExperimentSchemaError, what, ("variables",))
+
+
+def _check_number(config: ExperimentConfig, number: int) -> Iterator[Finding]:
+    if number == 0:
+        what = "every combination is skipped; no run is left"
+        yield Finding(ExperimentSchemaError, what, ("conditions",))
+    limit = config.max_runs
+    if limit is not None and config.sampler.type == "grid" and number > limit:
+        what = (
+            f"the grid has {number} runs, more than max_runs = {limit}; test fewer values, raise "
+            f"max_runs, or draw a sample: sampler: {{type: latin_hypercube, runs: {limit}}}"
+        )
+        yield Finding(ExperimentSchemaError, what, ("max_runs",))
+
+
+def _warn_of_scale(
+    config: ExperimentConfig, framework: Framework, base: Base, names: Names
+) -> Iterator[Finding]:
+    """Warn where the LoRA rank varies and alpha does not, so that their ratio varies too."""
+    varied = [*config.variables, *(name for group in config.paired for name in group)]
+    paths = {framework.path_of(base, name): name for name in varied}
+    ranks = [path for path in paths if path[-1] == "lora_rank"]
+    if not ranks or any(path[-1] == "lora_alpha" for path in paths):
+        return
+    rank = paths[ranks[0]]
+    controls = expand({framework.path_of(base, n): v for n, v in config.controls.items()})
+    leaves = dict(flatten(controls))
+    if "${" in str(leaves.get((*ranks[0][:-1], "lora_alpha"))):
+        return
+    yield Finding(
+        None,
+        f"{rank} varies and lora_alpha stays the same, so the scale alpha/rank varies too; "
+        f"to keep it, write lora_alpha: ${{mul:2,${{{rank}}}}} (2 * {rank}) in controls",
+        names.locations[rank],
+    )
+
+
+def _number(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
+    """Give all runs an id with the same number of digits, at least three."""
+    listed = list(runs)
+    digits = max(3, len(str(len(listed) - 1)))
+    return [replace(run, id=f"run_{index:0{digits}d}") for index, run in enumerate(listed)]
+
+
+def _share_folder(runs: Sequence[PlannedRun]) -> bool:
+    folders = [run.output_dir for run in runs if run.output_dir is not None]
+    return len(set(folders)) < len(folders)
+
+
+def _with_own_folder(run: PlannedRun) -> PlannedRun:
+    if run.output_dir is None:
+        return run
+    folder = f"{run.output_dir.rstrip('/')}/{run.id}"
+    return replace(run, config=run.config | {_OUTPUT_DIR: folder})
+
+
+def _matches(
+    condition: ConditionConfig, names: Mapping[str, Any], config: Mapping[str, Any]
+) -> bool:
+    for name, wanted in condition.when.items():
+        value = resolve(names.get(name), names, config)
+        options = wanted if isinstance(wanted, list) else [wanted]
+        if not any(_equal(value, option) for option in options):
+            return False
+    return True
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Compare values: 1 and 1.0 are equal, 1 and true are not."""
+    return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
+
+
+def _hashable(value: Any) -> Any:
+    """Return a value that JSON can hold; numbers that it cannot become words."""
+    if isinstance(value, Mapping):
+        return {str(key): _hashable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hashable(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return render_flow(value)
+    return value

@@ -1,0 +1,207 @@
+"""CSV tables of numbers keyed by run: `ratios.csv` and `metrics.csv`."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+
+from olmix.errors import DataError
+from olmix.simplex import Array
+from olmix.text.files import write_text
+
+__all__ = ["Table", "read_table", "write_table"]
+
+ID_COLUMNS = ("run", "run_id")
+FALLBACK_ID = "index"
+"""Column that names the runs of a table which has none of `ID_COLUMNS`."""
+_MARKS = {"\t": "tabs", ";": "semicolons"}
+SKIPPED_COLUMNS = ("", "index", "name")
+_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of numbers with named rows and columns.
+
+    Attributes:
+        path: the file it came from, for messages.
+        runs: row names, unique.
+        names: readable labels of the rows; the row names where the file has none.
+        columns: column names, unique.
+        values: (rows, columns); NaN where a cell is empty.
+    """
+
+    path: str
+    runs: tuple[str, ...]
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: Array
+
+    def rows(self, runs: Sequence[str]) -> Array:
+        """Return the rows of `runs`, in that order."""
+        position = {run: index for index, run in enumerate(self.runs)}
+        return self.values[[position[run] for run in runs]]
+
+    def select(self, columns: Sequence[str]) -> Array:
+        """Return the columns named, in that order."""
+        position = {name: index for index, name in enumerate(self.columns)}
+        return self.values[:, [position[name] for name in columns]]
+
+
+def read_table(path: str | Path) -> Table:
+    """Read a CSV file with an ID column `run` or `run_id` and an optional `name`.
+
+    Unnamed columns and `index` are skipped; every other column must hold numbers, empty cells are
+    NaN. A table without an ID column, as some public swarms are, is read by its `index`.
+
+    Args:
+        path: file, or `http://` or `https://` address.
+
+    Raises:
+        DataError: with all problems of the file: no ID column, an ID or a column given twice,
+            rows of another length, cells that are no numbers.
+    """
+    file = str(path)
+    text = _download(file) if file.startswith(("http://", "https://")) else _read(file)
+    reader = csv.reader(StringIO(text))
+    header = [cell.strip() for cell in next(reader, [])]
+    ids = [name for name in ID_COLUMNS if name in header]
+    ids = ids or [name for name in header if name == FALLBACK_ID]
+    if len(ids) != 1:
+        found = ", ".join(name for name in header[:8] if name) or "an empty file"
+        other = next((word for mark, word in _MARKS.items() if mark in found), "")
+        hint = f". The columns seem to be separated by {other}; commas are needed" if other else ""
+        raise DataError(
+            f"{file}:1: one column named `run` or `run_id` is needed; found {found}{hint}"
+        )
+    key = header.index(ids[0])
+    label = header.index("name") if "name" in header else key
+    used = [i for i, name in enumerate(header) if i != key and not _is_skipped(name)]
+    columns = [header[i] for i in used]
+    problems = [f"{file}:1: the column {c} is given twice" for c in _repeated(columns)]
+    runs: list[str] = []
+    names: list[str] = []
+    values: list[list[float]] = []
+    for cells in reader:
+        line = reader.line_num
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            problems.append(f"{file}:{line}: {len(cells)} cells; the header has {len(header)}")
+            continue
+        row = []
+        for index in used:
+            value = _number(cells[index])
+            if value is None:
+                problems.append(
+                    f"{file}:{line}: {header[index]}: found {cells[index]!r}; a number is "
+                    "needed, or an empty cell where nothing was measured"
+                )
+            row.append(math.nan if value is None else value)
+        run = cells[key].strip()
+        if not run:
+            problems.append(f"{file}:{line}: the {ids[0]} is empty")
+        runs.append(run)
+        names.append(cells[label].strip() or run)
+        values.append(row)
+    problems += [f"{file}: the {ids[0]} {run} is given twice" for run in _repeated(runs) if run]
+    if not runs and not problems:
+        problems.append(f"{file}: the table has no rows")
+    if not columns:
+        problems.append(f"{file}:1: there is no column besides the {ids[0]}")
+    if problems:
+        shown = problems[:50]
+        if len(problems) > len(shown):
+            shown.append(f"{file}: and {len(problems) - len(shown)} problems more")
+        raise DataError("\n".join(shown))
+    array = np.array(values, dtype=np.float64).reshape(len(runs), len(columns))
+    return Table(file, tuple(runs), tuple(names), tuple(columns), array)
+
+
+def _is_skipped(column: str) -> bool:
+    """Whether a column is no data; pandas writes `Unnamed: 0` for one without a name."""
+    return column in SKIPPED_COLUMNS or column.startswith("Unnamed:")
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{file}: there is no such file") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: cannot be read as UTF-8 text: {error}") from error
+
+
+def _download(address: str) -> str:
+    """Return the text at an address.
+
+    Raises:
+        DataError: it cannot be had; says how to go on without a network.
+    """
+    from urllib.error import HTTPError, URLError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(address, timeout=_TIMEOUT_S) as answer:
+            content: bytes = answer.read()
+            return content.decode("utf-8-sig")
+    except (URLError, OSError, UnicodeDecodeError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(error, HTTPError):
+            error.close()
+        raise DataError(
+            f"{address}: cannot be downloaded: {reason}.\n"
+            "  Without a network, get the file elsewhere and write its path in place of the address"
+        ) from error
+
+
+def write_table(
+    path: str | Path,
+    runs: Sequence[str],
+    columns: Mapping[str, Sequence[float | int | str | None]],
+) -> None:
+    """Write a CSV file with the column `run` first; `None` becomes an empty cell.
+
+    Numbers are written with the fewest digits that give them back exactly.
+    """
+    stream = StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["run", *columns])
+    for index, run in enumerate(runs):
+        row = [_cell(values[index]) for values in columns.values()]
+        writer.writerow([run, *row])
+    write_text(path, stream.getvalue())
+
+
+def _cell(value: float | str | None) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, str):
+        return value
+    plain = int(value) if isinstance(value, int | np.integer) else float(value)
+    return repr(plain + 0)
+
+
+def _number(cell: str) -> float | None:
+    """Read a cell: a number, NaN where it is empty, `None` where it is neither."""
+    text = cell.strip()
+    if text == "" or text.lower() == "nan":
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    seen: set[str] = set()
+    return [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]

@@ -1,0 +1,244 @@
+"""Training run folders: alone, or several side by side."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+from olmix.errors import OlmixError
+from olmix.records.run import RunFolder
+from olmix.train.environment import compile_lock
+from olmix.train.outcome import Outcome, Progress
+from olmix.train.proxy.lanes import Swarm
+from olmix.train.proxy.loop import CHUNK, programs
+from olmix.train.proxy.run import DivergedError, Job, prepare, read_config
+
+__all__ = ["Outcome", "Progress", "train_runs"]
+
+logger = logging.getLogger(__name__)
+
+REPORT_INTERVAL_S = 0.5
+"""Seconds between two reports of progress, at least."""
+CALL_TARGET_S = 0.5
+"""Seconds that one call of the compiled program takes, at most, where steps are slow."""
+
+
+def train_runs(
+    folders: Sequence[RunFolder],
+    *,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Outcome]:
+    """Train run folders and yield how each of them ended.
+
+    Runs of equal sizes that are at the same step are trained side by side, the others one after
+    another. An error of one run is reported as its outcome and leaves the others alone.
+
+    Args:
+        folders: run folders with a `config.yaml`; the caller holds their locks.
+        on_progress: called for each run at most twice a second.
+        should_stop: asked between chunks of steps; a run that stops writes a checkpoint first.
+    """
+    jobs: list[Job] = []
+    with _logs(folders):
+        for folder in folders:
+            if should_stop():
+                yield Outcome(folder.path, "interrupted")
+                continue
+            try:
+                work = prepare(read_config(folder))
+                if folder.is_finished(work.identity):
+                    yield Outcome(folder.path, "skipped")
+                    continue
+                jobs.append(Job(folder, work))
+            except Exception as error:  # noqa: BLE001  a bad run must not end the others
+                yield _failed_early(folder, error)
+        for group in _groups(jobs):
+            yield from _Sitting(group, on_progress, should_stop).train()
+
+
+def _failed_early(folder: RunFolder, error: Exception) -> Outcome:
+    what = _explain(error)
+    if folder.path.is_dir():
+        folder.update_status(state="failed", error=what, updated=time.time())
+    return Outcome(folder.path, "failed", what)
+
+
+def _explain(error: Exception) -> str:
+    """Return an error in words; one that nobody foresaw goes to the log with its traceback."""
+    if isinstance(error, OlmixError):
+        logger.error("%s", error)
+        return str(error)
+    logger.error("unexpected error", exc_info=error)
+    return f"{type(error).__name__}: {error} (the traceback is in log.txt)"
+
+
+def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Split jobs into those that can be trained side by side."""
+    groups: dict[object, list[Job]] = {}
+    for job in jobs:
+        training = job.work.training
+        validation = job.work.validation.tokens
+        key = (
+            job.work.geometry,
+            training.num_steps,
+            training.eval_interval,
+            job.step,
+            validation.shape,
+            validation.tobytes(),
+        )
+        groups.setdefault(key, []).append(job)
+    return list(groups.values())
+
+
+class _Sitting:
+    """One uninterrupted training of a group of runs."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        on_progress: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._jobs = list(jobs)
+        self._live = dict(enumerate(jobs))
+        self._on_progress = on_progress
+        self._should_stop = should_stop
+        self._training = jobs[0].work.training
+        self._first_step = self._step = jobs[0].step
+        self._started = self._saved = self._reported = 0.0
+        self._ended: list[Outcome] = []
+
+    def train(self) -> Iterator[Outcome]:
+        """Train until all runs have ended, and yield each outcome as it comes."""
+        try:
+            yield from self._train()
+        except Exception as error:  # noqa: BLE001  a failed run must not end the worker
+            what = _explain(error)
+            for job in self._live.values():
+                job.fail(what, self._step)
+                yield Outcome(job.folder.path, "failed", what)
+        finally:
+            for job in self._jobs:
+                job.close()
+
+    def _train(self) -> Iterator[Outcome]:
+        self._report(0.0)
+        works = [job.work for job in self._jobs]
+        geometry = replace(works[0].geometry, lanes=len(works) if len(works) > 1 else 0)
+        with compile_lock():
+            programs(geometry)
+        swarm = Swarm(geometry, [job.initial for job in self._jobs], [w.hyper for w in works])
+        self._started = self._saved = time.monotonic()
+        count = 1
+        while self._live and self._step < self._training.num_steps:
+            if self._should_stop():
+                yield from self._interrupt(swarm)
+                return
+            called = time.monotonic()
+            self._advance(swarm, count)
+            seconds = time.monotonic() - called
+            count = min(CHUNK, 2 * count, max(1, int(count * CALL_TARGET_S / max(seconds, 1e-9))))
+            yield from self._take_ended()
+            self._keep(swarm)
+        for job in self._live.values():
+            job.finish(self._seconds(), self._rate())
+            yield Outcome(job.folder.path, "finished")
+
+    def _advance(self, swarm: Swarm, count: int) -> None:
+        """Take up to `count` steps, no further than the next evaluation, and record them."""
+        interval = self._training.eval_interval
+        stop = min(self._step + count, self._training.num_steps)
+        if interval:
+            stop = min(stop, (self._step // interval + 1) * interval)
+        log = swarm.train([job.work.plan.batches(self._step, stop) for job in self._jobs])
+        start, self._step = self._step, stop
+        for index in list(self._live):
+            self._guard(index, partial(Job.record_losses, first_step=start, log=log[index]))
+        due = interval and stop % interval == 0
+        if self._live and (due or stop == self._training.num_steps):
+            nats = swarm.evaluate(self._jobs[0].work.validation)
+            for index in list(self._live):
+                self._guard(index, partial(Job.record_evaluation, step=stop, nats=nats[index]))
+
+    def _guard(self, index: int, record: Callable[[Job], None]) -> None:
+        """Let a run that diverged fail by itself."""
+        job = self._live[index]
+        try:
+            record(job)
+        except DivergedError as error:
+            logger.error("%s: %s", job.folder.name, error)
+            # The same steps would diverge again: there is nothing to resume.
+            job.folder.checkpoint.unlink(missing_ok=True)
+            job.fail(str(error), self._step, diverged=True)
+            del self._live[index]
+            self._ended.append(Outcome(job.folder.path, "failed", str(error)))
+
+    def _take_ended(self) -> list[Outcome]:
+        ended, self._ended = self._ended, []
+        return ended
+
+    def _keep(self, swarm: Swarm) -> None:
+        """Write checkpoints and report progress where they are due."""
+        now = time.monotonic()
+        unfinished = self._step < self._training.num_steps
+        if unfinished and now - self._saved >= self._training.checkpoint_interval_s:
+            self._save(swarm)
+        if now - self._reported >= REPORT_INTERVAL_S:
+            self._report(self._rate())
+
+    def _save(self, swarm: Swarm) -> None:
+        for index, job in self._live.items():
+            job.save(self._step, swarm.state(index), self._seconds())
+        self._saved = time.monotonic()
+
+    def _interrupt(self, swarm: Swarm) -> Iterator[Outcome]:
+        self._save(swarm)
+        for job in self._live.values():
+            job.report("pending", self._step, self._rate())
+            logger.info("%s stops at step %d, to be resumed", job.folder.name, self._step)
+            yield Outcome(job.folder.path, "interrupted")
+
+    def _report(self, rate: float) -> None:
+        self._reported = time.monotonic()
+        for job in self._live.values():
+            job.report("running", self._step, rate)
+            self._on_progress(
+                Progress(job.folder.path, self._step, self._training.num_steps, rate, job.loss)
+            )
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def _rate(self) -> float:
+        """Return the tokens per second of each run in this sitting."""
+        steps = self._step - self._first_step
+        tokens = steps * self._training.batch_size * self._training.context_length
+        return tokens / max(self._seconds(), 1e-9)
+
+
+@contextmanager
+def _logs(folders: Sequence[RunFolder]) -> Iterator[None]:
+    """Send what the package logs to each run's `log.txt`."""
+    package = logging.getLogger("olmix")
+    level = package.level
+    handlers = [
+        logging.FileHandler(folder.log, encoding="utf-8")
+        for folder in folders
+        if folder.path.is_dir()
+    ]
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        package.setLevel(level)
+        for handler in handlers:
+            package.removeHandler(handler)
+            handler.close()

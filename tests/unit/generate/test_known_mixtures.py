@@ -1,0 +1,148 @@
+import json
+
+import numpy as np
+import pytest
+
+from olmix.config import GenerationConfig, LaunchConfig
+from olmix.errors import ConfigError, DataError
+from olmix.generate import diagnose, generate, group_of, inspect_folder, sample_swarm
+from olmix.generate.known_mixtures import load_mixtures
+from olmix.generate.next_batch import expected_improvement, proposer_of
+from olmix.mixture import Mixture
+
+NAMES = ("a", "b", "c")
+
+
+def _config(**swarm):
+    return GenerationConfig.from_dict(
+        {
+            "name": "s",
+            "data": {"sources": [{"name": name, "paths": ["x"]} for name in NAMES]},
+            "priors": {"token_counts": dict.fromkeys(NAMES, 1000)},
+            "swarm": {"variants": 6, **swarm},
+            "max_tokens": 1000,
+        }
+    )
+
+
+def test_tables_are_read_by_name_whatever_the_order_of_columns(tmp_path):
+    file = tmp_path / "old.csv"
+    file.write_text("run,c,x,a,b\n1,0.5,9,0.2,0.3\n2,0.1,9,0.1,0.1\n")
+    np.testing.assert_allclose(load_mixtures(file, NAMES), [[0.2, 0.3, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("run,x\n1,1\n", "no column is a domain"),
+        ("run,a,b\n1,0.1,0.2\n", "no row is a mixture"),
+        ("run,a,b\n1,half,0.5\n", ":2: a: found 'half'; a weight is needed"),
+    ],
+)
+def test_tables_that_hold_no_mixtures_are_refused(tmp_path, text, said):
+    file = tmp_path / "old.csv"
+    file.write_text(text)
+    with pytest.raises(DataError, match=said):
+        load_mixtures(file, NAMES)
+
+
+def test_a_pickle_needs_a_flag(tmp_path):
+    pd = pytest.importorskip("pandas")
+    file = tmp_path / "old.pkl"
+    pd.DataFrame({"run": ["x"], "b": [0.25], "a": [0.75]}).to_pickle(file)
+    with pytest.raises(ConfigError, match="--allow-pickle"):
+        load_mixtures(file, NAMES)
+    np.testing.assert_allclose(load_mixtures(file, NAMES, allow_pickle=True), [[0.75, 0.25, 0]])
+
+
+def test_a_pickle_is_not_opened_without_the_flag(tmp_path):
+    file = tmp_path / "old.pkl"
+    file.write_bytes(b"cos\nsystem\n(S'touch /nowhere/x'\ntR.")
+    with pytest.raises(ConfigError, match="loading one runs the code in it"):
+        sample_swarm(_config(existing_mix_file=str(file)))
+
+
+def test_mixtures_that_were_run_before_are_not_sampled_again(tmp_path):
+    before = generate(_config(), tmp_path / "first")
+    file = str(before.folder / "swarm.csv")
+    again = sample_swarm(_config(existing_mix_file=file))
+    old = {tuple(v.mix.weights(NAMES)) for v in before.variants}
+    assert len(again) == 6  # natural and uniform were run before too
+    assert not old & {tuple(v.mix.weights(NAMES)) for v in again}
+
+
+def test_a_swarm_is_extended_from_its_folder(tmp_path):
+    before = generate(_config(), tmp_path / "first")
+    more = _config(design="polytope", augment=str(before.folder))
+    made = generate(more, tmp_path / "second")
+    assert len(made.files) == 6
+    assert made.group_id != before.group_id
+    assert group_of(more, None) == made.group_id
+
+
+def test_swarms_are_diagnosed():
+    corners = [Mixture.from_weights(NAMES, row) for row in np.eye(3)]
+    found = diagnose([*corners, corners[0]], NAMES, 100, 10)
+    assert (found.num_runs, found.num_mixtures, found.num_live, found.rank) == (4, 3, 3, 3)
+    assert found.d_efficiency_linear == pytest.approx(1)
+    assert found.least_distance == pytest.approx(np.sqrt(2))
+    assert (found.total_tokens, found.total_flops) == (400, 6 * 10 * 400)
+    assert not found.enough
+    assert json.dumps(found.to_plain())
+
+
+def test_domains_that_move_together_lower_the_rank():
+    rows = [[0.2, 0.2, 0.6], [0.3, 0.3, 0.4], [0.1, 0.1, 0.8], [0.1001, 0.1001, 0.7998]]
+    found = diagnose([Mixture.from_weights(NAMES, np.array(row)) for row in rows], NAMES)
+    assert (found.num_live, found.rank, found.near_duplicates) == (3, 2, 1)
+    assert found.d_efficiency_linear < 1e-3
+
+
+def test_even_swarms_have_less_discrepancy_than_lopsided_ones():
+    rng = np.random.default_rng(0)
+    even = rng.dirichlet(np.ones(3), 200)
+    lopsided = rng.dirichlet([20, 1, 1], 200)
+
+    def discrepancy(rows):
+        return diagnose([Mixture.from_weights(NAMES, row) for row in rows], NAMES).discrepancy
+
+    assert discrepancy(even) < 0.3 * discrepancy(lopsided)
+
+
+def test_a_folder_of_launch_configs_knows_its_tokens_and_flops(tmp_path):
+    base = LaunchConfig.from_dict(
+        {
+            "name": "base",
+            "training": {"proxy_model_id": "olmo3_14m", "max_tokens": 1000},
+            "data": {"sources": [{"name": name, "paths": ["x"]} for name in NAMES]},
+            "eval": {"type": "inloop", "tasks": {"qa": {"arc": "eval/arc"}}},
+        }
+    )
+    generate(_config(), tmp_path, base)
+    found = inspect_folder(tmp_path)
+    assert found.total_tokens == 8 * 1000
+    assert found.total_flops == 6.0 * 13_895_808 * 8 * 1000
+
+
+def test_expected_improvement_is_that_of_the_normal_distribution():
+    rng = np.random.default_rng(0)
+    draws = 1.0 + 0.5 * rng.standard_normal(400_000)
+    found = expected_improvement(np.array([1.0]), np.array([0.5]), 0.8)[0]
+    assert found == pytest.approx(np.maximum(0.8 - draws, 0).mean(), rel=0.02)
+
+
+def test_a_fit_proposes_mixtures_that_are_good_and_unlike_each_other(tmp_path):
+    (tmp_path / "ratios.csv").write_text("run,a,b,c\n1,0.4,0.3,0.3\n2,0.3,0.4,0.3\n3,0.3,0.3,0.4\n")
+    scores = {"m": {"chosen": "l", "candidates": {"l": {"cv": {"rmse": 0.05}}}}}
+    (tmp_path / "fit.json").write_text(json.dumps({"metrics": scores}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"swarm": {"ratios": str(tmp_path / "ratios.csv")}})
+    )
+    propose = proposer_of(
+        tmp_path, NAMES, lambda w: {"m": (w[:, 0] - 0.7) ** 2}, {"m": 1.0}, {"m": True}
+    )
+    chosen = sample_swarm(_config(next=str(tmp_path), references=[]), propose=propose)
+    weights = np.array([v.mix.weights(NAMES) for v in chosen])
+    assert len(weights) == 6
+    assert abs(weights[:, 0].mean() - 0.7) < 0.2
+    assert np.unique(weights.round(3), axis=0).shape[0] == 6

@@ -1,0 +1,288 @@
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+from olmix.config import LaunchConfig, SlurmInfra
+from olmix.errors import LaunchError
+from olmix.launch.engine import Job
+from olmix.launch.group_plan import Group
+from olmix.launch.slurm.engine import SlurmEngine
+from olmix.launch.slurm.script import render_chunks, submit_words
+
+GOLDEN = """\
+#!/usr/bin/env bash
+# Olmix group swarm: task N trains the run in line N + 1 of
+# TASKS, and leaves everything in the folder of that run.
+#SBATCH --job-name=olmix-swarm
+#SBATCH --array=0-2%2
+#SBATCH --output=ROOT/slurm/logs/%A_%a.log
+#SBATCH --open-mode=append
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=8
+#SBATCH --gpus-per-node=1
+#SBATCH --mem=64G
+#SBATCH --time=04:00:00
+#SBATCH --account=lab
+#SBATCH --partition=gpu
+#SBATCH --qos=long
+#SBATCH --constraint="a100|h100"
+#SBATCH --signal=B:USR1@120
+#SBATCH --requeue
+
+set -euo pipefail
+cd ROOT
+line=$((${SLURM_ARRAY_TASK_ID:?submit this script with sbatch} + 1))
+run=$(sed -n "${line}p" slurm/TASKS)
+
+module load cuda/12.4
+export PATH=/opt/venv/bin:"$PATH"
+export HF_HOME=/scratch/hf
+ulimit -n 4096
+
+echo "$run on $(hostname), $(date)"
+python -m olmix.train.run_one "$PWD/$run" &
+child=$!
+expired=no
+trap 'kill -TERM "$child"' TERM
+trap 'expired=yes; kill -TERM "$child"' USR1 # the time limit is near
+while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done
+status=0; wait "$child" || status=$?
+if [ "$expired" = yes ] && grep -q '"state": "pending"' "$run/status.json"; then
+  scontrol requeue "$SLURM_JOB_ID" && exec sleep 60 # go on later
+fi
+exit "$status"
+"""
+FULL = {
+    "account": "lab",
+    "partition": "gpu",
+    "qos": "long",
+    "constraint": "a100|h100",
+    "time": "04:00:00",
+    "mem": "64G",
+    "cpus": 8,
+    "gpus": 1,
+    "array_limit": 2,
+    "modules": ["cuda/12.4"],
+    "venv": "/opt/venv",
+    "setup": "export HF_HOME=/scratch/hf\nulimit -n 4096\n",
+}
+RUNS = ("a-0000", "a-0001", "a-0002")
+COMMAND = {"trainer": "command", "command": "train {config}", "max_tokens": 100}
+OLMO = {"trainer": "olmo_core", "proxy_model_id": "olmo3_14m", "max_tokens": 100}
+
+
+def infra(**given):
+    return SlurmInfra.from_dict({"backend": "slurm", **given})
+
+
+def group(training=COMMAND):
+    data = {"sources": [{"name": "a", "paths": ["a.bin"]}]}
+    evaluation = {"type": "inloop", "tasks": {"code": {"x": "eval/x"}}}
+    plain = {"training": training, "data": data, "eval": evaluation, "mix": {"a": 1.0}}
+    runs = tuple(LaunchConfig.from_dict({"name": name, **plain}) for name in RUNS)
+    return Group.of("swarm", runs)
+
+
+def script(folder, training=COMMAND, **given):
+    (chunk,) = render_chunks(infra(**given), group(training), folder, RUNS)
+    return chunk.script
+
+
+def check(text, tmp_path):
+    """Let bash and shellcheck read a script."""
+    file = tmp_path / "script.sh"
+    file.write_text(text)
+    subprocess.run(["bash", "-n", str(file)], check=True)
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is not installed")
+    done = subprocess.run(["shellcheck", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_array_script_is_readable_and_complete(tmp_path):
+    (chunk,) = render_chunks(infra(**FULL), group(), tmp_path, RUNS)
+    expected = GOLDEN.replace("TASKS", chunk.tasks_file.name).replace("ROOT", str(tmp_path))
+    assert chunk.script == expected
+    assert chunk.tasks == "a-0000\na-0001\na-0002\n"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        FULL,
+        {"container": "image with space.sif", "gpus": 2},
+        {"container": "docker://x/y:1", "container_runtime": "pyxis", "requeue": False},
+    ],
+    ids=["bare", "full", "apptainer", "pyxis"],
+)
+@pytest.mark.parametrize("training", [COMMAND, {**OLMO}], ids=["command", "olmo_core"])
+def test_scripts_are_clean_for_bash_and_shellcheck(given, training, tmp_path):
+    check(script(tmp_path, training, **given), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["with space", 'it\'s $HOME `x` "q"', "-n", "ünïcode"])
+def test_any_folder_is_entered_and_the_run_of_the_task_is_started(name, tmp_path):
+    folder = tmp_path / name
+    (chunk,) = render_chunks(infra(python="./fake", requeue=False), group(), folder, RUNS)
+    (folder / "slurm").mkdir(parents=True)
+    chunk.tasks_file.write_text(chunk.tasks)
+    (folder / "fake").write_text('#!/bin/sh\nprintf "%s" "$3" > trained\n')
+    (folder / "fake").chmod(0o755)
+    subprocess.run(["bash", "-c", chunk.script], check=True, env={"SLURM_ARRAY_TASK_ID": "1"})
+    assert (folder / "trained").read_text() == str(folder / "a-0001")
+    check(chunk.script, tmp_path)
+
+
+def test_a_script_without_sbatch_says_how_to_use_it(tmp_path):
+    words = ["bash", "-c", script(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "submit this script with sbatch" in done.stderr
+
+
+def test_larger_groups_are_split_and_the_limit_holds_over_all_parts(tmp_path):
+    asked = infra(max_array_size=2, array_limit=2, dependency="afterok:7")
+    first, second = render_chunks(asked, group(), tmp_path, RUNS)
+    assert (first.runs, second.runs) == (RUNS[:2], RUNS[2:])
+    assert "--array=0-1%2\n" in first.script
+    assert "--array=0-0%2\n" in second.script
+    assert submit_words(asked, first, None)[2:4] == [
+        "--dependency=afterok:7",
+        "--kill-on-invalid-dep=yes",
+    ]
+    assert "--dependency=afterok:7,afterany:41" in submit_words(asked, second, "41")
+    # Without a limit there is nothing to wait for.
+    free = infra(max_array_size=2)
+    assert submit_words(free, second, "41") == ["sbatch", "--parsable", str(second.script_file)]
+
+
+def test_other_runs_have_another_list_so_that_waiting_tasks_keep_theirs(tmp_path):
+    (whole,) = render_chunks(infra(), group(), tmp_path, RUNS)
+    (part,) = render_chunks(infra(), group(), tmp_path, RUNS[:2])
+    assert whole.tasks_file != part.tasks_file
+    assert whole.script_file != part.script_file
+
+
+def test_no_signal_is_asked_for_where_there_is_no_limit_to_warn_of(tmp_path):
+    assert "--signal" not in script(tmp_path)
+    assert "--signal" not in script(tmp_path, time="10", signal_s=0)
+    assert "--signal=B:USR1@30" in script(tmp_path, time="10", signal_s=30)
+
+
+def test_several_gpus_start_olmo_core_under_torchrun_and_a_command_as_it_is(tmp_path):
+    one = script(tmp_path, OLMO, gpus=8)
+    assert "torch.distributed.run --nproc-per-node=8 --standalone -m olmix.train.run_one" in one
+    many = script(tmp_path, OLMO, gpus=8, nodes=2)
+    assert "srun python -m torch.distributed.run --nproc-per-node=8 --nnodes=2" in many
+    assert "torch" not in script(tmp_path, COMMAND, gpus=8)
+    assert "torch" not in script(tmp_path, OLMO, gpus=1)
+    check(many, tmp_path)
+
+
+def test_a_container_sees_the_folder_of_the_group(tmp_path):
+    text = script(tmp_path, container="olmix.sif", gpus=1)
+    assert 'apptainer exec --nv --bind="$PWD" olmix.sif python -m olmix.train.run_one' in text
+    text = script(tmp_path, container="a/b", container_runtime="pyxis")
+    assert 'srun --container-image=a/b --container-mounts="$PWD:$PWD" python -m' in text
+
+
+def test_a_preview_shows_the_scripts_the_tasks_and_the_commands_and_calls_nobody(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PATH", "")
+    asked = infra(max_array_size=2, array_limit=1, ssh="me@login")
+    shown = SlurmEngine(asked).render(group(), tmp_path, RUNS)
+    for chunk in render_chunks(asked, group(), tmp_path, RUNS):
+        assert chunk.script in shown
+        assert chunk.tasks in shown
+    assert shown.count("$ ssh -o BatchMode=yes me@login") == 2
+    assert "afterany:JOB_1" in shown
+    assert not list(tmp_path.iterdir())
+    assert shlex.quote(str(tmp_path)) in shown
+
+
+def engine_that_hears(monkeypatch, **answers):
+    """Return an engine whose commands print what is given here, by name."""
+    engine = SlurmEngine(infra())
+
+    def answer(*words, **_):
+        return next((text for name, text in answers.items() if name in words), "")
+
+    monkeypatch.setattr(engine, "_ask", answer)
+    return engine
+
+
+def test_words_of_slurm_are_told_in_ours(monkeypatch):
+    queue = "9|0|RUNNING|None\n9|1|PENDING|Resources\n9|2|PENDING|DependencyNeverSatisfied\n"
+    accounts = "9_3|COMPLETED\n9_4|OUT_OF_MEMORY\n9_5|CANCELLED by 0\n9_0|PREEMPTED\n"
+    engine = engine_that_hears(monkeypatch, squeue=queue, sacct=accounts)
+    states = engine.states([Job("9", tuple("abcdefg"))])
+    assert {run: found.state for run, found in states.items()} == {
+        "a": "running",
+        "b": "pending",
+        "c": "cancelled",
+        "d": "finished",
+        "e": "failed",
+        "f": "cancelled",
+    }
+    assert states["e"].note == "OUT_OF_MEMORY"
+
+
+@pytest.mark.parametrize("word", ["REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT", "STOPPED"])
+def test_a_job_that_is_held_in_the_queue_has_not_failed(monkeypatch, word):
+    engine = engine_that_hears(monkeypatch, squeue=f"9|0|{word}|None\n")
+    assert engine.states([Job("9", ("a",))])["a"].state == "pending"
+
+
+def test_tasks_that_were_cancelled_together_share_a_row_of_the_accounts(monkeypatch):
+    accounts = "9_1|COMPLETED\n9_[1-3,5,7-11:2%4]|CANCELLED by 1000\n9_[0,12-14]|PENDING\n"
+    engine = engine_that_hears(monkeypatch, sacct=accounts)
+    states = engine.states([Job("9", tuple(map(str, range(16))))])
+    cancelled = [run for run, found in states.items() if found.state == "cancelled"]
+    assert cancelled == ["2", "3", "5", "7", "9", "11"]
+    # Task 1 started after the list was made. Others wait to the accounts alone: they are gone.
+    assert states["1"].state == "finished"
+    assert len(states) == 7
+
+
+def test_what_the_queue_has_forgotten_does_not_run_whatever_the_accounts_say(monkeypatch):
+    accounts = "9_0|RUNNING\n9_1|REQUEUED\n9_2|PENDING\n9|PENDING\n9_3|TIMEOUT\n"
+    states = engine_that_hears(monkeypatch, sacct=accounts).states([Job("9", tuple("abcd"))])
+    assert {run: found.note for run, found in states.items()} == {"d": "TIMEOUT"}
+
+
+def test_accounts_that_do_not_answer_are_done_without(monkeypatch, tmp_path, caplog):
+    for name, script in {"squeue": 'echo "9|0|RUNNING|None"', "sacct": "exec sleep 60"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("olmix.launch.slurm.engine._ACCOUNTS_TIMEOUT_S", 0.2)
+    with caplog.at_level("INFO"):
+        states = SlurmEngine(infra()).states([Job("9", ("a", "b"))])
+    assert {run: found.state for run, found in states.items()} == {"a": "running"}
+    assert "no accounts" in caplog.text
+
+
+def test_of_two_jobs_that_carried_out_a_run_the_last_one_counts(monkeypatch):
+    engine = engine_that_hears(monkeypatch, squeue="5|0|FAILED|None\n6|0|RUNNING|None\n")
+    assert engine.states([Job("5", ("a",)), Job("6", ("a",))])["a"].state == "running"
+
+
+def test_a_slurm_that_does_not_answer_is_an_error_and_not_an_empty_queue(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(LaunchError, match="name its login node: infra.ssh"):
+        SlurmEngine(infra()).states([Job("5", ("a",))])
+
+
+def test_an_answer_of_sbatch_that_is_no_number_is_an_error(monkeypatch, tmp_path):
+    jobs = engine_that_hears(monkeypatch, sbatch="welcome\n").submit(group(), tmp_path, RUNS)
+    with pytest.raises(LaunchError, match="the number of a job is needed"):
+        list(jobs)
+    (job,) = engine_that_hears(monkeypatch, sbatch="welcome\n12;one\n").submit(
+        group(), tmp_path, RUNS
+    )
+    assert (job.id, job.runs) == ("12", RUNS)

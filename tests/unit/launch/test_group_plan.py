@@ -1,0 +1,231 @@
+import os
+
+import pytest
+from click.testing import CliRunner
+
+from olmix.cli.main import cli
+from olmix.config import GenerationConfig, LaunchConfig, LocalInfra
+from olmix.errors import ConfigError, OlmixError
+from olmix.generate import generate
+from olmix.launch import (
+    Group,
+    check_checkpoints,
+    describe_launch,
+    estimate,
+    launch_local,
+    load_group,
+    read_group,
+    render_launch,
+    write_launch,
+)
+from olmix.records.run import RunFolder, Status
+from olmix.text.files import write_yaml
+
+
+@pytest.fixture
+def variants(tiny):
+    base = LaunchConfig.from_yaml(tiny.launch)
+    return generate(GenerationConfig.from_yaml(tiny.generation), tiny.folder / "variants", base)
+
+
+def test_a_folder_of_complete_variants_is_a_group(variants):
+    group = load_group(variants.folder)
+    assert group.group_id == variants.group_id
+    assert [run.name for run in group.runs] == [file.stem for file in variants.files]
+
+
+def test_one_file_is_a_group_of_one(variants):
+    assert len(load_group(variants.files[0]).runs) == 1
+
+
+def test_bare_variants_are_completed_by_their_base(tiny):
+    made = generate(GenerationConfig.from_yaml(tiny.generation), tiny.folder / "bare")
+    with pytest.raises(ConfigError, match="is a bare variant"):
+        load_group(made.folder)
+    group = load_group(made.folder, tiny.launch)
+    assert group.group_id == made.group_id
+    assert group.runs[0].training.num_tokens == 6400
+
+
+def test_the_group_can_be_named(variants):
+    assert load_group(variants.folder, group_id="mine").group_id == "mine"
+
+
+def test_problems_of_all_files_come_at_once(variants):
+    for file in variants.files[:2]:
+        file.write_text(file.read_text().replace("mix:", "mx:"))
+    with pytest.raises(ConfigError) as caught:
+        load_group(variants.folder)
+    assert str(caught.value).count("did you mean `mix`?") == 2
+
+
+def test_two_runs_of_one_name_are_refused(variants):
+    text = variants.files[0].read_text()
+    (variants.folder / "copy.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="is given to two runs"):
+        load_group(variants.folder)
+
+
+def test_two_groups_in_one_folder_are_refused(variants):
+    text = variants.files[0].read_text()
+    other = text.replace(variants.group_id, "abcd0000")
+    (variants.folder / "other.yaml").write_text(other)
+    with pytest.raises(OlmixError, match="belong to 2 groups"):
+        load_group(variants.folder)
+
+
+def test_an_empty_folder_says_how_to_fill_it(tmp_path):
+    with pytest.raises(ConfigError, match="olmix generate"):
+        load_group(tmp_path)
+
+
+def test_a_group_runs_in_one_place(variants):
+    plain = LaunchConfig.from_yaml(variants.files[0]).to_plain()
+    write_yaml(variants.files[0], {**plain, "infra": {"backend": "slurm"}})
+    with pytest.raises(ConfigError, match="a group runs in one place"):
+        load_group(variants.folder)
+
+
+def test_a_preview_counts_tokens_flops_and_time(variants, tmp_path):
+    group = load_group(variants.folder)
+    cost = estimate(group, tokens_per_second=1000.0, rate_per_hour=9.0)
+    assert (cost.num_runs, cost.num_missing, cost.num_tokens) == (5, 5, 5 * 6400)
+    assert cost.flops == 6 * group.runs[0].training.num_parameters * 5 * 6400
+    assert cost.device_hours == pytest.approx(32 / 3600)
+    assert cost.cost == pytest.approx(9 * 32 / 3600)
+    assert (cost.device, cost.source) == ("core", "given")
+    text = render_launch(group, tmp_path / group.group_id)
+    assert text.count(f"/{group.group_id}/") == 5
+    assert "OMP_NUM_THREADS=1" in text
+
+
+def test_finished_runs_cost_nothing_and_tell_the_speed(variants, tmp_path):
+    group = load_group(variants.folder)
+    assert estimate(group, tmp_path).source == "assumed"
+    first = RunFolder(tmp_path / group.runs[0].name)
+    first.write_status(Status("finished", "x", tokens_per_second=2000.0))
+    cost = estimate(group, tmp_path)
+    assert (cost.num_runs, cost.num_missing) == (5, 4)
+    assert (cost.tokens_per_second, cost.source) == (2000.0, "measured")
+    assert cost.device_hours == pytest.approx(4 * 6400 / 2000 / 3600)
+
+
+def test_of_a_command_the_time_is_not_known_until_a_speed_is_given(tiny):
+    base = LaunchConfig.from_yaml(tiny.launch).to_plain()
+    training = {"trainer": "command", "command": "train {config}", "max_tokens": 5000}
+    mix = {"a": {"weight": 1.0}}
+    write_yaml(tiny.folder / "c.yaml", {**base, "mix": mix, "training": training})
+    group = load_group(tiny.folder / "c.yaml")
+    cost = estimate(group)
+    assert (cost.num_tokens, cost.flops, cost.device_hours) == (5000, None, None)
+    assert estimate(group, tokens_per_second=500).device_hours == pytest.approx(10 / 3600)
+
+
+@pytest.fixture
+def olmo(tiny):
+    """Return a function that writes a launch config of OLMo-core and gives its file."""
+
+    def write(infra=None, **training):
+        plain = LaunchConfig.from_yaml(tiny.launch).to_plain()
+        plain |= {"mix": {"a": {"weight": 1.0}}, "infra": infra or {"backend": "local"}}
+        plain["training"] = {"proxy_model_id": "olmo2_1m", "chinchilla_multiple": 1, **training}
+        file = tiny.folder / "olmo.yaml"
+        write_yaml(file, plain)
+        return file
+
+    return write
+
+
+def test_a_preview_of_olmo_core_counts_the_size_of_its_model_and_all_cores(olmo, tmp_path):
+    group = load_group(olmo())
+    cost = estimate(group, tokens_per_second=1e4)
+    parameters = 1_244_396
+    assert cost.num_tokens == 20 * parameters
+    assert cost.flops == 6 * parameters * cost.num_tokens
+    assert (cost.devices, cost.at_once) == (len(os.sched_getaffinity(0)), 1)
+    assert cost.seconds == pytest.approx(cost.num_tokens / 1e4)
+    assert estimate(group).source == "unknown", "nothing is assumed of another trainer"
+    text = render_launch(group, tmp_path / "g")
+    assert "olmix.train.worker --plain" in text
+    assert "OMP_NUM_THREADS" not in text
+
+
+def test_a_checkpoint_that_is_not_there_is_refused_by_preview_and_run(olmo, tmp_path):
+    file = olmo(checkpoint_path="gone")  # relative to the file
+    for command in ("preview", "run"):
+        words = ["launch", command, "-v", str(file), "-o", str(tmp_path / "runs")]
+        error = CliRunner().invoke(cli, words).exception
+        assert isinstance(error, ConfigError)
+        assert "tiny: training.checkpoint_path: " in str(error)
+        assert f"{file.parent / 'gone'}: there is no such folder" in str(error)
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        launch_local(load_group(file), tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_only_a_cluster_may_see_or_what_is_finished_is_not_looked_for(olmo, tmp_path):
+    check_checkpoints(
+        load_group(olmo(infra={"backend": "slurm"}, checkpoint_path="/gone")), tmp_path
+    )
+    group = load_group(olmo(checkpoint_path="/gone"))
+    RunFolder(tmp_path / "tiny").write_status(Status("finished", "x"))
+    check_checkpoints(group, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("train {cfg}", r"found {cfg}; known are {config}, {mix_json}"),
+        ("train 'x", "cannot be read as a command: No closing quotation"),
+        ("train {}", "cannot be read as a command"),
+        ("   ", "cannot be read as a command: it is empty"),
+    ],
+)
+def test_a_command_with_a_mistake_is_refused(tiny, command, said):
+    base = LaunchConfig.from_yaml(tiny.launch).to_plain()
+    training = {"trainer": "command", "command": command, "max_tokens": 5000}
+    with pytest.raises(ConfigError, match=said):
+        LaunchConfig.from_dict({**base, "training": training})
+
+
+def test_an_experiment_of_olmix_sweep_is_a_group(tmp_path):
+    row = "id: run_000, params: {lr: 0.1}, config: configs/run_000.yaml, recipe: full, hash: abc"
+    (tmp_path / "run_mapping.yaml").write_text(
+        f"experiment: study\nruns:\n  - {{{row}, command: [tune, run, full]}}\n"
+    )
+    group = load_group(tmp_path)
+    assert group.group_id == "study"
+    assert group.runs[0].words == ("tune", "run", "full")
+    assert f"(cd {tmp_path} && tune run full)" in render_launch(group, tmp_path / "runs/study")
+    infra = tmp_path / "infra.yaml"
+    infra.write_text("infra: {backend: slurm, partition: main, gpus: 2}\n")
+    there = load_group(tmp_path, infra, "other")
+    assert (there.group_id, there.infra.partition) == ("other", "main")
+    assert "#SBATCH --gpus-per-node=2" in render_launch(there, tmp_path / "runs/other")
+
+
+def test_runs_of_an_experiment_without_a_command_are_named(tmp_path):
+    (tmp_path / "run_mapping.yaml").write_text(
+        "experiment: study\nruns:\n  - {id: run_007, params: {}, config: c, hash: abc}\n"
+    )
+    with pytest.raises(ConfigError, match="run_007 have no command; generate the experiment again"):
+        load_group(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../up", "a b", "x\ntouch /tmp/x\n#", "", ".", "-g"])
+def test_a_group_has_a_name_that_can_be_a_folder(variants, name):
+    with pytest.raises(ConfigError, match="a name becomes a folder"):
+        Group(name, (LaunchConfig.from_yaml(variants.files[0]),), LocalInfra())
+
+
+def test_a_run_whose_summary_is_of_another_kind_does_not_hide_the_others(variants, tmp_path):
+    group = load_group(variants.folder, group_id="g")
+    identities = {run.name: run.name for run in group.runs}
+    write_launch(tmp_path, group, describe_launch(group, identities))
+    for run, text in zip(group.runs, ['{"loss": 1}', "{", "[]", '{"metrics": 5}'], strict=False):
+        folder = RunFolder(tmp_path / run.name)
+        folder.write_status(Status("finished", run.name))
+        folder.summary.write_text(text)
+    reports = read_group(tmp_path)
+    assert [report.status.state for report in reports] == ["finished"] * 4 + ["pending"]
+    assert all(report.metrics == {} for report in reports)

@@ -1,0 +1,101 @@
+"""What is a metric, which way is better, and the value of an objective."""
+
+import numpy as np
+import pytest
+
+from olmix.errors import DataError
+from olmix.records.metric import (
+    BITS_PER_BYTE,
+    Metric,
+    Objective,
+    error_of,
+    is_metric,
+    lower_is_better_by_name,
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    "step _step global_step num_steps tokens num_tokens tokens_per_second tokens/s it/s time "
+    "_timestamp _runtime train_runtime seconds epoch data/epoch epochs/code lr train/lr "
+    "learning_rate lr-AdamW/pg1 grad_norm GradNorm total_flos peak_memory_active "
+    "train_samples_per_second time_per_step loss_scale acc_stderr,none seed".split(),
+)
+def test_bookkeeping_is_no_metric(name):
+    assert not is_metric(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    "loss eval/loss code_bpb time_bpb step_bpb seconds_bpb acc,none hellaswag math pass@1 "
+    "train_loss timeline_loss completions/mean_length".split(),
+)
+def test_what_is_measured_of_the_model_is_a_metric(name):
+    assert is_metric(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    "acc accuracy acc,none acc_norm f1 exact_match exact_match,strict-match pass@1 pass@k score "
+    "primary_score correct_prob logits_per_char win_rate bleu rouge rougeL auc mcc reward "
+    "rewards/format mmlu:rc::acc log_likelihood Accuracy evalAccuracy acc_per_char".split(),
+)
+def test_names_that_say_higher(name):
+    assert lower_is_better_by_name(name) is False
+
+
+@pytest.mark.parametrize(
+    "name",
+    "loss eval/loss code_bpb ppl perplexity perplexity_score nll error error_rate accuracy/loss "
+    "wer bits_per_byte cross_entropy neg_log_likelihood reward_loss".split(),
+)
+def test_names_that_say_lower(name):
+    assert lower_is_better_by_name(name) is True
+
+
+@pytest.mark.parametrize("name", ["math", "hellaswag", "code", "accent", "underscore_task"])
+def test_names_that_say_nothing(name):
+    assert lower_is_better_by_name(name) is None
+
+
+def test_a_standard_error_names_its_metric():
+    assert error_of("acc_stderr,none") == "acc,none"
+    assert error_of("code_bpb_stderr") == "code_bpb"
+    assert error_of("code_bpb") is None
+
+
+def test_a_metric_of_the_other_direction_enters_with_its_sign_turned():
+    objective = Objective.build([Metric("loss"), Metric("acc", lower_is_better=False)])
+    assert objective.lower_is_better
+    assert objective.value({"loss": 2.0, "acc": 0.5}) == pytest.approx(0.75)
+    better = objective.value({"loss": 2.0, "acc": 0.9})
+    assert objective.gain(better, over=0.75) == pytest.approx(0.2)
+    assert objective.unit == ""
+
+
+def test_where_more_of_everything_is_better_the_objective_rises():
+    objective = Objective.build([Metric("acc", lower_is_better=False)])
+    assert objective.name == "acc"
+    assert objective.value({"acc": 0.5}) == 0.5
+    assert objective.gain(0.6, over=0.5) == pytest.approx(0.1)
+
+
+def test_metrics_without_weight_do_not_count():
+    objective = Objective.build([Metric("a_bpb", weight=3), Metric("b_bpb"), Metric("c", weight=0)])
+    assert objective.name == "average of 2 metrics"
+    assert objective.unit == BITS_PER_BYTE
+    assert objective.value({"a_bpb": 1.0, "b_bpb": 2.0}) == 1.25
+    rows = {"a_bpb": np.array([1.0, 0.0]), "b_bpb": np.array([2.0, 4.0])}
+    np.testing.assert_allclose(objective.average(rows), [1.25, 1.0])
+
+
+def test_a_metric_that_was_not_measured_is_named():
+    objective = Objective.build([Metric("loss"), Metric("arc_bpb")])
+    assert objective.missing(["loss"]) == ("arc_bpb",)
+    with pytest.raises(DataError, match="arc_bpb, which was not measured"):
+        objective.value({"loss": 2.0})
+
+
+def test_files_give_it_back():
+    objective = Objective.build([Metric("loss", weight=2), Metric("acc", lower_is_better=False)])
+    assert Objective.from_plain(objective.to_plain()) == objective

@@ -1,0 +1,116 @@
+import importlib.util
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from olmix.config import LaunchConfig
+from olmix.errors import MissingPackageError
+from olmix.records import trackers
+from olmix.records.run import RunFolder
+from olmix.records.trackers import Trackers, open_trackers
+from olmix.text.files import write_yaml
+
+
+def _config(**wanted):
+    return LaunchConfig.from_dict(
+        {
+            "name": "r0",
+            "group_id": "g1",
+            "training": {"trainer": "command", "command": "true", "max_tokens": 1},
+            "data": {"sources": [{"name": "a", "paths": ["a"]}]},
+            "eval": {"type": "validation", "paths": {"a": ["a"]}},
+            "mix": {"a": 1.0},
+            "trackers": wanted,
+        }
+    )
+
+
+class _Broken:
+    name = "broken"
+
+    def log(self, step, metrics):
+        raise ConnectionError("the service is down")
+
+    def finish(self, summary, *, ok):
+        raise AssertionError("a tracker that failed is left alone")
+
+
+class _Working:
+    name = "working"
+
+    def __init__(self):
+        self.steps = []
+
+    def log(self, step, metrics):
+        self.steps.append(step)
+
+    def finish(self, summary, *, ok):
+        self.steps.append("end")
+
+
+def test_a_tracker_that_fails_is_left_out_and_the_others_go_on(caplog):
+    good = _Working()
+    both = Trackers([_Broken(), good])
+    with caplog.at_level(logging.WARNING):
+        both.log(1, {"loss": 1.0})
+        both.log(2, {"loss": 1.0})
+        both.finish({}, ok=True)
+    assert good.steps == [1, 2, "end"]
+    (record,) = caplog.records
+    assert "broken failed and is left out from here on: the service is down" in record.message
+
+
+@pytest.mark.parametrize("package", ["wandb", "trackio"])
+def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
+    package, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match=rf"pip install 'olmix\[{package}\]'"):
+        open_trackers(RunFolder(tmp_path), _config(**{package: {"project": "p"}}))
+
+
+def test_a_tracker_that_does_not_start_is_left_out(tmp_path, monkeypatch, caplog):
+    def fail(*_):
+        raise TimeoutError("no answer")
+
+    monkeypatch.setattr(trackers, "_require", lambda package: None)
+    monkeypatch.setattr(trackers, "_Wandb", fail)
+    open_trackers(RunFolder(tmp_path), _config(wandb={"project": "p"})).log(1, {"loss": 1.0})
+    assert "wandb does not start and is left out: no answer" in caplog.text
+
+
+def test_no_trackers_cost_nothing(tmp_path):
+    assert open_trackers(RunFolder(tmp_path), _config()) is None
+
+
+PROGRAM = """
+from olmix.runlog import start
+with start() as run:
+    for step in range(3):
+        run.log(step, loss=3.0 - step)
+"""
+
+
+def test_trackio_keeps_the_metrics_in_its_database(tmp_path):
+    pytest.importorskip("trackio", reason="the extra trackio is not installed")
+    run = RunFolder(tmp_path / "r0")
+    write_yaml(run.config, _config(trackio={"project": "swarm"}).to_plain())
+    # trackio takes its folder from the environment when it is imported.
+    environment = {
+        **os.environ,
+        "TRACKIO_DIR": str(tmp_path / "trackio"),
+        "HF_HUB_OFFLINE": "1",
+        "OLMIX_RUN_DIR": str(run.path),
+    }
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM], check=True, capture_output=True, env=environment
+    )
+    (database,) = (tmp_path / "trackio").rglob("swarm*.db")
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute("select step, metrics from metrics order by step").fetchall()
+    connection.close()
+    assert [step for step, _ in rows] == [0, 1, 2]

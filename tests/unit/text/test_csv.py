@@ -1,0 +1,59 @@
+"""Tables of runs: files, addresses, and what is skipped."""
+
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from olmix.errors import DataError
+from olmix.text.csv import read_table, write_table
+
+
+@pytest.fixture
+def address(tmp_path):
+    """Serve a folder on loopback; yields its address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = partial(Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_table_can_be_read_from_an_address(tmp_path, address):
+    write_table(tmp_path / "t.csv", ["x", "y"], {"a": [0.1, 0.9], "b": [0.9, 0.1]})
+    table = read_table(f"{address}/t.csv")
+    assert table.runs == ("x", "y")
+    np.testing.assert_array_equal(table.values, [[0.1, 0.9], [0.9, 0.1]])
+
+
+def test_an_address_that_answers_nothing_is_told_with_a_way_out(address):
+    with pytest.raises(DataError, match="cannot be downloaded: File not found") as caught:
+        read_table(f"{address}/nowhere.csv")
+    assert "write its path in place of the address" in str(caught.value)
+
+
+def test_columns_without_a_meaning_are_skipped(tmp_path):
+    (tmp_path / "t.csv").write_text(",Unnamed: 0,index,name,run,a\n0,0,7,label,x,1.5\n")
+    table = read_table(tmp_path / "t.csv")
+    assert table.columns == ("a",)
+    assert table.names == ("label",)
+
+
+def test_a_table_without_an_id_column_is_read_by_its_index(tmp_path):
+    (tmp_path / "t.csv").write_text("index,a\n1,0.5\n2,0.25\n")
+    assert read_table(tmp_path / "t.csv").runs == ("1", "2")
+
+
+def test_numpy_numbers_are_written_as_plain_ones(tmp_path):
+    columns = {"a": [np.float64(0.1)], "n": [np.int64(3)], "none": [None]}
+    write_table(tmp_path / "t.csv", ["x"], columns)
+    assert (tmp_path / "t.csv").read_text() == "run,a,n,none\nx,0.1,3,\n"

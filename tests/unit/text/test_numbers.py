@@ -1,0 +1,47 @@
+"""Numbers as readers see them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from olmix.text import numbers as words
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("found", "shown"),
+    [
+        (words.fixed(-1.23456, 2), "−1.23"),
+        (words.fixed(-0.0), "0.000"),
+        (words.fixed(math.inf), "–"),
+        (words.signed(0.5), "+0.500"),
+        (words.signed(NAN), "–"),
+        (words.with_error(0.1964, 0.0091), "0.196 ± 0.009"),
+        (words.with_error(0.19641, 0.00009, sign=True), "+0.196410 ± 0.000090"),
+        (words.with_error(1.0, NAN), "1.000"),
+        (words.with_error(12345.6, 250.0), "12346 ± 250"),
+        (words.interval(-0.1, 0.2), "−0.100 to +0.200"),
+        (words.interval(NAN, 0.2), "–"),
+        (words.percent(0.1234), "12.3 %"),
+        (words.points(-0.125), "−12.5"),
+        (words.p_value(0.0), "< 0.0001"),
+        (words.p_value(0.0318), "0.032"),
+        (words.count(1234567), "1\u202f234\u202f567"),
+        (words.counted(1, "run"), "1 run"),
+        (words.counted(0, "run"), "0 runs"),
+        (words.listed(["a", "b", "c"]), "a, b and c"),
+        (words.listed([]), ""),
+    ],
+)
+def test_numbers_are_shown_as_a_reader_expects(found, shown):
+    assert found == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(1.0, "> 99.9 %"), (0.9964, "99.6 %"), (0.5, "50 %"), (0.0, "< 0.1 %")]
+)
+def test_nothing_is_certain(value, shown):
+    assert words.probability(value) == shown
