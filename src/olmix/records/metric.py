@@ -64,7 +64,9 @@ _FILLERS = _words(
 _RATE = re.compile(r"(?:per[ _\-]?|/)s(?:ec(?:ond)?)?(?:$|[^a-z])", re.I)
 _SETTINGS = frozenset({"loss_scale"})
 _ERROR = re.compile(
-    r"^(?P<stem>.*?)[_\-./ ]?(?:std_?err(?:or)?|standard_?error|(?<=[_\-./ ])sem)(?P<rest>[,/].*)?$", re.I
+    r"^(?P<stem>.*?)[_\-./ ]?"
+    r"(?:std_?err(?:or)?|standard_?error|(?<=[_\-./ ])sem)(?P<rest>[,/].*)?$",
+    re.I,
 )
 
 _LOWER = _words(
