@@ -43,7 +43,8 @@ _REACHES = (None, 1.0, 0.25)
 """How far below the best run the offset lies, as a share of the metric's spread; None for none."""
 _SEARCH_STEPS = 6
 _FULL_STEPS = 60
-_WARM_STEPS = 12
+_FOLD_SEARCH_STEPS = 0
+_FOLD_STEPS = 12
 _TINY_SD = 1e-9
 _JITTER = 1e-10
 
@@ -238,11 +239,9 @@ class GaussianProcess(SeparateLaw):
         self, mixtures: Array, values: Array, weights: Array, start: FittedLaw | None
     ) -> FittedLaw:
         """Search every choice of offset and shift a little, and the best one to the end."""
+        # A search never begins at a fit to other runs: its lengths would tell of runs left out.
         first, shift = Settings.start(mixtures.shape[1]), self.shifts[0]
-        search, last = _SEARCH_STEPS, _FULL_STEPS
-        if isinstance(start, FittedGaussianProcess):
-            # Near the end already: choices are compared where it starts.
-            first, shift, search, last = start.settings, start.shift, 0, _WARM_STEPS
+        search, last = (_SEARCH_STEPS, _FULL_STEPS) if start is None else (_FOLD_SEARCH_STEPS, _FOLD_STEPS)
         tried = [
             self._try(mixtures, values, weights, shift, offset, first, search)
             for offset in _offsets(values)
