@@ -26,7 +26,6 @@ from olmix.errors import DataError, MissingPackageError
 from olmix.fit.calibration import Calibration, calibrate
 from olmix.fit.swarm import Swarm
 from olmix.laws.law import FittedLaw, Law
-from olmix.laws.outliers import winsorise
 from olmix.laws.solver import huber
 from olmix.laws.stack import STACKED, FittedStack, stack_weights
 from olmix.simplex import Array, hellinger
@@ -47,8 +46,6 @@ __all__ = [
 SIGNAL_LEVEL = 0.05
 _TOGETHER = 16
 """Metrics that are fitted in one batch: large ones are faster, small ones show progress."""
-_SANE = 1e6
-"""Robust standard deviations beyond which a value would eat the digits of a mean."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +244,7 @@ def _stack(
         measured: the mean measured value of each of these.
     """
     held = np.stack([candidate.cv_predictions for candidate in candidates.values()])
-    errors = winsorise(measured) - held[:, live]
+    errors = measured - held[:, live]
     joined = np.zeros(len(folds))
     for fold in np.unique(folds):
         joined[folds == fold] = (
@@ -291,9 +288,7 @@ def _candidate(swarm: Swarm, index: int, law: FittedLaw, held: Array) -> Candida
         cv=scores(y, held[swarm.group][seen]),
         train=scores(y, everywhere[seen]),
         test=scores(measured[test], everywhere[test]) if test.sum() > 1 else None,
-        cv_loss=float(
-            huber(winsorise(y, _SANE) - held[swarm.group][seen], np.asarray(delta)).mean()
-        ),
+        cv_loss=float(huber(y - held[swarm.group][seen], np.asarray(delta)).mean()),
         cv_predictions=held,
     )
 

@@ -145,7 +145,7 @@ def prediction_columns(
         sign = float(swarm.signs[index])
         own = sign * fitted.best.law.predict(swarm.unique_mixtures)
         for row, run in enumerate(swarm.runs):
-            value, group = float(swarm.values[row, index]), swarm.group[row]
+            value, group = float(swarm.measured[row, index]), swarm.group[row]
             if not np.isfinite(value):
                 continue
             out = bool(swarm.held_out[row])

@@ -18,7 +18,7 @@ from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.fit.metrics import Metrics, select_metrics
 from olmix.fit.tied_domains import Frozen, find_frozen
-from olmix.laws.outliers import far_out
+from olmix.laws.outliers import accidents, usual_range
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table
 
@@ -28,6 +28,8 @@ SUM_TOLERANCE = 0.01
 _SAME_MIXTURE = 6
 """Decimals to which the weights of two runs of one mixture agree."""
 _MOST_SHOWN = 50
+_MOST_ACCIDENTS = 8
+_MOST_DOMAINS = 4
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Swarm:
         names: (R,) readable labels.
         mixtures: (R, D) weights, rows summing to 1.
         metrics: (M,) names.
-        values: (R, M) measured values as they stand in the table; NaN where there is none.
+        measured: (R, M) measured values as they stand in the table; NaN where there is none.
+        values: (R, M) the same with accidents at the end of what is usual (`laws.outliers`).
         lower_is_better: (M,) direction of each metric.
         objective_weights: (M,) weight of each metric in the objective, summing to 1.
         group: (R,) which unique mixture a run trained on.
@@ -57,6 +60,7 @@ class Swarm:
     names: tuple[str, ...]
     mixtures: Array
     metrics: tuple[str, ...]
+    measured: Array
     values: Array
     lower_is_better: tuple[bool, ...]
     objective_weights: Array
@@ -277,6 +281,7 @@ def _assemble(
         raise DataError(f"{table.path}: no run has any of the metrics")
     mixtures = np.array([weights[run] for run in runs])
     live: NDArray[np.bool_] = np.asarray((mixtures > 0).any(axis=0))
+    measured, values = values, _without_accidents(mixtures, values, chosen.lower_is_better)
     group = _group(mixtures, _stable_order(domains))
     held_out = _hold_out(group, config.regression.n_test, config.regression.seed)
     problems: list[str] = []
@@ -293,6 +298,7 @@ def _assemble(
         names=labels,
         mixtures=mixtures,
         metrics=chosen.names,
+        measured=measured,
         values=values,
         lower_is_better=chosen.lower_is_better,
         objective_weights=chosen.weights / total,
@@ -301,10 +307,56 @@ def _assemble(
         dropped=dropped,
         notes=(
             *_notes(domains, live, runs, group, chosen, values, dropped, held_out),
+            *_accident_notes(domains, runs, mixtures, chosen.names, measured, values),
             *_frozen_notes(frozen),
         ),
         frozen=frozen,
     )
+
+
+def _without_accidents(
+    mixtures: Array, measured: Array, lower_is_better: tuple[bool, ...]
+) -> Array:
+    """Return what was measured, (R, M), with accidents at the end of what is usual.
+
+    What is infinite lies at the bad end.
+    """
+    values = measured.copy()
+    for index, lower in enumerate(lower_is_better):
+        seen = np.flatnonzero(~np.isnan(measured[:, index]))
+        column = measured[seen, index]
+        found = accidents(mixtures[seen], column)
+        if not found.any() or found.all():
+            continue
+        kept = column[~found]
+        ends = np.clip(usual_range(kept), kept.min(), kept.max())
+        bad = ends[1] if lower else ends[0]
+        moved = np.where(np.isfinite(column), np.clip(column, *ends), bad)
+        values[seen[found], index] = moved[found]
+    return values
+
+
+def _accident_notes(
+    domains: tuple[str, ...],
+    runs: list[str],
+    mixtures: Array,
+    names: tuple[str, ...],
+    measured: Array,
+    values: Array,
+) -> list[str]:
+    """Say which values were taken for accidents, and of which mixtures they are."""
+    notes = []
+    for index, name in enumerate(names):
+        moved = np.flatnonzero(measured[:, index] != values[:, index])
+        for row in moved[~np.isnan(measured[moved, index])][:_MOST_ACCIDENTS]:
+            order = np.argsort(-mixtures[row], kind="stable")[:_MOST_DOMAINS]
+            mixture = ", ".join(f"{100 * mixtures[row, d]:.0f} % {domains[d]}" for d in order)
+            notes.append(
+                f"{name}: run {runs[row]} ({mixture}) measured {measured[row, index]:.4g}, which "
+                f"no run with a similar mixture explains: it is taken as diverged and counts as "
+                f"{values[row, index]:.4g}."
+            )
+    return notes
 
 
 def _frozen_notes(frozen: Frozen | None) -> list[str]:
@@ -404,12 +456,6 @@ def _notes(
         missing = int(np.isnan(column).sum())
         if missing:
             notes.append(f"{name} is missing in {missing} runs, which its fit leaves out.")
-        seen = np.flatnonzero(np.isfinite(column))
-        for index in seen[far_out(column[seen])][:8]:
-            notes.append(
-                f"{name}: run {runs[index]} measured {column[index]:.4g} against a median of "
-                f"{np.median(column[seen]):.4g}: it looks diverged, and counts as no more than bad."
-            )
     if num_mixtures < 3 * (int(live.sum()) + 1):
         safe = 3 * (int(live.sum()) + 1)
         notes.append(f"{num_mixtures} mixtures are few; {safe} would be a safer number.")

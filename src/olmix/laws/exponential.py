@@ -35,8 +35,6 @@ SEARCH_STEPS = 12
 """Steps of the solver while settings are compared; the chosen one is solved to the end."""
 REFIT_STEPS = 12
 """Steps of the solver from one fit to that of a resampled swarm."""
-_CLIP = 20.0
-"""Robust standard deviations from the median beyond which a run has diverged."""
 PAPER_DELTA = 0.02
 """Where the Huber loss of RegMix and Olmix turns linear, in units of the metric."""
 
@@ -194,7 +192,6 @@ class ExponentialLaw(Law):
         """Set up problems in which values count in `units` (P,), so that tolerances make sense."""
         values = values / units[:, None]
         live = np.where(weights > 0, values, np.nan)
-        values = np.clip(values, *_usual(live))
         # Losses, errors and bits per byte cannot fall below 0; other metrics have no such floor.
         lowest = np.where(np.nanmin(live, axis=1) > 0, 0.0, -np.inf)
         delta = 0.5 * _spread(live)
@@ -243,9 +240,8 @@ def _spread(live: Array) -> Array:
 
 
 def _units(values: Array, weights: Array) -> Array:
-    """Return the standard deviation of each problem's values, diverged runs left out, (P,)."""
+    """Return the standard deviation of each problem's values, (P,)."""
     live = np.where(weights > 0, values, np.nan)
-    live = np.clip(live, *_usual(live))
     spread, size = np.nanstd(live, axis=1), np.nanmax(np.abs(live), axis=1)
     return np.asarray(np.where(spread > 1e-12 * size, spread, np.where(size > 0, size, 1.0)))
 
@@ -259,18 +255,6 @@ def _in_units(curves: Curves, units: Array) -> Curves:
         curvature=curves.curvature / units,
         loss=curves.loss * units**2,
     )
-
-
-def _usual(live: Array) -> tuple[Array, Array]:
-    """Return the range beyond which values are clipped, (P, 1) each.
-
-    The Huber loss pulls with the same force from anywhere out there, so the fit stays as it is, but
-    means and bounds in the solver make sense again when a run has diverged.
-    """
-    width = _CLIP * _spread(live)[:, None]
-    width = np.where(width > 0, width, np.inf)
-    middle = np.nanmedian(live, axis=1)[:, None]
-    return middle - width, middle + width
 
 
 def _as_curves(laws: Sequence[FittedExponential], middle: Array, mu: Array) -> Curves:

@@ -241,7 +241,9 @@ class GaussianProcess(SeparateLaw):
         """Search every choice of offset and shift a little, and the best one to the end."""
         # A search never begins at a fit to other runs: its lengths would tell of runs left out.
         first, shift = Settings.start(mixtures.shape[1]), self.shifts[0]
-        search, last = (_SEARCH_STEPS, _FULL_STEPS) if start is None else (_FOLD_SEARCH_STEPS, _FOLD_STEPS)
+        search, last = (
+            (_SEARCH_STEPS, _FULL_STEPS) if start is None else (_FOLD_SEARCH_STEPS, _FOLD_STEPS)
+        )
         tried = [
             self._try(mixtures, values, weights, shift, offset, first, search)
             for offset in _offsets(values)

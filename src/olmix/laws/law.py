@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from olmix.laws.outliers import winsorise
 from olmix.simplex import Array
 
 __all__ = ["Draws", "FittedLaw", "Law", "SeparateLaw"]
@@ -141,10 +140,7 @@ class Law(ABC):
 
 
 class SeparateLaw(Law):
-    """A family whose problems are fitted one after the other, without rows of weight 0.
-
-    A diverged run counts as no more than bad (`robust.winsorise`).
-    """
+    """A family whose problems are fitted one after the other, without rows of weight 0."""
 
     def fit_many(
         self,
@@ -156,7 +152,7 @@ class SeparateLaw(Law):
         """Fit a batch of problems, one after the other."""
         begin = start if start is not None else [None] * len(values)
         return [
-            self.fit_one(mixtures[row > 0], winsorise(y[row > 0]), row[row > 0], first)
+            self.fit_one(mixtures[row > 0], y[row > 0], row[row > 0], first)
             for y, row, first in zip(values, weights, begin, strict=True)
         ]
 
@@ -165,7 +161,7 @@ class SeparateLaw(Law):
     ) -> list[FittedLaw]:
         """Fit again to other weights, keeping settings, one after the other."""
         return [
-            self.refit_one(law, mixtures[row > 0], winsorise(y[row > 0]), row[row > 0])
+            self.refit_one(law, mixtures[row > 0], y[row > 0], row[row > 0])
             for law, y, row in zip(fitted, values, weights, strict=True)
         ]
 

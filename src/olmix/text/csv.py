@@ -191,15 +191,14 @@ def _cell(value: float | str | None) -> str:
 
 
 def _number(cell: str) -> float | None:
-    """Read a cell: a number, NaN where it is empty, `None` where it is neither."""
+    """Read a cell: a number or infinity, NaN where it is empty, `None` where it is neither."""
     text = cell.strip()
-    if text == "" or text.lower() == "nan":
+    if text == "":
         return math.nan
     try:
-        value = float(text)
+        return float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
 
 
 def _repeated(names: Sequence[str]) -> list[str]:

@@ -75,7 +75,7 @@ def measured_objective(swarm: Swarm) -> Array:
 def spread(values: Array) -> float:
     """Return the standard deviation of what was measured, NaN ignored; never 0.
 
-    A diverged run counts as if it lay at the end of what is usual (`robust.winsorise`).
+    A value far out counts as if it lay at the end of what is usual (`outliers.winsorise`).
     """
     seen = values[np.isfinite(values)]
     return max(float(winsorise(seen).std()) if seen.size else 0.0, 1e-300)
