@@ -57,10 +57,10 @@ def read(shown):
 
 def check(fit, mixture, rows):
     """Compare the numbers of the page with those of Python at the same mixture."""
-    predicted, widths = fit.predict(mixture), fit.half_widths(mixture)
+    predicted, intervals = fit.predict(mixture), fit.intervals(mixture)
     for metric in fit.metrics:
-        value, half = predicted[metric][0], widths[metric][0]
-        np.testing.assert_allclose(rows[metric], [value, value - half, value + half], atol=1e-6)
+        (value,), ((low,), (high,)) = predicted[metric], intervals[metric]
+        np.testing.assert_allclose(rows[metric], [value, low, high], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)

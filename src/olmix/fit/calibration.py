@@ -1,13 +1,19 @@
 """Intervals of single predictions that are calibrated on runs left out.
 
-    y(x) in f(x) +- quantile * (base + slope * d(x))
+    y(x) in f(x) +- quantile * (base + slope * d(x)) * max(1, d(x) / reach)^2
 
 with `d` the Hellinger distance of the mixture from the nearest run that the law has seen. `base`
-and `slope` follow the size of the held-out errors (non-negative least squares), so an extrapolation
-says so. The quantile is conformal (Vovk et al. 2005; Lei et al. 2018, locally weighted): the
-smallest with which a share of 90 % of the held-out runs, with one run more for the finite number,
-lies inside. Nothing is assumed of the law or of the noise but that future mixtures are like those
-of the swarm. The noise of one run is part of the interval.
+and `slope` follow the size of the held-out errors (non-negative least squares). Two ends are not
+covered by them. No held-out run lies at a mixture that was trained: `base` is at least the noise of
+one run, from replicates or from residuals (`error_at_trained`). And none lies as far out as a
+vertex: beyond `reach`, the distance of nearly all held-out runs, errors grow with the square of the
+distance; coverage at vertices of planted laws was measured (`benchmarks/honesty.py`).
+
+The quantile is conformal (Vovk et al. 2005; Lei et al. 2018, locally weighted): the smallest with
+which a share of 90 % of the held-out runs, with one run more for the finite number, lies inside.
+Nothing is assumed of the law or of the noise but that future mixtures are like those of the swarm.
+The noise of one run is part of the interval. Intervals end at the bounds of what can be measured: a
+loss is not below 0, an accuracy not above 1.
 
 `coverage` is honest: the quantile for the runs of a fold comes from the other folds.
 
@@ -16,6 +22,7 @@ Legend: ``R`` runs, ``U`` unique mixtures, ``n`` mixtures asked for, ``D`` domai
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,14 +31,33 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from olmix.errors import MissingPackageError
+from olmix.laws.outliers import mean_square
 from olmix.simplex import Array
 
-__all__ = ["LEVEL", "LEVELS", "NORMAL_QUANTILE", "Calibration", "calibrate"]
+__all__ = [
+    "LEVEL",
+    "LEVELS",
+    "NORMAL_QUANTILE",
+    "Calibration",
+    "bounds_of",
+    "calibrate",
+    "error_at_trained",
+]
 
 LEVEL = 0.90
 """Share of new runs that an interval is to contain."""
 NORMAL_QUANTILE = 1.6449
 """Standard deviations that the interval of a normal distribution reaches at `LEVEL`."""
+_MEAN_SIZE = 0.798
+"""Mean size of a normal error, in standard deviations."""
+_LEAST_SHARE = 1 / 3
+"""Share of the mean held-out error that is left at a mixture that was trained, at least: a law that
+runs through every point takes its noise for a signal."""
+_SHY = 2.0
+"""Degrees of freedom by which few replicates are distrusted: their variance counts
+``(freedom + 2) / freedom`` times."""
+_REACH = 0.9
+"""Quantile of the distances of held-out runs beyond which nothing was measured."""
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Shares for which it is measured how many runs the intervals do contain."""
 
@@ -46,63 +72,150 @@ class Calibration:
         quantile: how many typical errors make an interval.
         coverage: share of held-out runs inside the intervals of the other folds, for each of
             `LEVELS`; NaN where there is one fold only.
+        reach: distance beyond which errors grow with its square; infinite in files of release 0.1.
+        bounds: smallest and largest value that the metric can have, as it stands in the table.
     """
 
     base: float
     slope: float
     quantile: float
     coverage: tuple[float, ...]
+    reach: float = math.inf
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
     def half_width(self, distances: ArrayLike) -> Array:
         """Return half the width of the interval at distances (n,) from the nearest run, (n,)."""
-        return self.quantile * (self.base + self.slope * np.asarray(distances, dtype=np.float64))
+        far = np.asarray(distances, dtype=np.float64)
+        growth = np.maximum(1.0, far / self.reach) ** 2
+        return np.asarray(self.quantile * (self.base + self.slope * far) * growth)
+
+    def interval(self, mean: ArrayLike, distances: ArrayLike) -> tuple[Array, Array]:
+        """Return the ends of the interval of one run, (n,) each.
+
+        Args:
+            mean: (n,) predictions, as the metric stands in the table.
+            distances: (n,) from the nearest run.
+        """
+        centre, half = np.asarray(mean, dtype=np.float64), self.half_width(distances)
+        return np.clip(centre - half, *self.bounds), np.clip(centre + half, *self.bounds)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the numbers as values that JSON can hold."""
         coverage = dict(zip(map(str, LEVELS), self.coverage, strict=True))
-        return {**asdict(self), "coverage": coverage}
+        bounds = [_or_null(end) for end in self.bounds]
+        return {
+            **asdict(self),
+            "coverage": coverage,
+            "reach": _or_null(self.reach),
+            "bounds": bounds,
+        }
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Calibration:
         """Build a calibration from what `to_plain` returned."""
         numbers = {key: float(plain[key]) for key in ("base", "slope", "quantile")}
-        return cls(**numbers, coverage=tuple(float(plain["coverage"][str(at)]) for at in LEVELS))
+        coverage = tuple(float(plain["coverage"][str(at)]) for at in LEVELS)
+        reach, (low, high) = plain.get("reach"), plain.get("bounds") or (None, None)
+        return cls(
+            **numbers,
+            coverage=coverage,
+            reach=math.inf if reach is None else float(reach),
+            bounds=(
+                -math.inf if low is None else float(low),
+                math.inf if high is None else float(high),
+            ),
+        )
 
 
-def calibrate(residuals: Array, distances: Array, folds: NDArray[np.intp]) -> Calibration:
+def _or_null(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def bounds_of(values: Array, *, lower_is_better: bool) -> tuple[float, float]:
+    """Return the smallest and the largest value that a metric can have.
+
+    Losses, errors and rates are not negative, and rates of success not above 1; whether a metric is
+    one of these is read from what was measured.
+
+    Args:
+        values: measured values as they stand in the table; NaN where there is none.
+        lower_is_better: its direction.
+    """
+    seen = values[np.isfinite(values)]
+    low = 0.0 if seen.size and seen.min() >= 0 else -math.inf
+    rate = low == 0.0 and not lower_is_better and seen.max() <= 1
+    return low, 1.0 if rate else math.inf
+
+
+def calibrate(
+    residuals: Array,
+    distances: Array,
+    folds: NDArray[np.intp],
+    at_trained: float = 0.0,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Calibration:
     """Calibrate the intervals of one metric.
 
     Args:
         residuals: (R,) measured minus predicted, by the fit without the run's fold.
         distances: (R,) from the nearest mixture that this fit has seen.
         folds: (R,) fold of each run.
+        at_trained: root of the mean squared error of a new run at a mixture that was trained
+            (`error_at_trained`). Held-out runs are never that near, so they cannot tell.
+        bounds: smallest and largest value that the metric can have (`bounds_of`).
     """
     size = np.abs(residuals)
-    base, slope = _typical(size, distances)
+    least = _MEAN_SIZE * at_trained
+    base, slope = _typical(size, distances, least)
     scores = size / (base + slope * distances)
     inside = np.full((len(size), len(LEVELS)), np.nan)
     for fold in np.unique(folds):
         out = folds == fold
         if out.all():
             continue
-        own_base, own_slope = _typical(size[~out], distances[~out])
+        own_base, own_slope = _typical(size[~out], distances[~out], least)
         expected = own_base + own_slope * distances
         quantiles = np.array([_quantile((size / expected)[~out], level) for level in LEVELS])
         inside[out] = size[out, None] <= quantiles * expected[out, None]
-    return Calibration(base, slope, _quantile(scores, LEVEL), tuple(inside.mean(axis=0).tolist()))
+    reach = max(float(np.quantile(distances, _REACH)), 1e-3)
+    coverage = tuple(inside.mean(axis=0).tolist())
+    return Calibration(base, slope, _quantile(scores, LEVEL), coverage, reach, bounds)
 
 
-def _typical(size: Array, distances: Array) -> tuple[float, float]:
-    """Return the expected size of an error as a line in the distance, never below 0."""
+def error_at_trained(own: Array, held_out: Array, noise_sd: float | None, freedom: int) -> float:
+    """Return the root of the mean squared error of a new run at a mixture that was trained.
+
+    The product of a run's two residuals, by the fit to all runs and by the fit without it, has the
+    variance of the noise as its mean (for a linear smoother with leverage `h` the first is
+    ``1 - h`` times the second), to which the estimate itself adds the share `h`. Replicates measure
+    the noise directly, and that of seeds too, which runs of one swarm share: the larger counts.
+
+    Args:
+        own: (R,) residuals of the fit to all runs.
+        held_out: (R,) residuals of the fits without the run's fold.
+        noise_sd: standard deviation between runs of one mixture, `None` without replicates.
+        freedom: degrees of freedom of `noise_sd`.
+    """
+    usual = np.quantile(np.abs(held_out), 0.9) * 3
+    product = np.clip(own, -usual, usual) * np.clip(held_out, -usual, usual)
+    noise = max(float(product.mean()), 0.0)
+    ratio = float(np.sqrt(mean_square(own) / max(mean_square(held_out), 1e-300)))
+    if noise_sd is not None:
+        noise = max(noise, noise_sd**2 * (freedom + _SHY) / freedom)
+    return float(np.sqrt(noise * (2 - min(ratio, 1.0))))
+
+
+def _typical(size: Array, distances: Array, least: float) -> tuple[float, float]:
+    """Return the expected size of an error as a line in the distance, at least `least` at 0."""
     try:
         from scipy import optimize
     except ImportError:
         raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
     level = max(float(size.mean()), 1e-300)
+    least = max(least, _LEAST_SHARE * level)  # a swarm of exact predictions still gets some width
     design = np.stack([np.ones_like(distances), distances], axis=1)
-    (base, slope), _ = optimize.nnls(design, size / level)
-    # A swarm of exact predictions still gets intervals of some width.
-    return level * max(float(base), 0.1), level * float(slope)
+    (extra, slope), _ = optimize.nnls(design, (size - least) / level)
+    return least + level * float(extra), level * float(slope)
 
 
 def _quantile(scores: Array, level: float) -> float:

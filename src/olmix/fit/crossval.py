@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.errors import DataError, MissingPackageError
-from olmix.fit.calibration import Calibration, calibrate
+from olmix.fit.calibration import Calibration, bounds_of, calibrate, error_at_trained
 from olmix.fit.swarm import Swarm
 from olmix.laws.law import FittedLaw, Law
 from olmix.laws.solver import huber
@@ -294,13 +294,18 @@ def _candidate(swarm: Swarm, index: int, law: FittedLaw, held: Array) -> Candida
 
 
 def _calibration(
-    swarm: Swarm, index: int, held: Array, folds: NDArray[np.intp], distances: Array
+    swarm: Swarm, index: int, chosen: Candidate, folds: NDArray[np.intp], distances: Array
 ) -> Calibration:
     """Calibrate intervals for single runs by the errors of held-out predictions."""
     measured = swarm.values[:, index] * swarm.signs[index]
     seen = np.isfinite(measured) & ~swarm.held_out
     runs = swarm.group[seen]
-    return calibrate(measured[seen] - held[runs], distances[runs], folds[runs])
+    own = measured[seen] - chosen.law.predict(swarm.unique_mixtures)[runs]
+    held = measured[seen] - chosen.cv_predictions[runs]
+    noise, freedom = noise_of(swarm, measured)
+    at_trained = error_at_trained(own, held, noise, freedom)
+    bounds = bounds_of(swarm.values[:, index], lower_is_better=swarm.lower_is_better[index])
+    return calibrate(held, distances[runs], folds[runs], at_trained, bounds)
 
 
 def _choose(
@@ -320,14 +325,14 @@ def _choose(
         name=swarm.metrics[index],
         candidates=candidates,
         chosen=chosen,
-        noise_sd=noise_sd(swarm, swarm.values[:, index]),
+        noise_sd=noise_of(swarm, swarm.values[:, index])[0],
         signal_p_value=min(1.0, p_value * len(candidates)),
-        calibration=_calibration(swarm, index, held, folds, distances),
+        calibration=_calibration(swarm, index, candidates[chosen], folds, distances),
     )
 
 
-def noise_sd(swarm: Swarm, values: Array) -> float | None:
-    """Return the standard deviation between runs of one mixture, pooled over mixtures.
+def noise_of(swarm: Swarm, values: Array) -> tuple[float | None, int]:
+    """Return the standard deviation between runs of one mixture, pooled, and its freedom.
 
     Args:
         swarm: says which runs share a mixture.
@@ -339,7 +344,7 @@ def noise_sd(swarm: Swarm, values: Array) -> float | None:
         if len(own) > 1:
             squares += float(((own - own.mean()) ** 2).sum())
             freedom += len(own) - 1
-    return float(np.sqrt(squares / freedom)) if freedom else None
+    return (float(np.sqrt(squares / freedom)) if freedom else None), freedom
 
 
 def scores(measured: Array, predicted: Array) -> Scores:

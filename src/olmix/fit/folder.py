@@ -56,6 +56,8 @@ def _canonical(table: Table) -> list[Any]:
     columns = sorted(table.columns)
     values = table.values.astype(object)
     values[np.isnan(table.values)] = None
+    infinite = np.isinf(table.values)
+    values[infinite] = table.values[infinite].astype(str)
     position = [table.columns.index(name) for name in columns]
     rows = {
         run: [name, *(values[index][position].tolist())]

@@ -90,14 +90,17 @@ class LoadedFit:
             for name, law in self.laws.items()
         }
 
-    def half_widths(self, mixtures: ArrayLike) -> dict[str, Array]:
-        """Return half the width of the 90% interval of one run at mixtures (n, D): (n,) each.
+    def intervals(self, mixtures: ArrayLike) -> dict[str, tuple[Array, Array]]:
+        """Return the ends of the 90% interval of one run at mixtures (n, D): (n,) each.
 
         Raises:
             DataError: the mixtures have another number of domains.
         """
         distances = hellinger(self._check(mixtures), self.mixtures).min(axis=1)
-        return {name: known.half_width(distances) for name, known in self.calibrations.items()}
+        means = self.predict(mixtures)
+        return {
+            name: one.interval(means[name], distances) for name, one in self.calibrations.items()
+        }
 
     def _check(self, mixtures: ArrayLike) -> Array:
         array = np.atleast_2d(np.asarray(mixtures, dtype=np.float64))

@@ -28,15 +28,16 @@ def predict_table(fit: LoadedFit, table: Table) -> tuple[list[str], dict[str, li
         DataError: with everything that is wrong with the table.
     """
     mixtures = _mixtures(fit, table)
-    means, widths = fit.predict(mixtures), fit.half_widths(mixtures)
+    means, intervals = fit.predict(mixtures), fit.intervals(mixtures)
     runs: list[str] = []
     columns: dict[str, list[float | str]] = {k: [] for k in ("metric", "mean", "lower", "upper")}
     for metric, mean in means.items():
         runs.extend(table.runs)
         columns["metric"].extend([metric] * len(mean))
         columns["mean"].extend(mean.tolist())
-        columns["lower"].extend((mean - widths[metric]).tolist())
-        columns["upper"].extend((mean + widths[metric]).tolist())
+        low, high = intervals[metric]
+        columns["lower"].extend(low.tolist())
+        columns["upper"].extend(high.tolist())
     return runs, columns
 
 

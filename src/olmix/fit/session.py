@@ -109,8 +109,8 @@ class FittedSwarm:
         found = {}
         for sign, fitted in zip(swarm.signs, self.laws.fits, strict=True):
             mean = sign * fitted.best.law.predict(rows)
-            half = fitted.calibration.half_width(distances)
-            found[fitted.name] = {"mean": mean, "low": mean - half, "high": mean + half}
+            low, high = fitted.calibration.interval(mean, distances)
+            found[fitted.name] = {"mean": mean, "low": low, "high": high}
         return found
 
     def _rows(self, mixtures: Any) -> Array:

@@ -18,7 +18,7 @@ from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.fit.metrics import Metrics, select_metrics
 from olmix.fit.tied_domains import Frozen, find_frozen
-from olmix.laws.outliers import accidents, usual_range
+from olmix.laws.outliers import without_accidents
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table
 
@@ -281,7 +281,11 @@ def _assemble(
         raise DataError(f"{table.path}: no run has any of the metrics")
     mixtures = np.array([weights[run] for run in runs])
     live: NDArray[np.bool_] = np.asarray((mixtures > 0).any(axis=0))
-    measured, values = values, _without_accidents(mixtures, values, chosen.lower_is_better)
+    measured = values
+    columns = zip(values.T, chosen.lower_is_better, strict=True)
+    values = np.stack(
+        [without_accidents(mixtures, y, bad_is_high=lower) for y, lower in columns], axis=1
+    )
     group = _group(mixtures, _stable_order(domains))
     held_out = _hold_out(group, config.regression.n_test, config.regression.seed)
     problems: list[str] = []
@@ -312,28 +316,6 @@ def _assemble(
         ),
         frozen=frozen,
     )
-
-
-def _without_accidents(
-    mixtures: Array, measured: Array, lower_is_better: tuple[bool, ...]
-) -> Array:
-    """Return what was measured, (R, M), with accidents at the end of what is usual.
-
-    What is infinite lies at the bad end.
-    """
-    values = measured.copy()
-    for index, lower in enumerate(lower_is_better):
-        seen = np.flatnonzero(~np.isnan(measured[:, index]))
-        column = measured[seen, index]
-        found = accidents(mixtures[seen], column)
-        if not found.any() or found.all():
-            continue
-        kept = column[~found]
-        ends = np.clip(usual_range(kept), kept.min(), kept.max())
-        bad = ends[1] if lower else ends[0]
-        moved = np.where(np.isfinite(column), np.clip(column, *ends), bad)
-        values[seen[found], index] = moved[found]
-    return values
 
 
 def _accident_notes(

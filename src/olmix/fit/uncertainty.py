@@ -30,7 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.errors import MissingPackageError
-from olmix.fit.calibration import NORMAL_QUANTILE, Calibration, calibrate
+from olmix.fit.calibration import (
+    NORMAL_QUANTILE,
+    Calibration,
+    bounds_of,
+    calibrate,
+    error_at_trained,
+)
 from olmix.fit.crossval import MetricFit, Scores, fold_distances, rank_p_value, scores
 from olmix.fit.propose.references import measured_objective, nearest_run_distance
 from olmix.fit.swarm import Swarm
@@ -100,6 +106,7 @@ class ObjectiveFit:
         p_value: one-sided p of "the held-out rank correlation is not above 0".
         freedom: degrees of freedom of the intervals.
         calibration: half widths of the intervals of one run, from the held-out errors.
+        bounds: smallest and largest value that the average can have, less being better.
     """
 
     cv: Scores
@@ -108,6 +115,7 @@ class ObjectiveFit:
     p_value: float
     freedom: int
     calibration: Calibration
+    bounds: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -173,8 +181,13 @@ def objective_fit(swarm: Swarm, fits: Sequence[MetricFit], folds: NDArray[np.int
     freedom = max(int(seen.sum()) - int(swarm.live.sum()) - 2, 3)
     cv_mse, train_mse = (mean_square((measured - by)[seen]) for by in (held, own))
     distances = fold_distances(swarm, folds)[seen]
-    calibration = calibrate((measured - held)[seen], distances, folds[seen])
-    return ObjectiveFit(cv, cv_mse, train_mse, p_value, freedom, calibration)
+    at_trained = error_at_trained((measured - own)[seen], (measured - held)[seen], None, 0)
+    lower = swarm.objective_sign > 0
+    bounds = bounds_of(swarm.objective_sign * measured, lower_is_better=lower)
+    residuals = (measured - held)[seen]
+    calibration = calibrate(residuals, distances, folds[seen], at_trained, bounds)
+    turned = bounds if lower else (-bounds[1], -bounds[0])
+    return ObjectiveFit(cv, cv_mse, train_mse, p_value, freedom, calibration, turned)
 
 
 def draw_metrics(
@@ -245,8 +258,8 @@ def estimate(boot: Bootstrap, index: int) -> Estimate:
     """Return the predicted objective of mixture `index`, less is better, with its interval."""
     variance = float(_variance(boot.samples[:, index])) + boot.error(index)
     half = _quantile(boot.fit.freedom) * float(np.sqrt(variance))
-    mean = float(boot.mean[index])
-    return Estimate(mean, mean - half, mean + half)
+    mean, (low, high) = float(boot.mean[index]), boot.fit.bounds
+    return Estimate(mean, *np.clip([mean - half, mean + half], low, high).tolist())
 
 
 def gain(boot: Bootstrap, proposed: int, other: int) -> Gain:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from olmix.laws.outliers import without_accidents
 from olmix.simplex import Array
 
 __all__ = ["Draws", "FittedLaw", "Law", "SeparateLaw"]
@@ -127,16 +128,17 @@ class Law(ABC):
     def fit(
         self, mixtures: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None
     ) -> FittedLaw:
-        """Fit one metric.
+        """Fit one metric, accidents moved to the end of what is usual (`outliers`).
 
         Args:
             mixtures: (n, D) mixtures.
             values: (n,) measured values, lower is better.
             weights: (n,) weight of each row; 1 by default.
         """
-        array = np.asarray(values, dtype=np.float64)[None]
+        rows = np.asarray(mixtures, dtype=np.float64)
+        array = without_accidents(rows, np.asarray(values, dtype=np.float64))[None]
         each = np.ones_like(array) if weights is None else np.asarray(weights, dtype=float)[None]
-        return self.fit_many(np.asarray(mixtures, dtype=np.float64), array, each)[0]
+        return self.fit_many(rows, array, each)[0]
 
 
 class SeparateLaw(Law):

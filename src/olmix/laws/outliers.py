@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from olmix.simplex import Array, hellinger
 
-__all__ = ["FAR_OUT", "accidents", "far_out", "mean_square", "usual_range", "winsorise"]
+__all__ = ["FAR_OUT", "accidents", "far_out", "mean_square", "winsorise", "without_accidents"]
 
 FAR_OUT = 8.0
 """Robust standard deviations from the median beyond which a value lies far out."""
@@ -30,7 +30,7 @@ _APART = 0.95
 """Quantile of the distances between neighbouring runs beyond which a run has no neighbour."""
 
 
-def usual_range(values: Array, reach: float = FAR_OUT) -> tuple[float, float]:
+def _usual_range(values: Array, reach: float = FAR_OUT) -> tuple[float, float]:
     """Return the ends of what is usual: median and interquartile range, infinite if it is 0."""
     low, middle, high = (float(q) for q in np.percentile(values, [25, 50, 75]))
     width = reach * (high - low) / 1.349
@@ -39,13 +39,13 @@ def usual_range(values: Array, reach: float = FAR_OUT) -> tuple[float, float]:
 
 def far_out(values: Array, reach: float = FAR_OUT) -> NDArray[np.bool_]:
     """Return which values (n,) lie far outside of the others, (n,)."""
-    low, high = usual_range(values, reach)
+    low, high = _usual_range(values, reach)
     return np.asarray((values < low) | (values > high))
 
 
 def winsorise(values: Array, reach: float = FAR_OUT) -> Array:
     """Return values (n,) with those far outside moved to the end of what is usual."""
-    return np.asarray(np.clip(values, *usual_range(values, reach)))
+    return np.asarray(np.clip(values, *_usual_range(values, reach)))
 
 
 def mean_square(errors: Array, reach: float = FAR_OUT) -> float:
@@ -76,7 +76,7 @@ def accidents(mixtures: Array, values: Array) -> NDArray[np.bool_]:
     rest = np.flatnonzero(~found)
     if len(rest) == 0:
         return np.asarray(found)
-    low, high = usual_range(values[rest])
+    low, high = _usual_range(values[rest])
     usual = values[rest][(values[rest] >= low) & (values[rest] <= high)]
     limit = (
         _ABSURD * max(float(np.abs(usual).max()), np.finfo(float).tiny) if usual.size else np.inf
@@ -93,6 +93,27 @@ def accidents(mixtures: Array, values: Array) -> NDArray[np.bool_]:
         same = side[rest] == side[rest][own]
         found[rest[own]] = not _explained(int(own), mixtures[rest], same, distances)
     return np.asarray(found)
+
+
+def without_accidents(mixtures: Array, values: Array, *, bad_is_high: bool = True) -> Array:
+    """Return values with accidents moved to the end of what is usual, (n,).
+
+    Args:
+        mixtures: (n, D) mixtures.
+        values: (n,) one metric; NaN where it was not measured.
+        bad_is_high: the end at which an infinite value counts.
+    """
+    cleaned = np.array(values, dtype=np.float64)
+    seen = np.flatnonzero(~np.isnan(cleaned))
+    column = cleaned[seen]
+    found = accidents(mixtures[seen], column)
+    if not found.any() or found.all():
+        return cleaned
+    kept = column[~found]
+    ends = np.clip(_usual_range(kept), kept.min(), kept.max())
+    bad = ends[1] if bad_is_high else ends[0]
+    cleaned[seen[found]] = np.where(np.isfinite(column), np.clip(column, *ends), bad)[found]
+    return cleaned
 
 
 def _explained(own: int, mixtures: Array, same: NDArray[np.bool_], distances: Array) -> bool:

@@ -91,7 +91,14 @@
   const distance = (x) =>
     Math.sqrt(Math.max(1 - Math.max(...roots.map((_, row) => overlap(x, row))), 0));
   const halfWidth = (metric, far) =>
-    metric.calibration.quantile * (metric.calibration.base + metric.calibration.slope * far);
+    metric.calibration.quantile *
+    (metric.calibration.base + metric.calibration.slope * far) *
+    Math.max(1, far / (metric.calibration.reach ?? Infinity)) ** 2;
+  const interval = (metric, value, half) => {
+    const [least, most] = metric.calibration.bounds ?? [null, null];
+    const inside = (end) => Math.min(Math.max(end, least ?? -Infinity), most ?? Infinity);
+    return [inside(value - half), inside(value + half)];
+  };
 
   const section = document.getElementById("explore");
   const sliders = [...section.querySelectorAll("input[type=range]")];
@@ -118,12 +125,12 @@
 
   const showMetrics = (far) => {
     shown.forEach((metric, index) => {
-      const [, value, change, interval] = rows[index].cells;
+      const [, value, change, range] = rows[index].cells;
       const predicted = metric.predict(weights);
-      const half = halfWidth(metric, far);
+      const [low, high] = interval(metric, predicted, halfWidth(metric, far));
       value.textContent = number(predicted);
-      interval.textContent = `${number(predicted - half)} to ${number(predicted + half)}`;
-      Object.assign(rows[index].dataset, { predicted, low: predicted - half, high: predicted + half });
+      range.textContent = `${number(low)} to ${number(high)}`;
+      Object.assign(rows[index].dataset, { predicted, low, high });
       if (natural === null) return;
       const difference = predicted - metric.predict(natural);
       const better = metric.lower ? difference < 0 : difference > 0;
@@ -157,10 +164,12 @@
     const points = Array.from({ length: 49 }, (_, i) => {
       const weight = (1 - Math.cos(Math.PI * i / 48)) / 2;
       const x = moved(weights, active, weight);
-      return { weight, value: metric.predict(x), half: halfWidth(metric, distance(x)) };
+      const value = metric.predict(x);
+      const [low, high] = interval(metric, value, halfWidth(metric, distance(x)));
+      return { weight, value, low, high };
     });
-    const low = Math.min(...points.map((p) => p.value - p.half));
-    const high = Math.max(...points.map((p) => p.value + p.half));
+    const low = Math.min(...points.map((p) => p.low));
+    const high = Math.max(...points.map((p) => p.high));
     const span = high - low || 1;
     const across = (weight) => left + weight * (width - left - 12);
     const up = (value) => 8 + (high - value) / span * (height - bottom - 8);
@@ -174,8 +183,8 @@
       element("text", { x: left - 6, y: up(low + share * span) + 4, "text-anchor": "end" }, (low + share * span).toPrecision(4)),
     ]));
     const band = [
-      ...path(points.map((p) => [p.weight, p.value + p.half])),
-      ...path(points.map((p) => [p.weight, p.value - p.half])).reverse(),
+      ...path(points.map((p) => [p.weight, p.high])),
+      ...path(points.map((p) => [p.weight, p.low])).reverse(),
     ];
     parts.push(element("polygon", { class: "band", points: band.join(" ") }));
     parts.push(element("polyline", { class: "line", points: path(points.map((p) => [p.weight, p.value])).join(" ") }));

@@ -117,8 +117,8 @@ def _usual_distance(content: Content) -> float | None:
     return float(read_json(file)["distance"]["usual"])
 
 
-def _error(calibration: Mapping[str, Any]) -> dict[str, float]:
-    return {key: float(calibration[key]) for key in ("base", "slope", "quantile")}
+def _error(calibration: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: calibration.get(key) for key in ("base", "slope", "quantile", "reach", "bounds")}
 
 
 def _law(entry: Mapping[str, Any], rows: Mapping[tuple[float, ...], int]) -> dict[str, Any]:

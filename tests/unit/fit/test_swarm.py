@@ -4,6 +4,8 @@ import pytest
 from fit_fixtures import log_linear, log_weight, plant
 from olmix.errors import DataError, OlmixError
 from olmix.fit.swarm import load_swarm
+from olmix.fit.swarm_fit import fit_laws
+from olmix.laws.outliers import accidents
 
 
 @pytest.fixture
@@ -119,7 +121,28 @@ def test_a_domain_that_no_run_has_is_dead_and_noted(planted):
 def test_a_diverged_run_is_pointed_out(planted):
     planted.metrics["z"][9] = 5000.0
     swarm = load_swarm(planted.write().config())
-    assert any(note.startswith("z: run r009 measured 5000 against") for note in swarm.notes)
+    note = next(note for note in swarm.notes if note.startswith("z: run r009 ("))
+    assert "measured 5000, which no run with a similar mixture explains" in note
+    assert swarm.measured[9].max() == 5000
+    assert swarm.values.max() < 100
+
+
+@pytest.mark.parametrize("value", [5e173, np.inf, -np.inf, 1e308])
+def test_any_value_of_one_run_leaves_a_fit(planted, value):
+    planted.metrics["z"][9] = value
+    fit = fit_laws(planted.write().config(), load_swarm(planted.config()))
+    assert all(np.isfinite(one.best.cv.rmse) for one in fit.fits)
+
+
+def test_runs_without_a_domain_are_no_accidents(tmp_path):
+    rng = np.random.default_rng(0)
+    mixtures = rng.dirichlet(np.ones(5), 30)
+    mixtures[:6, 3] = 0
+    mixtures /= mixtures.sum(axis=1, keepdims=True)
+    values = 1.55 + 1.5 * (mixtures[:, 3] == 0) + rng.normal(0, 0.005, 30)
+    assert not accidents(mixtures, values).any()
+    values[20] = 3.05
+    assert np.flatnonzero(accidents(mixtures, values)).tolist() == [20]
 
 
 def test_few_mixtures_are_noted(tmp_path):

@@ -39,7 +39,9 @@ def _bootstrap(swarm, fits, rows, seed, number=None):
 
 def _boot(samples, trained, cv=0.2, train=0.1, freedom=20, far=(0.0, 1.0)):
     known = Calibration(cv, 0.0, 1.6, (0.9,) * len(LEVELS))
-    fit = ObjectiveFit(Scores(0.9, 0.9, 0.8, cv, 0.0), cv**2, train**2, 1e-6, freedom, known)
+    fit = ObjectiveFit(
+        Scores(0.9, 0.9, 0.8, cv, 0.0), cv**2, train**2, 1e-6, freedom, known, (-np.inf, np.inf)
+    )
     return Bootstrap(samples.mean(axis=0), samples, trained, far, fit)
 
 
