@@ -75,8 +75,9 @@ class ProposerConfig(Section):
     """`exact` (log-linear laws), `gradient` (smooth laws), `simulation` (random mixtures, any law),
     `search` (the best run), or `auto`: the first of these that the law allows."""
     temperature: Positive | None = None
-    """How far the simulation proposer strays from the prior: it draws from a Dirichlet distribution
-    around ``prior ** (1 / temperature)``; 0.5 if left out."""
+    """Where the simulation proposer begins: it draws from a Dirichlet distribution around
+    ``prior ** temperature``. 1, which it is if left out, is the prior; nearer to 0 is more
+    uniform."""
     kl_reg: NonNegative | Literal["auto"] = 0.05
     """Weight of KL(mixture || prior), in units of the metrics' spread; 0 ignores the prior; `auto`
     takes the one with the least regret on runs left out."""

@@ -17,7 +17,7 @@ Legend: ``R`` runs, ``M`` metrics, ``U`` unique mixtures, ``K`` folds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ __all__ = [
 ]
 
 SIGNAL_LEVEL = 0.05
+_ABSURD = 10.0
+"""Ranges of a metric by which a law may miss a run left out, at most."""
 _TOGETHER = 16
 """Metrics that are fitted in one batch: large ones are faster, small ones show progress."""
 
@@ -114,6 +116,7 @@ class MetricFit:
         signal_p_value: one-sided p of "the held-out rank correlation is not above 0", times the
             number of laws that were tried.
         calibration: half widths of intervals, from the held-out errors of the chosen law.
+        refused: laws whose held-out predictions were absurd, each with its worst error in words.
     """
 
     name: str
@@ -122,6 +125,7 @@ class MetricFit:
     noise_sd: float | None
     signal_p_value: float
     calibration: Calibration
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def signal(self) -> bool:
@@ -194,15 +198,44 @@ def compare_laws(
     distances = fold_distances(swarm, folds)
     result = []
     for metric, laws in enumerate(per_metric):
-        candidates = {
-            name: _candidate(swarm, metric, one.law, one.predictions) for name, one in laws.items()
-        }
         live = counts[metric] > 0
         measured = values[metric, live]
+        refused = _absurd(laws, measured, live)
+        if len(refused) == len(laws):
+            raise DataError(
+                f"{swarm.metrics[metric]}: no law predicts runs left out within {_ABSURD:g} times "
+                f"their spread ({'; '.join(f'{k}: {v}' for k, v in refused.items())}). Try "
+                "regression.type gp, add runs, or add the metric to filtering.drop_metrics"
+            )
+        candidates = {
+            name: _candidate(swarm, metric, one.law, one.predictions)
+            for name, one in laws.items()
+            if name not in refused
+        }
         if len(candidates) > 1:
             candidates[STACKED] = _stack(swarm, metric, candidates, folds, live, measured)
-        result.append(_choose(swarm, metric, candidates, folds, live, measured, distances))
+        chosen = _choose(swarm, metric, candidates, folds, live, measured, distances)
+        result.append(replace(chosen, refused=refused))
     return result
+
+
+def _absurd(
+    laws: Mapping[str, HeldOut], measured: Array, live: NDArray[np.bool_]
+) -> dict[str, str]:
+    """Return the laws that miss a run left out by more than any law may, with what they miss by.
+
+    Args:
+        laws: the laws of one metric with their held-out predictions.
+        measured: mean measured value of each mixture that has the metric.
+        live: (U,) these mixtures.
+    """
+    spread = max(float(np.ptp(measured)), np.finfo(float).tiny)
+    worst = {name: np.abs(one.predictions[live] - measured).max() for name, one in laws.items()}
+    return {
+        name: f"off by {error:.3g} where the runs span {spread:.3g}"
+        for name, error in worst.items()
+        if not error <= _ABSURD * spread
+    }
 
 
 def fold_distances(swarm: Swarm, folds: NDArray[np.intp]) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import math
 import os
 import platform
 import re
@@ -129,8 +130,8 @@ class FitFiles:
         self.folder = folder
 
     def json(self, name: str, value: Any) -> None:
-        """Write a JSON file."""
-        write_json(self.folder / name, value)
+        """Write a JSON file; what is not finite becomes null."""
+        write_json(self.folder / name, _finite(value))
 
     def text(self, name: str, value: str) -> None:
         """Write a text file."""
@@ -162,6 +163,14 @@ class FitFiles:
     def weights(self, name: str, mixture: Mapping[str, float]) -> None:
         """Write a mixture as a list of ``{"domain", "weight"}``."""
         self.json(name, [{"domain": key, "weight": weight} for key, weight in mixture.items()])
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _quoted(cell: str) -> str:

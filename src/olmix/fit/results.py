@@ -118,6 +118,10 @@ def _choice_notes(swarm: Swarm, fits: Sequence[MetricFit]) -> list[str]:
             f"{fitted.name}: {fitted.chosen} (held-out RMSE {best.cv.rmse:.4g}{compared}; "
             f"held-out rank correlation {best.cv.spearman:.2f})."
         )
+        notes += [
+            f"{fitted.name}: {law} was left out: a run that it had not seen is {why}."
+            for law, why in fitted.refused.items()
+        ]
         if not fitted.signal:
             notes.append(
                 f"{fitted.name}: no reliable signal: the held-out rank correlation is not "

@@ -15,9 +15,10 @@ Legend: ``P`` problems, ``S`` settings, ``G`` designs, ``n`` rows, ``D`` domains
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -35,6 +36,9 @@ SEARCH_STEPS = 12
 """Steps of the solver while settings are compared; the chosen one is solved to the end."""
 REFIT_STEPS = 12
 """Steps of the solver from one fit to that of a resampled swarm."""
+_BEYOND = 0.5
+"""How far above the worst run a prediction may lie, as a share of the range of the runs. An
+exponential of slopes that few runs determine would reach any number."""
 PAPER_DELTA = 0.02
 """Where the Huber loss of RegMix and Olmix turns linear, in units of the metric."""
 
@@ -48,12 +52,14 @@ class FittedExponential(FittedLaw):
         intercept: `a`.
         slopes: (D,) `b`.
         ridge: strength of the ridge that was chosen, relative to the features' variance.
+        most: largest rise above the offset that the runs support; the law is flat beyond it.
     """
 
     offset: float
     intercept: float
     slopes: Array
     ridge: float
+    most: float = field(default=math.inf, kw_only=True)
 
     @abstractmethod
     def features(self, mixtures: Array) -> Array:
@@ -69,7 +75,8 @@ class FittedExponential(FittedLaw):
         return {}
 
     def _rise(self, mixtures: Array) -> Array:
-        return np.asarray(np.exp(self.intercept + self.features(mixtures) @ self.slopes))
+        power = self.intercept + self.features(mixtures) @ self.slopes
+        return np.asarray(np.exp(np.minimum(power, np.log(self.most))))
 
     def predict(self, mixtures: ArrayLike) -> Array:
         """Return the predicted metric of mixtures (n, D), shape (n,)."""
@@ -78,17 +85,23 @@ class FittedExponential(FittedLaw):
     def gradient(self, mixtures: ArrayLike) -> Array:
         """Return the derivative of the prediction by each weight at mixtures (n, D), (n, D)."""
         array = np.atleast_2d(np.asarray(mixtures, dtype=np.float64))
-        return self._rise(array)[:, None] * self.slopes * self.feature_slope(array)
+        rise = self._rise(array)
+        rise = np.where(rise < self.most, rise, 0.0)
+        return rise[:, None] * self.slopes * self.feature_slope(array)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the parameters as values that JSON can hold."""
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {"law": self.name, **plain, "slopes": self.slopes.tolist()}
+        most = self.most if math.isfinite(self.most) else None
+        return {"law": self.name, **plain, "slopes": self.slopes.tolist(), "most": most}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Build the law from what `to_plain` returned."""
-        given = {field.name: plain[field.name] for field in fields(cls)}
+        names = [field.name for field in fields(cls) if field.name != "most"]
+        given = {name: plain[name] for name in names}
+        most = plain.get("most")
+        given["most"] = math.inf if most is None else float(most)
         return cls(**{**given, "slopes": np.asarray(plain["slopes"], dtype=np.float64)})
 
 
@@ -152,9 +165,9 @@ class ExponentialLaw(Law):
         index = np.arange(len(values)) * len(pairs) + chosen
         thorough = self.thorough and start is None
         ends = solve(searched.take(index), start=found.take(index), thorough=thorough)
-        final = _in_units(ends, units)
+        final, top = _in_units(ends, units), _highest(values, weights)
         return [
-            self._build(final, i, middle[design[pick]], settings[design[pick]], ridge[pick])
+            self._build(final, i, middle[design[pick]], settings[design[pick]], ridge[pick], top[i])
             for i, pick in enumerate(chosen)
         ]
 
@@ -175,8 +188,9 @@ class ExponentialLaw(Law):
         start = _as_curves(laws, middle[design], mean_value(problems) * units)
         start = _in_units(start, 1 / units)
         found = _in_units(solve(problems, start=start, max_steps=REFIT_STEPS), units)
+        top = _highest(values, weights)
         return [
-            self._build(found, i, middle[design[i]], settings[design[i]], law.ridge)
+            self._build(found, i, middle[design[i]], settings[design[i]], law.ridge, top[i])
             for i, law in enumerate(laws)
         ]
 
@@ -210,7 +224,13 @@ class ExponentialLaw(Law):
         )
 
     def _build(
-        self, curves: Curves, i: int, middle: Array, setting: Mapping[str, float], ridge: float
+        self,
+        curves: Curves,
+        i: int,
+        middle: Array,
+        setting: Mapping[str, float],
+        ridge: float,
+        highest: float,
     ) -> FittedExponential:
         """Write a solution of the solver as the law's own parameters."""
         k = float(curves.curvature[i])
@@ -218,6 +238,7 @@ class ExponentialLaw(Law):
         intercept = k * float(curves.alpha[i]) - float(np.log(k)) - float(slopes @ middle)
         return self.fitted(
             offset=float(curves.offset[i]),
+            most=max(highest - float(curves.offset[i]), 1e-300),
             intercept=intercept,
             slopes=slopes,
             ridge=float(ridge),
@@ -231,6 +252,13 @@ def left_out_error(problems: Problems, curves: Curves) -> Array:
     left_out = residuals / np.maximum(1 - leverage, 0.02)
     loss = problems.weights * huber(left_out, problems.delta[:, None])
     return np.asarray(loss.sum(axis=1) / problems.weights.sum(axis=1))
+
+
+def _highest(values: Array, weights: Array) -> Array:
+    """Return the largest value that each problem's runs support, (P,)."""
+    live = np.where(weights > 0, values, np.nan)
+    low, high = np.nanmin(live, axis=1), np.nanmax(live, axis=1)
+    return np.asarray(high + _BEYOND * (high - low))
 
 
 def _spread(live: Array) -> Array:

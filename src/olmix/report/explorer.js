@@ -8,8 +8,10 @@
   const sum = (values) => values.reduce((total, value) => total + value, 0);
 
   // y = offset + exp(intercept + slopes . phi(x))
-  const exponential = (law, phi) => (x) =>
-    law.offset + Math.exp(law.intercept + sum(x.map((w, d) => law.slopes[d] * phi(w))));
+  const exponential = (law, phi) => (x) => {
+    const rise = Math.exp(law.intercept + sum(x.map((w, d) => law.slopes[d] * phi(w))));
+    return law.offset + Math.min(rise, law.most ?? Infinity);
+  };
 
   // Matern 3/2 kernel of standardised coordinates, times the solution; then unscaled.
   const gaussianProcess = (law, phi) => {

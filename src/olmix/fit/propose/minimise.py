@@ -82,7 +82,8 @@ def minimise(
     for penalty in _PENALTIES if objective.floors else (0.0,):
         harder = replace(objective, penalty=penalty * scale)
         if simulated:
-            temperature = config.proposer.temperature or TEMPERATURE
+            given = config.proposer.temperature
+            temperature = TEMPERATURE if given is None else given
             seed = config.regression.seed
             found = simulate(harder, feasible, references.natural, temperature, seed)
         else:
