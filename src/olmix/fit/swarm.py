@@ -9,7 +9,8 @@ Legend: ``R`` runs, ``D`` domains, ``M`` metrics, ``U`` unique mixtures.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.fit.metrics import Metrics, select_metrics
-from olmix.fit.tied_domains import Frozen, find_frozen
+from olmix.fit.tied_domains import Frozen, find_frozen, find_pinned, pin
 from olmix.laws.outliers import without_accidents
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table
@@ -29,6 +30,8 @@ _SAME_MIXTURE = 6
 """Decimals to which the weights of two runs of one mixture agree."""
 _MOST_SHOWN = 50
 _MOST_ACCIDENTS = 8
+_EXACT = 7
+"""Digits from which equal numbers are no chance."""
 _MOST_DOMAINS = 4
 
 
@@ -52,6 +55,7 @@ class Swarm:
         dropped: run to the reason why it takes no part.
         notes: decisions, as sentences.
         frozen: how domains are made of the table's columns, where some of these move together.
+        pinned: weight of the domains that have the same one in every run.
     """
 
     domains: tuple[str, ...]
@@ -69,6 +73,7 @@ class Swarm:
     dropped: dict[str, str]
     notes: tuple[str, ...]
     frozen: Frozen | None = None
+    pinned: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def leaves(self) -> tuple[str, ...]:
@@ -84,8 +89,16 @@ class Swarm:
         return mixtures if self.frozen is None else self.frozen.collapse(mixtures)
 
     def collapse_config(self, config: FitConfig) -> FitConfig:
-        """Return a config in the domains of the swarm, from one in the columns of its table."""
-        return config if self.frozen is None else self.frozen.collapse_config(config)
+        """Return a config in the domains of the swarm, from one in the columns of its table.
+
+        What is pinned in every run is pinned in the config.
+        """
+        config = config if self.frozen is None else self.frozen.collapse_config(config)
+        if not self.pinned:
+            return config
+        pins = {**self.pinned, **config.filtering.fixed_weight}
+        filtering = config.filtering.model_copy(update={"fixed_weight": pins})
+        return config.model_copy(update={"filtering": filtering})
 
     def named(self, mixture: Array) -> dict[str, float]:
         """Return the weight of every leaf by name, from those of the domains, (D,)."""
@@ -275,11 +288,14 @@ def _assemble(
     values = chosen.values[[position[run] for run in runs]]
     empty = [run for run, row in zip(runs, values, strict=True) if np.isnan(row).all()]
     dropped = dropped | dict.fromkeys(empty, "none of the metrics was measured")
+    dropped |= _copies(runs, [weights[run] for run in runs], values)
     values = np.array([v for run, v in zip(runs, values, strict=True) if run not in dropped])
     runs = [run for run in runs if run not in dropped]
     if not runs:
         raise DataError(f"{table.path}: no run has any of the metrics")
     mixtures = np.array([weights[run] for run in runs])
+    pinned = find_pinned(domains, mixtures)
+    mixtures = pin(mixtures, domains, pinned)
     live: NDArray[np.bool_] = np.asarray((mixtures > 0).any(axis=0))
     measured = values
     columns = zip(values.T, chosen.lower_is_better, strict=True)
@@ -289,7 +305,8 @@ def _assemble(
     group = _group(mixtures, _stable_order(domains))
     held_out = _hold_out(group, config.regression.n_test, config.regression.seed)
     problems: list[str] = []
-    _check_numbers(table, chosen, values, group, held_out, int(live.sum()), problems)
+    num_free = int(live.sum()) - len(pinned)
+    _check_numbers(table, chosen, values, group, held_out, num_free, problems)
     _stop(problems)
     names = dict(zip(ratios.runs, ratios.names, strict=True))
     other = dict(zip(table.runs, table.names, strict=True))
@@ -310,12 +327,31 @@ def _assemble(
         held_out=held_out,
         dropped=dropped,
         notes=(
-            *_notes(domains, live, runs, group, chosen, values, dropped, held_out),
+            *_notes(domains, live, runs, group, chosen, values, dropped, held_out, num_free),
             *_accident_notes(domains, runs, mixtures, chosen.names, measured, values),
             *_frozen_notes(frozen),
+            *_pinned_notes(pinned),
         ),
         frozen=frozen,
+        pinned=pinned,
     )
+
+
+def _copies(runs: Sequence[str], mixtures: Sequence[Array], values: Array) -> dict[str, str]:
+    """Return the runs that are copies of an earlier one, with the reason to leave them out.
+
+    The same mixture with the same metrics to many digits was trained with the same seed: it is one
+    run, and no replicate. Metrics of few digits may agree by chance.
+    """
+    first: dict[bytes, str] = {}
+    copies = {}
+    for run, mixture, row in zip(runs, mixtures, values, strict=True):
+        if not any(len(f"{value:.15g}".strip("-0.").replace(".", "")) >= _EXACT for value in row):
+            continue
+        key = np.round(mixture, _SAME_MIXTURE).tobytes() + row.tobytes()
+        if first.setdefault(key, run) != run:
+            copies[run] = f"the same run as {first[key]}: the same mixture, the same metrics"
+    return copies
 
 
 def _accident_notes(
@@ -347,6 +383,15 @@ def _frozen_notes(frozen: Frozen | None) -> list[str]:
         f"{', '.join(f'{name} ({100 * share:.1f} %)' for name, share in members.items())} keep "
         f"their shares in every run: they are fitted as one domain, {group}."
         for group, members in (frozen.groups if frozen is not None else {}).items()
+    ]
+
+
+def _pinned_notes(pinned: Mapping[str, float]) -> list[str]:
+    """Say which domains have the same weight in every run."""
+    return [
+        f"{name} is {100 * weight:.4g} % of every run, so nothing is known of other weights: it is "
+        "pinned there in the natural, the uniform and the proposed mixture."
+        for name, weight in pinned.items()
     ]
 
 
@@ -421,6 +466,7 @@ def _notes(
     values: Array,
     dropped: dict[str, str],
     held_out: NDArray[np.bool_],
+    num_free: int,
 ) -> tuple[str, ...]:
     num_mixtures = int(group.max()) + 1
     notes = [
@@ -438,9 +484,12 @@ def _notes(
         missing = int(np.isnan(column).sum())
         if missing:
             notes.append(f"{name} is missing in {missing} runs, which its fit leaves out.")
-    if num_mixtures < 3 * (int(live.sum()) + 1):
-        safe = 3 * (int(live.sum()) + 1)
-        notes.append(f"{num_mixtures} mixtures are few; {safe} would be a safer number.")
+    safe = 3 * (num_free + 1)
+    if num_mixtures < safe:
+        notes.append(
+            f"{num_mixtures} distinct mixtures is few for {num_free} domains; aim for {safe} or "
+            "more."
+        )
     if held_out.any():
         notes.append(f"{int(held_out.sum())} runs are held out of every fit (regression.n_test).")
     return tuple(notes)

@@ -1,9 +1,13 @@
-"""Frozen topics: domains that keep their shares of each other in every run are fitted as one.
+"""Domains that a swarm tells nothing of apart: frozen topics, and pinned domains.
 
 Mixture reuse (Chen et al. 2026) pins the ratios inside of what did not change and samples it as
 one. Its columns then move together, so nothing can be learnt of them apart, and counting each as a
 domain would ask for runs that add nothing. Such columns of one source are found in the table; laws
 and proposals see their sum, and every mixture that is written is expanded by their shares again.
+
+A domain that has the same weight in every run (`weight: 0.2` in a data tree) is pinned: what looks
+like its variation is the rounding of trained shares to whole sequences. It gets no slope, and stays
+where it was in every mixture that is proposed or compared.
 
 Legend: ``L`` leaves (columns of the table), ``D`` domains (with frozen ones as one), ``R`` runs.
 """
@@ -21,13 +25,18 @@ from olmix.domains import SEPARATOR
 from olmix.errors import DataError
 from olmix.simplex import Array
 
-__all__ = ["Frozen", "find_frozen"]
+__all__ = ["Frozen", "find_frozen", "find_pinned", "pin"]
 
 _LEAST_RUNS = 3
 _LEAST_TOTAL = 0.01
 """Weight of two domains together from which their shares tell something."""
 _TOLERANCE = 0.02
 """Largest difference of a share between runs: trained shares are those of whole sequences."""
+
+_PINNED = 0.005
+"""Difference between the largest and the smallest weight of a domain from which it varies."""
+_PINNED_SHARE = 0.05
+"""The same as a share of its mean weight; the larger of the two counts."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +143,37 @@ def find_frozen(domains: Sequence[str], mixtures: Array) -> Frozen | None:
         row /= row.sum()
     names = tuple(_name(domains, group) for group in groups)
     return Frozen(tuple(domains), names, shares)
+
+
+def find_pinned(domains: Sequence[str], mixtures: Array) -> dict[str, float]:
+    """Return the domains that have one weight in every run, with this weight.
+
+    Args:
+        domains: (D,) names.
+        mixtures: (R, D) mixtures of the runs.
+    """
+    if len(mixtures) < _LEAST_RUNS:
+        return {}
+    means = mixtures.mean(axis=0)
+    same = np.ptp(mixtures, axis=0) <= np.maximum(_PINNED, _PINNED_SHARE * means)
+    same &= mixtures.min(axis=0) > 0
+    if same.sum() > len(domains) - 2:  # nothing varies, which is said elsewhere
+        return {}
+    return {name: float(means[i]) for i, name in enumerate(domains) if same[i]}
+
+
+def pin(mixtures: Array, domains: Sequence[str], pins: Mapping[str, float]) -> Array:
+    """Return mixtures (..., D) with pinned weights, the others scaled to what is left."""
+    if not any(name in pins for name in domains):
+        return mixtures
+    fixed = np.array([pins.get(name, 0.0) for name in domains])
+    free = np.array([name not in pins for name in domains])
+    others = np.where(free, mixtures, 0.0)
+    total = others.sum(axis=-1, keepdims=True)
+    left = max(1.0 - float(fixed.sum()), 0.0)
+    even = free / max(free.sum(), 1)
+    shares = np.where(total > 0, others / np.where(total > 0, total, 1.0), even)
+    return np.asarray(fixed + left * shares)
 
 
 def _together(left: Array, right: Array) -> bool:

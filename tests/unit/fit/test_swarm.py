@@ -5,6 +5,7 @@ from fit_fixtures import log_linear, log_weight, plant
 from olmix.errors import DataError, OlmixError
 from olmix.fit.swarm import load_swarm
 from olmix.fit.swarm_fit import fit_laws
+from olmix.fit.tied_domains import find_pinned, pin
 from olmix.laws.outliers import accidents
 
 
@@ -147,7 +148,7 @@ def test_runs_without_a_domain_are_no_accidents(tmp_path):
 
 def test_few_mixtures_are_noted(tmp_path):
     swarm = load_swarm(plant(tmp_path, {"y": log_linear}, num=8).config())
-    assert "8 mixtures are few; 15 would be a safer number." in swarm.notes
+    assert "8 distinct mixtures is few for 4 domains; aim for 15 or more." in swarm.notes
 
 
 def test_objective_weights_add_up_to_1_and_may_be_0(planted):
@@ -256,3 +257,28 @@ def test_a_table_that_is_not_there_is_named(planted):
     (planted.folder / "metrics.csv").unlink()
     with pytest.raises(DataError, match=r"metrics\.csv: there is no such file"):
         load_swarm(planted.config())
+
+
+def test_the_same_run_twice_is_no_replicate(planted):
+    before = load_swarm(planted.write().config())
+    planted.runs.append("r999")
+    for table in (planted.ratios, planted.metrics):
+        for column in table.values():
+            column.append(column[3])
+    after = load_swarm(planted.write().config())
+    assert after.runs == before.runs
+    assert [why for why in after.dropped.values() if why.startswith("the same run as r003")]
+
+
+def test_a_domain_that_never_varies_is_pinned(tmp_path):
+    rng = np.random.default_rng(0)
+    swarm = plant(tmp_path, {"y": log_linear}, num=24)
+    others = rng.dirichlet(np.ones(3), 24) * 0.8
+    pinned = 0.2 + rng.uniform(-0.002, 0.002, 24)
+    assert find_pinned("abcd", np.column_stack([others, pinned])) == {
+        "d": pytest.approx(0.2, abs=1e-3)
+    }
+    fixed = pin(np.array([0.1, 0.2, 0.3, 0.4]), "abcd", {"d": 0.2})
+    np.testing.assert_allclose(fixed, [0.8 / 6, 1.6 / 6, 2.4 / 6, 0.2])
+    assert find_pinned("abcd", np.full((24, 4), 0.25)) == {}
+    assert load_swarm(swarm.config()).pinned == {}

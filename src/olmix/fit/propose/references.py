@@ -1,7 +1,7 @@
 """Mixtures that a proposal is compared with, and what the swarm measured of the objective.
 
-- natural: the prior, over the domains that some run has;
-- uniform: the same weight for each of these;
+- natural: the prior, over the domains that some run has, with pinned weights where they are;
+- uniform: the same weight for each of these that is not pinned;
 - unimax: as uniform as the tokens allow, ``min(cap, level)``, with at most `repetition_factor`
   passes over a domain (UniMax, Chung et al. 2023, arXiv:2304.09151); with a token budget only;
 - best_seen: the allowed mixture with the best measured objective.
@@ -19,6 +19,7 @@ import numpy as np
 from olmix.config import FitConfig
 from olmix.fit.propose.feasible import Feasible, token_caps
 from olmix.fit.swarm import Swarm
+from olmix.fit.tied_domains import pin
 from olmix.laws.outliers import winsorise
 from olmix.simplex import Array, hellinger, normalise, project_to_caps
 
@@ -82,14 +83,16 @@ def spread(values: Array) -> float:
 
 
 def natural_mixture(config: FitConfig, swarm: Swarm) -> Array:
-    """Return the prior over the domains that some run has, (D,)."""
-    return normalise(np.where(swarm.live, config.priors.natural(swarm.domains), 0.0))
+    """Return the prior over the domains that some run has, inside the pins, (D,)."""
+    natural = normalise(np.where(swarm.live, config.priors.natural(swarm.domains), 0.0))
+    return pin(natural, swarm.domains, config.filtering.fixed_weight)
 
 
 def find_references(config: FitConfig, swarm: Swarm, feasible: Feasible) -> References:
     """Return the mixtures that a proposal is compared with."""
     live = swarm.live
-    uniform = normalise(live.astype(np.float64))
+    pins = config.filtering.fixed_weight
+    uniform = pin(normalise(live.astype(np.float64)), swarm.domains, pins)
     mixtures = {"natural": natural_mixture(config, swarm), "uniform": uniform}
     caps = np.where(live, token_caps(config, swarm.domains), 0.0)
     if config.constraints.target_tokens is not None and caps.sum() >= 1:
@@ -112,7 +115,8 @@ def reference_mixture(config: FitConfig, swarm: Swarm) -> Array:
     sizes = config.priors.natural(swarm.domains)
     if config.proposer.use_natural_kl:
         sizes = config.priors.counts(swarm.domains)
-    return normalise(np.where(swarm.live, sizes, 0.0))
+    natural = normalise(np.where(swarm.live, sizes, 0.0))
+    return pin(natural, swarm.domains, config.filtering.fixed_weight)
 
 
 def nearest_run_distance(swarm: Swarm, mixture: Array) -> tuple[float, float]:
