@@ -22,7 +22,7 @@ __all__ = ["explain"]
 
 _PROPOSERS = {
     "exact": "a convex program, solved to the optimum",
-    "gradient": "mirror descent from many starting points, polished by SLSQP",
+    "gradient": "SLSQP from the best of many starting points",
     "simulation": "random mixtures around the prior, then around the best of them",
     "search": "the best run of the swarm, because no law was fitted",
 }

@@ -29,8 +29,6 @@ from olmix.simplex import Array
 
 __all__ = ["Front", "families_of", "front_summary", "pareto_front"]
 
-_STARTS = 6
-
 
 @dataclass(frozen=True)
 class Front:
@@ -95,7 +93,7 @@ def pareto_front(
         weights = (share / scales) @ metrics
         total = float(weights.sum())
         objective = build_objective(fit, weights / total, 1 / total, kl)
-        found, _ = minimise(config, objective, feasible, references, 1 / total, _STARTS)
+        found, _ = minimise(config, objective, feasible, references, 1 / total)
         mixtures.append(found)
         if on_step is not None:
             on_step("point of the Pareto front found")

@@ -44,7 +44,6 @@ def minimise(
     feasible: Feasible,
     references: References,
     scale: float,
-    most: int | None = None,
 ) -> tuple[Array, str]:
     """Return the best mixture, (D,), and the name of the proposer that found it.
 
@@ -54,7 +53,6 @@ def minimise(
         feasible: what is allowed.
         references: mixtures to start from.
         scale: size of the values that matter, such as the swarm's spread.
-        most: how many starts the gradient proposer follows; all by default.
 
     Raises:
         InfeasibleError: no mixture that was tried keeps all floors.
@@ -89,7 +87,7 @@ def minimise(
         else:
             known = (*references.mixtures.values(), found)
             starts = starting_points(feasible, known, _RANDOM_STARTS, config.regression.seed)
-            found = search(harder, feasible, starts, scale, most)
+            found = search(harder, feasible, starts, scale)
     kept = _keep_floors(objective, feasible, references, found)
     return kept, "simulation" if simulated else "gradient"
 

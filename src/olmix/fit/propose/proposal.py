@@ -35,10 +35,6 @@ VERTEX = 0.95
 """Weight from which one domain alone is called a vertex."""
 EDGE = 0.02
 """Distance from a limit below which a weight is said to lie on it."""
-_STARTS_TIMES_LAWS = 1200
-"""Starts that are followed for the proposal, times the laws that each step asks."""
-_STARTS_EACH = 8
-"""Starts that are followed for the best mixture of one metric alone, which is for comparison."""
 _KL_WEIGHTS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _HANDFUL = 8
 _NUM_HANDFULS = 500
@@ -138,8 +134,7 @@ def propose(fit: SwarmFit, feasible: Feasible, references: References) -> Propos
     kl = chosen_kl(fit)
     plain = build_objective(fit, swarm.objective_weights, scale, kl)
     objective = replace(plain, risk=_risk(fit), floors=_floors(fit))
-    most = max(_STARTS_EACH, _STARTS_TIMES_LAWS // max(len(objective.laws), 1))
-    mixture, proposer = minimise(config, objective, feasible, references, scale, most)
+    mixture, proposer = minimise(config, objective, feasible, references, scale)
     gap = 0.0
     if not objective.floors:
         # With floors the slopes of the objective alone do not say what is left to gain.
@@ -206,7 +201,7 @@ def propose_each(
     alone = np.eye(len(metrics))
     for name, weights, scale in zip(metrics, alone, _metric_spreads(fit.swarm), strict=True):
         objective = build_objective(fit, weights, scale, kl)
-        mixture, _ = minimise(fit.config, objective, feasible, references, scale, _STARTS_EACH)
+        mixture, _ = minimise(fit.config, objective, feasible, references, scale)
         result[name] = without_traces(mixture, feasible)
         if on_step is not None:
             on_step(f"best mixture for {name}")
