@@ -12,9 +12,8 @@ def planted(tmp_path):
 
 
 def _select(planted, **changes):
-    problems = []
-    table = read_table(planted.folder / "metrics.csv")
-    return select_metrics(planted.config(**changes), table, problems), problems
+    found = select_metrics(planted.config(**changes), read_table(planted.folder / "metrics.csv"))
+    return found, list(found.problems)
 
 
 def _tasks(**families):
