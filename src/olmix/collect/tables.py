@@ -1,4 +1,4 @@
-"""Collecting runs: `ratios.csv`, `metrics.csv`, `runs.csv`, `completeness.json`, `fit.yaml`.
+"""Collecting runs: `ratios.csv`, `metrics.csv`, `metrics_se.csv`, `runs.csv`, `fit.yaml`.
 
 `ratios.csv` holds the token shares as trained where the trainer counted them, which may differ from
 the weights asked for; `runs.csv` holds both. Runs that have not finished are named, not tabled.
@@ -23,6 +23,7 @@ from olmix.collect.write import (
     FIT_CONFIG,
     METRICS,
     RATIOS,
+    STANDARD_ERRORS,
     write_checkpoints,
     write_metrics,
     write_ratios,
@@ -35,6 +36,7 @@ from olmix.text.files import write_json
 __all__ = ["Collected", "Options", "collect", "collect_wandb"]
 
 _SHARE_TOLERANCE = 0.01
+_MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Options:
         value: which of a metric's logged values counts.
         tail: share of the last values that `tail` averages.
         metrics: logged names to collect; those of the eval section if empty.
-        higher_is_better: metrics of which more is better.
+        higher_is_better: metrics of which more is better, against what their names say.
+        lower_is_better: metrics of which less is better, against what their names say.
         per_checkpoint: whether to write `checkpoints.csv` too.
         unfinished: whether running and crashed runs enter the tables with what they have so far.
         variants: file or folder of variants, for runs that do not say what they were trained on.
@@ -57,11 +60,26 @@ class Options:
     tail: float = 0.1
     metrics: Sequence[str] = ()
     higher_is_better: Sequence[str] = ()
+    lower_is_better: Sequence[str] = ()
     per_checkpoint: bool = False
     unfinished: bool = False
     variants: Path | None = None
     config: Path | None = None
     priors: Path | None = None
+
+    def directions(self) -> dict[str, bool]:
+        """Return whether lower is better of the metrics whose direction was given.
+
+        Raises:
+            DataError: a metric was given both.
+        """
+        both = set(self.higher_is_better) & set(self.lower_is_better)
+        if both:
+            raise DataError(
+                f"{min(both)}: either --higher-is-better or --lower-is-better, not both"
+            )
+        higher = dict.fromkeys(self.higher_is_better, False)
+        return higher | dict.fromkeys(self.lower_is_better, True)
 
 
 @dataclass(frozen=True)
@@ -76,6 +94,9 @@ class Collected:
         domains: domains, in the order of the configs.
         metric_names: metrics, in the order of the configs.
         incomplete: what is wrong with each run that is not, or not fully, in the tables.
+        shares_off: runs trained on shares that are off those asked for by more than a point, and by
+            how much.
+        errors: path of the table of standard errors; `None` where none was logged.
         notes: what the user should know besides.
     """
 
@@ -86,7 +107,9 @@ class Collected:
     domains: tuple[str, ...]
     metric_names: tuple[str, ...]
     incomplete: Mapping[str, str]
-    notes: tuple[str, ...] = ()
+    shares_off: Mapping[str, float]
+    errors: Path | None
+    notes: tuple[str, ...]
 
 
 @dataclass
@@ -100,6 +123,7 @@ class _Rows:
     diverged: dict[str, str] = field(default_factory=dict)
     nan: dict[str, tuple[str, ...]] = field(default_factory=dict)
     no_mixture: list[str] = field(default_factory=list)
+    wrong_mixture: dict[str, str] = field(default_factory=dict)
 
 
 def collect(
@@ -150,19 +174,28 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
     config = config or next((c for r in usable if (c := r.config())), {})
     evaluation = config.get("eval")  # of a config that is not Olmix's it may be anything
     evaluation = evaluation if isinstance(evaluation, Mapping) else None
-    selection = select(usable, evaluation, options.metrics, options.higher_is_better)
+    _check_mixtures(usable)
+    selection = select(usable, evaluation, options.metrics, options.directions())
     rows = _sort(records, usable, selection, options)
     _check_rows(rows, selection)
     report = Completeness(
-        tuple(rows.values), rows.missing, rows.failed, rows.diverged, rows.nan, rows.no_mixture
+        tuple(rows.values),
+        rows.missing,
+        rows.failed,
+        rows.diverged,
+        rows.nan,
+        rows.no_mixture,
+        rows.wrong_mixture,
+        {r.name: r.gap for r in rows.tabled if r.gap > _SHARE_TOLERANCE},
     )
     domains = tuple(dict.fromkeys(d for record in rows.tabled for d in record.mixture))
     write_metrics(out / METRICS, rows.values, tuple(selection.logged))
+    errors = _write_errors(out / STANDARD_ERRORS, rows.tabled, selection, options)
     write_runs(out / "runs.csv", records, domains)
     write_json(out / "completeness.json", report.to_plain())
     if options.per_checkpoint:
         write_checkpoints(out / "checkpoints.csv", rows.tabled, selection)
-    notes = _notes(rows, selection)
+    notes = [*selection.notes, *_notes(rows, report)]
     fit_config = None
     if domains:
         write_ratios(out / RATIOS, rows.tabled, domains)
@@ -185,8 +218,54 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
         domains,
         tuple(selection.logged),
         report.problems(),
+        report.shares_off,
+        errors,
         tuple(notes),
     )
+
+
+def _check_mixtures(usable: Sequence[Record]) -> None:
+    """Refuse runs all of whose mixtures are wrong.
+
+    Raises:
+        DataError: says what is wrong with each.
+    """
+    wrong = {record.name: record.mixture_problem for record in usable if record.mixture_problem}
+    if not wrong or any(record.mixture for record in usable):
+        return
+    shown = [f"{name}: {what}" for name, what in wrong.items()]
+    more = [f"and {len(shown) - _MOST_SHOWN} runs more"] if len(shown) > _MOST_SHOWN else []
+    raise DataError(
+        "\n".join([*shown[:_MOST_SHOWN], *more])
+        + "\nCorrect them, or pass the variants that were launched with --variants."
+    )
+
+
+def _write_errors(
+    path: Path, records: Sequence[Record], selection: Selection, options: Options
+) -> Path | None:
+    """Write the standard errors of the metrics, in the shape of their table, if there are any."""
+    lower, how, tail = selection.lower_is_better, options.value, options.tail
+    values = {
+        record.name: {
+            column: record.error(
+                selection.errors[column], name, how, tail, lower_is_better=lower[column]
+            )
+            if column in selection.errors
+            else math.nan
+            for column, name in selection.logged.items()
+        }
+        for record in records
+    }
+    if not any(math.isfinite(value) for row in values.values() for value in row.values()):
+        path.unlink(missing_ok=True)
+        return None
+    finite = {
+        run: {c: v if math.isfinite(v) else math.nan for c, v in row.items()}
+        for run, row in values.items()
+    }
+    write_metrics(path, finite, tuple(selection.logged))
+    return path
 
 
 def _ran(record: Record) -> bool:
@@ -222,7 +301,10 @@ def _sort(
         if len(bad) == len(values):
             continue
         if with_mixture and not record.mixture:
-            rows.no_mixture.append(record.name)
+            if record.mixture_problem:
+                rows.wrong_mixture[record.name] = record.mixture_problem
+            else:
+                rows.no_mixture.append(record.name)
             continue
         rows.tabled.append(record)
         rows.values[record.name] = {c: math.nan if c in bad else v for c, v in values.items()}
@@ -257,7 +339,8 @@ def _check_rows(rows: _Rows, selection: Selection) -> None:
     """
     names = ", ".join(selection.logged)
     if not rows.tabled:
-        first = next(iter({**rows.nan, **rows.diverged, **dict.fromkeys(rows.no_mixture, "")}))
+        out = (*rows.nan, *rows.diverged, *rows.no_mixture, *rows.wrong_mixture)
+        first = next(iter(out))
         raise DataError(
             f"no run has a finite value of {names}; {first} is one of them. "
             "Choose what was logged with --metric."
@@ -269,28 +352,18 @@ def _check_rows(rows: _Rows, selection: Selection) -> None:
         )
 
 
-def _notes(rows: _Rows, selection: Selection) -> list[str]:
-    notes = []
-    far = {
-        record.name: gap
-        for record in rows.tabled
-        if record.shares and record.asked and (gap := _gap(record)) > _SHARE_TOLERANCE
-    }
+def _notes(rows: _Rows, report: Completeness) -> list[str]:
+    """Say how mixtures were read, and which runs were trained on others than asked for."""
+    read: dict[str, list[str]] = {}
+    for record in rows.tabled:
+        for reading in record.readings:
+            read.setdefault(reading, []).append(record.name)
+    notes = [f"{len(runs)} runs, such as {runs[0]}: {how}" for how, runs in read.items()]
+    far = report.shares_off
     if far:
         worst = max(far, key=lambda name: far[name])
         notes.append(
             f"{len(far)} runs were trained on shares more than {_SHARE_TOLERANCE:.0%} from those "
             f"asked for, {worst} by {far[worst]:.1%}; ratios.csv holds them as trained"
         )
-    if selection.suspects:
-        notes.append(
-            f"lower is taken as better for {', '.join(selection.suspects)}; if it is not, pass "
-            "--higher-is-better NAME"
-        )
     return notes
-
-
-def _gap(record: Record) -> float:
-    """Return the largest difference between a share asked for and as trained."""
-    names = {*record.asked, *record.shares}
-    return max(abs(record.asked.get(n, 0.0) - record.shares.get(n, 0.0)) for n in names)
