@@ -81,11 +81,11 @@ def read_shares(raw: object, asked: Mapping[str, float], tokens: float | None) -
     if whole and fits:
         weights = {name: value / total for name, value in numbers.items()}
         return Told(weights, "token_shares: counts, divided by their sum")
-    lack = f" without {', '.join(missing)}" if missing else ""
-    known = f"; the run has {tokens:g}" if tokens else ""
+    lack = f", without {', '.join(missing)}" if missing else ""
+    known = f", {tokens:g}" if tokens else ""
     return Told(
-        problem=f"token_shares: {', '.join(numbers)}{lack} add up to {total:.6g}; they must add up "
-        f"to 1, to 100 (per cent), or to the tokens of the run{known}"
+        problem=f"token_shares: they add up to {total:.6g}{lack}; they must add up to 1, to 100 "
+        f"(per cent), or to the tokens of the run{known}"
     )
 
 
@@ -122,7 +122,7 @@ def _numbers(raw: object) -> tuple[dict[str, float], str, str]:
     if 0 < len([text for text in texts if text.strip().endswith("%")]) < len(values):
         return {}, "", "some shares are in per cent and some are not"
     numbers = {name: value for name, value in values.items() if value is not None}
-    return numbers, f"text such as {texts[0]!r}, read as numbers" if texts else "", ""
+    return numbers, "text, read as numbers" if texts else "", ""
 
 
 def _value(value: object) -> float | None:

@@ -237,7 +237,8 @@ def _check_mixtures(usable: Sequence[Record]) -> None:
     more = [f"and {len(shown) - _MOST_SHOWN} runs more"] if len(shown) > _MOST_SHOWN else []
     raise DataError(
         "\n".join([*shown[:_MOST_SHOWN], *more])
-        + "\nCorrect them, or pass the variants that were launched with --variants."
+        + "\nCorrect them. Without token_shares the mix that was asked for counts, and it may come "
+        "from --variants."
     )
 
 

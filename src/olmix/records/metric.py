@@ -66,7 +66,11 @@ _FILLERS = _words(
     "micro"
 )
 """Words that may stand beside them."""
-_RATE = re.compile(r"(?:per[ _\-]?|/)s(?:ec(?:ond)?)?(?:$|[^a-z])", re.I)
+_RATE = re.compile(
+    r"(?:(?<![A-Za-z])[Pp]er|(?<=[a-z])Per)[ _\-]?[Ss](?:ec(?:ond)?)?(?:$|[^a-z])"
+    r"|/s(?:ec(?:ond)?)?(?:$|[ ,(])"
+)
+"""So many a second; `papers_bpb` is no rate."""
 _SETTINGS = frozenset({"loss_scale"})
 _ERROR = re.compile(
     r"^(?P<stem>.*?)[_\-./ ]?"
@@ -107,11 +111,15 @@ def is_metric(name: str) -> bool:
     """Whether a logged name is a measurement of the model, not bookkeeping or a standard error.
 
     A part of a path that holds words of bookkeeping and none of anything else makes it bookkeeping:
-    `train/lr`, `grad_norm`, `epochs/code`. `time_bpb`, of a domain named time, is a metric.
+    `train/lr`, `grad_norm`, `epochs/code`; not where the last part names a measure, as in
+    `token/accuracy`. `time_bpb`, of a domain named time, is a metric.
     """
     if not name.strip() or name in _SETTINGS or error_of(name) is not None or _RATE.search(name):
         return False
-    parts = [{word.lower() for word in _WORD.findall(part)} for part in name.split("/")]
+    path = name.split("/")
+    if len(path) > 1 and path[-1] not in _SETTINGS and _told(path[-1]) is not None:
+        return True
+    parts = [{word.lower() for word in _WORD.findall(part)} for part in path]
     return not any(words & _BOOKKEEPING and words <= _BOOKKEEPING | _FILLERS for words in parts)
 
 
