@@ -65,13 +65,23 @@ def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     `eval` at the top goes before what it holds; deeper down it stays, so that what two parts of a
     record measured keeps two names. Which of them measure the model says `metric.is_metric`.
     """
+    if prefix:
+        return _numbers(record, prefix)
+    measured = record.get(_MEASURED)
+    inner = measured if isinstance(measured, Mapping) else {}
     found: dict[str, float] = {}
     for key, value in record.items():
-        if not prefix and key in _WHEN:
-            continue
+        part = inner if key == _MEASURED and inner else {key: value}
+        found |= _numbers({name: one for name, one in part.items() if name not in _WHEN}, "")
+    return found
+
+
+def _numbers(record: Mapping[str, Any], prefix: str) -> dict[str, float]:
+    """Return the numbers of a record by name behind a prefix."""
+    found: dict[str, float] = {}
+    for key, value in record.items():
         if isinstance(value, Mapping):
-            inner = "" if not prefix and key == _MEASURED else f"{prefix}{key}/"
-            found |= flatten(value, inner)
+            found |= _numbers(value, f"{prefix}{key}/")
             continue
         plain = number(value)
         if plain is not None:
