@@ -146,13 +146,12 @@ def _metric_columns(config: FitConfig, table: Table) -> tuple[dict[str, list[str
     notes = []
     if asked & errors:
         notes.append(
-            f"{table.path}: {_listed(sorted(asked & errors))}: standard errors, left out of the "
-            "metrics."
+            f"{_listed(sorted(asked & errors))}: standard errors, left out of the metrics."
         )
     if asked & others:
         notes.append(
-            f"{table.path}: {_listed(sorted(asked & others))}: no metrics by their names, left "
-            "out; one that is named in eval.tasks or lower_is_better counts."
+            f"{_listed(sorted(asked & others))}: no metrics by their names, left out; one that is "
+            "named in eval.tasks or lower_is_better counts."
         )
     return {
         family: [name for name in members if name not in errors | others]

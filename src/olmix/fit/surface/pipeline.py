@@ -59,7 +59,10 @@ def fit_surface(config: SurfaceConfig, output_dir: str | Path) -> SurfaceResult:
         optimum = find_optimum(
             runs, chosen.surface, lower_is_better=lower, coverage=config.coverage
         )
-    summary = _summary(config, runs, candidates, chosen, optimum)
+    summary = {
+        "lower_is_better": lower,
+        **_summary(config, runs, candidates, chosen, optimum),
+    }
     for note in summary["notes"]:
         logger.info("%s", note)
     content = [config.to_plain(), runs.names, runs.settings.tolist(), runs.values.tolist()]
