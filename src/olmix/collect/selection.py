@@ -9,6 +9,7 @@ from typing import Any
 from olmix.collect.record import Record
 from olmix.errors import DataError, nearest
 from olmix.records.metric import lower_is_better, sort_names
+from olmix.text.numbers import shortened
 
 __all__ = ["Selection", "select"]
 
@@ -90,16 +91,11 @@ def select(
     by_name = [column for column in logged if not lower[column] and column not in given]
     if by_name:
         more += (
-            f"higher is taken as better for {_listed(by_name)}, as the names say; say "
-            "--lower-is-better NAME where it is not",
+            f"higher is taken as better for {shortened(by_name, _MOST_NAMED)}, as the names say; "
+            "say --lower-is-better NAME where it is not",
         )
     columns = {family: tuple(members) for family, members in families.items()}
     return Selection(logged, columns, lower, given, errors, (*notes, *more))
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _families(evaluation: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -134,14 +130,16 @@ def _found(records: Sequence[Record]) -> tuple[list[str], tuple[str, ...]]:
         measured = [n for n in found.metrics if n.lower().startswith("eval") or n.endswith("_bpb")]
         names = measured or found.metrics
     if not names:
-        others = _listed((*found.others, *found.errors)) or "nothing"
+        others = shortened((*found.others, *found.errors), _MOST_NAMED) or "nothing"
         raise DataError(
             f"no run has logged any metric: {others} was logged. Choose what counts with --metric"
         )
-    notes = [f"nobody named the metrics; taken: {_listed(names)}. Others: --metric NAME"]
+    notes = [
+        f"nobody named the metrics; taken: {shortened(names, _MOST_NAMED)}. Others: --metric NAME"
+    ]
     rest = [*found.others, *(name for name in found.metrics if name not in names)]
     if rest:
-        notes.append(f"logged and not taken: {_listed(rest)}")
+        notes.append(f"logged and not taken: {shortened(rest, _MOST_NAMED)}")
     return list(names), tuple(notes)
 
 
@@ -186,7 +184,7 @@ def _without_errors(
         for family, members in families.items()
     }
     gone = [name for name in wanted if name in errors]
-    notes = (f"standard errors are no metrics: {_listed(gone)}",) if gone else ()
+    notes = (f"standard errors are no metrics: {shortened(gone, _MOST_NAMED)}",) if gone else ()
     of_columns = {
         column: owners[name]
         for members in kept.values()

@@ -1,9 +1,4 @@
-"""Which columns of a table are fitted, in which direction, and with which weight.
-
-What is a metric and what its name says of its direction is said in `olmix.records.metric`; here
-stand the rules for what the config leaves open. A name that says "higher is better" is refused
-where the objective counts it and the config does not say so: a fit that guesses wrongly proposes
-the worst mixture. Where nothing depends on it (weight 0), the name is believed.
+"""Which columns of a table are fitted, with which weight, and where scales are apart.
 
 Legend: ``R`` runs, ``M`` metrics.
 """
@@ -17,20 +12,18 @@ import numpy as np
 
 from olmix.config import FitConfig
 from olmix.errors import nearest
+from olmix.fit.directions import Families, directions
 from olmix.fit.mmlu import subtasks_of
 from olmix.laws.outliers import winsorise
-from olmix.records.metric import lower_is_better, sort_names
+from olmix.records.metric import sort_names
 from olmix.simplex import Array
 from olmix.text.csv import Table
-from olmix.text.files import render_yaml
+from olmix.text.numbers import shortened
 
 __all__ = ["Metrics", "scale_note", "select_metrics", "spreads"]
 
 SCALES_APART = 20.0
 """Ratio of spreads above which one metric of an average decides it alone."""
-_MOST_NAMED = 8
-
-Families = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -78,15 +71,16 @@ def select_metrics(config: FitConfig, table: Table) -> Metrics:
     weights = np.array([config.filtering.obj_weights.get(name, 1.0) for name in names])
     problems += _weight_problems(config, weights, set(names) if averaged else known | asked, table)
     counted = {name for name, weight in zip(names, weights, strict=True) if weight > 0}
-    lower, more_notes, more = _directions(config, table, kept, counted)
-    notes, problems = [*notes, *more_notes], [*problems, *more]
+    found = directions(config, table.path, kept, counted)
+    notes, problems = [*notes, *found.notes], [*problems, *found.problems]
     if averaged:
         values = np.stack([table.select(m).mean(axis=1) for m in kept.values()], axis=1)
-        problems += _mixed_families(kept, lower)
+        problems += _mixed_families(kept, found.lower_is_better)
         notes += _scales_within(table, kept)
-        direction = tuple(lower[members[0]] for members in kept.values())
+        direction = tuple(found.lower_is_better[members[0]] for members in kept.values())
     else:
-        values, direction = table.select(names), tuple(lower[name] for name in names)
+        values = table.select(names)
+        direction = tuple(found.lower_is_better[name] for name in names)
     return Metrics(names, values, direction, weights, tuple(notes), tuple(problems))
 
 
@@ -146,22 +140,17 @@ def _metric_columns(config: FitConfig, table: Table) -> tuple[dict[str, list[str
     notes = []
     if asked & errors:
         notes.append(
-            f"{_listed(sorted(asked & errors))}: standard errors, left out of the metrics."
+            f"{shortened(sorted(asked & errors))}: standard errors, left out of the metrics."
         )
     if asked & others:
         notes.append(
-            f"{_listed(sorted(asked & others))}: no metrics by their names, left out; one that is "
-            "named in eval.tasks or lower_is_better counts."
+            f"{shortened(sorted(asked & others))}: no metrics by their names, left out; one that "
+            "is named in eval.tasks or lower_is_better counts."
         )
     return {
         family: [name for name in members if name not in errors | others]
         for family, members in families.items()
     }, notes
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _with_categories(table: Table, families: Families) -> tuple[Table, list[str]]:
@@ -230,70 +219,6 @@ def _weight_problems(
     if not weights.sum() > 0:
         problems.append("filtering.obj_weights: all weights are 0, so there is nothing to optimise")
     return problems
-
-
-def _directions(
-    config: FitConfig, table: Table, kept: Families, counted: Collection[str]
-) -> tuple[dict[str, bool], list[str], list[str]]:
-    """Return the direction of each metric, notes, and what is wrong.
-
-    Args:
-        config: whose `lower_is_better` wins over all names.
-        table: with the categories of MMLU.
-        kept: metrics by family.
-        counted: what the objective counts: metrics, or families where these are averaged.
-    """
-    given, averaged = config.lower_is_better, config.regression.aggregate_task_families
-    lower, problems = {}, []
-    unsaid: dict[str, None] = {}
-    believed: list[str] = []
-    for family, members in kept.items():
-        for name in members:
-            said = _given(name, family if averaged else name, given)
-            if len(said) > 1:
-                problems.append(
-                    f"lower_is_better: lower is better for some subtasks of {name} and worse for "
-                    f"others; give the direction of {name} itself"
-                )
-            lower[name] = next(iter(said), lower_is_better((name, family), {}))
-            if not lower[name] and not said:
-                owner = family if averaged else name
-                if owner in counted:
-                    unsaid[owner] = None
-                else:
-                    believed.append(name)
-    notes = []
-    if believed:
-        notes.append(
-            f"{_listed(believed)}: higher is taken as better, as the names say; the objective "
-            "does not count them."
-        )
-    if unsaid:
-        problems.append(_unsaid(list(unsaid), kept, table.path, averaged))
-    return lower, notes, problems
-
-
-def _given(name: str, family: str, given: Mapping[str, bool]) -> tuple[bool, ...]:
-    """Return the direction that the config gives a metric: none, one, or two that contradict.
-
-    What it says of the subtasks of a category of MMLU holds for the category.
-    """
-    for own in (name, family):
-        if own in given:
-            return (given[own],)
-    parts = subtasks_of(name, ()) or {}
-    return tuple({given[part] for part in parts if part in given})
-
-
-def _unsaid(names: Sequence[str], kept: Families, path: str, averaged: bool) -> str:
-    """Return the error about names that say "higher" where the config does not."""
-    shown = [f"{n} ({_listed(kept[n])})" for n in names] if averaged else list(names)
-    lines = render_yaml({"lower_is_better": dict.fromkeys(names, False)})
-    indented = "".join(f"    {line}\n" for line in lines.splitlines())
-    return (
-        f"{path}: {', '.join(shown)}: higher is better, as far as the name says, and the config "
-        f"gives no direction. Write there\n{indented}  with `true` where lower is better after all"
-    )
 
 
 def _mixed_families(kept: Families, lower: Mapping[str, bool]) -> list[str]:
