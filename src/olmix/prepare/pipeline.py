@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 from olmix.errors import DataError
 from olmix.prepare.choose import FORMAT, PrepareRequest, Texts, choose
 from olmix.prepare.documents import Document, Split, deduplicate, hold_out, split_documents
+from olmix.prepare.left_out import LeftOut, Tally
 from olmix.prepare.output import check_output, claim, drop_stale, finished_manifest
 from olmix.prepare.tokenizer import (
     EOS,
@@ -39,6 +40,8 @@ SAMPLE_BYTES = 150_000
 """What each domain gives to the training of the tokenizer, so that none dominates it."""
 MINIMUM_TRAIN_BYTES = 10_000
 MAX_VALIDATION_BYTES = 128_000
+FEW_VALIDATION_TOKENS = 10_000
+"""Validation tokens below which differences between runs drown in noise."""
 _BATCH = 64
 
 
@@ -73,6 +76,7 @@ class PreparedDomain:
         validation_bytes: bytes of text to evaluate.
         licence: terms of its texts, as far as known.
         description: what it is.
+        left_out: what its texts hold and its token files do not.
     """
 
     name: str
@@ -84,6 +88,7 @@ class PreparedDomain:
     validation_bytes: int
     licence: str
     description: str
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ class _Work:
 
     split: dict[str, Split] = field(default_factory=dict)
     documents: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, tuple[LeftOut, ...]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -153,6 +159,12 @@ def prepare(
     tokenizer = train_tokenizer(_sample(work.split), request.vocab_size)
     write_text(request.output / "tokenizer.json", tokenizer.to_json())
     domains = _encode_all(request, texts, work, tokenizer, tell)
+    work.warnings += [
+        f"domain {domain.name}: {domain.validation_tokens:,} validation tokens; below "
+        f"{FEW_VALIDATION_TOKENS:,} their loss is noisy. Add texts"
+        for domain in domains
+        if domain.validation_tokens < FEW_VALIDATION_TOKENS
+    ]
     _write_data_config(request.output, tokenizer, domains)
     content = {
         "format": FORMAT,
@@ -169,12 +181,16 @@ def prepare(
 
 
 def _without_name(domain: PreparedDomain) -> dict[str, Any]:
-    return {key: value for key, value in vars(domain).items() if key != "name"}
+    return {key: value for key, value in asdict(domain).items() if key != "name"}
 
 
 def _reused(manifest: Mapping[str, Any]) -> Prepared:
     domains = tuple(
-        PreparedDomain(name=name, **entry) for name, entry in manifest["domains"].items()
+        PreparedDomain(
+            name=name,
+            **{**entry, "left_out": tuple(LeftOut(**one) for one in entry["left_out"])},
+        )
+        for name, entry in manifest["domains"].items()
     )
     return Prepared(domains, tuple(manifest["warnings"]), reused=True)
 
@@ -206,8 +222,10 @@ def _read_all(
     for index, entry in enumerate(sorted(texts, key=lambda entry: not entry.held_out)):
         tell(Progress("reading", entry.name, index, 3 * len(texts)))
         repeated: list[str] = []
-        fresh = _not_elsewhere(deduplicate(entry.read()), seen, repeated)
+        tally = Tally()
+        fresh = _not_elsewhere(deduplicate(entry.read(tally), tally), seen, repeated, tally)
         documents = _up_to(fresh, entry.max_bytes)
+        work.warnings += [*tally.warnings, *tally.changes(entry.name)]
         if repeated:
             work.warnings.append(
                 f"domain {entry.name}: {len(repeated)} texts are left out that another domain "
@@ -221,6 +239,12 @@ def _read_all(
                 documents, request.seed, request.validation_fraction, MAX_VALIDATION_BYTES
             )
         )
+        tally.leave_out(
+            "beyond the validation ceiling",
+            sum(document.size_bytes for document in split.unused),
+            len(split.unused),
+        )
+        work.left_out[entry.name] = tally.left_out()
         work.split[entry.name] = split
         work.documents[entry.name] = len(documents)
         problem = _too_small(entry, split, len(documents))
@@ -232,12 +256,13 @@ def _read_all(
 
 
 def _not_elsewhere(
-    documents: Iterable[Document], seen: Collection[str], repeated: list[str]
+    documents: Iterable[Document], seen: Collection[str], repeated: list[str], tally: Tally
 ) -> Iterator[Document]:
     """Yield the texts that no other domain holds; note the others in `repeated`."""
     for document in documents:
         if document.digest in seen:
             repeated.append(document.path)
+            tally.leave_out("in another domain", document.size_bytes)
         else:
             yield document
 
@@ -310,7 +335,7 @@ def _encode_all(
                 ]
                 for d, tokens in zip(documents, encoded, strict=True)
             )
-        domains.append(_summary(entry, split, counts, work.documents[entry.name]))
+        domains.append(_summary(entry, split, counts, work))
     stream = StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(
@@ -329,20 +354,19 @@ def _encode(tokenizer: Tokenizer, documents: Sequence[Document]) -> list[Any]:
     return encoded
 
 
-def _summary(
-    entry: Texts, split: Split, counts: Mapping[str, int], num_documents: int
-) -> PreparedDomain:
+def _summary(entry: Texts, split: Split, counts: Mapping[str, int], work: _Work) -> PreparedDomain:
     licences = sorted({document.licence for document in (*split.train, *split.validation)})
     return PreparedDomain(
         name=entry.name,
         held_out=entry.held_out,
-        documents=num_documents,
+        documents=work.documents[entry.name],
         train_tokens=counts["train"],
         validation_tokens=counts["validation"],
         train_bytes=sum(document.size_bytes for document in split.train),
         validation_bytes=sum(document.size_bytes for document in split.validation),
         licence=", ".join(licences),
         description=entry.description,
+        left_out=work.left_out[entry.name],
     )
 
 
