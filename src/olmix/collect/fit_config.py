@@ -10,7 +10,8 @@ from olmix.collect.selection import Selection
 from olmix.collect.write import METRICS, RATIOS
 from olmix.config import DataConfig, FitConfig, PriorsConfig, read_yaml
 from olmix.errors import OlmixError
-from olmix.records.token_files import LOCAL, read_layout
+from olmix.records.token_files import read_layout
+from olmix.records.token_formats import LOCAL
 from olmix.records.tokens import expand
 from olmix.text.files import write_yaml
 

@@ -105,7 +105,7 @@ def read_documents(root: Path, domain: FolderDomain, tally: Tally) -> Iterator[D
         name = _readable(path.relative_to(root).as_posix())
         size = path.stat().st_size
         if describes_a_dataset(path, domain.files):
-            tally.warnings.append(f"{name}: passed over, it describes a dataset")
+            tally.note("belong to a dataset and hold none of its texts")
             continue
         try:
             yield from _read_file(name, path, tally)
@@ -165,10 +165,10 @@ def _read_stream(
         return
     plain = text.removeprefix("\ufeff")
     if plain != text:
-        tally.change("byte-order marks")
+        tally.note("lose their byte-order mark")
     lines = plain.replace("\r\n", "\n").replace("\r", "\n")
     if lines != plain:
-        tally.change("carriage returns at the ends of lines")
+        tally.note("lose the carriage returns of their lines")
     with path.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     yield Document(name, lines, file_sha256=digest)

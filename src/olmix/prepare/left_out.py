@@ -39,7 +39,7 @@ class Tally:
     warnings: list[str] = field(default_factory=list)
     _texts: Counter[Reason] = field(default_factory=Counter)
     _bytes: Counter[Reason] = field(default_factory=Counter)
-    _changed: Counter[str] = field(default_factory=Counter)
+    _noted: Counter[str] = field(default_factory=Counter)
 
     def leave_out(self, reason: Reason, size_bytes: int, texts: int = 1) -> None:
         """Note texts that are left out."""
@@ -52,16 +52,13 @@ class Tally:
         self.leave_out("not readable", size_bytes)
         self.warnings.append(f"{name}: passed over, {why}")
 
-    def change(self, what: str) -> None:
-        """Note a file that is read and not kept as it is, such as one with the ends of Windows."""
-        self._changed[what] += 1
+    def note(self, what: str) -> None:
+        """Note a file of which something is to be said that many files have in common."""
+        self._noted[what] += 1
 
-    def changes(self, domain: str) -> list[str]:
-        """Return in words what was not kept as it was."""
-        return [
-            f"domain {domain}: {what} of {count} files are not kept"
-            for what, count in self._changed.items()
-        ]
+    def notes(self, domain: str) -> list[str]:
+        """Return in words, with their number, what was noted of files."""
+        return [f"domain {domain}: {count} files {what}" for what, count in self._noted.items()]
 
     def left_out(self) -> tuple[LeftOut, ...]:
         """Return all that was left out, by its reason."""

@@ -225,7 +225,7 @@ def _read_all(
         tally = Tally()
         fresh = _not_elsewhere(deduplicate(entry.read(tally), tally), seen, repeated, tally)
         documents = _up_to(fresh, entry.max_bytes)
-        work.warnings += [*tally.warnings, *tally.changes(entry.name)]
+        work.warnings += [*tally.warnings, *tally.notes(entry.name)]
         if repeated:
             work.warnings.append(
                 f"domain {entry.name}: {len(repeated)} texts are left out that another domain "

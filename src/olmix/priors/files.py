@@ -12,7 +12,7 @@ from typing import IO
 from olmix.errors import DataError
 from olmix.priors.locations import parse_location
 from olmix.priors.storage import RemoteFile, Storage
-from olmix.records.token_files import LOCAL
+from olmix.records.token_formats import LOCAL
 
 __all__ = ["Files"]
 

@@ -16,29 +16,30 @@ Where nothing says the type, there is none: a guess would count half or double.
 
 from __future__ import annotations
 
-import math
-import struct
-import tokenize
 from collections.abc import Mapping
-from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import Protocol, get_args
 
 import numpy as np
 
 from olmix.config import TokenDtype, read_yaml
 from olmix.errors import ConfigError, DataError
+from olmix.records.token_formats import (
+    BY_WIDTH,
+    DTYPES,
+    FileReader,
+    Layout,
+    check_agrees,
+    num_tokens_in,
+    read_datatrove,
+    read_megatron,
+    read_npy,
+)
 from olmix.text.file_kind import SNIFFED_BYTES, FileKind, describe, kind_of
 from olmix.text.files import read_json
 
 __all__ = [
-    "LOCAL",
     "OLMO_DTYPE",
     "RAW_ENDINGS",
-    "FileReader",
-    "Layout",
-    "LocalFiles",
     "companion_of",
     "ending_of",
     "read_layout",
@@ -55,65 +56,10 @@ RAW_ENDINGS = (
 OLMO_DTYPE: TokenDtype = "uint32"
 """Type of the raw `.npy` files that OLMo's mixtures name by URL."""
 
-_DTYPES: tuple[TokenDtype, ...] = get_args(TokenDtype)
-_BY_WIDTH: dict[int, TokenDtype] = {np.dtype(name).itemsize: name for name in _DTYPES}
-_MEGATRON_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 8: 2}
-_MEGATRON_HEADER = 34
 _LARGEST_VOCABULARY = 1 << 22
 _LEAST_SAMPLE = 64
 _LEVELS = 3
 """Folders above a file in which a `manifest.json` or a `data.yaml` speaks of it."""
-
-
-class FileReader(Protocol):
-    """Reads files by their names, wherever they lie."""
-
-    def size(self, name: str) -> int | None:
-        """Return the bytes of a file, `None` where there is none."""
-
-    def read(self, name: str, start: int, length: int) -> bytes:
-        """Return a part of a file; raises `DataError` where it cannot be read."""
-
-
-class LocalFiles:
-    """Files on this machine."""
-
-    def size(self, name: str) -> int | None:
-        """Return the bytes of a file, `None` where there is none."""
-        try:
-            path = Path(name)
-            return path.stat().st_size if path.is_file() else None
-        except OSError:
-            return None
-
-    def read(self, name: str, start: int, length: int) -> bytes:
-        """Return a part of a file."""
-        try:
-            with Path(name).open("rb") as handle:
-                handle.seek(start)
-                return handle.read(length)
-        except OSError as error:
-            raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
-
-
-LOCAL = LocalFiles()
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How token ids lie in a file.
-
-    Attributes:
-        dtype: type of one of them.
-        offset: bytes before the first.
-        num_tokens: how many there are.
-        is_raw: whether all that tells so is the size of the file: no header, no companion.
-    """
-
-    dtype: TokenDtype
-    offset: int
-    num_tokens: int
-    is_raw: bool
 
 
 def ending_of(name: str) -> str:
@@ -161,7 +107,7 @@ def read_layout(name: str, files: FileReader, dtype: TokenDtype | None) -> Layou
     start = files.read(name, 0, min(SNIFFED_BYTES, size))
     kind = kind_of(start)
     if kind == "npy":
-        return _npy(name, start, size, dtype)
+        return read_npy(name, start, size, dtype)
     ending = ending_of(name)
     # Bytes as token ids are text by nature.
     if not (kind in {"json", "text"} and dtype == "uint8" and ending in RAW_ENDINGS):
@@ -169,7 +115,7 @@ def read_layout(name: str, files: FileReader, dtype: TokenDtype | None) -> Layou
     layout = _described(name, files, size, dtype, ending)
     if layout is None:
         found = dtype if dtype is not None else stated_dtype(name, size)
-        layout = Layout(found, 0, _whole(name, size, found, "Check data.dtype"), is_raw=True)
+        layout = Layout(found, 0, num_tokens_in(name, size, found, "Check data.dtype"), is_raw=True)
     _check_width(name, start, layout)
     return layout
 
@@ -184,47 +130,6 @@ def _refuse(name: str, kind: FileKind, ending: str) -> None:
         )
 
 
-def _whole(name: str, size: int, dtype: TokenDtype, advice: str) -> int:
-    """Return the tokens in some bytes."""
-    width = np.dtype(dtype).itemsize
-    if size % width:
-        raise DataError(
-            f"{name}: {size} bytes are no whole number of {dtype} tokens ({width} bytes each). "
-            f"{advice}"
-        )
-    return int(size // width)
-
-
-def _agree(name: str, who: str, found: TokenDtype, dtype: TokenDtype | None) -> None:
-    if dtype is not None and found != dtype:
-        raise DataError(f"{name}: {who} says {found}, data.dtype says {dtype}")
-
-
-def _npy(name: str, start: bytes, size: int, dtype: TokenDtype | None) -> Layout:
-    stream = BytesIO(start)
-    try:
-        version = np.lib.format.read_magic(stream)
-        old = version == (1, 0)
-        read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
-        shape, _, found = read(stream)
-    except (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{name}: its .npy header is damaged: {reason}") from error
-    if found.kind not in "iu" or not found.isnative:
-        raise DataError(f"{name}: its header says {found}; whole numbers of this machine's order")
-    kind = _BY_WIDTH[found.itemsize]
-    _agree(name, "its header", kind, dtype)
-    num_tokens, offset = math.prod(shape), stream.tell()
-    if size - offset != num_tokens * found.itemsize:
-        raise DataError(
-            f"{name}: its header says {num_tokens:,} {kind} tokens ({num_tokens * found.itemsize:,}"
-            f" bytes), {size - offset:,} bytes follow it: the file is damaged or cut off"
-        )
-    if num_tokens == 0:
-        raise DataError(f"{name}: holds a header and no tokens")
-    return Layout(kind, offset, num_tokens, is_raw=False)
-
-
 def _described(
     name: str, files: FileReader, size: int, dtype: TokenDtype | None, ending: str
 ) -> Layout | None:
@@ -233,70 +138,13 @@ def _described(
     length = None if companion is None else files.size(companion)
     if companion is not None and length is not None:
         if ending == ".bin":
-            return _megatron(name, files, (companion, length), size, dtype)
+            return read_megatron(name, files, (companion, length), size, dtype)
         text = files.read(companion, 0, min(length, SNIFFED_BYTES))
-        return _datatrove(name, text.decode("utf-8", "replace"), size, dtype)
+        return read_datatrove(name, text.decode("utf-8", "replace"), size, dtype)
     manifest = _manifest_entry(name, size)
     if manifest is not None:
-        _agree(name, str(manifest[0]), manifest[1], dtype)
+        check_agrees(name, str(manifest[0]), manifest[1], dtype)
     return None
-
-
-def _megatron(
-    name: str, files: FileReader, index: tuple[str, int], size: int, dtype: TokenDtype | None
-) -> Layout:
-    """Read an index: magic, version, type, sequences, documents; then sizes and byte offsets."""
-    path, length = index
-    head = files.read(path, 0, _MEGATRON_HEADER)
-    if kind_of(head) != "megatron_index" or len(head) < _MEGATRON_HEADER:
-        raise DataError(f"{name}: its .idx is no Megatron index, or cut off")
-    _, code, sequences, documents = struct.unpack_from("<QBQQ", head, 9)
-    if code not in _MEGATRON_WIDTHS:
-        raise DataError(f"{name}: its .idx names the type {code}, which holds no tokens")
-    width = _MEGATRON_WIDTHS[code]
-    found = _BY_WIDTH[width]
-    _agree(name, "its .idx", found, dtype)
-    needed = _MEGATRON_HEADER + 12 * sequences + 8 * documents
-    if length < needed:
-        raise DataError(
-            f"{name}: its .idx is cut off: {sequences:,} sequences and {documents:,} documents "
-            f"take {needed:,} bytes; found {length:,}"
-        )
-    if sequences == 0:
-        raise DataError(f"{name}: its .idx names no sequence")
-    last = files.read(path, _MEGATRON_HEADER + 4 * (sequences - 1), 4)
-    begin = files.read(path, _MEGATRON_HEADER + 4 * sequences + 8 * (sequences - 1), 8)
-    described = struct.unpack("<q", begin)[0] + width * struct.unpack("<i", last)[0]
-    if described != size:
-        raise DataError(
-            f"{name}: its .idx describes {described:,} bytes ({found}), the file has {size:,}"
-        )
-    return Layout(found, 0, size // width, is_raw=False)
-
-
-def _datatrove(name: str, text: str, size: int, dtype: TokenDtype | None) -> Layout:
-    """Read metadata: the tokenizer, `|` and the width in newer releases; then the tokens."""
-    lines = text.split("\n")
-    said = lines[0].rpartition("|")[2].strip() if "|" in lines[0] else ""
-    count = lines[1].strip() if len(lines) > 1 else ""
-    tokens = int(count) if count.isascii() and count.isdigit() and len(count) < 20 else None
-    width = int(said) if said in {"1", "2", "4", "8"} else 0
-    if not width and tokens:
-        width = size // tokens
-    if width not in _BY_WIDTH or (said and not width):
-        raise DataError(
-            f"{name}.metadata: found {lines[0][:60]!r}; TOKENIZER|WIDTH, and a line with the number"
-            " of tokens, are needed"
-        )
-    found = _BY_WIDTH[width]
-    _agree(name, "its metadata", found, dtype)
-    if tokens is not None and tokens * width != size:
-        raise DataError(
-            f"{name}: its metadata says {tokens:,} tokens of {width} bytes, the file has {size:,} "
-            "bytes"
-        )
-    advice = "Check its .metadata"
-    return Layout(found, 0, _whole(name, size, found, advice), is_raw=False)
 
 
 def _folders(name: str) -> list[Path]:
@@ -323,7 +171,7 @@ def _manifest_entry(name: str, size: int) -> tuple[Path, TokenDtype] | None:
             dtype, tokens = content["dtype"], entry[side]
         except (DataError, KeyError, TypeError, RecursionError):
             continue
-        for known in _DTYPES:
+        for known in DTYPES:
             if known == dtype and tokens == size / np.dtype(known).itemsize:
                 return manifest, known
     return None
@@ -348,7 +196,7 @@ def stated_dtype(name: str, size: int | None = None) -> TokenDtype:
             return dtype
     if "://" in name and ending_of(name) == ".npy":
         return OLMO_DTYPE
-    others = ", ".join(f"`dtype: {known}`" for known in _DTYPES if known != "uint16")
+    others = ", ".join(f"`dtype: {known}`" for known in DTYPES if known != "uint16")
     beside = "" if "://" in name else ", and no manifest.json or data.yaml beside it says it"
     raise DataError(
         f"{name}: nothing says how wide its token ids are: it has no header{beside}. Add the line "
@@ -362,7 +210,7 @@ def _yaml_dtype(path: Path) -> TokenDtype | None:
         return None
     try:
         section = read_yaml(path).data["data"]
-        return next((known for known in _DTYPES if known == section["dtype"]), None)
+        return next((known for known in DTYPES if known == section["dtype"]), None)
     except (ConfigError, DataError, OSError, KeyError, TypeError):
         return None
 
@@ -377,6 +225,6 @@ def _check_width(name: str, start: bytes, layout: Layout) -> None:
     if width >= 4 and np.mean(ids > _LARGEST_VOCABULARY) > 0.5:
         hint = f"most of its ids are beyond {_LARGEST_VOCABULARY:,}, which no vocabulary has"
     elif width in {2, 4} and not ids[1::2].any() and np.mean(ids[::2] > 0) > 0.5:
-        hint = f"each second id is 0, as where {_BY_WIDTH[2 * width]} is read as {layout.dtype}"
+        hint = f"each second id is 0, as where {BY_WIDTH[2 * width]} is read as {layout.dtype}"
     if hint:
         raise DataError(f"{name}: holds no {layout.dtype} tokens: {hint}. Check data.dtype")

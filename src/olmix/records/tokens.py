@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from olmix.config import DataConfig, TokenDtype
 from olmix.errors import DataError
 from olmix.records.token_files import (
-    LOCAL,
     RAW_ENDINGS,
     ending_of,
     read_layout,
     several_types,
     stated_dtype,
 )
+from olmix.records.token_formats import LOCAL
 
 __all__ = ["byte_lengths", "data_dtype", "expand", "fingerprint", "open_tokens"]
 

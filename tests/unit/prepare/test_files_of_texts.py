@@ -92,7 +92,8 @@ def test_a_saved_dataset_is_a_domain(texts, tmp_path):
     (texts / "c" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
     prepared = _prepare(texts, tmp_path)
     assert _domain(prepared, "c").documents == 60
-    assert "c/train/cache-1234.arrow: passed over, it describes a dataset" in prepared.warnings
+    said = "domain c: 7 files belong to a dataset and hold none of its texts"
+    assert said in prepared.warnings
 
 
 def test_the_card_of_a_parquet_dataset_is_no_text(texts, tmp_path):
@@ -152,8 +153,8 @@ def test_what_a_held_out_domain_does_not_use_is_said(texts, tmp_path):
 def test_what_is_changed_in_a_text_is_said(texts, tmp_path):
     (texts / "a" / "windows.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n" * 20)
     warnings = _prepare(texts, tmp_path).warnings
-    assert "domain a: byte-order marks of 1 files are not kept" in warnings
-    assert "domain a: carriage returns at the ends of lines of 1 files are not kept" in warnings
+    assert "domain a: 1 files lose their byte-order mark" in warnings
+    assert "domain a: 1 files lose the carriage returns of their lines" in warnings
 
 
 def test_few_validation_tokens_are_warned_about(texts, tmp_path):

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from olmix.config import DataConfig, OlmoCoreTraining, TokenDtype
 from olmix.errors import ConfigError, DataError, Problem, nearest
 from olmix.mixture import Mixture
-from olmix.records.token_files import LOCAL, read_layout
+from olmix.records.token_files import read_layout
+from olmix.records.token_formats import LOCAL
 from olmix.records.tokens import byte_lengths, data_dtype, expand, open_tokens
 from olmix.train.olmo_core.schedule import Plan
 
