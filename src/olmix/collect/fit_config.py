@@ -54,7 +54,9 @@ def _restrict(priors: PriorsConfig, domains: Sequence[str]) -> PriorsConfig:
         total = sum(sizes[name] for name in domains)
         sizes = {name: sizes[name] / total for name in domains}
     counts = {name: priors.token_counts[name] for name in domains}
-    return PriorsConfig(token_counts=counts, relative_sizes=sizes)
+    known = priors.fingerprints or {}
+    prints = {name: known[name] for name in domains if name in known} or None
+    return PriorsConfig(token_counts=counts, relative_sizes=sizes, fingerprints=prints)
 
 
 def _count(data: DataConfig, domains: Sequence[str]) -> dict[str, int]:

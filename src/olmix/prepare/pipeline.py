@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from olmix.prepare.tokenizer import (
     check_tokenizers,
     train_tokenizer,
 )
+from olmix.records.fingerprint import domain_fingerprint
+from olmix.records.token_formats import LOCAL
 from olmix.text.files import write_bytes, write_json, write_text, write_yaml
 
 __all__ = ["Prepared", "PreparedDomain", "Progress", "prepare"]
@@ -77,6 +79,7 @@ class PreparedDomain:
         licence: terms of its texts, as far as known.
         description: what it is.
         left_out: what its texts hold and its token files do not.
+        fingerprint: what its token files are known by, as `olmix priors compute` finds it.
     """
 
     name: str
@@ -89,6 +92,7 @@ class PreparedDomain:
     licence: str
     description: str
     left_out: tuple[LeftOut, ...] = ()
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -335,7 +339,10 @@ def _encode_all(
                 ]
                 for d, tokens in zip(documents, encoded, strict=True)
             )
-        domains.append(_summary(entry, split, counts, work))
+        folder = request.output / ("validation" if entry.held_out else "train")
+        file = f"{entry.name}.bin" if entry.held_out else f"{entry.name}/part-0000.bin"
+        fingerprint = domain_fingerprint([str(folder / file)], LOCAL)
+        domains.append(replace(_summary(entry, split, counts, work), fingerprint=fingerprint))
     stream = StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(

@@ -23,6 +23,7 @@ from olmix.priors.cache import cache_file, read_cache, write_cache
 from olmix.priors.files import Files
 from olmix.priors.locations import Location, parse_location
 from olmix.priors.storage import WORKERS, RemoteFile, Storage
+from olmix.records.fingerprint import domain_fingerprint
 from olmix.records.token_files import RAW_ENDINGS, companion_of, ending_of, several_types
 from olmix.records.tokens import expand
 from olmix.text.files import render_yaml
@@ -43,12 +44,14 @@ class DomainCount:
         num_tokens: tokens in all its files.
         num_files: its files.
         size_bytes: bytes of its files.
+        fingerprint: what its files are known by; see `domain_fingerprint`.
     """
 
     domain: str
     num_tokens: int
     num_files: int
     size_bytes: int
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,8 +171,10 @@ class _Counter:
                 self._claim(domain, files)
                 tokens = self._count_files(files, pool)
                 size = sum(file.size_bytes for file in files)
-                counts.append(DomainCount(domain, tokens, len(files), size))
-                if tokens == 0 and len(self._problems) == known:
+                is_sound = len(self._problems) == known
+                mark = self._fingerprint(files) if is_sound else ""
+                counts.append(DomainCount(domain, tokens, len(files), size, mark))
+                if tokens == 0 and is_sound:
                     self._problems.append(
                         f"domain {domain}: 0 tokens in {len(files)} files ({size:,} bytes); a "
                         "domain without tokens cannot be sampled: give it data, or leave it out"
@@ -181,6 +186,13 @@ class _Counter:
         if problems:
             raise DataError("\n".join(problems))
         return tuple(counts)
+
+    def _fingerprint(self, files: Sequence[RemoteFile]) -> str:
+        try:
+            return domain_fingerprint((file.url for file in files), self._files)
+        except DataError as error:
+            self._problems.append(str(error))
+            return ""
 
     def _local(self, domain: str) -> list[RemoteFile]:
         try:
@@ -281,6 +293,8 @@ def render_priors(counts: tuple[DomainCount, ...]) -> str:
         "relative_sizes": {c.domain: round(c.num_tokens / total, 9) for c in ordered},
         "token_counts": {c.domain: c.num_tokens for c in ordered},
     }
+    if all(c.fingerprint for c in ordered):
+        block["fingerprints"] = {c.domain: c.fingerprint for c in ordered}
     return render_yaml({"priors": block})
 
 

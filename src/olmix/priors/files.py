@@ -13,12 +13,13 @@ from olmix.errors import DataError
 from olmix.priors.locations import parse_location
 from olmix.priors.storage import RemoteFile, Storage
 from olmix.records.token_formats import LOCAL
+from olmix.text.file_kind import SNIFFED_BYTES
 
 __all__ = ["Files"]
 
 
 class Files:
-    """Reads files by path or URL; what a listing has told is not asked for again.
+    """Reads files by path or URL; sizes and starts of objects are not asked for twice.
 
     Args:
         storage: reaches all that is not on this machine.
@@ -28,6 +29,7 @@ class Files:
         self._storage = storage
         self._sizes: dict[str, int] = {}
         self._listed: set[str] = set()
+        self._starts: dict[str, bytes] = {}
         self._lock = Lock()
 
     def add(self, files: Iterable[RemoteFile]) -> None:
@@ -74,7 +76,12 @@ class Files:
         """
         if "://" not in name:
             return LOCAL.read(name, start, length)
-        return self._storage.read(RemoteFile(name, self._sizes[name]), start, length)
+        if start == 0 and len(self._starts.get(name, b"")) >= length:
+            return self._starts[name][:length]
+        found = self._storage.read(RemoteFile(name, self._sizes[name]), start, length)
+        if start == 0 and length <= SNIFFED_BYTES:
+            self._starts[name] = found
+        return found
 
     def open(self, name: str) -> IO[bytes]:
         """Return a file as a stream; one that lies elsewhere is fetched whole.

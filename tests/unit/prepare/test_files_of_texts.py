@@ -7,7 +7,9 @@ import random
 import pytest
 
 from olmix.cli.main import main as olmix
+from olmix.config import DataConfig
 from olmix.prepare import LeftOut, PrepareRequest, prepare
+from olmix.priors import count_tokens
 from token_files import pack
 
 WORDS = "cat dog horse mouse whale one two three four five".split()
@@ -138,6 +140,15 @@ def test_what_is_left_out_is_counted_per_domain_and_kept_in_the_manifest(texts, 
     manifest = json.loads((tmp_path / "data/manifest.json").read_text())
     assert {"reason": "empty", "texts": 2, "size_bytes": 1} in manifest["domains"]["a"]["left_out"]
     assert _prepare(texts, tmp_path).domains == prepared.domains
+
+
+def test_the_manifest_knows_its_files_as_priors_compute_does(texts, tmp_path):
+    prepared = _prepare(texts, tmp_path)
+    paths = {name: [str(tmp_path / f"data/train/{name}/*.bin")] for name in ("a", "b")}
+    sources = [{"name": name, "paths": paths[name]} for name in paths]
+    counts = count_tokens(DataConfig.from_dict({"sources": sources}))
+    assert [c.fingerprint for c in counts] == [d.fingerprint for d in prepared.domains]
+    assert [c.num_tokens for c in counts] == [d.train_tokens for d in prepared.domains]
 
 
 def test_what_a_held_out_domain_does_not_use_is_said(texts, tmp_path):

@@ -5,6 +5,8 @@ import pytest
 
 from olmix.config import DataConfig
 from olmix.errors import DataError
+from olmix.records.fingerprint import domain_fingerprint
+from olmix.records.token_formats import LOCAL
 from olmix.records.tokens import data_dtype, open_tokens
 from token_files import IDS, datatrove, megatron, npy, raw
 
@@ -61,3 +63,21 @@ def test_files_that_disagree_or_say_nothing_are_named(tmp_path):
     assert "s3://bucket/a.bin: nothing says how wide its token ids are" in text
     assert "gone.npy: no such file" in text
     assert data_dtype(data, ["s0"]) == "uint16"
+
+
+def test_a_fingerprint_follows_names_sizes_and_beginnings_but_no_folders(tmp_path):
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        for index in range(5):
+            IDS[index:].astype(np.uint16).tofile(tmp_path / folder / f"{index}.bin")
+
+    def of(folder):
+        names = [str(path) for path in (tmp_path / folder).iterdir()]
+        return domain_fingerprint(names, LOCAL)
+
+    whole = of("here")
+    assert of("there") == whole
+    (tmp_path / "there" / "1.bin").rename(tmp_path / "there" / "one.bin")
+    assert of("there") != whole
+    IDS[::-1].astype(np.uint16).tofile(tmp_path / "here" / "0.bin")
+    assert of("here") != whole
