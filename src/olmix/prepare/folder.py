@@ -14,7 +14,7 @@ from olmix.domains import check_name
 from olmix.errors import DataError
 from olmix.prepare.documents import Document
 from olmix.prepare.left_out import Tally
-from olmix.prepare.tables import TABLES, describes_a_dataset, read_rows
+from olmix.prepare.tables import TABLES, is_dataset, is_description, read_rows
 from olmix.text.file_kind import BOM, COMPRESSIONS, SNIFFED_BYTES, FileKind, describe, kind_of
 from olmix.text.json_lines import TextLine, read_block, read_texts, unpack
 
@@ -101,18 +101,19 @@ def read_documents(root: Path, domain: FolderDomain, tally: Tally) -> Iterator[D
     Raises:
         MissingPackageError: the package that reads a file is not installed.
     """
+    of_dataset = is_dataset(domain.files)
     for path in domain.files:
         name = _readable(path.relative_to(root).as_posix())
-        size = path.stat().st_size
-        if describes_a_dataset(path, domain.files):
+        if of_dataset and is_description(path):
             tally.note("belong to a dataset and hold none of its texts")
             continue
         try:
             yield from _read_file(name, path, tally)
         except DataError as error:
+            size = path.stat().st_size
             tally.pass_over(name, str(error).removeprefix(f"{name}: "), size)
         except OSError as error:
-            tally.pass_over(name, f"it cannot be read: {error.strerror}", size)
+            tally.pass_over(name, f"it cannot be read: {error.strerror}")
 
 
 def _read_file(name: str, path: Path, tally: Tally) -> Iterator[Document]:
@@ -155,9 +156,7 @@ def _read_stream(
         what = "" if kind == "binary" else f" but {describe(kind)}"
         tally.pass_over(name, f"it is no text{what}", path.stat().st_size)
         return
-    content = start[:0]
-    while block := read_block(name, stream, 1 << 24):
-        content += block
+    content = read_block(name, stream, -1)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:

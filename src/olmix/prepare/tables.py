@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError, MissingPackageError
 from olmix.text.file_kind import FileKind
 
-__all__ = ["TABLES", "describes_a_dataset", "read_rows"]
+__all__ = ["TABLES", "is_dataset", "is_description", "read_rows"]
 
 TABLES: tuple[FileKind, ...] = ("parquet", "arrow", "arrow_stream")
 _COLUMN = "text"
 _DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "state.json", "dataset_dict.json")
 
 
-def describes_a_dataset(path: Path, siblings: Sequence[Path]) -> bool:
-    """Whether a file of a dataset's folder holds no texts of it: its state, its card, its cache.
+def is_dataset(files: Iterable[Path]) -> bool:
+    """Whether files are those of a dataset: some of them are tables."""
+    return any(file.suffix.lower() in {".arrow", ".parquet"} for file in files)
 
-    Args:
-        path: a file.
-        siblings: all files of the domain.
-    """
-    if not any(other.suffix.lower() in {".arrow", ".parquet"} for other in siblings):
-        return False
+
+def is_description(path: Path) -> bool:
+    """Whether a file of a dataset's folder holds no texts of it: its state, its card, its cache."""
     if path.name in _DESCRIPTIONS:
         return True
     if path.name == "README.md":
