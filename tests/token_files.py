@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+import random
 import struct
 from io import BytesIO
 from pathlib import Path
@@ -93,3 +94,24 @@ def pack(content: bytes, packing: str) -> bytes:
         return sink.getvalue().to_pybytes()
     pack = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress, "": bytes}
     return pack[packing](content)
+
+
+def damaged(rng: random.Random, content: bytes) -> bytes:
+    """Return a content with a few bytes changed, cut out, added or cut off."""
+    data = bytearray(content)
+    for _ in range(rng.choice([1, 1, 2, 8])):
+        at = rng.randrange(len(data)) if data else 0
+        action = rng.choice(["flip", "set", "cut", "insert", "end", "move"])
+        if action == "flip" and data:
+            data[at] ^= 1 << rng.randrange(8)
+        elif action == "set" and data:
+            data[at : at + 4] = rng.randbytes(4)
+        elif action == "cut":
+            del data[at : at + rng.randrange(1, 40)]
+        elif action == "insert":
+            data[at:at] = rng.randbytes(rng.randrange(1, 9))
+        elif action == "end":
+            del data[at:]
+        else:
+            data = data[at:] + data[:at]
+    return bytes(data)

@@ -10,7 +10,6 @@ from olmix.text.file_kind import SNIFFED_BYTES
 
 __all__ = ["domain_fingerprint"]
 
-_SAMPLED = 3
 _DIGITS = 16
 
 
@@ -32,9 +31,8 @@ def domain_fingerprint(names: Iterable[str], files: FileReader) -> str:
     total = hashlib.blake2b(digest_size=_DIGITS // 2)
     for ending, size, _ in known:
         total.update(f"{ending}\0{size}\0".encode("utf-8", "surrogateescape"))
-    last = len(known) - 1
-    for index in sorted({round(part * last / (_SAMPLED - 1)) for part in range(_SAMPLED)} - {-1}):
-        _, size, name = known[index]
+    middle = (len(known) - 1) // 2
+    for _, size, name in dict.fromkeys([*known[:1], *known[middle : middle + 1], *known[-1:]]):
         if size:
             total.update(files.read(name, 0, min(SNIFFED_BYTES, size)))
     return total.hexdigest()

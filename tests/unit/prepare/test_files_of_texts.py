@@ -10,7 +10,7 @@ from olmix.cli.main import main as olmix
 from olmix.config import DataConfig
 from olmix.prepare import LeftOut, PrepareRequest, prepare
 from olmix.priors import count_tokens
-from token_files import pack
+from token_files import damaged, pack
 
 WORDS = "cat dog horse mouse whale one two three four five".split()
 
@@ -166,6 +166,23 @@ def test_what_is_changed_in_a_text_is_said(texts, tmp_path):
     warnings = _prepare(texts, tmp_path).warnings
     assert "domain a: 1 files lose their byte-order mark" in warnings
     assert "domain a: 1 files lose the carriage returns of their lines" in warnings
+
+
+def test_damaged_files_among_the_texts_stop_nothing(texts, tmp_path):
+    pytest.importorskip("pyarrow")
+    rng = random.Random(0)
+    (tmp_path / "whole").mkdir()
+    for kind, ending in (("parquet", "parquet"), ("stream", "arrow"), ("file", "feather")):
+        _write_table(tmp_path / "whole" / f"x.{ending}", _texts("c"), kind)
+    for packing in ("", ".gz", ".zst", ".xz", ".bz2"):
+        content = pack(_json_lines(_texts("c")), packing)
+        (tmp_path / "whole" / f"x.jsonl{packing}").write_bytes(content)
+    for file in (tmp_path / "whole").iterdir():
+        for index in range(15):
+            content = damaged(rng, file.read_bytes())
+            (texts / "a" / f"{index}-{file.name}").write_bytes(content)
+    prepared = _prepare(texts, tmp_path)
+    assert _domain(prepared, "a").documents >= 30
 
 
 def test_few_validation_tokens_are_warned_about(texts, tmp_path):

@@ -20,6 +20,7 @@ from token_files import (
     IDS,
     NUM_BYTES,
     arrow,
+    damaged,
     datatrove,
     json_lines,
     megatron,
@@ -233,27 +234,6 @@ def test_files_of_several_types_are_refused_as_no_run_could_read_them(tmp_path):
 # --- files that something has damaged ---
 
 
-def _mutated(rng, content):
-    """Return a content with a few bytes changed, cut out, added or cut off."""
-    data = bytearray(content)
-    for _ in range(rng.choice([1, 1, 2, 8])):
-        at = rng.randrange(len(data)) if data else 0
-        action = rng.choice(["flip", "set", "cut", "insert", "end", "move"])
-        if action == "flip" and data:
-            data[at] ^= 1 << rng.randrange(8)
-        elif action == "set" and data:
-            data[at : at + 4] = rng.randbytes(4)
-        elif action == "cut":
-            del data[at : at + rng.randrange(1, 40)]
-        elif action == "insert":
-            data[at:at] = rng.randbytes(rng.randrange(1, 9))
-        elif action == "end":
-            del data[at:]
-        else:
-            data = data[at:] + data[:at]
-    return bytes(data)
-
-
 def _texts_of(content):
     """Return the bytes of text in JSON lines, read without Olmix."""
     lines = [line for part in content.split(b"\n") for line in part.split(b"\r") if line.strip()]
@@ -289,7 +269,7 @@ def test_damaged_files_are_refused_or_counted_as_they_are(tmp_path, kind):
     for index in range(30):
         files = dict(make())
         target = rng.choice(list(files))
-        files[target] = _mutated(rng, files[target])
+        files[target] = damaged(rng, files[target])
         folder = tmp_path / str(index)
         folder.mkdir()
         try:
