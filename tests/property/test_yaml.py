@@ -10,13 +10,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from olmix.errors import ConfigError
-from olmix.text.files import render_yaml
 from olmix.text.yaml import (
     _plain,
     _RareError,
     _read_common,
     _read_marked,
     read_yaml,
+    render_yaml,
 )
 
 LOOKALIKES = (

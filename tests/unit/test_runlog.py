@@ -10,7 +10,8 @@ from olmix.collect import collect
 from olmix.errors import DataError, LaunchError
 from olmix.records.run import RunFolder, Status
 from olmix.text.csv import read_table
-from olmix.text.files import read_json, write_yaml
+from olmix.text.files import read_json
+from olmix.text.yaml import write_yaml
 
 
 def test_three_lines_report_a_run_that_can_be_collected(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from olmix.collect.write import METRICS, RATIOS
 from olmix.config import DataConfig, FitConfig, PriorsConfig, read_yaml
 from olmix.errors import OlmixError
 from olmix.records.tokens import NUMPY_MAGIC, expand
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 __all__ = ["find_priors", "write_fit_config"]
 

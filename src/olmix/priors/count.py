@@ -24,7 +24,7 @@ from olmix.priors.cache import cache_file, read_cache, write_cache
 from olmix.priors.locations import Location, parse_location
 from olmix.priors.storage import WORKERS, RemoteFile, Storage
 from olmix.records.tokens import expand
-from olmix.text.files import render_yaml
+from olmix.text.yaml import render_yaml
 
 __all__ = ["Counts", "DomainCount", "count_domains", "count_tokens", "render_priors"]
 

@@ -19,7 +19,7 @@ from olmix.launch import (
     write_launch,
 )
 from olmix.records.run import RunFolder, Status
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 
 @pytest.fixture

@@ -1,0 +1,269 @@
+"""What YAML means, to Olmix and to OmegaConf: two sets of rules for one parser.
+
+All files of Olmix are `Yaml12`: ``3e-4`` is a number, ``on`` is a word. Torchtune and Hydra read
+their configs with OmegaConf, whose rules are `OmegaConfYaml`. The two differ in scalars:
+
+| text                    | 1.2    | OmegaConf | why                                          |
+|-------------------------|--------|-----------|----------------------------------------------|
+| ``yes``, ``On``, ``no`` | text   | bool      | words of 1.1; a domain may be called ``on``  |
+| ``012``, ``0o17``       | 12, 15 | 10, text  | 1.1 writes octal numbers without the ``o``   |
+| ``12:30``               | text   | 750       | base 60 of 1.1; most people mean a time      |
+| ``09``, ``-.5``         | number | text      | PyYAML's patterns leave them out             |
+
+With both, merge keys are read, dates are text, and a key given twice is a problem; so is a tag
+other than ``!!str`` and its like.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import yaml
+
+from olmix.errors import Problem
+
+__all__ = [
+    "OmegaConfYaml",
+    "TooMuchError",
+    "Yaml12",
+    "behind_merge",
+    "is_merge",
+    "line_of",
+    "parts_of",
+    "read_scalar",
+]
+
+MAX_DEPTH = 100
+MAX_VALUES = 200_000  # of a file with aliases; without, a file holds what one sees
+MAX_NUMBER_LENGTH = 1000
+_TAG = "tag:yaml.org,2002:"
+
+# Ends of lines in YAML 1.1, ordinary characters in 1.2. libyaml does not see them: three characters
+# that Unicode keeps for internal use stand in for them.
+_HIDDEN = dict(zip(map(ord, "\x85\u2028\u2029"), "\ufdd0\ufdd1\ufdd2", strict=True))
+_SHOWN = {ord(new): chr(old) for old, new in _HIDDEN.items()}
+
+
+class TooMuchError(yaml.MarkedYAMLError):  # type: ignore[misc]
+    """The text may be YAML, but holds more than is read."""
+
+
+class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML 1.2: PyYAML says what stands where, in C where it can, and the rules here what it means.
+
+    Attributes:
+        problems: what was found wrong with the values.
+    """
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_constructors: dict[str, Any] = {}
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text if text.isascii() else text.translate(_HIDDEN))
+        self.problems: list[Problem] = []
+        self._depth = 0
+        self._may_have_aliases = "*" in text
+
+    def get_single_node(self) -> Any:
+        """Return the root of the one document, or ``None``."""
+        root = super().get_single_node()
+        if self._may_have_aliases and root is not None:
+            _check_aliases(root)
+        return root
+
+    def descend_resolver(self, parent: Any, index: Any) -> None:
+        """Take note that a value begins."""
+        del index
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise _too_deep(parent)
+
+    def ascend_resolver(self) -> None:
+        """Take note that a value ends."""
+        self._depth -= 1
+
+    def note(self, node: Any, what: str) -> None:
+        """Note what is wrong with a value."""
+        self.problems.append(Problem("", what, line_of(node)))
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        """Return what a node means; an alias means a copy of what it stands for."""
+        del deep
+        kind = node.tag.removeprefix(_TAG)
+        if len(node.value) > MAX_NUMBER_LENGTH and kind in ("int", "float"):
+            size = len(node.value)
+            what = f"a number of {size:,} characters; at most {MAX_NUMBER_LENGTH:,} are read"
+        elif node.tag not in self.yaml_constructors:
+            shown = node.tag.replace(_TAG, "!!")
+            what = f"the tag {shown} is not read; write the value without it"
+        else:
+            try:
+                return self.yaml_constructors[node.tag](self, node)
+            except (KeyError, ValueError):
+                what = f"`{node.value}` is not what its tag !!{kind} says"
+        self.note(node, what)
+        return None
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping; keys of its own come before those that it merges."""
+        del deep
+        found: dict[Any, Any] = {}
+        merged: list[Any] = []
+        for key_node, value_node in node.value:
+            if is_merge(key_node):
+                if merged:
+                    self.note(key_node, 'found duplicate key "<<"; write `<<: [*a, *b]`')
+                merged += behind_merge(value_node)
+                continue
+            key = self.key(key_node)
+            if key in found:
+                self.note(key_node, f'found duplicate key "{key}"; keep one of the two')
+            found[key] = self.construct_object(value_node)
+        for part in merged:
+            if isinstance(part, yaml.MappingNode):
+                for key, value in self.construct_mapping(part).items():
+                    found.setdefault(key, value)
+            else:
+                self.note(part, "`<<` takes a mapping, or a list of mappings")
+        return found
+
+    def key(self, node: Any) -> Any:
+        """Return a key of a mapping."""
+        if isinstance(node, yaml.ScalarNode):
+            return self.construct_object(node)
+        what = "a mapping or list stands where a key must be; put text with braces into quotes"
+        self.note(node, what)
+        return id(node)
+
+
+def line_of(node: Any) -> int:
+    """Return the line of a node, from 1."""
+    return int(node.start_mark.line) + 1
+
+
+def parts_of(node: Any) -> Iterator[Any]:
+    """Yield the nodes of a node: entries of a list, keys and values of a mapping."""
+    if isinstance(node, yaml.SequenceNode):
+        yield from node.value
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from pair
+
+
+def is_merge(key: Any) -> bool:
+    """Whether the node of a key is ``<<``, which merges other mappings into this one."""
+    return bool(key.tag == f"{_TAG}merge")
+
+
+def behind_merge(node: Any) -> Sequence[Any]:
+    """Return the nodes behind ``<<``; of two with the same key the first one counts."""
+    return node.value if isinstance(node, yaml.SequenceNode) else (node,)
+
+
+def _too_deep(node: Any) -> TooMuchError:
+    what = f"its values are nested too deeply; at most {MAX_DEPTH} levels are read"
+    return TooMuchError(None, None, what, node.start_mark)
+
+
+def _check_aliases(root: Any) -> None:
+    """Refuse aliases (``*x``) that stand for too much, or for what they stand in."""
+    count, depth = _extent(root, {})
+    if depth > MAX_DEPTH:
+        raise _too_deep(root)
+    if count > MAX_VALUES:
+        what = (
+            f"with its aliases (*) written out it holds {min(count, 10**15):,} values or more; "
+            f"at most {MAX_VALUES:,} are read"
+        )
+        raise TooMuchError(None, None, what, root.start_mark)
+
+
+def _extent(node: Any, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
+    """Return how many values a node holds with its aliases written out, and how deep they go.
+
+    Args:
+        node: where to begin.
+        known: the extent of every node seen, by its `id`; ``None`` while it is being measured.
+    """
+    if id(node) in known:
+        found = known[id(node)]
+        if found is None:
+            what = "an alias (*) stands inside its own anchor (&); write the value out"
+            raise TooMuchError(None, None, what, node.start_mark)
+        return found
+    known[id(node)] = None
+    parts = [_extent(part, known) for part in parts_of(node)]
+    extent = 1 + sum(part[0] for part in parts), 1 + max((part[1] for part in parts), default=0)
+    known[id(node)] = extent
+    return extent
+
+
+def _integer(loader: Yaml12, node: Any) -> int:
+    """Return an integer of YAML 1.2; ``_`` between digits and ``0b11`` are read too."""
+    text = loader.construct_scalar(node).replace("_", "")
+    digits = text.lstrip("+-")
+    base = {"0o": 8, "0x": 16, "0b": 2}.get(digits[:2], 10)
+    return (-1 if text[0] == "-" else 1) * int(digits, base)
+
+
+def _text(loader: Yaml12, node: Any) -> str:
+    text: str = loader.construct_scalar(node)
+    return text if text.isascii() else text.translate(_SHOWN)
+
+
+Yaml12.add_implicit_resolver(f"{_TAG}merge", re.compile("<<$"), ["<"])
+for _kind, _pattern, _first in (
+    ("null", "(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", "(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", "[-+]?(?:[0-9][0-9_]*|0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+)$", list("-+0123456789")),
+    (
+        "float",
+        r"(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
+        list("-+.0123456789"),
+    ),
+):
+    Yaml12.add_implicit_resolver(f"{_TAG}{_kind}", re.compile(_pattern), _first)
+for _kind, _build in (
+    ("null", Yaml12.construct_yaml_null),
+    ("bool", Yaml12.construct_yaml_bool),
+    ("int", _integer),
+    ("float", Yaml12.construct_yaml_float),
+    ("str", _text),
+    ("merge", _text),
+    ("map", Yaml12.construct_mapping),
+    ("seq", Yaml12.construct_sequence),
+):
+    Yaml12.add_constructor(f"{_TAG}{_kind}", _build)
+
+
+class OmegaConfYaml(Yaml12):
+    """YAML 1.1 as OmegaConf reads it: PyYAML's rules without dates, with numbers like ``3e-4``."""
+
+    yaml_implicit_resolvers = {
+        first: [rule for rule in rules if rule[0] != f"{_TAG}timestamp"]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+OmegaConfYaml.add_implicit_resolver(
+    f"{_TAG}float",
+    re.compile(
+        r"[-+]?[0-9]+(?:_[0-9]+)*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"
+        r"|\.[0-9]+(?:_[0-9]+)*(?:[eE][-+][0-9]+)?$"
+    ),
+    list("-+.0123456789"),
+)
+OmegaConfYaml.add_constructor(f"{_TAG}int", Yaml12.construct_yaml_int)
+OmegaConfYaml.add_constructor(f"{_TAG}value", _text)
+
+
+@lru_cache(maxsize=4096)
+def read_scalar(text: str, rules: type[Yaml12] = Yaml12) -> Any:
+    """Return what a scalar without quotes means."""
+    loader = rules("")
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))
+    return loader.construct_object(yaml.ScalarNode(tag, text))
