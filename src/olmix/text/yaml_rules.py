@@ -41,11 +41,6 @@ MAX_VALUES = 200_000  # of a file with aliases; without, a file holds what one s
 MAX_NUMBER_LENGTH = 1000
 _TAG = "tag:yaml.org,2002:"
 
-# Ends of lines in YAML 1.1, ordinary characters in 1.2. libyaml does not see them: three characters
-# that Unicode keeps for internal use stand in for them.
-_HIDDEN = dict(zip(map(ord, "\x85\u2028\u2029"), "\ufdd0\ufdd1\ufdd2", strict=True))
-_SHOWN = {ord(new): chr(old) for old, new in _HIDDEN.items()}
-
 
 class TooMuchError(yaml.MarkedYAMLError):  # type: ignore[misc]
     """The text may be YAML, but holds more than is read."""
@@ -62,7 +57,7 @@ class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
     yaml_constructors: dict[str, Any] = {}
 
     def __init__(self, text: str) -> None:
-        super().__init__(text if text.isascii() else text.translate(_HIDDEN))
+        super().__init__(text)
         self.problems: list[Problem] = []
         self._depth = 0
         self._may_have_aliases = "*" in text
@@ -102,7 +97,7 @@ class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
         else:
             try:
                 return self.yaml_constructors[node.tag](self, node)
-            except (KeyError, ValueError):
+            except (LookupError, ValueError):
                 what = f"`{node.value}` is not what its tag !!{kind} says"
         self.note(node, what)
         return None
@@ -209,11 +204,6 @@ def _integer(loader: Yaml12, node: Any) -> int:
     return (-1 if text[0] == "-" else 1) * int(digits, base)
 
 
-def _text(loader: Yaml12, node: Any) -> str:
-    text: str = loader.construct_scalar(node)
-    return text if text.isascii() else text.translate(_SHOWN)
-
-
 Yaml12.add_implicit_resolver(f"{_TAG}merge", re.compile("<<$"), ["<"])
 for _kind, _pattern, _first in (
     ("null", "(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
@@ -232,8 +222,8 @@ for _kind, _build in (
     ("bool", Yaml12.construct_yaml_bool),
     ("int", _integer),
     ("float", Yaml12.construct_yaml_float),
-    ("str", _text),
-    ("merge", _text),
+    ("str", Yaml12.construct_scalar),
+    ("merge", Yaml12.construct_scalar),
     ("map", Yaml12.construct_mapping),
     ("seq", Yaml12.construct_sequence),
 ):
@@ -242,7 +232,6 @@ for _kind, _build in (
 
 class OmegaConfYaml(Yaml12):
     """YAML 1.1 as OmegaConf reads it: PyYAML's rules without dates, with numbers like ``3e-4``."""
-
     yaml_implicit_resolvers = {
         first: [rule for rule in rules if rule[0] != f"{_TAG}timestamp"]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -258,7 +247,7 @@ OmegaConfYaml.add_implicit_resolver(
     list("-+.0123456789"),
 )
 OmegaConfYaml.add_constructor(f"{_TAG}int", Yaml12.construct_yaml_int)
-OmegaConfYaml.add_constructor(f"{_TAG}value", _text)
+OmegaConfYaml.add_constructor(f"{_TAG}value", Yaml12.construct_scalar)
 
 
 @lru_cache(maxsize=4096)
