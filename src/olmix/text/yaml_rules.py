@@ -232,6 +232,7 @@ for _kind, _build in (
 
 class OmegaConfYaml(Yaml12):
     """YAML 1.1 as OmegaConf reads it: PyYAML's rules without dates, with numbers like ``3e-4``."""
+
     yaml_implicit_resolvers = {
         first: [rule for rule in rules if rule[0] != f"{_TAG}timestamp"]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()

@@ -185,6 +185,24 @@ def test_text_that_some_reader_takes_for_something_else_is_quoted(word):
     assert parse_yaml(render_yaml({"a": word}), "") == {"a": word}
 
 
+def test_no_second_library_reads_what_looks_like_a_number(tmp_path):
+    file = tmp_path / "x.yaml"
+    file.write_text(
+        "ids: [0d032fc5, 12e5, '12e5', 2025-11-12, 1_0]\na: &a !!str 1\nb: |\n  *a\nc: *a\n"
+    )
+    program = (
+        "import sys\n"
+        "sys.modules['ruamel'] = sys.modules['ruamel.yaml'] = None\n"
+        "import olmix.cli.main, olmix.config, olmix.sweep\n"
+        "print(olmix.config.read_yaml(sys.argv[1]).data)\n"
+    )
+    words = [sys.executable, "-c", program, str(file)]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == str(
+        {"ids": ["0d032fc5", 1200000.0, "12e5", "2025-11-12", 10], "a": "1", "b": "*a\n", "c": "1"}
+    )
+
+
 def test_without_the_c_part_of_pyyaml_all_is_read_alike():
     texts = [
         "a: 3e-4\nb: on\nc: [1_000, 0o17, ~]\n", "a: &a {b: 1}\nc: {<<: *a, d: é😀}\n",
