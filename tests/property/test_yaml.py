@@ -107,7 +107,7 @@ def test_scalars_mean_to_omegaconf_what_our_rules_for_it_say(scalar):
     except (yaml.YAMLError, ValueError):
         return
     try:
-        found = load(text, "", OmegaConfYaml)[1]
+        found = load(text, "", OmegaConfYaml).data
     except ConfigError:
         return
     assert repr(found) == repr(expected)

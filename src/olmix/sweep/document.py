@@ -15,7 +15,7 @@ from yaml import MappingNode, SequenceNode
 from olmix.errors import ConfigError, Problem
 from olmix.sweep.scalars import render_flow, render_key
 from olmix.text.yaml import load, render_yaml
-from olmix.text.yaml_rules import OmegaConfYaml, is_merge, parts_of
+from olmix.text.yaml_rules import OmegaConfYaml
 
 __all__ = ["Document"]
 
@@ -48,11 +48,12 @@ class Document:
         text = text.removeprefix("\ufeff")  # positions do not count it
         self.text = text if text.endswith("\n") or not text else f"{text}\n"
         self.name = name
-        self._root, data = load(self.text, name, OmegaConfYaml)
-        if not isinstance(self._root, MappingNode):
+        loaded = load(self.text, name, OmegaConfYaml)
+        if not isinstance(loaded.root, MappingNode):
             raise ConfigError([Problem("", "a mapping of keys is needed")], name)
-        self.data: dict[str, Any] = data
-        self.keeps_comments = not self._root.flow_style and _has_one_meaning(self._root, set())
+        self._root = loaded.root
+        self.data: dict[str, Any] = loaded.data
+        self.keeps_comments = not (loaded.has_aliases or loaded.root.flow_style)
 
     def render(self, config: Mapping[str, Any]) -> str:
         """Return the text with the values of `config`, which may add and leave out keys.
@@ -116,14 +117,6 @@ class Document:
             return position
         found = self.text.find("\n", position)
         return len(self.text) if found < 0 else found + 1
-
-
-def _has_one_meaning(node: Any, seen: set[int]) -> bool:
-    """Whether no part of a value stands in for another: there are no aliases and no merge keys."""
-    if id(node) in seen or is_merge(node):
-        return False
-    seen.add(id(node))
-    return all(_has_one_meaning(part, seen) for part in parts_of(node))
 
 
 def _is_block(node: Any, kind: type[MappingNode | SequenceNode]) -> bool:

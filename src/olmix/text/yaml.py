@@ -36,6 +36,7 @@ _ADVICE = {
     "alphabetic or numeric character": "put text that begins with * or & into quotes",
     "incompatible YAML document": "Olmix reads YAML 1.2; take out the line %YAML",
 }
+_OLD_ENDS = "\x85\u2028\u2029"  # ends of lines in YAML 1.1 and to libyaml
 _OLDER = re.compile(r"(?:[ \t]*(?:#.*)?\n)*%YAML[ \t]+1\.1\b")
 
 
@@ -57,7 +58,7 @@ class YamlFile:
 
     @cached_property
     def _root(self) -> Any:
-        return load(self.text, str(self.path))[0]
+        return load(self.text, str(self.path)).root
 
     def line(self, location: Sequence[str | int]) -> int | None:
         """Return the line, from 1, of the deepest key on the way to `location`."""
@@ -87,7 +88,7 @@ def _children(node: Any, step: str | int) -> Iterator[tuple[int, Any]]:
             if is_merge(key):
                 for part in behind_merge(value):
                     yield from _children(part, step)
-            elif rules.key(key) == step:
+            elif rules.construct_object(key) == step:
                 yield line_of(key), value
 
 
@@ -103,12 +104,9 @@ def read_yaml(path: str | Path) -> YamlFile:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError([Problem("", "there is no such file")], str(file)) from None
-    except IsADirectoryError:
-        raise ConfigError(
-            [Problem("", "this is a folder; a YAML file is needed")], str(file)
-        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Problem("", f"cannot be read: {error}")], str(file)) from error
+        folder = "this is a folder; a YAML file is needed" if file.is_dir() else ""
+        raise ConfigError([Problem("", folder or f"cannot be read: {error}")], str(file)) from error
     return YamlFile(file, parse_yaml(text, str(file)), text)
 
 
@@ -122,11 +120,11 @@ def parse_yaml(text: str, name: str) -> Any:
     if _OLDER.match(text):
         what = "it says that it is YAML 1.1; Olmix reads YAML 1.2. Take out the line %YAML"
         raise ConfigError([Problem("", what)], name)
-    return load(text, name)[1]
+    return load(text, name).data
 
 
-def load(text: str, name: str, rules: type[Yaml12] = Yaml12) -> tuple[Any, Any]:
-    """Return the nodes of a text, with their places in it, and what they mean.
+def load(text: str, name: str, rules: type[Yaml12] = Yaml12) -> Yaml12:
+    """Return what a text means, and its nodes with their places in it.
 
     A byte order mark is not counted in places; take it off before.
 
@@ -135,10 +133,8 @@ def load(text: str, name: str, rules: type[Yaml12] = Yaml12) -> tuple[Any, Any]:
             that is no scalar, and tag that is not read.
     """
     try:
-        loader = rules(text)
-        root = loader.get_single_node()
-        value = None if root is None else loader.construct_object(root)
-        problems = list(dict.fromkeys(loader.problems))
+        loaded = rules(text)
+        problems = list(dict.fromkeys(loaded.problems))
     except yaml.MarkedYAMLError as error:
         problems = [_explain(error, text)]
     except ReaderError as error:
@@ -147,24 +143,26 @@ def load(text: str, name: str, rules: type[Yaml12] = Yaml12) -> tuple[Any, Any]:
         problems = [Problem("", what, line)]
     if problems:
         raise ConfigError(problems, name)
-    return root, value
+    return loaded
 
 
 def _explain(error: yaml.MarkedYAMLError, text: str) -> Problem:
     """Return what PyYAML found wrong, and what to do about it."""
-    mark, begun = error.problem_mark or error.context_mark, error.context_mark
-    lines = re.split("\r\n|\r|\n", text.rstrip("\r\n"))
+    mark, begun = error.problem_mark, error.context_mark
+    lines = re.split(f"\r\n|[\r\n{_OLD_ENDS}]", text.rstrip())
     number = min(mark.line, len(lines) - 1)  # the end of a file is below its last line
     what = _WHOLE.get(error.problem, error.problem)
     if not isinstance(error, TooMuchError):
         what = f"not valid YAML: {what}"
     if begun is not None and begun.line != number and str(error.context).startswith("while"):
         what += f" {error.context} from line {begun.line + 1} on"
+    advice = [words for part, words in _ADVICE.items() if part in what]
     line = lines[number]
     if "\t" in (*line[: len(line) - len(line.lstrip())], line[mark.column : mark.column + 1]):
-        return Problem("", f"{what}; there is a tab: indent with spaces", number + 1)
-    advice = next((words for part, words in _ADVICE.items() if part in what), None)
-    return Problem("", f"{what}; {advice}" if advice else what, number + 1)
+        advice = ["there is a tab: indent with spaces"]
+    elif re.search(f"[{_OLD_ENDS}]", text):
+        advice = ["U+0085, U+2028 and U+2029 end a line: put them into double quotes as `\\u2028`"]
+    return Problem("", "; ".join([what, *advice]), number + 1)
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]

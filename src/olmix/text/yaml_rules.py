@@ -17,8 +17,9 @@ other than ``!!str`` and its like.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import yaml
@@ -32,13 +33,13 @@ __all__ = [
     "behind_merge",
     "is_merge",
     "line_of",
-    "parts_of",
     "read_scalar",
 ]
 
 MAX_DEPTH = 100
-MAX_VALUES = 200_000  # of a file with aliases; without, a file holds what one sees
+MAX_ADDED = 200_000  # values that a file holds beside those that one sees
 MAX_NUMBER_LENGTH = 1000
+TOO_DEEP = f"its values are nested too deeply; at most {MAX_DEPTH} levels are read"
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -50,7 +51,13 @@ class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
     """YAML 1.2: PyYAML says what stands where, in C where it can, and the rules here what it means.
 
     Attributes:
+        root: the nodes of the text; ``None`` where it holds nothing.
+        data: what they mean.
         problems: what was found wrong with the values.
+        has_aliases: whether parts of the text stand in several places (``*a``, ``<<``).
+
+    Raises:
+        yaml.YAMLError: it is not YAML, or holds more than is read.
     """
 
     yaml_implicit_resolvers: dict[str, Any] = {}
@@ -58,38 +65,63 @@ class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.problems: list[Problem] = []
         self._depth = 0
-        self._may_have_aliases = "*" in text
-
-    def get_single_node(self) -> Any:
-        """Return the root of the one document, or ``None``."""
-        root = super().get_single_node()
-        if self._may_have_aliases and root is not None:
-            _check_aliases(root)
-        return root
+        self._extents: dict[int, tuple[int, int] | None] = {}
+        self.problems: list[Problem] = []
+        self.has_aliases = False
+        self.root = self.get_single_node()
+        if self.root is not None and "*" in text:
+            self._check_aliases()
+        self.data: Any = None if self.root is None else self.construct_object(self.root)
 
     def descend_resolver(self, parent: Any, index: Any) -> None:
         """Take note that a value begins."""
         del index
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise _too_deep(parent)
+            raise TooMuchError(None, None, TOO_DEEP, parent.start_mark)
 
     def ascend_resolver(self) -> None:
         """Take note that a value ends."""
         self._depth -= 1
 
-    def note(self, node: Any, what: str) -> None:
-        """Note what is wrong with a value."""
+    def _check_aliases(self) -> None:
+        """Refuse aliases that stand for too much, or for what they stand in."""
+        count, depth = self._extent(self.root)
+        what = TOO_DEEP if depth > MAX_DEPTH else ""
+        added = min(count - len(self._extents), 10**15)
+        if added > MAX_ADDED:
+            what = f"its aliases (*) add {added:,} values or more; at most {MAX_ADDED:,} are read"
+        if what:
+            raise TooMuchError(None, None, what, self.root.start_mark)
+
+    def _extent(self, node: Any) -> tuple[int, int]:
+        """Return how many values a node holds with aliases written out, and how deep they go."""
+        if id(node) in self._extents:
+            self.has_aliases = True
+            found = self._extents[id(node)]
+            if found is None:
+                what = "an alias (*) stands inside its own anchor (&); write the value out"
+                raise TooMuchError(None, None, what, node.start_mark)
+            return found
+        self._extents[id(node)] = None  # while it is being measured
+        parts = () if isinstance(node, yaml.ScalarNode) else node.value
+        if isinstance(node, yaml.MappingNode):
+            parts = chain.from_iterable(parts)
+        count, depth = 1, 1
+        for part_count, part_depth in map(self._extent, parts):
+            count, depth = count + part_count, max(depth, 1 + part_depth)
+        self._extents[id(node)] = count, depth
+        return count, depth
+
+    def _note(self, node: Any, what: str) -> None:
         self.problems.append(Problem("", what, line_of(node)))
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         """Return what a node means; an alias means a copy of what it stands for."""
         del deep
-        kind = node.tag.removeprefix(_TAG)
-        if len(node.value) > MAX_NUMBER_LENGTH and kind in ("int", "float"):
-            size = len(node.value)
+        kind, size = node.tag.removeprefix(_TAG), len(node.value)
+        if size > MAX_NUMBER_LENGTH and kind in ("int", "float"):
             what = f"a number of {size:,} characters; at most {MAX_NUMBER_LENGTH:,} are read"
         elif node.tag not in self.yaml_constructors:
             shown = node.tag.replace(_TAG, "!!")
@@ -99,7 +131,7 @@ class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
                 return self.yaml_constructors[node.tag](self, node)
             except (LookupError, ValueError):
                 what = f"`{node.value}` is not what its tag !!{kind} says"
-        self.note(node, what)
+        self._note(node, what)
         return None
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -110,42 +142,29 @@ class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
         for key_node, value_node in node.value:
             if is_merge(key_node):
                 if merged:
-                    self.note(key_node, 'found duplicate key "<<"; write `<<: [*a, *b]`')
+                    self._note(key_node, 'found duplicate key "<<"; write `<<: [*a, *b]`')
                 merged += behind_merge(value_node)
-                continue
-            key = self.key(key_node)
-            if key in found:
-                self.note(key_node, f'found duplicate key "{key}"; keep one of the two')
-            found[key] = self.construct_object(value_node)
+                self.has_aliases = True
+            elif not isinstance(key_node, yaml.ScalarNode):
+                what = "a mapping or list stands where a key must be; put text with braces into "
+                self._note(key_node, f"{what}quotes")
+            else:
+                key = self.construct_object(key_node)
+                if key in found:
+                    self._note(key_node, f'found duplicate key "{key}"; keep one of the two')
+                found[key] = self.construct_object(value_node)
         for part in merged:
             if isinstance(part, yaml.MappingNode):
                 for key, value in self.construct_mapping(part).items():
                     found.setdefault(key, value)
             else:
-                self.note(part, "`<<` takes a mapping, or a list of mappings")
+                self._note(part, "`<<` takes a mapping, or a list of mappings")
         return found
-
-    def key(self, node: Any) -> Any:
-        """Return a key of a mapping."""
-        if isinstance(node, yaml.ScalarNode):
-            return self.construct_object(node)
-        what = "a mapping or list stands where a key must be; put text with braces into quotes"
-        self.note(node, what)
-        return id(node)
 
 
 def line_of(node: Any) -> int:
     """Return the line of a node, from 1."""
     return int(node.start_mark.line) + 1
-
-
-def parts_of(node: Any) -> Iterator[Any]:
-    """Yield the nodes of a node: entries of a list, keys and values of a mapping."""
-    if isinstance(node, yaml.SequenceNode):
-        yield from node.value
-    elif isinstance(node, yaml.MappingNode):
-        for pair in node.value:
-            yield from pair
 
 
 def is_merge(key: Any) -> bool:
@@ -158,44 +177,6 @@ def behind_merge(node: Any) -> Sequence[Any]:
     return node.value if isinstance(node, yaml.SequenceNode) else (node,)
 
 
-def _too_deep(node: Any) -> TooMuchError:
-    what = f"its values are nested too deeply; at most {MAX_DEPTH} levels are read"
-    return TooMuchError(None, None, what, node.start_mark)
-
-
-def _check_aliases(root: Any) -> None:
-    """Refuse aliases (``*x``) that stand for too much, or for what they stand in."""
-    count, depth = _extent(root, {})
-    if depth > MAX_DEPTH:
-        raise _too_deep(root)
-    if count > MAX_VALUES:
-        what = (
-            f"with its aliases (*) written out it holds {min(count, 10**15):,} values or more; "
-            f"at most {MAX_VALUES:,} are read"
-        )
-        raise TooMuchError(None, None, what, root.start_mark)
-
-
-def _extent(node: Any, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
-    """Return how many values a node holds with its aliases written out, and how deep they go.
-
-    Args:
-        node: where to begin.
-        known: the extent of every node seen, by its `id`; ``None`` while it is being measured.
-    """
-    if id(node) in known:
-        found = known[id(node)]
-        if found is None:
-            what = "an alias (*) stands inside its own anchor (&); write the value out"
-            raise TooMuchError(None, None, what, node.start_mark)
-        return found
-    known[id(node)] = None
-    parts = [_extent(part, known) for part in parts_of(node)]
-    extent = 1 + sum(part[0] for part in parts), 1 + max((part[1] for part in parts), default=0)
-    known[id(node)] = extent
-    return extent
-
-
 def _integer(loader: Yaml12, node: Any) -> int:
     """Return an integer of YAML 1.2; ``_`` between digits and ``0b11`` are read too."""
     text = loader.construct_scalar(node).replace("_", "")
@@ -204,30 +185,30 @@ def _integer(loader: Yaml12, node: Any) -> int:
     return (-1 if text[0] == "-" else 1) * int(digits, base)
 
 
-Yaml12.add_implicit_resolver(f"{_TAG}merge", re.compile("<<$"), ["<"])
-for _kind, _pattern, _first in (
-    ("null", "(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    ("bool", "(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
-    ("int", "[-+]?(?:[0-9][0-9_]*|0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+)$", list("-+0123456789")),
+for _kind, _build, _pattern, _first in (
+    ("null", Yaml12.construct_yaml_null, "(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", Yaml12.construct_yaml_bool, "(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    (
+        "int",
+        _integer,
+        "[-+]?(?:[0-9][0-9_]*|0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+)$",
+        "-+0123456789",
+    ),
     (
         "float",
+        Yaml12.construct_yaml_float,
         r"(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
         r"|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
-        list("-+.0123456789"),
+        "-+.0123456789",
     ),
-):
-    Yaml12.add_implicit_resolver(f"{_TAG}{_kind}", re.compile(_pattern), _first)
-for _kind, _build in (
-    ("null", Yaml12.construct_yaml_null),
-    ("bool", Yaml12.construct_yaml_bool),
-    ("int", _integer),
-    ("float", Yaml12.construct_yaml_float),
-    ("str", Yaml12.construct_scalar),
-    ("merge", Yaml12.construct_scalar),
-    ("map", Yaml12.construct_mapping),
-    ("seq", Yaml12.construct_sequence),
+    ("merge", Yaml12.construct_scalar, "<<$", "<"),
+    ("str", Yaml12.construct_scalar, "", ""),
+    ("map", Yaml12.construct_mapping, "", ""),
+    ("seq", Yaml12.construct_sequence, "", ""),
 ):
     Yaml12.add_constructor(f"{_TAG}{_kind}", _build)
+    if _pattern:
+        Yaml12.add_implicit_resolver(f"{_TAG}{_kind}", re.compile(_pattern), list(_first))
 
 
 class OmegaConfYaml(Yaml12):
