@@ -270,7 +270,8 @@ def _write_configs(plan: _Plan, texts: _Texts) -> None:
 
 def _write(path: Path, content: dict[str, Any], purpose: str) -> None:
     """Write a config, unless it is no longer what quickstart wrote."""
-    from olmix.text.files import digest, render_yaml, write_text
+    from olmix.text.files import digest, write_text
+    from olmix.text.yaml import render_yaml
 
     body = render_yaml(content)
     mark = "# Written by `olmix quickstart`, checksum "

@@ -13,7 +13,7 @@ from olmix.errors import OlmixError
 from olmix.records.token_files import read_layout
 from olmix.records.token_formats import LOCAL
 from olmix.records.tokens import expand
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 __all__ = ["find_priors", "write_fit_config"]
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from olmix.config import FitConfig
 from olmix.fit.mmlu import subtasks_of
 from olmix.records.metric import lower_is_better
-from olmix.text.files import render_yaml
 from olmix.text.numbers import shortened
+from olmix.text.yaml import render_yaml
 
 __all__ = ["Directions", "Families", "directions"]
 

@@ -32,7 +32,8 @@ from olmix.prepare.tokenizer import (
     check_tokenizers,
     train_tokenizer,
 )
-from olmix.text.files import write_json, write_text, write_yaml
+from olmix.text.files import write_json, write_text
+from olmix.text.yaml import write_yaml
 
 __all__ = ["Prepared", "PreparedDomain", "Progress", "prepare"]
 

@@ -26,7 +26,7 @@ from olmix.priors.storage import WORKERS, RemoteFile, Storage
 from olmix.records.fingerprint import domain_fingerprint
 from olmix.records.token_files import RAW_ENDINGS, companion_of, ending_of, several_types
 from olmix.records.tokens import expand
-from olmix.text.files import render_yaml
+from olmix.text.yaml import render_yaml
 
 __all__ = ["Counts", "DomainCount", "count_domains", "count_tokens", "render_priors"]
 

@@ -11,7 +11,8 @@ from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.fit.swarm import load_swarm
 from olmix.text.csv import read_table
-from olmix.text.files import read_json, write_json, write_yaml
+from olmix.text.files import read_json, write_json
+from olmix.text.yaml import write_yaml
 
 MIX = {"code": 0.5, "web": 0.5}
 
