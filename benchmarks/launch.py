@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from olmix.config import LaunchConfig
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 NUM_RUNS = 1000
 NUM_DOMAINS = 24

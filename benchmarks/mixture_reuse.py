@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from olmix.mixture import Mixture
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 Shares = dict[str, float]
 

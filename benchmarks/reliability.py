@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from olmix.text.files import write_json, write_yaml
+from olmix.text.files import write_json
+from olmix.text.yaml import write_yaml
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from byte_tokens import EOS, byte_tokenizer
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from olmix.config import FitConfig
 from olmix.text.csv import write_table
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 Truth = Callable[[np.ndarray], np.ndarray]
 

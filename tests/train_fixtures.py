@@ -10,7 +10,7 @@ import numpy as np
 from byte_tokens import EOS, byte_tokenizer
 from olmix.config import LaunchConfig
 from olmix.records.run import RunFolder
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 VOCAB_SIZE = 257
 

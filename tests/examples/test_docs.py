@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from olmix.config.infra import InfraConfig
+from olmix.text.yaml import parse_yaml
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,7 +82,7 @@ def test_every_infra_section_of_the_pages_on_launching_is_valid():
             # The overview shows three sections as three lines.
             lines = [line for line in block.splitlines() if line.startswith("infra: {")]
             for text in lines or [block]:
-                content = YAML(typ="safe").load(text)
+                content = parse_yaml(text, page.name)
                 if "infra" in content:
                     found.append(InfraConfig.from_dict(content, page.name).infra.backend)
     assert sorted(found) == ["beaker", "beaker", "local", "local", "slurm", "slurm"]

@@ -6,7 +6,8 @@ import pytest
 from olmix.cli.main import main
 from olmix.config import FitConfig, LaunchConfig
 from olmix.records.run import RunFolder, Status
-from olmix.text.files import write_json, write_yaml
+from olmix.text.files import write_json
+from olmix.text.yaml import write_yaml
 
 DOMAINS = ("web", "code", "math")
 SIZES = {"web": 3000, "code": 2000, "math": 1000}

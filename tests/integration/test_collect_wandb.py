@@ -13,7 +13,7 @@ from olmix.errors import DataError
 from olmix.records.run import RunFolder
 from olmix.runlog import start
 from olmix.text.csv import read_table
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 pytest.importorskip("wandb", reason="the extra wandb is not installed")
 # The client's own code, in this version, on this Python.

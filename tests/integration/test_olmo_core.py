@@ -12,7 +12,8 @@ from olmix.collect import collect
 from olmix.config import LaunchConfig
 from olmix.records.run import RunFolder, Status
 from olmix.text.csv import read_table
-from olmix.text.files import read_json, write_json, write_yaml
+from olmix.text.files import read_json, write_json
+from olmix.text.yaml import write_yaml
 from train_fixtures import Project
 
 pytest.importorskip("olmo_core", reason="the extra olmo-core is not installed")

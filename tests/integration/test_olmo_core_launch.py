@@ -19,7 +19,8 @@ from private_slurm import DAEMONS, private_slurm
 
 from olmix.launch import launch_local, load_group, read_group, read_log, submit_group
 from olmix.records.run import RunFolder
-from olmix.text.files import read_json, write_yaml
+from olmix.text.files import read_json
+from olmix.text.yaml import write_yaml
 from train_fixtures import Project
 
 pytest.importorskip("olmo_core", reason="the extra olmo-core is not installed")

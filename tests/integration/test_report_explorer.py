@@ -142,9 +142,9 @@ def test_the_mixture_can_be_taken_into_a_launch_config(page):
         shown.page.locator("#explore summary").click()
         text = shown.page.locator("#explore pre").inner_text()
         mixture, _ = read(shown)
-    from ruamel.yaml import YAML
+    import yaml
 
-    parsed = Mixture.parse(YAML(typ="safe").load(text)["mix"])
+    parsed = Mixture.parse(yaml.safe_load(text)["mix"])
     weights = {name: parsed[name].weight for name in parsed}
     assert weights == pytest.approx(
         {d: w for d, w in zip("abcd", mixture, strict=True) if w > 0}, rel=1e-5

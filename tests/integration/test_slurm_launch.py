@@ -29,7 +29,7 @@ from olmix.launch import (
     submit_group,
 )
 from olmix.launch.engines import engine_of
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 pytestmark = [
     pytest.mark.slow,

@@ -3,12 +3,12 @@ import copy
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
 from olmix.sweep import TypeMismatchError, merge
 from olmix.sweep.document import Document
 from olmix.sweep.merge import Parameters, expand, flatten, merge_all
 from olmix.sweep.scalars import render_flow
+from olmix.text.yaml import parse_yaml
 
 KEYS = st.sampled_from(["a", "b", "c", "lora_rank", "optimizer"])
 TEXTS = st.text(max_size=12) | st.sampled_from(
@@ -153,7 +153,7 @@ def test_a_parameter_that_takes_several_types_changes_between_them():
 def test_written_values_mean_the_same_to_every_reader(value):
     text = f"key: {render_flow(value)}\n"
     assert Document(text, "x").data == {"key": value}
-    read = YAML(typ="safe", pure=True).load(text)["key"]
+    read = parse_yaml(text, "x")["key"]
     assert read == value
     assert type(read) is type(value)
 

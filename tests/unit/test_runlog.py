@@ -10,7 +10,8 @@ from olmix.collect import collect
 from olmix.errors import DataError, LaunchError
 from olmix.records.run import RunFolder, Status
 from olmix.text.csv import read_table
-from olmix.text.files import read_json, write_yaml
+from olmix.text.files import read_json
+from olmix.text.yaml import write_yaml
 
 
 def test_three_lines_report_a_run_that_can_be_collected(tmp_path, monkeypatch):
@@ -30,7 +31,7 @@ def test_three_lines_report_a_run_that_can_be_collected(tmp_path, monkeypatch):
 def test_importing_it_loads_the_standard_library_alone():
     program = (
         "import sys, olmix.runlog\n"
-        "print([n for n in ('numpy', 'pydantic', 'ruamel', 'click', 'olmix.config') "
+        "print([n for n in ('numpy', 'pydantic', 'yaml', 'click', 'olmix.config') "
         "if n in sys.modules])"
     )
     words = [sys.executable, "-c", program]

@@ -172,7 +172,7 @@ def show_config(words: tuple[str, ...]) -> int:
     """Print the resolved configuration, once it has been checked."""
     from olmix.grpo.app import preflight
     from olmix.grpo.compose import compose, require_hydra, split_words
-    from olmix.text.files import render_yaml
+    from olmix.text.yaml import render_yaml
 
     require_hydra()
     preflight(words)

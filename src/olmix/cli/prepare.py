@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from textwrap import shorten
+from typing import TYPE_CHECKING
 
 import click
 
 from olmix.cli.terminal import done, progress, table
+
+if TYPE_CHECKING:
+    from olmix.prepare import PreparedDomain
 
 __all__ = ["prepare"]
 
@@ -79,11 +83,25 @@ def prepare(
             f"{entry.train_tokens:,}" if not entry.held_out else "held out",
             f"{entry.validation_tokens:,}",
             f"{entry.train_bytes + entry.validation_bytes:,}",
-            shorten(entry.licence, 44),
+            _left_out(entry),
+            shorten(entry.licence, 30),
         )
         for entry in prepared.domains
     ]
-    table("", ("domain", "training tokens", "validation tokens", "bytes", "licence"), rows)
+    header = ("domain", "training tokens", "validation tokens", "bytes", "left out", "licence")
+    table("", header, rows)
     for warning in prepared.warnings:
         click.echo(f"warning: {warning}", err=True)
     done(f"{output} {'was prepared before' if prepared.reused else 'is ready'}")
+
+
+def _left_out(domain: PreparedDomain) -> str:
+    """Return what a domain's texts hold and its token files do not: texts, share of bytes, why."""
+    kept = domain.train_bytes + domain.validation_bytes
+    total = kept + sum(entry.size_bytes for entry in domain.left_out)
+    words = []
+    for entry in domain.left_out:
+        share = 100 * entry.size_bytes / total if total else 0.0
+        amount = f"{share:.0f} %" if share >= 1 else "< 1 %"
+        words.append(f"{entry.texts:,} {entry.reason} ({amount})")
+    return "; ".join(words)

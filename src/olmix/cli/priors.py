@@ -44,6 +44,8 @@ def compute(config: Path, output: Path | None, no_cache: bool) -> None:
     total = sum(count.num_tokens for count in counts)
     if found.counted is not None:
         click.echo(f"counted {age(found.counted)} ago; -n counts anew", err=True)
+    if data.dtype is None and found.dtype is not None:
+        click.echo(f"token ids are {found.dtype}, as the files say", err=True)
     for count in counts:
         if count.num_tokens < SEQUENCE:
             click.echo(

@@ -14,7 +14,7 @@ from olmix.cli.terminal import done, shell_line
 from olmix.errors import ConfigError, LaunchError, Problem, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["quickstart"]
 
@@ -116,6 +116,8 @@ def quickstart(
     """
     started = time.monotonic()
     commands = _Commands()
+    if target is not None:
+        _check_target(target, _domains_of(data))
     words = ["prepare", "-o", str(output / "data"), "--seed", str(seed)]
     words += ["--texts", str(data)] if data is not None else []
     words += [word for name in held_out for word in ("--held-out", name)]
@@ -162,6 +164,16 @@ class _Texts:
         return {name: [f"{prefix}/validation/{name}.bin"] for name in self.all}
 
 
+def _domains_of(data: Path | None) -> tuple[str, ...]:
+    """Return the domains that `olmix prepare` would make, without reading a text."""
+    from olmix.prepare.corpora import CORPORA
+    from olmix.prepare.folder import list_domains
+
+    if data is None:
+        return tuple(corpus.name for corpus in CORPORA)
+    return tuple(domain.name for domain in list_domains(data))
+
+
 def _target(target: str | None, data: Path | None, texts: _Texts) -> str:
     """Return what to be good at.
 
@@ -170,12 +182,17 @@ def _target(target: str | None, data: Path | None, texts: _Texts) -> str:
     """
     if target is None:
         return "networkx" if data is None else "average"
-    if target == "average" or target in texts.all:
-        return target
-    guess = nearest(target, texts.all)
+    _check_target(target, texts.all)
+    return target
+
+
+def _check_target(target: str, known: Sequence[str]) -> None:
+    if target == "average" or target in known:
+        return
+    guess = nearest(target, known)
     hint = f" Did you mean {guess}?" if guess is not None else ""
     raise ConfigError(
-        [Problem("--target", f"found {target}; allowed: average, {', '.join(texts.all)}.{hint}")]
+        [Problem("--target", f"found {target}; allowed: average, {', '.join(known)}.{hint}")]
     )
 
 
@@ -253,7 +270,8 @@ def _write_configs(plan: _Plan, texts: _Texts) -> None:
 
 def _write(path: Path, content: dict[str, Any], purpose: str) -> None:
     """Write a config, unless it is no longer what quickstart wrote."""
-    from olmix.text.files import digest, render_yaml, write_text
+    from olmix.text.files import digest, write_text
+    from olmix.text.yaml import render_yaml
 
     body = render_yaml(content)
     mark = "# Written by `olmix quickstart`, checksum "

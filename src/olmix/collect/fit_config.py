@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from olmix.collect.selection import Selection
 from olmix.collect.write import METRICS, RATIOS
 from olmix.config import DataConfig, FitConfig, PriorsConfig, read_yaml
 from olmix.errors import OlmixError
-from olmix.records.tokens import NUMPY_MAGIC, expand
-from olmix.text.files import write_yaml
+from olmix.records.token_files import read_layout
+from olmix.records.token_formats import LOCAL
+from olmix.records.tokens import expand
+from olmix.text.yaml import write_yaml
 
 __all__ = ["find_priors", "write_fit_config"]
-
-_RAW_SUFFIXES = (".bin", ".npy")
 
 
 def find_priors(
@@ -56,27 +54,24 @@ def _restrict(priors: PriorsConfig, domains: Sequence[str]) -> PriorsConfig:
         total = sum(sizes[name] for name in domains)
         sizes = {name: sizes[name] / total for name in domains}
     counts = {name: priors.token_counts[name] for name in domains}
-    return PriorsConfig(token_counts=counts, relative_sizes=sizes)
+    known = priors.fingerprints or {}
+    prints = {name: known[name] for name in domains if name in known} or None
+    return PriorsConfig(token_counts=counts, relative_sizes=sizes, fingerprints=prints)
 
 
 def _count(data: DataConfig, domains: Sequence[str]) -> dict[str, int]:
-    """Return the tokens of each domain, from the sizes of its raw local files.
+    """Return the tokens of each domain, from its local token files.
 
     Raises:
-        OlmixError: a file is missing, remote, or no headerless array.
+        OlmixError: a file is missing, remote, or holds no array of tokens.
     """
-    width = np.dtype(data.dtype).itemsize
-    counts = {}
-    for name in domains:
-        total = 0
-        for file in expand(data.paths_of(name), f"domain {name}"):
-            with file.open("rb") as handle:
-                header = handle.read(len(NUMPY_MAGIC))
-            if file.suffix not in _RAW_SUFFIXES or header == NUMPY_MAGIC:
-                raise OlmixError(f"{file} is no raw token file")
-            total += file.stat().st_size // width
-        counts[name] = total
-    return counts
+    return {
+        name: sum(
+            read_layout(str(file), LOCAL, data.dtype).num_tokens
+            for file in expand(data.paths_of(name), f"domain {name}")
+        )
+        for name in domains
+    }
 
 
 def write_fit_config(
@@ -91,14 +86,16 @@ def write_fit_config(
             "tasks": {family: list(names) for family, names in selection.families.items()},
         },
     }
-    higher = {name: False for name, lower in selection.lower_is_better.items() if not lower}
-    if higher:
-        content["lower_is_better"] = higher
+    directions = selection.directions
+    if directions:
+        content["lower_is_better"] = directions
     header = (
         f"Written by `olmix collect` for the {runs} runs beside it; fit them with:\n"
         f"  olmix fit -c {path.name} -o fit\n"
         f"Token counts: {source}."
     )
+    if set(directions) - selection.given:
+        header += "\nDirections: as the names of the metrics say (lower_is_better); correct them."
     FitConfig.from_dict(content, str(path))
     write_yaml(path, content, header)
     return path

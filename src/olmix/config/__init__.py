@@ -8,6 +8,7 @@ from olmix.config.data import (
     QualityConfig,
     SourceConfig,
     StorageConfig,
+    TokenDtype,
     TopicConfig,
 )
 from olmix.config.evaluation import FitEval, InLoopEval, LaunchEval, OfflineEval, ValidationEval
@@ -57,6 +58,7 @@ __all__ = [
     "StorageConfig",
     "SwarmConfig",
     "SwarmTables",
+    "TokenDtype",
     "TopicConfig",
     "TrackersConfig",
     "TrackioTracker",

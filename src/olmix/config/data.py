@@ -143,8 +143,9 @@ class DataConfig(Section):
 
     sources: Annotated[tuple[SourceConfig, ...], Field(strict=False), NotEmpty]
     """Sources, each with exactly one of `paths`, `topics`, `quality`."""
-    dtype: TokenDtype = "uint32"
-    """Type of one token in the token files."""
+    dtype: TokenDtype | None = None
+    """Type of one token in arrays without a header. Left out, it is what the files themselves or
+    `olmix prepare`'s `manifest.json` say; raw `.npy` files named by URL are `uint32`, as OLMo's."""
     tokenizer: LocalPath | None = None
     """The `tokenizer.json` that made the tokens; needed for metrics per byte, and to count the
     tokens of `.jsonl` files."""

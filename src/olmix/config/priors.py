@@ -23,12 +23,17 @@ class PriorsConfig(Section):
     """Tokens that each domain has."""
     relative_sizes: dict[str, Positive] | None = None
     """Natural share of each domain; computed from the counts when left out."""
+    fingerprints: dict[str, str] | None = None
+    """What the token files of each domain were known by when they were counted."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.relative_sizes is None:
-            return self
         rules = Rules()
+        for name in sorted(set(self.fingerprints or ()) - set(self.token_counts)):
+            rules.broken("token_counts has no such domain", "fingerprints", name)
+        if self.relative_sizes is None:
+            rules.enforce()
+            return self
         counted, sized = set(self.token_counts), set(self.relative_sizes)
         for name in sorted(counted - sized):
             rules.broken(f"{name} is missing; token_counts has it", "relative_sizes")

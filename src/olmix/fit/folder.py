@@ -26,7 +26,8 @@ from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table, write_table
-from olmix.text.files import digest, read_json, render_yaml, write_json, write_text
+from olmix.text.files import digest, read_json, write_json, write_text
+from olmix.text.yaml import render_yaml
 
 __all__ = [
     "FitFiles",
@@ -39,7 +40,7 @@ __all__ = [
     "publish",
 ]
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the computation changes, so that older folders are not taken for today's."""
 LATEST = "latest"
 COMPLETE = ("config.json", "models.json", "fit.json", "predictions.csv")

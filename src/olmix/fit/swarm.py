@@ -10,14 +10,15 @@ Legend: ``R`` runs, ``D`` domains, ``M`` metrics, ``U`` unique mixtures.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.errors import DataError
-from olmix.fit.metrics import Metrics, select_metrics
+from olmix.fit.metrics import Metrics, scale_note, select_metrics, spreads
+from olmix.fit.swarm_notes import swarm_notes
 from olmix.fit.tied_domains import Frozen, find_frozen, find_pinned, pin
 from olmix.laws.outliers import without_accidents
 from olmix.simplex import Array
@@ -29,10 +30,9 @@ SUM_TOLERANCE = 0.01
 _SAME_MIXTURE = 6
 """Decimals to which the weights of two runs of one mixture agree."""
 _MOST_SHOWN = 50
-_MOST_ACCIDENTS = 8
 _EXACT = 7
 """Digits from which equal numbers are no chance."""
-_MOST_DOMAINS = 4
+STANDARDISE = "`standardise: true` divides each metric by its spread."
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,13 @@ class Swarm:
         measured: (R, M) measured values as they stand in the table; NaN where there is none.
         values: (R, M) the same with accidents at the end of what is usual (`laws.outliers`).
         lower_is_better: (M,) direction of each metric.
-        objective_weights: (M,) weight of each metric in the objective, summing to 1.
+        objective_weights: (M,) weight of each metric in the objective, summing to 1; with
+            `standardise`, those of the config over the spread of the metric.
         group: (R,) which unique mixture a run trained on.
         held_out: (R,) runs that no fit may see (`regression.n_test`).
         dropped: run to the reason why it takes no part.
         notes: decisions, as sentences.
+        warnings: those that a reader of the proposal must know.
         frozen: how domains are made of the table's columns, where some of these move together.
         pinned: weight of the domains that have the same one in every run.
     """
@@ -73,6 +75,7 @@ class Swarm:
     dropped: dict[str, str]
     notes: tuple[str, ...]
     frozen: Frozen | None = None
+    warnings: tuple[str, ...] = ()
     pinned: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -114,6 +117,11 @@ class Swarm:
         """-1 where more is better of every metric that the objective counts, else 1."""
         lower = np.array(self.lower_is_better, dtype=bool)[self.objective_weights > 0]
         return 1.0 if lower.any() else -1.0
+
+    @property
+    def num_free(self) -> int:
+        """Number of domains that some run has and that vary."""
+        return int(self.live.sum()) - len(self.pinned)
 
     @property
     def num_groups(self) -> int:
@@ -162,61 +170,85 @@ def load_swarm(config: FitConfig) -> Swarm:
         DataError: with all problems of the tables and of what the config asks of them.
     """
     ratios, metrics = read_table(config.swarm.ratios), read_table(config.swarm.metrics)
-    problems: list[str] = []
-    dropped = _join(ratios, metrics, problems)
-    _check_domains(config, ratios, problems)
-    chosen = select_metrics(config, metrics, problems)
-    _stop(problems)
     domains = config.priors.domains
+    chosen = select_metrics(config, metrics)
+    _stop([*_not_joined(ratios, metrics), *_wrong_domains(domains, ratios), *chosen.problems])
+    _stop(_wrong_weights(ratios, domains))
+    # Sums to the last digit do not depend on the order of the domains.
+    rows = zip(ratios.runs, ratios.select(domains), strict=True)
+    weights = {run: row / np.sort(row).sum() for run, row in rows}
     runs = sorted(set(ratios.runs) & set(metrics.runs))
-    weights = _clean_weights(ratios, domains, problems)
-    _stop(problems)
-    runs = _filter(config, domains, runs, ratios, weights, dropped, problems)
-    _stop(problems)
+    filtered = _filtered_out(config, domains, {run: weights[run] for run in runs})
+    if len(filtered) == len(runs):
+        raise DataError(f"{ratios.path}: `filtering` leaves none of {len(runs)} runs")
+    runs = [run for run in runs if run not in filtered]
     frozen = find_frozen(domains, np.array([weights[run] for run in runs]))
-    if frozen is not None:
-        weights = {run: frozen.collapse(row) for run, row in weights.items()}
-    return _assemble(config, domains, runs, ratios, metrics, weights, chosen, dropped, frozen)
+    values = _measured(metrics, chosen, runs)
+    empty = [run for run, row in values.items() if np.isnan(row).all()]
+    dropped = {
+        **_lacking(ratios, metrics),
+        **filtered,
+        **dict.fromkeys(empty, "none of the metrics was measured"),
+    }
+    dropped |= _copies([run for run in runs if run not in dropped], weights, values)
+    runs = [run for run in runs if run not in dropped]
+    if not runs:
+        raise DataError(f"{metrics.path}: no run has any of the metrics")
+    mixtures = np.array([weights[run] for run in runs])
+    return _assemble(
+        config,
+        _Tables(ratios, metrics, chosen, dropped),
+        runs,
+        mixtures if frozen is None else frozen.collapse(mixtures),
+        np.array([values[run] for run in runs]),
+        frozen,
+    )
 
 
-def _stop(problems: list[str]) -> None:
+def _stop(problems: Sequence[str]) -> None:
+    """Raise what is wrong, if anything is.
+
+    Raises:
+        DataError: with the first of the problems, and the number of the others.
+    """
     if problems:
-        shown = problems[:_MOST_SHOWN]
+        shown = list(problems[:_MOST_SHOWN])
         if len(problems) > len(shown):
             shown.append(f"and {len(problems) - len(shown)} problems more")
         raise DataError("\n".join(shown))
 
 
-def _join(ratios: Table, metrics: Table, problems: list[str]) -> dict[str, str]:
+def _not_joined(ratios: Table, metrics: Table) -> list[str]:
+    if set(ratios.runs) & set(metrics.runs):
+        return []
+    return [
+        f"{ratios.path} and {metrics.path} have no run in common: the first starts with "
+        f"{ratios.runs[0]}, the second with {metrics.runs[0]}. They are joined on `run`"
+    ]
+
+
+def _lacking(ratios: Table, metrics: Table) -> dict[str, str]:
     """Return the runs that one of the tables lacks, with the reason."""
     left, right = set(ratios.runs), set(metrics.runs)
-    if not left & right:
-        problems.append(
-            f"{ratios.path} and {metrics.path} have no run in common: the first starts with "
-            f"{ratios.runs[0]}, the second with {metrics.runs[0]}. They are joined on `run`"
-        )
-    dropped = dict.fromkeys(sorted(left - right), f"{metrics.path} has no metrics of it")
-    dropped |= dict.fromkeys(sorted(right - left), f"{ratios.path} has no mixture of it")
-    return dropped
+    lacking = dict.fromkeys(sorted(left - right), f"{metrics.path} has no metrics of it")
+    return lacking | dict.fromkeys(sorted(right - left), f"{ratios.path} has no mixture of it")
 
 
-def _check_domains(config: FitConfig, ratios: Table, problems: list[str]) -> None:
-    given, known = set(ratios.columns), set(config.priors.domains)
+def _wrong_domains(domains: Sequence[str], ratios: Table) -> list[str]:
+    given, known = set(ratios.columns), set(domains)
     if given == known:
-        return
+        return []
     parts = []
     if given - known:
         parts.append(f"the priors lack {', '.join(sorted(given - known))}")
     if known - given:
         parts.append(f"the table lacks {', '.join(sorted(known - given))}")
-    problems.append(f"{ratios.path}: its columns are not the domains of priors: {'; '.join(parts)}")
+    return [f"{ratios.path}: its columns are not the domains of priors: {'; '.join(parts)}"]
 
 
-def _clean_weights(
-    ratios: Table, domains: tuple[str, ...], problems: list[str]
-) -> dict[str, Array]:
-    """Return the mixture of every run, (D,) summing to 1."""
-    result = {}
+def _wrong_weights(ratios: Table, domains: tuple[str, ...]) -> list[str]:
+    """Return what is wrong with each run whose weights are no mixture."""
+    problems = []
     for run, row in zip(ratios.runs, ratios.select(domains), strict=True):
         missing = [name for name, weight in zip(domains, row, strict=True) if np.isnan(weight)]
         negative = [name for name, weight in zip(domains, row, strict=True) if weight < 0]
@@ -232,112 +264,95 @@ def _clean_weights(
                 f"{ratios.path}: run {run}: the weights add up to {row.sum():.6g}, not to 1"
                 + ("; are they per cent?" if abs(row.sum() - 100) <= 100 * SUM_TOLERANCE else "")
             )
-        else:
-            # Sums to the last digit do not depend on the order of the domains.
-            result[run] = row / np.sort(row).sum()
-    return result
+    return problems
 
 
-def _filter(
-    config: FitConfig,
-    domains: tuple[str, ...],
-    runs: list[str],
-    ratios: Table,
-    weights: dict[str, Array],
-    dropped: dict[str, str],
-    problems: list[str],
-) -> list[str]:
-    """Return the runs that `filtering` keeps; the others are added to `dropped`."""
-    kept = list(runs)
+def _filtered_out(
+    config: FitConfig, domains: tuple[str, ...], weights: Mapping[str, Array]
+) -> dict[str, str]:
+    """Return the runs that `filtering` leaves out, with the reason."""
+    out = {}
     sources = [name.split(":")[0] for name in domains]
-    wanted = config.filtering.keep_sources
-    if wanted:
-        inside = np.array([source in wanted for source in sources])
-        members = [np.array([source == name for source in sources]) for name in wanted]
-        for run in list(kept):
-            row = weights[run]
-            if row[~inside].sum() > 1e-9 or not all(row[own].sum() > 0 for own in members):
-                dropped[run] = "filtering.keep_sources: it is not a mixture of these sources alone"
-                kept.remove(run)
-    support = config.filtering.support_domains
-    if support:
-        inside = np.array([name in support for name in domains])
-        for run in list(kept):
-            if abs(weights[run][inside].sum() - 1) > 1e-6:
-                dropped[run] = "filtering.support_domains: it gives weight to other domains"
-                kept.remove(run)
-    if not kept:
-        problems.append(f"{ratios.path}: `filtering` leaves none of {len(runs)} runs")
-    return kept
+    wanted, support = config.filtering.keep_sources, config.filtering.support_domains
+    inside = np.array([source in wanted for source in sources])
+    members = [np.array([source == name for source in sources]) for name in wanted]
+    supported = np.array([name in support for name in domains])
+    for run, row in weights.items():
+        if wanted and (row[~inside].sum() > 1e-9 or not all(row[own].sum() > 0 for own in members)):
+            out[run] = "filtering.keep_sources: it is not a mixture of these sources alone"
+        elif support and abs(row[supported].sum() - 1) > 1e-6:
+            out[run] = "filtering.support_domains: it gives weight to other domains"
+    return out
+
+
+def _measured(table: Table, chosen: Metrics, runs: Sequence[str]) -> dict[str, Array]:
+    """Return the metrics of each run, (M,)."""
+    position = {run: index for index, run in enumerate(table.runs)}
+    return {run: chosen.values[position[run]] for run in runs}
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Both tables, what is fitted of them, and the runs that take no part."""
+
+    ratios: Table
+    metrics: Table
+    chosen: Metrics
+    dropped: dict[str, str]
 
 
 def _assemble(
     config: FitConfig,
-    domains: tuple[str, ...],
+    tables: _Tables,
     runs: list[str],
-    ratios: Table,
-    table: Table,
-    weights: dict[str, Array],
-    chosen: Metrics,
-    dropped: dict[str, str],
+    mixtures: Array,
+    values: Array,
     frozen: Frozen | None,
 ) -> Swarm:
     """Put runs, mixtures and metrics together, and check that there are enough."""
-    domains = domains if frozen is None else frozen.domains
-    position = {run: index for index, run in enumerate(table.runs)}
-    values = chosen.values[[position[run] for run in runs]]
-    empty = [run for run, row in zip(runs, values, strict=True) if np.isnan(row).all()]
-    dropped = dropped | dict.fromkeys(empty, "none of the metrics was measured")
-    dropped |= _copies(runs, [weights[run] for run in runs], values)
-    values = np.array([v for run, v in zip(runs, values, strict=True) if run not in dropped])
-    runs = [run for run in runs if run not in dropped]
-    if not runs:
-        raise DataError(f"{table.path}: no run has any of the metrics")
-    mixtures = np.array([weights[run] for run in runs])
+    domains = config.priors.domains if frozen is None else frozen.domains
+    chosen, ratios, metrics = tables.chosen, tables.ratios, tables.metrics
     pinned = find_pinned(domains, mixtures)
     mixtures = pin(mixtures, domains, pinned)
     live: NDArray[np.bool_] = np.asarray((mixtures > 0).any(axis=0))
     measured = values
     columns = zip(values.T, chosen.lower_is_better, strict=True)
-    values = np.stack(
-        [without_accidents(mixtures, y, bad_is_high=lower) for y, lower in columns], axis=1
-    )
+    cleaned = [without_accidents(mixtures, y, bad_is_high=lower) for y, lower in columns]
+    values = np.stack(cleaned, axis=1)
     group = _group(mixtures, _stable_order(domains))
     held_out = _hold_out(group, config.regression.n_test, config.regression.seed)
-    problems: list[str] = []
     num_free = int(live.sum()) - len(pinned)
-    _check_numbers(table, chosen, values, group, held_out, num_free, problems)
-    _stop(problems)
+    _stop(_wrong_numbers(metrics, chosen, values, group, held_out, num_free))
     names = dict(zip(ratios.runs, ratios.names, strict=True))
-    other = dict(zip(table.runs, table.names, strict=True))
-    labels = tuple(names[run] if names[run] != run else other[run] for run in runs)
-    total = np.sort(chosen.weights).sum()
-    return Swarm(
+    other = dict(zip(metrics.runs, metrics.names, strict=True))
+    found = spreads(values[~held_out])
+    weights = chosen.weights / found if config.standardise else chosen.weights
+    scales = None if config.standardise else scale_note(chosen.names, weights, found)
+    swarm = Swarm(
         domains=domains,
         live=live,
         runs=tuple(runs),
-        names=labels,
+        names=tuple(names[run] if names[run] != run else other[run] for run in runs),
         mixtures=mixtures,
         metrics=chosen.names,
         measured=measured,
         values=values,
         lower_is_better=chosen.lower_is_better,
-        objective_weights=chosen.weights / total,
+        objective_weights=weights / np.sort(weights).sum(),
         group=group,
         held_out=held_out,
-        dropped=dropped,
-        notes=(
-            *_notes(domains, live, runs, group, chosen, values, dropped, held_out, num_free),
-            *_accident_notes(domains, runs, mixtures, chosen.names, measured, values),
-            *_frozen_notes(frozen),
-            *_pinned_notes(pinned),
-        ),
+        dropped=tables.dropped,
+        notes=(),
+        warnings=() if scales is None else (f"{scales} {STANDARDISE}",),
         frozen=frozen,
         pinned=pinned,
     )
+    return replace(swarm, notes=(*swarm_notes(swarm), *chosen.notes, *swarm.warnings))
 
 
-def _copies(runs: Sequence[str], mixtures: Sequence[Array], values: Array) -> dict[str, str]:
+def _copies(
+    runs: Sequence[str], mixtures: Mapping[str, Array], values: Mapping[str, Array]
+) -> dict[str, str]:
     """Return the runs that are copies of an earlier one, with the reason to leave them out.
 
     The same mixture with the same metrics to many digits was trained with the same seed: it is one
@@ -345,54 +360,14 @@ def _copies(runs: Sequence[str], mixtures: Sequence[Array], values: Array) -> di
     """
     first: dict[bytes, str] = {}
     copies = {}
-    for run, mixture, row in zip(runs, mixtures, values, strict=True):
+    for run in runs:
+        row = values[run]
         if not any(len(f"{value:.15g}".strip("-0.").replace(".", "")) >= _EXACT for value in row):
             continue
-        key = np.round(mixture, _SAME_MIXTURE).tobytes() + row.tobytes()
+        key = np.round(mixtures[run], _SAME_MIXTURE).tobytes() + row.tobytes()
         if first.setdefault(key, run) != run:
             copies[run] = f"the same run as {first[key]}: the same mixture, the same metrics"
     return copies
-
-
-def _accident_notes(
-    domains: tuple[str, ...],
-    runs: list[str],
-    mixtures: Array,
-    names: tuple[str, ...],
-    measured: Array,
-    values: Array,
-) -> list[str]:
-    """Say which values were taken for accidents, and of which mixtures they are."""
-    notes = []
-    for index, name in enumerate(names):
-        moved = np.flatnonzero(measured[:, index] != values[:, index])
-        for row in moved[~np.isnan(measured[moved, index])][:_MOST_ACCIDENTS]:
-            order = np.argsort(-mixtures[row], kind="stable")[:_MOST_DOMAINS]
-            mixture = ", ".join(f"{100 * mixtures[row, d]:.0f} % {domains[d]}" for d in order)
-            notes.append(
-                f"{name}: run {runs[row]} ({mixture}) measured {measured[row, index]:.4g}, which "
-                f"no run with a similar mixture explains: it is taken as diverged and counts as "
-                f"{values[row, index]:.4g}."
-            )
-    return notes
-
-
-def _frozen_notes(frozen: Frozen | None) -> list[str]:
-    """Say which domains are fitted as one."""
-    return [
-        f"{', '.join(f'{name} ({100 * share:.1f} %)' for name, share in members.items())} keep "
-        f"their shares in every run: they are fitted as one domain, {group}."
-        for group, members in (frozen.groups if frozen is not None else {}).items()
-    ]
-
-
-def _pinned_notes(pinned: Mapping[str, float]) -> list[str]:
-    """Say which domains have the same weight in every run."""
-    return [
-        f"{name} is {100 * weight:.4g} % of every run, so nothing is known of other weights: it is "
-        "pinned there in the natural, the uniform and the proposed mixture."
-        for name, weight in pinned.items()
-    ]
 
 
 def _stable_order(domains: tuple[str, ...]) -> NDArray[np.intp]:
@@ -417,16 +392,16 @@ def _hold_out(group: NDArray[np.intp], wanted: int, seed: int) -> NDArray[np.boo
     return held
 
 
-def _check_numbers(
+def _wrong_numbers(
     table: Table,
     chosen: Metrics,
     values: Array,
     group: NDArray[np.intp],
     held_out: NDArray[np.bool_],
     num_live: int,
-    problems: list[str],
-) -> None:
-    """Note metrics that never change, and too few mixtures for a metric or for the average."""
+) -> list[str]:
+    """Return metrics that never change, and too few mixtures for a metric or for the average."""
+    problems = []
     needed = num_live + 1
     enough = True
     held = f" besides {held_out.sum()} runs held out by regression.n_test" if held_out.any() else ""
@@ -455,41 +430,4 @@ def _check_numbers(
             "most. Complete the table, or set the weight of metrics with gaps to 0 in "
             "filtering.obj_weights"
         )
-
-
-def _notes(
-    domains: tuple[str, ...],
-    live: NDArray[np.bool_],
-    runs: list[str],
-    group: NDArray[np.intp],
-    chosen: Metrics,
-    values: Array,
-    dropped: dict[str, str],
-    held_out: NDArray[np.bool_],
-    num_free: int,
-) -> tuple[str, ...]:
-    num_mixtures = int(group.max()) + 1
-    notes = [
-        f"{len(runs)} runs of {num_mixtures} different mixtures of {int(live.sum())} domains "
-        "are used."
-    ]
-    if dropped:
-        notes.append(f"{len(dropped)} runs take no part: {', '.join(sorted(dropped)[:8])}.")
-    unused = [name for name, used in zip(domains, live, strict=True) if not used]
-    if unused:
-        notes.append(
-            f"No run has {', '.join(unused)}, so nothing is known of it: it gets no weight."
-        )
-    for name, column in zip(chosen.names, values.T, strict=True):
-        missing = int(np.isnan(column).sum())
-        if missing:
-            notes.append(f"{name} is missing in {missing} runs, which its fit leaves out.")
-    safe = 3 * (num_free + 1)
-    if num_mixtures < safe:
-        notes.append(
-            f"{num_mixtures} distinct mixtures is few for {num_free} domains; aim for {safe} or "
-            "more."
-        )
-    if held_out.any():
-        notes.append(f"{int(held_out.sum())} runs are held out of every fit (regression.n_test).")
-    return tuple(notes)
+    return problems

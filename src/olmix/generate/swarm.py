@@ -235,6 +235,8 @@ def group_of(
         # `fit/latest` is a link to the folder that is named by the hash of the fit.
         swarm["next"] = Path(config.swarm.next).resolve().name
     plain["data"] = _shape(config.data.tree())
+    # What the token files held when they were counted moves no mixture.
+    plain.get("priors", {}).pop("fingerprints", None)
     if base is not None:
         launch = base.to_plain()
         plain["base"] = {"training": launch["training"], "metrics": list(base.eval.metrics)}

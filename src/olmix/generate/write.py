@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from olmix.config import GenerationConfig, LaunchConfig, ProxyTraining, VariantConfig, read_yaml
+from olmix.config import GenerationConfig, LaunchConfig, ProxyTraining, VariantConfig
 from olmix.errors import ConfigError, OlmixError, Problem
 from olmix.generate.swarm import Proposer, Variant, group_of, sample_swarm
 from olmix.mixture import Mixture
 from olmix.text.csv import write_table
-from olmix.text.files import render_yaml, write_text
+from olmix.text.files import write_text
+from olmix.text.yaml import parse_yaml, render_yaml
 
 __all__ = ["Generated", "generate"]
 
@@ -133,17 +134,9 @@ def _holds(file: Path, text: str) -> bool:
         found = file.read_text(encoding="utf-8")
         if found.partition("\n")[2] == text or found == text:
             return True
-        return bool(read_yaml(file).data == _parse(text))
+        return bool(parse_yaml(found, str(file)) == parse_yaml(text, str(file)))
     except (OSError, UnicodeDecodeError, OlmixError):
         return False
-
-
-def _parse(text: str) -> Any:
-    from io import StringIO
-
-    from ruamel.yaml import YAML
-
-    return YAML(typ="safe").load(StringIO(text))
 
 
 @lru_cache(maxsize=4096)

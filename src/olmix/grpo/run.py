@@ -29,7 +29,8 @@ from olmix.grpo.run_plan import make_plan
 from olmix.grpo.tokenizer import TextTokenizer, load_tokenizer
 from olmix.grpo.trackers import open_trackers
 from olmix.records.run import RunFolder, Status
-from olmix.text.files import write_json, write_yaml
+from olmix.text.files import write_json
+from olmix.text.yaml import write_yaml
 
 __all__ = ["run_training"]
 

@@ -13,7 +13,8 @@ from olmix.launch.command_runs import CommandRun
 from olmix.launch.group_plan import Group, Run
 from olmix.records.olmo_checkpoints import checkpoint_problem
 from olmix.records.run import COMMAND_FILE, RunFolder, Status
-from olmix.text.files import read_json, write_json, write_yaml
+from olmix.text.files import read_json, write_json
+from olmix.text.yaml import write_yaml
 
 __all__ = ["check_checkpoints", "missing_runs", "prepare_folder", "read_infra", "read_launch"]
 

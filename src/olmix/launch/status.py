@@ -12,7 +12,9 @@ from olmix.launch.cluster import read_jobs
 from olmix.launch.engine import JobState
 from olmix.launch.engines import engine_of
 from olmix.launch.folders import read_infra
-from olmix.records.run import CANCEL_FILE, ENDED, NOT_METRICS, RunFolder, RunState, Status, lock
+from olmix.records.logs import number
+from olmix.records.metric import is_metric
+from olmix.records.run import CANCEL_FILE, ENDED, RunFolder, RunState, Status, lock
 from olmix.text.files import read_json, write_text
 
 __all__ = ["RunReport", "cancel", "find_group", "read_group", "read_log"]
@@ -62,8 +64,8 @@ class RunReport:
         for record in reversed(list(self.folder.read_metrics(last_bytes=_LAST_BYTES))):
             named = [name for name in _LOSSES if name in record] or record
             for name in named:
-                value = record[name]
-                if name not in NOT_METRICS and isinstance(value, int | float):
+                value = number(record[name])
+                if value is not None and is_metric(name):
                     return f"{name} {value:.4g}"
         return ""
 

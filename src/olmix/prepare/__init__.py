@@ -1,6 +1,7 @@
 """Texts to a tokenizer and raw token files per domain, with provenance."""
 
 from olmix.prepare.choose import PrepareRequest
+from olmix.prepare.left_out import LeftOut
 from olmix.prepare.pipeline import Prepared, PreparedDomain, Progress, prepare
 
-__all__ = ["PrepareRequest", "Prepared", "PreparedDomain", "Progress", "prepare"]
+__all__ = ["LeftOut", "PrepareRequest", "Prepared", "PreparedDomain", "Progress", "prepare"]

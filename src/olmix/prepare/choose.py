@@ -12,11 +12,12 @@ from olmix.errors import DataError, nearest
 from olmix.prepare.corpora import CORPORA, HELD_OUT, Corpus
 from olmix.prepare.documents import Document
 from olmix.prepare.folder import FolderDomain, list_domains, passed_over, read_documents
+from olmix.prepare.left_out import Tally
 from olmix.text.files import digest
 
 __all__ = ["FORMAT", "PrepareRequest", "Texts", "choose"]
 
-FORMAT = 2
+FORMAT = 3
 """Raised when what is written changes, so that older folders are not taken for today's."""
 
 
@@ -53,14 +54,14 @@ class Texts:
         name: the domain.
         description: what it is.
         held_out: whether it is only evaluated.
-        read: gives its documents.
+        read: gives its documents, and notes what it passes over.
         max_bytes: ceiling of its size, if it has one.
     """
 
     name: str
     description: str
     held_out: bool
-    read: Callable[[], Iterable[Document]]
+    read: Callable[[Tally], Iterable[Document]]
     max_bytes: int | None
 
 
@@ -119,7 +120,7 @@ def _from_corpora(request: PrepareRequest, warnings: list[str]) -> tuple[list[Te
         if corpus.available:
             limit = request.max_bytes if request.max_bytes is not None else corpus.max_bytes
             held = corpus.name in held_out
-            texts.append(Texts(corpus.name, corpus.description, held, corpus.read, limit))
+            texts.append(Texts(corpus.name, corpus.description, held, _reader_of(corpus), limit))
         elif corpus.name in held_out:
             raise DataError(
                 f"the held-out domain {corpus.name} needs the package {corpus.package}. "
@@ -131,6 +132,10 @@ def _from_corpora(request: PrepareRequest, warnings: list[str]) -> tuple[list[Te
                 "pip install 'olmix[corpora]'"
             )
     return texts, [platform.python_version(), *_versions(wanted)]
+
+
+def _reader_of(corpus: Corpus) -> Callable[[Tally], Iterable[Document]]:
+    return lambda _: corpus.read()
 
 
 def _versions(corpora: Iterable[Corpus]) -> list[object]:
@@ -153,8 +158,8 @@ def _from_folder(
     _check_names(request, [domain.name for domain in found])
     warnings.extend(passed_over(root, found))
 
-    def reader(domain: FolderDomain) -> Callable[[], Iterable[Document]]:
-        return lambda: read_documents(root, domain, warnings)
+    def reader(domain: FolderDomain) -> Callable[[Tally], Iterable[Document]]:
+        return lambda tally: read_documents(root, domain, tally)
 
     wanted = [domain for domain in found if _is_wanted(request, domain.name)]
     texts = [

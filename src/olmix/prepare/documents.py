@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from olmix.prepare.left_out import Tally
+
 __all__ = ["Document", "Split", "cut_long", "deduplicate", "hold_out", "split_documents"]
 
 LONG_BYTES = 16_384
@@ -48,18 +50,23 @@ class Document:
 
 @dataclass(frozen=True)
 class Split:
-    """The two sides of a domain."""
+    """The two sides of a domain, and what is on neither."""
 
     train: tuple[Document, ...]
     validation: tuple[Document, ...]
+    unused: tuple[Document, ...] = ()
 
 
-def deduplicate(documents: Iterable[Document]) -> Iterator[Document]:
-    """Yield every text once, dropping empty ones."""
+def deduplicate(documents: Iterable[Document], tally: Tally) -> Iterator[Document]:
+    """Yield every text once and empty ones never; note what is dropped."""
     seen: set[str] = set()
     for document in documents:
         digest = document.digest
-        if document.text.strip() and digest not in seen:
+        if not document.text.strip():
+            tally.leave_out("empty", document.size_bytes)
+        elif digest in seen:
+            tally.leave_out("duplicate", document.size_bytes)
+        else:
             seen.add(digest)
             yield document
 
@@ -179,11 +186,12 @@ def _split_tails(
 def hold_out(documents: Sequence[Document], seed: int, max_bytes: int) -> Split:
     """Give documents to validation alone, a fair sample of them up to `max_bytes`."""
     held: list[Document] = []
+    unused: list[Document] = []
     size = 0
     for document in sorted(documents, key=lambda document: _rank(document, seed)):
         if size >= max_bytes:
-            break
-        pieces = cut_long(document)
-        held.extend(pieces)
+            unused.append(document)
+            continue
+        held.extend(cut_long(document))
         size += document.size_bytes
-    return Split((), _shuffled(held, seed))
+    return Split((), _shuffled(held, seed), tuple(unused))

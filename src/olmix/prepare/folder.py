@@ -8,21 +8,19 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from olmix.domains import check_name
 from olmix.errors import DataError
 from olmix.prepare.documents import Document
+from olmix.prepare.left_out import Tally
+from olmix.prepare.tables import TABLES, is_dataset, is_description, read_rows
+from olmix.text.file_kind import BOM, COMPRESSIONS, SNIFFED_BYTES, FileKind, describe, kind_of
+from olmix.text.json_lines import TextLine, read_block, read_texts, unpack
 
 __all__ = ["FolderDomain", "list_domains", "passed_over", "read_documents"]
 
 _JSON_LINES = (".jsonl", ".ndjson")
-_REFUSED = {
-    ".parquet": "convert it to .jsonl with a `text` key",
-    ".gz": "unpack it first",
-    ".zst": "unpack it first",
-    ".zip": "unpack it first",
-}
-_SNIFFED_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,11 @@ def passed_over(root: Path, domains: Iterable[FolderDomain]) -> list[str]:
         )
     for domain in domains:
         for path in sorted((root / domain.name).rglob("*")):
+            name = _readable(path.relative_to(root).as_posix())
             if path.is_symlink() and path.is_dir():
-                name = _readable(path.relative_to(root).as_posix())
                 warnings.append(f"{name}: passed over, links to folders are not followed")
+            elif path.is_symlink() and not path.exists():
+                warnings.append(f"{name}: passed over, a link to {path.readlink()}, which is gone")
     return warnings
 
 
@@ -93,35 +93,95 @@ def _list_files(folder: Path) -> tuple[Path, ...]:
     )
 
 
-def read_documents(root: Path, domain: FolderDomain, warnings: list[str]) -> Iterator[Document]:
-    """Yield the documents of a domain: one a text file, or one a line of a `.jsonl` file.
+def read_documents(root: Path, domain: FolderDomain, tally: Tally) -> Iterator[Document]:
+    """Yield the documents of a domain: one a text file, a line of JSON lines or a row of a table.
 
-    Files that are no UTF-8 text are passed over, with a warning that names them.
+    Files may be compressed. What is no UTF-8 text is passed over and noted with its name.
+
+    Raises:
+        MissingPackageError: the package that reads a file is not installed.
     """
+    of_dataset = is_dataset(domain.files)
     for path in domain.files:
         name = _readable(path.relative_to(root).as_posix())
-        if path.suffix in _REFUSED:
-            warnings.append(f"{name}: {path.suffix} is not read; {_REFUSED[path.suffix]}")
+        if of_dataset and is_description(path):
+            tally.note("belong to a dataset and hold none of its texts")
             continue
         try:
-            with path.open("rb") as handle:
-                content = handle.read(_SNIFFED_BYTES)
-                if b"\0" in content:
-                    warnings.append(f"{name}: passed over, it is no text")
-                    continue
-                content += handle.read()
-            text = _lines_as_unix(content.decode("utf-8-sig"))
-        except UnicodeDecodeError as error:
-            warnings.append(f"{name}: passed over, it is not UTF-8 (byte {error.start})")
-            continue
+            yield from _read_file(name, path, tally)
+        except DataError as error:
+            size = path.stat().st_size
+            tally.pass_over(name, str(error).removeprefix(f"{name}: "), size)
         except OSError as error:
-            warnings.append(f"{name}: passed over, it cannot be read: {error.strerror}")
-            continue
-        if path.suffix in _JSON_LINES:
-            yield from _read_lines(name, text, warnings)
-        else:
-            digest = hashlib.sha256(content).hexdigest()
-            yield Document(name, text, file_sha256=digest)
+            tally.pass_over(name, f"it cannot be read: {error.strerror}")
+
+
+def _read_file(name: str, path: Path, tally: Tally) -> Iterator[Document]:
+    """Yield the documents of a file, as its first bytes say what it is."""
+    with path.open("rb") as file:
+        start = file.read(SNIFFED_BYTES)
+    kind = kind_of(start)
+    if kind in TABLES:
+        yield from _read_table(name, path, kind, tally)
+    elif kind in COMPRESSIONS:
+        with path.open("rb") as file, unpack(name, file, kind) as stream:
+            start = read_block(name, stream, SNIFFED_BYTES)
+        with path.open("rb") as file, unpack(name, file, kind) as stream:
+            yield from _read_stream(name, Path(path.stem), path, stream, start, tally)
+    else:
+        with path.open("rb") as file:
+            yield from _read_stream(name, path, path, file, start, tally)
+
+
+def _read_stream(
+    name: str, inner: Path, path: Path, stream: IO[bytes], start: bytes, tally: Tally
+) -> Iterator[Document]:
+    """Yield the documents of an unpacked file.
+
+    Args:
+        name: the file, for people.
+        inner: its name without the ending of its compression.
+        path: where it lies.
+        stream: its content.
+        start: the first bytes of the content.
+        tally: notes what is passed over.
+    """
+    if inner.suffix.lower() in _JSON_LINES or (
+        inner.suffix.lower() == ".json" and _has_text(start)
+    ):
+        yield from _read_lines(name, stream, tally)
+        return
+    kind = kind_of(start)
+    if b"\0" in start or kind not in {"json", "text", "binary"}:
+        what = "" if kind == "binary" else f" but {describe(kind)}"
+        tally.pass_over(name, f"it is no text{what}", path.stat().st_size)
+        return
+    content = read_block(name, stream, -1)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        tally.pass_over(name, f"it is not UTF-8 (byte {error.start})", len(content))
+        return
+    plain = text.removeprefix("\ufeff")
+    if plain != text:
+        tally.note("lose their byte-order mark")
+    lines = plain.replace("\r\n", "\n").replace("\r", "\n")
+    if lines != plain:
+        tally.note("lose the carriage returns of their lines")
+    with path.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    yield Document(name, lines, file_sha256=digest)
+
+
+def _has_text(start: bytes) -> bool:
+    """Whether a `.json` file holds JSON lines with a `text`: its first line is such an object."""
+    first = start.removeprefix(BOM).partition(b"\n")[0]
+    cut = len(first) == len(start) == SNIFFED_BYTES
+    try:
+        content = json.loads(first)
+    except (ValueError, RecursionError):
+        return cut and b'"text"' in first and first[:1] == b"{"
+    return isinstance(content, dict) and "text" in content
 
 
 def _readable(name: str) -> str:
@@ -129,36 +189,30 @@ def _readable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _lines_as_unix(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether UTF-8 can hold a text; JSON may spell out half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _read_lines(name: str, text: str, warnings: list[str]) -> Iterator[Document]:
-    bad = []
-    # Not `splitlines`: a JSON string may hold U+2028 and its like as they are.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            content = json.loads(line)["text"]
-        except (ValueError, RecursionError, KeyError, TypeError):
-            bad.append(number)
-            continue
-        if isinstance(content, str) and _is_unicode(content):
-            yield Document(f"{name}:{number}", content)
+def _read_lines(name: str, stream: IO[bytes], tally: Tally) -> Iterator[Document]:
+    """Yield the texts of JSON lines."""
+    bad: list[TextLine] = []
+    for line in read_texts(name, stream, "text"):
+        if line.text is None:
+            bad.append(line)
         else:
-            bad.append(number)
+            yield Document(f"{name}:{line.number}", line.text)
     if bad:
-        warnings.append(
-            f"{name}: {len(bad)} lines passed over (first: {bad[0]}); each must be a JSON object "
-            "with a `text` string of valid Unicode"
+        tally.leave_out("not readable", 0, len(bad))
+        tally.warnings.append(
+            f"{name}: {len(bad)} lines passed over (first: {bad[0].number}); each must be a JSON "
+            f"object with a `text` string of valid Unicode; the first {bad[0].problem}"
         )
+
+
+def _read_table(name: str, path: Path, kind: FileKind, tally: Tally) -> Iterator[Document]:
+    """Yield the texts of a table."""
+    without = 0
+    for number, text in read_rows(path, kind):
+        if text is None:
+            without += 1
+        else:
+            yield Document(f"{name}:{number}", text)
+    if without:
+        tally.leave_out("not readable", 0, without)
+        tally.warnings.append(f"{name}: {without} rows without a text are passed over")

@@ -1,195 +1,208 @@
-"""How many tokens a file holds, by what kind of file it is.
+"""How many tokens a file holds, by what kind of file its first bytes say it is.
 
-| file | tokens |
+| content | tokens |
 |---|---|
-| `*.parquet` | ids in the column `data.parquet_column`, which holds lists of ids or one id a row |
-| `*.jsonl`, `*.jsonl.gz` | the field `data.text_field` through `data.tokenizer` |
-| `X.bin` beside `X.idx` | Megatron: bytes / the width that the index says |
-| `*.ds` | datatrove: bytes / the width in `*.ds.metadata`, or of `data.dtype` |
-| all others | bytes / the width of `data.dtype`; a real `.npy` header is subtracted |
+| parquet | ids in the column `data.parquet_column`, which holds lists of ids or one id a row |
+| JSON lines, also in gzip, zstd, xz, bzip2 | the field `data.text_field` through `data.tokenizer` |
+| arrays of ids: raw, `.npy`, Megatron, datatrove | as `olmix.records.token_files` says |
 
-Companions (`.idx`, `.ds.index`, `.ds.metadata`, `.csv.gz` document tables) are never counted.
+All others are refused by name. Companions (`.idx`, `.ds.index`, `.ds.metadata`, `.csv.gz` document
+tables) are never counted.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
-import struct
-from collections.abc import Callable
-from io import BytesIO
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from threading import Lock
+from typing import IO, Any
 
-import numpy as np
-
-from olmix.config import DataConfig
+from olmix.config import DataConfig, TokenDtype
 from olmix.errors import DataError, MissingPackageError
-from olmix.records.tokens import NUMPY_MAGIC
+from olmix.priors.files import Files
+from olmix.records.token_files import ending_of, read_layout
+from olmix.text.file_kind import (
+    BOM,
+    COMPRESSIONS,
+    SNIFFED_BYTES,
+    Compression,
+    FileKind,
+    describe,
+    kind_of,
+)
+from olmix.text.json_lines import read_block, read_texts, unpack
 
-__all__ = ["Fetch", "Reader", "is_companion", "kind_of", "npy_header", "tokens_in"]
+__all__ = ["FileCount", "FileCounter", "is_companion"]
 
-_MEGATRON_MAGIC = b"MMIDIDX\x00\x00"
-_MEGATRON_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 8: 2}
 _COMPANIONS = (".idx", ".ds.index", ".ds.metadata", ".ds.loss", ".csv.gz", ".metadata.json")
-
-Reader = Callable[[int, int], bytes]
-"""(start, length) to bytes of a file."""
-Fetch = Callable[[str, int | None], bytes]
-"""(name, length or all of it) to bytes of another file; raises `DataError` where there is none."""
+_PACKED = (".gz", ".zst", ".zstd", ".xz", ".bz2")
+_JSON_NAMES = (".jsonl", ".ndjson", ".json")
+_BATCH = 1_000
+_SHOWN = 3
 
 
 def is_companion(name: str) -> bool:
-    """Return whether a file only describes another one."""
+    """Whether a file only describes another one."""
     return name.endswith(_COMPANIONS)
 
 
-def kind_of(name: str, siblings: Callable[[str], bool]) -> str:
-    """Return `parquet`, `jsonl`, `megatron`, `datatrove` or `array`.
+@dataclass(frozen=True)
+class FileCount:
+    """What a file holds.
 
-    Args:
-        name: path or URL of the file.
-        siblings: whether a file of a given name exists.
+    Attributes:
+        num_tokens: its tokens.
+        dtype: type of its ids; `None` where it is no array.
+        is_raw: whether its size alone tells how many.
     """
-    if name.endswith(".parquet"):
-        return "parquet"
-    if name.endswith((".jsonl", ".jsonl.gz")):
-        return "jsonl"
-    if name.endswith(".bin") and siblings(name.removesuffix(".bin") + ".idx"):
-        return "megatron"
-    return "datatrove" if name.endswith(".ds") else "array"
+
+    num_tokens: int
+    dtype: TokenDtype | None = None
+    is_raw: bool = False
 
 
-def tokens_in(
-    name: str,
-    kind: str,
-    size: int,
-    read: Reader,
-    read_other: Fetch,
-    data: DataConfig,
-) -> int:
-    """Return the tokens of one file.
+class FileCounter:
+    """Counts the tokens of one file after the other.
 
     Args:
-        name: path or URL.
-        kind: as `kind_of` says; an `array` is taken as headerless.
-        size: bytes of the file.
-        read: reads a part of it.
-        read_other: reads a companion.
+        files: reads them.
         data: the dtype, the tokenizer, and the names of columns and fields.
-
-    Raises:
-        DataError: the file is empty, damaged, or of an odd size.
-        MissingPackageError: the package that reads it is not installed.
     """
-    if size == 0:
-        raise DataError(f"{name}: is empty")
-    if kind == "parquet":
-        return _parquet(name, read(0, size), data.parquet_column)
-    if kind == "jsonl":
-        return _jsonl(name, read(0, size), data)
-    width = np.dtype(data.dtype).itemsize
-    what = f"{data.dtype} tokens ({width} bytes each). Check data.dtype"
-    if kind == "megatron":
-        width = _megatron_width(name, read_other(name.removesuffix(".bin") + ".idx", 34))
-        what = f"tokens of {width} bytes, as its index says"
-    elif kind == "datatrove":
-        width = _datatrove_width(name, read_other, width)
-        what = f"tokens of {width} bytes"
-    if size % width:
-        raise DataError(f"{name}: {size} bytes are no whole number of {what}.")
-    return size // width
 
+    def __init__(self, files: Files, data: DataConfig) -> None:
+        self._files, self._data = files, data
+        self._tokenizer: Any = None
+        self._lock = Lock()
 
-def npy_header(name: str, start: bytes, dtype: str) -> int | None:
-    """Return the bytes before the array in a real `.npy` file, or ``None`` for a bare array.
+    def count(self, name: str) -> FileCount:
+        """Count one file.
 
-    Raises:
-        DataError: its header is damaged, or says another dtype.
-    """
-    if not start.startswith(NUMPY_MAGIC):
-        return None
-    stream = BytesIO(start)
-    try:
-        version = np.lib.format.read_magic(stream)
-        read = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        _, _, found = read(stream)
-    except ValueError as error:
-        raise DataError(f"{name}: its .npy header is damaged: {error}") from error
-    if found != np.dtype(dtype):
-        raise DataError(f"{name}: its header says {found}, data.dtype says {dtype}")
-    return stream.tell()
+        Raises:
+            DataError: the file is empty, damaged, or holds no tokens and no texts.
+            MissingPackageError: the package that reads it is not installed.
+        """
+        size = self._files.size(name)
+        start = self._files.read(name, 0, min(SNIFFED_BYTES, size)) if size else b""
+        kind = kind_of(start)
+        if kind == "parquet":
+            return FileCount(self._parquet(name))
+        if kind in COMPRESSIONS:
+            return FileCount(self._packed(name, kind))
+        if _is_json_lines(name, kind, start):
+            with self._files.open(name) as stream:
+                return FileCount(self._texts(name, stream))
+        layout = read_layout(name, self._files, self._data.dtype)
+        return FileCount(layout.num_tokens, layout.dtype, layout.is_raw)
 
+    def _packed(self, name: str, kind: Compression) -> int:
+        """Count what is in compressed data, if it is JSON lines."""
+        with self._files.open(name) as packed, unpack(name, packed, kind) as stream:
+            start = read_block(name, stream, SNIFFED_BYTES)
+        inner = kind_of(start)
+        if start and not _is_json_lines(name, inner, start):
+            raise DataError(
+                f"{name}: {kind} data that holds {describe(inner)}; of compressed files only JSON "
+                "lines are read: unpack it"
+            )
+        with self._files.open(name) as packed, unpack(name, packed, kind) as stream:
+            return self._texts(name, stream)
 
-def _megatron_width(name: str, index: bytes) -> int:
-    if not index.startswith(_MEGATRON_MAGIC) or len(index) < 34:
-        raise DataError(f"{name}: its .idx is no Megatron index")
-    (code,) = struct.unpack_from("<B", index, 17)
-    if code not in _MEGATRON_WIDTHS:
-        raise DataError(f"{name}: its .idx names the dtype {code}, which holds no tokens")
-    return _MEGATRON_WIDTHS[code]
+    def _texts(self, name: str, stream: IO[bytes]) -> int:
+        """Count the tokens of the texts in JSON lines."""
+        tokenizer = self._load_tokenizer(name)
+        wrong: list[str] = []
+        num_wrong = 0
 
+        def texts() -> Iterator[str]:
+            nonlocal num_wrong
+            for line in read_texts(name, stream, self._data.text_field):
+                if line.text is not None:
+                    yield line.text
+                    continue
+                num_wrong += 1
+                if len(wrong) < _SHOWN:
+                    wrong.append(f"{name}:{line.number}: {line.problem}")
 
-def _datatrove_width(name: str, read_other: Fetch, default: int) -> int:
-    """Return the width in the first line of the metadata, `TOKENIZER|WIDTH`."""
-    try:
-        first = read_other(f"{name}.metadata", None).decode("utf-8", "replace").partition("\n")[0]
-    except DataError:
-        return default
-    width = first.rpartition("|")[2]
-    if width not in {"1", "2", "4", "8"}:
-        raise DataError(f"{name}.metadata: found {first[:60]!r}; TOKENIZER|WIDTH is needed")
-    return int(width)
+        found, total = texts(), 0
+        while batch := list(islice(found, _BATCH)):
+            if not num_wrong:
+                encoded = tokenizer.encode_batch(batch, add_special_tokens=False)
+                total += sum(len(entry.ids) for entry in encoded)
+        if num_wrong > _SHOWN:
+            wrong.append(
+                f"{name}: {num_wrong:,} lines in all are no JSON object with a text in the field "
+                f"{self._data.text_field} (data.text_field)"
+            )
+        if wrong:
+            raise DataError("\n".join(wrong))
+        return total
 
+    def _load_tokenizer(self, name: str) -> Any:
+        path = self._data.tokenizer
+        if path is None:
+            raise DataError(f"{name}: counting texts needs data.tokenizer, a tokenizer.json")
+        try:
+            from tokenizers import Tokenizer
+        except ImportError:
+            raise MissingPackageError("tokenizers", "prepare", "Counting texts") from None
+        with self._lock:
+            if self._tokenizer is None:
+                try:
+                    self._tokenizer = Tokenizer.from_file(path)
+                except Exception as error:
+                    raise DataError(f"{path}: this is no tokenizer.json: {error}") from error
+            return self._tokenizer
 
-def _parquet(name: str, content: bytes, column: str) -> int:
-    try:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise MissingPackageError("pyarrow", "storage", "Counting parquet files") from None
-    try:
-        file = pq.ParquetFile(BytesIO(content))
-        if column not in file.schema_arrow.names:
-            found = ", ".join(file.schema_arrow.names)
-            raise DataError(f"{name}: no column {column}; it has {found}. Set data.parquet_column")
+    def _parquet(self, name: str) -> int:
+        try:
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+        except ImportError:
+            raise MissingPackageError("pyarrow", "storage", "Counting parquet files") from None
+        column = self._data.parquet_column
         total = 0
-        for batch in file.iter_batches(columns=[column]):
-            values: Any = batch.column(0)
-            nested = pa.types.is_list(values.type) or pa.types.is_large_list(values.type)
-            if nested:
-                total += pc.sum(pc.list_value_length(values)).as_py() or 0
-            elif pa.types.is_integer(values.type):
-                total += len(values) - values.null_count
-            else:
-                raise DataError(f"{name}: the column {column} holds {values.type}, no token ids")
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{name}: cannot be read as parquet: {error}") from error
-    return total
+        with self._files.open(name) as stream:
+            try:
+                file = pq.ParquetFile(stream)
+                schema = file.schema_arrow
+                if column not in schema.names:
+                    found = ", ".join(schema.names)
+                    raise DataError(
+                        f"{name}: no column {column}; it has {found}. Set data.parquet_column"
+                    )
+                kind = schema.field(column).type
+                nested = _is_list(kind)
+                if not pa.types.is_integer(kind.value_type if nested else kind):
+                    raise DataError(
+                        f"{name}: the column {column} holds {kind}; whole numbers, or lists of "
+                        "them, are needed. Set data.parquet_column"
+                    )
+                for batch in file.iter_batches(columns=[column]):
+                    values: Any = batch.column(0)
+                    ids = values.flatten() if nested else values
+                    total += len(ids) - ids.null_count
+            except (pa.ArrowException, OSError, ValueError) as error:
+                reason = str(error).partition("\n")[0]
+                raise DataError(f"{name}: cannot be read as parquet: {reason}") from error
+        return total
 
 
-def _jsonl(name: str, content: bytes, data: DataConfig) -> int:
-    if data.tokenizer is None:
-        raise DataError(f"{name}: counting texts needs data.tokenizer, a tokenizer.json")
-    try:
-        from tokenizers import Tokenizer
-    except ImportError:
-        raise MissingPackageError("tokenizers", "prepare", "Counting texts") from None
-    try:
-        lines = (gzip.decompress(content) if name.endswith(".gz") else content).splitlines()
-        texts = [json.loads(line)[data.text_field] for line in lines if line.strip()]
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{name}: a JSON object with the field {data.text_field} is needed in each line: "
-            f"{error!r}"
-        ) from error
-    try:
-        tokenizer = Tokenizer.from_file(data.tokenizer)
-    except Exception as error:
-        raise DataError(f"{data.tokenizer}: this is no tokenizer.json: {error}") from error
-    encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
-    return sum(len(entry.ids) for entry in encoded)
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+
+
+def _is_json_lines(name: str, kind: FileKind, start: bytes) -> bool:
+    """Whether a file is read as JSON lines: by its content, or by its name where it is near it."""
+    if kind == "json":
+        return True
+    stem = name.lower()
+    for ending in _PACKED:
+        stem = stem.removesuffix(ending)
+    named = ending_of(stem) in _JSON_NAMES
+    opens = start.removeprefix(BOM).lstrip()[:1] in (b"{", b"[", b"")
+    return named and (kind == "text" or (kind == "binary" and opens and bool(start)))

@@ -19,7 +19,7 @@ from olmix.text.files import digest, read_json, write_json
 
 __all__ = ["cache_file", "read_cache", "write_cache"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 def cache_file(data: DataConfig, schemes: tuple[str, ...]) -> Path:

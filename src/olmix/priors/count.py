@@ -1,8 +1,8 @@
 """Token counts of domains: bytes divided by the size of one token, wherever the files lie.
 
-Sizes come from listings. What a listing does not tell is whether files named `.npy` have a real
-header: local files are all looked into; of objects, the first, the middle and the last of each
-domain, and all of them where one of these has a header.
+Sizes come from listings. What a listing does not tell is what a file is: local files are all looked
+into; of objects that are named as raw arrays are, the first, the middle and the last of each domain
+and ending, and all of them where one of these has a header or a companion.
 """
 
 from __future__ import annotations
@@ -12,26 +12,25 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from olmix.config import DataConfig
+from olmix.config import DataConfig, TokenDtype
 from olmix.errors import DataError
-from olmix.priors.adapters import is_companion, kind_of, npy_header, tokens_in
+from olmix.priors.adapters import FileCount, FileCounter, is_companion
 from olmix.priors.cache import cache_file, read_cache, write_cache
+from olmix.priors.files import Files
 from olmix.priors.locations import Location, parse_location
 from olmix.priors.storage import WORKERS, RemoteFile, Storage
+from olmix.records.fingerprint import domain_fingerprint
+from olmix.records.token_files import RAW_ENDINGS, companion_of, ending_of, several_types
 from olmix.records.tokens import expand
-from olmix.text.files import render_yaml
+from olmix.text.yaml import render_yaml
 
 __all__ = ["Counts", "DomainCount", "count_domains", "count_tokens", "render_priors"]
 
-_HEADER_BYTES = 4096
 _PROBES = 3
-_READ = (".parquet", ".jsonl", ".jsonl.gz", ".bin", ".ds")
-"""Endings of files whose size alone does not tell their tokens."""
 
 OnDomain = Callable[[str, int, int], None]
 
@@ -45,12 +44,14 @@ class DomainCount:
         num_tokens: tokens in all its files.
         num_files: its files.
         size_bytes: bytes of its files.
+        fingerprint: what its files are known by; see `domain_fingerprint`.
     """
 
     domain: str
     num_tokens: int
     num_files: int
     size_bytes: int
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,12 @@ class Counts:
     Attributes:
         domains: one entry per domain, in the order of the config.
         counted: when objects were listed, in seconds since 1970; ``None`` where it was just now.
+        dtype: type of the ids, as found in the arrays that were looked into; ``None`` for others.
     """
 
     domains: tuple[DomainCount, ...]
     counted: float | None = None
+    dtype: TokenDtype | None = None
 
 
 def count_tokens(
@@ -85,9 +88,9 @@ def count_domains(
             counted anew in any case.
 
     Raises:
-        DataError: with every unreadable path, pattern without a file, file of an odd size, source
-            with several schemes, and file that two domains share. A file that cannot be read is
-            never counted as empty.
+        DataError: with every unreadable path, pattern without a file, file that is damaged or no
+            token file, domain without tokens, source with several schemes, and file that two
+            domains share. A file that cannot be read is never counted as empty.
         MissingPackageError: a package for the storage or the kind of file is not installed.
     """
     places = _places(data)
@@ -104,7 +107,7 @@ def count_domains(
     counts = counter.count(on_domain)
     if file is not None and all_remote:
         write_cache(file, [asdict(count) for count in counts])
-    return Counts(counts)
+    return Counts(counts, dtype=counter.dtype)
 
 
 def _places(data: DataConfig) -> dict[str, list[Location]]:
@@ -141,10 +144,16 @@ class _Counter:
         self, data: DataConfig, storage: Storage, places: Mapping[str, Sequence[Location]]
     ) -> None:
         self._data, self._storage, self._places = data, storage, places
+        self._files = Files(storage)
+        self._counter = FileCounter(self._files, data)
         self._owner: dict[str, str] = {}
         self._problems: list[str] = []
-        self._siblings: dict[str, set[str]] = {}
-        self._lock = Lock()
+        self._dtypes: dict[TokenDtype, str] = {}
+
+    @property
+    def dtype(self) -> TokenDtype | None:
+        """Type of the ids in all arrays that were looked into."""
+        return next(iter(self._dtypes), None)
 
     def count(self, on_domain: OnDomain | None) -> tuple[DomainCount, ...]:
         remote = [p for some in self._places.values() for p in some if p.scheme != "file"]
@@ -153,20 +162,37 @@ class _Counter:
         counts = []
         with ThreadPoolExecutor(WORKERS) as pool:
             for index, domain in enumerate(self._data.domains):
-                places = self._places[domain]
-                if places[0].scheme == "file":
+                known = len(self._problems)
+                if self._places[domain][0].scheme == "file":
                     files = self._local(domain)
                 else:
                     files = self._listed(domain, listed)
+                self._files.add(files)
                 self._claim(domain, files)
                 tokens = self._count_files(files, pool)
                 size = sum(file.size_bytes for file in files)
-                counts.append(DomainCount(domain, tokens, len(files), size))
+                is_sound = len(self._problems) == known
+                mark = self._fingerprint(files) if is_sound else ""
+                counts.append(DomainCount(domain, tokens, len(files), size, mark))
+                if tokens == 0 and is_sound:
+                    self._problems.append(
+                        f"domain {domain}: 0 tokens in {len(files)} files ({size:,} bytes); a "
+                        "domain without tokens cannot be sampled: give it data, or leave it out"
+                    )
                 if on_domain is not None:
                     on_domain(domain, index + 1, len(self._data.domains))
-        if self._problems:
-            raise DataError("\n".join(dict.fromkeys(self._problems)))
+        wrong = several_types(self._dtypes)
+        problems = [*dict.fromkeys(self._problems), *([wrong] if wrong else [])]
+        if problems:
+            raise DataError("\n".join(problems))
         return tuple(counts)
+
+    def _fingerprint(self, files: Sequence[RemoteFile]) -> str:
+        try:
+            return domain_fingerprint((file.url for file in files), self._files)
+        except DataError as error:
+            self._problems.append(str(error))
+            return ""
 
     def _local(self, domain: str) -> list[RemoteFile]:
         try:
@@ -200,92 +226,63 @@ class _Counter:
             if other != domain:
                 self._problems.append(f"{file.url}: belongs to two domains, {other} and {domain}")
 
-    def _looked_into(self, files: Sequence[RemoteFile], pool: ThreadPoolExecutor) -> bool:
-        """Return whether the files of a domain are looked into for a `.npy` header."""
-        named = [file for file in files if file.url.endswith(".npy")]
-        if not named or "://" not in files[0].url:
-            return bool(files) and "://" not in files[0].url
-        last = len(named) - 1
-        probes = {named[round(index * last / (_PROBES - 1))].url for index in range(_PROBES)}
-        return any(pool.map(self._has_header, [file for file in named if file.url in probes]))
-
     def _count_files(self, files: Sequence[RemoteFile], pool: ThreadPoolExecutor) -> int:
-        """Return the tokens of a domain's files; only files that must be read cost a request."""
-        look = self._looked_into(files, pool)
-        width = np.dtype(self._data.dtype).itemsize
-        total, others = 0, []
+        """Return the tokens of a domain's files; only objects that must be read cost a request."""
+        alike: dict[str, list[RemoteFile]] = {}
+        others: list[RemoteFile] = []
         for file in files:
-            size = file.size_bytes
-            plain = not file.url.endswith(_READ) and not (look and size) and size % width == 0
-            if plain and size:
-                total += size // width
+            if "://" in file.url and ending_of(file.url) in RAW_ENDINGS:
+                alike.setdefault(ending_of(file.url), []).append(file)
             else:
                 others.append(file)
-        return total + sum(pool.map(lambda file: self._tokens_of(file, look), others))
+        total = 0
+        for group in alike.values():
+            counted, left = self._count_by_size(group, pool)
+            total += counted
+            others += left
+        return total + sum(found.num_tokens for found in pool.map(self._count_file, others))
 
-    def _has_header(self, file: RemoteFile) -> bool:
-        if file.size_bytes == 0:
-            return False
+    def _count_by_size(
+        self, group: Sequence[RemoteFile], pool: ThreadPoolExecutor
+    ) -> tuple[int, Sequence[RemoteFile]]:
+        """Count objects that end alike by their sizes, if the first, middle and last are raw.
+
+        Returns:
+            the tokens counted, and the files that must be looked into one by one.
+        """
+        last = len(group) - 1
+        probes = {group[round(index * last / (_PROBES - 1))] for index in range(_PROBES)}
+        known = len(self._problems)
+        found = list(pool.map(self._count_file, sorted(probes)))
+        if len(self._problems) > known:
+            return 0, [file for file in group if file not in probes and not file.size_bytes]
+        dtype = found[0].dtype
+        if dtype is None or any(not probe.is_raw or probe.dtype != dtype for probe in found):
+            return 0, group
+        width = np.dtype(dtype).itemsize
+        plain = [
+            file
+            for file in group
+            if file.size_bytes and file.size_bytes % width == 0 and not self._is_described(file)
+        ]
+        counted = set(plain)
+        left = [file for file in group if file not in counted]
+        return sum(file.size_bytes for file in plain) // width, left
+
+    def _is_described(self, file: RemoteFile) -> bool:
+        """Whether a companion says what a file holds."""
+        companion = companion_of(file.url)
+        return companion is not None and self._files.size(companion) is not None
+
+    def _count_file(self, file: RemoteFile) -> FileCount:
         try:
-            start = self._read(file, 0, min(_HEADER_BYTES, file.size_bytes))
-            return npy_header(file.url, start, self._data.dtype) is not None
+            found = self._counter.count(file.url)
         except DataError as error:
             self._problems.append(str(error))
-            return False
-
-    def _tokens_of(self, file: RemoteFile, look: bool) -> int:
-        try:
-            kind = kind_of(file.url, self._exists)
-            size = file.size_bytes
-            if kind == "array" and look and size:
-                start = self._read(file, 0, min(_HEADER_BYTES, size))
-                size -= npy_header(file.url, start, self._data.dtype) or 0
-            if size == 0 and file.size_bytes:
-                raise DataError(f"{file.url}: holds a header and no tokens")
-            return tokens_in(
-                file.url,
-                kind,
-                size,
-                lambda start, length: self._read(file, start, length),
-                self._read_other,
-                self._data,
-            )
-        except DataError as error:
-            self._problems.append(str(error))
-            return 0
-
-    def _read(self, file: RemoteFile, start: int, length: int) -> bytes:
-        if "://" in file.url:
-            return self._storage.read(file, start, length)
-        try:
-            with Path(file.url).open("rb") as handle:
-                handle.seek(start)
-                return handle.read(length)
-        except OSError as error:
-            raise DataError(f"{file.url}: cannot be read: {error}") from error
-
-    def _exists(self, name: str) -> bool:
-        """Return whether a companion is there; one listing answers for its whole folder."""
-        if "://" not in name:
-            return Path(name).is_file()
-        folder, ending = name.rpartition("/")[0], name.rpartition(".")[2]
-        pattern = f"{folder}/*.{ending}"
-        with self._lock:
-            if pattern not in self._siblings:
-                found: Sequence[RemoteFile] = ()
-                if not name.startswith("http"):
-                    found = self._storage.find([parse_location(pattern)])[pattern]
-                self._siblings[pattern] = {file.url for file in found}
-        return name in self._siblings[pattern]
-
-    def _read_other(self, name: str, length: int | None) -> bytes:
-        if "://" in name:
-            return self._storage.fetch(name, length)
-        try:
-            with Path(name).open("rb") as handle:
-                return handle.read(-1 if length is None else length)
-        except OSError as error:
-            raise DataError(f"{name}: cannot be read: {error}") from error
+            return FileCount(0)
+        if found.dtype is not None:
+            self._dtypes.setdefault(found.dtype, file.url)
+        return found
 
 
 def render_priors(counts: tuple[DomainCount, ...]) -> str:
@@ -296,6 +293,8 @@ def render_priors(counts: tuple[DomainCount, ...]) -> str:
         "relative_sizes": {c.domain: round(c.num_tokens / total, 9) for c in ordered},
         "token_counts": {c.domain: c.num_tokens for c in ordered},
     }
+    if all(c.fingerprint for c in ordered):
+        block["fingerprints"] = {c.domain: c.fingerprint for c in ordered}
     return render_yaml({"priors": block})
 
 

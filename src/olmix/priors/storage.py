@@ -20,6 +20,7 @@ from __future__ import annotations
 import configparser
 import logging
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 WORKERS = 16
 _CHUNK = 10_000
 _TIMEOUT_S = 30
+_FIELD = {name: re.compile(rf"<{name}>([^<]+)</{name}>") for name in ("Code", "Message")}
+"""What a storage server says of an error, in XML."""
 
 
 class RemoteFile(NamedTuple):
@@ -120,7 +123,7 @@ class Storage:
         try:
             if file.url.startswith("http"):
                 header = {"Range": f"bytes={start}-{start + length - 1}"}
-                return _open(urllib.request.Request(file.url, headers=header), length)
+                return _open(urllib.request.Request(file.url, headers=header), start, length)
             import obstore
 
             scheme, _, rest = file.url.partition("://")
@@ -131,26 +134,6 @@ class Storage:
         except Exception as error:
             raise DataError(f"{file.url}: cannot be read: {_reason(error)}") from error
 
-    def fetch(self, url: str, length: int | None = None) -> bytes:
-        """Return a file whose size is not known, or its first bytes.
-
-        Raises:
-            DataError: there is none, or it cannot be read.
-        """
-        try:
-            if url.startswith("http"):
-                return _open(urllib.request.Request(url), -1 if length is None else length)
-            import obstore
-
-            scheme, _, rest = url.partition("://")
-            bucket, _, key = rest.partition("/")
-            store = self._store(scheme, bucket)
-            if length is not None:
-                return bytes(obstore.get_range(store, key, start=0, length=length))
-            return bytes(obstore.get(store, key).bytes())
-        except Exception as error:
-            raise DataError(f"{url}: cannot be read: {_reason(error)}") from error
-
     def _list(self, prefix: str, places: Sequence[Location]) -> dict[str, tuple[RemoteFile, ...]]:
         """List one prefix and share the files out to the locations below it."""
         import obstore
@@ -158,7 +141,10 @@ class Storage:
         first = places[0]
         store = self._store(first.scheme, first.bucket)
         exact = {place.key: place.text for place in places if not place.is_pattern}
-        patterns = [(p.text, p.expression().fullmatch) for p in places if p.is_pattern]
+        named = [place for place in places if place.is_pattern]
+        # A key may hold a bracket: a pattern stands for the file of its own name too.
+        both = {p.text: f"{p.expression().pattern}|{re.escape(p.key)}" for p in named}
+        patterns = [(text, re.compile(both[text], re.DOTALL).fullmatch) for text in both]
         found: dict[str, list[RemoteFile]] = {place.text: [] for place in places}
         # Without patterns only a stretch of the names matters: begin a little before the first.
         start = None if patterns else min(exact)[:-1]
@@ -171,9 +157,9 @@ class Storage:
         for chunk in chunks:
             if not exact:
                 # The common case, and the one with many objects: whole loops in C.
-                named = [(entry["path"], entry["size"]) for entry in chunk]
+                pairs = [(entry["path"], entry["size"]) for entry in chunk]
                 for text, matches in patterns:
-                    found[text] += [RemoteFile(base + k, size) for k, size in named if matches(k)]
+                    found[text] += [RemoteFile(base + k, size) for k, size in pairs if matches(k)]
                 continue
             for entry in chunk:
                 key = entry["path"]
@@ -184,6 +170,9 @@ class Storage:
                     found[text].append(RemoteFile(base + key, entry["size"]))
             if last is not None and chunk and chunk[-1]["path"] >= last:
                 break
+        for place in named:
+            own = [file for file in found[place.text] if file.url == base + place.key]
+            found[place.text] = own or found[place.text]
         return {text: tuple(sorted(files)) for text, files in found.items()}
 
     def _store(self, scheme: str, bucket: str) -> Any:
@@ -206,8 +195,12 @@ def _attempt(work: Any, what: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Return the first line of a client's error, without its debug output."""
-    text = str(error).strip().partition("\n")[0]
+    """Return why a client failed: the server's own code and message, else its first line."""
+    whole = str(error).strip().partition("\nDebug source:")[0]
+    code, message = (_FIELD[name].search(whole) for name in ("Code", "Message"))
+    if code is not None:
+        return f"{code[1]}: {message[1]}" if message is not None else code[1]
+    text = whole.partition("\n")[0]
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
@@ -312,10 +305,8 @@ def _head(place: Location) -> RemoteFile:
     Raises:
         DataError: it is a pattern, or the server does not say how large it is.
     """
-    if place.is_pattern:
-        raise DataError(
-            f"{place.text}: a web server cannot be listed; name each file without * ? or ["
-        )
+    if "*" in place.key:
+        raise DataError(f"{place.text}: a web server cannot be listed; name each file without *")
     request = urllib.request.Request(place.text, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
@@ -327,6 +318,9 @@ def _head(place: Location) -> RemoteFile:
     return RemoteFile(place.text, int(size))
 
 
-def _open(request: urllib.request.Request, length: int) -> bytes:
+def _open(request: urllib.request.Request, start: int, length: int) -> bytes:
+    """Return the part of a file that was asked for; some servers send all of it all the same."""
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+        if answer.status != 206:
+            answer.read(start)
         return bytes(answer.read(length))

@@ -13,7 +13,8 @@ from typing import Any
 from olmix.config import LaunchConfig, ProxyTraining, ValidationEval
 from olmix.domains import iter_domains
 from olmix.errors import ConfigError, Problem
-from olmix.records.tokens import expand, fingerprint
+from olmix.records.token_files import OLMO_DTYPE
+from olmix.records.tokens import data_dtype, expand, fingerprint
 from olmix.text.files import digest
 
 __all__ = ["run_identity"]
@@ -65,6 +66,11 @@ def run_identity(config: LaunchConfig) -> str:
     training, evaluation = config.training, config.eval
     if not isinstance(training, ProxyTraining) or not isinstance(evaluation, ValidationEval):
         plain = config.to_plain()
+        if all(
+            "://" in path for name in config.data.domains for path in config.data.paths_of(name)
+        ):
+            # What follows from addresses alone is written out, as configs of old have it.
+            plain["data"]["dtype"] = data_dtype(config.data) or OLMO_DTYPE
         return digest({key: plain.get(key) for key in ("training", "data", "mix", "eval")}, _LENGTH)
     if config.mix is None or config.data.tokenizer is None:
         missing = "mix" if config.mix is None else "data.tokenizer"
@@ -77,7 +83,7 @@ def run_identity(config: LaunchConfig) -> str:
             "training": _training(training),
             "mix": used,
             "data": {name: _contents(paths[name], f"domain {name}") for name in used},
-            "dtype": config.data.dtype,
+            "dtype": data_dtype(config.data, used),
             "tokenizer": _contents([config.data.tokenizer], "data.tokenizer"),
             "eval": {
                 name: _contents(files, f"eval.paths.{name}")

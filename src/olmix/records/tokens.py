@@ -1,22 +1,28 @@
-"""Token files: headerless arrays of token ids, documents ended by the EOS token."""
+"""Token files: arrays of token ids, documents ended by the EOS token."""
 
 from __future__ import annotations
 
 import glob
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from olmix.config import DataConfig, TokenDtype
 from olmix.errors import DataError
+from olmix.records.token_files import (
+    RAW_ENDINGS,
+    ending_of,
+    read_layout,
+    several_types,
+    stated_dtype,
+)
+from olmix.records.token_formats import LOCAL
 
-__all__ = ["NUMPY_MAGIC", "byte_lengths", "expand", "fingerprint", "open_tokens"]
-
-NUMPY_MAGIC = b"\x93NUMPY"
-"""How a file begins that `numpy.save` wrote; raw token files have no header."""
+__all__ = ["byte_lengths", "data_dtype", "expand", "fingerprint", "open_tokens"]
 
 _SAMPLE_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 14
@@ -40,13 +46,16 @@ def expand(patterns: Sequence[str], what: str) -> tuple[Path, ...]:
             continue
         if Path(pattern).is_file():
             found = [pattern]  # taken as it stands, even where the name holds a * or a [
+            dangling = []
         else:
-            found = sorted(
-                name
-                for name in glob.iglob(pattern, recursive=True)  # noqa: PTH207, pathlib has no absolute patterns
-                if Path(name).is_file()
-            )
-        if not found:
+            matched = sorted(glob.iglob(pattern, recursive=True))  # noqa: PTH207, pathlib has no absolute patterns
+            found = [name for name in matched if Path(name).is_file()]
+            links = {*matched, pattern} - set(found)
+            dangling = sorted(name for name in links if _is_dangling(Path(name)))
+            missing += [
+                f"{name}: a link to {Path(name).readlink()}, which is gone" for name in dangling
+            ]
+        if not found and not dangling:
             missing.append(f"{pattern}: no such file")
         files.update(dict.fromkeys(Path(name) for name in found))
     if missing:
@@ -54,23 +63,60 @@ def expand(patterns: Sequence[str], what: str) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def open_tokens(path: str | Path, dtype: str) -> NDArray[np.unsignedinteger]:
-    """Map one token file into memory, read-only.
+def _is_dangling(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
+def open_tokens(path: str | Path, dtype: TokenDtype | None) -> NDArray[np.unsignedinteger]:
+    """Map one token file into memory, read-only, without what comes before its tokens.
 
     Raises:
-        DataError: the file is empty, unreadable, or its size is no multiple of the dtype's.
+        DataError: it is empty, unreadable or damaged, holds no token ids, or none of `dtype`;
+            `read_layout` lists what is looked at.
     """
+    layout = read_layout(str(path), LOCAL, dtype)
     try:
-        size = Path(path).stat().st_size
-        width = np.dtype(dtype).itemsize
-        if size == 0 or size % width:
-            raise DataError(
-                f"{path}: {size} bytes are no whole number of {dtype} tokens "
-                f"({width} bytes each). Check `data.dtype`."
-            )
-        return np.memmap(path, dtype=dtype, mode="r")
-    except OSError as error:
+        return np.memmap(path, layout.dtype, "r", layout.offset, (layout.num_tokens,))
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
+
+
+def data_dtype(data: DataConfig, domains: Iterable[str] | None = None) -> TokenDtype | None:
+    """Return the one type of the token files of a data section, `None` where they hold no arrays.
+
+    `data.dtype` is taken at its word; where it is left out, local files are looked into.
+
+    Args:
+        data: the data section.
+        domains: look at these only; all of them if left out.
+
+    Raises:
+        DataError: names the files whose type nothing says, and those that disagree.
+    """
+    if data.dtype is not None:
+        return data.dtype
+    found: dict[TokenDtype, str] = {}
+    problems = []
+    for domain in data.domains if domains is None else domains:
+        paths = data.paths_of(domain)
+        try:
+            local = expand([path for path in paths if "://" not in path], f"domain {domain}")
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        for name in (*(path for path in paths if "://" in path), *map(str, local)):
+            if ending_of(name) not in RAW_ENDINGS:
+                continue
+            try:
+                remote = "://" in name
+                dtype = stated_dtype(name) if remote else read_layout(name, LOCAL, None).dtype
+                found.setdefault(dtype, name)
+            except DataError as error:
+                problems.append(f"domain {domain}: {error}")
+    problems += [several_types(found)] if len(found) > 1 else []
+    if problems:
+        raise DataError("\n".join(problems))
+    return next(iter(found), None)
 
 
 def fingerprint(paths: Sequence[Path]) -> str:

@@ -40,7 +40,7 @@ from olmix.report.tables import (
     other_metrics,
     seed_rows,
 )
-from olmix.text.files import render_yaml
+from olmix.text.yaml import render_yaml
 
 __all__ = ["Background", "Page", "build_page"]
 

@@ -1,8 +1,7 @@
 """A YAML file whose values are replaced in its own text, so that every comment stays.
 
-ruamel.yaml says where each key and value stands; changed values are spliced into the text, new keys
-come behind the last key of their mapping, and everything else stays byte for byte. Dumping a
-thousand round-trip trees takes a minute; splicing takes a fraction of a second.
+libyaml says where each key and value stands; changed values are spliced into the text, new keys
+come behind the last key of their mapping, and everything else stays byte for byte.
 """
 
 from __future__ import annotations
@@ -11,13 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from yaml import MappingNode, SequenceNode
 
 from olmix.errors import ConfigError, Problem
-from olmix.sweep.scalars import read_scalar, render_flow, render_key
-from olmix.text.files import render_yaml
+from olmix.sweep.scalars import render_flow, render_key
+from olmix.text.yaml import load, render_yaml
+from olmix.text.yaml_rules import OmegaConfYaml
 
 __all__ = ["Document"]
 
@@ -40,62 +38,30 @@ class Document:
 
     Attributes:
         data: its content as plain values.
+        keeps_comments: whether `render` keeps the comments; it cannot where the file has aliases.
 
     Raises:
         ConfigError: it is not YAML, not a mapping, or gives a key twice.
     """
 
     def __init__(self, text: str, name: str) -> None:
+        text = text.removeprefix("\ufeff")  # positions do not count it
         self.text = text if text.endswith("\n") or not text else f"{text}\n"
         self.name = name
-        try:
-            self._root = YAML(typ="safe", pure=True).compose(self.text)
-        except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            line = mark.line + 1 if mark is not None else None
-            raise ConfigError(
-                [Problem("", f"not valid YAML: {error.problem}", line)], name
-            ) from None
-        except (YAMLError, ValueError) as error:
-            raise ConfigError([Problem("", f"not valid YAML: {error}")], name) from None
-        if not isinstance(self._root, MappingNode):
+        loaded = load(self.text, name, OmegaConfYaml)
+        if not isinstance(loaded.root, MappingNode):
             raise ConfigError([Problem("", "a mapping of keys is needed")], name)
-        self._seen: set[int] = set()
-        self._shared = False
-        self.data: dict[str, Any] = self._read(self._root)
-
-    def _read(self, node: Any) -> Any:
-        self._shared = self._shared or id(node) in self._seen
-        self._seen.add(id(node))
-        if isinstance(node, ScalarNode):
-            return node.value if node.style else read_scalar(node.value)
-        if isinstance(node, SequenceNode):
-            return [self._read(entry) for entry in node.value]
-        values: dict[Any, Any] = {}
-        merged: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            if key_node.value == "<<" and not key_node.style:
-                self._shared = True
-                parts = self._read(value_node)
-                for part in reversed(parts if isinstance(parts, list) else [parts]):
-                    merged |= part
-                continue
-            key = self._read(key_node)
-            if key in values:
-                line = key_node.start_mark.line + 1
-                raise ConfigError(
-                    [Problem(str(key), "this key is given twice; keep one of the two", line)],
-                    self.name,
-                )
-            values[key] = self._read(value_node)
-        return merged | values
+        self._root = loaded.root
+        self.data: dict[str, Any] = loaded.data
+        self.keeps_comments = not (loaded.has_aliases or loaded.root.flow_style)
 
     def render(self, config: Mapping[str, Any]) -> str:
         """Return the text with the values of `config`, which may add and leave out keys.
 
-        A file with anchors is written anew, because one place of its text has several meanings.
+        A file with aliases is written anew, because one place of its text has several meanings; so
+        is one in braces.
         """
-        if self._shared:
+        if not self.keeps_comments:
             return render_yaml(dict(config))
         edits = sorted(self._changes(self._root, self.data, config), key=lambda edit: edit.start)
         pieces: list[str] = []
@@ -105,11 +71,6 @@ class Document:
             position = edit.end
         pieces.append(self.text[position:])
         return "".join(pieces)
-
-    @property
-    def keeps_comments(self) -> bool:
-        """Whether `render` keeps the comments; it cannot where the file has anchors."""
-        return not self._shared
 
     def _changes(
         self, node: MappingNode, old: Mapping[str, Any], new: Mapping[str, Any]

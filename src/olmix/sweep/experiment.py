@@ -13,8 +13,7 @@ from olmix.config.experiment import SHORT_FORM, ExperimentConfig
 from olmix.errors import ConfigError, Problem
 from olmix.sweep.errors import ExperimentSchemaError, Finding, Location, raise_problems
 from olmix.sweep.variables import check_variables
-from olmix.text.files import render_yaml
-from olmix.text.yaml import YamlFile, read_yaml
+from olmix.text.yaml import YamlFile, read_yaml, render_yaml
 
 __all__ = ["Experiment", "load_experiment"]
 
@@ -89,8 +88,7 @@ def _read(source: str | Path | Mapping[str, Any]) -> tuple[Source, Any]:
             file = read_yaml(source)
         except ConfigError as error:
             raise ExperimentSchemaError(error.problems, error.file) from None
-        name, raw = str(source), file.data
-        text = Path(source).read_text(encoding="utf-8")
+        name, raw, text = str(source), file.data, file.text
     if isinstance(raw, dict):
         raw = {key: value for key, value in raw.items() if value is not None}
     is_short = isinstance(raw, dict) and any(key in raw for key in SHORT_FORM)

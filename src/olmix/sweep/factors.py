@@ -13,7 +13,7 @@ from olmix.sweep.design import SEED
 from olmix.sweep.folder import Mapped
 from olmix.sweep.scalars import kind_of, render_flow
 from olmix.text.csv import write_table
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 __all__ = ["Factors", "choose_factors", "write_factors"]
 

@@ -1,9 +1,8 @@
-"""Scalars as OmegaConf reads them, and values written so that every YAML reader agrees.
+"""Values written so that every YAML reader agrees.
 
-Torchtune and Hydra read their files with OmegaConf: the scalars of YAML 1.1 (``yes`` is true,
-``012`` is 10), but ``3e-4`` is a number. Olmix reads ``experiment.yaml`` as YAML 1.2. What is
-written here means the same to both: words that one of them takes for something else are quoted, and
-a number with an exponent has a decimal point.
+Torchtune and Hydra read their files with OmegaConf, Olmix reads ``experiment.yaml`` as YAML 1.2
+(`olmix.text.yaml_rules` says how they differ). What is written here means the same to both: words
+that one of them takes for something else are quoted, and a number with an exponent has a point.
 """
 
 from __future__ import annotations
@@ -14,19 +13,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["kind_of", "read_scalar", "render_flow", "render_key"]
+from olmix.text.yaml_rules import OmegaConfYaml, read_scalar
 
-_TRUE = {"yes", "true", "on"}
-_FALSE = {"no", "false", "off"}
-_NULL = {"", "~", "null"}
-_INTEGER = re.compile(
-    r"[-+]?0b[0-1_]+|[-+]?0o?[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+"
-)
-_FLOAT = re.compile(
-    r"[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
-    r"|[-+]?\.[0-9_]+(?:[eE][-+]?[0-9]+)?"
-)
-_SPECIAL = re.compile(r"([-+]?)\.(inf|Inf|INF|nan|NaN|NAN)")
+__all__ = ["kind_of", "render_flow", "render_key"]
+
 # Text that needs no quotes anywhere, and text with an interpolation, outside brackets.
 _BARE = re.compile(r"[A-Za-z_/][\w/.+@=-]*(?:[ ][\w/.+@=-]+)*", re.ASCII)
 # What YAML cannot hold as it is, or takes for the end of a line.
@@ -35,38 +25,6 @@ _UNPRINTABLE = re.compile(
     "\\U00010000-\\U0010ffff]"
 )
 _INTERPOLATION = re.compile(r"\$\{[A-Za-z_][\w.]*\}[\w/.+@=-]*", re.ASCII)
-
-
-def _is_word(text: str, words: set[str]) -> bool:
-    """Say whether a text is one of the words in lower, upper or title case."""
-    return text.lower() in words and text in (text.lower(), text.upper(), text.title())
-
-
-def read_scalar(text: str) -> Any:
-    """Return the value of an unquoted scalar."""
-    if _is_word(text, _NULL):
-        return None
-    if _is_word(text, _TRUE):
-        return True
-    if _is_word(text, _FALSE):
-        return False
-    if _INTEGER.fullmatch(text):
-        return _read_integer(text.replace("_", ""))
-    if _FLOAT.fullmatch(text):
-        return float(text.replace("_", ""))
-    special = _SPECIAL.fullmatch(text)
-    if special is not None:
-        value = math.inf if special[2].lower() == "inf" else math.nan
-        return -value if special[1] == "-" else value
-    return text
-
-
-def _read_integer(text: str) -> int:
-    sign = -1 if text.startswith("-") else 1
-    digits = text.lstrip("+-")
-    if digits.startswith(("0b", "0x", "0o")):
-        return sign * int(digits, 0)
-    return sign * int(digits, 8 if digits.startswith("0") and len(digits) > 1 else 10)
 
 
 def kind_of(value: Any) -> str:
@@ -126,7 +84,7 @@ def _render_float(value: float) -> str:
 
 
 def _render_text(text: str, *, inside: bool) -> str:
-    bare = _BARE.fullmatch(text) and isinstance(read_scalar(text), str)
+    bare = _BARE.fullmatch(text) and read_scalar(text) == read_scalar(text, OmegaConfYaml) == text
     if bare or (not inside and _INTERPOLATION.fullmatch(text)):
         return text
     return _UNPRINTABLE.sub(_escape, json.dumps(text, ensure_ascii=False))

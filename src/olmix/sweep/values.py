@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from olmix.errors import nearest
-from olmix.sweep.scalars import read_scalar, render_flow
+from olmix.sweep.scalars import render_flow
+from olmix.text.yaml_rules import read_scalar
 
 __all__ = ["DerivationError", "names_used", "resolve"]
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,9 @@ __all__ = [
     "atomic_path",
     "digest",
     "read_json",
-    "render_yaml",
     "write_bytes",
     "write_json",
     "write_text",
-    "write_yaml",
 ]
 
 
@@ -90,49 +86,6 @@ def read_json(path: str | Path) -> Any:
         raise DataError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"{path}: cannot be read as JSON: {error}") from error
-
-
-def render_yaml(value: Any) -> str:
-    """Return a value as YAML, keys in their order.
-
-    Readers of YAML 1.1 and of 1.2 find the same: text that either takes for a number, a date or a
-    boolean (``on``, ``1e5``) is quoted.
-    """
-    import yaml
-
-    text: str = yaml.dump(
-        value, None, _dumper(), sort_keys=False, allow_unicode=True, width=100,
-        default_flow_style=False,
-    )  # fmt: skip
-    return text
-
-
-@lru_cache
-def _dumper() -> Any:
-    import yaml
-
-    base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-
-    class Dumper(base):  # type: ignore[misc]  # the C part may be missing
-        """Writes everything out, and quotes what YAML 1.2 would take for a number."""
-
-        def ignore_aliases(self, data: Any) -> bool:
-            del data
-            return True
-
-    numeric = re.compile(
-        r"[-+]?(?:[0-9_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|"
-        r"(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?)$"
-    )
-    Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]$"), list("yYnN"))
-    Dumper.add_implicit_resolver("tag:yaml.org,2002:float", numeric, list("-+.0123456789"))
-    return Dumper
-
-
-def write_yaml(path: str | Path, value: Any, header: str = "") -> None:
-    """Write a value as YAML in one step, below a header of comment lines."""
-    comments = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
-    write_text(path, comments + render_yaml(value))
 
 
 def digest(value: Any, length: int = 8) -> str:

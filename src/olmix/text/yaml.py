@@ -1,31 +1,43 @@
-"""Reading YAML so that an error can name its line.
+"""Reading and writing YAML: one reader, on libyaml, for every file.
 
-YAML 1.2 as ruamel.yaml reads it: ``3e-4`` is a number, ``on`` is a word, a key given twice is an
-error. Files without rarer notation are read by libyaml, 20 times faster, with the same values;
-lines are looked for only when an error needs them.
+Lines are looked for when an error needs them. `olmix.text.yaml_rules` says what a text means.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from io import StringIO
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml as libyaml
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+import yaml
+from yaml.reader import ReaderError
 
 from olmix.errors import ConfigError, Problem
+from olmix.text.files import write_text
+from olmix.text.yaml_rules import TooMuchError, Yaml12, behind_merge, is_merge, line_of
 
-__all__ = ["YamlFile", "read_yaml"]
+__all__ = ["YamlFile", "load", "parse_yaml", "read_yaml", "render_yaml", "write_yaml"]
 
 Location = tuple[str | int, ...]
+# What PyYAML says in half sentences, and what to do about what it says.
+_WHOLE = {
+    "but found another document": "found another document",
+    "second occurrence": "found duplicate anchor (&)",
+}
+_ADVICE = {
+    "cannot start any token": "put text that begins with this character into quotes",
+    "mapping values are not allowed": 'put text with ": " into quotes, and check the indentation',
+    "found another document": "a file is one document; take out what follows",
+    "duplicate anchor": "rename one of the two",
+    "undefined alias": "put text that begins with * into quotes",
+    "alphabetic or numeric character": "put text that begins with * or & into quotes",
+    "incompatible YAML document": "Olmix reads YAML 1.2; take out the line %YAML",
+}
+_OLD_ENDS = "\x85\u2028\u2029"  # ends of lines in YAML 1.1 and to libyaml
+_OLDER = re.compile(r"(?:[ \t]*(?:#.*)?\n)*%YAML[ \t]+1\.1\b")
 
 
 @dataclass(frozen=True)
@@ -45,23 +57,17 @@ class YamlFile:
     above: Location = ()
 
     @cached_property
-    def _marked(self) -> Any:
-        return _read_marked(self.text)
+    def _root(self) -> Any:
+        return load(self.text, str(self.path)).root
 
     def line(self, location: Sequence[str | int]) -> int | None:
         """Return the line, from 1, of the deepest key on the way to `location`."""
-        node, found = self._marked, None
+        node, found = self._root, None
         for step in (*self.above, *location):
-            try:
-                if isinstance(node, CommentedMap) and step in node:
-                    found = node.lc.key(step)[0] + 1
-                elif isinstance(node, CommentedSeq) and isinstance(step, int):
-                    found = node.lc.item(step)[0] + 1
-                else:
-                    break
-                node = node[step]
-            except (KeyError, IndexError, AttributeError, TypeError):
+            place = next(_children(node, step), None)
+            if place is None:
                 break
+            found, node = place
         return found
 
     def section(self, key: str) -> YamlFile:
@@ -71,145 +77,127 @@ class YamlFile:
         return YamlFile(self.path, self.data[key], self.text, (*self.above, key))
 
 
-class _RareError(Exception):
-    """The text uses notation in which libyaml, which is of YAML 1.1, may mean something else."""
-
-
-class _Composer(getattr(libyaml, "CSafeLoader", libyaml.SafeLoader)):  # type: ignore[misc]
-    """Tells what stands where; `_value` says what it means."""
-
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
-        del kind, value, implicit
-        return ""
-
-    def descend_resolver(self, node: Any, index: Any) -> None:
-        del node, index
-
-    def ascend_resolver(self) -> None:
-        return None
-
-
-_WORDS = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
-_WHOLE = re.compile("[-+]?(?:0|[1-9][0-9]*(?:_[0-9]+)*)")
-_REAL = re.compile("[-+]?(?:0|[1-9][0-9]*)(?:[.][0-9]*(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)")
-
-
-def _value(node: Any) -> Any:
-    """Return what a node means where all versions of YAML agree; raises where they may not."""
-    if isinstance(node, libyaml.MappingNode):
-        found = {_value(key): _value(value) for key, value in node.value}
-        if len(found) != len(node.value):
-            raise _RareError  # a key is given twice
-        return found
-    if isinstance(node, libyaml.SequenceNode):
-        return [_value(item) for item in node.value]
-    return node.value if node.style else _scalar(node.value)
-
-
-@lru_cache(maxsize=65536)
-def _scalar(text: str) -> Any:
-    """Return what a scalar without quotes means."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if text[0] in "-+.0123456789":
-        if _WHOLE.fullmatch(text):
-            return int(text)
-        if _REAL.fullmatch(text):
-            return float(text)
-        raise _RareError  # octals, dates, infinity; and text such as 140M
-    if text in ("<<", "="):
-        raise _RareError
-    return text
-
-
-_RARE = re.compile(
-    r"(?:^|[\s\[{,:])(?:!|&[^\s&])"  # tags and anchors
-    r"|(?:^|\s)[|>][-+0-9]*\s*(?:#.*)?$"  # block scalars
-    "|[\t\x85\u2028\u2029\ufeff]"  # tabs, and line ends of YAML 1.1
-    r"|^%|^\.\.\.",  # directives, ends of documents
-    re.MULTILINE,
-)
-
-
-def _read_common(text: str) -> Any:
-    """Return the content of a text; raises where ruamel.yaml might find another, or an error."""
-    if _RARE.search(text):
-        raise _RareError
-    node = libyaml.compose(text, _Composer)
-    return None if node is None else _value(node)
-
-
-def _read_marked(text: str) -> Any:
-    return YAML(typ="rt").load(StringIO(text))
-
-
-def _plain(node: Any) -> Any:
-    """Strip the round-trip types of ruamel.yaml off a value."""
-    if isinstance(node, Mapping):
-        return {_plain(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(value) for value in node]
-    if isinstance(node, bool) or node is None:
-        return node
-    for kind in (int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    # A round-trip boolean is an int underneath and was handled there; what is left are dates.
-    return str(node)
+def _children(node: Any, step: str | int) -> Iterator[tuple[int, Any]]:
+    """Yield the line and the node of an entry; those of merged mappings come last."""
+    if isinstance(node, yaml.SequenceNode):
+        if isinstance(step, int) and 0 <= step < len(node.value):
+            yield line_of(node.value[step]), node.value[step]
+    elif isinstance(node, yaml.MappingNode):
+        rules = Yaml12("")
+        for key, value in sorted(node.value, key=lambda pair: is_merge(pair[0])):
+            if is_merge(key):
+                for part in behind_merge(value):
+                    yield from _children(part, step)
+            elif rules.construct_object(key) == step:
+                yield line_of(key), value
 
 
 def read_yaml(path: str | Path) -> YamlFile:
     """Read one YAML document.
 
     Raises:
-        ConfigError: the file is missing, unreadable, not YAML, or gives a key twice.
+        ConfigError: the file is missing, unreadable, not YAML, gives a key twice, or holds more
+            than is read.
     """
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError([Problem("", "there is no such file")], str(file)) from None
-    except IsADirectoryError:
-        raise ConfigError(
-            [Problem("", "this is a folder; a YAML file is needed")], str(file)
-        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Problem("", f"cannot be read: {error}")], str(file)) from error
-    try:
-        data = _read_common(text)
-    except (_RareError, libyaml.YAMLError, RecursionError, TypeError, ValueError):
-        data = _read_any(text, file)
-    return YamlFile(file, data, text)
+        folder = "this is a folder; a YAML file is needed" if file.is_dir() else ""
+        raise ConfigError([Problem("", folder or f"cannot be read: {error}")], str(file)) from error
+    return YamlFile(file, parse_yaml(text, str(file)), text)
 
 
-def _read_any(text: str, file: Path) -> Any:
-    """Return the content of a text as ruamel.yaml reads it.
+def parse_yaml(text: str, name: str) -> Any:
+    """Return the content of a text as plain values; raises as `read_yaml` does.
+
+    Args:
+        text: one YAML document.
+        name: what problems name.
+    """
+    if _OLDER.match(text):
+        what = "it says that it is YAML 1.1; Olmix reads YAML 1.2. Take out the line %YAML"
+        raise ConfigError([Problem("", what)], name)
+    return load(text, name).data
+
+
+def load(text: str, name: str, rules: type[Yaml12] = Yaml12) -> Yaml12:
+    """Return what a text means, and its nodes with their places in it.
+
+    A byte order mark is not counted in places; take it off before.
 
     Raises:
-        ConfigError: it is not YAML, or gives a key twice.
+        ConfigError: it is not YAML, or holds more than is read; or with every key given twice, key
+            that is no scalar, and tag that is not read.
     """
     try:
-        return _plain(_read_marked(text))
-    except DuplicateKeyError as error:
-        mark = error.problem_mark
-        line = mark.line + 1 if mark is not None else None
-        first = str(error.problem).split(" with value")[0]
-        raise ConfigError([Problem("", f"{first}; keep one of the two", line)], str(file)) from None
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark is not None else None
-        raise ConfigError(
-            [Problem("", f"not valid YAML: {error.problem}", line)], str(file)
-        ) from None
-    except TypeError:
-        what = "a mapping or list stands where a key must be; put text with braces into quotes"
-        raise ConfigError([Problem("", what)], str(file)) from None
-    except RecursionError:
-        what = "its values are nested too deeply"
-        raise ConfigError([Problem("", what)], str(file)) from None
-    except (YAMLError, ValueError) as error:
-        raise ConfigError([Problem("", f"not valid YAML: {error}")], str(file)) from None
+        loaded = rules(text)
+        problems = list(dict.fromkeys(loaded.problems))
+    except yaml.MarkedYAMLError as error:
+        problems = [_explain(error, text)]
+    except ReaderError as error:
+        line = text.count("\n", 0, text.find(chr(error.character))) + 1
+        what = f"not valid YAML: the character U+{error.character:04X} is not allowed; take it out"
+        problems = [Problem("", what, line)]
+    if problems:
+        raise ConfigError(problems, name)
+    return loaded
+
+
+def _explain(error: yaml.MarkedYAMLError, text: str) -> Problem:
+    """Return what PyYAML found wrong, and what to do about it."""
+    mark, begun = error.problem_mark, error.context_mark
+    lines = re.split(f"\r\n|[\r\n{_OLD_ENDS}]", text.rstrip())
+    number = min(mark.line, len(lines) - 1)  # the end of a file is below its last line
+    what = _WHOLE.get(error.problem, error.problem)
+    if not isinstance(error, TooMuchError):
+        what = f"not valid YAML: {what}"
+    if begun is not None and begun.line != number and str(error.context).startswith("while"):
+        what += f" {error.context} from line {begun.line + 1} on"
+    advice = [words for part, words in _ADVICE.items() if part in what]
+    line = lines[number]
+    if "\t" in (*line[: len(line) - len(line.lstrip())], line[mark.column : mark.column + 1]):
+        advice = ["there is a tab: indent with spaces"]
+    elif re.search(f"[{_OLD_ENDS}]", text):
+        advice = ["U+0085, U+2028 and U+2029 end a line: put them into double quotes as `\\u2028`"]
+    return Problem("", "; ".join([what, *advice]), number + 1)
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes everything out, and quotes what YAML 1.2 would take for a number."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]$"), list("yYnN"))
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"[-+]?(?:[0-9_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|"
+        r"(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9]+)?)$"
+    ),
+    list("-+.0123456789"),
+)
+
+
+def render_yaml(value: Any) -> str:
+    """Return a value as YAML, keys in their order.
+
+    Readers of YAML 1.1 and of 1.2 find the same: text that either takes for a number, a date or a
+    boolean (``on``, ``1e5``) is quoted.
+    """
+    text: str = yaml.dump(
+        value, None, _Dumper, sort_keys=False, allow_unicode=True, width=100,
+        default_flow_style=False,
+    )  # fmt: skip
+    return text
+
+
+def write_yaml(path: str | Path, value: Any, header: str = "") -> None:
+    """Write a value as YAML in one step, below a header of comment lines."""
+    comments = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
+    write_text(path, comments + render_yaml(value))

@@ -29,6 +29,7 @@ from olmix.errors import LaunchError
 from olmix.records.identity import run_identity
 from olmix.records.run import COMMAND_FILE, NOT_METRICS, MetricsReader, RunFolder, Status
 from olmix.records.run_config import read_run_config
+from olmix.records.tokens import data_dtype
 from olmix.text.files import read_json, write_json
 from olmix.train.leftover import announce, end_leftover, forget, remember
 from olmix.train.outcome import Outcome, Progress
@@ -113,10 +114,11 @@ def _prepare(folder: RunFolder) -> _Command:
     paths = {name: path[-1].paths for name, path in iter_domains(config.data.tree())}
     write_json(folder.path / MIX_FILE, mix, sync=False)  # written anew at every start
     domains = {name: {**share, "paths": list(paths[name])} for name, share in mix.items()}
+    used = [name for name, share in mix.items() if share["weight"] > 0]
     write_json(
         folder.path / MANIFEST_FILE,
         {
-            "dtype": config.data.dtype,
+            "dtype": data_dtype(config.data, used),
             "tokenizer": config.data.tokenizer,
             "max_tokens": config.training.max_tokens,
             "seed": config.training.seed,

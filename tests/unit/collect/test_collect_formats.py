@@ -8,7 +8,8 @@ from olmix.collect.record import reduce_curve
 from olmix.errors import DataError
 from olmix.records.run import RunFolder, Status
 from olmix.text.csv import read_table
-from olmix.text.files import read_json, write_json, write_yaml
+from olmix.text.files import read_json, write_json
+from olmix.text.yaml import write_yaml
 
 
 def _jsonl(folder, records):

@@ -42,9 +42,9 @@ def test_everything_that_is_written_has_the_leaves_in_their_shares(tmp_path):
     passes = {name: 4 * weight for name, weight in weights.items()}
     assert proposal["repetition"] == pytest.approx(passes)
     text = (folder / "mix.yaml").read_text()
-    from ruamel.yaml import YAML
+    import yaml
 
-    mix = Mixture.parse(YAML(typ="safe").load(text)["mix"])
+    mix = Mixture.parse(yaml.safe_load(text)["mix"])
     assert {name: mix[name].weight for name in mix} == pytest.approx(
         {name: weight for name, weight in weights.items() if weight > 0}
     )

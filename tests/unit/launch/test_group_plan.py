@@ -19,7 +19,7 @@ from olmix.launch import (
     write_launch,
 )
 from olmix.records.run import RunFolder, Status
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 
 @pytest.fixture
@@ -32,6 +32,30 @@ def test_a_folder_of_complete_variants_is_a_group(variants):
     group = load_group(variants.folder)
     assert group.group_id == variants.group_id
     assert [run.name for run in group.runs] == [file.stem for file in variants.files]
+
+
+@pytest.mark.parametrize(
+    "group", ["0d032fc5", "12345678", "00123456", "0x123456", "12e51234", "1e500000", "0b101010"]
+)
+def test_a_group_whose_id_looks_like_a_number_keeps_it(tiny, monkeypatch, group):
+    monkeypatch.setattr("olmix.generate.write.group_of", lambda *_, **__: group)
+    base = LaunchConfig.from_yaml(tiny.launch)
+    made = generate(GenerationConfig.from_yaml(tiny.generation), tiny.folder / "odd", base)
+    found = load_group(made.folder)
+    assert found.group_id == group
+    assert {run.group_id for run in found.runs} == {group}
+    assert [run.name for run in found.runs] == [file.stem for file in made.files]
+    again = generate(GenerationConfig.from_yaml(tiny.generation), made.folder, base)
+    assert again.num_new == 0
+
+
+@pytest.mark.parametrize("group", ["12345678", "1e5", "00123456", "0x12"])
+def test_a_group_id_without_quotes_that_is_a_number_is_refused_with_its_line(variants, group):
+    file = variants.files[0]
+    lines = [x for x in file.read_text().splitlines() if not x.startswith("group_id:")]
+    file.write_text("\n".join([*lines, f"group_id: {group}"]) + "\n")
+    with pytest.raises(ConfigError, match=f":{len(lines) + 1}: group_id: "):
+        load_group(file)
 
 
 def test_one_file_is_a_group_of_one(variants):

@@ -24,7 +24,8 @@ from olmix.launch.engine import Job, JobState
 from olmix.launch.folders import prepare_folder
 from olmix.launch.group_plan import Group
 from olmix.records.run import RunFolder
-from olmix.text.files import write_json, write_yaml
+from olmix.text.files import write_json
+from olmix.text.yaml import write_yaml
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import yaml
 
-from olmix.config import DataConfig
+from olmix.config import DataConfig, PriorsConfig
 from olmix.errors import DataError
 from olmix.priors import count_tokens, render_priors
 
@@ -25,6 +26,8 @@ def test_tokens_are_bytes_over_the_size_of_one(tmp_path):
     assert text.index("  a:") < text.index("  b:")
     assert "b: 15" in text
     assert "a: 0.666666667" in text
+    written = PriorsConfig.from_dict(yaml.safe_load(text)["priors"])
+    assert written.fingerprints == {count.domain: count.fingerprint for count in counts}
 
 
 def test_a_real_npy_header_is_not_counted(tmp_path):

@@ -12,7 +12,7 @@ from olmix.errors import MissingPackageError
 from olmix.records import trackers
 from olmix.records.run import RunFolder
 from olmix.records.trackers import Trackers, open_trackers
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 
 def _config(**wanted):

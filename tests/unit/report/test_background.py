@@ -15,7 +15,8 @@ from olmix.report.background import (
     read_machine,
 )
 from olmix.report.load import load_content
-from olmix.text.files import write_json, write_yaml
+from olmix.text.files import write_json
+from olmix.text.yaml import write_yaml
 
 
 @pytest.fixture

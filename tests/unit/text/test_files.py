@@ -9,7 +9,8 @@ from olmix.errors import DataError
 from olmix.records.run import MetricsReader, RunFolder, Status, lock
 from olmix.records.tokens import byte_lengths, expand, fingerprint, open_tokens
 from olmix.text.csv import read_table, write_table
-from olmix.text.files import atomic_path, digest, read_json, render_yaml, write_json, write_text
+from olmix.text.files import atomic_path, digest, read_json, write_json, write_text
+from olmix.text.yaml import render_yaml
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):

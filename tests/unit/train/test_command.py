@@ -12,7 +12,8 @@ import pytest
 
 from olmix.config import LaunchConfig
 from olmix.records.run import COMMAND_FILE, RunFolder
-from olmix.text.files import write_json, write_yaml
+from olmix.text.files import write_json
+from olmix.text.yaml import write_yaml
 from olmix.train.command import run_command
 from olmix.train.dispatch import train_any
 from olmix.train.leftover import START_VARIABLE

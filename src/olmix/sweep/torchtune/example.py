@@ -10,7 +10,7 @@ from typing import Any
 from olmix.errors import DataError
 from olmix.sweep.torchtune.assets import build_assets
 from olmix.sweep.torchtune.tiny import tiny_model, write_weights
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 
 __all__ = ["write_example"]
 

@@ -17,7 +17,8 @@ from olmix.sweep.framework import Base, OnStep
 from olmix.sweep.torchtune.assets import build_assets
 from olmix.sweep.torchtune.registry import read_registry
 from olmix.sweep.torchtune.shrink import data_of, shrink
-from olmix.text.files import digest, render_yaml
+from olmix.text.files import digest
+from olmix.text.yaml import render_yaml
 
 __all__ = ["train_tiny"]
 

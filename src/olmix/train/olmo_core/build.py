@@ -11,7 +11,7 @@ from olmix.config import InLoopEval, LaunchConfig, OlmoCoreTraining, ValidationE
 from olmix.errors import ConfigError, Problem, nearest
 from olmix.mixture import Mixture
 from olmix.records.run import RunFolder
-from olmix.records.tokens import byte_lengths
+from olmix.records.tokens import byte_lengths, data_dtype
 from olmix.runlog import Run
 from olmix.train.olmo_core.process import is_distributed
 from olmix.train.olmo_core.schedule import Plan, build_plan
@@ -187,8 +187,9 @@ def _build_reports(
         )
     }
     if isinstance(config.eval, ValidationEval) and not training.no_eval:
+        dtype = data_dtype(config.data, [n for n, s in work.mix.items() if s.weight > 0])
         held_out = [
-            open_windows(name, files, config.data.dtype, plan.sequence_length, "validation domain")
+            open_windows(name, files, dtype, plan.sequence_length, "validation domain")
             for name, files in config.eval.paths.items()
         ]
         lengths = byte_lengths(str(config.data.tokenizer))

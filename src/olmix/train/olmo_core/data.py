@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.config import DataConfig, OlmoCoreTraining
+from olmix.config import DataConfig, OlmoCoreTraining, TokenDtype
 from olmix.errors import ConfigError, DataError, Problem, nearest
 from olmix.mixture import Mixture
-from olmix.records.tokens import NUMPY_MAGIC, byte_lengths, expand, open_tokens
+from olmix.records.token_files import read_layout
+from olmix.records.token_formats import LOCAL
+from olmix.records.tokens import byte_lengths, data_dtype, expand, open_tokens
 from olmix.train.olmo_core.schedule import Plan
 
 __all__ = ["Mixed", "Taken", "build_dataset", "build_tokenizer", "count_taken", "source_paths"]
@@ -114,28 +116,29 @@ def source_paths(data: DataConfig, mix: Mixture, eos: int) -> dict[str, list[str
         remote = [path for path in paths if "://" in path]
         try:
             local = expand([p for p in paths if p not in remote], f"domain {name}")
-            for file in local:
-                wrong = _problem(file, data.dtype, eos)
-                if wrong is not None:
-                    problems.append(f"domain {name}: {file}: {wrong}")
         except DataError as error:
             problems.append(str(error))
             continue
+        wrong = [_problem(file, data.dtype, eos) for file in local]
+        problems += [f"domain {name}: {text}" for text in wrong if text is not None]
         found[name] = [*remote, *(str(file) for file in local)]
     if problems:
         raise DataError("\n".join(problems))
     return found
 
 
-def _problem(file: Path, dtype: str, eos: int) -> str | None:
-    """Return what is wrong with a token file, `None` if nothing is."""
-    with file.open("rb") as handle:
-        if handle.read(len(NUMPY_MAGIC)) == NUMPY_MAGIC:
-            return "has a NumPy header; write raw tokens with array.tofile(path)"
-    if not (open_tokens(file, dtype)[:_SCANNED_TOKENS] == eos).any():
+def _problem(file: Path, dtype: TokenDtype | None, eos: int) -> str | None:
+    """Return what is wrong with a token file, with its name; `None` if nothing is."""
+    try:
+        if read_layout(str(file), LOCAL, dtype).offset:
+            return f"{file}: has a NumPy header; write raw tokens with array.tofile(path)"
+        tokens = open_tokens(file, dtype)
+    except DataError as error:
+        return str(error)
+    if not (tokens[:_SCANNED_TOKENS] == eos).any():
         return (
-            f"holds no EOS token ({eos}) in its first {_SCANNED_TOKENS:,} tokens; documents must "
-            "end with it"
+            f"{file}: holds no EOS token ({eos}) in its first {_SCANNED_TOKENS:,} tokens; "
+            "documents must end with it"
         )
     return None
 
@@ -159,16 +162,19 @@ def build_dataset(
     from olmo_core.exceptions import OLMoConfigurationError
 
     paths = source_paths(data, mix, tokenizer.eos_token_id)
+    name = data_dtype(data, paths)
+    if name is None:
+        raise DataError("data.dtype: nothing says the type of the token files; give it")
     mixture = _source_mixture(training, mix, plan, paths)
     config = NumpyFSLDatasetConfig(
         sequence_length=plan.sequence_length,
         tokenizer=tokenizer,
         work_dir=str(work_dir),
-        dtype=NumpyDatasetDType(data.dtype),
+        dtype=NumpyDatasetDType(name),
         source_mixture_config=mixture,
         instance_filter_config=InstanceFilterConfig() if training.instance_filter else None,
     )
-    dtype = np.dtype(data.dtype).type
+    dtype = np.dtype(name).type
     try:
         built = mixture.build(npdtype=dtype, sequence_length=plan.sequence_length)
         dataset = config.build()

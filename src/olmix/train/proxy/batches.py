@@ -19,7 +19,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.config import ProxyTraining
+from olmix.config import ProxyTraining, TokenDtype
 from olmix.errors import ConfigError, DataError, Problem
 from olmix.mixture import Mixture
 from olmix.records.tokens import expand, open_tokens
@@ -75,7 +75,11 @@ class Windows:
 
 
 def open_windows(
-    name: str, paths: Sequence[str], dtype: str, context_length: int, kind: str = "domain"
+    name: str,
+    paths: Sequence[str],
+    dtype: TokenDtype | None,
+    context_length: int,
+    kind: str = "domain",
 ) -> Windows:
     """Open the token files of a domain.
 

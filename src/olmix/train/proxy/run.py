@@ -30,7 +30,7 @@ from olmix.records.identity import run_identity
 from olmix.records.logs import flatten
 from olmix.records.run import RunFolder, RunState, Status
 from olmix.records.run_config import read_run_config
-from olmix.records.tokens import byte_lengths
+from olmix.records.tokens import byte_lengths, data_dtype
 from olmix.records.trackers import Trackers, open_trackers
 from olmix.simplex import Array
 from olmix.text.files import write_json
@@ -96,12 +96,9 @@ def prepare(config: LaunchConfig) -> Work:
         )
     lengths = byte_lengths(config.data.tokenizer)
     paths = {name: path[-1].paths for name, path in iter_domains(config.data.tree())}
-    dtype, context = config.data.dtype, training.context_length
-    domains = [
-        open_windows(name, paths[name], dtype, context)
-        for name, share in mix.items()
-        if share.weight > 0
-    ]
+    used = [name for name, share in mix.items() if share.weight > 0]
+    dtype, context = data_dtype(config.data, used), training.context_length
+    domains = [open_windows(name, paths[name], dtype, context) for name in used]
     plan = plan_run(domains, mix, training, len(lengths))
     plan.check()
     geometry = Geometry(Shape.of(training, len(lengths)), training.batch_size, context)

@@ -234,11 +234,11 @@ def test_preview_says_what_would_keep_a_run_from_starting():
 
 
 def test_preview_is_yaml_with_a_document_for_each_run():
-    from ruamel.yaml import YAML
+    import yaml
 
     runs = [f"run-{index}" for index in range(3)]
     text = render_specs(infra(weka=True, image="me/olmix"), GROUP, FOLDER, runs)
-    documents = list(YAML(typ="safe").load_all(text))
+    documents = list(yaml.safe_load_all(text))
     assert [entry["tasks"][0]["name"] for entry in documents] == runs
 
 
@@ -265,10 +265,10 @@ def test_runs_that_cannot_start_are_refused_before_anything_is_imported(monkeypa
 
 
 def test_the_documented_section_can_be_launched():
-    from ruamel.yaml import YAML
+    import yaml
 
     pages = sorted((Path(__file__).parents[4] / "docs").glob("launch*.md"))
     blocks = re.findall(r"```yaml\n(.*?)```", "".join(page.read_text() for page in pages), re.S)
     (block,) = [block for block in blocks if "env_secrets" in block]
-    given = BeakerInfra.from_dict(YAML(typ="safe").load(block)["infra"])
+    given = BeakerInfra.from_dict(yaml.safe_load(block)["infra"])
     assert not find_obstacles(given, GROUP, FOLDER)

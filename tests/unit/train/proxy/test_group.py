@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from olmix.records.trackers import Trackers
-from olmix.text.files import write_yaml
+from olmix.text.yaml import write_yaml
 from olmix.train.proxy.group import train_runs
 from olmix.train.proxy.run import prepare
 from train_fixtures import Project

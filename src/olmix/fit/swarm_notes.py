@@ -1,0 +1,84 @@
+"""The decisions of reading a swarm, as sentences: what takes part, and what is odd about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from olmix.fit.swarm import Swarm
+
+__all__ = ["swarm_notes"]
+
+_MOST_RUNS = 8
+_MOST_DOMAINS = 4
+
+
+def swarm_notes(swarm: Swarm) -> list[str]:
+    """Return what was read and what is odd about it."""
+    runs, live, dropped = swarm.runs, swarm.live, swarm.dropped
+    notes = [
+        f"{len(runs)} runs of {swarm.num_groups} different mixtures of {int(live.sum())} domains "
+        "are used."
+    ]
+    if dropped:
+        notes.append(
+            f"{len(dropped)} runs take no part: {', '.join(sorted(dropped)[:_MOST_RUNS])}."
+        )
+    unused = [name for name, used in zip(swarm.domains, live, strict=True) if not used]
+    if unused:
+        notes.append(
+            f"No run has {', '.join(unused)}, so nothing is known of it: it gets no weight."
+        )
+    for name, column in zip(swarm.metrics, swarm.measured.T, strict=True):
+        missing = int(np.isnan(column).sum())
+        if missing:
+            notes.append(f"{name} is missing in {missing} runs, which its fit leaves out.")
+    notes += _accidents(swarm)
+    safe = 3 * (swarm.num_free + 1)
+    if swarm.num_groups < safe:
+        notes.append(
+            f"{swarm.num_groups} distinct mixtures is few for {swarm.num_free} domains; aim for "
+            f"{safe} or more."
+        )
+    if swarm.held_out.any():
+        held_out = int(swarm.held_out.sum())
+        notes.append(f"{held_out} runs are held out of every fit (regression.n_test).")
+    return [*notes, *_tied(swarm), *_pinned(swarm)]
+
+
+def _accidents(swarm: Swarm) -> list[str]:
+    """Say which values were taken for accidents, and of which mixtures they are."""
+    notes = []
+    for index, name in enumerate(swarm.metrics):
+        measured, counted = swarm.measured[:, index], swarm.values[:, index]
+        moved = np.flatnonzero(~np.isnan(measured) & (measured != counted))
+        for row in moved[:_MOST_RUNS]:
+            mixture = swarm.mixtures[row]
+            order = np.argsort(-mixture, kind="stable")[:_MOST_DOMAINS]
+            shares = ", ".join(f"{100 * mixture[d]:.0f} % {swarm.domains[d]}" for d in order)
+            notes.append(
+                f"{name}: run {swarm.runs[row]} ({shares}) measured {measured[row]:.4g}, which no "
+                f"run with a similar mixture explains: it is taken as diverged and counts as "
+                f"{counted[row]:.4g}."
+            )
+    return notes
+
+
+def _tied(swarm: Swarm) -> list[str]:
+    """Say which domains are fitted as one."""
+    return [
+        f"{', '.join(f'{name} ({100 * share:.1f} %)' for name, share in members.items())} keep "
+        f"their shares in every run: they are fitted as one domain, {group}."
+        for group, members in (swarm.frozen.groups if swarm.frozen is not None else {}).items()
+    ]
+
+
+def _pinned(swarm: Swarm) -> list[str]:
+    """Say which domains have the same weight in every run."""
+    return [
+        f"{name} is {100 * weight:.4g} % of every run, so nothing is known of other weights: it is "
+        "pinned there in the natural, the uniform and the proposed mixture."
+        for name, weight in swarm.pinned.items()
+    ]

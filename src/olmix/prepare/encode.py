@@ -1,0 +1,142 @@
+"""From split texts to token files, with the provenance of every document."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from olmix.prepare.documents import Document
+from olmix.prepare.left_out import LeftOut
+from olmix.prepare.reading import ReadDomain
+from olmix.prepare.tokenizer import Tokenizer
+from olmix.records.fingerprint import domain_fingerprint
+from olmix.records.token_formats import LOCAL
+from olmix.text.files import write_bytes, write_text
+
+__all__ = ["PreparedDomain", "encode_all", "train_file", "validation_file"]
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class PreparedDomain:
+    """What became of a domain.
+
+    Attributes:
+        name: the domain.
+        held_out: whether it is only evaluated.
+        documents: distinct documents, before long ones were cut.
+        train_tokens: tokens to train on.
+        validation_tokens: tokens to evaluate.
+        train_bytes: bytes of text to train on.
+        validation_bytes: bytes of text to evaluate.
+        licence: terms of its texts, as far as known.
+        description: what it is.
+        left_out: what its texts hold and its token files do not.
+        fingerprint: what its token files are known by, as `olmix priors compute` finds it.
+    """
+
+    name: str
+    held_out: bool
+    documents: int
+    train_tokens: int
+    validation_tokens: int
+    train_bytes: int
+    validation_bytes: int
+    licence: str
+    description: str
+    left_out: tuple[LeftOut, ...] = ()
+    fingerprint: str = ""
+
+
+def train_file(domain: str) -> str:
+    """Return where the training tokens of a domain are, below the output folder."""
+    return f"train/{domain}/part-0000.bin"
+
+
+def validation_file(domain: str) -> str:
+    """Return where the validation tokens of a domain are, below the output folder."""
+    return f"validation/{domain}.bin"
+
+
+def encode_all(
+    output: Path,
+    domains: Sequence[ReadDomain],
+    tokenizer: Tokenizer,
+    on_domain: Callable[[str, int], None],
+) -> tuple[PreparedDomain, ...]:
+    """Write the token files of every domain, and the provenance of every document.
+
+    Args:
+        output: the folder to write into.
+        domains: what was read.
+        tokenizer: makes the tokens.
+        on_domain: called with (domain, domains done) before each.
+    """
+    rows: list[list[object]] = []
+    prepared = []
+    for index, domain in enumerate(domains):
+        name, split = domain.texts.name, domain.split
+        on_domain(name, index)
+        counts = {}
+        for side, file, documents in (
+            ("train", train_file(name), split.train),
+            ("validation", validation_file(name), split.validation),
+        ):
+            path = output / file
+            if not documents:
+                path.unlink(missing_ok=True)
+                counts[side] = 0
+                continue
+            encoded = _encode(tokenizer, documents)
+            write_bytes(path, np.concatenate(encoded).tobytes())
+            counts[side] = sum(map(len, encoded))
+            rows.extend(
+                [
+                    *(name, side, d.path, d.digest, d.file_sha256),
+                    *(d.size_bytes, len(tokens), d.licence),
+                ]
+                for d, tokens in zip(documents, encoded, strict=True)
+            )
+        prepared.append(_summary(domain, counts, output))
+    stream = StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(
+        ["domain", "split", "path", "sha256", "file_sha256", "bytes", "tokens", "licence"]
+    )
+    writer.writerows(rows)
+    write_text(output / "provenance.csv", stream.getvalue())
+    return tuple(prepared)
+
+
+def _encode(tokenizer: Tokenizer, documents: Sequence[Document]) -> list[Any]:
+    encoded = []
+    for start in range(0, len(documents), _BATCH):
+        batch = documents[start : start + _BATCH]
+        encoded.extend(tokenizer.encode([document.text for document in batch]))
+    return encoded
+
+
+def _summary(domain: ReadDomain, counts: Mapping[str, int], output: Path) -> PreparedDomain:
+    texts, split = domain.texts, domain.split
+    licences = sorted({document.licence for document in (*split.train, *split.validation)})
+    file = validation_file(texts.name) if texts.held_out else train_file(texts.name)
+    return PreparedDomain(
+        name=texts.name,
+        held_out=texts.held_out,
+        documents=domain.documents,
+        train_tokens=counts["train"],
+        validation_tokens=counts["validation"],
+        train_bytes=sum(document.size_bytes for document in split.train),
+        validation_bytes=sum(document.size_bytes for document in split.validation),
+        licence=", ".join(licences),
+        description=texts.description,
+        left_out=domain.left_out,
+        fingerprint=domain_fingerprint([str(output / file)], LOCAL),
+    )
