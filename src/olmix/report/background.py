@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError, OlmixError
+from olmix.records.fit.folder import FitFolder
 from olmix.records.run import RunFolder
-from olmix.report.content import Content
 from olmix.report.figures import Curves
 from olmix.text.files import read_json
 from olmix.text.numbers import count
@@ -71,7 +71,7 @@ def read_facts(groups: Sequence[Path]) -> dict[str, str]:
     return facts
 
 
-def find_runs(content: Content, verification: Path | None) -> Path | None:
+def find_runs(content: FitFolder, verification: Path | None) -> Path | None:
     """Return the group of runs that the swarm's tables were collected from, if it is at hand.
 
     It is looked for beside the verification's group, and where `olmix quickstart` keeps runs: in

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError, MissingPackageError
+from olmix.records.fit.folder import FitFolder, read_fit_folder
 from olmix.report.background import (
     find_manifest,
     find_runs,
@@ -21,9 +22,7 @@ from olmix.report.background import (
     read_facts,
     read_machine,
 )
-from olmix.report.content import Content
 from olmix.report.figures import draw_figures
-from olmix.report.load import load_content
 from olmix.report.page import Background, Page, build_page
 from olmix.text.files import digest, read_json, write_json, write_text
 
@@ -66,7 +65,7 @@ def write_report(
         MissingPackageError: jinja2 or matplotlib is not installed.
     """
     folder = Path(fit_folder)
-    content = load_content(folder)
+    content = read_fit_folder(folder)
     known = _remembered(folder)
     verification = verification_runs or _path(known.get("verification_runs"))
     swarm = runs or _path(known.get("runs")) or find_runs(content, verification)
@@ -119,7 +118,7 @@ def merge_commands(known: Sequence[str], given: Sequence[str]) -> tuple[str, ...
     return tuple(merged)
 
 
-def _inputs(content: Content, others: Sequence[Any]) -> str:
+def _inputs(content: FitFolder, others: Sequence[Any]) -> str:
     """Return a hash of all that the page and its figures show, and of the code that draws them."""
     tables = content.config.get("swarm", {})
     files = sorted(
