@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from olmix.records.fit.proposal import PredictedPerformance, Proposal
+from olmix.records.fit.report_notes import ReportNotes
 from olmix.records.fit.scores import Fit
 from olmix.records.fit.tables import FrontSummary
 from olmix.records.fit.verification import Verification
@@ -21,6 +22,7 @@ RECORDS = {
     "verification.json": Verification,
     "predicted_performance.json": PredictedPerformance,
     "pareto.json": FrontSummary,
+    "report.json": ReportNotes,
 }
 PAGE = Path(__file__).with_name("files.md")
 WIDTH = 112

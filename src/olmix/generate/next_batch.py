@@ -23,8 +23,8 @@ from olmix.generate.constraints import Constraints
 from olmix.generate.known_mixtures import load_mixtures
 from olmix.generate.optimal import distances_to
 from olmix.generate.swarm import Proposer
-from olmix.records.fit.folder import read_fit_config
 from olmix.records.fit.scores import Fit, read_fit
+from olmix.records.fit.settings import read_fit_config
 from olmix.records.metric import Objective
 from olmix.simplex import Array
 

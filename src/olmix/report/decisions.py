@@ -72,7 +72,7 @@ def _search(content: FitFolder, proposal: Proposal) -> list[str]:
             f"A KL of 1 from the prior had to gain {fixed(proposal.kl_reg, 3)} of the swarm's "
             "spread to be worth it (proposer.kl_reg)."
         )
-    asked = content.config.get("proposer", {})
+    asked = content.config.get("proposer") or {}
     if asked.get("risk"):
         texts.append(
             f"{asked['risk']:g} standard errors of the prediction were added to what was minimised "

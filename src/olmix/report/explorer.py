@@ -53,9 +53,9 @@ def build_explorer(content: FitFolder) -> Explorer | None:
     try:
         models = read_json(content.folder / "models.json")
         data = _data(content, models)
+        text = json.dumps(_rounded(data), separators=(",", ":"), allow_nan=False)
     except (DataError, KeyError, TypeError, ValueError, AttributeError):
         return None
-    text = json.dumps(_rounded(data), separators=(",", ":"), allow_nan=False)
     if len(text) > _MOST_BYTES:
         return None
     mixtures = {} if content.proposal is None else content.proposal.mixtures

@@ -13,8 +13,8 @@ from olmix.config import LaunchConfig, ProxyTraining, VariantConfig
 from olmix.errors import ConfigError, DataError, NotAvailableError, Problem
 from olmix.mixture import Mixture, repetition_factors
 from olmix.records.fit.columns import Columns
-from olmix.records.fit.folder import read_fit_config
 from olmix.records.fit.proposal import VERIFIED, Proposal, read_proposal
+from olmix.records.fit.settings import read_fit_config
 from olmix.records.fit.tables import read_rows
 from olmix.records.metric import Objective
 from olmix.records.tokens import expand, open_tokens

@@ -16,6 +16,7 @@ from olmix.errors import DataError
 from olmix.records.fit.columns import Columns
 from olmix.records.fit.proposal import Proposal, read_proposal
 from olmix.records.fit.scores import FittedMetric, Scores, read_fit
+from olmix.records.fit.settings import read_fit_config
 from olmix.records.fit.tables import (
     Front,
     Predictions,
@@ -32,9 +33,8 @@ from olmix.records.fit.verification import Verification, read_verification
 from olmix.records.metric import Objective
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table
-from olmix.text.files import read_json
 
-__all__ = ["FitFolder", "read_fit_config", "read_fit_folder"]
+__all__ = ["FitFolder", "read_fit_folder"]
 
 Found = TypeVar("Found")
 
@@ -125,27 +125,6 @@ class FitFolder:
         folds, seed = regression.get("num_folds"), regression.get("seed")
         words = f"{folds}-fold cross-validation" if folds is not None else "cross-validation"
         return words if seed is None else f"{words}, seed {seed}"
-
-
-def read_fit_config(folder: Path) -> dict[str, Any]:
-    """Return the content of `config.json` of a fit folder; nothing where there is none.
-
-    Raises:
-        DataError: it is no JSON, or a section of it is no section.
-    """
-    file = folder / "config.json"
-    if not file.is_file():
-        return {}
-    found = read_json(file)
-    sections = ("swarm", "regression", "eval", "proposer", "filtering")
-    if not isinstance(found, dict) or not all(
-        isinstance(found.get(name) or {}, dict) for name in sections
-    ):
-        raise DataError(
-            f"{file}: an object with the sections {', '.join(sections)} is needed. "
-            "Run `olmix fit` again."
-        )
-    return found
 
 
 def read_fit_folder(folder: Path) -> FitFolder:
