@@ -315,8 +315,8 @@ def statement(config: FitConfig, swarm: Swarm, found: PredictedGain, reliable: b
             f"{reach}; the probability that it is better is {chance}."
         )
     return (
-        f"Against the natural mixture, the proposed one is predicted a {size} in {name}, {reach}: "
-        f"the probability that it is better is {chance}, which is not certain. Verify it "
+        f"The proposed mixture is predicted to make a {size} in {name} over the natural one, "
+        f"{reach}: the probability that it is better is {chance}, which is not certain. Verify it "
         "before use."
     )
 

@@ -44,10 +44,11 @@ def compare(plan: VerificationPlan, metrics: Mapping[str, Mapping[str, float]]) 
         raise DataError(f"{len(missing)} runs are not finished: {', '.join(missing)}")
     metrics = {run: _finite(found) for run, found in metrics.items()}
     objective = plan.objective
+    value_of = {
+        run: plan.columns.value(objective, found, f"run {run}") for run, found in metrics.items()
+    }
     values = {
-        mixture: np.array(
-            [plan.columns.value(objective, metrics[plan.run_of[mixture, s]]) for s in plan.seeds]
-        )
+        mixture: np.array([value_of[plan.run_of[mixture, seed]] for seed in plan.seeds])
         for mixture in VERIFIED
     }
     gains = {

@@ -5,6 +5,9 @@ import pytest
 
 from fit_fixtures import flat, log_linear, log_weight, plant
 from olmix.fit import fit_swarm
+from olmix.fit.results import statement
+from olmix.fit.swarm import read_swarm
+from olmix.records.fit.proposal import PredictedGain
 
 
 def _fit(planted, **changes):
@@ -23,6 +26,25 @@ def test_a_gain_is_stated_with_its_interval_and_its_probability(tmp_path):
     assert gain.low < gain.mean < gain.high
     predicted = {name: mix.predicted.mean for name, mix in proposal.mixtures.items()}
     assert gain.mean == pytest.approx(predicted["natural"] - predicted["proposed"])
+
+
+@pytest.mark.parametrize(
+    ("lower", "words"),
+    [
+        ({}, "a gain of 0.21 bits per byte (lower is better) in average of all metrics"),
+        ({"y_bpb": False, "z_bpb": False}, "a gain of 0.21 bits per byte (higher is better)"),
+        ({"y_bpb": False}, "a gain of 0.21 (positive is better)"),
+    ],
+)
+def test_a_gain_that_is_not_certain_says_so_and_which_way_is_better(tmp_path, lower, words):
+    config = plant(tmp_path, {"y_bpb": log_linear, "z_bpb": log_weight}).config(
+        lower_is_better=lower
+    )
+    found = PredictedGain(0.21, 0.2, -0.12, 0.54, 0.85)
+    said = statement(config, read_swarm(config), found, reliable=True)
+    assert words in said
+    assert "90 % interval −0.12 to 0.54: the probability that it is better is 85 %" in said
+    assert "which is not certain" in said
 
 
 @pytest.mark.parametrize("seed", range(3))

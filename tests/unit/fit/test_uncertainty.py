@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from fit_fixtures import draw_mixtures, flat, log_linear, plant
-from olmix.fit.calibration import LEVELS, Calibration
-from olmix.fit.crossval import Scores, assign_folds, cross_validate
+from olmix.fit.calibration import LEVELS
+from olmix.fit.crossval import assign_folds, cross_validate
 from olmix.fit.swarm import read_swarm
 from olmix.fit.uncertainty import (
     Bootstrap,
@@ -16,6 +16,7 @@ from olmix.fit.uncertainty import (
 )
 from olmix.laws.log_linear import LogLinear
 from olmix.laws.log_weight import LogWeight
+from olmix.records.fit.scores import Calibration, Scores
 
 stats = pytest.importorskip("scipy.stats")
 

@@ -193,7 +193,9 @@ def test_what_a_run_did_not_measure_is_named(tiny):
     plan = _plan(tiny, objective=MIXED)
     metrics = _metrics(plan)
     del metrics["uniform-seed-2002"]["b_bpb"]
-    with pytest.raises(DataError, match="needs b_bpb, which the run does not measure.*a_bpb"):
+    with pytest.raises(
+        DataError, match="needs b_bpb, which run uniform-seed-2002 does not measure.*a_bpb"
+    ):
         compare(plan, metrics)
 
 

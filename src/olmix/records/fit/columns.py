@@ -77,13 +77,20 @@ class Columns:
         needed = (name for m in objective.metrics for name in self.shares(m.name, measured))
         return tuple(dict.fromkeys(name for name in needed if name not in measured))
 
-    def value(self, objective: Objective, values: Mapping[str, float]) -> float:
+    def value(
+        self, objective: Objective, values: Mapping[str, float], who: str = "the run"
+    ) -> float:
         """Return the objective of one run from what it measured.
+
+        Args:
+            objective: what the fit optimised.
+            values: what the run measured.
+            who: what the run is called in an error.
 
         Raises:
             DataError: names what the objective needs and was not measured, and what was.
         """
-        self.check(objective, values, "the run")
+        self.check(objective, values, who)
         averages = {
             metric.name: math.fsum(
                 share * values[name] for name, share in self.shares(metric.name, values).items()
