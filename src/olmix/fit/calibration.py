@@ -16,57 +16,19 @@ Legend: ``R`` runs, ``U`` unique mixtures, ``n`` mixtures asked for, ``D`` domai
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from olmix.errors import MissingPackageError
+from olmix.records.fit.scores import LEVEL, Calibration
 from olmix.simplex import Array
 
-__all__ = ["LEVEL", "LEVELS", "NORMAL_QUANTILE", "Calibration", "calibrate"]
+__all__ = ["LEVELS", "NORMAL_QUANTILE", "calibrate"]
 
-LEVEL = 0.90
-"""Share of new runs that an interval is to contain."""
 NORMAL_QUANTILE = 1.6449
 """Standard deviations that the interval of a normal distribution reaches at `LEVEL`."""
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Shares for which it is measured how many runs the intervals do contain."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Half widths of the intervals of one metric.
-
-    Attributes:
-        base: typical error at a mixture that was trained on, in units of the metric.
-        slope: what a Hellinger distance of 1 from the nearest run adds to it.
-        quantile: how many typical errors make an interval.
-        coverage: share of held-out runs inside the intervals of the other folds, for each of
-            `LEVELS`; NaN where there is one fold only.
-    """
-
-    base: float
-    slope: float
-    quantile: float
-    coverage: tuple[float, ...]
-
-    def half_width(self, distances: ArrayLike) -> Array:
-        """Return half the width of the interval at distances (n,) from the nearest run, (n,)."""
-        return self.quantile * (self.base + self.slope * np.asarray(distances, dtype=np.float64))
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the numbers as values that JSON can hold."""
-        coverage = dict(zip(map(str, LEVELS), self.coverage, strict=True))
-        return {**asdict(self), "coverage": coverage}
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Calibration:
-        """Build a calibration from what `to_plain` returned."""
-        numbers = {key: float(plain[key]) for key in ("base", "slope", "quantile")}
-        return cls(**numbers, coverage=tuple(float(plain["coverage"][str(at)]) for at in LEVELS))
 
 
 def calibrate(residuals: Array, distances: Array, folds: NDArray[np.intp]) -> Calibration:
@@ -89,7 +51,8 @@ def calibrate(residuals: Array, distances: Array, folds: NDArray[np.intp]) -> Ca
         expected = own_base + own_slope * distances
         quantiles = np.array([_quantile((size / expected)[~out], level) for level in LEVELS])
         inside[out] = size[out, None] <= quantiles * expected[out, None]
-    return Calibration(base, slope, _quantile(scores, LEVEL), tuple(inside.mean(axis=0).tolist()))
+    coverage = dict(zip(LEVELS, inside.mean(axis=0).tolist(), strict=True))
+    return Calibration(base, slope, _quantile(scores, LEVEL), coverage)
 
 
 def _typical(size: Array, distances: Array) -> tuple[float, float]:

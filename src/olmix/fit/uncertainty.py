@@ -30,19 +30,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.errors import MissingPackageError
-from olmix.fit.calibration import NORMAL_QUANTILE, Calibration, calibrate
-from olmix.fit.crossval import MetricFit, Scores, fold_distances, rank_p_value, scores
+from olmix.fit.calibration import NORMAL_QUANTILE, calibrate
+from olmix.fit.crossval import MetricFit, fold_distances, rank_p_value, scores
 from olmix.fit.propose.references import measured_objective, nearest_run_distance
 from olmix.fit.swarm import Swarm
 from olmix.laws.law import Draws, FittedLaw, Law
 from olmix.laws.outliers import mean_square
 from olmix.laws.stack import FittedStack, stacked_samples
+from olmix.records.fit.proposal import Estimate, PredictedGain
+from olmix.records.fit.scores import LEVEL, Calibration, Scores
 from olmix.simplex import Array
 
 __all__ = [
     "Bootstrap",
-    "Estimate",
-    "Gain",
     "ObjectiveFit",
     "bootstrap",
     "draw_metrics",
@@ -57,36 +57,7 @@ NUM_SAMPLES = 200
 _FEW_SAMPLES = 60
 _MANY_METRICS = 24
 """Metrics beyond which fewer samples do: errors of an average average out."""
-CONFIDENCE = 0.90
 _SAME = 1e-6
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A predicted value with its 90% interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Gain:
-    """A predicted difference; positive is better.
-
-    Attributes:
-        mean: predicted gain.
-        std_error: its standard error.
-        low: lower end of the 90% interval.
-        high: upper end of the 90% interval.
-        probability: that the gain is above 0.
-    """
-
-    mean: float
-    std_error: float
-    low: float
-    high: float
-    probability: float
 
 
 @dataclass(frozen=True)
@@ -249,14 +220,15 @@ def estimate(boot: Bootstrap, index: int) -> Estimate:
     return Estimate(mean, mean - half, mean + half)
 
 
-def gain(boot: Bootstrap, proposed: int, other: int) -> Gain:
+def gain(boot: Bootstrap, proposed: int, other: int) -> PredictedGain:
     """Return the gain of one mixture over another; positive is better."""
     mean = float(boot.mean[other] - boot.mean[proposed])
     differences = boot.samples[:, other] - boot.samples[:, proposed]
     variance = _variance(differences) + boot.error(proposed) + boot.error(other)
     std_error = float(np.sqrt(variance))
     half = _quantile(boot.fit.freedom) * std_error
-    return Gain(mean, std_error, mean - half, mean + half, _above(mean, std_error, boot))
+    chance = _above(mean, std_error, boot)
+    return PredictedGain(mean, std_error, mean - half, mean + half, chance)
 
 
 def _variance(samples: Array) -> float:
@@ -281,4 +253,4 @@ def _quantile(freedom: int) -> float:
         from scipy import stats
     except ImportError:
         raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom))
+    return float(stats.t.ppf(0.5 + LEVEL / 2, freedom))
