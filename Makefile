@@ -82,9 +82,10 @@ bench: $(VENV)/.dev  ## Time the trainer, sampling, token counts, sweeps, launch
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/launch.py
 
-docs: $(VENV)/.dev  ## Write what is derived from the code: schemas and the list of commands
+docs: $(VENV)/.dev  ## Write what is derived from the code: schemas, the list of commands, the keys of files
 	$(BIN)/olmix schema -o schemas
 	$(BIN)/python docs/write_commands.py
+	$(BIN)/python docs/write_files.py
 	$(BIN)/python docs/write_designs.py
 
 clean:  ## Remove the environment and the demo's output

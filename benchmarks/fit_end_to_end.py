@@ -37,16 +37,17 @@ def main(folder: Path) -> None:
         with tempfile.TemporaryDirectory() as output:
             result = fit_swarm(config, output)
         seconds = time.perf_counter() - started
-        proposal = result.proposal or {}
-        scores = proposal["objective"]["cv"]
-        weights = proposal["mixtures"]["proposed"]["weights"]
+        proposal, objective = result.proposal, result.fit.objective
+        if proposal is None or objective is None:
+            raise SystemExit(f"{name}: nothing was proposed")
+        scores, weights = objective.cv, proposal.weights("proposed")
         largest = sorted(weights.items(), key=lambda item: -item[1])[:4]
-        print(f"{name}: {len(result.fit['metrics'])} metrics, {seconds:.0f} s")
-        print(f"  held-out rank correlation of the average {scores['spearman']:.3f}")
-        print(f"  regret@1 {scores['regret']:.4f}, RMSE {scores['rmse']:.4f}")
+        print(f"{name}: {len(result.fit.metrics)} metrics, {seconds:.0f} s")
+        print(f"  held-out rank correlation of the average {scores.spearman:.3f}")
+        print(f"  regret@1 {scores.regret:.4f}, RMSE {scores.rmse:.4f}")
         print("  " + ", ".join(f"{domain} {100 * weight:.0f} %" for domain, weight in largest))
-        print(f"  {proposal['statement']}")
-        for warning in proposal["warnings"]:
+        print(f"  {proposal.statement}")
+        for warning in proposal.warnings:
             print(f"  warning: {warning}")
 
 

@@ -1,4 +1,5 @@
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -19,6 +20,14 @@ def test_the_page_of_commands_is_that_of_the_commands():
     rendered = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     written = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert written == rendered, "run `make docs`"
+
+
+def test_the_page_of_files_is_that_of_the_records():
+    page = ROOT / "docs" / "files.md"
+    render = runpy.run_path(str(ROOT / "docs" / "write_files.py"))["render"]
+    text = page.read_text(encoding="utf-8")
+    assert render(text) == text, "run `make docs`"
+    assert "|  |" not in text, "a field of a record says nothing"
 
 
 def test_the_python_of_the_page_of_fits_runs(monkeypatch, capsys):

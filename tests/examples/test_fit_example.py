@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_example_fits_the_swarm_of_the_demo(tmp_path):
     config = FitConfig.from_yaml(ROOT / "configs/fits/example.yaml")
     result = fit_swarm(config, tmp_path)
-    assert result.fit["metrics"]["networkx_bpb"]["signal"]
-    gains = result.proposal["gains"]["natural"]
+    assert result.fit.metrics["networkx_bpb"].signal
+    gain = result.proposal.gains["natural"]
     # What was measured when the demo verified it: 0.301 bits per byte.
-    assert gains["low"] < 0.301 < gains["high"]
+    assert gain.low < 0.301 < gain.high

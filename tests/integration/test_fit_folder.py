@@ -152,7 +152,7 @@ def test_the_mix_file_can_be_put_into_a_launch_config(planted, tiny):
     from olmix.text.yaml import read_yaml
 
     mix = Mixture.parse(read_yaml(result.folder / "mix.yaml").data["mix"])
-    weights = result.proposal["mixtures"]["proposed"]["weights"]
+    weights = result.proposal.weights("proposed")
     np.testing.assert_allclose(mix.weights(tuple("abcd")), list(weights.values()), atol=1e-12)
     plain = {**read_yaml(tiny.launch).data, "mix": mix.to_plain()}
     plain["data"]["sources"].append({"name": "d", "paths": ["a.bin"]})

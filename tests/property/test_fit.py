@@ -12,7 +12,7 @@ from fit_fixtures import log_linear, log_weight, plant
 from olmix.fit import fit_swarm
 from olmix.fit.crossval import assign_folds, cross_validate
 from olmix.fit.folder import data_hash, fit_hash
-from olmix.fit.swarm import load_swarm
+from olmix.fit.swarm import read_swarm
 from olmix.laws.gp import GpSqrt
 from olmix.laws.log_linear import LogLinear
 from olmix.laws.log_weight import LogWeight
@@ -78,9 +78,9 @@ def test_a_change_of_any_weight_changes_the_hash(fitted, seed, row, domain):
 def test_units_of_a_metric_change_neither_the_choice_nor_the_ranking(seed, power):
     with tempfile.TemporaryDirectory() as name:
         planted = plant(Path(name), {"y": log_weight}, num=24, noise=0.1, seed=seed % 1000)
-        one = load_swarm(planted.config())
+        one = read_swarm(planted.config())
         planted.metrics["y"] = [10**power * value for value in planted.metrics["y"]]
-        other = load_swarm(planted.write().config())
+        other = read_swarm(planted.write().config())
     folds = assign_folds(one.num_groups, 5, 0)
     # The published loss of the log-linear law is in units of the metric; all else is not.
     laws = (LogLinear(delta=None), LogWeight(), GpSqrt())
@@ -104,5 +104,5 @@ def test_renaming_domains_renames_the_proposal(seed):
         planted.ratios = {names[domain]: column for domain, column in planted.ratios.items()}
         planted.settings = {"priors": {"token_counts": dict.fromkeys(names.values(), 10**6)}}
         two = fit_swarm(planted.write().config(), folder / "fit").proposal
-    expected = {names[domain]: w for domain, w in one["mixtures"]["proposed"]["weights"].items()}
-    assert two["mixtures"]["proposed"]["weights"] == pytest.approx(expected, abs=1e-9)
+    expected = {names[domain]: w for domain, w in one.weights("proposed").items()}
+    assert two.weights("proposed") == pytest.approx(expected, abs=1e-9)

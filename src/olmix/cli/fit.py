@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from olmix.cli.options import path_option
 from olmix.cli.terminal import done, progress, shell_line, table
+
+if TYPE_CHECKING:
+    from olmix.fit import FitResult
+    from olmix.records.fit.scores import Fit
 
 __all__ = ["fit"]
 
@@ -40,7 +44,7 @@ def fit(config: Path, output_dir: Path, explains: bool) -> None:
     command = shell_line(["olmix", "fit", "-c", str(config), "-o", str(output_dir)])
     with progress("drawing") as view:
         page = write_report(result.folder, commands=(command,), on_step=view.update)
-    show_fit(result.folder)
+    show_fit(result)
     if explains:
         _show_explanation(result.folder)
     if result.reused:
@@ -67,18 +71,14 @@ def _fit_surface(config: Path, output_dir: Path) -> None:
     done(f"surface: {result.folder}")
 
 
-def show_fit(folder: Path) -> None:
+def show_fit(result: FitResult) -> None:
     """Print how well each metric is predicted, and what is proposed."""
-    from olmix.text.files import read_json
-
-    _show_laws(read_json(folder / "fit.json"))
-    file = folder / "proposal.json"
-    if not file.is_file():
+    _show_laws(result.fit)
+    if result.proposal is None:
         return
-    proposal = read_json(file)
-    for warning in proposal["warnings"]:
+    for warning in result.proposal.warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(f"\n{proposal['statement']}")
+    click.echo(f"\n{result.proposal.statement}")
 
 
 def _show_explanation(folder: Path) -> None:
@@ -90,25 +90,20 @@ def _show_explanation(folder: Path) -> None:
             click.echo(textwrap.fill(text, 100, initial_indent="  - ", subsequent_indent="    "))
 
 
-def _show_laws(found: Mapping[str, Any]) -> None:
-    rows = []
-    for name, metric in found["metrics"].items():
-        scores = metric["candidates"][metric["chosen"]]["cv"]
-        noise = metric["noise_sd"]
-        rows.append(
-            (
-                name,
-                "lower" if metric["lower_is_better"] else "higher",
-                metric["chosen"],
-                _number(scores["spearman"], ".2f"),
-                _number(scores["rmse"], ".4f"),
-                _number(noise, ".4f"),
-                f"{metric['objective_weight']:g}",
-            )
+def _show_laws(found: Fit) -> None:
+    from olmix.text.numbers import fixed
+
+    rows = [
+        (
+            metric.name,
+            "lower" if metric.lower_is_better else "higher",
+            metric.chosen,
+            fixed(metric.law.cv.spearman, 2),
+            fixed(metric.law.cv.rmse, 4),
+            fixed(metric.noise_sd, 4) if math.isfinite(metric.noise_sd) else "",
+            f"{metric.objective_weight:g}",
         )
+        for metric in found.metrics.values()
+    ]
     columns = ("metric", "better", "law", "rank corr.", "error", "noise", "weight")
     table("How well runs that a law has not seen are predicted", columns, rows)
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)

@@ -94,14 +94,13 @@ def _proposer(generation: GenerationConfig) -> Proposer | None:
     from olmix.generate.next_batch import proposer_of
 
     fit = load_fit(generation.swarm.next)
-    return proposer_of(
-        fit.folder, fit.domains, fit.predict, fit.objective_weights, fit.lower_is_better
-    )
+    return proposer_of(fit.folder, fit.domains, fit.predict, fit.objective)
 
 
 def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
     """Print the range of each domain's weight, and what the swarm covers."""
     from olmix.generate import diagnose
+    from olmix.text.numbers import percent
 
     domains = generation.data.domains
     natural = generation.priors.natural(domains)
@@ -110,7 +109,7 @@ def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
     for index, name in enumerate(domains):
         column = sorted(float(row[index]) for row in weights)
         cells = (natural[index], column[0], column[len(column) // 2], column[-1])
-        rows.append((name, *(f"{100 * cell:.1f} %" for cell in cells)))
+        rows.append((name, *(percent(float(cell)) for cell in cells)))
     table("", ("domain", "natural", "least", "median", "most"), rows)
     found = diagnose([v.mix for v in made.variants], domains, generation.max_tokens)
     click.echo(

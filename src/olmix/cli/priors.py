@@ -33,6 +33,7 @@ def compute(config: Path, output: Path | None, no_cache: bool) -> None:
     from olmix.priors import count_domains, render_priors
     from olmix.priors.count import age
     from olmix.text.files import write_text
+    from olmix.text.numbers import percent
 
     file = read_yaml(config).section("data")
     data = validate(DataConfig, file.data, file)
@@ -55,7 +56,7 @@ def compute(config: Path, output: Path | None, no_cache: bool) -> None:
             )
     text = render_priors(counts)
     rows = [
-        (c.domain, f"{c.num_tokens:,}", f"{c.num_files:,}", f"{100 * c.num_tokens / total:.1f} %")
+        (c.domain, f"{c.num_tokens:,}", f"{c.num_files:,}", percent(c.num_tokens / total))
         for c in counts
     ]
     if output is None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from olmix.cli.options import fit_option, path_option
 from olmix.cli.terminal import done, shell_line, table
+
+if TYPE_CHECKING:
+    from olmix.records.fit.verification import Verification
 
 __all__ = ["verify"]
 
@@ -47,9 +50,10 @@ def verify(
     from olmix.cli.launch import report_launch, run_group, show_cost
     from olmix.config import LaunchConfig
     from olmix.launch import Group, estimate
+    from olmix.records.fit.scores import read_fit
+    from olmix.records.fit.verification import write_verification
     from olmix.report import write_report
-    from olmix.text.files import read_json
-    from olmix.verify import compare, plan_verification, write_verification
+    from olmix.verify import compare, plan_verification
 
     folder = fit_folder.resolve()
     plan = plan_verification(folder, LaunchConfig.from_yaml(config), seeds, seed_offset)
@@ -61,67 +65,74 @@ def verify(
     status = report_launch(launched)
     if status:
         return status
-    metrics = {
-        run.name: read_json(launched.folder / run.name / "summary.json")["metrics"]
-        for run in plan.runs
-    }
+    metrics = {run.name: _measured(launched.folder / run.name) for run in plan.runs}
     result = compare(plan, metrics)
-    write_verification(folder, plan, metrics, result)
+    write_verification(folder, result, plan.run_of, metrics)
     words = ["olmix", "verify", "--fit", str(fit_folder), "-c", str(config), "-o", str(output)]
     words += ["--seeds", str(seeds)]
     words += ["--seed-offset", str(seed_offset)] if seed_offset else []
     page = write_report(
         folder, verification_runs=launched.folder, commands=(shell_line([*words, "--yes"]),)
     )
-    show_verification(result, num_swarm_runs=_num_runs(folder))
+    show_verification(result, num_swarm_runs=len(read_fit(folder).runs.used))
     done(f"report: {page}")
     return 0
 
 
-def _num_runs(fit_folder: Path) -> int:
+def _measured(run: Path) -> dict[str, float]:
+    """Return the metrics of a finished run.
+
+    Raises:
+        DataError: its summary does not hold them.
+    """
+    from olmix.errors import DataError
     from olmix.text.files import read_json
 
-    return len(read_json(fit_folder / "fit.json")["runs"]["used"])
+    try:
+        found = read_json(run / "summary.json")["metrics"]
+        return {name: math.nan if v is None else float(v) for name, v in found.items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise DataError(
+            f"{run}/summary.json: an entry `metrics` with numbers by name is needed. "
+            "Remove the folder and run `olmix verify` again."
+        ) from None
 
 
-def show_verification(result: Mapping[str, Any], num_swarm_runs: int) -> None:
+def show_verification(result: Verification, num_swarm_runs: int) -> None:
     """Print the proposal beside the natural mixture, and what it gained."""
-    mixtures = result["mixtures"]
-    natural, proposed = mixtures["natural"]["weights"], mixtures["proposed"]["weights"]
+    from olmix.plotting import mixture_label
+    from olmix.records.fit.scores import LEVEL
+    from olmix.text.numbers import counted, fixed, per_cent, percent, signed
+
+    natural = result.mixtures["natural"].weights
+    proposed = result.mixtures["proposed"].weights
     rows = [
-        (name, f"{100 * share:.1f} %", f"{100 * proposed[name]:.1f} %")
+        (name, percent(share), percent(proposed.get(name, 0.0)))
         for name, share in sorted(natural.items(), key=lambda item: -item[1])
     ]
     click.echo()
     table("The proposed mixture", ("domain", "natural", "proposed"), rows)
     click.echo()
     scale = [
-        (name.replace("_", " "), f"{entry['mean']:.4f}", f"± {entry['std_error']:.4f}")
-        for name, entry in mixtures.items()
+        (mixture_label(name), fixed(mean, 4), f"± {fixed(error, 4)}")
+        for name, (mean, error) in result.means.items()
     ]
-    title = f"Measured {result['metric']} over {len(result['seeds'])} fresh seeds"
+    title = f"Measured {result.metric} over {counted(len(result.seeds), 'fresh seed')}"
     table(title, ("mixture", "mean", "std. error"), scale)
     click.echo()
     rows = []
-    for other, gain in result["gains"].items():
-        predicted = result["predicted_gain"].get(other)
-        rows.append(
-            (
-                other.replace("_", " "),
-                _predicted(predicted),
-                f"{gain['mean']:+.4f} ± {gain['std_error']:.4f}",
-            )
-        )
+    for other, gain in result.gains.items():
+        found = result.predicted_gain.get(other)
+        predicted = ""
+        if found is not None:
+            ends = f"{signed(found.low, 4)} to {signed(found.high, 4)}"
+            predicted = f"{signed(found.mean, 4)} ({ends})"
+        measured = f"{signed(gain.mean, 4)} ± {fixed(gain.std_error, 4)}"
+        rows.append((mixture_label(other), predicted, measured))
     table(
         "Gain of the proposal over each (positive is better)",
-        ("over", "predicted (90 % interval)", "measured ± std. error"),
+        ("over", f"predicted ({per_cent(LEVEL)} interval)", "measured ± std. error"),
         rows,
     )
-    click.echo(f"\n{result['statement']}")
-    click.echo(f"{num_swarm_runs} runs in the fit, {result['num_runs']} runs in the verification.")
-
-
-def _predicted(gain: Mapping[str, float] | None) -> str:
-    if gain is None:
-        return ""
-    return f"{gain['mean']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})"
+    click.echo(f"\n{result.statement}")
+    click.echo(f"{num_swarm_runs} runs in the fit, {result.num_runs} runs in the verification.")

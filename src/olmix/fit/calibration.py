@@ -23,29 +23,17 @@ Legend: ``R`` runs, ``U`` unique mixtures, ``n`` mixtures asked for, ``D`` domai
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from olmix.errors import MissingPackageError
 from olmix.laws.outliers import mean_square
+from olmix.records.fit.scores import LEVEL, Calibration
 from olmix.simplex import Array
 
-__all__ = [
-    "LEVEL",
-    "LEVELS",
-    "NORMAL_QUANTILE",
-    "Calibration",
-    "bounds_of",
-    "calibrate",
-    "error_at_trained",
-]
+__all__ = ["LEVELS", "NORMAL_QUANTILE", "bounds_of", "calibrate", "error_at_trained"]
 
-LEVEL = 0.90
-"""Share of new runs that an interval is to contain."""
 NORMAL_QUANTILE = 1.6449
 """Standard deviations that the interval of a normal distribution reaches at `LEVEL`."""
 _MEAN_SIZE = 0.798
@@ -62,77 +50,8 @@ LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Shares for which it is measured how many runs the intervals do contain."""
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Half widths of the intervals of one metric.
-
-    Attributes:
-        base: typical error at a mixture that was trained on, in units of the metric.
-        slope: what a Hellinger distance of 1 from the nearest run adds to it.
-        quantile: how many typical errors make an interval.
-        coverage: share of held-out runs inside the intervals of the other folds, for each of
-            `LEVELS`; NaN where there is one fold only.
-        reach: distance beyond which errors grow with its square; infinite in files of release 0.1.
-        bounds: smallest and largest value that the metric can have, as it stands in the table.
-    """
-
-    base: float
-    slope: float
-    quantile: float
-    coverage: tuple[float, ...]
-    reach: float = math.inf
-    bounds: tuple[float, float] = (-math.inf, math.inf)
-
-    def half_width(self, distances: ArrayLike) -> Array:
-        """Return half the width of the interval at distances (n,) from the nearest run, (n,)."""
-        far = np.asarray(distances, dtype=np.float64)
-        growth = np.maximum(1.0, far / self.reach) ** 2
-        return np.asarray(self.quantile * (self.base + self.slope * far) * growth)
-
-    def interval(self, mean: ArrayLike, distances: ArrayLike) -> tuple[Array, Array]:
-        """Return the ends of the interval of one run, (n,) each.
-
-        Args:
-            mean: (n,) predictions, as the metric stands in the table.
-            distances: (n,) from the nearest run.
-        """
-        centre, half = np.asarray(mean, dtype=np.float64), self.half_width(distances)
-        return np.clip(centre - half, *self.bounds), np.clip(centre + half, *self.bounds)
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the numbers as values that JSON can hold."""
-        coverage = dict(zip(map(str, LEVELS), self.coverage, strict=True))
-        bounds = [_or_null(end) for end in self.bounds]
-        return {
-            **asdict(self),
-            "coverage": coverage,
-            "reach": _or_null(self.reach),
-            "bounds": bounds,
-        }
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Calibration:
-        """Build a calibration from what `to_plain` returned."""
-        numbers = {key: float(plain[key]) for key in ("base", "slope", "quantile")}
-        coverage = tuple(float(plain["coverage"][str(at)]) for at in LEVELS)
-        reach, (low, high) = plain.get("reach"), plain.get("bounds") or (None, None)
-        return cls(
-            **numbers,
-            coverage=coverage,
-            reach=math.inf if reach is None else float(reach),
-            bounds=(
-                -math.inf if low is None else float(low),
-                math.inf if high is None else float(high),
-            ),
-        )
-
-
-def _or_null(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def bounds_of(values: Array, *, lower_is_better: bool) -> tuple[float, float]:
-    """Return the smallest and the largest value that a metric can have.
+    """Return the smallest and the largest value that a metric can have; NaN where it has no bound.
 
     Losses, errors and rates are not negative, and rates of success not above 1; whether a metric is
     one of these is read from what was measured.
@@ -142,9 +61,9 @@ def bounds_of(values: Array, *, lower_is_better: bool) -> tuple[float, float]:
         lower_is_better: its direction.
     """
     seen = values[np.isfinite(values)]
-    low = 0.0 if seen.size and seen.min() >= 0 else -math.inf
+    low = 0.0 if seen.size and seen.min() >= 0 else math.nan
     rate = low == 0.0 and not lower_is_better and seen.max() <= 1
-    return low, 1.0 if rate else math.inf
+    return low, 1.0 if rate else math.nan
 
 
 def calibrate(
@@ -152,7 +71,7 @@ def calibrate(
     distances: Array,
     folds: NDArray[np.intp],
     at_trained: float = 0.0,
-    bounds: tuple[float, float] = (-math.inf, math.inf),
+    bounds: tuple[float, float] = (math.nan, math.nan),
 ) -> Calibration:
     """Calibrate the intervals of one metric.
 
@@ -178,8 +97,9 @@ def calibrate(
         quantiles = np.array([_quantile((size / expected)[~out], level) for level in LEVELS])
         inside[out] = size[out, None] <= quantiles * expected[out, None]
     reach = max(float(np.quantile(distances, _REACH)), 1e-3)
-    coverage = tuple(inside.mean(axis=0).tolist())
-    return Calibration(base, slope, _quantile(scores, LEVEL), coverage, reach, bounds)
+    coverage = dict(zip(LEVELS, inside.mean(axis=0).tolist(), strict=True))
+    low, high = bounds
+    return Calibration(base, slope, _quantile(scores, LEVEL), coverage, reach, low, high)
 
 
 def error_at_trained(own: Array, held_out: Array, noise_sd: float | None, freedom: int) -> float:

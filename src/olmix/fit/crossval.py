@@ -23,11 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.errors import DataError, MissingPackageError
-from olmix.fit.calibration import Calibration, bounds_of, calibrate, error_at_trained
+from olmix.fit.calibration import bounds_of, calibrate, error_at_trained
 from olmix.fit.swarm import Swarm
 from olmix.laws.law import FittedLaw, Law
 from olmix.laws.solver import huber
 from olmix.laws.stack import STACKED, FittedStack, stack_weights
+from olmix.records.fit.scores import Calibration, Scores
 from olmix.simplex import Array, hellinger
 
 __all__ = [
@@ -48,26 +49,6 @@ _ABSURD = 10.0
 """Ranges of a metric by which a law may miss a run left out, at most."""
 _TOGETHER = 16
 """Metrics that are fitted in one batch: large ones are faster, small ones show progress."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """How well predictions agree with measurements, over runs.
-
-    Attributes:
-        spearman: rank correlation; 0 where the predictions do not vary.
-        pearson: correlation; 0 where the predictions do not vary.
-        r2: share of the variance that is explained; negative if worse than the mean.
-        rmse: root of the mean squared error, in units of the metric.
-        regret: how much better the best run is than the one predicted to be best (regret@1), in
-            units of the metric.
-    """
-
-    spearman: float
-    pearson: float
-    r2: float
-    rmse: float
-    regret: float
 
 
 @dataclass(frozen=True)

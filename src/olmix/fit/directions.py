@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from olmix.config import FitConfig
-from olmix.fit.mmlu import subtasks_of
 from olmix.records.metric import lower_is_better
+from olmix.records.mmlu import subtasks_of
 from olmix.text.numbers import shortened
 from olmix.text.yaml import render_yaml
 

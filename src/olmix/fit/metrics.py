@@ -13,9 +13,9 @@ import numpy as np
 from olmix.config import FitConfig
 from olmix.errors import nearest
 from olmix.fit.directions import Families, directions
-from olmix.fit.mmlu import subtasks_of
 from olmix.laws.outliers import winsorise
 from olmix.records.metric import sort_names
+from olmix.records.mmlu import subtasks_of
 from olmix.simplex import Array
 from olmix.text.csv import Table
 from olmix.text.numbers import shortened

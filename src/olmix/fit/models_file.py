@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from olmix.errors import DataError
-from olmix.fit.calibration import Calibration
 from olmix.fit.crossval import HeldOut, MetricFit
 from olmix.fit.swarm import Swarm
 from olmix.laws.best_run import FittedSearch
@@ -26,6 +25,8 @@ from olmix.laws.log_linear import FittedLogLinear
 from olmix.laws.log_weight import FittedLogWeight
 from olmix.laws.power_sum import FittedAutoScale, FittedBiMix
 from olmix.laws.stack import STACKED, FittedStack
+from olmix.records.fit.scores import Calibration
+from olmix.records.metric import Metric, Objective
 from olmix.simplex import Array, hellinger
 from olmix.text.files import read_json
 
@@ -77,6 +78,16 @@ class LoadedFit:
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics."""
         return tuple(self.laws)
+
+    @property
+    def objective(self) -> Objective:
+        """What the fit optimises."""
+        return Objective.build(
+            [
+                Metric(name, self.lower_is_better[name], w)
+                for name, w in self.objective_weights.items()
+            ]
+        )
 
     def predict(self, mixtures: ArrayLike) -> dict[str, Array]:
         """Return every metric, as it stands in the table, at mixtures (n, D): (n,) each.
@@ -172,7 +183,7 @@ def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]
             }
             for entry in entries
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
 
 
@@ -204,5 +215,5 @@ def load_fit(folder: str | Path) -> LoadedFit:
                 for name, entry in entries.items()
             },
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error

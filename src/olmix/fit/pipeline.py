@@ -6,9 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -38,16 +36,20 @@ from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.propose.proposal import propose_each
 from olmix.fit.results import (
     FitResult,
-    fit_summary,
+    fit_record,
     launch_mix,
     law_label,
     predicted_performance,
     prediction_columns,
-    proposal_summary,
+    proposal_record,
 )
-from olmix.fit.swarm import Swarm, load_swarm
+from olmix.fit.swarm import Swarm, read_swarm
 from olmix.fit.swarm_fit import SwarmFit, candidate_laws, fit_laws, one_thread
-from olmix.text.files import read_json, write_json
+from olmix.records.fit.proposal import Proposal, read_proposal
+from olmix.records.fit.scores import Fit, read_fit
+from olmix.records.fit.tables import FAMILY
+from olmix.records.typed_json import to_plain
+from olmix.text.files import write_json
 
 __all__ = ["fit_swarm"]
 
@@ -99,7 +101,7 @@ def fit_swarm(
         write_json(folder / "config.json", config_to_plain(config, name, data))
         point_latest(output, name)
         return _read(folder, config)
-    swarm = load_swarm(config)
+    swarm = read_swarm(config)
     for note in swarm.notes:
         logger.info("%s", note)
     if shares_of(config)[-1] < 1:
@@ -135,9 +137,8 @@ def _known_laws(output: Path, wanted: str, swarm: Swarm) -> Sequence[Mapping[str
 
 
 def _read(folder: Path, config: FitConfig) -> FitResult:
-    fit = read_json(folder / "fit.json")
-    proposal = None if config.proposer.fit_only else read_json(folder / "proposal.json")
-    return FitResult(folder, True, fit, proposal, 0.0)
+    proposal = None if config.proposer.fit_only else read_proposal(folder)
+    return FitResult(folder, True, read_fit(folder), proposal, 0.0)
 
 
 def _compute(
@@ -146,8 +147,8 @@ def _compute(
     files: FitFiles,
     known: Sequence[Mapping[str, HeldOut]] | None,
     on_step: OnStep | None,
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Fit, propose and write; returns the content of `fit.json` and `proposal.json`."""
+) -> tuple[Fit, Proposal | None]:
+    """Fit, propose and write; returns what is in `fit.json` and `proposal.json`."""
     shares, whole = shares_of(config), swarm
     if shares[0] < 1:
         swarm = keep_share(swarm, shares[0], config.regression.seed)
@@ -156,8 +157,8 @@ def _compute(
     total = (num_laws + 1) * len(swarm.metrics) + 3 + curve_steps + config.proposer.pareto
     steps = _Steps(on_step, total)
     fit = fit_laws(config, swarm, lambda law, n: steps(f"{law} cross-validated", n), known)
-    summary = {**fit_summary(fit), "files": file_stems(swarm.metrics)}
-    for note in summary["notes"][len(swarm.notes) :]:
+    summary = fit_record(fit, file_stems(swarm.metrics))
+    for note in summary.notes[len(swarm.notes) :]:
         logger.info("%s", note)
     _write_fit(fit, files)
     if curve_steps:
@@ -174,7 +175,7 @@ def _compute(
         ("interaction_matrix_signed_evidence", evidence),
     ):
         files.matrix(name, swarm.domains, swarm.metrics, matrix)
-    files.json("fit.json", summary)
+    files.json("fit.json", summary.to_plain())
     return summary, proposal
 
 
@@ -185,15 +186,15 @@ def _write_fit(fit: SwarmFit, files: FitFiles) -> None:
     files.table("predictions.csv", *prediction_columns(swarm, fits, fit.folds))
     stems = file_stems(swarm.metrics)
     for fitted in fits:
-        plain = {part: asdict(getattr(fitted.best, part)) for part in ("train", "cv")}
+        plain = {part: to_plain(getattr(fitted.best, part)) for part in ("train", "cv")}
         label = f"{stems[fitted.name]}_{fitted.chosen}"
         files.json(f"{label}_correlations.json", {"metric": fitted.name, **plain})
 
 
 def _write_proposal(
     fit: SwarmFit, judged: JudgedProposal, files: FitFiles, steps: _Steps
-) -> dict[str, Any]:
-    """Write the proposal and all that follows from it; returns the content of `proposal.json`."""
+) -> Proposal:
+    """Write the proposal and all that follows from it; returns what is in `proposal.json`."""
     config, swarm, fits, found = fit.config, fit.swarm, fit.fits, judged.found
     shared = (fit, judged.feasible, judged.references, found.kl_reg)
     stems = file_stems(swarm.metrics)
@@ -210,14 +211,13 @@ def _write_proposal(
     if config.proposer.pareto:
         front = pareto_front(*shared, steps)
         rows = np.hstack([front.values, swarm.expand(front.mixtures)]).tolist()
-        # A family may have the name of a domain.
-        families = [f"family:{name}" for name in front.families]
+        families = [f"{FAMILY}{name}" for name in front.families]
         files.rows("pareto.csv", (*families, *swarm.leaves), rows)
-        files.json("pareto.json", front_summary(fit, front, judged.mixtures))
-    files.json("predicted_performance.json", predicted_performance(fit, judged))
-    plain = proposal_summary(fit, judged)
+        files.json("pareto.json", to_plain(front_summary(fit, front, judged.mixtures)))
+    files.json("predicted_performance.json", to_plain(predicted_performance(fit, judged)))
+    proposal = proposal_record(fit, judged)
     mix = {"mix": launch_mix(fit.asked, swarm, found.mixture)}
-    files.yaml("mix.yaml", mix, f"Proposed by `olmix fit`.\n{plain['statement']}")
-    files.json("proposal.json", plain)
+    files.yaml("mix.yaml", mix, f"Proposed by `olmix fit`.\n{proposal.statement}")
+    files.json("proposal.json", proposal.to_plain())
     steps("written")
-    return plain
+    return proposal

@@ -1,9 +1,10 @@
-"""What a fit found, as plain values: the content of the files of a fit folder (docs/files.md)."""
+"""From laws and proposals to the records of a fit folder (`olmix.records.fit`)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +12,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
-from olmix.fit.crossval import SIGNAL_LEVEL, MetricFit, Scores
+from olmix.fit.crossval import SIGNAL_LEVEL, MetricFit
 from olmix.fit.evidence.proposals import JudgedProposal
 from olmix.fit.propose.references import nearest_run_distance
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit
-from olmix.fit.uncertainty import Estimate, Gain, estimate, gain
+from olmix.fit.uncertainty import estimate, gain
 from olmix.mixture import repetition_factors
+from olmix.records.fit.proposal import (
+    Distance,
+    Estimate,
+    Mix,
+    PredictedGain,
+    PredictedMetric,
+    PredictedPerformance,
+    Proposal,
+    ProposedObjective,
+)
+from olmix.records.fit.scores import (
+    LEVEL,
+    Calibration,
+    Fit,
+    FittedLaw,
+    FittedMetric,
+    ObjectiveEntry,
+    UsedRuns,
+)
+from olmix.records.metric import Metric, Objective
 from olmix.simplex import Array
+from olmix.text.numbers import gain_of, per_cent, probability, significant
 
 __all__ = [
     "FitResult",
-    "fit_summary",
+    "fit_record",
     "launch_mix",
     "law_label",
+    "objective_of",
     "predicted_performance",
     "prediction_columns",
-    "proposal_summary",
+    "proposal_record",
 ]
 
 
@@ -38,15 +61,15 @@ class FitResult:
     Attributes:
         folder: the fit folder, named by the hash of config and data.
         reused: whether the folder was there, complete, and nothing was fitted.
-        fit: content of `fit.json`.
-        proposal: content of `proposal.json`; None with `proposer.fit_only`.
+        fit: what is in `fit.json`.
+        proposal: what is in `proposal.json`; None with `proposer.fit_only`.
         seconds: time that fitting took, 0 if reused.
     """
 
     folder: Path
     reused: bool
-    fit: dict[str, Any]
-    proposal: dict[str, Any] | None
+    fit: Fit
+    proposal: Proposal | None
     seconds: float
 
 
@@ -60,51 +83,61 @@ def law_label(swarm: Swarm, fits: Sequence[MetricFit]) -> str:
     return used.pop() if len(used) == 1 else "auto"
 
 
-def fit_summary(fit: SwarmFit) -> dict[str, Any]:
-    """Return the content of `fit.json`."""
-    swarm, fits, objective = fit.swarm, fit.fits, fit.objective
-    metrics = {}
-    for index, fitted in enumerate(fits):
-        measured = swarm.values[:, index]
-        metrics[fitted.name] = {
-            "lower_is_better": swarm.lower_is_better[index],
-            "num_runs": int(np.isfinite(measured).sum()),
-            "objective_weight": float(swarm.objective_weights[index]),
-            "chosen": fitted.chosen,
-            "candidates": {
-                name: _scores_of(candidate.cv, candidate.train, candidate.test, candidate.cv_loss)
-                for name, candidate in fitted.candidates.items()
-            },
-            "calibration": fitted.calibration.to_plain(),
-            "noise_sd": fitted.noise_sd,
-            "signal": fitted.signal,
-            "signal_p_value": fitted.signal_p_value,
-        }
-    return {
-        "format": 1,
-        "domains": list(swarm.domains),
-        "frozen": {} if swarm.frozen is None else swarm.frozen.groups,
-        "metrics": metrics,
-        "objective": {
-            "cv": asdict(objective.cv),
-            "train_rmse": float(np.sqrt(objective.train_mse)),
-            "calibration": objective.calibration.to_plain(),
-            "signal": objective.p_value < SIGNAL_LEVEL,
-            "signal_p_value": objective.p_value,
+def fit_record(fit: SwarmFit, stems: Mapping[str, str]) -> Fit:
+    """Return what is written to `fit.json`.
+
+    Args:
+        fit: the laws.
+        stems: start of the names of each metric's files.
+    """
+    swarm, objective = fit.swarm, fit.objective
+    return Fit(
+        domains=swarm.domains,
+        frozen={} if swarm.frozen is None else swarm.frozen.groups,
+        metrics={
+            fitted.name: _metric_record(swarm, index, fitted)
+            for index, fitted in enumerate(fit.fits)
         },
-        "runs": {
-            "used": list(swarm.runs),
-            "held_out": [r for r, out in zip(swarm.runs, swarm.held_out, strict=True) if out],
-            "names": dict(zip(swarm.runs, swarm.names, strict=True)),
-            "dropped": dict(sorted(swarm.dropped.items())),
-        },
-        "notes": [*swarm.notes, *_choice_notes(swarm, fits)],
-    }
+        objective=ObjectiveEntry(
+            objective.cv,
+            float(np.sqrt(objective.train_mse)),
+            objective.calibration,
+            objective.p_value < SIGNAL_LEVEL,
+            objective.p_value,
+        ),
+        runs=UsedRuns(
+            swarm.runs,
+            tuple(r for r, out in zip(swarm.runs, swarm.held_out, strict=True) if out),
+            dict(zip(swarm.runs, swarm.names, strict=True)),
+            dict(sorted(swarm.dropped.items())),
+        ),
+        notes=(*swarm.notes, *_choice_notes(swarm, fit.fits)),
+        files=stems,
+    )
 
 
-def _scores_of(cv: Scores, train: Scores, test: Scores | None, loss: float) -> dict[str, Any]:
-    plain: dict[str, Any] = {"cv": asdict(cv), "train": asdict(train), "cv_loss": loss}
-    return plain if test is None else {**plain, "test": asdict(test)}
+def _metric_record(swarm: Swarm, index: int, fitted: MetricFit) -> FittedMetric:
+    return FittedMetric(
+        lower_is_better=swarm.lower_is_better[index],
+        num_runs=int(np.isfinite(swarm.values[:, index]).sum()),
+        objective_weight=float(swarm.objective_weights[index]),
+        chosen=fitted.chosen,
+        candidates={
+            name: FittedLaw(one.cv, one.train, one.cv_loss, one.test, name)
+            for name, one in fitted.candidates.items()
+        },
+        calibration=fitted.calibration,
+        noise_sd=math.nan if fitted.noise_sd is None else fitted.noise_sd,
+        signal=fitted.signal,
+        signal_p_value=fitted.signal_p_value,
+        name=fitted.name,
+    )
+
+
+def objective_of(swarm: Swarm) -> Objective:
+    """Return what a swarm is fitted for."""
+    each = zip(swarm.metrics, swarm.lower_is_better, swarm.objective_weights, strict=True)
+    return Objective.build([Metric(name, lower, float(weight)) for name, lower, weight in each])
 
 
 def _choice_notes(swarm: Swarm, fits: Sequence[MetricFit]) -> list[str]:
@@ -168,27 +201,16 @@ def _turn(value: float, sign: float) -> float:
     return sign * value + 0.0
 
 
-def _estimate_to_plain(found: Estimate, sign: float) -> dict[str, float]:
-    ends = sorted((_turn(found.low, sign), _turn(found.high, sign)))
-    return {"mean": _turn(found.mean, sign), "low": ends[0], "high": ends[1]}
+def _turned(found: Estimate, sign: float, bounds: Calibration) -> Estimate:
+    """Return an estimate in the direction of the table, its ends inside the metric's bounds."""
+    ends = bounds.inside(np.array([_turn(found.low, sign), _turn(found.high, sign)]))
+    return Estimate(_turn(found.mean, sign), float(ends.min()), float(ends.max()))
 
 
-def objective_name(swarm: Swarm) -> str:
-    """Return what the objective is called: the metric, or the average of several."""
-    used = [name for name, w in zip(swarm.metrics, swarm.objective_weights, strict=True) if w > 0]
-    if len(used) == 1:
-        return used[0]
-    if len(used) == len(swarm.metrics):
-        return "average of all metrics"
-    return f"average of {len(used)} metrics"
-
-
-def proposal_summary(fit: SwarmFit, judged: JudgedProposal) -> dict[str, Any]:
-    """Return the content of `proposal.json`."""
-    config, swarm, fits = fit.asked, fit.swarm, fit.fits
-    proposal, boot = judged.found, judged.boot
-    used = swarm.objective_weights > 0
-    sign = swarm.objective_sign
+def proposal_record(fit: SwarmFit, judged: JudgedProposal) -> Proposal:
+    """Return what is written to `proposal.json`."""
+    config, swarm = fit.asked, fit.swarm
+    found, boot = judged.found, judged.boot
     names = list(judged.mixtures)
     gains = {
         name: gain(boot, len(names) - 1, index)
@@ -196,57 +218,48 @@ def proposal_summary(fit: SwarmFit, judged: JudgedProposal) -> dict[str, Any]:
         if name != "proposed"
     }
     reliable = boot.fit.p_value < SIGNAL_LEVEL
-    distance, usual = nearest_run_distance(swarm, proposal.mixture)
-    return {
-        "objective": {
-            "name": objective_name(swarm),
-            "lower_is_better": sign > 0,
-            "metrics": {
-                name: float(weight)
-                for name, weight in zip(swarm.metrics, swarm.objective_weights, strict=True)
-                if weight > 0
-            },
-            "signs": {
-                name: int(sign * own)
-                for name, own, use in zip(swarm.metrics, swarm.signs, used, strict=True)
-                if use
-            },
-            "law": law_label(swarm, fits),
-            "cv": asdict(boot.fit.cv),
-            "signal_p_value": boot.fit.p_value,
-        },
-        "proposer": proposal.proposer,
-        "kl_reg": proposal.kl_reg,
-        "optimality_gap": proposal.gap,
-        "caps": swarm.named(judged.feasible.caps),
-        "fixed_weight": dict(config.filtering.fixed_weight),
-        "floors": {
+    objective = objective_of(swarm)
+    return Proposal(
+        objective=ProposedObjective(
+            **objective.to_plain(),
+            law=law_label(swarm, fit.fits),
+            cv=boot.fit.cv,
+            signal_p_value=boot.fit.p_value,
+        ),
+        proposer=found.proposer,
+        kl_reg=found.kl_reg,
+        optimality_gap=found.gap,
+        caps=swarm.named(judged.feasible.caps),
+        fixed_weight=dict(config.filtering.fixed_weight),
+        floors={
             floor.name: floor.bound * float(swarm.signs[swarm.metrics.index(floor.name)])
-            for floor in proposal.objective.floors
+            for floor in found.objective.floors
         },
-        "mixtures": _mixtures_to_plain(swarm, judged, sign),
-        "gains": {name: asdict(found) for name, found in gains.items()},
-        "repetition": _repetition(config, swarm, proposal.mixture),
-        "distance": {"nearest_run": distance, "usual": usual},
-        "worst": config.proposer.make_worst_mix,
-        "reliable": reliable,
-        "warnings": [*_signal_warnings(swarm, fits, reliable), *proposal.warnings],
-        "statement": statement(config, swarm, gains, reliable),
-    }
+        mixtures=_mixtures(swarm, judged, objective.sign),
+        gains=gains,
+        repetition=_repetition(config, swarm, found.mixture),
+        distance=Distance(*nearest_run_distance(swarm, found.mixture)),
+        worst=config.proposer.make_worst_mix,
+        reliable=reliable,
+        warnings=(*_signal_warnings(swarm, fit.fits, reliable), *found.warnings),
+        statement=statement(config, swarm, gains["natural"], reliable),
+    )
 
 
-def _mixtures_to_plain(swarm: Swarm, judged: JudgedProposal, sign: float) -> dict[str, Any]:
-    plain: dict[str, Any] = {
-        name: {
-            "weights": swarm.named(mixture),
-            "predicted": _estimate_to_plain(estimate(judged.boot, index), sign),
-        }
+def _mixtures(swarm: Swarm, judged: JudgedProposal, sign: float) -> dict[str, Mix]:
+    bounds = judged.boot.fit.calibration
+    mixtures = {
+        name: Mix(swarm.named(mixture), _turned(estimate(judged.boot, index), sign, bounds))
         for index, (name, mixture) in enumerate(judged.mixtures.items())
     }
-    measured = judged.references.best_measured
-    plain["best_seen"]["run"] = judged.references.best_run
-    plain["best_seen"]["measured"] = None if measured is None else _turn(measured, sign)
-    return plain
+    references = judged.references
+    measured = references.best_measured
+    mixtures["best_seen"] = replace(
+        mixtures["best_seen"],
+        run=references.best_run,
+        measured=math.nan if measured is None else _turn(measured, sign),
+    )
+    return mixtures
 
 
 def _repetition(config: FitConfig, swarm: Swarm, mixture: Array) -> dict[str, float] | None:
@@ -279,9 +292,17 @@ def _signal_warnings(swarm: Swarm, fits: Sequence[MetricFit], reliable: bool) ->
     ]
 
 
-def statement(config: FitConfig, swarm: Swarm, gains: Mapping[str, Gain], reliable: bool) -> str:
-    """Say the result in one sentence, and no more than is known."""
-    name = objective_name(swarm)
+def statement(config: FitConfig, swarm: Swarm, found: PredictedGain, reliable: bool) -> str:
+    """Say the result in one sentence, and no more than is known.
+
+    Args:
+        config: what was asked.
+        swarm: the runs.
+        found: the gain over the natural mixture.
+        reliable: whether the swarm holds a reliable signal.
+    """
+    objective = objective_of(swarm)
+    name = objective.name
     if not reliable:
         safe = 3 * (int(swarm.live.sum()) + 1)
         runs = f"more runs (at least {max(safe, 2 * swarm.num_groups)} mixtures)"
@@ -292,46 +313,34 @@ def statement(config: FitConfig, swarm: Swarm, gains: Mapping[str, Gain], reliab
         )
     if config.proposer.make_worst_mix:
         return f"This is the mixture predicted to be worst for {name}, as make_worst_mix asks."
-    found = gains["natural"]
-    size = f"{found.mean:+.3g} ({found.low:+.3g} to {found.high:+.3g}, 90 % interval)"
-    chance = probability_text(found.probability)
+    size = gain_of(significant(found.mean), objective.unit, objective.better)
+    reach = f"{per_cent(LEVEL)} interval {significant(found.low)} to {significant(found.high)}"
+    chance = probability(found.probability)
     if found.low > 0:
         return (
-            f"The proposed mixture is predicted to improve {name} over the natural one by {size}; "
-            f"the probability that it is better is {chance}."
+            f"The proposed mixture is predicted to improve {name} over the natural one: a {size}, "
+            f"{reach}; the probability that it is better is {chance}."
         )
     return (
-        f"The proposed mixture is predicted to change {name} against the natural one by {size}: "
-        f"the probability that it is better is {chance}, which is not certain. Verify it "
+        f"The proposed mixture is predicted to make a {size} in {name} over the natural one, "
+        f"{reach}: the probability that it is better is {chance}, which is not certain. Verify it "
         "before use."
     )
 
 
-def probability_text(probability: float) -> str:
-    """Return a probability in per cent; what is not certain is never said to be."""
-    if probability > 0.999:
-        return "more than 99.9 %"
-    if probability < 0.001:
-        return "less than 0.1 %"
-    digits = 1 if probability > 0.99 or probability < 0.01 else 0
-    return f"{100 * probability:.{digits}f} %"
-
-
-def predicted_performance(fit: SwarmFit, judged: JudgedProposal) -> dict[str, Any]:
-    """Return the content of `predicted_performance.json`: every metric at each mixture."""
+def predicted_performance(fit: SwarmFit, judged: JudgedProposal) -> PredictedPerformance:
+    """Return what is written to `predicted_performance.json`: every metric at each mixture."""
     rows = np.stack(list(judged.mixtures.values()))
     metrics = {}
     for index, fitted in enumerate(fit.fits):
         predicted = fit.swarm.signs[index] * fitted.best.law.predict(rows)
-        metrics[fitted.name] = {
-            "predicted": float(predicted[-1]),
-            "cv_rmse": fitted.best.cv.rmse,
-            "law": fitted.chosen,
-            "mixtures": {
-                name: float(value) for name, value in zip(judged.mixtures, predicted, strict=True)
-            },
-        }
-    return {"objective": objective_name(fit.swarm), "metrics": metrics}
+        metrics[fitted.name] = PredictedMetric(
+            float(predicted[-1]),
+            fitted.best.cv.rmse,
+            fitted.chosen,
+            {name: float(value) for name, value in zip(judged.mixtures, predicted, strict=True)},
+        )
+    return PredictedPerformance(objective=objective_of(fit.swarm).name, metrics=metrics)
 
 
 def launch_mix(config: FitConfig, swarm: Swarm, mixture: Array) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,14 @@ from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.fit.evidence.proposals import JudgedProposal, propose_judged
 from olmix.fit.propose.feasible import feasible_mixtures
-from olmix.fit.results import proposal_summary
-from olmix.fit.swarm import Swarm
-from olmix.fit.swarm import load_swarm as read_swarm
+from olmix.fit.results import proposal_record
+from olmix.fit.swarm import Swarm, read_swarm
 from olmix.fit.swarm_fit import SwarmFit, one_thread
 from olmix.fit.swarm_fit import fit_laws as fit_every_law
+from olmix.plotting import mixture_label
+from olmix.records.fit.proposal import Proposal
 from olmix.simplex import Array, hellinger
+from olmix.text.numbers import fixed
 
 __all__ = ["FittedSwarm", "LoadedSwarm", "ProposedMixture", "fit_laws", "load_swarm", "propose"]
 
@@ -67,15 +69,15 @@ class FittedSwarm:
     """A swarm with a law for each metric.
 
     Attributes:
-        laws: every candidate law, with its predictions of runs left out.
+        fit: every candidate law, with its predictions of runs left out.
     """
 
-    laws: SwarmFit
+    fit: SwarmFit
 
     @property
     def domains(self) -> tuple[str, ...]:
         """Names of the domains, in the order of mixtures."""
-        return self.laws.swarm.leaves
+        return self.fit.swarm.leaves
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
@@ -90,7 +92,7 @@ class FittedSwarm:
                 "noise": fitted.noise_sd,
                 "signal": fitted.signal,
             }
-            for lower, fitted in zip(self.laws.swarm.lower_is_better, self.laws.fits, strict=True)
+            for lower, fitted in zip(self.fit.swarm.lower_is_better, self.fit.fits, strict=True)
         }
 
     def predict(
@@ -104,11 +106,11 @@ class FittedSwarm:
         Raises:
             DataError: a mixture names an unknown domain, or does not sum to 1.
         """
-        swarm = self.laws.swarm
+        swarm = self.fit.swarm
         rows = swarm.collapse(self._rows(mixtures))
         distances = hellinger(rows, swarm.fitted_mixtures).min(axis=1)
         found = {}
-        for sign, fitted in zip(swarm.signs, self.laws.fits, strict=True):
+        for sign, fitted in zip(swarm.signs, self.fit.fits, strict=True):
             mean = sign * fitted.best.law.predict(rows)
             low, high = fitted.calibration.interval(mean, distances)
             found[fitted.name] = {"mean": mean, "low": low, "high": high}
@@ -161,54 +163,59 @@ class ProposedMixture:
 
     Attributes:
         judged: the proposal, and what it was compared with.
-        summary: the content of `proposal.json` (docs/files.md).
+        proposal: what `olmix fit` writes to `proposal.json`.
     """
 
     judged: JudgedProposal
-    summary: Mapping[str, Any]
+    proposal: Proposal
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """The content of `proposal.json` (docs/files.md)."""
+        return self.proposal.to_plain()
 
     @property
     def weights(self) -> dict[str, float]:
         """Weight of each domain."""
-        return dict(self.summary["mixtures"]["proposed"]["weights"])
+        return dict(self.proposal.mixtures["proposed"].weights)
 
     @property
     def gain(self) -> dict[str, float]:
         """Predicted gain over the natural mixture: mean, low, high, probability."""
-        return dict(self.summary["gains"]["natural"])
+        return asdict(self.proposal.gains["natural"])
 
     @property
     def statement(self) -> str:
         """The result in one sentence."""
-        return str(self.summary["statement"])
+        return self.proposal.statement
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know."""
-        return tuple(self.summary["warnings"])
+        return self.proposal.warnings
 
     def __repr__(self) -> str:
         weights = {name: round(weight, 4) for name, weight in self.weights.items()}
         return f"ProposedMixture({weights}, {self.statement!r})"
 
     def _repr_html_(self) -> str:
-        mixtures = self.summary["mixtures"]
+        mixtures = self.proposal.mixtures
         names = ["natural", "proposed", *(n for n in mixtures if n not in ("natural", "proposed"))]
         rows = [
-            [domain, *(f"{100 * mixtures[name]['weights'][domain]:.1f}" for name in names)]
+            [domain, *(fixed(100 * mixtures[name].weights[domain], 1) for name in names)]
             for domain in self.weights
         ]
-        predicted = [mixtures[name]["predicted"] for name in names]
+        predicted = [mixtures[name].predicted for name in names]
         rows.append(
             [
-                f"predicted {self.summary['objective']['name']}",
+                f"predicted {self.proposal.objective.name}",
                 *(
-                    f"{one['mean']:.4f} ({one['low']:.4f} to {one['high']:.4f})"
+                    f"{fixed(one.mean, 4)} ({fixed(one.low, 4)} to {fixed(one.high, 4)})"
                     for one in predicted
                 ),
             ]
         )
-        columns = ["domain (%)", *(name.replace("_", " ") for name in names)]
+        columns = ["domain (%)", *(mixture_label(name) for name in names)]
         return _html(" ".join([self.statement, *self.warnings]), columns, rows)
 
 
@@ -283,7 +290,7 @@ def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:
         ConfigError: the settings are not those of a fit config.
         InfeasibleError: no mixture satisfies them.
     """
-    laws = fitted.laws
+    fit = fitted.fit
     allowed = ("constraints", "fixed_weight", "proposer")
     unknown = sorted(set(sections) - set(allowed))
     if unknown:
@@ -291,16 +298,16 @@ def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:
             f"propose() takes {', '.join(allowed)}; found {', '.join(unknown)}. Metrics and their "
             "weights are given to load_swarm()"
         )
-    plain = laws.asked.to_plain()
+    plain = fit.asked.to_plain()
     if "fixed_weight" in sections:
         pins = {"fixed_weight": sections.pop("fixed_weight")}
         plain["filtering"] = {**plain.get("filtering", {}), **pins}
     config = FitConfig.from_dict({**plain, **sections}, "propose")
     feasible_mixtures(config)
     with one_thread():
-        fit_there = laws.with_config(config)
+        fit_there = fit.with_config(config)
         judged = propose_judged(fit_there)
-    return ProposedMixture(judged, proposal_summary(fit_there, judged))
+    return ProposedMixture(judged, proposal_record(fit_there, judged))
 
 
 def _html(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -24,7 +24,7 @@ from olmix.laws.outliers import without_accidents
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table
 
-__all__ = ["Swarm", "load_swarm"]
+__all__ = ["Swarm", "read_swarm"]
 
 SUM_TOLERANCE = 0.01
 _SAME_MIXTURE = 6
@@ -160,7 +160,7 @@ class Swarm:
         return totals / np.maximum(counts, 1.0), counts
 
 
-def load_swarm(config: FitConfig) -> Swarm:
+def read_swarm(config: FitConfig) -> Swarm:
     """Read and check the two tables of a swarm.
 
     A run that one of the tables lacks is left out and listed in `Swarm.dropped`; everything else

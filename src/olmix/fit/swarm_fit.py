@@ -44,7 +44,7 @@ class SwarmFit:
         asked: what was asked for, in the columns of the tables.
         config: the same in the domains of the swarm, which may hold several columns.
         swarm: the runs.
-        laws: candidates, by name.
+        candidates: laws that were compared, by name.
         folds: (U,) fold of each mixture.
         fits: one per metric.
         objective: how well the weighted average is predicted.
@@ -53,7 +53,7 @@ class SwarmFit:
     asked: FitConfig
     config: FitConfig
     swarm: Swarm
-    laws: dict[str, Law]
+    candidates: dict[str, Law]
     folds: NDArray[np.intp]
     fits: list[MetricFit]
     objective: ObjectiveFit
@@ -70,7 +70,7 @@ class SwarmFit:
     def draw(self, mixtures: Array) -> Array:
         """Return drawn predictions of every metric at mixtures (K, D), (M, B, K)."""
         seed = self.config.regression.seed
-        return draw_metrics(self.swarm, self.fits, self.laws, mixtures, seed)
+        return draw_metrics(self.swarm, self.fits, self.candidates, mixtures, seed)
 
 
 def one_thread() -> AbstractContextManager[object]:

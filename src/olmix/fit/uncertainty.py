@@ -30,25 +30,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.errors import MissingPackageError
-from olmix.fit.calibration import (
-    NORMAL_QUANTILE,
-    Calibration,
-    bounds_of,
-    calibrate,
-    error_at_trained,
-)
-from olmix.fit.crossval import MetricFit, Scores, fold_distances, rank_p_value, scores
+from olmix.fit.calibration import NORMAL_QUANTILE, bounds_of, calibrate, error_at_trained
+from olmix.fit.crossval import MetricFit, fold_distances, rank_p_value, scores
 from olmix.fit.propose.references import measured_objective, nearest_run_distance
 from olmix.fit.swarm import Swarm
 from olmix.laws.law import Draws, FittedLaw, Law
 from olmix.laws.outliers import mean_square
 from olmix.laws.stack import FittedStack, stacked_samples
+from olmix.records.fit.proposal import Estimate, PredictedGain
+from olmix.records.fit.scores import LEVEL, Calibration, Scores
 from olmix.simplex import Array
 
 __all__ = [
     "Bootstrap",
-    "Estimate",
-    "Gain",
     "ObjectiveFit",
     "bootstrap",
     "draw_metrics",
@@ -63,36 +57,7 @@ NUM_SAMPLES = 200
 _FEW_SAMPLES = 60
 _MANY_METRICS = 24
 """Metrics beyond which fewer samples do: errors of an average average out."""
-CONFIDENCE = 0.90
 _SAME = 1e-6
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A predicted value with its 90% interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Gain:
-    """A predicted difference; positive is better.
-
-    Attributes:
-        mean: predicted gain.
-        std_error: its standard error.
-        low: lower end of the 90% interval.
-        high: upper end of the 90% interval.
-        probability: that the gain is above 0.
-    """
-
-    mean: float
-    std_error: float
-    low: float
-    high: float
-    probability: float
 
 
 @dataclass(frozen=True)
@@ -106,7 +71,6 @@ class ObjectiveFit:
         p_value: one-sided p of "the held-out rank correlation is not above 0".
         freedom: degrees of freedom of the intervals.
         calibration: half widths of the intervals of one run, from the held-out errors.
-        bounds: smallest and largest value that the average can have, less being better.
     """
 
     cv: Scores
@@ -115,7 +79,6 @@ class ObjectiveFit:
     p_value: float
     freedom: int
     calibration: Calibration
-    bounds: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -186,8 +149,7 @@ def objective_fit(swarm: Swarm, fits: Sequence[MetricFit], folds: NDArray[np.int
     bounds = bounds_of(swarm.objective_sign * measured, lower_is_better=lower)
     residuals = (measured - held)[seen]
     calibration = calibrate(residuals, distances, folds[seen], at_trained, bounds)
-    turned = bounds if lower else (-bounds[1], -bounds[0])
-    return ObjectiveFit(cv, cv_mse, train_mse, p_value, freedom, calibration, turned)
+    return ObjectiveFit(cv, cv_mse, train_mse, p_value, freedom, calibration)
 
 
 def draw_metrics(
@@ -258,18 +220,19 @@ def estimate(boot: Bootstrap, index: int) -> Estimate:
     """Return the predicted objective of mixture `index`, less is better, with its interval."""
     variance = float(_variance(boot.samples[:, index])) + boot.error(index)
     half = _quantile(boot.fit.freedom) * float(np.sqrt(variance))
-    mean, (low, high) = float(boot.mean[index]), boot.fit.bounds
-    return Estimate(mean, *np.clip([mean - half, mean + half], low, high).tolist())
+    mean = float(boot.mean[index])
+    return Estimate(mean, mean - half, mean + half)
 
 
-def gain(boot: Bootstrap, proposed: int, other: int) -> Gain:
+def gain(boot: Bootstrap, proposed: int, other: int) -> PredictedGain:
     """Return the gain of one mixture over another; positive is better."""
     mean = float(boot.mean[other] - boot.mean[proposed])
     differences = boot.samples[:, other] - boot.samples[:, proposed]
     variance = _variance(differences) + boot.error(proposed) + boot.error(other)
     std_error = float(np.sqrt(variance))
     half = _quantile(boot.fit.freedom) * std_error
-    return Gain(mean, std_error, mean - half, mean + half, _above(mean, std_error, boot))
+    chance = _above(mean, std_error, boot)
+    return PredictedGain(mean, std_error, mean - half, mean + half, chance)
 
 
 def _variance(samples: Array) -> float:
@@ -294,4 +257,4 @@ def _quantile(freedom: int) -> float:
         from scipy import stats
     except ImportError:
         raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom))
+    return float(stats.t.ppf(0.5 + LEVEL / 2, freedom))

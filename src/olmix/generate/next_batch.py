@@ -23,8 +23,10 @@ from olmix.generate.constraints import Constraints
 from olmix.generate.known_mixtures import load_mixtures
 from olmix.generate.optimal import distances_to
 from olmix.generate.swarm import Proposer
+from olmix.records.fit.scores import Fit, read_fit
+from olmix.records.fit.settings import read_fit_config
+from olmix.records.metric import Objective
 from olmix.simplex import Array
-from olmix.text.files import read_json
 
 __all__ = ["expected_improvement", "proposer_of"]
 
@@ -37,8 +39,7 @@ def proposer_of(
     folder: Path,
     domains: Sequence[str],
     predict: Callable[[Array], Mapping[str, Array]],
-    objective_weights: Mapping[str, float],
-    lower_is_better: Mapping[str, bool],
+    objective: Objective,
 ) -> Proposer:
     """Return a proposer from a loaded fit.
 
@@ -46,26 +47,19 @@ def proposer_of(
         folder: the fit folder.
         domains: domains of the fit.
         predict: mixtures (N, D) to every metric, (N,) each.
-        objective_weights: weight of each metric in the objective.
-        lower_is_better: direction of each metric.
+        objective: what is to be improved.
 
     Raises:
         DataError: the folder lacks the scores or the table of the runs.
     """
-    scores = read_json(folder / "fit.json")
-    try:
-        ratios = read_json(folder / "config.json")["swarm"]["ratios"]
-    except (KeyError, TypeError):
-        raise DataError(f"{folder}/config.json: does not say where the ratios are") from None
-    rmse = _objective_rmse(scores["metrics"], objective_weights)
+    ratios = (read_fit_config(folder).get("swarm") or {}).get("ratios")
+    if not isinstance(ratios, str):
+        raise DataError(f"{folder}/config.json: does not say where the ratios are")
+    rmse = _objective_rmse(read_fit(folder), objective)
     runs = load_mixtures(ratios, domains)
 
-    def objective(mixtures: Array) -> Array:
-        found = predict(mixtures)
-        total = np.zeros(len(mixtures))
-        for name, weight in objective_weights.items():
-            total += weight * found[name] * (1.0 if lower_is_better[name] else -1.0)
-        return total
+    def loss(mixtures: Array) -> Array:
+        return objective.sign * objective.average(predict(mixtures))
 
     def propose(rules: Constraints, candidates: Array, wanted: int, seed: int) -> Array:
         del seed
@@ -74,25 +68,26 @@ def proposer_of(
             raise DataError(f"the fit and the config differ in {', '.join(sorted(unknown))}")
         order = [domains.index(name) for name in rules.domains]
         back = np.argsort(order)
-        here = objective(candidates[:, back])
-        done = objective(runs)
+        here = loss(candidates[:, back])
+        done = loss(runs)
         chosen = _batch(candidates, here, runs[:, order], float(done.min()), rmse, wanted)
         return np.asarray(candidates[chosen])
 
     return propose
 
 
-def _objective_rmse(
-    metrics: Mapping[str, dict[str, dict[str, dict[str, dict[str, float]]]]],
-    weights: Mapping[str, float],
-) -> float:
-    """Return the cross-validated error of the weighted objective, errors taken as independent."""
-    total = 0.0
-    for name, weight in weights.items():
-        found = metrics[name]
-        chosen = str(found["chosen"])
-        total += (weight * float(found["candidates"][chosen]["cv"]["rmse"])) ** 2
-    return math.sqrt(total)
+def _objective_rmse(fit: Fit, objective: Objective) -> float:
+    """Return the cross-validated error of the objective.
+
+    Where it was not noted, errors of the metrics are taken as independent.
+    """
+    if fit.objective is not None and math.isfinite(fit.objective.cv.rmse):
+        return fit.objective.cv.rmse
+    total = math.fsum(objective.weights.values())
+    errors = [
+        weight / total * fit.metrics[name].law.cv.rmse for name, weight in objective.weights.items()
+    ]
+    return math.hypot(*errors)
 
 
 def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:

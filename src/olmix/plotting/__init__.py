@@ -14,7 +14,7 @@ from olmix.plotting.laws import (
     predicted_against_measured,
 )
 from olmix.plotting.mixtures import mixture_bars, weights_heat
-from olmix.plotting.palette import MIXTURE_COLOURS, MIXTURE_LABELS, law_colour, law_label
+from olmix.plotting.palette import MIXTURE_COLOURS, law_colour, law_label, mixture_label
 from olmix.plotting.responses import (
     calibration_curve,
     pareto_points,
@@ -25,7 +25,6 @@ from olmix.plotting.training import training_curves
 
 __all__ = [
     "MIXTURE_COLOURS",
-    "MIXTURE_LABELS",
     "MOST_NUMBERS",
     "GainBar",
     "add_caption",
@@ -36,6 +35,7 @@ __all__ = [
     "law_label",
     "law_scores",
     "mixture_bars",
+    "mixture_label",
     "new_figure",
     "pareto_points",
     "plain",

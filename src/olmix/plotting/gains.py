@@ -28,6 +28,7 @@ from olmix.plotting.palette import (
     mixture_label,
 )
 from olmix.simplex import Array
+from olmix.text.numbers import per_cent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,14 +145,16 @@ def gain_bars(
     measured: Mapping[str, GainBar] | None = None,
     *,
     unit: str = "",
+    levels: tuple[float, float] = (0.9, 0.9),
 ) -> Axes:
     """Draw the gain of the proposal over other mixtures: predicted, and measured beside it.
 
     Args:
         ax: the axes.
-        predicted: ``{mixture: gain}`` with 90% intervals.
-        measured: the same with 95% intervals, where the proposal was verified.
+        predicted: ``{mixture: gain}`` with its interval.
+        measured: the same, where the proposal was verified.
         unit: unit of the gains.
+        levels: of the intervals, predicted and measured.
     """
     from matplotlib.patches import Patch
 
@@ -176,9 +179,11 @@ def gain_bars(
     ax.set_xlabel(f"gain of the proposed mixture{f' in {unit}' if unit else ''}{_GAP}better →")
     handles = []
     if predicted:
-        handles.append(Patch(label="predicted, 90 % interval", **_gain_look(False)))
+        handles.append(
+            Patch(label=f"predicted, {per_cent(levels[0])} interval", **_gain_look(False))
+        )
     if found:
-        handles.append(Patch(label="measured, 95 % interval", **_gain_look(True)))
+        handles.append(Patch(label=f"measured, {per_cent(levels[1])} interval", **_gain_look(True)))
     add_legend(ax, handles, columns=1)
     return ax
 

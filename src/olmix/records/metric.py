@@ -303,6 +303,11 @@ class Objective:
         return 1.0 if self.lower_is_better else -1.0
 
     @property
+    def better(self) -> str:
+        """`lower` or `higher`: which way is better; nothing where metrics of both enter."""
+        return "" if self.mixed else self.metrics[0].better
+
+    @property
     def mixed(self) -> bool:
         """Whether metrics of both directions enter."""
         return len({metric.lower_is_better for metric in self.metrics}) > 1

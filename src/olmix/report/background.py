@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError, OlmixError
+from olmix.records.fit.folder import FitFolder
 from olmix.records.run import RunFolder
-from olmix.report.content import Content
 from olmix.report.figures import Curves
 from olmix.text.files import read_json
 from olmix.text.numbers import count
@@ -71,14 +71,14 @@ def read_facts(groups: Sequence[Path]) -> dict[str, str]:
     return facts
 
 
-def find_runs(content: Content, verification: Path | None) -> Path | None:
+def find_runs(content: FitFolder, verification: Path | None) -> Path | None:
     """Return the group of runs that the swarm's tables were collected from, if it is at hand.
 
     It is looked for beside the verification's group, and where `olmix quickstart` keeps runs: in
     `runs/` beside the folder of the tables or of the fits. A group counts only if it has the
     folders of the first and the last run.
     """
-    ratios = content.config.get("swarm", {}).get("ratios")
+    ratios = (content.config.get("swarm") or {}).get("ratios")
     roots = [verification.parent] if verification is not None else []
     roots += [Path(str(ratios)).parent.parent / "runs"] if ratios is not None else []
     roots += [content.folder.parent.parent / "runs"]

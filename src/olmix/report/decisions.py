@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from olmix.report.content import Content, Proposal
-from olmix.report.load import load_content
+from olmix.records.fit.folder import FitFolder, read_fit_folder
+from olmix.records.fit.proposal import Proposal
+from olmix.records.fit.scores import LEVEL
 from olmix.report.sentences import (
     effects_reading,
     gain_reading,
@@ -16,7 +17,7 @@ from olmix.report.sentences import (
     subtitle,
     warnings,
 )
-from olmix.text.numbers import fixed, percent
+from olmix.text.numbers import fixed, per_cent, percent
 
 __all__ = ["explain"]
 
@@ -37,7 +38,7 @@ def explain(fit_folder: Path) -> list[tuple[str, list[str]]]:
     Raises:
         DataError: the folder holds no fit.
     """
-    content = load_content(Path(fit_folder))
+    content = read_fit_folder(Path(fit_folder))
     parts = [
         ("What was asked", [subtitle(content)]),
         ("The swarm and the laws", [*content.notes, law_reading(content), *_coverage(content)]),
@@ -52,17 +53,17 @@ def explain(fit_folder: Path) -> list[tuple[str, list[str]]]:
     return [(heading, texts) for heading, texts in kept if texts]
 
 
-def _coverage(content: Content) -> list[str]:
+def _coverage(content: FitFolder) -> list[str]:
     metric = content.metrics[0]
-    if 0.9 not in metric.coverage:
+    if LEVEL not in metric.coverage:
         return []
     return [
-        f"{metric.name}: 90 % intervals that other folds calibrated hold "
-        f"{percent(metric.coverage[0.9])} of the held-out runs."
+        f"{metric.name}: {per_cent(LEVEL)} intervals that other folds calibrated hold "
+        f"{percent(metric.coverage[LEVEL])} of the held-out runs."
     ]
 
 
-def _search(content: Content, proposal: Proposal) -> list[str]:
+def _search(content: FitFolder, proposal: Proposal) -> list[str]:
     """Say how the mixture was searched for, and within which limits."""
     how = _PROPOSERS.get(proposal.proposer, proposal.proposer)
     texts = [f"It was found by {proposal.proposer}: {how}."]
@@ -71,7 +72,7 @@ def _search(content: Content, proposal: Proposal) -> list[str]:
             f"A KL of 1 from the prior had to gain {fixed(proposal.kl_reg, 3)} of the swarm's "
             "spread to be worth it (proposer.kl_reg)."
         )
-    asked = content.config.get("proposer", {})
+    asked = content.config.get("proposer") or {}
     if asked.get("risk"):
         texts.append(
             f"{asked['risk']:g} standard errors of the prediction were added to what was minimised "

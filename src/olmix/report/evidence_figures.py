@@ -9,9 +9,8 @@ from itertools import combinations
 import numpy as np
 
 from olmix import plotting
-from olmix.report.content import Content
+from olmix.records.fit.folder import FitFolder
 from olmix.report.figure import Plan
-from olmix.report.sentences import mixture_label
 from olmix.text.numbers import fixed, percent
 
 __all__ = ["evidence_plans", "response_plans"]
@@ -20,7 +19,7 @@ _MOST_FRONTS = 3
 _MARKED = ("natural", "best_seen", "proposed")
 
 
-def response_plans(content: Content) -> Iterator[Plan]:
+def response_plans(content: FitFolder) -> Iterator[Plan]:
     """Plan how the objective responds around the proposal, and the Pareto fronts."""
     proposal, objective = content.proposal, content.objective
     if proposal is None or "proposed" not in proposal.mixtures:
@@ -48,7 +47,7 @@ def response_plans(content: Content) -> Iterator[Plan]:
     yield from _front_plans(content)
 
 
-def _ternary_plan(content: Content, label: str) -> Plan:
+def _ternary_plan(content: FitFolder, label: str) -> Plan:
     found, proposal = content.ternary, content.proposal
     if found is None or proposal is None:
         raise ValueError("there is no triangle to draw")
@@ -60,7 +59,9 @@ def _ternary_plan(content: Content, label: str) -> Plan:
         three = np.array([weights.get(domain, 0.0) for domain in found.domains])
         if three.sum() > 0:
             marked[name] = three / three.sum()
-            words.append(f"{mixture_label(name)} has {percent(float(three.sum()))} in them")
+            words.append(
+                f"{plotting.mixture_label(name)} has {percent(float(three.sum()))} in them"
+            )
     return Plan(
         "ternary",
         "responses",
@@ -82,7 +83,7 @@ def _ternary_plan(content: Content, label: str) -> Plan:
     )
 
 
-def _front_plans(content: Content) -> Iterator[Plan]:
+def _front_plans(content: FitFolder) -> Iterator[Plan]:
     """Plan one figure for each of the first pairs of families."""
     front = content.front
     if front is None:
@@ -113,7 +114,7 @@ def _front_plans(content: Content) -> Iterator[Plan]:
         )
 
 
-def evidence_plans(content: Content) -> Iterator[Plan]:
+def evidence_plans(content: FitFolder) -> Iterator[Plan]:
     """Plan the evidence for every effect, and how honest the intervals are."""
     if content.evidence is not None:
         size = content.evidence.size

@@ -97,8 +97,8 @@
     (metric.calibration.base + metric.calibration.slope * far) *
     Math.max(1, far / (metric.calibration.reach ?? Infinity)) ** 2;
   const interval = (metric, value, half) => {
-    const [least, most] = metric.calibration.bounds ?? [null, null];
-    const inside = (end) => Math.min(Math.max(end, least ?? -Infinity), most ?? Infinity);
+    const { lowest, highest } = metric.calibration;
+    const inside = (end) => Math.min(Math.max(end, lowest ?? -Infinity), highest ?? Infinity);
     return [inside(value - half), inside(value + half)];
   };
 

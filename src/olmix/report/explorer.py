@@ -1,6 +1,6 @@
 """What the page needs to predict any mixture by itself: the fitted laws as JSON.
 
-`page.js` evaluates the very formulas of the fit stage from these numbers. Mixtures that were
+`explorer.js` evaluates the very formulas of the fit stage from these numbers. Mixtures that were
 fitted are written once; laws that need them, Gaussian processes and nearest runs, refer to their
 rows. Trees are read from LightGBM's own text.
 """
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from olmix.errors import DataError
-from olmix.report.content import Content
+from olmix.plotting import mixture_label
+from olmix.records.fit.folder import FitFolder
 from olmix.text.files import read_json
 
 __all__ = ["Explorer", "build_explorer"]
@@ -43,19 +44,18 @@ class Explorer:
     objective: str
 
 
-def build_explorer(content: Content, labels: Mapping[str, str]) -> Explorer | None:
+def build_explorer(content: FitFolder) -> Explorer | None:
     """Return the data of the sliders, `None` where the laws cannot be read or are too large.
 
     Args:
         content: the fit folder.
-        labels: what mixtures are called in the page, by name.
     """
     try:
         models = read_json(content.folder / "models.json")
         data = _data(content, models)
+        text = json.dumps(_rounded(data), separators=(",", ":"), allow_nan=False)
     except (DataError, KeyError, TypeError, ValueError, AttributeError):
         return None
-    text = json.dumps(_rounded(data), separators=(",", ":"), allow_nan=False)
     if len(text) > _MOST_BYTES:
         return None
     mixtures = {} if content.proposal is None else content.proposal.mixtures
@@ -64,27 +64,26 @@ def build_explorer(content: Content, labels: Mapping[str, str]) -> Explorer | No
         # "</script>" in a name would end the element.
         data=text.replace("<", "\\u003c"),
         domains=tuple(data["domains"]),
-        mixtures=tuple((name, labels.get(name, name)) for name in mixtures),
+        mixtures=tuple((name, mixture_label(name)) for name in mixtures),
         metrics=tuple(metric.name for metric in content.metrics),
         objective=content.objective.name if average else "",
     )
 
 
-def _data(content: Content, models: Mapping[str, Any]) -> dict[str, Any]:
+def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
     domains = [str(name) for name in models["domains"]]
     mixtures: list[list[float]] = models["mixtures"]
     rows = {tuple(mixture): row for row, mixture in enumerate(mixtures)}
     proposal, objective = content.proposal, content.objective
     presets = {} if proposal is None else proposal.mixtures
     caps = {} if proposal is None or not proposal.caps else content.weights_of(proposal.caps)
-    total = sum(objective.metrics.values())
+    weights = {one.name: objective.sign * one.sign * one.weight for one in objective.metrics}
+    total = sum(objective.weights.values())
     metrics = [
         {
             "name": metric.name,
             "lower": metric.lower_is_better,
-            "weight": objective.signs.get(metric.name, 1)
-            * objective.metrics.get(metric.name, 0.0)
-            / total,
+            "weight": weights.get(metric.name, 0.0) / total,
             "calibration": _error(models["metrics"][metric.name]["calibration"]),
             "law": _law(models["metrics"][metric.name], rows),
         }
@@ -99,7 +98,7 @@ def _data(content: Content, models: Mapping[str, Any]) -> dict[str, Any]:
         },
         "frozen": {name: dict(members) for name, members in content.frozen.items()},
         "caps": [1.0 if not caps else caps[domain] for domain in domains],
-        "usual": _usual_distance(content),
+        "usual": None if proposal is None or proposal.distance is None else proposal.distance.usual,
         "metrics": metrics,
         "objective": {
             "name": objective.name,
@@ -109,16 +108,9 @@ def _data(content: Content, models: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _usual_distance(content: Content) -> float | None:
-    """Return the distance between neighbouring runs beyond which a mixture is far from all."""
-    file = content.folder / "proposal.json"
-    if not file.is_file():
-        return None
-    return float(read_json(file)["distance"]["usual"])
-
-
 def _error(calibration: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: calibration.get(key) for key in ("base", "slope", "quantile", "reach", "bounds")}
+    keys = ("base", "slope", "quantile", "reach", "lowest", "highest")
+    return {key: calibration.get(key) for key in keys}
 
 
 def _law(entry: Mapping[str, Any], rows: Mapping[tuple[float, ...], int]) -> dict[str, Any]:

@@ -6,26 +6,23 @@ numbers of a figure are in its alt text, and in the CSV or JSON file that its ca
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from olmix import plotting
-from olmix.report.content import MIXTURES, Content, Gain, Metric, Predictions, Scores
+from olmix.records.fit.folder import FitFolder
+from olmix.records.fit.proposal import MIXTURES, Gain
+from olmix.records.fit.scores import LEVEL, FittedMetric, Scores
+from olmix.records.fit.tables import Predictions, read_mixture
 from olmix.report.evidence_figures import evidence_plans, response_plans
 from olmix.report.figure import Picture, Plan
 from olmix.report.svg import inline_svg, png_bytes
 from olmix.text.files import write_bytes
 from olmix.text.numbers import fixed, percent, signed, with_error
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Curves", "draw_figures"]
 
@@ -37,14 +34,14 @@ Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 """``{run: (tokens, loss)}``."""
 
 
-def _stem(content: Content, metric: Metric) -> str:
+def _stem(content: FitFolder, metric: FittedMetric) -> str:
     """Return the start of the names of a metric's files."""
     safe = re.sub(r"[^\w.+-]+", "_", content.stems[metric.name]).strip("_.")
     return f"{safe or 'metric'}_{metric.chosen}"
 
 
 def draw_figures(
-    content: Content, curves: Curves, on_step: Callable[[float, float], None] | None = None
+    content: FitFolder, curves: Curves, on_step: Callable[[float, float], None] | None = None
 ) -> list[Picture]:
     """Draw every figure, write the PNG files, and return those that the page shows.
 
@@ -75,7 +72,7 @@ def draw_figures(
     return pictures
 
 
-def _plans(content: Content, curves: Curves) -> Iterator[Plan]:
+def _plans(content: FitFolder, curves: Curves) -> Iterator[Plan]:
     if content.proposal is not None:
         yield from _proposal_plans(content)
         yield from _gain_plans(content)
@@ -105,7 +102,7 @@ def _shares(mixture: Mapping[str, float]) -> str:
     return ", ".join(f"{domain} {percent(weight)}" for domain, weight in ordered)
 
 
-def _proposal_plans(content: Content) -> Iterator[Plan]:
+def _proposal_plans(content: FitFolder) -> Iterator[Plan]:
     """Plan the bars of the proposal, of all mixtures, and of the best for each metric alone."""
     proposal = content.proposal
     if proposal is None:
@@ -137,7 +134,7 @@ def _proposal_plans(content: Content) -> Iterator[Plan]:
     natural = pair.get("natural", {})
     for metric in content.metrics:
         file = content.folder / f"{_stem(content, metric)}_optimal.json"
-        best = _optimum(file)
+        best = read_mixture(file)
         if best is not None:
             both = {"natural": natural, "best_for_this_metric": best}
             yield Plan(
@@ -152,20 +149,11 @@ def _proposal_plans(content: Content) -> Iterator[Plan]:
             )
 
 
-def _optimum(path: Path) -> dict[str, float] | None:
-    """Read a list of ``{"domain", "weight"}``; `None` where there is no such file."""
-    try:
-        entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        return {str(entry["domain"]): float(entry["weight"]) for entry in entries}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
 def _bar(gain: Gain) -> plotting.GainBar:
     return plotting.GainBar(gain.mean, gain.low, gain.high)
 
 
-def _gain_plans(content: Content) -> Iterator[Plan]:
+def _gain_plans(content: FitFolder) -> Iterator[Plan]:
     proposal, verification = content.proposal, content.verification
     if proposal is None or not proposal.gains:
         return
@@ -176,7 +164,7 @@ def _gain_plans(content: Content) -> Iterator[Plan]:
         caption += f"; measured with {len(verification.seeds)} fresh paired seeds"
     files = "proposal.json" if verification is None else "proposal.json, verification.json"
     alt = "Gain of the proposed mixture. " + " ".join(
-        f"Over {plotting.MIXTURE_LABELS.get(name, name)}: predicted {signed(gain.mean)}"
+        f"Over {plotting.mixture_label(name)}: predicted {signed(gain.mean)}"
         + (f", measured {signed(measured[name].mean)}." if name in measured else ".")
         for name, gain in proposal.gains.items()
     )
@@ -191,18 +179,18 @@ def _gain_plans(content: Content) -> Iterator[Plan]:
             plotting.gain_bars,
             predicted=predicted,
             measured={name: _bar(gain) for name, gain in measured.items()},
+            levels=(LEVEL, LEVEL if verification is None else verification.level),
             unit=content.objective.unit,
         ),
     )
 
 
-def _verification_plan(content: Content) -> Plan:
+def _verification_plan(content: FitFolder) -> Plan:
     found = content.verification
     if found is None:
         raise ValueError("there is no verification to draw")
     means = ", ".join(
-        f"{plotting.MIXTURE_LABELS.get(name, name)} {with_error(*found.means[name])}"
-        for name in found.means
+        f"{plotting.mixture_label(name)} {with_error(*found.means[name])}" for name in found.means
     )
     better = "Lower is better." if found.lower_is_better else "Higher is better."
     return Plan(
@@ -226,10 +214,13 @@ def _verification_plan(content: Content) -> Plan:
     )
 
 
-def _scores_plan(content: Content) -> Plan:
-    scores = {m.name: {law.name: law.cv.spearman for law in m.laws} for m in content.metrics}
+def _scores_plan(content: FitFolder) -> Plan:
+    scores = {
+        m.name: {name: law.cv.spearman for name, law in m.candidates.items()}
+        for m in content.metrics
+    }
     chosen = {metric.name: metric.chosen for metric in content.metrics}
-    most_laws = max(len(metric.laws) for metric in content.metrics)
+    most_laws = max(len(metric.candidates) for metric in content.metrics)
     alt = "Rank correlation on held-out runs. " + " ".join(
         f"{m.name}: {plotting.law_label(m.chosen)} {fixed(m.law.cv.spearman, 2)}."
         for m in content.metrics
@@ -246,7 +237,7 @@ def _scores_plan(content: Content) -> Plan:
     )
 
 
-def _fit_plans(content: Content) -> Iterator[Plan]:
+def _fit_plans(content: FitFolder) -> Iterator[Plan]:
     """Plan predicted against measured: of the objective, where it is an average, then by metric."""
     average = _objective_predictions(content)
     if average is not None:
@@ -267,13 +258,13 @@ def _fit_plans(content: Content) -> Iterator[Plan]:
             yield Plan(plan.stem, "", plan.title, plan.caption, "", plan.size, plan.draw)
 
 
-def _objective_predictions(content: Content) -> Predictions | None:
+def _objective_predictions(content: FitFolder) -> Predictions | None:
     """Return the objective of every run that has all of its metrics; `None` for one metric."""
-    weights = content.objective.metrics
-    if len(weights) < 2 or not set(weights) <= set(content.predictions):
+    names = [metric.name for metric in content.objective.metrics]
+    if len(names) < 2 or not set(names) <= set(content.predictions):
         return None
     tables = []
-    for name in weights:
+    for name in names:
         found = content.predictions[name]
         columns = np.stack([found.measured, found.fitted, found.held_out], axis=1)
         tables.append(dict(zip(found.runs, columns, strict=True)))
@@ -281,12 +272,12 @@ def _objective_predictions(content: Content) -> Predictions | None:
     if not runs:
         return None
     stacked = [np.stack([table[run] for run in runs]) for table in tables]
-    average = content.objective.average(dict(zip(weights, stacked, strict=True)))
+    average = content.objective.average(dict(zip(names, stacked, strict=True)))
     return Predictions(runs, average[:, 0], average[:, 1], average[:, 2])
 
 
 def _fit_plan(
-    content: Content,
+    content: FitFolder,
     stem: str,
     title: str,
     found: Predictions,
@@ -322,7 +313,7 @@ def _fit_plan(
     )
 
 
-def _named_runs(content: Content) -> dict[str, str]:
+def _named_runs(content: FitFolder) -> dict[str, str]:
     """Return which run of the swarm had the natural, the uniform and the best mixture."""
     if content.proposal is None:
         return {}
@@ -341,7 +332,7 @@ def _named_runs(content: Content) -> dict[str, str]:
     return named
 
 
-def _effects_plan(content: Content) -> Plan:
+def _effects_plan(content: FitFolder) -> Plan:
     effects = content.effects
     if effects is None:
         raise ValueError("there are no effects to draw")
@@ -371,7 +362,7 @@ def _effects_plan(content: Content) -> Plan:
     )
 
 
-def _swarm_plan(content: Content) -> Plan:
+def _swarm_plan(content: FitFolder) -> Plan:
     """Plan the heat map of all mixtures, the best run on top."""
     table = content.ratios
     if table is None:
@@ -379,7 +370,7 @@ def _swarm_plan(content: Content) -> Plan:
     domains = [domain for domain in content.leaves if domain in table.columns]
     values = dict.fromkeys(table.runs, math.nan)
     values |= dict(zip(*_objective_values(content), strict=True))
-    sign = 1.0 if content.objective.lower_is_better else -1.0
+    sign = content.objective.sign
     known = [run for run in content.runs if run in values]
     order = sorted(known, key=lambda run: np.nan_to_num(sign * values[run], nan=np.inf))
     row_height = 0.17 if len(order) <= 60 else max(4.2 / len(order), 0.012)
@@ -399,7 +390,7 @@ def _swarm_plan(content: Content) -> Plan:
     )
 
 
-def _objective_values(content: Content) -> tuple[tuple[str, ...], list[float]]:
+def _objective_values(content: FitFolder) -> tuple[tuple[str, ...], list[float]]:
     """Return the measured objective of every run that the predictions know."""
     average = _objective_predictions(content)
     found = average or content.predictions.get(content.metrics[0].name)
@@ -408,7 +399,7 @@ def _objective_values(content: Content) -> tuple[tuple[str, ...], list[float]]:
     return found.runs, found.measured.tolist()
 
 
-def _curves_plan(content: Content, curves: Curves) -> Plan:
+def _curves_plan(content: FitFolder, curves: Curves) -> Plan:
     return Plan(
         "training",
         "training",

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from olmix.plotting import MIXTURE_LABELS
-from olmix.report.content import Content
+from olmix.plotting import mixture_label
+from olmix.records.fit.folder import FitFolder
+from olmix.records.fit.scores import LEVEL
 from olmix.report.explorer import Explorer, build_explorer
 from olmix.report.figure import Picture
 from olmix.report.runs import RunsTable, runs_table, verification_table
@@ -22,7 +23,6 @@ from olmix.report.sentences import (
     gain_reading,
     head,
     law_reading,
-    mixture_label,
     mixture_reading,
     scope,
     subtitle,
@@ -40,6 +40,7 @@ from olmix.report.tables import (
     other_metrics,
     seed_rows,
 )
+from olmix.text.numbers import per_cent
 from olmix.text.yaml import render_yaml
 
 __all__ = ["Background", "Page", "build_page"]
@@ -76,6 +77,7 @@ class Page:
     mixture_reading: str
     domains: tuple[DomainRow, ...]
     has_repetition: bool
+    levels: tuple[str, str]
     other_mixtures: tuple[tuple[str, str], ...]
     gain_reading: str
     gains: tuple[GainRow, ...]
@@ -102,7 +104,7 @@ class Page:
 
 
 def build_page(
-    content: Content, pictures: Sequence[Picture], background: Background, title: str
+    content: FitFolder, pictures: Sequence[Picture], background: Background, title: str
 ) -> Page:
     """Say everything that the page says."""
     groups: dict[str, tuple[Picture, ...]] = {}
@@ -121,6 +123,7 @@ def build_page(
         mixture_reading=mixture_reading(content),
         domains=domain_rows(content),
         has_repetition=content.proposal is not None and content.proposal.repetition is not None,
+        levels=(per_cent(LEVEL), per_cent(LEVEL if found is None else found.level)),
         other_mixtures=_other_mixtures(content),
         gain_reading=gain_reading(content),
         gains=gain_rows(content),
@@ -143,17 +146,17 @@ def build_page(
         config=_settings(content),
         mix=_read(content, "mix.yaml"),
         pictures=groups,
-        explorer=build_explorer(content, MIXTURE_LABELS),
+        explorer=build_explorer(content),
     )
 
 
-def _other_mixtures(content: Content) -> tuple[tuple[str, str], ...]:
+def _other_mixtures(content: FitFolder) -> tuple[tuple[str, str], ...]:
     """Return name and label of the mixtures beside the natural and the proposed one."""
     mixtures = {} if content.proposal is None else content.proposal.mixtures
     return tuple((n, mixture_label(n)) for n in mixtures if n not in ("natural", "proposed"))
 
 
-def _facts(content: Content, background: Background) -> tuple[tuple[str, str], ...]:
+def _facts(content: FitFolder, background: Background) -> tuple[tuple[str, str], ...]:
     """Return what is known of how the fit was made: hashes, versions, machine."""
     facts = [("Fit folder", content.folder.name)]
     proposal = content.proposal
@@ -177,13 +180,13 @@ def _flat(label: str, value: Any) -> list[tuple[str, str]]:
     return [(label, str(value))] if value is not None else []
 
 
-def _settings(content: Content) -> str:
+def _settings(content: FitFolder) -> str:
     """Return the config of the fit as YAML, without what the facts hold."""
     settings = {k: v for k, v in content.config.items() if not _NOT_SETTINGS.search(k)}
     return render_yaml(settings) if settings else ""
 
 
-def _read(content: Content, name: str) -> str:
+def _read(content: FitFolder, name: str) -> str:
     try:
         return (content.folder / name).read_text(encoding="utf-8")
     except OSError:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from olmix.plotting import MIXTURE_LABELS
-from olmix.report.content import Content
+from olmix.plotting import mixture_label
+from olmix.records.fit.folder import FitFolder
 from olmix.text.csv import Table
 from olmix.text.numbers import fixed
 
@@ -55,7 +55,7 @@ class RunsTable:
     rows: tuple[Row, ...]
 
 
-def runs_table(content: Content) -> RunsTable:
+def runs_table(content: FitFolder) -> RunsTable:
     """Return the runs of the swarm: the objective, the weights in per cent, the other metrics."""
     domains = _present(content.leaves, content.ratios)
     metrics = [m.name for m in content.metrics if m.name in content.predictions or content.measured]
@@ -71,7 +71,7 @@ def runs_table(content: Content) -> RunsTable:
         *(Column(name, "metric") for name in others),
     )
     shares = _weights(content, domains)
-    sign = 1.0 if content.objective.lower_is_better else -1.0
+    sign = content.objective.sign
     known = [run for run in content.runs if math.isfinite(objective[run])]
     best = min(known, key=lambda run: sign * objective[run], default=None)
     rows = []
@@ -85,29 +85,30 @@ def runs_table(content: Content) -> RunsTable:
     return RunsTable(columns, tuple(row for _, row in rows))
 
 
-def _metric_columns(content: Content, metrics: Sequence[str]) -> tuple[list[str], list[str]]:
+def _metric_columns(content: FitFolder, metrics: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the column of the objective, and those of the metrics that are not it."""
     if len(content.objective.metrics) > 1:
         return ["objective"], list(metrics)
-    target = [name for name in metrics if name in content.objective.metrics]
+    target = [name for name in metrics if name in content.objective.weights]
     return target, [name for name in metrics if name not in target]
 
 
-def verification_table(content: Content) -> RunsTable | None:
+def verification_table(content: FitFolder) -> RunsTable | None:
     """Return the runs of the verification as `verification.csv` holds them."""
     found = content.verification
-    if found is None or not found.rows:
+    measured = content.verification_rows
+    if found is None or not measured:
         return None
-    first = [key for key in ("seed", found.metric) if key in found.rows[0]]
-    keys = [*first, *(key for key in found.rows[0] if key not in ("run", "mixture", *first))]
+    first = [key for key in ("seed", found.metric) if key in measured[0]]
+    keys = [*first, *(key for key in measured[0] if key not in ("run", "mixture", *first))]
     rows = []
-    for row in found.rows:
+    for row in measured:
         cells = []
         for key in keys:
             text = row.get(key) or ""
             cells.append(Cell(text, text) if key == "seed" else _cell(_float(text), 4))
         mixture = row.get("mixture") or ""
-        rows.append(Row(MIXTURE_LABELS.get(mixture, mixture), False, tuple(cells)))
+        rows.append(Row(mixture_label(mixture), False, tuple(cells)))
     columns = tuple(Column(key, "fact" if key == "seed" else "metric") for key in keys)
     return RunsTable(columns, tuple(rows))
 
@@ -116,14 +117,14 @@ def _present(names: Sequence[str], table: Table | None) -> list[str]:
     return [] if table is None else [name for name in names if name in table.columns]
 
 
-def _weights(content: Content, domains: Sequence[str]) -> dict[str, list[float]]:
+def _weights(content: FitFolder, domains: Sequence[str]) -> dict[str, list[float]]:
     table = content.ratios
     if table is None:
         return {}
     return dict(zip(table.runs, table.select(domains).tolist(), strict=True))
 
 
-def _measured(content: Content, metric: str) -> dict[str, float]:
+def _measured(content: FitFolder, metric: str) -> dict[str, float]:
     """Return the measured values of a metric by run, from its table or from the predictions."""
     table = content.measured
     if table is not None and metric in table.columns:
@@ -132,11 +133,11 @@ def _measured(content: Content, metric: str) -> dict[str, float]:
     return {} if found is None else dict(zip(found.runs, found.measured.tolist(), strict=True))
 
 
-def _objective(content: Content, measured: Mapping[str, Mapping[str, float]], run: str) -> float:
+def _objective(content: FitFolder, measured: Mapping[str, Mapping[str, float]], run: str) -> float:
     """Return the weighted average of a run's metrics; NaN where one of them is missing."""
     values = {
         name: np.array(measured.get(name, {}).get(run, math.nan))
-        for name in content.objective.metrics
+        for name in content.objective.weights
     }
     return float(content.objective.average(values))
 

@@ -6,17 +6,22 @@ import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from olmix.plotting import MIXTURE_LABELS, law_label
-from olmix.report.content import MIXTURES, Content, Gain, Verification
+from olmix.plotting import law_label, mixture_label
+from olmix.records.fit.folder import FitFolder
+from olmix.records.fit.proposal import MIXTURES, Gain, PredictedGain
+from olmix.records.fit.scores import LEVEL
+from olmix.records.fit.verification import Verification
 from olmix.text.numbers import (
     count,
     counted,
     fixed,
     interval,
     listed,
+    per_cent,
     points,
     probability,
     with_error,
@@ -29,7 +34,6 @@ __all__ = [
     "gain_reading",
     "head",
     "law_reading",
-    "mixture_label",
     "mixture_reading",
     "ordered_gains",
     "scope",
@@ -37,6 +41,9 @@ __all__ = [
     "verification_reading",
     "warnings",
 ]
+
+
+AnyGain = TypeVar("AnyGain", bound=Gain)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Head:
     command: str
 
 
-def head(content: Content) -> Head:
+def head(content: FitFolder) -> Head:
     """Say the result: what was measured if it was, else what is predicted, else that it is not."""
     proposal, found = content.proposal, content.verification
     if proposal is None:
@@ -81,7 +88,7 @@ def head(content: Content) -> Head:
     if found is not None:
         return _measured_head(found, is_worst=proposal.worst)
     numbers = tuple(
-        _gain_number(name, gain, content.objective.unit, is_measured=False)
+        _gain_number(name, gain, content.objective.unit, LEVEL)
         for name, gain in ordered_gains(proposal.gains)
     )
     if not proposal.reliable:
@@ -114,14 +121,14 @@ def _measured_head(found: Verification, *, is_worst: bool) -> Head:
         tone = "good"
     status = f"Measured with {counted(len(found.seeds), 'fresh seed')}"
     numbers = tuple(
-        _gain_number(name, gain, found.unit, is_measured=True)
+        _gain_number(name, gain, found.unit, found.level)
         for name, gain in ordered_gains(found.gains)
     )
     status += "; the worst mixture was asked for" if is_worst else ""
     return Head(tone, status, found.statement, numbers, "", "")
 
 
-def scope(content: Content) -> str:
+def scope(content: FitFolder) -> str:
     """Say what the result holds for, and what was not tested."""
     if content.proposal is None or (content.verification is None and not content.proposal.reliable):
         return ""
@@ -137,40 +144,39 @@ def scope(content: Content) -> str:
     )
 
 
-def _gain_number(name: str, gain: Gain, unit: str, *, is_measured: bool) -> Number:
+def _gain_number(name: str, gain: Gain, unit: str, level: float) -> Number:
     """Return a gain as a large number with its error and what it means."""
     value, _, error = with_error(gain.mean, gain.std_error, sign=True).partition(" ± ")
-    level = "95" if is_measured else "90"
-    note = f"{level} % interval {interval(gain.low, gain.high)}"
-    if not is_measured and math.isfinite(gain.probability):
-        note += f"; {probability(gain.probability)} probable to be a gain"
-    kind = "measured gain" if is_measured else "predicted gain"
+    note = f"{per_cent(level)} interval {interval(gain.low, gain.high)}"
+    kind = "measured gain"
+    if isinstance(gain, PredictedGain):
+        kind = "predicted gain"
+        if math.isfinite(gain.probability):
+            note += f"; {probability(gain.probability)} probable to be a gain"
     return Number(f"{kind} over {mixture_label(name)}", value, error, unit, note)
 
 
-def mixture_label(name: str) -> str:
-    """Return a mixture's name for readers."""
-    return MIXTURE_LABELS.get(name, name.replace("_", " "))
-
-
-def ordered_gains(gains: Mapping[str, Gain]) -> list[tuple[str, Gain]]:
+def ordered_gains(gains: Mapping[str, AnyGain]) -> list[tuple[str, AnyGain]]:
     """Return gains in the order in which the page shows mixtures."""
     known = [name for name in MIXTURES if name in gains]
     return [(name, gains[name]) for name in (*known, *(n for n in gains if n not in known))]
 
 
-def subtitle(content: Content) -> str:
+def subtitle(content: FitFolder) -> str:
     """Say what was optimised, and with how much."""
-    direction = "lower" if content.objective.lower_is_better else "higher"
-    unit = f", {content.objective.unit}" if content.objective.unit else ""
+    objective = content.objective
+    direction = f"{'lower' if objective.lower_is_better else 'higher'} is better"
+    if objective.mixed:
+        direction += ", metrics of the other direction are subtracted"
+    unit = f", {objective.unit}" if objective.unit else ""
     return (
-        f"Objective: {content.objective.name} ({direction} is better{unit}). "
+        f"Objective: {objective.name} ({direction}{unit}). "
         f"{counted(len(content.runs), 'run')} over {counted(len(content.domains), 'domain')}, "
         f"{counted(len(content.metrics), 'metric')}."
     )
 
 
-def mixture_reading(content: Content) -> str:
+def mixture_reading(content: FitFolder) -> str:
     """Name the largest changes."""
     if content.proposal is None:
         return ""
@@ -189,15 +195,16 @@ def mixture_reading(content: Content) -> str:
     return f"Against the natural mixture, in percentage points: {'; '.join(parts)}."
 
 
-def gain_reading(content: Content) -> str:
+def gain_reading(content: FitFolder) -> str:
     """Say whether the prediction held."""
     if content.proposal is None:
         return ""
     predicted = content.proposal.gains.get("natural")
     if content.verification is None or predicted is None:
         return (
-            "Predicted by the fitted laws; the interval covers 90 % of what the swarm's noise and "
-            "the choice of runs make possible. The proposal itself was not trained yet."
+            f"Predicted by the fitted laws; the interval covers {per_cent(LEVEL)} of what the "
+            "swarm's noise and the choice of runs make possible. The proposal itself was not "
+            "trained yet."
         )
     measured = content.verification.gains.get("natural")
     if measured is None:
@@ -211,16 +218,17 @@ def gain_reading(content: Content) -> str:
     )
 
 
-def verification_reading(content: Content) -> str:
+def verification_reading(content: FitFolder) -> str:
     """Count the seeds for which the proposal is better than each other mixture."""
     found = content.verification
     if found is None or "proposed" not in found.values:
         return ""
     sign = 1.0 if found.lower_is_better else -1.0
+    seeds = found.values
     parts = []
-    for name, values in found.values.items():
+    for name, values in seeds.items():
         if name != "proposed":
-            pairs = zip(values, found.values["proposed"], strict=False)
+            pairs = zip(values, seeds["proposed"], strict=False)
             gains = [sign * (other - own) for other, own in pairs]
             known = [gain for gain in gains if math.isfinite(gain)]
             wins = sum(gain > 0 for gain in known)
@@ -230,7 +238,7 @@ def verification_reading(content: Content) -> str:
     return f"Trained with the same seed, the proposed mixture is better than {listed(parts)}."
 
 
-def law_reading(content: Content) -> str:
+def law_reading(content: FitFolder) -> str:
     """Say how far the laws can be trusted, for the objective."""
     metric = content.metrics[0]
     scores = metric.law.cv
@@ -256,7 +264,7 @@ def law_reading(content: Content) -> str:
     return f"{text}. Split: {content.split}."
 
 
-def effects_reading(content: Content) -> str:
+def effects_reading(content: FitFolder) -> str:
     """Name the domain that helps the first metric most, and the one that harms it most."""
     if content.effects is None:
         return ""
@@ -276,7 +284,7 @@ def effects_reading(content: Content) -> str:
     return f"For {metric.name}, more {best} helps most and more {worst} {verb}."
 
 
-def warnings(content: Content) -> tuple[str, ...]:
+def warnings(content: FitFolder) -> tuple[str, ...]:
     """Return what a reader must know before believing the rest."""
     found = list(content.proposal.warnings) if content.proposal is not None else []
     silent = [m.name for m in content.metrics if not m.signal]

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from olmix.plotting import law_label
-from olmix.report.content import Content, Gain, Metric
-from olmix.report.sentences import mixture_label, ordered_gains
+from olmix.plotting import law_label, mixture_label
+from olmix.records.fit.folder import FitFolder
+from olmix.records.fit.scores import LEVEL, FittedMetric
+from olmix.records.fit.verification import MeanAndError, MeasuredGain
+from olmix.report.sentences import ordered_gains
 from olmix.text.numbers import (
     UNKNOWN,
     fixed,
@@ -87,7 +89,7 @@ class LawRow:
     coverage: str
 
 
-def domain_rows(content: Content) -> tuple[DomainRow, ...]:
+def domain_rows(content: FitFolder) -> tuple[DomainRow, ...]:
     """Return the weights of every domain, the largest natural share first."""
     proposal = content.proposal
     if proposal is None:
@@ -110,13 +112,13 @@ def domain_rows(content: Content) -> tuple[DomainRow, ...]:
     return tuple(rows)
 
 
-def gain_rows(content: Content) -> tuple[GainRow, ...]:
+def gain_rows(content: FitFolder) -> tuple[GainRow, ...]:
     """Return the gain over every mixture, predicted and measured."""
     proposal = content.proposal
     if proposal is None:
         return ()
     measured = {} if content.verification is None else content.verification.gains
-    nothing = Gain(*(math.nan,) * 6)
+    nothing = MeasuredGain(math.nan)
     rows = []
     for name, gain in ordered_gains(proposal.gains):
         real = measured.get(name, nothing)
@@ -134,7 +136,7 @@ def gain_rows(content: Content) -> tuple[GainRow, ...]:
     return tuple(rows)
 
 
-def seed_rows(content: Content) -> tuple[SeedRow, ...]:
+def seed_rows(content: FitFolder) -> tuple[SeedRow, ...]:
     """Return what every mixture measured with every seed."""
     found = content.verification
     if found is None:
@@ -150,20 +152,21 @@ def seed_rows(content: Content) -> tuple[SeedRow, ...]:
 
 
 def other_metrics(
-    content: Content, names: Sequence[str]
+    content: FitFolder, names: Sequence[str]
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return mean and error of every metric for every mixture that was verified."""
     found = content.verification
     if found is None:
         return ()
-    unknown = (math.nan, math.nan)
-    return tuple(
-        (metric, tuple(with_error(*by_mixture.get(name, unknown)) for name in names))
-        for metric, by_mixture in found.metrics.items()
-    )
+    unknown = MeanAndError(math.nan, math.nan)
+    rows = []
+    for metric, by_mixture in found.metrics.items():
+        cells = [by_mixture.get(name, unknown) for name in names]
+        rows.append((metric, tuple(with_error(cell.mean, cell.std_error) for cell in cells)))
+    return tuple(rows)
 
 
-def law_rows(metric: Metric) -> list[LawRow]:
+def law_rows(metric: FittedMetric) -> list[LawRow]:
     """Return the scores of every law for a metric."""
     return [
         LawRow(
@@ -178,9 +181,9 @@ def law_rows(metric: Metric) -> list[LawRow]:
             fixed(law.train.rmse, 4),
             fixed(metric.noise_sd, 4),
             f"{'yes' if metric.signal else 'no'} (p {p_value(metric.signal_p_value)})",
-            percent(metric.coverage[0.9])
-            if law.name == metric.chosen and 0.9 in metric.coverage
+            percent(metric.coverage[LEVEL])
+            if law.name == metric.chosen and LEVEL in metric.coverage
             else "",
         )
-        for law in metric.laws
+        for law in metric.candidates.values()
     ]

@@ -12,7 +12,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import MissingPackageError
+from olmix.records.fit.folder import FitFolder, read_fit_folder
+from olmix.records.fit.report_notes import ReportNotes, read_report_notes
+from olmix.records.typed_json import write_record
 from olmix.report.background import (
     find_manifest,
     find_runs,
@@ -21,11 +24,9 @@ from olmix.report.background import (
     read_facts,
     read_machine,
 )
-from olmix.report.content import Content
 from olmix.report.figures import draw_figures
-from olmix.report.load import load_content
 from olmix.report.page import Background, Page, build_page
-from olmix.text.files import digest, read_json, write_json, write_text
+from olmix.text.files import digest, write_text
 
 __all__ = ["merge_commands", "write_report"]
 
@@ -66,40 +67,37 @@ def write_report(
         MissingPackageError: jinja2 or matplotlib is not installed.
     """
     folder = Path(fit_folder)
-    content = load_content(folder)
-    known = _remembered(folder)
-    verification = verification_runs or _path(known.get("verification_runs"))
-    swarm = runs or _path(known.get("runs")) or find_runs(content, verification)
+    content = read_fit_folder(folder)
+    known = read_report_notes(folder)
+    verification = verification_runs or _path(known.verification_runs)
+    swarm = runs or _path(known.runs) or find_runs(content, verification)
     groups = [group for group in (swarm, verification) if group is not None]
-    kept = merge_commands(tuple(known.get("commands", ())), commands)
-    prepared = manifest or _path(known.get("manifest")) or find_manifest(groups)
+    kept = merge_commands(known.commands, commands)
+    prepared = manifest or _path(known.manifest) or find_manifest(groups)
     background = Background(
         commands=kept,
-        machine=machine or read_machine(groups) or known.get("machine"),
-        facts=read_facts(groups) or known.get("facts") or {},
+        machine=machine or read_machine(groups) or known.machine,
+        facts=read_facts(groups) or known.facts,
         data=read_data(prepared),
     )
-    heading = title or known.get("title") or TITLE
+    heading = title or known.title or TITLE
     curves = read_curves(swarm, content.runs) if swarm is not None else {}
     target = folder / "report.html"
     inputs = _inputs(content, [repr(curves), repr(background), heading])
-    if known.get("inputs") == inputs and target.is_file():
+    if known.inputs == inputs and target.is_file():
         return target
     page = build_page(content, draw_figures(content, curves, on_step), background, heading)
-    write_json(
-        folder / "report.json",
-        {
-            "format": 1,
-            "inputs": inputs,
-            "title": heading,
-            "commands": list(kept),
-            "runs": _text(swarm),
-            "verification_runs": _text(verification),
-            "manifest": _text(prepared),
-            "machine": None if background.machine is None else dict(background.machine),
-            "facts": dict(background.facts),
-        },
+    notes = ReportNotes(
+        inputs=inputs,
+        title=heading,
+        commands=kept,
+        runs=_text(swarm),
+        verification_runs=_text(verification),
+        manifest=_text(prepared),
+        machine=background.machine,
+        facts=background.facts,
     )
+    write_record(folder / "report.json", notes)
     write_text(target, _render(page))
     return target
 
@@ -119,9 +117,9 @@ def merge_commands(known: Sequence[str], given: Sequence[str]) -> tuple[str, ...
     return tuple(merged)
 
 
-def _inputs(content: Content, others: Sequence[Any]) -> str:
+def _inputs(content: FitFolder, others: Sequence[Any]) -> str:
     """Return a hash of all that the page and its figures show, and of the code that draws them."""
-    tables = content.config.get("swarm", {})
+    tables = content.config.get("swarm") or {}
     files = sorted(
         path
         for path in content.folder.iterdir()
@@ -138,8 +136,8 @@ def _inputs(content: Content, others: Sequence[Any]) -> str:
     return digest([found, *others], 16)
 
 
-def _path(text: Any) -> Path | None:
-    return Path(text) if isinstance(text, str) and text else None
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
 
 
 def _text(path: Path | None) -> str | None:
@@ -167,12 +165,3 @@ def _render(page: Page) -> str:
     return template.render(
         page=page, style=text("page.css"), script=text("page.js") + text("explorer.js")
     )
-
-
-def _remembered(folder: Path) -> dict[str, Any]:
-    """Return what an earlier report of this fit noted."""
-    try:
-        raw = read_json(folder / "report.json")
-    except DataError:
-        return {}
-    return raw if isinstance(raw, dict) else {}

@@ -10,15 +10,18 @@ __all__ = [
     "count",
     "counted",
     "fixed",
+    "gain_of",
     "interval",
     "listed",
     "p_value",
+    "per_cent",
     "percent",
     "places_for",
     "points",
     "probability",
     "shortened",
     "signed",
+    "significant",
     "with_error",
 ]
 
@@ -77,15 +80,40 @@ def points(change: float) -> str:
     return signed(100 * change, 1)
 
 
+def per_cent(level: float) -> str:
+    """Return a round share, the level of an interval say: ``90 %``."""
+    return f"{100 * level:.6g} %"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return a number with so many digits that count."""
+    if not math.isfinite(value):
+        return UNKNOWN
+    return f"{value + 0.0:.{digits}g}".replace("-", "−")
+
+
+def gain_of(size: str, unit: str = "", better: str = "") -> str:
+    """Return ``gain of 0.21 bits per byte (lower is better)``.
+
+    Args:
+        size: the gain as text; positive is better.
+        unit: its unit, if it has one.
+        better: `lower` or `higher`: which way the metric is better; nothing where it is an average
+            of both.
+    """
+    way = f"{better} is better" if better else "positive is better"
+    return f"gain of {size}{f' {unit}' if unit else ''} ({way})"
+
+
 def probability(value: float) -> str:
-    """Return a probability in per cent; never all of it, or none."""
+    """Return a probability in per cent; what is not certain is never said to be."""
     if not math.isfinite(value):
         return UNKNOWN
     if value > 0.999:
-        return "> 99.9 %"
+        return "more than 99.9 %"
     if value < 0.001:
-        return "< 0.1 %"
-    return percent(value, 1 if value > 0.99 else 0)
+        return "less than 0.1 %"
+    return percent(value, 1 if value > 0.99 or value < 0.01 else 0)
 
 
 def p_value(value: float) -> str:

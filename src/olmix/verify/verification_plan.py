@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,17 @@ import numpy as np
 from olmix.config import LaunchConfig, ProxyTraining, VariantConfig
 from olmix.errors import ConfigError, DataError, NotAvailableError, Problem
 from olmix.mixture import Mixture, repetition_factors
+from olmix.records.fit.columns import Columns
+from olmix.records.fit.proposal import VERIFIED, Proposal, read_proposal
+from olmix.records.fit.settings import read_fit_config
+from olmix.records.fit.tables import read_rows
+from olmix.records.metric import Objective
 from olmix.records.tokens import expand, open_tokens
-from olmix.text.files import digest, read_json
+from olmix.text.csv import read_table
+from olmix.text.files import digest
 
-__all__ = ["MIXTURES", "VerificationPlan", "plan_verification"]
+__all__ = ["VerificationPlan", "measured_by", "plan_verification"]
 
-MIXTURES = ("natural", "uniform", "best_seen", "proposed")
 FIRST_SEED = 2_000
 MINIMUM_SEEDS = 3
 
@@ -29,17 +33,24 @@ class VerificationPlan:
 
     Attributes:
         group_id: name of the group of runs.
-        proposal: content of `proposal.json`.
+        proposal: what is in `proposal.json`.
         seeds: training seeds, none of which the swarm used.
         runs: launch configs.
         run_of: name of the run of each (mixture, seed); two mixtures that are the same share runs.
+        columns: how the metrics of the fit come from what a run measures.
     """
 
     group_id: str
-    proposal: dict[str, Any]
+    proposal: Proposal
     seeds: tuple[int, ...]
     runs: tuple[LaunchConfig, ...]
     run_of: Mapping[tuple[str, int], str]
+    columns: Columns = field(default_factory=Columns)
+
+    @property
+    def objective(self) -> Objective:
+        """What the fit optimised."""
+        return self.proposal.objective.asked
 
 
 def plan_verification(
@@ -55,33 +66,50 @@ def plan_verification(
 
     Raises:
         ConfigError: fewer than 3 seeds, or the base lacks domains of the proposal.
-        DataError: the folder holds no proposal.
+        DataError: the folder holds no proposal, or the objective needs a metric that the trainer
+            does not measure.
     """
     if num_seeds < MINIMUM_SEEDS:
         raise ConfigError(
             [Problem("--seeds", f"found {num_seeds}; at least {MINIMUM_SEEDS} give an error bar")]
         )
-    file = fit_folder / "proposal.json"
-    if not file.is_file():
-        raise DataError(
-            f"{fit_folder}: holds no proposal.json. Run `olmix fit` without proposer.fit_only."
-        )
-    proposal = read_json(file)
-    seeds = _fresh_seeds(fit_folder, base, num_seeds, seed_offset)
+    proposal = read_proposal(fit_folder)
+    config = read_fit_config(fit_folder)
+    tables = config.get("swarm") or {}
+    columns = _columns(config, tables.get("metrics"))
+    measured = measured_by(base)
+    if measured is not None:
+        columns.check(proposal.objective.asked, measured, f"the trainer of {base.name}")
+    seeds = _fresh_seeds(tables.get("ratios"), base, num_seeds, seed_offset)
     training = base.to_plain()["training"]
-    weights = {name: proposal["mixtures"][name]["weights"] for name in MIXTURES}
+    weights = {name: proposal.weights(name) for name in VERIFIED}
     group = "verify-" + digest({"weights": weights, "training": training, "seeds": seeds})
     names = _distinct(weights)
     runs: dict[str, LaunchConfig] = {}
     run_of: dict[tuple[str, int], str] = {}
     for seed in seeds:
-        for mixture in MIXTURES:
+        for mixture in VERIFIED:
             run = f"{names[mixture].replace('_', '-')}-seed-{seed}"
             run_of[mixture, seed] = run
             if run not in runs:
                 variant = VariantConfig(name=run, mix=_mixture(weights[mixture], base), seed=seed)
                 runs[run] = base.with_variant(variant, group)
-    return VerificationPlan(group, proposal, seeds, tuple(runs.values()), run_of)
+    return VerificationPlan(group, proposal, seeds, tuple(runs.values()), run_of, columns)
+
+
+def measured_by(base: LaunchConfig) -> tuple[str, ...] | None:
+    """Return what a run will measure; `None` where only its end shows it."""
+    return base.eval.metrics if isinstance(base.training, ProxyTraining) else None
+
+
+def _columns(config: Mapping[str, Any], table: object) -> Columns:
+    """Return how the metrics of the fit come from what runs measure."""
+    if not (config.get("regression") or {}).get("aggregate_task_families") or table is None:
+        return Columns.of(config)
+    try:
+        return Columns.of(config, read_table(str(table)).columns)
+    except DataError:
+        return Columns.of(config)
 
 
 def _distinct(weights: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
@@ -127,14 +155,11 @@ def _num_tokens(base: LaunchConfig, domain: str) -> int:
 
 
 def _fresh_seeds(
-    fit_folder: Path, base: LaunchConfig, num_seeds: int, seed_offset: int
+    ratios: object, base: LaunchConfig, num_seeds: int, seed_offset: int
 ) -> tuple[int, ...]:
     """Return seeds that neither the base config nor any run of the swarm used."""
-    used = {base.training.seed}
-    ratios = read_json(fit_folder / "config.json").get("swarm", {}).get("ratios")
-    runs = Path(ratios).with_name("runs.csv") if ratios else None
-    if runs is not None and runs.is_file():
-        with runs.open(encoding="utf-8", newline="") as rows:
-            used |= {int(row["seed"]) for row in csv.DictReader(rows) if row.get("seed")}
+    rows = read_rows(Path(str(ratios)).with_name("runs.csv")) if ratios else ()
+    seeds = {row.get("seed") or "" for row in rows}
+    used = {base.training.seed, *(int(seed) for seed in seeds if seed.isdecimal())}
     candidates = (FIRST_SEED + seed_offset + i for i in range(num_seeds + len(used)))
     return tuple(seed for seed in candidates if seed not in used)[:num_seeds]

@@ -9,7 +9,7 @@ from olmix.cli.main import main
 from olmix.collect import Options, collect
 from olmix.config import FitConfig
 from olmix.errors import DataError
-from olmix.fit.swarm import load_swarm
+from olmix.fit.swarm import read_swarm
 from olmix.text.csv import read_table
 from olmix.text.files import read_json, write_json
 from olmix.text.yaml import write_yaml
@@ -113,7 +113,7 @@ def test_directions_are_those_of_the_names_unless_they_are_given(tmp_path, optio
     found = collect([runs], tmp_path / "out", Options(priors=priors, **options))
     by_name = [note for note in found.notes if "as the names say" in note]
     assert bool(by_name) == (not options)
-    swarm = load_swarm(FitConfig.from_yaml(found.fit_config))
+    swarm = read_swarm(FitConfig.from_yaml(found.fit_config))
     assert dict(zip(swarm.metrics, swarm.lower_is_better, strict=True)) == lower
 
 

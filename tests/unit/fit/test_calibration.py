@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from olmix.fit.calibration import LEVEL, LEVELS, Calibration, calibrate
+from olmix.fit.calibration import LEVELS, calibrate
+from olmix.records.fit.scores import LEVEL, Calibration
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -16,7 +17,7 @@ def test_new_runs_lie_inside_as_often_as_they_should(seed):
     errors = rng.standard_t(4, 4000) * (0.1 + 0.4 * fresh)
     inside = np.abs(errors) <= found.half_width(fresh)
     assert abs(inside.mean() - LEVEL) < 0.06
-    np.testing.assert_allclose(found.coverage, LEVELS, atol=0.1)
+    np.testing.assert_allclose(list(found.coverage.values()), LEVELS, atol=0.1)
 
 
 def test_errors_that_grow_with_distance_widen_the_intervals():
@@ -38,5 +39,5 @@ def test_exact_predictions_still_have_an_interval():
 
 
 def test_a_calibration_goes_through_plain_values():
-    found = Calibration(0.1, 0.2, 1.7, LEVELS)
+    found = Calibration(0.1, 0.2, 1.7, dict(zip(LEVELS, LEVELS, strict=True)))
     assert Calibration.from_plain(found.to_plain()) == found

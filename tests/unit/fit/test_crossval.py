@@ -6,7 +6,7 @@ import pytest
 from fit_fixtures import flat, log_linear, log_weight, plant
 from olmix.errors import DataError
 from olmix.fit.crossval import assign_folds, cross_validate, noise_of, rank_p_value, scores
-from olmix.fit.swarm import load_swarm
+from olmix.fit.swarm import read_swarm
 from olmix.laws.log_linear import LogLinear
 from olmix.laws.log_weight import LogWeight
 
@@ -16,7 +16,7 @@ LAWS = (LogLinear(), LogWeight())
 
 
 def _load(tmp_path, truths=None, **how):
-    return load_swarm(plant(tmp_path, truths or {"y": log_linear}, **how).config())
+    return read_swarm(plant(tmp_path, truths or {"y": log_linear}, **how).config())
 
 
 def _validate(swarm, num_folds=5, seed=0):
@@ -136,14 +136,14 @@ def test_a_metric_of_which_more_is_better_is_predicted_as_well(tmp_path):
     planted = plant(tmp_path, {"y": log_linear})
     planted.metrics["up"] = [-v for v in planted.metrics["y"]]
     config = planted.write().config(lower_is_better={"up": False})
-    y, up = _validate(load_swarm(config))[::-1]
+    y, up = _validate(read_swarm(config))[::-1]
     assert up.best.cv.spearman > 0.9
     assert up.best.cv.rmse < 3 * y.best.cv.rmse
 
 
 def test_runs_held_out_of_every_fit_are_scored_apart(tmp_path):
     planted = plant(tmp_path, {"y": log_linear}, num=30)
-    swarm = load_swarm(planted.config(regression={"n_test": 6}))
+    swarm = read_swarm(planted.config(regression={"n_test": 6}))
     assert swarm.held_out.sum() >= 6
     fit = _validate(swarm)[0]
     assert fit.best.test.spearman > 0.8
@@ -156,7 +156,7 @@ def test_runs_held_out_of_every_fit_are_scored_apart(tmp_path):
 
 def test_a_metric_whose_runs_lie_in_one_fold_is_refused(tmp_path):
     planted = plant(tmp_path, {"y": log_linear, "z": log_linear}, num=40, replicates=1)
-    swarm = load_swarm(planted.config())
+    swarm = read_swarm(planted.config())
     folds = assign_folds(swarm.num_groups, 5, 0)
     values = swarm.values.copy()
     values[folds != 2, 1] = np.nan
@@ -169,5 +169,5 @@ def test_a_diverged_run_does_not_change_the_choice(tmp_path):
         planted = plant(tmp_path, {"y": log_linear, "z": log_weight}, num=36)
         for column in planted.metrics.values():
             column[9] = value
-        swarm = load_swarm(planted.write().config())
+        swarm = read_swarm(planted.write().config())
         assert [_main_law(fit) for fit in _validate(swarm)] == ["log_linear", "log_weight"]

@@ -3,7 +3,7 @@ import pytest
 from fit_fixtures import draw_mixtures, log_linear, log_weight, plant
 from olmix.errors import DataError
 from olmix.fit import fit_swarm, load_fit, swarm_fit
-from olmix.fit.swarm import load_swarm
+from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import candidate_laws
 from olmix.text.files import read_json, write_json
 
@@ -19,7 +19,7 @@ def planted(tmp_path):
 def test_loaded_laws_predict_the_very_numbers_that_were_written(planted):
     result = fit_swarm(planted.config(), planted.folder / "fit")
     loaded = load_fit(result.folder)
-    swarm = load_swarm(planted.config())
+    swarm = read_swarm(planted.config())
     predicted = loaded.predict(swarm.unique_mixtures)
     rows = (result.folder / "predictions.csv").read_text().splitlines()[1:]
     for row in rows:
@@ -72,7 +72,7 @@ def test_a_config_may_ask_for_one_law(planted, kind):
     config = planted.config(regression={"type": kind})
     assert [law.name for law in candidate_laws(config)] == [kind]
     fit = fit_swarm(config, planted.folder / "fit").fit
-    assert all(list(metric["candidates"]) == [kind] for metric in fit["metrics"].values())
+    assert all(list(metric.candidates) == [kind] for metric in fit.metrics.values())
 
 
 def test_laws_are_taken_from_an_earlier_fit_where_only_the_proposer_changed(planted, monkeypatch):
@@ -85,7 +85,7 @@ def test_laws_are_taken_from_an_earlier_fit_where_only_the_proposer_changed(plan
     assert other.fit == first.fit
     for name in ("models.json", "predictions.csv"):
         assert (other.folder / name).read_text() == (first.folder / name).read_text()
-    assert other.proposal["mixtures"]["proposed"] != first.proposal["mixtures"]["proposed"]
+    assert other.proposal.weights("proposed") != first.proposal.weights("proposed")
 
 
 def test_other_laws_or_a_damaged_file_are_fitted_anew(planted):

@@ -3,7 +3,7 @@ import pytest
 
 from fit_fixtures import log_linear, log_weight, plant
 from olmix.errors import DataError, OlmixError
-from olmix.fit.swarm import load_swarm
+from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import fit_laws
 from olmix.fit.tied_domains import find_pinned, pin
 from olmix.laws.outliers import accidents
@@ -16,7 +16,7 @@ def planted(tmp_path):
 
 def _refused(planted, **changes):
     with pytest.raises(OlmixError) as caught:
-        load_swarm(planted.config(**changes))
+        read_swarm(planted.config(**changes))
     return str(caught.value)
 
 
@@ -28,9 +28,9 @@ def _edit(planted, table, change):
 
 
 def test_runs_are_joined_by_their_id_and_not_by_their_row(planted):
-    whole = load_swarm(planted.config())
+    whole = read_swarm(planted.config())
     _edit(planted, "metrics", lambda rows: [rows[0], *rows[:0:-1]])
-    turned = load_swarm(planted.config())
+    turned = read_swarm(planted.config())
     assert turned.runs == whole.runs
     np.testing.assert_array_equal(turned.values, whole.values)
 
@@ -38,7 +38,7 @@ def test_runs_are_joined_by_their_id_and_not_by_their_row(planted):
 def test_domains_stand_in_the_order_of_the_priors_and_metrics_in_that_of_eval(planted):
     counts = dict.fromkeys("dbca", 1000)
     tasks = {"last": ["z"], "first": ["y"]}
-    swarm = load_swarm(
+    swarm = read_swarm(
         planted.config(priors={"token_counts": counts}, eval={"type": "offline", "tasks": tasks})
     )
     assert swarm.domains == ("d", "b", "c", "a")
@@ -49,22 +49,22 @@ def test_domains_stand_in_the_order_of_the_priors_and_metrics_in_that_of_eval(pl
 @pytest.mark.parametrize("left", ["run", "run_id"])
 @pytest.mark.parametrize("right", ["run", "run_id"])
 def test_the_id_is_called_run_or_run_id(planted, left, right):
-    whole = load_swarm(planted.config())
+    whole = read_swarm(planted.config())
     _edit(planted, "ratios", lambda rows: [[left, *rows[0][1:]], *rows[1:]])
     _edit(planted, "metrics", lambda rows: [[right, *rows[0][1:]], *rows[1:]])
-    np.testing.assert_array_equal(load_swarm(planted.config()).values, whole.values)
+    np.testing.assert_array_equal(read_swarm(planted.config()).values, whole.values)
 
 
 @pytest.mark.parametrize("name", ["", "index"])
 def test_index_columns_and_columns_without_a_name_are_skipped(planted, name):
-    whole = load_swarm(planted.config())
+    whole = read_swarm(planted.config())
     for table in ("ratios", "metrics"):
         _edit(
             planted,
             table,
             lambda rows: [[name, *rows[0]], *([str(i), *row] for i, row in enumerate(rows[1:]))],
         )
-    swarm = load_swarm(planted.config())
+    swarm = read_swarm(planted.config())
     assert swarm.metrics == ("y", "z")
     np.testing.assert_array_equal(swarm.mixtures, whole.mixtures)
 
@@ -72,7 +72,7 @@ def test_index_columns_and_columns_without_a_name_are_skipped(planted, name):
 def test_a_run_that_one_table_lacks_is_left_out_and_named(planted):
     _edit(planted, "metrics", lambda rows: rows[:3] + rows[4:])
     _edit(planted, "ratios", lambda rows: rows[:-1])
-    swarm = load_swarm(planted.config())
+    swarm = read_swarm(planted.config())
     assert set(swarm.dropped) == {"r002", "r020"}
     assert "metrics.csv has no metrics of it" in swarm.dropped["r002"]
     assert "ratios.csv has no mixture of it" in swarm.dropped["r020"]
@@ -82,7 +82,7 @@ def test_a_run_that_one_table_lacks_is_left_out_and_named(planted):
 
 def test_a_missing_value_leaves_a_run_out_for_that_metric_alone(planted):
     planted.metrics["y"][4] = None
-    swarm = load_swarm(planted.write().config())
+    swarm = read_swarm(planted.write().config())
     assert np.isnan(swarm.values[4, 0])
     assert np.isfinite(swarm.values[4, 1])
     assert "y is missing in 1 runs, which its fit leaves out." in swarm.notes
@@ -91,18 +91,18 @@ def test_a_missing_value_leaves_a_run_out_for_that_metric_alone(planted):
 def test_a_run_without_any_metric_is_dropped(planted):
     for column in planted.metrics.values():
         column[6] = None
-    swarm = load_swarm(planted.write().config())
+    swarm = read_swarm(planted.write().config())
     assert swarm.dropped == {"r006": "none of the metrics was measured"}
 
 
 def test_rounded_weights_are_scaled_to_add_up_to_1(planted):
     planted.ratios = {name: np.round(column, 3).tolist() for name, column in planted.ratios.items()}
-    swarm = load_swarm(planted.write().config())
+    swarm = read_swarm(planted.write().config())
     np.testing.assert_allclose(swarm.mixtures.sum(axis=1), 1, rtol=1e-15)
 
 
 def test_replicates_share_a_group_and_are_averaged(planted):
-    swarm = load_swarm(planted.config())
+    swarm = read_swarm(planted.config())
     assert swarm.group[:3].tolist() == [0, 0, 1]
     assert swarm.num_groups == 20
     means, counts = swarm.averaged()
@@ -114,14 +114,14 @@ def test_a_domain_that_no_run_has_is_dead_and_noted(planted):
     planted.ratios["e"] = [0.0] * 21
     counts = dict.fromkeys("abcde", 1000)
     planted.write()
-    swarm = load_swarm(planted.config(priors={"token_counts": counts}))
+    swarm = read_swarm(planted.config(priors={"token_counts": counts}))
     assert swarm.live.tolist() == [True] * 4 + [False]
     assert any(note.startswith("No run has e, so nothing is known of it") for note in swarm.notes)
 
 
 def test_a_diverged_run_is_pointed_out(planted):
     planted.metrics["z"][9] = 5000.0
-    swarm = load_swarm(planted.write().config())
+    swarm = read_swarm(planted.write().config())
     note = next(note for note in swarm.notes if note.startswith("z: run r009 ("))
     assert "measured 5000, which no run with a similar mixture explains" in note
     assert swarm.measured[9].max() == 5000
@@ -131,7 +131,7 @@ def test_a_diverged_run_is_pointed_out(planted):
 @pytest.mark.parametrize("value", [5e173, np.inf, -np.inf, 1e308])
 def test_any_value_of_one_run_leaves_a_fit(planted, value):
     planted.metrics["z"][9] = value
-    fit = fit_laws(planted.write().config(), load_swarm(planted.config()))
+    fit = fit_laws(planted.write().config(), read_swarm(planted.config()))
     assert all(np.isfinite(one.best.cv.rmse) for one in fit.fits)
 
 
@@ -147,14 +147,14 @@ def test_runs_without_a_domain_are_no_accidents(tmp_path):
 
 
 def test_few_mixtures_are_noted(tmp_path):
-    swarm = load_swarm(plant(tmp_path, {"y": log_linear}, num=8).config())
+    swarm = read_swarm(plant(tmp_path, {"y": log_linear}, num=8).config())
     assert "8 distinct mixtures is few for 4 domains; aim for 15 or more." in swarm.notes
 
 
 def test_objective_weights_add_up_to_1_and_may_be_0(planted):
-    swarm = load_swarm(planted.config(filtering={"obj_weights": {"y": 0.0}}))
+    swarm = read_swarm(planted.config(filtering={"obj_weights": {"y": 0.0}}))
     assert swarm.objective_weights.tolist() == [0.0, 1.0]
-    swarm = load_swarm(planted.config(filtering={"obj_weights": {"y": 3.0}}))
+    swarm = read_swarm(planted.config(filtering={"obj_weights": {"y": 3.0}}))
     assert swarm.objective_weights.tolist() == [0.75, 0.25]
 
 
@@ -166,33 +166,33 @@ def scaled(planted):
 
 
 def test_a_metric_that_decides_the_average_alone_is_named(scaled):
-    (warning,) = load_swarm(scaled.config()).warnings
+    (warning,) = read_swarm(scaled.config()).warnings
     assert "z varies 100 times as much as y" in warning
     assert "`standardise: true`" in warning
-    assert warning in load_swarm(scaled.config()).notes
+    assert warning in read_swarm(scaled.config()).notes
 
 
 def test_weights_that_even_the_scales_out_or_leave_a_metric_out_were_chosen(scaled):
     for weight in (0.01, 0.0):
-        swarm = load_swarm(scaled.config(filtering={"obj_weights": {"z": weight}}))
+        swarm = read_swarm(scaled.config(filtering={"obj_weights": {"z": weight}}))
         assert swarm.warnings == ()
 
 
 def test_scales_that_are_alike_are_not_pointed_out(planted):
-    assert load_swarm(planted.config()).warnings == ()
+    assert read_swarm(planted.config()).warnings == ()
 
 
 def test_standardised_weights_are_those_of_the_config_over_the_spread(scaled):
-    swarm = load_swarm(scaled.config(standardise=True))
+    swarm = read_swarm(scaled.config(standardise=True))
     assert swarm.warnings == ()
     np.testing.assert_allclose(swarm.objective_weights, [100 / 101, 1 / 101])
     weighed = {"filtering": {"obj_weights": {"y": 3.0}}}
-    swarm = load_swarm(scaled.config(standardise=True, **weighed))
+    swarm = read_swarm(scaled.config(standardise=True, **weighed))
     np.testing.assert_allclose(swarm.objective_weights, [300 / 301, 1 / 301])
 
 
 def test_held_out_runs_are_whole_mixtures(planted):
-    swarm = load_swarm(planted.config(regression={"n_test": 4}))
+    swarm = read_swarm(planted.config(regression={"n_test": 4}))
     held = set(swarm.group[swarm.held_out])
     assert not held & set(swarm.group[~swarm.held_out])
     assert 4 <= swarm.held_out.sum() <= 5
@@ -206,7 +206,7 @@ def test_support_domains_keep_runs_on_these_alone(planted):
     for row, share in enumerate(np.linspace(0.1, 0.7, 6).tolist()):
         for name, weight in zip("abcd", [share, 0.2, 0.8 - share, 0.0], strict=True):
             planted.ratios[name][row + 8] = weight
-    swarm = load_swarm(planted.write().config(filtering={"support_domains": ["a", "b", "c"]}))
+    swarm = read_swarm(planted.write().config(filtering={"support_domains": ["a", "b", "c"]}))
     assert len(swarm.runs) == 14
     assert set(swarm.dropped.values()) == {
         "filtering.support_domains: it gives weight to other domains"
@@ -270,7 +270,7 @@ def test_a_metric_that_never_changes_is_refused(planted):
     planted.metrics["y"] = [0.5] * 21
     planted.write()
     assert "y is 0.5 in every run, so nothing can be learnt from it" in _refused(planted)
-    kept = load_swarm(planted.config(filtering={"drop_metrics": ["y"]}))
+    kept = read_swarm(planted.config(filtering={"drop_metrics": ["y"]}))
     assert kept.metrics == ("z",)
 
 
@@ -282,23 +282,23 @@ def test_metrics_that_no_mixture_has_together_have_no_average(tmp_path):
     message = _refused(planted)
     assert "0 different mixtures have all 2 metrics of the average" in message
     assert "filtering.obj_weights" in message
-    swarm = load_swarm(planted.config(filtering={"obj_weights": {"z": 0.0}}))
+    swarm = read_swarm(planted.config(filtering={"obj_weights": {"z": 0.0}}))
     assert swarm.metrics == ("y", "z")
 
 
 def test_a_table_that_is_not_there_is_named(planted):
     (planted.folder / "metrics.csv").unlink()
     with pytest.raises(DataError, match=r"metrics\.csv: there is no such file"):
-        load_swarm(planted.config())
+        read_swarm(planted.config())
 
 
 def test_the_same_run_twice_is_no_replicate(planted):
-    before = load_swarm(planted.write().config())
+    before = read_swarm(planted.write().config())
     planted.runs.append("r999")
     for table in (planted.ratios, planted.metrics):
         for column in table.values():
             column.append(column[3])
-    after = load_swarm(planted.write().config())
+    after = read_swarm(planted.write().config())
     assert after.runs == before.runs
     assert [why for why in after.dropped.values() if why.startswith("the same run as r003")]
 
@@ -314,4 +314,4 @@ def test_a_domain_that_never_varies_is_pinned(tmp_path):
     fixed = pin(np.array([0.1, 0.2, 0.3, 0.4]), "abcd", {"d": 0.2})
     np.testing.assert_allclose(fixed, [0.8 / 6, 1.6 / 6, 2.4 / 6, 0.2])
     assert find_pinned("abcd", np.full((24, 4), 0.25)) == {}
-    assert load_swarm(swarm.config()).pinned == {}
+    assert read_swarm(swarm.config()).pinned == {}

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from fit_fixtures import draw_mixtures, flat, log_linear, plant
-from olmix.fit.calibration import LEVELS, Calibration
-from olmix.fit.crossval import Scores, assign_folds, cross_validate
-from olmix.fit.swarm import load_swarm
+from olmix.fit.calibration import LEVELS
+from olmix.fit.crossval import assign_folds, cross_validate
+from olmix.fit.swarm import read_swarm
 from olmix.fit.uncertainty import (
     Bootstrap,
     ObjectiveFit,
@@ -16,6 +16,7 @@ from olmix.fit.uncertainty import (
 )
 from olmix.laws.log_linear import LogLinear
 from olmix.laws.log_weight import LogWeight
+from olmix.records.fit.scores import Calibration, Scores
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -23,7 +24,7 @@ LAWS = {"log_linear": LogLinear(), "log_weight": LogWeight()}
 
 
 def _fitted(tmp_path, truth, **how):
-    swarm = load_swarm(plant(tmp_path, {"y": truth}, **how).config())
+    swarm = read_swarm(plant(tmp_path, {"y": truth}, **how).config())
     fits = cross_validate(swarm, tuple(LAWS.values()), _folds(swarm))
     return swarm, fits
 
@@ -38,10 +39,8 @@ def _bootstrap(swarm, fits, rows, seed, number=None):
 
 
 def _boot(samples, trained, cv=0.2, train=0.1, freedom=20, far=(0.0, 1.0)):
-    known = Calibration(cv, 0.0, 1.6, (0.9,) * len(LEVELS))
-    fit = ObjectiveFit(
-        Scores(0.9, 0.9, 0.8, cv, 0.0), cv**2, train**2, 1e-6, freedom, known, (-np.inf, np.inf)
-    )
+    known = Calibration(cv, 0.0, 1.6, dict.fromkeys(LEVELS, 0.9))
+    fit = ObjectiveFit(Scores(0.9, 0.9, 0.8, cv, 0.0), cv**2, train**2, 1e-6, freedom, known)
     return Bootstrap(samples.mean(axis=0), samples, trained, far, fit)
 
 
@@ -135,7 +134,7 @@ def test_the_objective_of_a_swarm_without_signal_is_not_told_from_chance(tmp_pat
 def test_a_diverged_run_widens_intervals_and_no_more(tmp_path):
     planted = plant(tmp_path, {"y": log_linear}, num=30)
     planted.metrics["y"][12] = 1e6
-    swarm = load_swarm(planted.write().config())
+    swarm = read_swarm(planted.write().config())
     fits = cross_validate(swarm, tuple(LAWS.values()), _folds(swarm))
     clean, clean_fits = _fitted(tmp_path / "clean", log_linear, num=30)
     hit = objective_fit(swarm, fits, _folds(swarm))

@@ -48,7 +48,7 @@ def test_predicted_and_measured_gains_stand_beside_each_other(ax):
     gain_bars(ax, predicted, {"natural": GainBar(0.15, 0.1, 0.2)}, unit="bits per byte")
     assert texts(ax) == ["+0.200", "−0.100", "+0.150"]
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["predicted, 90 % interval", "measured, 95 % interval"]
+    assert labels == ["predicted, 90 % interval", "measured, 90 % interval"]
     assert ax.get_xlim()[0] < -0.2
     assert "bits per byte" in ax.get_xlabel()
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from olmix.plotting import MIXTURE_COLOURS, MIXTURE_LABELS, law_colour, law_label
+from olmix.plotting import MIXTURE_COLOURS, law_colour, law_label, mixture_label
 from olmix.plotting.palette import (
     INK,
+    MIXTURE_LABELS,
     MIXTURE_LINES,
     MIXTURE_MARKERS,
     MUTED,
     PAPER,
     law_marker,
     mixture_colour,
-    mixture_label,
 )
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from olmix.records.fit.folder import read_fit_folder
 from olmix.report.background import (
     find_manifest,
     find_runs,
@@ -14,7 +15,6 @@ from olmix.report.background import (
     read_facts,
     read_machine,
 )
-from olmix.report.load import load_content
 from olmix.text.files import write_json
 from olmix.text.yaml import write_yaml
 
@@ -24,7 +24,7 @@ def group(fit):
     """Write the group of runs that the swarm came from, where quickstart keeps it."""
     group = fit.parent.parent / "runs" / "1a2b3c4d"
     data = fit.parent.parent / "data"
-    for run in load_content(fit).runs:
+    for run in read_fit_folder(fit).runs:
         folder = group / run
         config = {
             "training": {"trainer": "proxy", "d_model": 64, "max_tokens": 1000},
@@ -43,19 +43,19 @@ def group(fit):
 
 
 def test_the_runs_are_found_beside_the_tables(fit, group):
-    assert find_runs(load_content(fit), None) == group
+    assert find_runs(read_fit_folder(fit), None) == group
 
 
 def test_the_runs_are_found_beside_those_of_the_verification(fit, group, tmp_path):
     moved = tmp_path / "elsewhere"
     group.parent.rename(moved)
-    content = load_content(fit)
+    content = read_fit_folder(fit)
     assert find_runs(content, None) is None
     assert find_runs(content, moved / "verify") == moved / group.name
 
 
 def test_a_group_that_lacks_runs_is_not_taken(fit, group):
-    content = load_content(fit)
+    content = read_fit_folder(fit)
     (group / content.runs[-1]).rename(group / "other")
     assert find_runs(content, None) is None
 

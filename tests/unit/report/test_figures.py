@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from olmix.records.fit.folder import read_fit_folder
 from olmix.report.figures import draw_figures
-from olmix.report.load import load_content
 from sample_fit import edit_json, write_sample_fit
 
 
@@ -15,7 +15,7 @@ def pictures(tmp_path_factory):
     write_sample_fit(folder, num_runs=6, num_domains=2, num_metrics=2)
     weights = {"objective/metrics": {"networkx_bpb": 1.0, "docs_bpb": 1.0}}
     edit_json(folder / "proposal.json", **weights, **{"objective/name": "average of all metrics"})
-    content = load_content(folder)
+    content = read_fit_folder(folder)
     curves = {run: ([1.0, 2.0], [3.0, 2.0]) for run in content.runs}
     return {picture.file: picture for picture in draw_figures(content, curves)}
 
@@ -49,5 +49,5 @@ def test_the_figure_of_the_worst_mixture_says_so(tmp_path):
     folder = tmp_path / "fit" / "abc"
     write_sample_fit(folder, num_runs=4, num_domains=2, num_metrics=1, verified=False)
     edit_json(folder / "proposal.json", worst=True)
-    titles = [picture.title for picture in draw_figures(load_content(folder), {})]
+    titles = [picture.title for picture in draw_figures(read_fit_folder(folder), {})]
     assert titles[0] == "Natural and worst mixture"

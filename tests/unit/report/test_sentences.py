@@ -8,18 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from olmix.records.fit.folder import read_fit_folder
+from olmix.records.fit.verification import MeasuredGain, MeasuredMix
 from olmix.report import sentences as readings
-from olmix.report.content import Gain
-from olmix.report.load import load_content
 
 
 @pytest.fixture
 def content(fit):
-    return load_content(fit)
+    return read_fit_folder(fit)
 
 
 def with_gain(content, low, high):
-    gain = Gain((low + high) / 2, 0.1, low, high, np.nan, 0.5)
+    gain = MeasuredGain((low + high) / 2, 0.1, low, high, p_value=0.5)
     return replace(content, verification=replace(content.verification, gains={"natural": gain}))
 
 
@@ -60,9 +60,10 @@ def test_what_was_not_tested_is_said(content):
 
 def test_seeds_are_compared_in_pairs_and_a_failed_one_does_not_count(content):
     values = {"natural": (2.0, 2.0, np.nan), "proposed": (1.0, 3.0, 1.0)}
-    found = replace(content, verification=replace(content.verification, values=values))
+    mixtures = {name: MeasuredMix({}, seeds, np.nan, np.nan) for name, seeds in values.items()}
+    found = replace(content, verification=replace(content.verification, mixtures=mixtures))
     assert "natural for 1 of 2 seeds" in readings.verification_reading(found)
-    higher = replace(found.verification, lower_is_better=False, values={**values})
+    higher = replace(found.verification, lower_is_better=False)
     assert "natural for 1 of 2 seeds" in readings.verification_reading(
         replace(found, verification=higher)
     )

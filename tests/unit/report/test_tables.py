@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from olmix.report.load import load_content
+from olmix.records.fit.folder import read_fit_folder
+from olmix.records.metric import Metric, Objective
 from olmix.report.runs import runs_table, verification_table
 from olmix.report.tables import domain_rows, gain_rows, law_rows, other_metrics, seed_rows
 from sample_fit import edit_json
@@ -14,7 +15,7 @@ from sample_fit import edit_json
 
 @pytest.fixture
 def content(fit):
-    return load_content(fit)
+    return read_fit_folder(fit)
 
 
 def test_domains_are_sorted_by_their_natural_share(content):
@@ -26,7 +27,7 @@ def test_domains_are_sorted_by_their_natural_share(content):
 
 def test_a_domain_with_a_natural_share_of_0_has_no_ratio(fit):
     edit_json(fit / "proposal.json", **{"mixtures/natural/weights/docs": 0.0})
-    row = domain_rows(load_content(fit))[-1]
+    row = domain_rows(read_fit_folder(fit))[-1]
     assert (row.domain, row.ratio) == ("docs", "–")
 
 
@@ -60,15 +61,16 @@ def test_every_run_is_a_row_and_the_best_is_first(content):
 
 
 def test_the_best_run_has_the_highest_value_where_higher_is_better(content):
-    turned = replace(content.objective, lower_is_better=False)
+    (metric,) = content.objective.metrics
+    turned = Objective.build([replace(metric, lower_is_better=False)])
     rows = runs_table(replace(content, objective=turned)).rows
     values = [float(row.cells[1].value) for row in rows]
     assert values == sorted(values, reverse=True)
 
 
 def test_an_average_has_a_column_of_its_own(content):
-    both = {metric.name: 1.0 for metric in content.metrics}
-    table = runs_table(replace(content, objective=replace(content.objective, metrics=both)))
+    both = Objective.build([Metric(metric.name) for metric in content.metrics])
+    table = runs_table(replace(content, objective=both))
     assert [column.name for column in table.columns][1] == "objective"
     cells = table.rows[0].cells
     mean = (float(cells[-2].value) + float(cells[-1].value)) / 2
@@ -77,7 +79,7 @@ def test_an_average_has_a_column_of_its_own(content):
 
 def test_runs_are_shown_without_weights_where_the_table_is_gone(fit):
     (fit.parent / "results" / "ratios.csv").unlink()
-    table = runs_table(load_content(fit))
+    table = runs_table(read_fit_folder(fit))
     assert not [column for column in table.columns if column.kind == "weight"]
 
 

@@ -253,3 +253,16 @@ def test_a_page_that_would_be_the_same_is_not_drawn_again(tmp_path, monkeypatch)
     assert "olmix verify" in page.read_text()
     (folder / "report.html").unlink()
     assert write_report(folder).is_file()
+
+
+@pytest.mark.parametrize("content", ["[]", '{"commands": 3}', '{"runs": 4, "facts": []}', "{"])
+def test_a_report_json_that_cannot_be_read_is_written_anew(fit, no_figures, content):
+    (fit / "report.json").write_text(content)
+    write_report(fit, commands=("olmix fit",))
+    assert json.loads((fit / "report.json").read_text())["commands"] == ["olmix fit"]
+
+
+@pytest.mark.parametrize("content", ["[]", '{"domains": 3}', '{"mixtures": [[NaN]]}', "{"])
+def test_laws_that_cannot_be_read_leave_a_page_without_sliders(fit, no_figures, content):
+    (fit / "models.json").write_text(content)
+    assert "Move a slider" not in write_report(fit).read_text(encoding="utf-8")

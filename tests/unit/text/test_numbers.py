@@ -31,6 +31,15 @@ NAN = math.nan
         (words.p_value(0.0318), "0.032"),
         (words.count(1234567), "1\u202f234\u202f567"),
         (words.counted(1, "run"), "1 run"),
+        (words.per_cent(0.9), "90 %"),
+        (words.per_cent(0.07), "7 %"),
+        (words.significant(-0.12345), "−0.123"),
+        (
+            words.gain_of("0.21", "bits per byte", "lower"),
+            "gain of 0.21 bits per byte (lower is better)",
+        ),
+        (words.gain_of("0.05", "", "higher"), "gain of 0.05 (higher is better)"),
+        (words.gain_of("0.05"), "gain of 0.05 (positive is better)"),
         (words.counted(0, "run"), "0 runs"),
         (words.listed(["a", "b", "c"]), "a, b and c"),
         (words.listed([]), ""),
@@ -41,7 +50,23 @@ def test_numbers_are_shown_as_a_reader_expects(found, shown):
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(1.0, "> 99.9 %"), (0.9964, "99.6 %"), (0.5, "50 %"), (0.0, "< 0.1 %")]
+    ("value", "shown"),
+    [
+        (1.0, "more than 99.9 %"),
+        (0.99951, "more than 99.9 %"),
+        (0.999, "99.9 %"),
+        (0.9964, "99.6 %"),
+        (0.95, "95 %"),
+        (0.5, "50 %"),
+        (0.0049, "0.5 %"),
+        (0.004, "0.4 %"),
+        (0.0, "less than 0.1 %"),
+    ],
 )
 def test_nothing_is_certain(value, shown):
     assert words.probability(value) == shown
+
+
+def test_no_probability_reads_as_100_or_0_per_cent():
+    for step in range(5001):
+        assert not words.probability(step / 5000).startswith(("100", "0.0 ", "0 "))

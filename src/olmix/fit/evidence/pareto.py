@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from olmix.fit.propose.proposal import build_objective
 from olmix.fit.propose.references import References, spread
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit
+from olmix.records.fit.tables import FrontFamily, FrontSummary
 from olmix.simplex import Array
 
 __all__ = ["Front", "families_of", "front_summary", "pareto_front"]
@@ -105,24 +105,21 @@ def pareto_front(
     return Front(families, rows[kept][order], values[order])
 
 
-def front_summary(fit: SwarmFit, front: Front, mixtures: Mapping[str, Array]) -> dict[str, Any]:
-    """Return the content of `pareto.json`: the families, and their averages at named mixtures."""
+def front_summary(fit: SwarmFit, front: Front, mixtures: Mapping[str, Array]) -> FrontSummary:
+    """Return what is in `pareto.json`: the families, and their averages at named mixtures."""
     swarm, families = fit.swarm, front.families
     signs = _signs(swarm, families)
     values = signs * _losses(fit, _shares(swarm, families), np.stack(list(mixtures.values())))
-    return {
-        "families": {
-            name: {
-                "metrics": [swarm.metrics[index] for index in members],
-                "lower_is_better": bool(sign > 0),
-            }
+    return FrontSummary(
+        families={
+            name: FrontFamily(tuple(swarm.metrics[index] for index in members), bool(sign > 0))
             for (name, members), sign in zip(families.items(), signs, strict=True)
         },
-        "mixtures": {
+        mixtures={
             name: dict(zip(families, row.tolist(), strict=True))
             for name, row in zip(mixtures, values, strict=True)
         },
-    }
+    )
 
 
 def _shares(swarm: Swarm, families: Mapping[str, tuple[int, ...]]) -> Array:

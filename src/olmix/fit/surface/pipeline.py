@@ -20,6 +20,7 @@ from olmix.fit.surface.polynomial import Surface
 from olmix.fit.surface.runs import Runs, load_runs
 from olmix.records.metric import lower_is_better
 from olmix.text.files import digest
+from olmix.text.numbers import per_cent
 
 __all__ = ["SurfaceResult", "fit_surface"]
 
@@ -214,7 +215,7 @@ def _statement(config: SurfaceConfig, runs: Runs, optimum: Optimum | None) -> st
             "runs does: over these ranges the factors do not matter, or the runs are too few or "
             "too noisy to show it. Nothing is proposed."
         )
-    percent = f"{100 * config.coverage:g} %"
+    percent = per_cent(config.coverage)
     settings = ", ".join(f"{name} = {value:g}" for name, value in optimum.settings.items())
     predicted, gain = optimum.predicted, optimum.gain
     text = (

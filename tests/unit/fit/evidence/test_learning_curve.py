@@ -9,7 +9,7 @@ from fit_fixtures import log_weight, plant
 from olmix.errors import DataError
 from olmix.fit import fit_swarm
 from olmix.fit.evidence.learning_curve import keep_share, shares_of
-from olmix.fit.swarm import load_swarm
+from olmix.fit.swarm import read_swarm
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def planted(tmp_path):
 
 
 def test_smaller_shares_lie_within_larger_ones(planted):
-    swarm = load_swarm(planted.config())
+    swarm = read_swarm(planted.config())
     half, most = (keep_share(swarm, share, 0) for share in (0.5, 0.75))
     assert (~half.held_out).sum() == 24
     assert (most.held_out <= half.held_out).all()
@@ -51,6 +51,6 @@ def test_one_share_below_one_judges_the_fit_on_the_others(planted):
         regression={"type": "log_weight", "train_split": 0.5}, proposer={"fit_only": True}
     )
     fit = fit_swarm(config, planted.folder / "fit").fit
-    assert fit["metrics"]["y"]["candidates"]["log_weight"]["test"]["spearman"] > 0.9
-    assert len(fit["runs"]["held_out"]) >= 24  # whole mixtures, with their replicates
-    assert np.isfinite(fit["metrics"]["y"]["calibration"]["coverage"]["0.9"])
+    assert fit.metrics["y"].candidates["log_weight"].test.spearman > 0.9
+    assert len(fit.runs.held_out) >= 24  # whole mixtures, with their replicates
+    assert np.isfinite(fit.metrics["y"].coverage[0.9])

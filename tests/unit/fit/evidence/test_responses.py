@@ -3,7 +3,7 @@ import pytest
 
 from fit_fixtures import log_linear, plant
 from olmix.fit.evidence.responses import responses, ternary
-from olmix.fit.swarm import load_swarm
+from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import fit_laws
 
 
@@ -11,7 +11,7 @@ from olmix.fit.swarm_fit import fit_laws
 def fit(tmp_path_factory):
     planted = plant(tmp_path_factory.mktemp("responses"), {"y": log_linear}, num=40)
     config = planted.config(regression={"type": "log_linear"})
-    return fit_laws(config, load_swarm(config))
+    return fit_laws(config, read_swarm(config))
 
 
 def test_a_response_starts_without_the_domain_and_ends_with_nothing_else(fit):
@@ -43,4 +43,4 @@ def test_the_triangle_is_that_of_the_three_largest_domains(fit):
 def test_two_domains_have_no_triangle(tmp_path):
     planted = plant(tmp_path, {"y": lambda x: 2 + np.exp(-x[:, 0])}, domains="ab")
     config = planted.config(regression={"type": "log_linear"})
-    assert ternary(fit_laws(config, load_swarm(config)), np.array([0.5, 0.5])) == ((), [])
+    assert ternary(fit_laws(config, read_swarm(config)), np.array([0.5, 0.5])) == ((), [])

@@ -14,7 +14,7 @@ from olmix.fit.propose.references import (
     nearest_run_distance,
     spread,
 )
-from olmix.fit.swarm import load_swarm
+from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import fit_laws
 
 TRUTHS = {"line": log_linear, "power": log_weight}
@@ -22,7 +22,7 @@ TRUTHS = {"line": log_linear, "power": log_weight}
 
 def _propose(planted, **changes):
     config = planted.config(**changes)
-    swarm = load_swarm(config)
+    swarm = read_swarm(config)
     feasible = feasible_mixtures(config, swarm.live)
     references = find_references(config, swarm, feasible)
     return fit_laws(config, swarm), feasible, references
@@ -187,7 +187,7 @@ def test_a_proposal_outside_of_the_swarm_is_called_an_extrapolation(tmp_path):
     planted.metrics["y"] = log_linear(near).tolist()
     found = _found(planted.write())
     assert any("lies outside what the swarm tried" in warning for warning in found.warnings)
-    swarm = load_swarm(planted.config())
+    swarm = read_swarm(planted.config())
     nearest, usual = nearest_run_distance(swarm, swarm.mixtures[3])
     assert nearest == pytest.approx(0.0, abs=1e-7)
     assert 0 < usual < 0.2
@@ -204,6 +204,6 @@ def test_a_diverged_run_does_not_turn_the_proposal_into_the_prior(tmp_path):
 def test_a_mixture_without_one_of_the_metrics_has_no_measured_objective(tmp_path):
     planted = plant(tmp_path, TRUTHS)
     planted.metrics["line"][5] = None
-    measured = measured_objective(load_swarm(planted.write().config()))
+    measured = measured_objective(read_swarm(planted.write().config()))
     # The first mixture has two runs.
     assert np.flatnonzero(np.isnan(measured)).tolist() == [4]

@@ -11,7 +11,7 @@ from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.propose.objective import Risk
 from olmix.fit.propose.proposal import propose
 from olmix.fit.propose.references import find_references
-from olmix.fit.swarm import load_swarm
+from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import fit_laws
 
 
@@ -25,7 +25,7 @@ TRUTHS = {"y": log_linear, "z": against}
 
 def fitted(planted, **changes):
     config = planted.config(**changes)
-    fit = fit_laws(config, load_swarm(config))
+    fit = fit_laws(config, read_swarm(config))
     feasible = feasible_mixtures(config, fit.swarm.live)
     return fit, feasible, find_references(config, fit.swarm, feasible)
 
@@ -90,7 +90,7 @@ def test_one_number_is_a_floor_for_every_metric(planted):
 
 def test_a_floor_of_a_metric_that_is_not_there_is_an_error(planted):
     with pytest.raises(DataError, match=r"proposer.floors: no metric zz is fitted; did you mean z"):
-        load_swarm(planted.config(proposer={"floors": {"zz": 0.1}}))
+        read_swarm(planted.config(proposer={"floors": {"zz": 0.1}}))
 
 
 def test_floors_that_nothing_keeps_are_an_error_that_names_the_metric(planted):
@@ -149,7 +149,7 @@ def test_the_front_holds_the_best_of_each_family_and_nothing_that_is_beaten(plan
 
 def test_metrics_without_families_are_families_and_those_that_do_not_count_are_left_out(planted):
     config = planted.config(filtering={"obj_weights": {"z": 0.0}})
-    assert families_of(config, load_swarm(config)) == {"y": (0,)}
+    assert families_of(config, read_swarm(config)) == {"y": (0,)}
 
 
 def test_a_front_of_three_families_starts_from_each_of_them(tmp_path):
@@ -170,7 +170,7 @@ def test_unimax_is_uniform_up_to_the_tokens_that_there_are(tmp_path):
     counts = {"a": 100, "b": 1000, "c": 1000, "d": 1000}
     budget = {"target_tokens": 2000, "repetition_factor": 2.0}
     config = planted.config(priors={"token_counts": counts}, constraints=budget)
-    judged = propose_judged(fit_laws(config, load_swarm(config)))
+    judged = propose_judged(fit_laws(config, read_swarm(config)))
     np.testing.assert_allclose(judged.mixtures["unimax"], [0.1, 0.3, 0.3, 0.3])
     assert list(judged.mixtures) == ["natural", "uniform", "unimax", "best_seen", "proposed"]
 
@@ -181,10 +181,10 @@ def test_evidence_is_strong_where_a_domain_matters_and_weak_where_it_does_not(tm
 
     planted = plant(tmp_path, {"y": one_domain}, num=40, noise=0.1)
     config = planted.config()
-    evidence = propose_judged(fit_laws(config, load_swarm(config))).evidence
+    evidence = propose_judged(fit_laws(config, read_swarm(config))).evidence
     assert evidence.shape == (4, 1)
     assert evidence[0, 0] < -4
     up = plant(tmp_path / "up", {"y": lambda x: -one_domain(x)}, num=40, noise=0.1)
     config = up.config(lower_is_better={"y": False})
-    turned = propose_judged(fit_laws(config, load_swarm(config))).evidence
+    turned = propose_judged(fit_laws(config, read_swarm(config))).evidence
     assert turned[0, 0] > 4

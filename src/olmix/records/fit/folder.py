@@ -1,0 +1,203 @@
+"""A fit folder as a whole: the files that the report shows, as typed values.
+
+Only `fit.json` must be there. Without `proposal.json` (`proposer.fit_only`) there are laws and no
+mixture; without `verification.json` nothing was verified yet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from olmix.errors import DataError
+from olmix.records.fit.columns import Columns
+from olmix.records.fit.proposal import Proposal, read_proposal
+from olmix.records.fit.scores import FittedMetric, Scores, read_fit
+from olmix.records.fit.settings import read_fit_config
+from olmix.records.fit.tables import (
+    Front,
+    Predictions,
+    Row,
+    Triangle,
+    read_effects,
+    read_front,
+    read_predictions,
+    read_responses,
+    read_rows,
+    read_triangle,
+)
+from olmix.records.fit.verification import Verification, read_verification
+from olmix.records.metric import Objective
+from olmix.simplex import Array
+from olmix.text.csv import Table, read_table
+
+__all__ = ["FitFolder", "read_fit_folder"]
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class FitFolder:
+    """Everything in a fit folder that a reader wants to see.
+
+    Attributes:
+        folder: the fit folder.
+        config: content of `config.json`.
+        domains: names of the domains.
+        metrics: the metrics, those of the objective first.
+        objective: what is optimised.
+        objective_scores: scores of its held-out predictions, where they were written.
+        stems: start of the names of each metric's files.
+        names: label of each run that was used.
+        dropped: why each run that was not used was left out.
+        notes: decisions of the fit, in words.
+        proposal: the proposal, if one was made.
+        verification: the verification, if one was done.
+        verification_rows: the rows of `verification.csv`.
+        predictions: by metric.
+        effects: effect of each domain on each metric, (M, D) in the order of `metrics` and
+            `domains`; `None` where there is no such file.
+        evidence: how sure each effect is, of the same shape.
+        responses: weights and predictions of the objective, by domain.
+        ternary: the objective over three domains, if it was written.
+        front: the Pareto front, if one was asked for.
+        ratios: the mixtures of the swarm, if its table can still be read.
+        measured: the metrics of the swarm, if its table can still be read.
+        frozen: domains that are several columns of the ratios, with the share of each.
+        run_facts: columns of `runs.csv` beside the tables, by run.
+        problems: what could not be read, in words.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    domains: tuple[str, ...]
+    metrics: tuple[FittedMetric, ...]
+    objective: Objective
+    objective_scores: Scores | None
+    stems: Mapping[str, str]
+    names: Mapping[str, str]
+    dropped: Mapping[str, str]
+    notes: tuple[str, ...]
+    proposal: Proposal | None
+    verification: Verification | None
+    predictions: Mapping[str, Predictions]
+    effects: Array | None
+    ratios: Table | None
+    measured: Table | None
+    verification_rows: tuple[Row, ...] = ()
+    evidence: Array | None = None
+    responses: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    ternary: Triangle | None = None
+    front: Front | None = None
+    frozen: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    run_facts: Mapping[str, Row] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The columns of the ratios: the domains, with frozen ones apart."""
+        return tuple(leaf for domain in self.domains for leaf in self.frozen.get(domain, (domain,)))
+
+    def weights_of(self, mixture: Mapping[str, float]) -> dict[str, float]:
+        """Return the weights of the domains from those of the leaves."""
+        return {
+            domain: math.fsum(mixture.get(leaf, 0.0) for leaf in self.frozen.get(domain, (domain,)))
+            for domain in self.domains
+        }
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The runs that were used."""
+        return tuple(self.names)
+
+    @property
+    def columns(self) -> Columns:
+        """How the metrics come from what runs measure."""
+        return Columns.of(self.config, () if self.measured is None else self.measured.columns)
+
+    @property
+    def split(self) -> str:
+        """The split and the seed of the fit, in words."""
+        regression = self.config.get("regression") or {}
+        folds, seed = regression.get("num_folds"), regression.get("seed")
+        words = f"{folds}-fold cross-validation" if folds is not None else "cross-validation"
+        return words if seed is None else f"{words}, seed {seed}"
+
+
+def read_fit_folder(folder: Path) -> FitFolder:
+    """Read a fit folder.
+
+    What the report can do without, and cannot be read, is named in `problems`.
+
+    Raises:
+        DataError: `fit.json` is missing, or a JSON file does not hold what docs/files.md says.
+    """
+    fit = read_fit(folder)
+    config = read_fit_config(folder)
+    proposal = read_proposal(folder) if (folder / "proposal.json").is_file() else None
+    metrics = fit.ordered
+    tables = config.get("swarm") or {}
+    problems: list[str] = []
+    tried = _Tried(problems)
+    names, domains = [metric.name for metric in metrics], fit.domains
+    predictions = tried(lambda: read_predictions(folder / "predictions.csv")) or {}
+    if not predictions:
+        problems.append("predictions.csv: there are no predictions")
+    matrix = folder / "interaction_matrix.csv"
+    evidence = folder / "interaction_matrix_signed_evidence.csv"
+    ratios = tables.get("ratios")
+    return FitFolder(
+        folder=folder,
+        config=config,
+        domains=domains,
+        metrics=metrics,
+        objective=fit.asked if proposal is None else proposal.objective.asked,
+        objective_scores=None if fit.objective is None else fit.objective.cv,
+        stems={name: fit.files.get(name, name) for name in names},
+        names={run: fit.runs.names.get(run, run) for run in fit.runs.used},
+        dropped=fit.runs.dropped,
+        notes=fit.notes,
+        proposal=proposal,
+        verification=read_verification(folder),
+        verification_rows=tried(lambda: read_rows(folder / "verification.csv")) or (),
+        predictions=predictions,
+        effects=tried(lambda: read_effects(matrix, names, domains)),
+        ratios=tried(lambda: _table(ratios)),
+        measured=tried(lambda: _table(tables.get("metrics"))),
+        evidence=tried(lambda: read_effects(evidence, names, domains)),
+        responses=tried(lambda: read_responses(folder / "responses.csv")) or {},
+        ternary=tried(lambda: read_triangle(folder / "ternary.csv")),
+        front=read_front(folder),
+        frozen=fit.frozen,
+        run_facts=tried(lambda: _run_facts(ratios)) or {},
+        problems=tuple(problems),
+    )
+
+
+class _Tried:
+    """Reads what a report can do without, and notes why it could not be read."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self._problems = problems
+
+    def __call__(self, read: Callable[[], Found]) -> Found | None:
+        try:
+            return read()
+        except DataError as error:
+            self._problems.append(str(error).splitlines()[0])
+            return None
+
+
+def _table(path: object) -> Table | None:
+    return None if path is None else read_table(str(path))
+
+
+def _run_facts(ratios: object) -> dict[str, Row]:
+    """Return the rows of the `runs.csv` that `olmix collect` writes beside the ratios, by run."""
+    if ratios is None:
+        return {}
+    rows = read_rows(Path(str(ratios)).with_name("runs.csv"))
+    return {row.get("run", ""): row for row in rows}

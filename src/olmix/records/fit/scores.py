@@ -1,0 +1,293 @@
+"""`fit.json`: what was fitted to which runs, and how well each law predicts.
+
+A `Fit` is the whole file. Metrics and laws stand in it by name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import Field
+
+from olmix.records.metric import Metric, Objective, unit_of
+from olmix.records.typed_json import (
+    KEY,
+    OPTIONAL,
+    Items,
+    Name,
+    Number,
+    Table,
+    Text,
+    read_record,
+    to_plain,
+)
+from olmix.simplex import Array
+
+__all__ = [
+    "AGAIN",
+    "LEVEL",
+    "Calibration",
+    "Fit",
+    "FittedLaw",
+    "FittedMetric",
+    "ObjectiveEntry",
+    "Scores",
+    "UsedRuns",
+    "read_fit",
+]
+
+LEVEL = 0.90
+"""Share that every interval is to hold: of runs and of gains, predicted and measured alike."""
+AGAIN = "Run `olmix fit` again."
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well predictions agree with measurements, over runs.
+
+    Attributes:
+        spearman: rank correlation; 0 where the predictions do not vary.
+        pearson: correlation; 0 where the predictions do not vary.
+        r2: share of the variance that is explained; negative if worse than the mean.
+        rmse: root of the mean squared error, in units of the metric; lower is better.
+        regret: how much better the best run is than the one predicted to be best (regret@1), in
+            units of the metric; lower is better.
+    """
+
+    spearman: Number = math.nan
+    pearson: Number = math.nan
+    r2: Number = math.nan
+    rmse: Number = math.nan
+    regret: Number = math.nan
+
+
+@dataclass(frozen=True)
+class FittedLaw:
+    """One candidate law for one metric.
+
+    Attributes:
+        cv: scores on runs that the law has not seen, each by the fit without its fold.
+        train: scores on the runs it was fitted to.
+        cv_loss: the error by which laws are compared; less is better.
+        test: scores on the runs that no fit has seen (`regression.n_test`), where there are any.
+        name: its name, the key of the entry.
+    """
+
+    cv: Scores = Scores()
+    train: Scores = Scores()
+    cv_loss: Number = field(default=math.nan, metadata=OPTIONAL)
+    test: Scores | None = field(default=None, metadata=OPTIONAL)
+    name: Name = field(default="", metadata=KEY)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The 90 % intervals of one run.
+
+    Half their width at a Hellinger distance `d` from the nearest run is
+    ``quantile (base + slope d) max(1, d / reach)^2``.
+
+    Attributes:
+        base: typical error at a mixture that was trained on, in units of the metric.
+        slope: what a Hellinger distance of 1 from the nearest run adds to it.
+        quantile: how many typical errors make an interval.
+        coverage: share of held-out runs inside the intervals of the other folds, by level; NaN
+            where there is one fold only.
+        reach: distance beyond which errors grow with its square; files of version 0.1 have none.
+        lowest: smallest value that the metric can have, where there is one.
+        highest: largest value that it can have, where there is one.
+    """
+
+    base: Number
+    slope: Number
+    quantile: Number
+    coverage: Mapping[float, Number] = field(default_factory=dict)
+    reach: Number = field(default=math.nan, metadata=OPTIONAL)
+    lowest: Number = field(default=math.nan, metadata=OPTIONAL)
+    highest: Number = field(default=math.nan, metadata=OPTIONAL)
+
+    def half_width(self, distances: ArrayLike) -> Array:
+        """Return half the width of the interval at distances (n,) from the nearest run, (n,)."""
+        far = np.asarray(distances, dtype=np.float64)
+        growth = np.fmax(1.0, far / self.reach) ** 2
+        return np.asarray(self.quantile * (self.base + self.slope * far) * growth)
+
+    def interval(self, mean: ArrayLike, distances: ArrayLike) -> tuple[Array, Array]:
+        """Return the ends of the interval of one run, (n,) each.
+
+        Args:
+            mean: (n,) predictions, as the metric stands in the table.
+            distances: (n,) from the nearest run.
+        """
+        centre, half = np.asarray(mean, dtype=np.float64), self.half_width(distances)
+        return self.inside(centre - half), self.inside(centre + half)
+
+    def inside(self, values: Array) -> Array:
+        """Return values moved into the bounds of the metric."""
+        return np.asarray(np.fmin(np.fmax(values, self.lowest), self.highest))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the numbers as values that JSON can hold."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Calibration:
+        """Build a calibration from what `to_plain` returned."""
+        numbers = {key: float(plain[key]) for key in ("base", "slope", "quantile")}
+        optional = ("reach", "lowest", "highest")
+        numbers |= {key: float(plain[key]) for key in optional if plain.get(key) is not None}
+        coverage = {
+            float(level): math.nan if share is None else float(share)
+            for level, share in plain["coverage"].items()
+        }
+        return cls(**numbers, coverage=coverage)
+
+
+@dataclass(frozen=True)
+class FittedMetric:
+    """One metric of the swarm.
+
+    Attributes:
+        lower_is_better: its direction.
+        num_runs: runs that measured it.
+        objective_weight: its weight in the objective; the weights sum to 1.
+        chosen: name of the law that was chosen.
+        candidates: every law, by name.
+        calibration: how wide the intervals of one run are.
+        noise_sd: standard deviation between replicates; null where there are none.
+        signal: whether held-out predictions follow the measurements beyond chance.
+        signal_p_value: probability of such a rank correlation by chance.
+        name: its name, the key of the entry.
+    """
+
+    lower_is_better: bool
+    num_runs: Annotated[int, Field(ge=0, le=10**9)]
+    objective_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    chosen: Name
+    candidates: Annotated[Table[FittedLaw], Field(min_length=1)]
+    calibration: Calibration | None = field(default=None, metadata=OPTIONAL)
+    noise_sd: Number = math.nan
+    signal: bool = False
+    signal_p_value: Number = math.nan
+    name: Name = field(default="", metadata=KEY)
+
+    @property
+    def law(self) -> FittedLaw:
+        """The law that was chosen."""
+        return self.candidates.get(self.chosen) or next(iter(self.candidates.values()))
+
+    @property
+    def unit(self) -> str:
+        """`bits per byte`, or nothing where it is not known."""
+        return unit_of([self.name])
+
+    @property
+    def coverage(self) -> Mapping[float, float]:
+        """Share of held-out runs inside the intervals of each level."""
+        return {} if self.calibration is None else self.calibration.coverage
+
+
+@dataclass(frozen=True)
+class ObjectiveEntry:
+    """How well the weighted average of the metrics is predicted.
+
+    Attributes:
+        cv: scores on runs that the laws have not seen.
+        train_rmse: error on the runs that they were fitted to.
+        calibration: how wide the intervals of one run are.
+        signal: whether the swarm holds a reliable signal.
+        signal_p_value: probability of such a rank correlation by chance.
+    """
+
+    cv: Scores = Scores()
+    train_rmse: Number = math.nan
+    calibration: Calibration | None = field(default=None, metadata=OPTIONAL)
+    signal: bool = False
+    signal_p_value: Number = math.nan
+
+
+@dataclass(frozen=True)
+class UsedRuns:
+    """The runs of the tables.
+
+    Attributes:
+        used: those that were fitted or held out.
+        held_out: those that no fit has seen (`regression.n_test`).
+        names: label of each run that was used.
+        dropped: why each other run takes no part.
+    """
+
+    used: Items[Name]
+    held_out: Items[Name] = ()
+    names: Table[Text] = field(default_factory=dict)
+    dropped: Table[Text] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """The content of `fit.json`.
+
+    Attributes:
+        format: version of this file.
+        domains: names, in the order of mixtures.
+        frozen: domains that are several columns of the ratios, with the share of each.
+        metrics: every metric that was fitted, by name.
+        objective: how well the objective is predicted.
+        runs: which runs were used, and why others were not.
+        notes: decisions of the fit, in words.
+        files: start of the names of each metric's files.
+    """
+
+    format: Annotated[int, Field(ge=1, le=1)] = 1
+    domains: Annotated[Items[Name], Field(min_length=1)]
+    frozen: Table[Table[Number]] = field(default_factory=dict)
+    metrics: Annotated[Table[FittedMetric], Field(min_length=1)]
+    objective: ObjectiveEntry | None = field(default=None, metadata=OPTIONAL)
+    runs: UsedRuns
+    notes: Items[Text] = ()
+    files: Table[Name] = field(default_factory=dict)
+
+    @property
+    def ordered(self) -> tuple[FittedMetric, ...]:
+        """The metrics, those with the largest weight in the objective first."""
+        return tuple(sorted(self.metrics.values(), key=lambda one: -one.objective_weight))
+
+    @property
+    def asked(self) -> Objective:
+        """What a proposal would optimise: all metrics where none has a weight."""
+        plain = [
+            Metric(one.name, one.lower_is_better, one.objective_weight) for one in self.ordered
+        ]
+        if not any(metric.weight > 0 for metric in plain):
+            plain = [replace(metric, weight=1.0) for metric in plain]
+        return Objective.build(plain)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+
+def read_fit(folder: Path) -> Fit:
+    """Read the `fit.json` of a fit folder.
+
+    Raises:
+        DataError: it is missing, or is not as docs/files.md says.
+    """
+    found = read_record(Fit, folder / "fit.json", AGAIN)
+    named = {
+        name: replace(
+            metric,
+            name=name,
+            candidates={law: replace(one, name=law) for law, one in metric.candidates.items()},
+        )
+        for name, metric in found.metrics.items()
+    }
+    return replace(found, metrics=named)

@@ -1,0 +1,69 @@
+"""What readers of a fit folder take from its `config.json`, the resolved config of the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from olmix.errors import DataError
+from olmix.records.typed_json import Items, Name, Number, Table, Text, read_record
+from olmix.text.files import read_json
+
+__all__ = ["read_fit_config"]
+
+
+@dataclass(frozen=True)
+class _Tables:
+    ratios: Text | None = None
+    metrics: Text | None = None
+
+
+@dataclass(frozen=True)
+class _Regression:
+    num_folds: int | None = None
+    seed: int | None = None
+    aggregate_task_families: bool = False
+
+
+@dataclass(frozen=True)
+class _Tasks:
+    tasks: Table[Items[Name] | Table[Name]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Filtering:
+    drop_metrics: Items[Name] = ()
+
+
+@dataclass(frozen=True)
+class _Proposer:
+    risk: Number = 0.0
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The sections that are read, to check them; all others are shown as they are."""
+
+    swarm: _Tables = _Tables()
+    regression: _Regression = _Regression()
+    eval: _Tasks | None = None
+    filtering: _Filtering = _Filtering()
+    proposer: _Proposer = _Proposer()
+
+
+def read_fit_config(folder: Path) -> Mapping[str, Any]:
+    """Return the content of `config.json` of a fit folder; nothing where there is none.
+
+    Raises:
+        DataError: it is no JSON, or a section that is read is not one of a fit config.
+    """
+    file = folder / "config.json"
+    if not file.is_file():
+        return {}
+    read_record(_Settings, file, "Run `olmix fit` again.")
+    found = read_json(file)
+    if not isinstance(found, dict):
+        raise DataError(f"{file}: an object is needed. Run `olmix fit` again.")
+    return found
