@@ -47,8 +47,8 @@ def verify(
     from olmix.cli.launch import report_launch, run_group, show_cost
     from olmix.config import LaunchConfig
     from olmix.launch import Group, estimate
+    from olmix.records.run import RunFolder
     from olmix.report import write_report
-    from olmix.text.files import read_json
     from olmix.verify import compare, plan_verification, write_verification
 
     folder = fit_folder.resolve()
@@ -62,8 +62,7 @@ def verify(
     if status:
         return status
     metrics = {
-        run.name: read_json(launched.folder / run.name / "summary.json")["metrics"]
-        for run in plan.runs
+        run.name: RunFolder(launched.folder / run.name).read_summary().metrics for run in plan.runs
     }
     result = compare(plan, metrics)
     write_verification(folder, plan, metrics, result)

@@ -13,12 +13,11 @@ from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError, OlmixError
 from olmix.records.logs import (
     Curves,
-    flatten,
     read_jsonl,
     read_tensorboard,
     read_torchtune_logs,
 )
-from olmix.records.run import RunFolder, Status
+from olmix.records.run import INTERRUPTED, RunFolder, Status, Summary
 from olmix.text.files import read_json
 
 __all__ = ["read_records"]
@@ -98,8 +97,8 @@ def _record(
     asked: Mapping[str, float],
     config: Callable[[], Mapping[str, Any]],
 ) -> Record:
-    summary = _read_summary(run) if state in ("finished", "stale") else {}
-    measured = summary.get("metrics")
+    found = _read_summary(run) if state in ("finished", "stale") else Summary()
+    summary = found.content
     weights = numbers_of(summary.get("weights")) or asked
     if not weights:
         # Reading a thousand configs takes half a minute: only where nothing else has the mixture.
@@ -113,7 +112,7 @@ def _record(
         asked=weights,
         shares=numbers_of(summary.get("token_shares")),
         passes=numbers_of(summary.get("epochs")),
-        final=flatten(measured) if isinstance(measured, Mapping) else {},
+        final=found.metrics,
         curves=cache(curves) if curves is not None else dict,
         facts={**facts, **own},
         config=config,
@@ -128,17 +127,16 @@ def _explain(status: Status) -> tuple[State, str]:
     why = status.error or ("" if status.state == "finished" else status.state)
     if status.state == "failed" and status.diverged:
         return "diverged", why
-    if status.state == "pending" and not status.error:
+    if status.state == "pending" and status.error in (None, INTERRUPTED):
         return "pending", "pending" if status.step == 0 else f"interrupted at step {status.step}"
     return status.state, why
 
 
-def _read_summary(run: RunFolder) -> dict[str, Any]:
+def _read_summary(run: RunFolder) -> Summary:
     try:
-        summary = read_json(run.summary)
+        return run.read_summary()
     except DataError:
-        return {}
-    return summary if isinstance(summary, dict) else {}
+        return Summary()
 
 
 def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, Any]]:

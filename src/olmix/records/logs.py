@@ -6,7 +6,6 @@ finite stay, so that a run that diverged can be told from one that never logged.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import MissingPackageError
+from olmix.text.files import read_records
 
 __all__ = [
     "Curves",
     "add_record",
     "flatten",
+    "named_numbers",
     "number",
     "read_jsonl",
     "read_tensorboard",
@@ -44,24 +45,30 @@ def number(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
     if isinstance(value, str) and value.lower() in ("nan", "inf", "-inf", "infinity", "-infinity"):
         return float(value)
     return None
 
 
-def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Return the numbers of a record by name; nested names are joined by ``/``.
+def flatten(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a record by name, without steps, times and token counts."""
+    return {name: x for name, x in named_numbers(record).items() if name not in _NOT_METRICS}
 
-    Steps, times and token counts are left out, and so is the name `eval` before what it holds.
+
+def named_numbers(record: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Return all numbers of a record by name; nested names are joined by ``/``.
+
+    The name `eval` before what it holds is left out.
     """
     found: dict[str, float] = {}
     for key, value in record.items():
-        if not prefix and key in _NOT_METRICS:
-            continue
         if isinstance(value, Mapping):
             inner = "" if not prefix and key == _MEASURED else f"{prefix}{key}/"
-            found |= flatten(value, inner)
+            found |= named_numbers(value, inner)
             continue
         plain = number(value)
         if plain is not None:
@@ -91,17 +98,12 @@ def read_jsonl(path: str | Path) -> Curves:
     curves: Curves = {}
     step = -1
     try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         return {}
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(record, Mapping):
-            step = step_of(record, step + 1)
-            add_record(curves, record, step)
+    for record in read_records(content):
+        step = step_of(record, step + 1)
+        add_record(curves, record, step)
     return curves
 
 

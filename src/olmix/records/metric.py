@@ -16,12 +16,12 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from olmix.errors import DataError
-from olmix.simplex import Array
+
+if TYPE_CHECKING:
+    from olmix.simplex import Array
 
 __all__ = [
     "BITS_PER_BYTE",
@@ -266,6 +266,8 @@ class Objective:
 
     def average(self, values: Mapping[str, Array]) -> Array:
         """Return the objective of many runs: arrays (n,) by metric to one array (n,)."""
+        import numpy as np  # what a metric is must be known without it, in `olmix.runlog`
+
         total = math.fsum(metric.weight for metric in self.metrics)
         parts = [m.weight / total * (self.sign * m.sign) * values[m.name] for m in self.metrics]
         return np.asarray(np.sum(parts, axis=0))

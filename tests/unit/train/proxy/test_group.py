@@ -176,9 +176,9 @@ class _Notes:
 
 def test_trackers_are_told_losses_evaluations_and_the_end(project, monkeypatch):
     notes = _Notes()
-    monkeypatch.setattr("olmix.train.proxy.run.open_trackers", lambda *_: Trackers([notes]))
+    monkeypatch.setattr("olmix.train.proxy.run.open_run_trackers", lambda *_: Trackers([notes]))
     train(project.folder("tracked", seed=9))
-    assert notes.metrics == {"loss", "lr", "target_bpb", "prose_bpb"}
+    assert notes.metrics == {"tokens", "loss", "lr", "target_bpb", "prose_bpb"}
     ((ok, summary),) = notes.end
     assert ok
     assert "token_shares" in summary
