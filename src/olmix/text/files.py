@@ -130,7 +130,7 @@ def _whole(digits: str) -> float:
     return int(digits) if len(digits) < _MAX_DIGITS else float(digits)
 
 
-_LINES = json.JSONDecoder(parse_int=_whole)
+_LINES = json.JSONDecoder(parse_int=_whole, strict=False)
 
 
 def render_yaml(value: Any) -> str:
