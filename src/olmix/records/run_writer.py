@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Self
 from olmix.errors import DivergedError, in_words
 from olmix.records.logs import named_numbers, number
 from olmix.records.metric import is_metric
-from olmix.records.run import INTERRUPTED, RunFolder, RunState, Status
+from olmix.records.run import INTERRUPTED, RunFolder, Status
 from olmix.text.files import read_records, write_json, write_text
 
 if TYPE_CHECKING:
@@ -83,8 +83,11 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def ended_by(error: BaseException) -> dict[str, Any]:
-    """Return `state`, `error` and `diverged` of a run that an exception has ended."""
-    if isinstance(error, KeyboardInterrupt | Terminated):
+    """Return `state`, `error` and `diverged` of a run that an exception has ended.
+
+    A generator that is closed is one that nobody asks for the rest of its runs.
+    """
+    if isinstance(error, KeyboardInterrupt | Terminated | GeneratorExit):
         return {"state": "pending", "error": INTERRUPTED, "diverged": False}
     diverged = isinstance(error, DivergedError)
     return {"state": "failed", "error": in_words(error), "diverged": diverged}
@@ -125,7 +128,7 @@ class RunWriter:
             self._log.seek(0, os.SEEK_END)
         known = {"identity": identity, "num_steps": num_steps or None}
         given = {name: value for name, value in known.items() if value is not None}
-        self._write("running", tokens_per_second=0.0, **given)
+        self._write(state="running", tokens_per_second=0.0, **given)
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Write one line of the log, and send its numbers to the trackers.
@@ -149,7 +152,7 @@ class RunWriter:
         self._close_log()
         return keep_steps(self.folder.metrics, last)
 
-    def progress(self, **changes: Any) -> Status:
+    def progress(self, **changes: float) -> Status:
         """Say how far the run is: `step`, `num_steps`, `tokens_per_second`, what is known."""
         return self.folder.update_status(state="running", **changes)
 
@@ -160,7 +163,7 @@ class RunWriter:
         return self._log.tell()
 
     def finish(
-        self, metrics: Mapping[str, float], facts: Mapping[str, Any], **changes: Any
+        self, metrics: Mapping[str, float], facts: Mapping[str, Any], **changes: float
     ) -> None:
         """Write the summary, then say that the run is finished.
 
@@ -179,24 +182,24 @@ class RunWriter:
             **facts,
         }
         write_json(self.folder.summary, summary)
-        self._end("finished", None, **changes)
+        self._end(state="finished", **changes)
         self._end_trackers(summary, ok=True)
 
     def accept(self) -> None:
         """Say that the run is finished whose trainer has written the summary itself."""
-        self._end("finished", None)
+        self._end(state="finished")
 
-    def fail(self, error: str, *, diverged: bool = False, **changes: Any) -> None:
+    def fail(self, error: str, *, diverged: bool = False, **changes: float) -> None:
         """Say that the run failed and why."""
-        self._end("failed", error, diverged=diverged, **changes)
+        self._end(state="failed", error=error, diverged=diverged, **changes)
         self._end_trackers({}, ok=False)
 
-    def interrupt(self, why: str = INTERRUPTED, **changes: Any) -> None:
+    def interrupt(self, why: str = INTERRUPTED, **changes: float) -> None:
         """Say that the run stopped on request, and waits to be taken up again."""
-        self._end("pending", why, **changes)
+        self._end(state="pending", error=why, **changes)
         self._end_trackers({}, ok=False)
 
-    def end_with(self, error: BaseException, **changes: Any) -> None:
+    def end_with(self, error: BaseException, **changes: float) -> None:
         """Say how the run ended by an exception."""
         self._end(**ended_by(error), **changes)
         self._end_trackers({}, ok=False)
@@ -219,13 +222,13 @@ class RunWriter:
             self.end_with(error)
         self.close()
 
-    def _end(self, state: RunState, error: str | None, **changes: Any) -> None:
+    def _end(self, **changes: Any) -> None:
         self._close_log()
-        self._write(state, error=error, **changes)
+        self._write(**changes)
         self.ended = True
 
-    def _write(self, state: RunState, **changes: Any) -> None:
-        self.folder.update_status(**{"state": state, "error": None, "diverged": False, **changes})
+    def _write(self, **changes: Any) -> None:
+        self.folder.update_status(**{"error": None, "diverged": False, **changes})
 
     def _end_trackers(self, summary: Mapping[str, Any], *, ok: bool) -> None:
         if self._trackers is not None:

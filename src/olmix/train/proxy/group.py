@@ -56,8 +56,14 @@ def train_runs(
                 jobs.append(Job(folder, work))
             except Exception as error:  # noqa: BLE001  a bad run must not end the others
                 yield fail_run(folder, error)
-        for group in _groups(jobs):
-            yield from _Sitting(group, on_progress, should_stop).train()
+        try:
+            for group in _groups(jobs):
+                yield from _Sitting(group, on_progress, should_stop).train()
+        except BaseException as error:
+            for job in jobs:
+                if not job.writer.ended:
+                    job.writer.end_with(error)
+            raise
 
 
 def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
@@ -100,17 +106,12 @@ class _Sitting:
         """Train until all runs have ended, and yield each outcome as it comes."""
         try:
             yield from self._train()
-        except GeneratorExit:  # nobody asks for the other outcomes
-            raise
-        except BaseException as error:
-            ended = [job for job in self._live.values() if not job.writer.ended]
-            for job in ended:
-                job.writer.end_with(error, step=self._step)
-            if not isinstance(error, Exception):
-                raise
-            note_failure(error)  # a failed run must not end the worker
-            for job in ended:
-                yield Outcome(job.folder.path, "failed", in_words(error))
+        except Exception as error:  # noqa: BLE001  a failed run must not end the worker
+            note_failure(error)
+            for job in self._live.values():
+                if not job.writer.ended:
+                    job.writer.end_with(error, step=self._step)
+                    yield Outcome(job.folder.path, "failed", in_words(error))
         finally:
             for job in self._jobs:
                 job.writer.close()

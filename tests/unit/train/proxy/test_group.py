@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from olmix.records.run import INTERRUPTED
 from olmix.records.trackers import Trackers
 from olmix.text.files import write_yaml
 from olmix.train.proxy.group import train_runs
@@ -157,6 +158,17 @@ def test_progress_is_reported(project):
     train(project.folder("watched", seed=9), on_progress=seen.append)
     assert (seen[0].step, seen[0].num_steps) == (0, 40)
     assert seen[0].run.name == "watched"
+
+
+def test_runs_that_nobody_waits_for_any_more_are_pending_not_running(project):
+    first, second = project.folder("left_1", seed=4), project.folder("left_2", max_tokens=1280)
+    outcomes = train_runs([first, second])
+    assert next(outcomes).state == "finished"
+    assert second.read_status().state == "running"
+    outcomes.close()
+    status = second.read_status()
+    assert (status.state, status.error) == ("pending", INTERRUPTED)
+    assert first.read_status().state == "finished"
 
 
 class _Notes:
