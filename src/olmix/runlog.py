@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from olmix.errors import DataError, DivergedError, LaunchError
-from olmix.records.logs import named_numbers
+from olmix.records.logs import flatten
 from olmix.records.run import INTERRUPTED, RunFolder
 from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
 
@@ -102,7 +102,7 @@ class Run:
         if tokens is not None:
             self._first_tokens = tokens if self._first_tokens is None else self._first_tokens
             self._tokens = line["tokens"] = int(tokens)
-        self._last |= named_numbers(record)
+        self._last |= flatten(record)
         self._writer.log({**line, **record, **line})
         if time.monotonic() - self._reported >= _STATUS_EVERY_S:
             self._reported = time.monotonic()
@@ -128,7 +128,7 @@ class Run:
             more: further final metrics by name.
         """
         try:
-            given = named_numbers(_plain({**(metrics or {}), **more}))
+            given = flatten(_plain({**(metrics or {}), **more}))
             final, kept = final_metrics(self._last, given)
         except DivergedError as error:
             logger.error("%s: %s", self.folder.name, error)

@@ -113,6 +113,39 @@ def test_the_content_of_the_files_is_that_of_the_docs(planted):
     ]
 
 
+def test_a_table_of_accuracies_needs_directions_and_says_which_way_is_better(capsys, planted):
+    planted.metrics = {"y_acc": planted.metrics["y"], "z": planted.metrics["eval/z (BPB)"]}
+    status, _, err = _fit(capsys, planted.write())
+    assert status == 2
+    assert "y_acc: higher is better" in err
+    assert "    lower_is_better:\n      y_acc: false\n" in err
+    planted.settings |= {"lower_is_better": {"y_acc": False}, "regression": {"type": "log_linear"}}
+    status, out, _ = _fit(capsys, planted.write())
+    assert status == 0
+    rows = {line.split()[0]: line.split()[1] for line in out.splitlines() if line.startswith("  ")}
+    assert (rows["metric"], rows["y_acc"], rows["z"]) == ("better", "higher", "lower")
+
+
+def test_a_metric_that_decides_alone_is_named_and_standardise_evens_it_out(capsys, planted):
+    planted.metrics["y"] = [100.0 * value for value in planted.metrics["y"]]
+    planted.settings["regression"] = {"type": "log_linear"}
+    _, _, err = _fit(capsys, planted.write())
+    assert "warning: y varies" in err.replace("\n", " ")
+    planted.settings["standardise"] = True
+    _, _, err = _fit(capsys, planted.write())
+    assert "warning: y varies" not in err.replace("\n", " ")
+    folder = planted.folder / "fit" / "latest"
+    weights = read_json(folder / "proposal.json")["objective"]["metrics"]
+    assert weights == {
+        name: metric["objective_weight"]
+        for name, metric in read_json(folder / "fit.json")["metrics"].items()
+    }
+    spread = {name: np.std(values) for name, values in planted.metrics.items()}
+    assert weights["y"] * spread["y"] == pytest.approx(
+        weights["eval/z (BPB)"] * spread["eval/z (BPB)"], rel=0.01
+    )
+
+
 def test_the_mix_file_can_be_put_into_a_launch_config(planted, tiny):
     limits = {"enabled": True, "target_tokens": 4_000_000, "repetition_factor": 2.0}
     result = fit_swarm(planted.config(constraints=limits), planted.folder / "fit")

@@ -33,7 +33,15 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("-c", "--config", type=_FILE, help="Launch config with the eval section of the runs.")
 @click.option("--priors", type=_FILE, help="Token counts for fit.yaml (`olmix priors compute`).")
 @click.option("--metric", "metrics", multiple=True, help="Logged metric to collect; repeatable.")
-@click.option("--higher-is-better", multiple=True, metavar="NAME", help="Metric to maximise.")
+@click.option(
+    "--higher-is-better",
+    multiple=True,
+    metavar="NAME",
+    help="Metric to maximise, against its name; accuracies and rewards are known.",
+)
+@click.option(
+    "--lower-is-better", multiple=True, metavar="NAME", help="Metric to minimise, likewise."
+)
 @click.option(
     "--value",
     type=click.Choice(["last", "best", "tail"]),
@@ -50,7 +58,12 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @click.option("--per-checkpoint", is_flag=True, help="Write checkpoints.csv: metrics by step.")
 @click.option("--unfinished", is_flag=True, help="Table running and crashed runs as they are.")
-@click.option("--strict", is_flag=True, help="Exit with status 1 if any run is incomplete.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with status 1 if any run is incomplete, or was trained on shares that are off those "
+    "asked for by more than a point.",
+)
 def collect(
     runs: tuple[Path, ...],
     output: Path,
@@ -78,17 +91,18 @@ def collect(
         else collect_folders(runs, output, chosen)
     )
     _report(found)
-    return 1 if strict and found.incomplete else 0
+    return 1 if strict and (found.incomplete or found.shares_off) else 0
 
 
 def _report(found: Collected) -> None:
     """Say what was collected, and name every run that is incomplete."""
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
     for name, why in found.incomplete.items():
         place = "is incomplete" if name in found.runs else "is not in the tables"
         click.echo(f"warning: {name} {place}: {why}", err=True)
-    for note in found.notes:
-        click.echo(f"note: {note}", err=True)
-    files = [file for file in (found.ratios, found.metrics, found.fit_config) if file is not None]
+    tables = (found.ratios, found.metrics, found.errors, found.fit_config)
+    files = [file for file in tables if file is not None]
     done(
         f"{len(found.runs)} runs, {len(found.domains)} domains, {len(found.metric_names)} metrics: "
         f"{', '.join(str(file) for file in files)}"

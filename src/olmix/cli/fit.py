@@ -98,6 +98,7 @@ def _show_laws(found: Mapping[str, Any]) -> None:
         rows.append(
             (
                 name,
+                "lower" if metric["lower_is_better"] else "higher",
                 metric["chosen"],
                 _number(scores["spearman"], ".2f"),
                 _number(scores["rmse"], ".4f"),
@@ -105,7 +106,7 @@ def _show_laws(found: Mapping[str, Any]) -> None:
                 f"{metric['objective_weight']:g}",
             )
         )
-    columns = ("metric", "law", "rank corr.", "error", "noise", "weight")
+    columns = ("metric", "better", "law", "rank corr.", "error", "noise", "weight")
     table("How well runs that a law has not seen are predicted", columns, rows)
 
 

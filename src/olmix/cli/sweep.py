@@ -284,16 +284,25 @@ def status(folder: Path, as_json: bool) -> int:
 @sweep.command()
 @_folder
 @click.option("--metric", default="loss", show_default=True, help="Metric to compare runs by.")
-@click.option("--higher-is-better", is_flag=True, help="For metrics that grow, such as accuracy.")
+@click.option(
+    "--higher-is-better/--lower-is-better",
+    "higher_is_better",
+    default=None,
+    help="Direction of the metric; as its name says if left out: accuracies grow, losses fall.",
+)
 @path_option("-o", "--output", about="Folder; FOLDER/results if left out.")
 @json_option
 def results(
-    folder: Path, metric: str, higher_is_better: bool, output: Path | None, as_json: bool
+    folder: Path, metric: str, higher_is_better: bool | None, output: Path | None, as_json: bool
 ) -> int:
     """Write results.csv, loss curves and main effects; name the best run."""
     from olmix.sweep.results import write_results
 
-    found = write_results(folder, output, metric, lower_is_better=not higher_is_better)
+    lower = None if higher_is_better is None else not higher_is_better
+    found = write_results(folder, output, metric, lower_is_better=lower)
+    if lower is None and not found.lower_is_better:
+        note = f"higher is taken as better for {metric}, as its name says; else --lower-is-better"
+        click.echo(f"note: {note}", err=True)
     if as_json:
         click.echo(json.dumps(_results_to_plain(found, metric), indent=2))
         return 1 if found.incomplete else 0
@@ -313,7 +322,8 @@ def _show_results(found: Results, metric: str) -> None:
     from olmix.sweep.report import describe_params
 
     rows = [(run.id, describe_params(run.params), f"{value:.4f}") for run, value in found.ranking]
-    table(f"Runs by {metric}, best first", ("run", "parameters", metric), rows)
+    better = "lower" if found.lower_is_better else "higher"
+    table(f"Runs by {metric} ({better} is better), best first", ("run", "parameters", metric), rows)
     for name, levels in found.effects.items():
         click.echo()
         effect_rows = [
@@ -333,6 +343,7 @@ def _results_to_plain(found: Results, metric: str) -> dict[str, Any]:
     return {
         "folder": str(found.folder),
         "metric": metric,
+        "lower_is_better": found.lower_is_better,
         "ranking": ranking,
         "noise_sd": found.noise,
         "incomplete": list(found.incomplete),

@@ -20,6 +20,9 @@ class Completeness:
         nan: run to its metrics that were not measured or are not finite; it stays in the tables
             with empty cells unless all of its metrics are so.
         no_mixture: finished runs of which nothing says what they were trained on.
+        wrong_mixture: what is wrong with the mixture of each other run that is not in the tables.
+        shares_off: runs in the tables that were trained on other shares than asked for, and by how
+            much the worst share differs.
     """
 
     tabled: Sequence[str]
@@ -28,6 +31,8 @@ class Completeness:
     diverged: Mapping[str, str]
     nan: Mapping[str, Sequence[str]]
     no_mixture: Sequence[str]
+    wrong_mixture: Mapping[str, str]
+    shares_off: Mapping[str, float]
 
     @property
     def is_complete(self) -> bool:
@@ -41,7 +46,7 @@ class Completeness:
             found[run] = f"{', '.join(names)} was not measured or is not finite"
         for run in self.no_mixture:
             found[run] = "its mixture is not known; pass the variants with --variants"
-        return found
+        return {**found, **self.wrong_mixture}
 
     def to_plain(self) -> dict[str, object]:
         """Return the report as JSON can hold it."""
@@ -53,4 +58,6 @@ class Completeness:
             "diverged": dict(self.diverged),
             "nan": {run: list(names) for run, names in self.nan.items()},
             "no_mixture": list(self.no_mixture),
+            "wrong_mixture": dict(self.wrong_mixture),
+            "shares_off": dict(self.shares_off),
         }

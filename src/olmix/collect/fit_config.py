@@ -91,14 +91,16 @@ def write_fit_config(
             "tasks": {family: list(names) for family, names in selection.families.items()},
         },
     }
-    higher = {name: False for name, lower in selection.lower_is_better.items() if not lower}
-    if higher:
-        content["lower_is_better"] = higher
+    directions = selection.directions
+    if directions:
+        content["lower_is_better"] = directions
     header = (
         f"Written by `olmix collect` for the {runs} runs beside it; fit them with:\n"
         f"  olmix fit -c {path.name} -o fit\n"
         f"Token counts: {source}."
     )
+    if set(directions) - selection.given:
+        header += "\nDirections: as the names of the metrics say (lower_is_better); correct them."
     FitConfig.from_dict(content, str(path))
     write_yaml(path, content, header)
     return path

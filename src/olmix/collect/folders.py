@@ -7,12 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from olmix.collect.record import Record, State, numbers_of, weights_of
+from olmix.collect.mixes import Told, read_mix, read_shares
+from olmix.collect.record import Record, State, numbers_of
 from olmix.collect.wandb_files import find_wandb_files, read_wandb_files
 from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError, OlmixError
 from olmix.records.logs import (
     Curves,
+    number,
     read_jsonl,
     read_tensorboard,
     read_torchtune_logs,
@@ -71,7 +73,7 @@ def _read_launched(run: RunFolder, entry: Mapping[str, Any]) -> Record:
         state, why = "stale", "it was finished with another config or data; launch it again"
     config = _lazy_config(run)
     facts = {"seed": entry.get("seed")}
-    asked = weights_of(entry.get("mix"))
+    asked = read_mix(entry.get("mix"))
     return _record(run, state, why, facts, asked, config)
 
 
@@ -86,7 +88,7 @@ def _read_folder(path: Path) -> Record | None:
     if not known:
         state, why = ("finished" if run.summary.is_file() else "logged"), ""
     config = _lazy_config(run)
-    return _record(run, state, why, {}, {}, config)
+    return _record(run, state, why, {}, Told(), config)
 
 
 def _record(
@@ -94,28 +96,33 @@ def _record(
     state: State,
     why: str,
     facts: Mapping[str, Any],
-    asked: Mapping[str, float],
+    asked: Told,
     config: Callable[[], Mapping[str, Any]],
 ) -> Record:
     found = _read_summary(run) if state in ("finished", "stale") else Summary()
     summary = found.content
-    weights = numbers_of(summary.get("weights")) or asked
-    if not weights:
+    mix = next((told for told in (read_mix(summary.get("weights")), asked) if told.weights), asked)
+    if not mix.weights and not mix.problem:
         # Reading a thousand configs takes half a minute: only where nothing else has the mixture.
-        weights = weights_of(config().get("mix"))
+        mix = read_mix(config().get("mix"))
+    tokens = number(summary.get("tokens"))
+    shares = read_shares(summary.get("token_shares"), mix.weights, tokens)
     curves = _curves_of(run.path)
     own = {key: summary[key] for key in _FACTS if key in summary}
     return Record(
         name=run.name,
         state=state,
         why=why,
-        asked=weights,
-        shares=numbers_of(summary.get("token_shares")),
+        asked=mix.weights,
+        shares=shares.weights,
         passes=numbers_of(summary.get("epochs")),
         final=found.metrics,
         curves=cache(curves) if curves is not None else dict,
         facts={**facts, **own},
         config=config,
+        readings=tuple(told.note for told in (mix, shares) if told.note),
+        mix_problem=mix.problem,
+        shares_problem=shares.problem,
     )
 
 

@@ -7,11 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from olmix.errors import OlmixError
-from olmix.mixture import Mixture
 from olmix.records.logs import Curves, number, tail_mean
 
-__all__ = ["USABLE", "Record", "State", "Value", "numbers_of", "reduce_curve", "weights_of"]
+__all__ = ["USABLE", "Record", "State", "Value", "numbers_of", "reduce_curve"]
 
 State = Literal[
     "finished",
@@ -56,6 +54,9 @@ class Record:
         curves: reads all logged values; called only where `final` does not do.
         facts: `seed`, `tokens`, `seconds`, `tokens_per_second`, `final_loss`, as far as known.
         config: reads the run's launch config as a mapping, paths absolute; empty if not known.
+        readings: how `asked` and `shares` were read, where they are not written as shares.
+        mix_problem: what is wrong with the mixture asked for; empty where nothing is.
+        shares_problem: what is wrong with the shares as trained.
     """
 
     name: str
@@ -68,11 +69,27 @@ class Record:
     curves: Callable[[], Curves] = _no_curves
     facts: Mapping[str, Any] = field(default_factory=dict)
     config: Callable[[], Mapping[str, Any]] = _no_config
+    readings: tuple[str, ...] = ()
+    mix_problem: str = ""
+    shares_problem: str = ""
 
     @property
     def mixture(self) -> Mapping[str, float]:
-        """Shares as trained, or as asked for where nobody counted."""
-        return self.shares or self.asked
+        """Shares as trained, or as asked for where nobody counted; empty where these are wrong."""
+        return {} if self.shares_problem else self.shares or self.asked
+
+    @property
+    def mixture_problem(self) -> str:
+        """What keeps the run from having a mixture; empty where it has one, or names none."""
+        return self.shares_problem or ("" if self.mixture else self.mix_problem)
+
+    @property
+    def gap(self) -> float:
+        """Largest difference between a share asked for and as trained; 0 where one is missing."""
+        if not self.shares or not self.asked:
+            return 0.0
+        names = {*self.asked, *self.shares}
+        return max(abs(self.asked.get(n, 0.0) - self.shares.get(n, 0.0)) for n in names)
 
     @property
     def diverged(self) -> bool:
@@ -89,6 +106,20 @@ class Record:
             return float(self.final[name])
         points = self.curves().get(name, {})
         return reduce_curve(points, how, tail, lower_is_better=lower_is_better)
+
+    def error(self, name: str, of: str, how: Value, tail: float, *, lower_is_better: bool) -> float:
+        """Return the standard error, logged as `name`, of the value of the metric `of`.
+
+        That of a mean over the tail is the mean of the errors there: evaluations of one model ask
+        the same questions, so that averaging takes away next to nothing.
+        """
+        if how == "last" and of in self.final:
+            return float(self.final.get(name, math.nan))
+        errors, points = self.curves().get(name, {}), self.curves().get(of, {})
+        if how == "best":
+            best = reduce_curve(points, how, tail, lower_is_better=lower_is_better)
+            return next((errors.get(s, math.nan) for s, v in points.items() if v == best), math.nan)
+        return reduce_curve(errors, how, tail, lower_is_better=True)
 
 
 def reduce_curve(
@@ -107,16 +138,6 @@ def reduce_curve(
         return tail_mean(values, tail)
     finite = [value for value in values if math.isfinite(value)]
     return min(finite) if lower_is_better else max(finite)
-
-
-def weights_of(raw: object) -> dict[str, float]:
-    """Return the weights of a mixture in any of its forms; nothing where it is no mixture."""
-    if not isinstance(raw, Mapping) or not raw:
-        return {}
-    try:
-        return {name: share.weight for name, share in Mixture.parse(raw).items()}
-    except OlmixError:
-        return {}
 
 
 def numbers_of(raw: object) -> dict[str, float]:

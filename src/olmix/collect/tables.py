@@ -1,4 +1,4 @@
-"""Collecting runs: `ratios.csv`, `metrics.csv`, `runs.csv`, `completeness.json`, `fit.yaml`.
+"""Collecting runs: `ratios.csv`, `metrics.csv`, `metrics_se.csv`, `runs.csv`, `fit.yaml`.
 
 `ratios.csv` holds the token shares as trained where the trainer counted them, which may differ from
 the weights asked for; `runs.csv` holds both. Runs that have not finished are named, not tabled.
@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from olmix.collect.completeness import Completeness
 from olmix.collect.fit_config import find_priors, write_fit_config
 from olmix.collect.folders import read_records
-from olmix.collect.record import USABLE, Record, Value
+from olmix.collect.record import Record
+from olmix.collect.rows import (
+    Options,
+    Rows,
+    check_mixtures,
+    check_rows,
+    sort_runs,
+    usable_runs,
+)
 from olmix.collect.selection import Selection, select
 from olmix.collect.variants import add_variants
 from olmix.collect.wandb_runs import read_project
@@ -23,45 +31,19 @@ from olmix.collect.write import (
     FIT_CONFIG,
     METRICS,
     RATIOS,
+    STANDARD_ERRORS,
     write_checkpoints,
     write_metrics,
     write_ratios,
     write_runs,
 )
 from olmix.config import LaunchConfig
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError
 from olmix.text.files import write_json
 
 __all__ = ["Collected", "Options", "collect", "collect_wandb"]
 
 _SHARE_TOLERANCE = 0.01
-
-
-@dataclass(frozen=True)
-class Options:
-    """How runs become rows.
-
-    Attributes:
-        value: which of a metric's logged values counts.
-        tail: share of the last values that `tail` averages.
-        metrics: logged names to collect; those of the eval section if empty.
-        higher_is_better: metrics of which more is better.
-        per_checkpoint: whether to write `checkpoints.csv` too.
-        unfinished: whether running and crashed runs enter the tables with what they have so far.
-        variants: file or folder of variants, for runs that do not say what they were trained on.
-        config: launch config whose `eval` and `data` sections describe the runs.
-        priors: file of token counts for the fit config.
-    """
-
-    value: Value = "last"
-    tail: float = 0.1
-    metrics: Sequence[str] = ()
-    higher_is_better: Sequence[str] = ()
-    per_checkpoint: bool = False
-    unfinished: bool = False
-    variants: Path | None = None
-    config: Path | None = None
-    priors: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +58,9 @@ class Collected:
         domains: domains, in the order of the configs.
         metric_names: metrics, in the order of the configs.
         incomplete: what is wrong with each run that is not, or not fully, in the tables.
+        shares_off: runs trained on shares that are off those asked for by more than a point, and by
+            how much.
+        errors: path of the table of standard errors; `None` where none was logged.
         notes: what the user should know besides.
     """
 
@@ -86,20 +71,9 @@ class Collected:
     domains: tuple[str, ...]
     metric_names: tuple[str, ...]
     incomplete: Mapping[str, str]
-    notes: tuple[str, ...] = ()
-
-
-@dataclass
-class _Rows:
-    """The runs of the tables, and what is wrong with the others."""
-
-    tabled: list[Record] = field(default_factory=list)
-    values: dict[str, dict[str, float]] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    diverged: dict[str, str] = field(default_factory=dict)
-    nan: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    no_mixture: list[str] = field(default_factory=list)
+    shares_off: Mapping[str, float]
+    errors: Path | None
+    notes: tuple[str, ...]
 
 
 def collect(
@@ -143,26 +117,32 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
     if options.variants is not None:
         records, found = add_variants(records, options.variants)
         config = config or found
-    usable = [r for r in records if r.state in USABLE or (options.unfinished and _ran(r))]
-    if not usable:
-        listed = ", ".join(f"{r.name} ({r.why or r.state})" for r in records[:5])
-        raise DataError(f"no run is finished yet: {listed}. Go on with `olmix launch run`.")
+    usable = usable_runs(records, options)
     config = config or next((c for r in usable if (c := r.config())), {})
     evaluation = config.get("eval")  # of a config that is not Olmix's it may be anything
     evaluation = evaluation if isinstance(evaluation, Mapping) else None
-    selection = select(usable, evaluation, options.metrics, options.higher_is_better)
-    rows = _sort(records, usable, selection, options)
-    _check_rows(rows, selection)
+    check_mixtures(usable)
+    selection = select(usable, evaluation, options.metrics, options.directions())
+    rows = sort_runs(records, usable, selection, options)
+    check_rows(rows, selection)
     report = Completeness(
-        tuple(rows.values), rows.missing, rows.failed, rows.diverged, rows.nan, rows.no_mixture
+        tuple(rows.values),
+        rows.missing,
+        rows.failed,
+        rows.diverged,
+        rows.nan,
+        rows.no_mixture,
+        rows.wrong_mixture,
+        {r.name: r.gap for r in rows.tabled if r.gap > _SHARE_TOLERANCE},
     )
     domains = tuple(dict.fromkeys(d for record in rows.tabled for d in record.mixture))
     write_metrics(out / METRICS, rows.values, tuple(selection.logged))
+    errors = _write_errors(out / STANDARD_ERRORS, rows.tabled, selection, options)
     write_runs(out / "runs.csv", records, domains)
     write_json(out / "completeness.json", report.to_plain())
     if options.per_checkpoint:
         write_checkpoints(out / "checkpoints.csv", rows.tabled, selection)
-    notes = _notes(rows, selection)
+    notes = [*selection.notes, *_notes(rows, report)]
     fit_config = None
     if domains:
         write_ratios(out / RATIOS, rows.tabled, domains)
@@ -185,112 +165,51 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
         domains,
         tuple(selection.logged),
         report.problems(),
+        report.shares_off,
+        errors,
         tuple(notes),
     )
 
 
-def _ran(record: Record) -> bool:
-    return record.state in ("running", "crashed", "failed", "cancelled")
-
-
-def _sort(
-    records: Sequence[Record], usable: Sequence[Record], selection: Selection, options: Options
-) -> _Rows:
-    """Read the metrics of the usable runs and file every run under what became of it."""
-    rows = _Rows()
-    chosen = {record.name for record in usable}
-    with_mixture = any(record.mixture for record in usable)
-    for record in records:
-        if record.name not in chosen:
-            _file(rows, record)
-            continue
-        values = {
-            column: record.value(
-                name,
-                options.value,
-                options.tail,
-                lower_is_better=selection.lower_is_better[column],
+def _write_errors(
+    path: Path, records: Sequence[Record], selection: Selection, options: Options
+) -> Path | None:
+    """Write the standard errors of the metrics, in the shape of their table, if there are any."""
+    lower, how, tail = selection.lower_is_better, options.value, options.tail
+    values = {
+        record.name: {
+            column: record.error(
+                selection.errors[column], name, how, tail, lower_is_better=lower[column]
             )
+            if column in selection.errors
+            else math.nan
             for column, name in selection.logged.items()
         }
-        bad = tuple(column for column, value in values.items() if not math.isfinite(value))
-        if len(bad) == len(values) and _diverged(record):
-            rows.diverged[record.name] = "its loss is not finite"
-            continue
-        if bad:
-            rows.nan[record.name] = bad
-        if len(bad) == len(values):
-            continue
-        if with_mixture and not record.mixture:
-            rows.no_mixture.append(record.name)
-            continue
-        rows.tabled.append(record)
-        rows.values[record.name] = {c: math.nan if c in bad else v for c, v in values.items()}
-    return rows
-
-
-def _file(rows: _Rows, record: Record) -> None:
-    """Put a run that is not tabled where it belongs."""
-    why = record.why or record.state
-    if record.state == "diverged":
-        rows.diverged[record.name] = why
-    elif record.state in ("failed", "crashed"):
-        group = rows.diverged if _diverged(record) else rows.failed
-        group[record.name] = why
-    else:
-        rows.missing[record.name] = why
-
-
-def _diverged(record: Record) -> bool:
-    """Whether a run diverged, as far as its logs can be read here."""
-    try:
-        return record.diverged
-    except (DataError, MissingPackageError):
-        return False
-
-
-def _check_rows(rows: _Rows, selection: Selection) -> None:
-    """Refuse tables without a run, or in which no run has all metrics.
-
-    Raises:
-        DataError: names the runs or the metrics.
-    """
-    names = ", ".join(selection.logged)
-    if not rows.tabled:
-        first = next(iter({**rows.nan, **rows.diverged, **dict.fromkeys(rows.no_mixture, "")}))
-        raise DataError(
-            f"no run has a finite value of {names}; {first} is one of them. "
-            "Choose what was logged with --metric."
-        )
-    if all(record.name in rows.nan for record in rows.tabled):
-        raise DataError(
-            f"{len(rows.nan)} runs, such as {rows.tabled[0].name}, lack some of {names}; no run "
-            "has all. Collect groups with the same eval section together, or choose with --metric."
-        )
-
-
-def _notes(rows: _Rows, selection: Selection) -> list[str]:
-    notes = []
-    far = {
-        record.name: gap
-        for record in rows.tabled
-        if record.shares and record.asked and (gap := _gap(record)) > _SHARE_TOLERANCE
+        for record in records
     }
+    if not any(math.isfinite(value) for row in values.values() for value in row.values()):
+        path.unlink(missing_ok=True)
+        return None
+    finite = {
+        run: {c: v if math.isfinite(v) else math.nan for c, v in row.items()}
+        for run, row in values.items()
+    }
+    write_metrics(path, finite, tuple(selection.logged))
+    return path
+
+
+def _notes(rows: Rows, report: Completeness) -> list[str]:
+    """Say how mixtures were read, and which runs were trained on others than asked for."""
+    read: dict[str, list[str]] = {}
+    for record in rows.tabled:
+        for reading in record.readings:
+            read.setdefault(reading, []).append(record.name)
+    notes = [f"{len(runs)} runs, such as {runs[0]}: {how}" for how, runs in read.items()]
+    far = report.shares_off
     if far:
         worst = max(far, key=lambda name: far[name])
         notes.append(
             f"{len(far)} runs were trained on shares more than {_SHARE_TOLERANCE:.0%} from those "
             f"asked for, {worst} by {far[worst]:.1%}; ratios.csv holds them as trained"
         )
-    if selection.suspects:
-        notes.append(
-            f"lower is taken as better for {', '.join(selection.suspects)}; if it is not, pass "
-            "--higher-is-better NAME"
-        )
     return notes
-
-
-def _gap(record: Record) -> float:
-    """Return the largest difference between a share asked for and as trained."""
-    names = {*record.asked, *record.shares}
-    return max(abs(record.asked.get(n, 0.0) - record.shares.get(n, 0.0)) for n in names)

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from olmix.collect.record import Record, weights_of
+from olmix.collect.mixes import read_mix
+from olmix.collect.record import Record
 from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError
 
@@ -26,21 +27,28 @@ def add_variants(records: Sequence[Record], path: Path) -> tuple[list[Record], M
         all are bare.
 
     Raises:
-        DataError: there is no variant at `path`.
+        DataError: there is no variant at `path`, or one whose mixture is wrong.
     """
     files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
     if not files:
         raise DataError(f"{path}: holds no *.yaml; write variants with `olmix generate`")
-    mixes: dict[str, dict[str, float]] = {}
+    mixes: dict[str, Mapping[str, float]] = {}
+    problems: list[str] = []
     config: Mapping[str, Any] = {}
     for file in files:
         content = read_yaml(file).data
-        weights = weights_of(content.get("mix")) if isinstance(content, Mapping) else {}
-        if not weights:
+        if not isinstance(content, Mapping):
             continue
-        mixes[str(content.get("name", file.stem))] = weights
+        told = read_mix(content.get("mix"))
+        if told.problem:
+            problems.append(f"{file}: {told.problem}")
+        if not told.weights:
+            continue
+        mixes[str(content.get("name", file.stem))] = told.weights
         if not config and "data" in content:
             config = LaunchConfig.from_yaml(file).to_plain()
+    if problems:
+        raise DataError("\n".join(problems))
     if not mixes:
         raise DataError(f"{path}: no file holds a `mix`")
     found = [

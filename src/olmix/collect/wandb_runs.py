@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from olmix.collect.record import USABLE, Record, State, numbers_of, weights_of
+from olmix.collect.mixes import read_mix, read_shares
+from olmix.collect.record import USABLE, Record, State, numbers_of
 from olmix.errors import DataError, MissingPackageError
 from olmix.records.logs import Curves, add_record, flatten, number, step_of
 
@@ -109,17 +110,22 @@ def record_of(
         "seconds": number(summary.get("_runtime")),
         "wandb_group": group or None,
     }
+    mix = read_mix(plain.get("mix"))
+    shares = read_shares(counted.get("token_shares"), mix.weights, number(counted.get("tokens")))
     return Record(
         name=name,
         state=state,
         why=why,
-        asked=weights_of(plain.get("mix")),
-        shares=numbers_of(counted.get("token_shares")),
+        asked=mix.weights,
+        shares=shares.weights,
         passes=numbers_of(counted.get("epochs")),
         final=flatten({k: v for k, v in logged.items() if k not in ("token_shares", "epochs")}),
         curves=curves,
         facts={key: value for key, value in facts.items() if value is not None},
         config=lambda: plain,
+        readings=tuple(told.note for told in (mix, shares) if told.note),
+        mix_problem=mix.problem,
+        shares_problem=shares.problem,
     )
 
 

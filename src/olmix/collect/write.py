@@ -14,6 +14,7 @@ __all__ = [
     "FIT_CONFIG",
     "METRICS",
     "RATIOS",
+    "STANDARD_ERRORS",
     "write_checkpoints",
     "write_metrics",
     "write_ratios",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 RATIOS, METRICS, FIT_CONFIG = "ratios.csv", "metrics.csv", "fit.yaml"
+STANDARD_ERRORS = "metrics_se.csv"
 
 _FACTS = ("seed", "tokens", "seconds", "tokens_per_second", "final_loss")
 

@@ -132,7 +132,11 @@ class FitConfig(Section):
     eval: FitEval | None = None
     """Metrics to use, by family; all columns if left out."""
     lower_is_better: dict[str, bool] = {}
-    """Direction of single metrics; lower is better where nothing is said."""
+    """Direction of single metrics. It must be said of names that sound as if higher were better,
+    such as accuracies; of others lower is."""
+    standardise: bool = False
+    """Whether each metric counts in units of its spread over the swarm: metrics on different scales
+    then weigh alike."""
     regression: RegressionConfig = RegressionConfig()
     """How metrics are predicted."""
     proposer: ProposerConfig = ProposerConfig()

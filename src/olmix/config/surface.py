@@ -29,8 +29,9 @@ class SurfaceConfig(Section):
     """Settings, and the scale on which each acts evenly; ``log`` for learning rates."""
     metric: Annotated[str, Field(min_length=1)]
     """What the surface predicts."""
-    lower_is_better: bool = True
-    """Direction of the metric."""
+    lower_is_better: bool | None = None
+    """Direction of the metric. It must be said of a name that sounds as if higher were better, such
+    as an accuracy; of others lower is."""
     order: Literal["auto", "linear", "squares", "interactions", "quadratic"] = "auto"
     """Terms of the polynomial; ``auto`` takes those that predict held-out points best."""
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9

@@ -1,22 +1,29 @@
-"""Which metrics of a table take part, their directions, and their families.
+"""Which columns of a table are fitted, with which weight, and where scales are apart.
 
 Legend: ``R`` runs, ``M`` metrics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from olmix.config import FitConfig
 from olmix.errors import nearest
+from olmix.fit.directions import Families, directions
 from olmix.fit.mmlu import subtasks_of
+from olmix.laws.outliers import winsorise
+from olmix.records.metric import sort_names
 from olmix.simplex import Array
 from olmix.text.csv import Table
+from olmix.text.numbers import shortened
 
-__all__ = ["Metrics", "select_metrics"]
+__all__ = ["Metrics", "scale_note", "select_metrics", "spreads"]
+
+SCALES_APART = 20.0
+"""Ratio of spreads above which one metric of an average decides it alone."""
 
 
 @dataclass(frozen=True)
@@ -28,37 +35,28 @@ class Metrics:
         values: (R, M) measured values in the order of the metrics table; NaN where there is none.
         lower_is_better: (M,) direction of each.
         weights: (M,) weight in the objective, not negative.
+        notes: what was decided, as sentences.
+        problems: what is wrong; where there is any, nothing else counts.
     """
 
     names: tuple[str, ...]
     values: Array
     lower_is_better: tuple[bool, ...]
     weights: Array
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
-def select_metrics(config: FitConfig, table: Table, problems: list[str]) -> Metrics:
-    """Choose the metrics that a config asks for, noting in `problems` what cannot be.
+def select_metrics(config: FitConfig, table: Table) -> Metrics:
+    """Choose the metrics that a config asks for, and say what cannot be.
 
-    Without `eval`, all columns take part, in the order of their names.
+    Without `eval`, all columns take part that are metrics by their names, in the order of these.
     """
-    dropped = set(config.filtering.drop_metrics)
-    families = _families(config, table)
-    table = _with_categories(table, families, problems)
-    known = set(table.columns)
-    for name in [name for members in families.values() for name in members]:
-        if name not in known:
-            problems.append(
-                f"{table.path}: eval.tasks: there is no metric {name}{_hint(name, known)}"
-            )
+    families, notes = _metric_columns(config, table)
+    table, problems = _with_categories(table, families)
+    dropped, known = set(config.filtering.drop_metrics), set(table.columns)
     asked = {name for members in families.values() for name in members}
-    for name in sorted(dropped - known - asked):
-        problems.append(
-            f"{table.path}: filtering.drop_metrics: there is no metric {name}{_hint(name, known)}"
-        )
-    for name in sorted(set(config.lower_is_better) - known - asked):
-        problems.append(
-            f"{table.path}: lower_is_better: there is no metric {name}{_hint(name, known)}"
-        )
+    problems += [*_unknown_names(config, table, families), *_unknown_floors(config, families)]
     kept = {
         family: tuple(name for name in members if name in known and name not in dropped)
         for family, members in families.items()
@@ -66,21 +64,98 @@ def select_metrics(config: FitConfig, table: Table, problems: list[str]) -> Metr
     kept = {family: members for family, members in kept.items() if members}
     if not kept:
         problems.append(f"{table.path}: no metric is left to fit")
-        return Metrics((), np.empty((len(table.runs), 0)), (), np.empty(0))
-    if config.regression.aggregate_task_families:
-        return _averaged(config, table, kept, problems)
-    names = tuple(name for members in kept.values() for name in members)
-    _check_floors(config, names, table.path, problems)
-    lower = tuple(config.lower_is_better.get(name, True) for name in names)
-    weights = _weights(config, names, known | asked, table.path, problems)
-    return Metrics(names, table.select(names), lower, weights)
+        nothing = np.empty((len(table.runs), 0))
+        return Metrics((), nothing, (), np.empty(0), tuple(notes), tuple(problems))
+    averaged = config.regression.aggregate_task_families
+    names = tuple(kept) if averaged else tuple(n for members in kept.values() for n in members)
+    weights = np.array([config.filtering.obj_weights.get(name, 1.0) for name in names])
+    problems += _weight_problems(config, weights, set(names) if averaged else known | asked, table)
+    counted = {name for name, weight in zip(names, weights, strict=True) if weight > 0}
+    found = directions(config, table.path, kept, counted)
+    notes, problems = [*notes, *found.notes], [*problems, *found.problems]
+    if averaged:
+        values = np.stack([table.select(m).mean(axis=1) for m in kept.values()], axis=1)
+        problems += _mixed_families(kept, found.lower_is_better)
+        notes += _scales_within(table, kept)
+        direction = tuple(found.lower_is_better[members[0]] for members in kept.values())
+    else:
+        values = table.select(names)
+        direction = tuple(found.lower_is_better[name] for name in names)
+    return Metrics(names, values, direction, weights, tuple(notes), tuple(problems))
 
 
-def _with_categories(
-    table: Table, families: Mapping[str, Sequence[str]], problems: list[str]
-) -> Table:
+def spreads(values: Array) -> Array:
+    """Return the standard deviation of each metric over runs (R, M), (M,).
+
+    A diverged run counts as if it lay at the end of what is usual.
+    """
+    measured = [column[np.isfinite(column)] for column in values.T]
+    return np.array([float(winsorise(one).std()) if one.size else 0.0 for one in measured])
+
+
+def scale_note(names: Sequence[str], weights: Array, found: Array) -> str | None:
+    """Return what to say where one metric decides the objective alone, else `None`.
+
+    Both its spread and what it adds to the average must be far from those of another metric: a
+    weight that evens scales out, or leaves a metric almost out, was chosen.
+
+    Args:
+        names: (M,) the metrics.
+        weights: (M,) their weights in the objective.
+        found: (M,) their spreads.
+    """
+    used = np.flatnonzero((weights > 0) & (found > 0))
+    if len(used) < 2:
+        return None
+    share = (weights * found)[used]
+    most, least = int(used[share.argmax()]), int(used[share.argmin()])
+    ratio, by_spread = share.max() / share.min(), found[most] / found[least]
+    if min(ratio, by_spread) <= SCALES_APART:
+        return None
+    return (
+        f"{names[most]} varies {by_spread:.3g} times as much as {names[least]} (standard deviation "
+        f"{found[most]:.3g} against {found[least]:.3g}), so that it decides the average almost "
+        "alone."
+    )
+
+
+def _metric_columns(config: FitConfig, table: Table) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the metrics of each family, and what was left out because of its name."""
+    sorted_names = sort_names(table.columns)
+    named = {*config.lower_is_better, *config.filtering.obj_weights}
+    floors = config.proposer.floors
+    named |= set(floors) if isinstance(floors, dict) else set()
+    errors = {n for n in sorted_names.errors if n not in config.lower_is_better}
+    others = {n for n in sorted_names.others if n not in named}
+    if config.eval is None:
+        families = {"all": sorted(table.columns)}
+    else:
+        families = {
+            family: list(members.values() if isinstance(members, Mapping) else members)
+            for family, members in config.eval.tasks.items()
+        }
+        others = set()
+    asked = {name for members in families.values() for name in members}
+    asked -= set(config.filtering.drop_metrics)
+    notes = []
+    if asked & errors:
+        notes.append(
+            f"{shortened(sorted(asked & errors))}: standard errors, left out of the metrics."
+        )
+    if asked & others:
+        notes.append(
+            f"{shortened(sorted(asked & others))}: no metrics by their names, left out; one that "
+            "is named in eval.tasks or lower_is_better counts."
+        )
+    return {
+        family: [name for name in members if name not in errors | others]
+        for family, members in families.items()
+    }, notes
+
+
+def _with_categories(table: Table, families: Families) -> tuple[Table, list[str]]:
     """Return the table with the categories of MMLU that are asked for and that it can give."""
-    columns, values = list(table.columns), [table.values]
+    columns, values, problems = list(table.columns), [table.values], []
     for name in [name for members in families.values() for name in members]:
         parts = subtasks_of(name, columns)
         if parts is None:
@@ -96,64 +171,76 @@ def _with_categories(
                 f"which {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''} are "
                 "not there"
             )
-    return replace(table, columns=tuple(columns), values=np.hstack(values))
+    return replace(table, columns=tuple(columns), values=np.hstack(values)), problems
 
 
-def _families(config: FitConfig, table: Table) -> dict[str, tuple[str, ...]]:
-    """Return the metrics of each family."""
-    if config.eval is None:
-        return {"all": tuple(sorted(table.columns))}
-    return {
-        family: tuple(members.values() if isinstance(members, Mapping) else members)
-        for family, members in config.eval.tasks.items()
-    }
+def _unknown_names(config: FitConfig, table: Table, families: Families) -> list[str]:
+    """Return what is wrong with the metric names that the table lacks."""
+    known = set(table.columns)
+    asked = [name for members in families.values() for name in members]
+    own = set(families) if config.regression.aggregate_task_families else set()
+    places = (
+        ("eval.tasks", [name for name in asked if name not in known]),
+        ("filtering.drop_metrics", sorted({*config.filtering.drop_metrics} - known - {*asked})),
+        ("lower_is_better", sorted({*config.lower_is_better} - known - {*asked} - own)),
+    )
+    return [
+        f"{table.path}: {place}: there is no metric {name}{_hint(name, known)}"
+        for place, names in places
+        for name in names
+    ]
 
 
-def _averaged(
-    config: FitConfig, table: Table, kept: Mapping[str, Sequence[str]], problems: list[str]
-) -> Metrics:
-    """Return the plain average of each family; a run that lacks one of its metrics has none."""
-    lower = []
-    for family, members in kept.items():
-        directions = {config.lower_is_better.get(name, True) for name in members}
-        if len(directions) > 1:
-            problems.append(
-                f"eval.tasks.{family}: lower is better for some of its metrics and worse for "
-                "others; their average means nothing. Split the family, or turn "
-                "aggregate_task_families off"
-            )
-        lower.append(directions.pop())
-    names = tuple(kept)
-    _check_floors(config, names, "eval.tasks", problems)
-    values = np.stack([table.select(members).mean(axis=1) for members in kept.values()], axis=1)
-    weights = _weights(config, names, set(names), "eval.tasks", problems)
-    return Metrics(names, values, tuple(lower), weights)
+def _unknown_floors(config: FitConfig, families: Families) -> list[str]:
+    """Return what is wrong with floors of metrics that are not fitted."""
+    floors, dropped = config.proposer.floors, set(config.filtering.drop_metrics)
+    if not isinstance(floors, dict):
+        return []
+    members = {family: [n for n in names if n not in dropped] for family, names in families.items()}
+    averaged = config.regression.aggregate_task_families
+    fitted = {family for family, names in members.items() if names}
+    fitted = fitted if averaged else {name for names in members.values() for name in names}
+    where = "eval.tasks" if averaged else config.swarm.metrics
+    return [
+        f"{where}: proposer.floors: no metric {name} is fitted{_hint(name, fitted)}"
+        for name in sorted(set(floors) - fitted)
+    ]
 
 
-def _weights(
-    config: FitConfig, names: Sequence[str], known: set[str], where: str, problems: list[str]
-) -> Array:
-    """Return the weights of the objective, noting names that nothing has."""
-    given = config.filtering.obj_weights
-    for name in sorted(set(given) - known):
-        problems.append(
-            f"{where}: filtering.obj_weights: there is no metric {name}{_hint(name, known)}"
-        )
-    weights = np.array([given.get(name, 1.0) for name in names])
+def _weight_problems(
+    config: FitConfig, weights: Array, known: Collection[str], table: Table
+) -> list[str]:
+    """Return what is wrong with the weights of the objective."""
+    where = "eval.tasks" if config.regression.aggregate_task_families else table.path
+    problems = [
+        f"{where}: filtering.obj_weights: there is no metric {name}{_hint(name, known)}"
+        for name in sorted(set(config.filtering.obj_weights) - set(known))
+    ]
     if not weights.sum() > 0:
         problems.append("filtering.obj_weights: all weights are 0, so there is nothing to optimise")
-    return weights
+    return problems
 
 
-def _check_floors(config: FitConfig, names: Sequence[str], where: str, problems: list[str]) -> None:
-    """Note floors of metrics that are not fitted."""
-    floors = config.proposer.floors
-    for name in sorted(set(floors) - set(names)) if isinstance(floors, dict) else ():
-        problems.append(
-            f"{where}: proposer.floors: no metric {name} is fitted{_hint(name, set(names))}"
-        )
+def _mixed_families(kept: Families, lower: Mapping[str, bool]) -> list[str]:
+    return [
+        f"eval.tasks.{family}: lower is better for some of its metrics and worse for others; their "
+        "average means nothing. Split the family, or turn aggregate_task_families off"
+        for family, members in kept.items()
+        if len({lower[name] for name in members}) > 1
+    ]
 
 
-def _hint(name: str, known: set[str]) -> str:
+def _scales_within(table: Table, kept: Families) -> list[str]:
+    """Say which families are the average of metrics on different scales."""
+    notes = []
+    for family, members in kept.items():
+        found = spreads(table.select(members))
+        note = scale_note(members, np.ones(len(members)), found)
+        if note is not None:
+            notes.append(f"eval.tasks.{family}: {note} Split the family.")
+    return notes
+
+
+def _hint(name: str, known: Collection[str]) -> str:
     guess = nearest(name, sorted(known))
     return f"; did you mean {guess}?" if guess is not None else ""

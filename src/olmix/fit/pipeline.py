@@ -100,6 +100,8 @@ def fit_swarm(
         point_latest(output, name)
         return _read(folder, config)
     swarm = load_swarm(config)
+    for note in swarm.notes:
+        logger.info("%s", note)
     if shares_of(config)[-1] < 1:
         # Too small a share is refused before anything is fitted.
         keep_share(swarm, shares_of(config)[-1], config.regression.seed)
@@ -155,7 +157,7 @@ def _compute(
     steps = _Steps(on_step, total)
     fit = fit_laws(config, swarm, lambda law, n: steps(f"{law} cross-validated", n), known)
     summary = {**fit_summary(fit), "files": file_stems(swarm.metrics)}
-    for note in summary["notes"]:
+    for note in summary["notes"][len(swarm.notes) :]:
         logger.info("%s", note)
     _write_fit(fit, files)
     if curve_steps:

@@ -79,9 +79,10 @@ class FittedSwarm:
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
-        """The chosen law of each metric and how well it predicts runs left out."""
+        """Direction and chosen law of each metric, and how well it predicts runs left out."""
         return {
             fitted.name: {
+                "lower_is_better": lower,
                 "law": fitted.chosen,
                 "spearman": fitted.best.cv.spearman,
                 "rmse": fitted.best.cv.rmse,
@@ -89,7 +90,7 @@ class FittedSwarm:
                 "noise": fitted.noise_sd,
                 "signal": fitted.signal,
             }
-            for fitted in self.laws.fits
+            for lower, fitted in zip(self.laws.swarm.lower_is_better, self.laws.fits, strict=True)
         }
 
     def predict(
@@ -140,6 +141,7 @@ class FittedSwarm:
         rows = [
             [
                 name,
+                "lower" if score["lower_is_better"] else "higher",
                 score["law"],
                 f"{score['spearman']:.3f}",
                 f"{score['rmse']:.4g}",
@@ -149,7 +151,7 @@ class FittedSwarm:
             ]
             for name, score in self.scores.items()
         ]
-        columns = ["metric", "law", "Spearman", "RMSE", "regret@1", "noise", "signal"]
+        columns = ["metric", "better", "law", "Spearman", "RMSE", "regret@1", "noise", "signal"]
         return _html("Scores on runs that the laws have not seen.", columns, rows)
 
 
@@ -229,7 +231,8 @@ def load_swarm(
 
     Raises:
         ConfigError: the settings are not those of a fit config.
-        DataError: with everything that is wrong with the tables.
+        DataError: with everything that is wrong with the tables, a metric among it whose name says
+            that higher is better and whose direction is not given.
     """
     if isinstance(config, (str, Path)):
         config = FitConfig.from_yaml(config)

@@ -9,14 +9,15 @@ Legend: ``R`` runs, ``D`` domains, ``M`` metrics, ``U`` unique mixtures.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.errors import DataError
-from olmix.fit.metrics import Metrics, select_metrics
+from olmix.fit.metrics import Metrics, scale_note, select_metrics, spreads
 from olmix.fit.tied_domains import Frozen, find_frozen
 from olmix.laws.outliers import far_out
 from olmix.simplex import Array
@@ -28,6 +29,7 @@ SUM_TOLERANCE = 0.01
 _SAME_MIXTURE = 6
 """Decimals to which the weights of two runs of one mixture agree."""
 _MOST_SHOWN = 50
+STANDARDISE = "`standardise: true` divides each metric by its spread."
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,13 @@ class Swarm:
         metrics: (M,) names.
         values: (R, M) measured values as they stand in the table; NaN where there is none.
         lower_is_better: (M,) direction of each metric.
-        objective_weights: (M,) weight of each metric in the objective, summing to 1.
+        objective_weights: (M,) weight of each metric in the objective, summing to 1; with
+            `standardise`, those of the config over the spread of the metric.
         group: (R,) which unique mixture a run trained on.
         held_out: (R,) runs that no fit may see (`regression.n_test`).
         dropped: run to the reason why it takes no part.
         notes: decisions, as sentences.
+        warnings: those that a reader of the proposal must know.
         frozen: how domains are made of the table's columns, where some of these move together.
     """
 
@@ -65,6 +69,7 @@ class Swarm:
     dropped: dict[str, str]
     notes: tuple[str, ...]
     frozen: Frozen | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def leaves(self) -> tuple[str, ...]:
@@ -145,61 +150,84 @@ def load_swarm(config: FitConfig) -> Swarm:
         DataError: with all problems of the tables and of what the config asks of them.
     """
     ratios, metrics = read_table(config.swarm.ratios), read_table(config.swarm.metrics)
-    problems: list[str] = []
-    dropped = _join(ratios, metrics, problems)
-    _check_domains(config, ratios, problems)
-    chosen = select_metrics(config, metrics, problems)
-    _stop(problems)
     domains = config.priors.domains
+    chosen = select_metrics(config, metrics)
+    _stop([*_not_joined(ratios, metrics), *_wrong_domains(domains, ratios), *chosen.problems])
+    _stop(_wrong_weights(ratios, domains))
+    # Sums to the last digit do not depend on the order of the domains.
+    rows = zip(ratios.runs, ratios.select(domains), strict=True)
+    weights = {run: row / np.sort(row).sum() for run, row in rows}
     runs = sorted(set(ratios.runs) & set(metrics.runs))
-    weights = _clean_weights(ratios, domains, problems)
-    _stop(problems)
-    runs = _filter(config, domains, runs, ratios, weights, dropped, problems)
-    _stop(problems)
+    filtered = _filtered_out(config, domains, {run: weights[run] for run in runs})
+    if len(filtered) == len(runs):
+        raise DataError(f"{ratios.path}: `filtering` leaves none of {len(runs)} runs")
+    runs = [run for run in runs if run not in filtered]
     frozen = find_frozen(domains, np.array([weights[run] for run in runs]))
-    if frozen is not None:
-        weights = {run: frozen.collapse(row) for run, row in weights.items()}
-    return _assemble(config, domains, runs, ratios, metrics, weights, chosen, dropped, frozen)
+    values = _measured(metrics, chosen, runs)
+    empty = [run for run, row in values.items() if np.isnan(row).all()]
+    dropped = {
+        **_lacking(ratios, metrics),
+        **filtered,
+        **dict.fromkeys(empty, "none of the metrics was measured"),
+    }
+    runs = [run for run in runs if run not in dropped]
+    if not runs:
+        raise DataError(f"{metrics.path}: no run has any of the metrics")
+    mixtures = np.array([weights[run] for run in runs])
+    return _assemble(
+        config,
+        _Tables(ratios, metrics, chosen, dropped),
+        runs,
+        mixtures if frozen is None else frozen.collapse(mixtures),
+        np.array([values[run] for run in runs]),
+        frozen,
+    )
 
 
-def _stop(problems: list[str]) -> None:
+def _stop(problems: Sequence[str]) -> None:
+    """Raise what is wrong, if anything is.
+
+    Raises:
+        DataError: with the first of the problems, and the number of the others.
+    """
     if problems:
-        shown = problems[:_MOST_SHOWN]
+        shown = list(problems[:_MOST_SHOWN])
         if len(problems) > len(shown):
             shown.append(f"and {len(problems) - len(shown)} problems more")
         raise DataError("\n".join(shown))
 
 
-def _join(ratios: Table, metrics: Table, problems: list[str]) -> dict[str, str]:
+def _not_joined(ratios: Table, metrics: Table) -> list[str]:
+    if set(ratios.runs) & set(metrics.runs):
+        return []
+    return [
+        f"{ratios.path} and {metrics.path} have no run in common: the first starts with "
+        f"{ratios.runs[0]}, the second with {metrics.runs[0]}. They are joined on `run`"
+    ]
+
+
+def _lacking(ratios: Table, metrics: Table) -> dict[str, str]:
     """Return the runs that one of the tables lacks, with the reason."""
     left, right = set(ratios.runs), set(metrics.runs)
-    if not left & right:
-        problems.append(
-            f"{ratios.path} and {metrics.path} have no run in common: the first starts with "
-            f"{ratios.runs[0]}, the second with {metrics.runs[0]}. They are joined on `run`"
-        )
-    dropped = dict.fromkeys(sorted(left - right), f"{metrics.path} has no metrics of it")
-    dropped |= dict.fromkeys(sorted(right - left), f"{ratios.path} has no mixture of it")
-    return dropped
+    lacking = dict.fromkeys(sorted(left - right), f"{metrics.path} has no metrics of it")
+    return lacking | dict.fromkeys(sorted(right - left), f"{ratios.path} has no mixture of it")
 
 
-def _check_domains(config: FitConfig, ratios: Table, problems: list[str]) -> None:
-    given, known = set(ratios.columns), set(config.priors.domains)
+def _wrong_domains(domains: Sequence[str], ratios: Table) -> list[str]:
+    given, known = set(ratios.columns), set(domains)
     if given == known:
-        return
+        return []
     parts = []
     if given - known:
         parts.append(f"the priors lack {', '.join(sorted(given - known))}")
     if known - given:
         parts.append(f"the table lacks {', '.join(sorted(known - given))}")
-    problems.append(f"{ratios.path}: its columns are not the domains of priors: {'; '.join(parts)}")
+    return [f"{ratios.path}: its columns are not the domains of priors: {'; '.join(parts)}"]
 
 
-def _clean_weights(
-    ratios: Table, domains: tuple[str, ...], problems: list[str]
-) -> dict[str, Array]:
-    """Return the mixture of every run, (D,) summing to 1."""
-    result = {}
+def _wrong_weights(ratios: Table, domains: tuple[str, ...]) -> list[str]:
+    """Return what is wrong with each run whose weights are no mixture."""
+    problems = []
     for run, row in zip(ratios.runs, ratios.select(domains), strict=True):
         missing = [name for name, weight in zip(domains, row, strict=True) if np.isnan(weight)]
         negative = [name for name, weight in zip(domains, row, strict=True) if weight < 0]
@@ -215,96 +243,81 @@ def _clean_weights(
                 f"{ratios.path}: run {run}: the weights add up to {row.sum():.6g}, not to 1"
                 + ("; are they per cent?" if abs(row.sum() - 100) <= 100 * SUM_TOLERANCE else "")
             )
-        else:
-            # Sums to the last digit do not depend on the order of the domains.
-            result[run] = row / np.sort(row).sum()
-    return result
+    return problems
 
 
-def _filter(
-    config: FitConfig,
-    domains: tuple[str, ...],
-    runs: list[str],
-    ratios: Table,
-    weights: dict[str, Array],
-    dropped: dict[str, str],
-    problems: list[str],
-) -> list[str]:
-    """Return the runs that `filtering` keeps; the others are added to `dropped`."""
-    kept = list(runs)
+def _filtered_out(
+    config: FitConfig, domains: tuple[str, ...], weights: Mapping[str, Array]
+) -> dict[str, str]:
+    """Return the runs that `filtering` leaves out, with the reason."""
+    out = {}
     sources = [name.split(":")[0] for name in domains]
-    wanted = config.filtering.keep_sources
-    if wanted:
-        inside = np.array([source in wanted for source in sources])
-        members = [np.array([source == name for source in sources]) for name in wanted]
-        for run in list(kept):
-            row = weights[run]
-            if row[~inside].sum() > 1e-9 or not all(row[own].sum() > 0 for own in members):
-                dropped[run] = "filtering.keep_sources: it is not a mixture of these sources alone"
-                kept.remove(run)
-    support = config.filtering.support_domains
-    if support:
-        inside = np.array([name in support for name in domains])
-        for run in list(kept):
-            if abs(weights[run][inside].sum() - 1) > 1e-6:
-                dropped[run] = "filtering.support_domains: it gives weight to other domains"
-                kept.remove(run)
-    if not kept:
-        problems.append(f"{ratios.path}: `filtering` leaves none of {len(runs)} runs")
-    return kept
+    wanted, support = config.filtering.keep_sources, config.filtering.support_domains
+    inside = np.array([source in wanted for source in sources])
+    members = [np.array([source == name for source in sources]) for name in wanted]
+    supported = np.array([name in support for name in domains])
+    for run, row in weights.items():
+        if wanted and (row[~inside].sum() > 1e-9 or not all(row[own].sum() > 0 for own in members)):
+            out[run] = "filtering.keep_sources: it is not a mixture of these sources alone"
+        elif support and abs(row[supported].sum() - 1) > 1e-6:
+            out[run] = "filtering.support_domains: it gives weight to other domains"
+    return out
+
+
+def _measured(table: Table, chosen: Metrics, runs: Sequence[str]) -> dict[str, Array]:
+    """Return the metrics of each run, (M,)."""
+    position = {run: index for index, run in enumerate(table.runs)}
+    return {run: chosen.values[position[run]] for run in runs}
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Both tables, what is fitted of them, and the runs that take no part."""
+
+    ratios: Table
+    metrics: Table
+    chosen: Metrics
+    dropped: dict[str, str]
 
 
 def _assemble(
     config: FitConfig,
-    domains: tuple[str, ...],
+    tables: _Tables,
     runs: list[str],
-    ratios: Table,
-    table: Table,
-    weights: dict[str, Array],
-    chosen: Metrics,
-    dropped: dict[str, str],
+    mixtures: Array,
+    values: Array,
     frozen: Frozen | None,
 ) -> Swarm:
     """Put runs, mixtures and metrics together, and check that there are enough."""
-    domains = domains if frozen is None else frozen.domains
-    position = {run: index for index, run in enumerate(table.runs)}
-    values = chosen.values[[position[run] for run in runs]]
-    empty = [run for run, row in zip(runs, values, strict=True) if np.isnan(row).all()]
-    dropped = dropped | dict.fromkeys(empty, "none of the metrics was measured")
-    values = np.array([v for run, v in zip(runs, values, strict=True) if run not in dropped])
-    runs = [run for run in runs if run not in dropped]
-    if not runs:
-        raise DataError(f"{table.path}: no run has any of the metrics")
-    mixtures = np.array([weights[run] for run in runs])
+    domains = config.priors.domains if frozen is None else frozen.domains
+    chosen, ratios, metrics = tables.chosen, tables.ratios, tables.metrics
     live: NDArray[np.bool_] = np.asarray((mixtures > 0).any(axis=0))
     group = _group(mixtures, _stable_order(domains))
     held_out = _hold_out(group, config.regression.n_test, config.regression.seed)
-    problems: list[str] = []
-    _check_numbers(table, chosen, values, group, held_out, int(live.sum()), problems)
-    _stop(problems)
+    _stop(_wrong_numbers(metrics, chosen, values, group, held_out, int(live.sum())))
     names = dict(zip(ratios.runs, ratios.names, strict=True))
-    other = dict(zip(table.runs, table.names, strict=True))
-    labels = tuple(names[run] if names[run] != run else other[run] for run in runs)
-    total = np.sort(chosen.weights).sum()
-    return Swarm(
+    other = dict(zip(metrics.runs, metrics.names, strict=True))
+    found = spreads(values[~held_out])
+    weights = chosen.weights / found if config.standardise else chosen.weights
+    scales = None if config.standardise else scale_note(chosen.names, weights, found)
+    swarm = Swarm(
         domains=domains,
         live=live,
         runs=tuple(runs),
-        names=labels,
+        names=tuple(names[run] if names[run] != run else other[run] for run in runs),
         mixtures=mixtures,
         metrics=chosen.names,
         values=values,
         lower_is_better=chosen.lower_is_better,
-        objective_weights=chosen.weights / total,
+        objective_weights=weights / np.sort(weights).sum(),
         group=group,
         held_out=held_out,
-        dropped=dropped,
-        notes=(
-            *_notes(domains, live, runs, group, chosen, values, dropped, held_out),
-            *_frozen_notes(frozen),
-        ),
+        dropped=tables.dropped,
+        notes=(),
+        warnings=() if scales is None else (f"{scales} {STANDARDISE}",),
         frozen=frozen,
     )
+    return replace(swarm, notes=(*_notes(swarm), *chosen.notes, *swarm.warnings))
 
 
 def _frozen_notes(frozen: Frozen | None) -> list[str]:
@@ -338,16 +351,16 @@ def _hold_out(group: NDArray[np.intp], wanted: int, seed: int) -> NDArray[np.boo
     return held
 
 
-def _check_numbers(
+def _wrong_numbers(
     table: Table,
     chosen: Metrics,
     values: Array,
     group: NDArray[np.intp],
     held_out: NDArray[np.bool_],
     num_live: int,
-    problems: list[str],
-) -> None:
-    """Note metrics that never change, and too few mixtures for a metric or for the average."""
+) -> list[str]:
+    """Return metrics that never change, and too few mixtures for a metric or for the average."""
+    problems = []
     needed = num_live + 1
     enough = True
     held = f" besides {held_out.sum()} runs held out by regression.n_test" if held_out.any() else ""
@@ -376,31 +389,25 @@ def _check_numbers(
             "most. Complete the table, or set the weight of metrics with gaps to 0 in "
             "filtering.obj_weights"
         )
+    return problems
 
 
-def _notes(
-    domains: tuple[str, ...],
-    live: NDArray[np.bool_],
-    runs: list[str],
-    group: NDArray[np.intp],
-    chosen: Metrics,
-    values: Array,
-    dropped: dict[str, str],
-    held_out: NDArray[np.bool_],
-) -> tuple[str, ...]:
-    num_mixtures = int(group.max()) + 1
+def _notes(swarm: Swarm) -> list[str]:
+    """Say what was read and what is odd about it."""
+    runs, live, dropped, held_out = swarm.runs, swarm.live, swarm.dropped, swarm.held_out
+    num_mixtures = swarm.num_groups
     notes = [
         f"{len(runs)} runs of {num_mixtures} different mixtures of {int(live.sum())} domains "
         "are used."
     ]
     if dropped:
         notes.append(f"{len(dropped)} runs take no part: {', '.join(sorted(dropped)[:8])}.")
-    unused = [name for name, used in zip(domains, live, strict=True) if not used]
+    unused = [name for name, used in zip(swarm.domains, live, strict=True) if not used]
     if unused:
         notes.append(
             f"No run has {', '.join(unused)}, so nothing is known of it: it gets no weight."
         )
-    for name, column in zip(chosen.names, values.T, strict=True):
+    for name, column in zip(swarm.metrics, swarm.values.T, strict=True):
         missing = int(np.isnan(column).sum())
         if missing:
             notes.append(f"{name} is missing in {missing} runs, which its fit leaves out.")
@@ -415,4 +422,4 @@ def _notes(
         notes.append(f"{num_mixtures} mixtures are few; {safe} would be a safer number.")
     if held_out.any():
         notes.append(f"{int(held_out.sum())} runs are held out of every fit (regression.n_test).")
-    return tuple(notes)
+    return [*notes, *_frozen_notes(swarm.frozen)]

@@ -11,7 +11,7 @@ from olmix.launch.cluster import read_jobs
 from olmix.launch.engine import JobState
 from olmix.launch.engines import engine_of
 from olmix.launch.folders import read_infra
-from olmix.records.logs import named_numbers
+from olmix.records.logs import flatten
 from olmix.records.metric import is_metric
 from olmix.records.run import CANCEL_FILE, ENDED, RunFolder, RunState, Status, lock
 from olmix.records.run_writer import LOSSES
@@ -60,7 +60,7 @@ class RunReport:
             name = next(iter(self.metrics))
             return f"{name} {self.metrics[name]:.4g}"
         for record in reversed(list(self.folder.read_metrics(last_bytes=_LAST_BYTES))):
-            numbers = named_numbers(record)
+            numbers = flatten(record)
             # The training loss says more of a running run than what stands first.
             for name in (*LOSSES, *numbers):
                 if name in numbers and is_metric(name):

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 from olmix.errors import MissingPackageError
 from olmix.text.files import read_records
@@ -19,7 +19,6 @@ __all__ = [
     "Curves",
     "add_record",
     "flatten",
-    "named_numbers",
     "number",
     "read_jsonl",
     "read_tensorboard",
@@ -31,7 +30,8 @@ Curves = dict[str, dict[int, float]]
 """Metric name to its value at each step."""
 
 STEP_KEYS = ("step", "_step", "global_step")
-_NOT_METRICS = frozenset({*STEP_KEYS, "tokens", "time", "_timestamp", "_runtime"})
+_WHEN = frozenset({*STEP_KEYS, "tokens", "time", "_timestamp", "_runtime"})
+"""Keys of a record that say when it was logged."""
 _MEASURED = "eval"
 """Key of a record of ours whose mapping holds metrics by their bare names."""
 
@@ -41,34 +41,49 @@ _TENSOR = re.compile(r"tensor\(([^,)]+).*")
 
 
 def number(value: object) -> float | None:
-    """Return a logged value as a number, `None` if it is none; loggers write "NaN" as text."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf if value > 0 else -math.inf
-    if isinstance(value, str) and value.lower() in ("nan", "inf", "-inf", "infinity", "-infinity"):
-        return float(value)
-    return None
+    """Return a logged value as a number, `None` if it is none.
 
-
-def flatten(record: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers of a record by name, without steps, times and token counts."""
-    return {name: x for name, x in named_numbers(record).items() if name not in _NOT_METRICS}
-
-
-def named_numbers(record: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Return all numbers of a record by name; nested names are joined by ``/``.
-
-    The name `eval` before what it holds is left out.
+    Loggers write "NaN" as text. A tensor or an array of one number counts.
     """
+    if type(value).__name__ in ("bool", "bool_"):  # NumPy's are no `bool`
+        return None
+    if isinstance(value, str):
+        named = value.lower() in ("nan", "inf", "-inf", "infinity", "-infinity")
+        return float(value) if named else None
+    if not isinstance(value, SupportsFloat):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of 400 digits
+        return -math.inf if isinstance(value, int) and value < 0 else math.inf
+    except (TypeError, ValueError, RuntimeError):  # an array of several
+        return None
+
+
+def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Return the numbers of a record by name; nested names are joined by ``/``.
+
+    What says when it was logged (steps, times, token counts) is left out at the top. The name
+    `eval` at the top goes before what it holds; deeper down it stays, so that what two parts of a
+    record measured keeps two names. Which of them measure the model says `metric.is_metric`.
+    """
+    if prefix:
+        return _numbers(record, prefix)
+    measured = record.get(_MEASURED)
+    inner = measured if isinstance(measured, Mapping) else {}
+    found: dict[str, float] = {}
+    for key, value in record.items():
+        part = inner if key == _MEASURED and inner else {key: value}
+        found |= _numbers({name: one for name, one in part.items() if name not in _WHEN}, "")
+    return found
+
+
+def _numbers(record: Mapping[str, Any], prefix: str) -> dict[str, float]:
+    """Return the numbers of a record by name behind a prefix."""
     found: dict[str, float] = {}
     for key, value in record.items():
         if isinstance(value, Mapping):
-            inner = "" if not prefix and key == _MEASURED else f"{prefix}{key}/"
-            found |= named_numbers(value, inner)
+            found |= _numbers(value, f"{prefix}{key}/")
             continue
         plain = number(value)
         if plain is not None:

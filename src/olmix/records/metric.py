@@ -16,6 +16,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from olmix.errors import DataError
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BITS_PER_BYTE",
+    "Logged",
     "Metric",
     "Objective",
     "bpb_name",
     "error_of",
     "is_metric",
+    "lower_is_better",
     "lower_is_better_by_name",
+    "sort_names",
     "unit_of",
 ]
 
@@ -61,7 +66,11 @@ _FILLERS = _words(
     "micro"
 )
 """Words that may stand beside them."""
-_RATE = re.compile(r"(?:per[ _\-]?|/)s(?:ec(?:ond)?)?(?:$|[^a-z])", re.I)
+_RATE = re.compile(
+    r"(?:(?<![A-Za-z])[Pp]er|(?<=[a-z])Per)[ _\-]?[Ss](?:ec(?:ond)?)?(?:$|[^a-z])"
+    r"|/s(?:ec(?:ond)?)?(?:$|[ ,(])"
+)
+"""So many a second; `papers_bpb` is no rate."""
 _SETTINGS = frozenset({"loss_scale"})
 _ERROR = re.compile(
     r"^(?P<stem>.*?)[_\-./ ]?"
@@ -69,18 +78,21 @@ _ERROR = re.compile(
     re.I,
 )
 
+_SHORT_ERROR = re.compile(r"^(?P<stem>.+)[_\-./]se(?P<rest>[,/].*)?$", re.I)
+"""An ending that is a standard error only beside the metric itself: `sv_se` may be Swedish."""
+
 _LOWER = _words(
     "loss losses bpb ppl perplexity nll error errors err wer cer ter mse mae rmse entropy ce "
-    "xent brier ece kl toxicity surprisal"
+    "xent brier ece kl toxicity surprisal regret"
 )
 _HIGHER = _words(
-    "acc accuracy f1 em exactmatch bleu sacrebleu rouge rouge1 rouge2 rougel chrf meteor auc "
-    "auroc auprc mcc reward rewards precision recall ndcg mrr r2 spearman pearson likelihood "
-    "logprob logprobs loglikelihood winrate correct pass elo hits"
+    "acc accuracy accuracies f1 em exactmatch bleu sacrebleu rouge rouge1 rouge2 rougel chrf "
+    "meteor auc auroc auprc mcc mc1 mc2 reward rewards precision recall ndcg mrr r2 spearman "
+    "pearson likelihood logprob logprobs loglikelihood winrate correct pass success elo hits"
 )
 _WEAK_HIGHER = _words("score scores")
 _PHRASES = (
-    (re.compile(r"neg(?:ative)?[ _\-]?log[ _\-]?(?:likelihood|prob)", re.I), True),
+    (re.compile(r"neg(?:ative)?[ _\-]?log[ _\-]?(?:likelihood|probs?)", re.I), True),
     (re.compile(r"bits?[ _\-]per[ _\-](?:byte|char(?:acter)?|token|word)", re.I), True),
     (re.compile(r"cross[ _\-]?entropy", re.I), True),
     (re.compile(r"log[ _\-]?(?:likelihood|probs?)", re.I), False),
@@ -99,35 +111,93 @@ def is_metric(name: str) -> bool:
     """Whether a logged name is a measurement of the model, not bookkeeping or a standard error.
 
     A part of a path that holds words of bookkeeping and none of anything else makes it bookkeeping:
-    `train/lr`, `grad_norm`, `epochs/code`. `time_bpb`, of a domain named time, is a metric.
+    `train/lr`, `grad_norm`, `epochs/code`; not where the last part names a measure, as in
+    `token/accuracy`. `time_bpb`, of a domain named time, is a metric.
     """
     if not name.strip() or name in _SETTINGS or error_of(name) is not None or _RATE.search(name):
         return False
-    parts = [{word.lower() for word in _WORD.findall(part)} for part in name.split("/")]
+    path = name.split("/")
+    if len(path) > 1 and path[-1] not in _SETTINGS and _told(path[-1]) is not None:
+        return True
+    parts = [{word.lower() for word in _WORD.findall(part)} for part in path]
     return not any(words & _BOOKKEEPING and words <= _BOOKKEEPING | _FILLERS for words in parts)
 
 
 def error_of(name: str) -> str | None:
     """Return the metric whose standard error a name is (``acc_stderr,none`` is ``acc,none``'s)."""
-    found = _ERROR.match(name)
+    return _stem(_ERROR, name)
+
+
+def _stem(pattern: re.Pattern[str], name: str) -> str | None:
+    found = pattern.match(name)
     return None if found is None else f"{found['stem']}{found['rest'] or ''}"
+
+
+@dataclass(frozen=True)
+class Logged:
+    """The names that were logged or stand in a table, sorted by what they are.
+
+    Attributes:
+        metrics: measurements of the model.
+        errors: standard error to the metric that it belongs to.
+        others: bookkeeping: steps, times, tokens, settings.
+    """
+
+    metrics: tuple[str, ...]
+    errors: Mapping[str, str]
+    others: tuple[str, ...]
+
+
+def sort_names(names: Iterable[str]) -> Logged:
+    """Sort names by what they are; `NAME_se` is a standard error where `NAME` is there too."""
+    given = tuple(dict.fromkeys(names))
+    known = set(given)
+    errors: dict[str, str] = {}
+    for name in given:
+        own, beside = error_of(name), _stem(_SHORT_ERROR, name)
+        if own is not None:
+            errors[name] = own
+        elif beside in known:
+            errors[name] = str(beside)
+    rest = [name for name in given if name not in errors]
+    metrics = tuple(name for name in rest if is_metric(name))
+    return Logged(metrics, errors, tuple(name for name in rest if name not in metrics))
 
 
 def lower_is_better_by_name(name: str) -> bool | None:
     """Return which way is better as far as the name says it; `None` where it says nothing.
 
-    The last part of a path counts first: `accuracy/loss` is a loss. Within a part the last word
-    that says anything counts; `score` only where nothing else does.
+    The last part of a path counts first: `accuracy/loss` is a loss. Within a part the last words
+    that say anything count; `score` only where nothing else does.
     """
     for part in (re.split(r"[/,]", name)[-1], name):
-        for pattern, lower in _PHRASES:
-            if pattern.search(part):
-                return lower
-        words = [word.lower() for word in _WORD.findall(part)]
-        told = [word in _LOWER for word in words if word in _LOWER or word in _HIGHER]
-        if told:
-            return told[-1]
+        told = _told(part)
+        if told is not None:
+            return told
     return False if _WEAK_HIGHER & {word.lower() for word in _WORD.findall(name)} else None
+
+
+def _told(text: str) -> bool | None:
+    """Return the direction that the last words of a text say; of two that end alike, the longer."""
+    found = [(m.end(), -m.start(), lower) for p, lower in _PHRASES for m in p.finditer(text)]
+    for match in _WORD.finditer(text):
+        word = match[0].lower()
+        if word in _LOWER or word in _HIGHER:
+            found.append((match.end(), -match.start(), word in _LOWER))
+    return max(found, key=lambda one: one[:2])[2] if found else None
+
+
+def lower_is_better(names: Sequence[str], given: Mapping[str, bool]) -> bool:
+    """Return the direction of a metric: as given, else as its names say, else lower is better.
+
+    Args:
+        names: what it is called, its own name first: as a column, as it was logged, its family.
+            The first that says anything counts.
+        given: directions that the user gave, by any of these names.
+    """
+    said = [given[name] for name in names if name in given]
+    told = [lower for name in names if (lower := lower_is_better_by_name(name)) is not None]
+    return next(iter((*said, *told)), True)
 
 
 def bpb_name(domain: str) -> str:
@@ -266,11 +336,9 @@ class Objective:
 
     def average(self, values: Mapping[str, Array]) -> Array:
         """Return the objective of many runs: arrays (n,) by metric to one array (n,)."""
-        import numpy as np  # what a metric is must be known without it, in `olmix.runlog`
-
         total = math.fsum(metric.weight for metric in self.metrics)
         parts = [m.weight / total * (self.sign * m.sign) * values[m.name] for m in self.metrics]
-        return np.asarray(np.sum(parts, axis=0))
+        return reduce(add, parts)
 
     def gain(self, value: float, over: float) -> float:
         """Return by how much one value is better than another; positive is better."""

@@ -29,7 +29,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Self
 
 from olmix.errors import DivergedError, in_words
-from olmix.records.logs import named_numbers, number
+from olmix.records.logs import flatten, number
 from olmix.records.metric import is_metric
 from olmix.records.run import INTERRUPTED, RunFolder, Status
 from olmix.text.files import read_records, write_json, write_text
@@ -139,8 +139,9 @@ class RunWriter:
         self._log.write(json.dumps(record).encode() + b"\n")
         self._log.flush()
         if self._trackers is not None:
-            numbers = named_numbers(record)
-            numbers.pop("step")
+            numbers = flatten(record)
+            if (tokens := number(record.get("tokens"))) is not None:
+                numbers["tokens"] = tokens
             self._trackers.log(int(record["step"]), numbers)
 
     def track(self, trackers: Trackers | None) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from olmix.errors import DataError
 from olmix.records.logs import tail_mean
+from olmix.records.metric import lower_is_better as direction_of
 from olmix.sweep.design import SEED
 from olmix.sweep.factors import Factors, choose_factors, write_factors
 from olmix.sweep.folder import Mapped, read_mapping
@@ -47,6 +48,7 @@ class Results:
 
     Attributes:
         folder: where the tables and plots are.
+        lower_is_better: the direction of the metric.
         ranking: runs and their final value, best first.
         effects: for each variable, the metric by value.
         incomplete: ids of runs without the metric.
@@ -55,6 +57,7 @@ class Results:
     """
 
     folder: Path
+    lower_is_better: bool
     ranking: tuple[tuple[Mapped, float], ...]
     effects: Mapping[str, tuple[Effect, ...]]
     incomplete: tuple[str, ...]
@@ -107,7 +110,7 @@ def write_results(
     output: str | Path | None = None,
     metric: str = "loss",
     *,
-    lower_is_better: bool = True,
+    lower_is_better: bool | None = None,
 ) -> Results:
     """Read the logs of all runs, and write tables and plots.
 
@@ -115,7 +118,8 @@ def write_results(
         folder: the experiment's folder.
         output: where to write; ``results/`` in the folder if left out.
         metric: what runs are compared by.
-        lower_is_better: the direction of the metric.
+        lower_is_better: the direction of the metric; as its name says (`olmix.records.metric`) if
+            left out.
 
     Raises:
         DataError: no run has logged the metric.
@@ -146,12 +150,13 @@ def write_results(
     effects = main_effects(measured)
     _write_effects(target / "main_effects.csv", effects)
     _draw(target, rows, curves, effects, metric)
-    ranking = sorted(measured, key=lambda entry: entry[1] if lower_is_better else -entry[1])
+    lower = direction_of([metric], {} if lower_is_better is None else {metric: lower_is_better})
+    ranking = sorted(measured, key=lambda entry: entry[1] if lower else -entry[1])
     factors = choose_factors([run for run, _ in ranking])
-    write_factors(target, factors, final, metric, lower_is_better=lower_is_better)
+    write_factors(target, factors, final, metric, lower_is_better=lower)
     done = {row.id for row, _ in measured}
     incomplete = tuple(row.id for row in rows if row.id not in done)
-    return Results(target, tuple(ranking), effects, incomplete, factors, noise_sd(measured))
+    return Results(target, lower, tuple(ranking), effects, incomplete, factors, noise_sd(measured))
 
 
 def _write_results(

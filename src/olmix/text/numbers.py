@@ -17,6 +17,7 @@ __all__ = [
     "places_for",
     "points",
     "probability",
+    "shortened",
     "signed",
     "with_error",
 ]
@@ -109,3 +110,13 @@ def listed(parts: Sequence[str]) -> str:
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def shortened(names: Sequence[str], most: int = 8) -> str:
+    """Return names in a row, no more than `most` of them.
+
+    >>> shortened(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -26,7 +26,7 @@ from olmix.config.training import MANIFEST_FILE, MIX_FILE
 from olmix.domains import iter_domains
 from olmix.errors import DivergedError, LaunchError
 from olmix.records.identity import run_identity
-from olmix.records.logs import named_numbers, number
+from olmix.records.logs import flatten, number
 from olmix.records.run import COMMAND_FILE, MetricsReader, RunFolder, progress_of
 from olmix.records.run_config import read_run_config
 from olmix.records.run_writer import LOSSES, RunWriter, final_metrics
@@ -271,7 +271,7 @@ def _summarise(run: RunWriter, seconds: float) -> None:
     """Finish a run whose command wrote no summary: the last value of every metric is final."""
     last: dict[str, float] = {}
     for record in run.folder.read_metrics():
-        last |= named_numbers(record)
+        last |= flatten(record)
     try:
         metrics, _ = final_metrics(last)
     except DivergedError as error:

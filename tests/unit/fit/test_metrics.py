@@ -12,9 +12,8 @@ def planted(tmp_path):
 
 
 def _select(planted, **changes):
-    problems = []
-    table = read_table(planted.folder / "metrics.csv")
-    return select_metrics(planted.config(**changes), table, problems), problems
+    found = select_metrics(planted.config(**changes), read_table(planted.folder / "metrics.csv"))
+    return found, list(found.problems)
 
 
 def _tasks(**families):
@@ -22,7 +21,7 @@ def _tasks(**families):
 
 
 def test_without_eval_all_columns_take_part_in_the_order_of_their_names(planted):
-    found, problems = _select(planted)
+    found, problems = _select(planted, lower_is_better={"acc": False})
     assert found.names == ("acc", "code_bpb", "docs_bpb")
     assert found.weights.tolist() == [1, 1, 1]
     assert problems == []
@@ -35,6 +34,102 @@ def test_directions_are_said_by_name(planted):
         "code_bpb": True,
         "docs_bpb": True,
     }
+
+
+def test_a_name_that_says_higher_needs_a_direction(planted):
+    _, problems = _select(planted)
+    assert len(problems) == 1
+    assert "metrics.csv: acc: higher is better, as far as the name says" in problems[0]
+    assert "    lower_is_better:\n      acc: false\n" in problems[0]
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_what_is_given_wins_over_the_name(planted, lower):
+    found, problems = _select(planted, lower_is_better={"acc": lower, "code_bpb": not lower})
+    assert (found.lower_is_better, problems) == ((lower, not lower, True), [])
+
+
+def test_a_dropped_metric_needs_no_direction(planted):
+    found, problems = _select(planted, filtering={"drop_metrics": ["acc"]})
+    assert (found.names, problems) == (("code_bpb", "docs_bpb"), [])
+
+
+def test_the_name_is_believed_where_the_objective_does_not_count_the_metric(planted):
+    found, problems = _select(planted, filtering={"obj_weights": {"acc": 0.0}})
+    assert problems == []
+    assert found.lower_is_better == (False, True, True)
+    assert "acc: higher is taken as better" in found.notes[0]
+
+
+def test_the_name_of_a_family_speaks_for_members_that_say_nothing(planted):
+    planted.metrics["math"] = planted.metrics.pop("acc")
+    planted.write()
+    _, problems = _select(planted, eval=_tasks(accuracy=["math", "code_bpb"]))
+    assert "metrics.csv: math: higher is better" in problems[0]
+
+
+def test_a_family_is_given_its_direction_by_its_own_name_or_by_its_members(planted):
+    average = {
+        "eval": _tasks(loss=["code_bpb"], skill=["acc"]),
+        "regression": {"aggregate_task_families": True},
+    }
+    _, problems = _select(planted, **average)
+    assert "skill (acc): higher is better" in problems[0]
+    assert "      skill: false\n" in problems[0]
+    for name in ("skill", "acc"):
+        found, problems = _select(planted, **average, lower_is_better={name: False})
+        assert (found.lower_is_better, problems) == ((True, False), [])
+    found, problems = _select(planted, **average, filtering={"obj_weights": {"skill": 0.0}})
+    assert (found.lower_is_better, problems) == ((True, False), [])
+
+
+def _with_columns(planted, **columns):
+    for name, value in columns.items():
+        planted.metrics[name] = [value + 0.1 * i for i in range(len(planted.runs))]
+    planted.metrics["acc_stderr,none"] = [0.01] * len(planted.runs)
+    planted.metrics.pop("acc")
+    return planted.write()
+
+
+def test_bookkeeping_and_standard_errors_are_left_out_with_a_note(planted):
+    _with_columns(planted, seconds=9.0, lr=0.1, docs_bpb_se=0.01)
+    found, problems = _select(planted)
+    assert (found.names, problems) == (("code_bpb", "docs_bpb"), [])
+    errors, others = found.notes
+    assert "acc_stderr,none, docs_bpb_se: standard errors" in errors
+    assert "lr, seconds: no metrics by their names" in others
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"eval": _tasks(all=["code_bpb", "seconds"])},
+        {"lower_is_better": {"seconds": True}},
+        {"filtering": {"obj_weights": {"seconds": 2.0}}},
+    ],
+)
+def test_bookkeeping_that_is_named_is_a_metric(planted, named):
+    found, problems = _select(_with_columns(planted, seconds=9.0), **named)
+    assert problems == []
+    assert "seconds" in found.names
+
+
+def test_a_standard_error_is_no_metric_even_where_the_tasks_name_it(planted):
+    planted = _with_columns(planted)
+    found, _ = _select(planted, eval=_tasks(all=["code_bpb", "acc_stderr,none"]))
+    assert found.names == ("code_bpb",)
+    assert "acc_stderr,none: standard errors" in found.notes[0]
+
+
+def test_a_family_of_different_scales_is_pointed_out(planted):
+    _with_columns(planted, ppl=200.0)
+    planted.metrics["ppl"] = [100.0 * value for value in planted.metrics["code_bpb"]]
+    found, _ = _select(
+        planted.write(),
+        eval=_tasks(all=["code_bpb", "ppl"]),
+        regression={"aggregate_task_families": True},
+    )
+    assert "eval.tasks.all: ppl varies 100 times as much as code_bpb" in found.notes[0]
 
 
 def test_unknown_names_are_all_reported_with_the_nearest(planted):

@@ -58,3 +58,16 @@ def test_a_category_with_missing_subtasks_is_refused_by_name(tmp_path):
     tasks = {"qa": [f"mmlu_social_sciences{SUFFIX}"]}
     with pytest.raises(DataError, match=f"of which mmlu_sociology{SUFFIX} are not there"):
         load_swarm(planted.write().config(eval={"type": "offline", "tasks": tasks}))
+
+
+def test_the_direction_of_the_subtasks_is_that_of_their_category(tmp_path):
+    planted = _planted(tmp_path)
+    category = f"mmlu_social_sciences{SUFFIX}"
+    tasks = {"type": "offline", "tasks": {"qa": [category]}}
+    given = dict.fromkeys(planted.metrics, False)
+    assert load_swarm(planted.config(eval=tasks, lower_is_better=given)).lower_is_better == (False,)
+    given[f"mmlu_sociology{SUFFIX}"] = True
+    with pytest.raises(DataError, match=f"give the direction of {category} itself"):
+        load_swarm(planted.config(eval=tasks, lower_is_better=given))
+    given[category] = True
+    assert load_swarm(planted.config(eval=tasks, lower_is_better=given)).lower_is_better == (True,)

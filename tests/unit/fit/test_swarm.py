@@ -134,6 +134,39 @@ def test_objective_weights_add_up_to_1_and_may_be_0(planted):
     assert swarm.objective_weights.tolist() == [0.75, 0.25]
 
 
+@pytest.fixture
+def scaled(planted):
+    """A swarm whose second metric is the first one a hundred times as large."""
+    planted.metrics["z"] = [100.0 * value for value in planted.metrics["y"]]
+    return planted.write()
+
+
+def test_a_metric_that_decides_the_average_alone_is_named(scaled):
+    (warning,) = load_swarm(scaled.config()).warnings
+    assert "z varies 100 times as much as y" in warning
+    assert "`standardise: true`" in warning
+    assert warning in load_swarm(scaled.config()).notes
+
+
+def test_weights_that_even_the_scales_out_or_leave_a_metric_out_were_chosen(scaled):
+    for weight in (0.01, 0.0):
+        swarm = load_swarm(scaled.config(filtering={"obj_weights": {"z": weight}}))
+        assert swarm.warnings == ()
+
+
+def test_scales_that_are_alike_are_not_pointed_out(planted):
+    assert load_swarm(planted.config()).warnings == ()
+
+
+def test_standardised_weights_are_those_of_the_config_over_the_spread(scaled):
+    swarm = load_swarm(scaled.config(standardise=True))
+    assert swarm.warnings == ()
+    np.testing.assert_allclose(swarm.objective_weights, [100 / 101, 1 / 101])
+    weighed = {"filtering": {"obj_weights": {"y": 3.0}}}
+    swarm = load_swarm(scaled.config(standardise=True, **weighed))
+    np.testing.assert_allclose(swarm.objective_weights, [300 / 301, 1 / 301])
+
+
 def test_held_out_runs_are_whole_mixtures(planted):
     swarm = load_swarm(planted.config(regression={"n_test": 4}))
     held = set(swarm.group[swarm.held_out])

@@ -1,14 +1,31 @@
 import math
 
+import numpy as np
 import pytest
 
-from olmix.records.logs import read_jsonl, read_tensorboard, read_torchtune_logs, tail_mean
+from olmix.records.logs import flatten, read_jsonl, read_tensorboard, read_torchtune_logs, tail_mean
 
 
 def test_records_are_flattened_and_eval_names_stay_bare(tmp_path):
     file = tmp_path / "metrics.jsonl"
     file.write_text('{"step": 3, "tokens": 9, "eval": {"x_bpb": 1}, "reward": {"mean": 0.5}}\n')
     assert read_jsonl(file) == {"x_bpb": {3: 1.0}, "reward/mean": {3: 0.5}}
+
+
+def test_only_the_outermost_eval_goes():
+    record = {"eval": {"x": 1, "step": 2, "eval": {"y": 5}}, "val": {"eval": {"x": 3}}, "step": 4}
+    assert flatten(record) == {"x": 1.0, "eval/y": 5.0, "val/eval/x": 3.0}
+
+
+def test_arrays_of_one_number_count_and_flags_do_not():
+    record = {"a": np.float32(2), "b": np.array(3.0), "c": np.True_, "d": True, "e": np.ones(2)}
+    assert flatten(record) == {"a": 2.0, "b": 3.0}
+
+
+def test_a_line_may_hold_a_line_separator(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    file.write_text('{"step": 1, "loss": 3}\n{"step": 2, "loss": 2, "text": "a\u2028b"}\n', "utf-8")
+    assert read_jsonl(file) == {"loss": {1: 3.0, 2: 2.0}}
 
 
 def test_a_line_cut_off_by_a_crash_is_passed_over_and_a_repeated_step_counts_once(tmp_path):

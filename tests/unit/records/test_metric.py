@@ -10,7 +10,9 @@ from olmix.records.metric import (
     Objective,
     error_of,
     is_metric,
+    lower_is_better,
     lower_is_better_by_name,
+    sort_names,
 )
 
 
@@ -19,7 +21,8 @@ from olmix.records.metric import (
     "step _step global_step num_steps tokens num_tokens tokens_per_second tokens/s it/s time "
     "_timestamp _runtime train_runtime seconds epoch data/epoch epochs/code lr train/lr "
     "learning_rate lr-AdamW/pg1 grad_norm GradNorm total_flos peak_memory_active "
-    "train_samples_per_second time_per_step loss_scale acc_stderr,none seed".split(),
+    "train_samples_per_second time_per_step loss_scale acc_stderr,none seed tokensPerSec "
+    "tokens_per_second_per_device eval_runtime eval_steps_per_second it/sec".split(),
 )
 def test_bookkeeping_is_no_metric(name):
     assert not is_metric(name)
@@ -28,7 +31,8 @@ def test_bookkeeping_is_no_metric(name):
 @pytest.mark.parametrize(
     "name",
     "loss eval/loss code_bpb time_bpb step_bpb seconds_bpb acc,none hellaswag math pass@1 "
-    "train_loss timeline_loss completions/mean_length".split(),
+    "train_loss timeline_loss completions/mean_length papers_bpb philpapers token/accuracy "
+    "eval/s_bpb".split(),
 )
 def test_what_is_measured_of_the_model_is_a_metric(name):
     assert is_metric(name)
@@ -38,7 +42,8 @@ def test_what_is_measured_of_the_model_is_a_metric(name):
     "name",
     "acc accuracy acc,none acc_norm f1 exact_match exact_match,strict-match pass@1 pass@k score "
     "primary_score correct_prob logits_per_char win_rate bleu rouge rougeL auc mcc reward "
-    "rewards/format mmlu:rc::acc log_likelihood Accuracy evalAccuracy acc_per_char".split(),
+    "rewards/format mmlu:rc::acc log_likelihood Accuracy evalAccuracy acc_per_char "
+    "truthfulqa_mc1 loss/accuracy".split(),
 )
 def test_names_that_say_higher(name):
     assert lower_is_better_by_name(name) is False
@@ -47,7 +52,8 @@ def test_names_that_say_higher(name):
 @pytest.mark.parametrize(
     "name",
     "loss eval/loss code_bpb ppl perplexity perplexity_score nll error error_rate accuracy/loss "
-    "wer bits_per_byte cross_entropy neg_log_likelihood reward_loss".split(),
+    "wer bits_per_byte cross_entropy neg_log_likelihood reward_loss exact_match_loss "
+    "logits_per_char_bpb pass_rate_bpb word_perplexity,none".split(),
 )
 def test_names_that_say_lower(name):
     assert lower_is_better_by_name(name) is True
@@ -62,6 +68,28 @@ def test_a_standard_error_names_its_metric():
     assert error_of("acc_stderr,none") == "acc,none"
     assert error_of("code_bpb_stderr") == "code_bpb"
     assert error_of("code_bpb") is None
+
+
+def test_a_short_ending_is_a_standard_error_only_beside_its_metric():
+    found = sort_names(["acc", "acc_se", "sv_se", "f1,none", "f1_stderr,none", "lr", "bpb_sem"])
+    assert found.errors == {"acc_se": "acc", "f1_stderr,none": "f1,none", "bpb_sem": "bpb"}
+    assert found.metrics == ("acc", "sv_se", "f1,none")
+    assert found.others == ("lr",)
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "lower"),
+    [
+        (["acc"], {}, False),
+        (["acc"], {"acc": True}, True),
+        (["loss"], {"loss": False}, False),
+        (["math"], {}, True),
+        (["math", "math_acc"], {}, False),
+        (["math", "accuracies"], {"accuracies": True}, True),
+    ],
+)
+def test_what_is_given_wins_then_the_name_and_else_lower_is_better(names, given, lower):
+    assert lower_is_better(names, given) is lower
 
 
 def test_a_metric_of_the_other_direction_enters_with_its_sign_turned():

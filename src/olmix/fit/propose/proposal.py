@@ -146,6 +146,7 @@ def propose(fit: SwarmFit, feasible: Feasible, references: References) -> Propos
         gap = optimality_gap(objective, feasible, mixture)
         mixture = without_traces(mixture, feasible)
     warnings = [
+        *swarm.warnings,
         *_gap_warning(proposer, gap, scale),
         *_vertex_warning(swarm.domains, mixture, feasible),
         *_distance_warning(swarm, mixture),

@@ -13,10 +13,12 @@ import numpy as np
 
 from olmix import __version__
 from olmix.config.surface import SurfaceConfig
+from olmix.errors import DataError
 from olmix.fit.folder import FitFiles, make_beside, point_latest, publish
 from olmix.fit.surface.choice import Candidate, Interval, Optimum, choose, compare, find_optimum
 from olmix.fit.surface.polynomial import Surface
 from olmix.fit.surface.runs import Runs, load_runs
+from olmix.records.metric import lower_is_better
 from olmix.text.files import digest
 
 __all__ = ["SurfaceResult", "fit_surface"]
@@ -44,18 +46,23 @@ def fit_surface(config: SurfaceConfig, output_dir: str | Path) -> SurfaceResult:
     """Fit a response surface and write its folder, which is named by the hash of config and runs.
 
     Raises:
-        DataError: the tables do not hold what the config asks for, or too little of it.
+        DataError: the tables do not hold what the config asks for, or too little of it, or the
+            metric's name says that higher is better and the config gives no direction.
         MissingPackageError: scipy or matplotlib is not installed.
     """
+    lower = _direction(config)
     runs = load_runs(config)
     candidates = compare(runs)
     chosen = choose(candidates, config.order)
     optimum = None
     if chosen.rmse < candidates["mean"].rmse:
         optimum = find_optimum(
-            runs, chosen.surface, lower_is_better=config.lower_is_better, coverage=config.coverage
+            runs, chosen.surface, lower_is_better=lower, coverage=config.coverage
         )
-    summary = _summary(config, runs, candidates, chosen, optimum)
+    summary = {
+        "lower_is_better": lower,
+        **_summary(config, runs, candidates, chosen, optimum),
+    }
     for note in summary["notes"]:
         logger.info("%s", note)
     content = [config.to_plain(), runs.names, runs.settings.tolist(), runs.values.tolist()]
@@ -74,6 +81,19 @@ def fit_surface(config: SurfaceConfig, output_dir: str | Path) -> SurfaceResult:
         shutil.rmtree(beside, ignore_errors=True)
     point_latest(output, name)
     return SurfaceResult(output / name, summary)
+
+
+def _direction(config: SurfaceConfig) -> bool:
+    """Return whether lower is better."""
+    if config.lower_is_better is not None:
+        return config.lower_is_better
+    if not lower_is_better([config.metric], {}):
+        raise DataError(
+            f"metric: {config.metric}: higher is better, as far as the name says, and the config "
+            "gives no direction. Write there\n    lower_is_better: false\n"
+            "  or `true` where lower is better after all"
+        )
+    return True
 
 
 def _predictions(runs: Runs, chosen: Candidate) -> dict[str, list[float]]:

@@ -140,3 +140,16 @@ def test_factors_that_move_together_are_refused(tmp_path):
     (tmp_path / "metrics.csv").write_text("run,loss\n1,1\n2,2\n3,3\n4,1\n")
     with pytest.raises(DataError, match="a and b always move together"):
         fit_surface(config(tmp_path, factors={"a": "log", "b": "linear"}), tmp_path / "fit")
+
+
+def test_a_name_that_says_higher_needs_a_direction(tmp_path):
+    write(tmp_path, noisy(lambda x, y: (x - 0.2) ** 2))
+    table = (tmp_path / "metrics.csv").read_text()
+    (tmp_path / "metrics.csv").write_text(table.replace("run,loss", "run,accuracy"))
+    with pytest.raises(DataError, match="accuracy: higher is better") as caught:
+        fit_surface(config(tmp_path, metric="accuracy"), tmp_path)
+    assert "    lower_is_better: false\n" in str(caught.value)
+    for lower in (True, False):
+        found = fit_surface(config(tmp_path, metric="accuracy", lower_is_better=lower), tmp_path)
+        best = found.summary["optimum"]["settings"]["learning_rate"]
+        assert (abs(np.log10(best) + 3.5 - 0.2) < 0.1) == lower
