@@ -3,6 +3,7 @@
     OlmixError
     ├── ConfigError            a config file or object; carries all its problems
     ├── DataError              texts, token files, tables: missing, unreadable or contradictory
+    ├── DivergedError          the loss of a training is no longer a finite number
     ├── InfeasibleError        no mixture satisfies the constraints
     ├── NotAvailableError      accepted by the format, not (yet) done by this release
     ├── MissingPackageError    an optional package is not installed
@@ -20,12 +21,14 @@ from dataclasses import dataclass
 __all__ = [
     "ConfigError",
     "DataError",
+    "DivergedError",
     "InfeasibleError",
     "LaunchError",
     "MissingPackageError",
     "NotAvailableError",
     "OlmixError",
     "Problem",
+    "in_words",
     "nearest",
 ]
 
@@ -36,6 +39,10 @@ class OlmixError(Exception):
 
 class DataError(OlmixError):
     """Texts, token files or tables are missing, unreadable or contradict each other."""
+
+
+class DivergedError(OlmixError):
+    """The loss of a training is no longer a finite number."""
 
 
 class InfeasibleError(OlmixError):
@@ -100,6 +107,13 @@ class ConfigError(OlmixError):
         self.problems: Sequence[Problem] = tuple(problems)
         self.file = file
         super().__init__("\n".join(problem.render(file) for problem in self.problems))
+
+
+def in_words(error: BaseException) -> str:
+    """Return an error as a sentence: its own words, after its type where nobody foresaw it."""
+    if isinstance(error, OlmixError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -52,6 +52,7 @@ def verify(
     from olmix.launch import Group, estimate
     from olmix.records.fit.scores import read_fit
     from olmix.records.fit.verification import write_verification
+    from olmix.records.run import RunFolder
     from olmix.report import write_report
     from olmix.verify import compare, plan_verification
 
@@ -65,7 +66,9 @@ def verify(
     status = report_launch(launched)
     if status:
         return status
-    metrics = {run.name: _measured(launched.folder / run.name) for run in plan.runs}
+    metrics = {
+        run.name: RunFolder(launched.folder / run.name).read_summary().metrics for run in plan.runs
+    }
     result = compare(plan, metrics)
     write_verification(folder, result, plan.run_of, metrics)
     words = ["olmix", "verify", "--fit", str(fit_folder), "-c", str(config), "-o", str(output)]

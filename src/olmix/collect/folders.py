@@ -14,13 +14,12 @@ from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError, OlmixError
 from olmix.records.logs import (
     Curves,
-    flatten,
     number,
     read_jsonl,
     read_tensorboard,
     read_torchtune_logs,
 )
-from olmix.records.run import RunFolder, Status
+from olmix.records.run import INTERRUPTED, RunFolder, Status, Summary
 from olmix.text.files import read_json
 
 __all__ = ["read_records"]
@@ -100,8 +99,8 @@ def _record(
     asked: Told,
     config: Callable[[], Mapping[str, Any]],
 ) -> Record:
-    summary = _read_summary(run) if state in ("finished", "stale") else {}
-    measured = summary.get("metrics")
+    found = _read_summary(run) if state in ("finished", "stale") else Summary()
+    summary = found.content
     mix = next((told for told in (read_mix(summary.get("weights")), asked) if told.weights), asked)
     if not mix.weights and not mix.problem:
         # Reading a thousand configs takes half a minute: only where nothing else has the mixture.
@@ -117,7 +116,7 @@ def _record(
         asked=mix.weights,
         shares=shares.weights,
         passes=numbers_of(summary.get("epochs")),
-        final=flatten(measured) if isinstance(measured, Mapping) else {},
+        final=found.metrics,
         curves=cache(curves) if curves is not None else dict,
         facts={**facts, **own},
         config=config,
@@ -135,17 +134,16 @@ def _explain(status: Status) -> tuple[State, str]:
     why = status.error or ("" if status.state == "finished" else status.state)
     if status.state == "failed" and status.diverged:
         return "diverged", why
-    if status.state == "pending" and not status.error:
+    if status.state == "pending" and status.error in (None, INTERRUPTED):
         return "pending", "pending" if status.step == 0 else f"interrupted at step {status.step}"
     return status.state, why
 
 
-def _read_summary(run: RunFolder) -> dict[str, Any]:
+def _read_summary(run: RunFolder) -> Summary:
     try:
-        summary = read_json(run.summary)
+        return run.read_summary()
     except DataError:
-        return {}
-    return summary if isinstance(summary, dict) else {}
+        return Summary()
 
 
 def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, Any]]:

@@ -147,7 +147,8 @@ def wandb_group(group: Group) -> dict[str, Any] | None:
         return None
     entity = tracker.entity or os.environ.get("WANDB_ENTITY")
     found = {"entity": entity, "project": tracker.project, "group": group.group_id, "url": None}
-    if entity is not None and tracker.mode == "online":
+    mode = tracker.mode or os.environ.get("WANDB_MODE", "online")
+    if entity is not None and mode == "online":
         server = os.environ.get("WANDB_BASE_URL", "https://wandb.ai").rstrip("/")
         server = server.replace("//api.wandb.ai", "//wandb.ai")
         found["url"] = f"{server}/{entity}/{tracker.project}/groups/{group.group_id}"

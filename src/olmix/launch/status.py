@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +11,10 @@ from olmix.launch.cluster import read_jobs
 from olmix.launch.engine import JobState
 from olmix.launch.engines import engine_of
 from olmix.launch.folders import read_infra
-from olmix.records.logs import number
+from olmix.records.logs import flatten
 from olmix.records.metric import is_metric
 from olmix.records.run import CANCEL_FILE, ENDED, RunFolder, RunState, Status, lock
+from olmix.records.run_writer import LOSSES
 from olmix.text.files import read_json, write_text
 
 __all__ = ["RunReport", "cancel", "find_group", "read_group", "read_log"]
@@ -22,8 +22,6 @@ __all__ = ["RunReport", "cancel", "find_group", "read_group", "read_log"]
 
 _LAST_BYTES = 1 << 16
 """How much of the end of a long log is read for its newest number."""
-_LOSSES = ("loss", "train/CE loss")
-"""Names of the training loss, which says more of a running run than what stands first."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,11 @@ class RunReport:
             name = next(iter(self.metrics))
             return f"{name} {self.metrics[name]:.4g}"
         for record in reversed(list(self.folder.read_metrics(last_bytes=_LAST_BYTES))):
-            named = [name for name in _LOSSES if name in record] or record
-            for name in named:
-                value = number(record[name])
-                if value is not None and is_metric(name):
-                    return f"{name} {value:.4g}"
+            numbers = flatten(record)
+            # The training loss says more of a running run than what stands first.
+            for name in (*LOSSES, *numbers):
+                if name in numbers and is_metric(name):
+                    return f"{name} {numbers[name]:.4g}"
         return ""
 
 
@@ -126,10 +124,9 @@ def _read_run(run: RunFolder, num_tokens: int | None, *, on_cluster: bool) -> Ru
 def _metrics(run: RunFolder) -> dict[str, float]:
     """Return the final metrics of a run; a command may have written a summary of its own kind."""
     try:
-        found = read_json(run.summary)["metrics"]
-    except (DataError, KeyError, TypeError):
+        return dict(run.read_summary().metrics)
+    except DataError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _with_job(report: RunReport, found: JobState | None) -> RunReport:
@@ -162,7 +159,7 @@ def run_status_after_crash(status: Status) -> Status:
         status.identity,
         status.step,
         status.num_steps,
-        error="its process ended; launch again to go on",
+        error="its process ended; launch again to resume",
         updated=status.updated,
     )
 
@@ -203,7 +200,7 @@ def cancel(folder: Path) -> Counter[str]:
             for report in read_group(folder):
                 if report.status.state not in ENDED:
                     run = RunFolder(folder / report.name)
-                    run.update_status(state="cancelled", updated=time.time())
+                    run.update_status(state="cancelled")
         else:
             write_text(folder / CANCEL_FILE, "")
     return Counter(report.status.state for report in read_group(folder))

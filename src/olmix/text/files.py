@@ -5,6 +5,7 @@ A file is written beside its place, flushed to the disk and renamed into it.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -18,11 +19,18 @@ from olmix.errors import DataError
 __all__ = [
     "atomic_path",
     "digest",
+    "is_shallow",
     "read_json",
+    "read_records",
     "write_bytes",
     "write_json",
     "write_text",
 ]
+
+MAX_DEPTH = 64
+"""Lists and objects within one another that a record may have."""
+_MAX_DIGITS = 300
+"""Digits of a whole number that a float can hold, a little less."""
 
 
 @contextmanager
@@ -81,11 +89,44 @@ def read_json(path: str | Path) -> Any:
         DataError: it is missing or not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # also of a number of 5,000 digits
         raise DataError(f"{path}: cannot be read as JSON: {error}") from error
+
+
+def read_records(content: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects among lines, as logs hold them.
+
+    A line feed alone ends a line: text may hold line breaks of Unicode. What is no object is passed
+    over, such as a line that a crash cut off, and so is one that is nested deeper than
+    `MAX_DEPTH`. A byte order mark and bytes that are not UTF-8 cost nothing but themselves;
+    numbers too large for a float are infinite.
+    """
+    for line in content.removeprefix(codecs.BOM_UTF8).split(b"\n"):
+        try:
+            record = _LINES.decode(line.decode("utf-8", errors="replace"))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict) and is_shallow(record):
+            yield record
+
+
+def is_shallow(value: object, depth: int = MAX_DEPTH) -> bool:
+    """Whether a decoded value holds no more than `depth` lists and objects in one another."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(is_shallow(each, depth - 1) for each in inner)
+
+
+def _whole(digits: str) -> float:
+    """Return a whole number; one too large for a float is infinite, as it is with a point."""
+    return int(digits) if len(digits) < _MAX_DIGITS else float(digits)
+
+
+_LINES = json.JSONDecoder(parse_int=_whole, strict=False)
 
 
 def digest(value: Any, length: int = 8) -> str:

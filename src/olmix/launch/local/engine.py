@@ -226,7 +226,7 @@ class _Pool:
                 f"see {self.folder / 'workers.log'}"
             )
             self.failed[run] = reason
-            RunFolder(path).update_status(state="failed", error=reason, updated=time.time())
+            RunFolder(path).update_status(state="failed", error=reason)
             self.tell(Event("failed", run, {"error": reason}))
         if self._waiting and worker.runs:
             self._start(worker.slot)
@@ -245,4 +245,4 @@ class _Pool:
         for run in pending:
             folder = RunFolder(self.folder / run)
             if folder.read_status().state in ("pending", "running"):
-                folder.update_status(state="cancelled", updated=time.time())
+                folder.update_status(state="cancelled")
