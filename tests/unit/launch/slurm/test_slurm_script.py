@@ -5,7 +5,8 @@ import subprocess
 import pytest
 
 from olmix.config import LaunchConfig, SlurmInfra
-from olmix.errors import LaunchError
+from olmix.errors import ConfigError, DataError, LaunchError
+from olmix.launch.command_runs import CommandRun
 from olmix.launch.engine import Job
 from olmix.launch.group_plan import Group
 from olmix.launch.slurm.engine import SlurmEngine
@@ -18,7 +19,6 @@ GOLDEN = """\
 #SBATCH --job-name=olmix-swarm
 #SBATCH --array=0-2%2
 #SBATCH --output=ROOT/slurm/logs/%A_%a.log
-#SBATCH --open-mode=append
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=8
@@ -29,8 +29,9 @@ GOLDEN = """\
 #SBATCH --partition=gpu
 #SBATCH --qos=long
 #SBATCH --constraint="a100|h100"
-#SBATCH --signal=B:USR1@120
 #SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --signal=B:USR1@120
 
 set -euo pipefail
 cd ROOT
@@ -176,11 +177,85 @@ def test_no_signal_is_asked_for_where_there_is_no_limit_to_warn_of(tmp_path):
 def test_several_gpus_start_olmo_core_under_torchrun_and_a_command_as_it_is(tmp_path):
     one = script(tmp_path, OLMO, gpus=8)
     assert "torch.distributed.run --nproc-per-node=8 --standalone -m olmix.train.run_one" in one
-    many = script(tmp_path, OLMO, gpus=8, nodes=2)
+    many = script(tmp_path, OLMO, gpus=8, nodes=2, venv="/v")
     assert "srun python -m torch.distributed.run --nproc-per-node=8 --nnodes=2" in many
     assert "torch" not in script(tmp_path, COMMAND, gpus=8)
     assert "torch" not in script(tmp_path, OLMO, gpus=1)
     check(many, tmp_path)
+
+
+def test_gpus_may_have_a_type_and_may_be_asked_for_as_gres(tmp_path):
+    typed = script(tmp_path, OLMO, gpus="h100:4")
+    assert "#SBATCH --gpus-per-node=h100:4\n" in typed
+    assert "--nproc-per-node=4" in typed
+    assert "--nproc-per-node=2" in script(tmp_path, OLMO, gres="tmp:1,gpu:h100:2")
+    assert "torch" not in script(tmp_path, OLMO, gres="gpu:h100")
+
+
+def test_runs_have_the_python_that_launches_them_unless_told_otherwise(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.executable", "/my env/bin/python3")
+    assert "'/my env/bin/python3' -m olmix.train.run_one" in script(tmp_path)
+    for said in ({"venv": "/v"}, {"conda": "c"}, {"container": "a.sif"}, {"ssh": "me@login"}):
+        assert "python -m olmix.train.run_one" in script(tmp_path, **said)
+        assert "my env" not in script(tmp_path, **said)
+    assert "/own/python -m olmix" in script(tmp_path, python="/own/python", venv="/v")
+
+
+def test_a_sweep_finds_its_commands_where_it_was_launched(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.prefix", "/envs/tune")
+    run = CommandRun("run_000", ("tune", "run"), tmp_path, "h", {})
+    (chunk,) = render_chunks(infra(), Group("g", (run,), infra()), tmp_path, ["run_000"])
+    assert 'export PATH=/envs/tune/bin:"$PATH"\n' in chunk.script
+    assert "export PATH" not in script(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("time", "1h", "minutes (90), or HH:MM:SS (12:00:00), or days and hours"),
+        ("time", "abc", "is needed"),
+        ("time", "-5", "is needed"),
+        ("time", "1:2:3:4", "is needed"),
+        ("mem", "64 GB", "such as 64G"),
+        ("mem", "-5", "such as 64G"),
+        ("gpus", "many", "such as h100:1"),
+        ("gpus", -1, "such as h100:1"),
+        ("account", "lab\ntouch pwned #", "a line break cannot stand"),
+        ("constraint", 'x" --uid=0 "y', 'a quotation mark (") cannot stand'),
+        ("partition", "a\x00b", r"'\x00' cannot stand"),
+        ("qos", " ", "text is needed"),
+        ("ssh", "-oProxyCommand=x", "an option of ssh"),
+    ],
+)
+def test_what_slurm_cannot_read_or_would_take_for_more_is_refused(key, value, said):
+    with pytest.raises(ConfigError) as error:
+        infra(**{key: value})
+    assert said in str(error.value)
+    assert f"{key}: found" in str(error.value)
+
+
+@pytest.mark.parametrize("time", [90, "90", "12:00:00", "1-12", "1-12:30:00", "UNLIMITED"])
+def test_times_as_slurm_reads_them(time):
+    assert infra(time=time).time == str(time)
+
+
+@pytest.mark.parametrize(
+    ("name", "escaped"),
+    [
+        ("50% of it", "50%% of it"),
+        ("per%a", "per%%a"),
+        ('it\'s "q" $HOME', 'it\'s \\"q\\" $HOME'),
+        ("my # runs", "my # runs"),
+    ],
+)
+def test_logs_go_into_folders_of_any_name(name, escaped, tmp_path):
+    assert f"/{escaped}/slurm/logs/%A_%a.log" in script(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["back\\slash", "two\nlines"])
+def test_folders_that_slurm_cannot_log_to_are_refused(name, tmp_path):
+    with pytest.raises(DataError, match="SLURM cannot keep logs"):
+        script(tmp_path / name)
 
 
 def test_a_container_sees_the_folder_of_the_group(tmp_path):
