@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
 
 from olmix.config.base import Positive, Rules, Section, is_kept
-from olmix.config.secrets import judge, refuse_secrets
+from olmix.config.secrets import refuse_secrets
 from olmix.config.slurm import SlurmJob, SlurmLine
+from olmix.text.secrets import judge
 
 __all__ = ["BeakerInfra", "BeakerMount", "Infra", "InfraConfig", "LocalInfra", "SlurmInfra"]
 
