@@ -68,13 +68,15 @@ def render_mapping(rows: Sequence[Mapped], about: Mapping[str, Any]) -> str:
     lines = [f"{key}: {render_flow(value)}\n" for key, value in about.items()]
     lines.append("runs:\n" if rows else "runs: []\n")
     for row in rows:
-        fields = {
+        fields: dict[str, Any] = {
             "params": dict(row.params),
             "config": row.config,
             "output_dir": row.output_dir,
             "recipe": row.recipe,
             "hash": row.hash,
         }
+        if row.command:
+            fields["command"] = list(row.command)
         lines.append(f"  - id: {row.id}\n")
         lines += [f"    {key}: {render_flow(value)}\n" for key, value in fields.items()]
     return "".join(lines)
