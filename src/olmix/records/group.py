@@ -238,7 +238,7 @@ def read_jobs(folder: Path) -> list[Job]:
             job = None
         if job is None:
             logger.warning("%s, line %d is no job and is passed over", file, number)
-        elif job.group not in (folder.name, _group_id(folder)):
+        elif job.group != folder.name and job.group != _group_id(folder):
             logger.warning(
                 "%s, line %d: job %s is of the group %s and is left alone",
                 file, number, job.id, job.group,
@@ -251,7 +251,7 @@ def read_jobs(folder: Path) -> list[Job]:
 def _group_id(folder: Path) -> str:
     """Return the group's own name, which its folder may have lost."""
     try:
-        return read_group_record(folder).group_id
+        return read_group_record(folder).group_id or folder.name
     except DataError:
         return folder.name
 
