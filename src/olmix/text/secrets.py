@@ -34,7 +34,6 @@ _URL = re.compile(
     r"""\b(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,20})://(?P<user>[^\s/:@"']*)"""
     r"""(?::(?P<password>[^\s/@"']*))?@"""
 )
-_QUERY = re.compile(r"""[?&](?P<name>[\w.-]+)=(?P<value>[^\s&#"']+)""")
 _SERVICES = "HF|HUB|HUGGING_?FACE|GITHUB|GH|GITLAB|BEAKER|WANDB|SLACK|OPENAI|ANTHROPIC|NEPTUNE"
 _SURE = re.compile(
     rf"""(?!(NO|USE|ASK|REQUIRE)_(?!AUTH_TOKEN))(       # switches, such as `--no-password`
@@ -66,10 +65,10 @@ _HARMLESS = re.compile(
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 _GIVEN = re.compile(
-    r"""(?<![\w./?&-])(?:
+    r"""(?:[?&](?P<parameter>[\w.-]+)= | (?<![\w./?&-])(?:
     (?P<header>Authorization)["']?\s*[:=]\s*["']?(?:Bearer|Basic|Token)\s+
     | --?(?P<option>[A-Za-z][\w.-]*)(?:=|[ \t]+(?:\\\n\s*)?(?!-))
-    | (?P<variable>[A-Za-z_][\w.-]*)=(?!=) )"""
+    | (?P<variable>[A-Za-z_][\w.-]*)=(?!=) ))"""
     rf"""(?=\\*(?P<value>"[^"]*"|'[^']*'|(?:{_REFERENCE.pattern}|[^\s"';|&])+))""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -131,7 +130,7 @@ def _redact(word: str, before: str) -> str:
 def _certain(text: str, *, only_urls: bool = False) -> Iterator[_Span]:
     """Yield every certain secret in a text; none overlap."""
     taken: list[_Span] = []
-    for span in (*_in_urls(text), *(() if only_urls else _given(text)), *_shapes(text)):
+    for span in (*_passwords(text), *_given(text, only_urls=only_urls), *_shapes(text)):
         if all(span.end <= other.start or span.start >= other.end for other in taken):
             taken.append(span)
             yield span
@@ -143,30 +142,31 @@ def _shapes(text: str) -> Iterator[_Span]:
         yield _Span(*match.span(), f"a value that starts with {start}", "its shape")
 
 
-def _in_urls(text: str) -> Iterator[_Span]:
+def _passwords(text: str) -> Iterator[_Span]:
     for match in _URL.finditer(text):
         if match["password"] and not _is_harmless(match["password"]):
-            yield _Span(
-                *match.span("password"), f"the password in {match['scheme']}://", "its place"
-            )
-    for match in _QUERY.finditer(text):
-        name, value = match["name"], match["value"]
-        signed = _SIGNATURE.fullmatch(name.replace("-", "_")) and not _is_harmless(value)
-        if signed or judge(name, value) is not None:
-            yield _Span(*match.span("value"), f"{name}= in a URL", "its name")
+            what = f"the password in {match['scheme']}://"
+            yield _Span(*match.span("password"), what, "its place")
 
 
-def _given(text: str) -> Iterator[_Span]:
+def _given(text: str, *, only_urls: bool) -> Iterator[_Span]:
     for match in _GIVEN.finditer(text):
-        name, value = match["option"] or match["variable"] or "", match["value"]
+        (kind, name), *_ = ((k, v) for k, v in match.groupdict().items() if v and k != "value")
         start, end = match.span("value")
-        if value[0] in "\"'":
-            start, end, value = start + 1, end - 1, value[1:-1]
-        if match["header"]:
-            if not _is_harmless(value):
-                yield _Span(start, end, "Authorization", "its name")
-        elif judge(name, value) is not None:
-            yield _Span(start, end, f"--{name}" if match["option"] else f"{name}=", "its name")
+        if text[start] in "\"'":
+            start, end = start + 1, end - 1
+        value = text[start:end]
+        signed = kind == "parameter" and _SIGNATURE.fullmatch(name.replace("-", "_"))
+        if kind == "header" or signed:
+            why = None if _is_harmless(value) else "its name"
+        else:
+            why = judge(name, value)
+        if why is not None and (kind == "parameter" or not only_urls):
+            yield _Span(start, end, _SAID[kind].format(name), why)
+
+
+_SAID = {"parameter": "{}= in a URL", "header": "{}", "option": "--{}", "variable": "{}="}
+"""What a secret goes by, by how its name is given."""
 
 
 def _likely(text: str) -> Iterator[_Span]:

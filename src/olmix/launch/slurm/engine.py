@@ -17,7 +17,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
 from olmix.config import SlurmInfra
@@ -25,6 +25,7 @@ from olmix.errors import LaunchError
 from olmix.launch.engine import Engine, JobState, NoAnswerError
 from olmix.launch.group_plan import Group
 from olmix.launch.slurm.script import LOGS, Chunk, job_name, render_chunks, submit_words
+from olmix.launch.slurm.states import expand, state_of
 from olmix.records.group import Job
 from olmix.text.files import write_text
 
@@ -40,29 +41,6 @@ _ID = re.compile(r"[1-9][0-9]{0,11}")
 _FIRST_CHARACTERS = 2000
 _NOTE = 300
 """Letters of a log that a status shows."""
-
-_State = Literal["pending", "running", "finished", "failed", "cancelled"]
-_STATES: Mapping[str, _State] = {
-    "PENDING": "pending",
-    "REQUEUED": "pending",
-    "REQUEUE_HOLD": "pending",
-    "REQUEUE_FED": "pending",
-    "RESIZING": "pending",
-    "RESV_DEL_HOLD": "pending",
-    "SPECIAL_EXIT": "pending",
-    "STOPPED": "pending",
-    "SUSPENDED": "pending",
-    "RUNNING": "running",
-    "COMPLETING": "running",
-    "CONFIGURING": "running",
-    "SIGNALING": "running",
-    "STAGE_OUT": "running",
-    "COMPLETED": "finished",
-    "CANCELLED": "cancelled",
-}
-"""SLURM's words in ours. All others (FAILED, TIMEOUT, OUT_OF_MEMORY, NODE_FAIL, ...) are failures;
-a job that was pre-empted and requeued is PENDING to SLURM itself."""
-_NEVER = "DependencyNeverSatisfied"
 
 
 class SlurmEngine(Engine):
@@ -193,7 +171,7 @@ class SlurmEngine(Engine):
         )  # fmt: skip
         rows = [line.split("|", 4) for line in text.splitlines() if line.count("|") >= 4]
         states = {
-            (job, int(task)): _state(word, reason)
+            (job, int(task)): state_of(word, reason)
             for job, task, word, reason, _ in rows
             if task.isdigit()
         }
@@ -209,6 +187,7 @@ class SlurmEngine(Engine):
         controller lost its jobs. Nothing is returned where there are no accounts.
         """
         listed = ",".join(job.id for job in jobs)
+        ours = {job.id: job_name(job.group) for job in jobs}
         # Lists of tasks that did not start are cut off at 64 characters unless told otherwise.
         words = ("env", "SLURM_BITSTR_LEN=0", "sacct", "-X", "-P", "-n")
         asked = (f"--jobs={listed}", "--format=JobID,State,JobName")
@@ -225,13 +204,13 @@ class SlurmEngine(Engine):
             if match is None:
                 continue
             job, task, several, word, names[job] = match.groups()
-            state = _state(word, "")
-            if state.state in ("pending", "running"):
+            state = state_of(word, "")
+            if state.state in ("pending", "running") or names[job] != ours.get(job):
                 continue
             if task is not None:
                 single[job, int(task)] = state
             else:
-                together |= {(job, index): state for index in _expand(several)}
+                together |= {(job, index): state for index in expand(several)}
         # Tasks that were cancelled together, before they started, share a row. It may name one that
         # did start, which has a row of its own.
         return together | single, names
@@ -333,20 +312,3 @@ def _log_file(job: Job, run: str) -> Path:
     """Return what the task of a run prints to; the address of its folder has `%20` for a space."""
     folder = Path(unquote(urlsplit(job.url or "").path))
     return folder / f"{job.id}_{job.runs.index(run)}.log"
-
-
-def _expand(tasks: str) -> Iterator[int]:
-    """Yield the tasks of a list of SLURM's, such as ``2-3,5,7-11:2%4``."""
-    for part in tasks.partition("%")[0].split(","):
-        match = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)
-        if match is not None:
-            first, last, step = match.groups()
-            yield from range(int(first), int(last or first) + 1, int(step or 1))
-
-
-def _state(word: str, reason: str) -> JobState:
-    """Return a state of SLURM's, such as ``CANCELLED by 1000``, in our words."""
-    word = word.split()[0].rstrip("+")
-    if reason == _NEVER:
-        return JobState("cancelled", _NEVER)
-    return JobState(_STATES.get(word, "failed"), word)
