@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import click
 
 from olmix import __version__
-from olmix.errors import OlmixError
+from olmix.errors import OlmixError, explain
 
 __all__ = ["LazyGroup", "cli", "main", "run"]
 
@@ -122,14 +121,5 @@ def run(command: click.Command, args: Sequence[str] | None = None) -> None:
     except (OlmixError, OSError) as error:
         if "--debug" in words:
             raise
-        click.echo(f"error: {_explain(error)}", err=True)
+        click.echo(f"error: {explain(error)}", err=True)
         sys.exit(2)
-
-
-def _explain(error: OlmixError | OSError) -> str:
-    """Return what went wrong; of a file that cannot be written or read, its path and the reason."""
-    if isinstance(error, OlmixError) or error.strerror is None:
-        return str(error) or type(error).__name__
-    names = (error.filename, error.filename2)
-    places = [os.fsdecode(name) for name in names if isinstance(name, str | bytes | os.PathLike)]
-    return ": ".join([" -> ".join(places), error.strerror] if places else [error.strerror])
