@@ -9,12 +9,14 @@
     ├── MissingPackageError    an optional package is not installed
     └── LaunchError            an engine or a run folder is in the way
 
-The command line prints them without a traceback and exits with status 2.
+The command line prints them without a traceback and exits with status 2, and so it does with errors
+of files (`OSError`).
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +30,7 @@ __all__ = [
     "NotAvailableError",
     "OlmixError",
     "Problem",
+    "explain",
     "in_words",
     "nearest",
 ]
@@ -114,6 +117,15 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, OlmixError):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def explain(error: OlmixError | OSError) -> str:
+    """Return what went wrong; of a file that cannot be written or read, its path and the reason."""
+    if isinstance(error, OlmixError) or error.strerror is None:
+        return str(error) or type(error).__name__
+    names = (error.filename, error.filename2)
+    places = [os.fsdecode(name) for name in names if isinstance(name, str | bytes | os.PathLike)]
+    return ": ".join([" -> ".join(places), error.strerror] if places else [error.strerror])
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -12,6 +12,7 @@ from olmix.collect.record import Record, State, numbers_of
 from olmix.collect.wandb_files import find_wandb_files, read_wandb_files
 from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError, OlmixError
+from olmix.records.group import GroupRun, read_group_record
 from olmix.records.logs import (
     Curves,
     number,
@@ -20,7 +21,6 @@ from olmix.records.logs import (
     read_torchtune_logs,
 )
 from olmix.records.run import INTERRUPTED, RunFolder, Status, Summary
-from olmix.text.files import read_json
 
 __all__ = ["read_records"]
 
@@ -59,22 +59,16 @@ def read_records(path: str | Path) -> list[Record]:
 
 def _read_group(group: Path) -> list[Record]:
     """Return every run that was launched, also those that never started."""
-    try:
-        entries = [(str(entry["name"]), entry) for entry in read_json(group / "group.json")["runs"]]
-    except (KeyError, TypeError):
-        raise DataError(f"{group}/group.json: is not what `olmix launch` writes") from None
-    return [_read_launched(RunFolder(group / name), entry) for name, entry in entries]
+    return [_read_launched(RunFolder(group / r.name), r) for r in read_group_record(group).runs]
 
 
-def _read_launched(run: RunFolder, entry: Mapping[str, Any]) -> Record:
+def _read_launched(run: RunFolder, entry: GroupRun) -> Record:
     status = run.read_status()
     state, why = _explain(status)
-    if status.state == "finished" and status.identity != entry.get("identity"):
+    if status.state == "finished" and status.identity != entry.identity:
         state, why = "stale", "it was finished with another config or data; launch it again"
-    config = _lazy_config(run)
-    facts = {"seed": entry.get("seed")}
-    asked = read_mix(entry.get("mix"))
-    return _record(run, state, why, facts, asked, config)
+    facts, asked = {"seed": entry.seed}, read_mix(entry.mix)
+    return _record(run, state, why, facts, asked, _lazy_config(run))
 
 
 def _read_folder(path: Path) -> Record | None:

@@ -9,8 +9,11 @@ import codecs
 import hashlib
 import json
 import os
+import platform
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +45,8 @@ def atomic_path(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    _remove_leftovers(target.parent)
+    beside = target.with_name(f".{target.name}.{_this_machine()}-{os.getpid()}.tmp")
     try:
         yield beside
         if sync:
@@ -51,8 +55,55 @@ def atomic_path(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
         beside.replace(target)
         if sync:
             _sync_folder(target.parent)
+    except OSError as error:
+        # A full disk names no file; others name one that is gone when this is read.
+        if error.errno is None or error.filename not in (None, str(beside)):
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+_LEFTOVER = re.compile(r"\..+\.(?:([0-9a-f]{8})-)?([0-9]{1,9})\.tmp")
+"""Name of a file that is being written: machine and process. Earlier releases left the machine
+out."""
+
+
+@lru_cache
+def _this_machine() -> str:
+    return hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
+
+
+_MANY = 500
+_crowded: set[Path] = set()
+"""Folders of many files that were looked through: in every one of thousands it takes a while."""
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what dead processes of this machine were writing into a folder."""
+    if folder in _crowded:
+        return
+    with suppress(OSError):
+        entries = list(os.scandir(folder))
+        if len(entries) > _MANY:
+            _crowded.add(folder)
+        for entry in entries:
+            match = _LEFTOVER.fullmatch(entry.name)
+            if match is None or match[1] not in (None, _this_machine()):
+                continue
+            if not _is_alive(int(match[2])) and entry.is_file(follow_symlinks=False):
+                Path(entry.path).unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
@@ -92,8 +143,10 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, RecursionError) as error:  # also of a number of 5,000 digits
+    except (OSError, ValueError) as error:  # also numbers of more digits than Python reads
         raise DataError(f"{path}: cannot be read as JSON: {error}") from error
+    except RecursionError:
+        raise DataError(f"{path}: cannot be read as JSON: it is nested too deeply") from None
 
 
 def read_records(content: bytes) -> Iterator[dict[str, Any]]:

@@ -95,6 +95,7 @@ def launch_local(
     started = time.monotonic()
     identities = {run.name: identity_of(run) for run in group.runs}
     check_checkpoints(group, folder)
+    slots = slots_of(group, infra)
     with lock(folder / ".lock", wait=False) as got:
         if not got:
             raise LaunchError(
@@ -103,7 +104,7 @@ def launch_local(
             )
         (folder / CANCEL_FILE).unlink(missing_ok=True)
         write_launch(folder, group, describe_launch(group, identities))
-        pool = _Pool(folder, slots_of(group, infra), infra.runs_per_batch, on_event or _silent)
+        pool = _Pool(folder, slots, infra.runs_per_batch, on_event or _silent)
         pending, skipped = [], []
         for run in group.runs:
             if prepare_folder(folder, run, identities[run.name]):
