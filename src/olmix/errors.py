@@ -3,29 +3,35 @@
     OlmixError
     ├── ConfigError            a config file or object; carries all its problems
     ├── DataError              texts, token files, tables: missing, unreadable or contradictory
+    ├── DivergedError          the loss of a training is no longer a finite number
     ├── InfeasibleError        no mixture satisfies the constraints
     ├── NotAvailableError      accepted by the format, not (yet) done by this release
     ├── MissingPackageError    an optional package is not installed
     └── LaunchError            an engine or a run folder is in the way
 
-The command line prints them without a traceback and exits with status 2.
+The command line prints them without a traceback and exits with status 2, and so it does with errors
+of files (`OSError`).
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 __all__ = [
     "ConfigError",
     "DataError",
+    "DivergedError",
     "InfeasibleError",
     "LaunchError",
     "MissingPackageError",
     "NotAvailableError",
     "OlmixError",
     "Problem",
+    "explain",
+    "in_words",
     "nearest",
 ]
 
@@ -36,6 +42,10 @@ class OlmixError(Exception):
 
 class DataError(OlmixError):
     """Texts, token files or tables are missing, unreadable or contradict each other."""
+
+
+class DivergedError(OlmixError):
+    """The loss of a training is no longer a finite number."""
 
 
 class InfeasibleError(OlmixError):
@@ -100,6 +110,22 @@ class ConfigError(OlmixError):
         self.problems: Sequence[Problem] = tuple(problems)
         self.file = file
         super().__init__("\n".join(problem.render(file) for problem in self.problems))
+
+
+def in_words(error: BaseException) -> str:
+    """Return an error as a sentence: its own words, after its type where nobody foresaw it."""
+    if isinstance(error, OlmixError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def explain(error: OlmixError | OSError) -> str:
+    """Return what went wrong; of a file that cannot be written or read, its path and the reason."""
+    if isinstance(error, OlmixError) or error.strerror is None:
+        return str(error) or type(error).__name__
+    names = (error.filename, error.filename2)
+    places = [os.fsdecode(name) for name in names if isinstance(name, str | bytes | os.PathLike)]
+    return ": ".join([" -> ".join(places), error.strerror] if places else [error.strerror])
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -8,24 +8,26 @@
 
 `olmix launch` tells the trainer its run folder in `OLMIX_RUN_DIR`. There `metrics.jsonl` grows by a
 line per call of `log`, `status.json` says how far the run is, and `finish` writes `summary.json`,
-which `olmix collect` reads. Importing this module takes milliseconds and needs the standard library
-alone.
+which `olmix collect` reads. In a `with` block, Ctrl-C and SIGTERM leave the run pending, to be
+resumed; any other exception leaves it failed, with its words. Importing this module takes
+milliseconds and needs the standard library alone.
 """
 
 from __future__ import annotations
 
-import json
-import math
+import logging
 import os
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from olmix.errors import DataError, LaunchError
-from olmix.records.run import RunFolder, RunState
-from olmix.text.files import write_json
+from olmix.errors import DataError, DivergedError, LaunchError
+from olmix.records.logs import flatten
+from olmix.records.run import INTERRUPTED, RunFolder
+from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
 
 if TYPE_CHECKING:
     from olmix.records.trackers import Trackers
@@ -34,6 +36,8 @@ __all__ = ["RUN_DIR_VARIABLE", "Run", "start"]
 
 RUN_DIR_VARIABLE = "OLMIX_RUN_DIR"
 _STATUS_EVERY_S = 0.5
+
+logger = logging.getLogger(__name__)
 
 
 def start(folder: str | Path | None = None, *, num_steps: int = 0) -> Run:
@@ -56,7 +60,9 @@ def start(folder: str | Path | None = None, *, num_steps: int = 0) -> Run:
 
 
 class Run:
-    """A run that is being reported. As a `with` block it fails with the exception that ends it.
+    """A run that is being reported. As a `with` block it ends with the exception that ends it.
+
+    In such a block SIGTERM raises `SystemExit`, unless the trainer handles it.
 
     Args:
         folder: the run folder.
@@ -71,13 +77,8 @@ class Run:
         self._first_tokens: int | None = None
         self._last: dict[str, float] = {}
         self._started = self._reported = time.monotonic()
-        self._ended = False
-        folder.path.mkdir(parents=True, exist_ok=True)
-        folder.summary.unlink(missing_ok=True)
-        self._log = folder.metrics.open("a", encoding="utf-8")
-        self._end_last_line()
-        self._trackers = _open_trackers(folder)
-        self._report("running")
+        self._signals = ExitStack()
+        self._writer = RunWriter(folder, num_steps=num_steps, trackers=_open_trackers(folder))
 
     def log(
         self,
@@ -95,22 +96,17 @@ class Run:
             tokens: tokens that the run has seen so far.
             more: further numbers by name.
         """
-        record = {**(metrics or {}), **more}
+        record = _plain({**(metrics or {}), **more})
         self._step = max(self._step, int(step))
-        if tokens is not None:
-            self._first_tokens = tokens if self._first_tokens is None else self._first_tokens
-            self._tokens = tokens
-        numbers = _numbers(record)
-        self._last |= numbers
         line: dict[str, Any] = {"step": int(step)}
         if tokens is not None:
-            line["tokens"] = int(tokens)
-        self._log.write(json.dumps({**line, **_plain(record)}) + "\n")
-        self._log.flush()
-        if self._trackers is not None:
-            self._trackers.log(int(step), numbers)
+            self._first_tokens = tokens if self._first_tokens is None else self._first_tokens
+            self._tokens = line["tokens"] = int(tokens)
+        self._last |= flatten(record)
+        self._writer.log({**line, **record, **line})
         if time.monotonic() - self._reported >= _STATUS_EVERY_S:
-            self._report("running")
+            self._reported = time.monotonic()
+            self._writer.progress(**self._progress())
 
     def finish(
         self,
@@ -122,45 +118,48 @@ class Run:
     ) -> None:
         """Write the summary, then say that the run is finished.
 
+        A learning rate, a norm or another name that measures nothing of the model becomes no
+        metric. A run whose last training loss is not finite has failed.
+
         Args:
             metrics: final metrics by name; the last logged ones if none are given.
             token_shares: share of each domain in the tokens as trained, where the trainer counted.
             facts: anything else to keep in the summary.
             more: further final metrics by name.
         """
-        final = _numbers({**(metrics or {}), **more}) or dict(self._last)
-        seconds = time.monotonic() - self._started
+        try:
+            given = flatten(_plain({**(metrics or {}), **more}))
+            final, kept = final_metrics(self._last, given)
+        except DivergedError as error:
+            logger.error("%s: %s", self.folder.name, error)
+            self._writer.end_with(error, **self._progress())
+            return
         summary = {
-            "run": self.folder.name,
-            "identity": self.folder.read_status().identity,
-            # JSON has no NaN: a metric that is not finite counts as not measured.
-            "metrics": {name: value for name, value in final.items() if math.isfinite(value)},
+            **kept,
             "steps": self._step,
-            "seconds": round(seconds, 3),
+            "seconds": round(time.monotonic() - self._started, 3),
             **({"tokens": self._tokens} if self._tokens is not None else {}),
             **({"token_shares": dict(token_shares)} if token_shares is not None else {}),
             **(facts or {}),
         }
-        self._log.flush()
-        os.fsync(self._log.fileno())
-        write_json(self.folder.summary, summary)
-        self._end("finished", None)
-        if self._trackers is not None:
-            self._trackers.finish(summary, ok=True)
+        progress = self._progress()
+        num_steps = progress.get("num_steps") or self._step
+        self._writer.finish(final, summary, **{**progress, "num_steps": num_steps})
 
     def fail(self, error: str, *, diverged: bool = False) -> None:
         """Say that the run failed and why."""
-        self._end("failed", error, diverged=diverged)
-        if self._trackers is not None:
-            self._trackers.finish({}, ok=False)
+        self._writer.fail(error, diverged=diverged, **self._progress())
 
-    def interrupt(self, why: str = "interrupted; launch again to go on") -> None:
-        """Say that the run stopped on request and can go on from its checkpoint."""
-        self._end("pending", why)
-        if self._trackers is not None:
-            self._trackers.finish({}, ok=False)
+    def interrupt(self, why: str = INTERRUPTED) -> None:
+        """Say that the run stopped on request and can be resumed from its checkpoint."""
+        self._writer.interrupt(why, **self._progress())
+
+    def end_with(self, error: BaseException) -> None:
+        """Say how the run ended by an exception: pending if it was interrupted, else failed."""
+        self._writer.end_with(error, **self._progress())
 
     def __enter__(self) -> Self:
+        self._signals.enter_context(sigterm_interrupts())
         return self
 
     def __exit__(
@@ -169,79 +168,56 @@ class Run:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._ended:
-            return
-        if error is not None:
-            self.fail(f"{type(error).__name__}: {error}")
-        else:
-            self.finish()
+        with self._signals:
+            if self._writer.ended:
+                return
+            if error is not None:
+                self.end_with(error)
+            else:
+                self.finish()
 
-    def _end(self, state: RunState, error: str | None, *, diverged: bool = False) -> None:
-        self._ended = True
-        self._report(state, error, diverged=diverged)
-        self._log.close()
-
-    def _report(self, state: RunState, error: str | None = None, *, diverged: bool = False) -> None:
-        """Replace the status; its identity is the launcher's."""
-        self._reported = time.monotonic()
-        seconds = max(self._reported - self._started, 1e-9)
+    def _progress(self) -> dict[str, Any]:
+        """Return what the status tells of the progress; before the first step, nothing new."""
+        seconds = max(time.monotonic() - self._started, 1e-9)
         tokens = (self._tokens or 0) - (self._first_tokens or 0)
-        self.folder.update_status(
-            state=state,
-            step=self._step,
-            num_steps=self.num_steps or (self._step if state == "finished" else 0),
-            tokens_per_second=tokens / seconds,
-            error=error,
-            updated=time.time(),
-            diverged=diverged,
-        )
-
-    def _end_last_line(self) -> None:
-        """Close a line that a crash cut off, so that the next record has one of its own."""
-        try:
-            with self.folder.metrics.open("rb") as written:
-                written.seek(-1, os.SEEK_END)
-                whole = written.read() == b"\n"
-        except OSError:  # the file is empty
-            return
-        if not whole:
-            self._log.write("\n")
+        found = {"step": self._step, "num_steps": self.num_steps}
+        told = {name: value for name, value in found.items() if value}
+        return {**told, "tokens_per_second": tokens / seconds}
 
 
-def _numbers(record: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Return the numbers of a record by name; tensors of one number count."""
-    found: dict[str, float] = {}
+def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record as JSON can hold it; tensors of one number count as numbers.
+
+    Raises:
+        DataError: a value is neither a number nor text.
+    """
+    found: dict[str, Any] = {}
     for name, value in record.items():
         if isinstance(value, Mapping):
-            found |= _numbers(value, "" if name == "eval" else f"{prefix}{name}/")
-        elif not isinstance(value, str | bool) and value is not None:
+            found[name] = _plain(value)
+        elif isinstance(value, str | bool | int) or value is None:
+            found[name] = value
+        else:
             try:
-                found[f"{prefix}{name}"] = float(value)
+                found[name] = float(value)
             except (TypeError, ValueError):
                 raise DataError(f"{name}: found {value!r}; a number is needed") from None
     return found
 
 
-def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record as JSON can hold it."""
-    return {
-        name: _plain(value)
-        if isinstance(value, Mapping)
-        else value
-        if isinstance(value, str | bool | int) or value is None
-        else float(value)
-        for name, value in record.items()
-    }
-
-
 def _open_trackers(folder: RunFolder) -> Trackers | None:
     """Return the trackers that the run's config asks for; configs without any load nothing."""
     try:
-        wanted = "\ntrackers:" in "\n" + folder.config.read_text(encoding="utf-8")
+        text = folder.config.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    if not wanted:
+    if "trackers" not in text:  # then it is no key either, and reading YAML can wait for ever
         return None
-    from olmix.records.trackers import open_trackers
+    from olmix.config import read_yaml
 
-    return open_trackers(folder)
+    content = read_yaml(folder.config).data
+    if not isinstance(content, Mapping) or not content.get("trackers"):
+        return None
+    from olmix.records.run_config import open_run_trackers
+
+    return open_run_trackers(folder)

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,9 @@ from olmix.config import BeakerInfra, GenerationConfig, LaunchConfig
 from olmix.errors import LaunchError
 from olmix.generate import generate
 from olmix.launch.beaker.engine import BeakerEngine
-from olmix.launch.engine import Job, JobState
+from olmix.launch.engine import JobState
 from olmix.launch.group_plan import Group
+from olmix.records.group import Job
 
 RUNS = tuple(f"swarm-a1b2c3d4-{index:04}" for index in range(5))
 
@@ -226,9 +228,25 @@ def test_cancel_ends_what_waits_or_runs_and_leaves_the_rest(beaker, folder):
     beaker.move(RUNS[0], pb.STATUS_SUCCEEDED)
     beaker.move(RUNS[1], pb.STATUS_FAILED, exit_code=1)
     beaker.move(RUNS[2], pb.STATUS_RUNNING)
-    engine(folder).cancel([*jobs, Job("01EXgone", ("gone",))])
+    engine(folder).cancel([*jobs, Job("01EXgone", ("gone",), group=GROUP.group_id)])
     states = {run: found.state for run, found in engine(folder).states(jobs).items()}
     assert states == dict(zip(RUNS, ("finished", "failed", "cancelled", "cancelled"), strict=False))
+
+
+@pytest.mark.parametrize("copied", ["another group", "another run", "no id"])
+def test_experiments_that_are_not_the_groups_are_told_and_left_alone(
+    beaker, folder, caplog, copied
+):
+    (theirs,) = submit(folder, RUNS[:1], group("0000ffff"))
+    job = {
+        "another group": replace(theirs, group=GROUP.group_id),
+        "another run": replace(theirs, runs=RUNS[1:2]),
+        "no id": replace(theirs, id="ai2/--all"),
+    }[copied]
+    assert engine(folder).states([job]) == {}
+    engine(folder).cancel([job])
+    assert "is left alone" in caplog.text
+    assert state(engine(folder), [theirs], RUNS[0]).state == "pending"
 
 
 def test_nothing_to_ask_asks_nothing(folder):

@@ -59,7 +59,7 @@ def swarm(tiny):
     """Return a function that makes a group of 5 runs, carried out where it is told."""
 
     def build(**infra):
-        plain = {"backend": "slurm", "python": sys.executable, "max_array_size": MAX_ARRAY_SIZE}
+        plain = {"backend": "slurm", "max_array_size": MAX_ARRAY_SIZE}
         return build_swarm(tiny, infra if infra.get("backend") == "local" else {**plain, **infra})
 
     return build
@@ -181,7 +181,8 @@ def test_a_group_can_be_submitted_through_ssh(swarm, tmp_path, monkeypatch):
     )
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
-    launched = submit_group(swarm(ssh="me@login"), tmp_path / "runs")
+    # What is at work here is not what is at work there: its Python is named.
+    launched = submit_group(swarm(ssh="me@login", python=sys.executable), tmp_path / "runs")
     wait_for(lambda: ended(launched.folder), "end")
     assert set(states(launched.folder).values()) == {"finished"}
     asked = (tmp_path / "asked").read_text()
@@ -196,6 +197,42 @@ def test_arrays_that_are_larger_than_the_cluster_allows_are_refused_before_anyth
     with pytest.raises(LaunchError, match="Set infra.max_array_size to 3"):
         submit_group(swarm(max_array_size=1001), tmp_path)
     assert not squeue()
+
+
+def test_jobs_that_are_not_the_groups_survive_its_cancel(swarm, tmp_path, caplog):
+    (tmp_path / "hold").touch()
+    words = ["sbatch", "--parsable", "-o", "/dev/null", "-J", "olmix-other", "--wrap", "sleep 300"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    theirs = done.stdout.strip()
+    launched = submit_group(swarm(array_limit=1), tmp_path)
+    folder = launched.folder
+    assert {job.cluster for job in launched.jobs} == {"private"}
+    ours = [job.id for job in launched.jobs]
+    names = list(launched.jobs[0].runs)
+    with (folder / "jobs.jsonl").open("a") as lines:
+        for line in ({"id": theirs}, {"id": "--user=root"}, {"id": ours[0], "cluster": "away"}):
+            lines.write(json.dumps({**line, "runs": names}) + "\n")
+    assert set(states(folder).values()) <= {"pending", "running"}
+    cancel(folder)
+    wait_for(lambda: not squeue("-j", ",".join(ours)), "empty queue")
+    assert "olmix-other" in squeue("-j", theirs, "-o", "%j")
+    assert f"job {theirs} is called olmix-other" in caplog.text
+    assert "line 4 is no job" in caplog.text
+    assert f"job {ours[0]} is of the cluster away" in caplog.text
+    subprocess.run(["scancel", theirs], check=True)
+
+
+@pytest.mark.parametrize("name", ["my 50% of %A", 'it\'s "q" # $HOME'])
+def test_folders_of_any_name_keep_their_logs(swarm, tmp_path, name):
+    group = swarm(python="/nowhere/python")
+    launched = submit_group(
+        type(group)(group.group_id, group.runs[:1], group.infra), tmp_path / name
+    )
+    wait_for(lambda: ended(launched.folder), "end")
+    (report,) = read_group(launched.folder)
+    assert report.status.state == "failed"
+    assert "/nowhere/python: No such file or directory" in report.status.error
+    assert "/nowhere/python" in read_log(launched.folder, report.name)
 
 
 def test_the_dry_run_and_the_preview_need_no_slurm(swarm, tmp_path, monkeypatch, tiny):
@@ -223,7 +260,7 @@ def test_an_experiment_of_olmix_sweep_runs_as_an_array(tmp_path):
     (tmp_path / "run_mapping.yaml").write_text(
         "experiment: study\nruns:\n" + "\n".join(rows) + "\n"
     )
-    infra = {"backend": "slurm", "partition": "main", "python": sys.executable}
+    infra = {"backend": "slurm", "partition": "main"}
     write_yaml(tmp_path / "infra.yaml", {"infra": infra})
     submitted = submit_group(load_group(tmp_path, tmp_path / "infra.yaml"), tmp_path / "runs")
     wait_for(lambda: ended(submitted.folder), "end")
@@ -243,7 +280,7 @@ def test_the_embedded_trainer_gives_the_numbers_of_this_machine(tiny, tmp_path):
         return load_group(made.files[:2])
 
     here = launch_local(load(backend="local"), tmp_path / "here")
-    asked = load(backend="slurm", python=sys.executable, max_array_size=MAX_ARRAY_SIZE)
+    asked = load(backend="slurm", max_array_size=MAX_ARRAY_SIZE)
     there = submit_group(asked, tmp_path / "there")
     wait_for(lambda: ended(there.folder), "end")
     assert len(summaries(here.folder)) == 2

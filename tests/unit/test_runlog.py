@@ -1,5 +1,7 @@
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 
@@ -8,6 +10,7 @@ import pytest
 import olmix.runlog
 from olmix.collect import collect
 from olmix.errors import DataError, LaunchError
+from olmix.records.logs import read_jsonl
 from olmix.records.run import RunFolder, Status
 from olmix.text.csv import read_table
 from olmix.text.files import read_json
@@ -101,3 +104,47 @@ def test_a_config_without_trackers_is_not_even_read(tmp_path):
     with olmix.runlog.start(tmp_path) as run:
         run.log(1, loss=1.0)
     assert RunFolder(tmp_path).read_status().state == "finished"
+
+
+def test_what_measures_nothing_of_the_model_is_logged_but_is_no_final_metric(tmp_path):
+    run = olmix.runlog.start(tmp_path)
+    run.log(1, loss=2.0, lr=1e-3, grad_norm=0.5, epoch=1, seconds=3.0)
+    run.finish(x_bpb=1.0, lr=1e-4)
+    summary = read_json(tmp_path / "summary.json")
+    assert summary["metrics"] == {"x_bpb": 1.0}
+    assert summary["lr"] == 1e-4
+    assert set(json.loads((tmp_path / "metrics.jsonl").read_text())) >= {"lr", "grad_norm", "epoch"}
+
+
+def test_a_metric_has_one_name_in_the_summary_and_in_the_log(tmp_path):
+    """Only the outermost `eval` is left out of a name."""
+    with olmix.runlog.start(tmp_path) as run:
+        run.log(1, {"val": {"eval": {"x_bpb": 1.0}}, "eval": {"y_bpb": 2.0}})
+    assert set(read_json(tmp_path / "summary.json")["metrics"]) == {"val/eval/x_bpb", "y_bpb"}
+    assert set(read_jsonl(tmp_path / "metrics.jsonl")) == {"val/eval/x_bpb", "y_bpb"}
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, "SIGTERM"])
+def test_a_block_that_is_interrupted_leaves_the_run_to_be_resumed(tmp_path, end):
+    def train():
+        with olmix.runlog.start(tmp_path) as run:
+            run.log(3, loss=2.0)
+            if end == "SIGTERM":
+                os.kill(os.getpid(), signal.SIGTERM)
+            raise end
+
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train()
+    status = RunFolder(tmp_path).read_status()
+    assert (status.state, status.step) == ("pending", 3)
+    assert status.error == "interrupted; launch again to resume"
+
+
+def test_a_run_that_diverged_does_not_finish(tmp_path, caplog):
+    run = olmix.runlog.start(tmp_path)
+    run.log(1, loss=math.nan)
+    run.finish()
+    status = RunFolder(tmp_path).read_status()
+    assert (status.state, status.diverged) == ("failed", True)
+    assert "loss became nan" in status.error
+    assert not (tmp_path / "summary.json").exists()

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from olmix import __version__
-from olmix.errors import OlmixError
+from olmix.errors import OlmixError, explain
 
 __all__ = ["LazyGroup", "cli", "main", "run"]
 
@@ -118,8 +118,8 @@ def run(command: click.Command, args: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("\ninterrupted; the same command goes on where this one stopped", err=True)
         sys.exit(130)
-    except OlmixError as error:
+    except (OlmixError, OSError) as error:
         if "--debug" in words:
             raise
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {explain(error)}", err=True)
         sys.exit(2)

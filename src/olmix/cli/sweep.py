@@ -117,6 +117,7 @@ def _summary(result: SweepResult) -> dict[str, Any]:
 def _show_generated(result: SweepResult) -> None:
     from olmix.sweep.folder import MAPPING, REPORT
     from olmix.sweep.report import describe_params
+    from olmix.sweep.slurm import SCRIPT
 
     _show_findings(result.plan)
     done(f"Loaded base config: {result.plan.base.name}")
@@ -130,7 +131,9 @@ def _show_generated(result: SweepResult) -> None:
     done(f"Created {result.folder / MAPPING}")
     done(f"Checks: {result.folder / REPORT}")
     if result.script is not None:
-        done(f"Start with: sbatch {result.script}")
+        # Several arrays have a script that submits them.
+        word = "sbatch" if result.script.name == SCRIPT else "bash"
+        done(f"Start with: {word} {result.script}")
     click.echo(result.folder)
 
 

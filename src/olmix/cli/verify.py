@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +51,7 @@ def verify(
     from olmix.launch import Group, estimate
     from olmix.records.fit.scores import read_fit
     from olmix.records.fit.verification import write_verification
+    from olmix.records.run import RunFolder
     from olmix.report import write_report
     from olmix.verify import compare, plan_verification
 
@@ -65,7 +65,9 @@ def verify(
     status = report_launch(launched)
     if status:
         return status
-    metrics = {run.name: _measured(launched.folder / run.name) for run in plan.runs}
+    metrics = {
+        run.name: RunFolder(launched.folder / run.name).read_summary().metrics for run in plan.runs
+    }
     result = compare(plan, metrics)
     write_verification(folder, result, plan.run_of, metrics)
     words = ["olmix", "verify", "--fit", str(fit_folder), "-c", str(config), "-o", str(output)]
@@ -77,25 +79,6 @@ def verify(
     show_verification(result, num_swarm_runs=len(read_fit(folder).runs.used))
     done(f"report: {page}")
     return 0
-
-
-def _measured(run: Path) -> dict[str, float]:
-    """Return the metrics of a finished run.
-
-    Raises:
-        DataError: its summary does not hold them.
-    """
-    from olmix.errors import DataError
-    from olmix.text.files import read_json
-
-    try:
-        found = read_json(run / "summary.json")["metrics"]
-        return {name: math.nan if v is None else float(v) for name, v in found.items()}
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise DataError(
-            f"{run}/summary.json: an entry `metrics` with numbers by name is needed. "
-            "Remove the folder and run `olmix verify` again."
-        ) from None
 
 
 def show_verification(result: Verification, num_swarm_runs: int) -> None:

@@ -12,16 +12,15 @@ from olmix.collect.record import Record, State, numbers_of
 from olmix.collect.wandb_files import find_wandb_files, read_wandb_files
 from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError, OlmixError
+from olmix.records.group import GroupRun, read_group_record
 from olmix.records.logs import (
     Curves,
-    flatten,
     number,
     read_jsonl,
     read_tensorboard,
     read_torchtune_logs,
 )
-from olmix.records.run import RunFolder, Status
-from olmix.text.files import read_json
+from olmix.records.run import INTERRUPTED, RunFolder, Status, Summary
 
 __all__ = ["read_records"]
 
@@ -60,22 +59,16 @@ def read_records(path: str | Path) -> list[Record]:
 
 def _read_group(group: Path) -> list[Record]:
     """Return every run that was launched, also those that never started."""
-    try:
-        entries = [(str(entry["name"]), entry) for entry in read_json(group / "group.json")["runs"]]
-    except (KeyError, TypeError):
-        raise DataError(f"{group}/group.json: is not what `olmix launch` writes") from None
-    return [_read_launched(RunFolder(group / name), entry) for name, entry in entries]
+    return [_read_launched(RunFolder(group / r.name), r) for r in read_group_record(group).runs]
 
 
-def _read_launched(run: RunFolder, entry: Mapping[str, Any]) -> Record:
+def _read_launched(run: RunFolder, entry: GroupRun) -> Record:
     status = run.read_status()
     state, why = _explain(status)
-    if status.state == "finished" and status.identity != entry.get("identity"):
+    if status.state == "finished" and status.identity != entry.identity:
         state, why = "stale", "it was finished with another config or data; launch it again"
-    config = _lazy_config(run)
-    facts = {"seed": entry.get("seed")}
-    asked = read_mix(entry.get("mix"))
-    return _record(run, state, why, facts, asked, config)
+    facts, asked = {"seed": entry.seed}, read_mix(entry.mix)
+    return _record(run, state, why, facts, asked, _lazy_config(run))
 
 
 def _read_folder(path: Path) -> Record | None:
@@ -100,8 +93,8 @@ def _record(
     asked: Told,
     config: Callable[[], Mapping[str, Any]],
 ) -> Record:
-    summary = _read_summary(run) if state in ("finished", "stale") else {}
-    measured = summary.get("metrics")
+    found = _read_summary(run) if state in ("finished", "stale") else Summary()
+    summary = found.content
     mix = next((told for told in (read_mix(summary.get("weights")), asked) if told.weights), asked)
     if not mix.weights and not mix.problem:
         # Reading a thousand configs takes half a minute: only where nothing else has the mixture.
@@ -117,7 +110,7 @@ def _record(
         asked=mix.weights,
         shares=shares.weights,
         passes=numbers_of(summary.get("epochs")),
-        final=flatten(measured) if isinstance(measured, Mapping) else {},
+        final=found.metrics,
         curves=cache(curves) if curves is not None else dict,
         facts={**facts, **own},
         config=config,
@@ -135,17 +128,16 @@ def _explain(status: Status) -> tuple[State, str]:
     why = status.error or ("" if status.state == "finished" else status.state)
     if status.state == "failed" and status.diverged:
         return "diverged", why
-    if status.state == "pending" and not status.error:
+    if status.state == "pending" and status.error in (None, INTERRUPTED):
         return "pending", "pending" if status.step == 0 else f"interrupted at step {status.step}"
     return status.state, why
 
 
-def _read_summary(run: RunFolder) -> dict[str, Any]:
+def _read_summary(run: RunFolder) -> Summary:
     try:
-        summary = read_json(run.summary)
+        return run.read_summary()
     except DataError:
-        return {}
-    return summary if isinstance(summary, dict) else {}
+        return Summary()
 
 
 def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, Any]]:

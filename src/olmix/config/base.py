@@ -311,7 +311,10 @@ def _models_in(field: FieldInfo) -> list[type[BaseModel]]:
 
 
 def _show(value: object) -> str:
-    text = repr(value) if not isinstance(value, str) else f'"{value}"'
+    text = repr(value)
+    if isinstance(value, str):
+        letters = (letter if letter.isprintable() else ascii(letter)[1:-1] for letter in value)
+        text = f'"{"".join(letters)}"'
     return text if len(text) <= 60 else text[:57] + "..."
 
 

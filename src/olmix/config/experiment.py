@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, WithJsonSchema, model_validator
 
 from olmix.config.base import LocalPath, Positive, Rules, Section
-from olmix.config.secrets import refuse_secrets
+from olmix.config.slurm import SlurmGpus, SlurmJob, SlurmTime
 
 __all__ = [
     "SHORT_FORM",
@@ -194,47 +194,28 @@ class SamplerConfig(Section):
         return self
 
 
-class SlurmConfig(Section):
-    """What the array script asks SLURM for."""
+class SlurmConfig(SlurmJob):
+    """What the array script asks SLURM for; keys as in the `infra` section of a launch."""
 
-    account: str | None = None
-    """Account that is charged."""
-    partition: str | None = None
-    """Partition of the cluster."""
-    constraint: str | None = None
-    """Features that a node must have, such as a100|h100."""
-    qos: str | None = None
-    """Quality of service."""
-    time: str = "12:00:00"
-    """Longest time of a run, as `sbatch --time` reads it."""
-    mem: str | None = None
-    """Memory of a node, such as 64G."""
-    cpus: _Count | None = None
-    """CPU cores of a run."""
-    gpus: Annotated[int, Field(ge=0)] = 1
-    """GPUs of a run; a distributed recipe gets one process for each."""
-    limit: _Count | None = None
-    """Runs at the same time."""
-    modules: _Lines = ()
-    """Environment modules to load."""
-    venv: str | None = None
-    """Folder of a virtual environment to activate."""
-    conda: str | None = None
-    """Name of a conda environment to activate."""
-    setup: _Lines = ()
-    """Further lines of shell before the run."""
+    gpus: SlurmGpus = 1
+    """GPUs of a run on each node: a number, or a type and a number such as `h100:1`. A distributed
+    recipe gets one process for each."""
+    time: SlurmTime = "12:00:00"
+    """Time limit of a run: minutes (`90`), `HH:MM:SS`, or days and hours (`1-12`)."""
 
-    @model_validator(mode="after")
-    def _check(self, info: ValidationInfo) -> Self:
-        rules = Rules()
-        if self.venv is not None and self.conda is not None:
-            rules.broken("venv and conda are both given; keep one of the two", "conda")
-        for key in ("account", "partition", "constraint", "qos", "time", "mem"):
-            if "\n" in (getattr(self, key) or ""):
-                rules.broken("one line is needed", key)
-        refuse_secrets(rules, info, list(self.setup), "setup")
-        rules.enforce()
-        return self
+    array_limit: Annotated[
+        _Count | None, Field(validation_alias=AliasChoices("array_limit", "limit"))
+    ] = None
+    """Runs at once, also where runs are split over arrays: these then wait for each other. Files of
+    earlier releases may say `limit`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ask_once(cls, value: Any) -> Any:
+        """Leave the default of `gpus` out where `gres` asks for GPUs already."""
+        if isinstance(value, Mapping) and "gpus" not in value and "gpu" in str(value.get("gres")):
+            return {**value, "gpus": 0}
+        return value
 
 
 class ExperimentConfig(Section):

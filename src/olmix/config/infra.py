@@ -5,15 +5,23 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, ValidationInfo, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
 
 from olmix.config.base import Positive, Rules, Section, is_kept
-from olmix.config.secrets import judge, refuse_secrets
+from olmix.config.secrets import refuse_secrets
+from olmix.config.slurm import SlurmJob, SlurmLine
+from olmix.text.secrets import judge
 
 __all__ = ["BeakerInfra", "BeakerMount", "Infra", "InfraConfig", "LocalInfra", "SlurmInfra"]
 
 _Count = Annotated[int, Field(ge=1)]
 _Names = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+def _is_no_option(text: str) -> str:
+    if text.startswith("-"):
+        raise ValueError("the name of a login node is needed; this is an option of ssh")
+    return text
 
 
 class _AnyInfra(Section):
@@ -37,65 +45,20 @@ class LocalInfra(_AnyInfra):
     """Runs that one worker trains side by side; above 1 pays on an accelerator, not on a CPU."""
 
 
-class SlurmInfra(_AnyInfra):
+class SlurmInfra(SlurmJob, _AnyInfra):
     """A SLURM cluster: one array of jobs, submitted from here or from a login node."""
 
     backend: Literal["slurm"]
     """Which engine runs."""
-    partition: str | None = None
-    """Partition of the jobs."""
-    account: str | None = None
-    """Account that is charged."""
-    qos: str | None = None
-    """Quality of service."""
-    constraint: str | None = None
-    """Node features that are needed."""
-    gres: str | None = None
-    """Generic resources of a run, such as `gpu:1`."""
-    nodes: _Count = 1
-    """Nodes of a run."""
-    gpus: Annotated[int, Field(ge=0)] = 0
-    """GPUs of a run on each node; with more than one, runs of OLMo-core start under torchrun."""
     cpus: _Count = 1
-    """Cores of a run."""
-    mem: str | None = None
-    """Memory of a run, such as `16G`."""
-    time: str | None = None
-    """Time limit of a run, such as `02:00:00`."""
-    array_limit: _Count | None = None
-    """Runs at once, also where a group is split: its arrays then wait for each other."""
-    max_array_size: Annotated[int, Field(ge=2)] = 1001
-    """`MaxArraySize` of the cluster: larger groups are split. A preview asks no cluster; where it
-    allows less, `launch run` refuses and says how much."""
-    dependency: str | None = None
-    """Jobs that must end first, such as `afterok:1234`; a job whose dependency can never be
-    satisfied is cancelled."""
-    modules: _Names = ()
-    """Modules to load."""
-    venv: str | None = None
-    """Virtual environment to enter."""
-    python: str = "python"
-    """Python of the runs, with Olmix installed."""
-    container: str | None = None
-    """Container image to run in."""
-    container_runtime: Literal["apptainer", "pyxis"] = "apptainer"
-    """What starts the container."""
-    setup: str | None = None
-    """Shell lines before the run."""
+    """Cores of a run on each node."""
     signal_s: Annotated[int, Field(ge=0)] = 120
     """Seconds before the time limit at which a run is told to save its state; 0 for never."""
     requeue: bool = True
     """Whether a run that was pre-empted, or stopped by its time limit, goes back into the queue."""
-    ssh: str | None = None
+    ssh: Annotated[SlurmLine, AfterValidator(_is_no_option)] | None = None
     """Login node to submit from, as `ssh` knows it; it must see the same files. None submits from
     here."""
-
-    @model_validator(mode="after")
-    def _check(self, info: ValidationInfo) -> Self:
-        rules = Rules()
-        refuse_secrets(rules, info, self.to_plain())
-        rules.enforce()
-        return self
 
 
 _Text = Annotated[str, Field(min_length=1)]

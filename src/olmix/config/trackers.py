@@ -20,8 +20,9 @@ class WandbTracker(Section):
     """Project of the runs."""
     entity: _Name | None = None
     """User or team that owns the project; your default if left out."""
-    mode: Literal["online", "offline"] = "online"
-    """`offline` writes `.wandb` files into the run folder, which `olmix collect` reads."""
+    mode: Literal["online", "offline"] | None = None
+    """`offline` writes `.wandb` files into the run folder, which `olmix collect` reads. If it is
+    left out, `WANDB_MODE` of the environment decides, or else it is `online`."""
 
 
 class TrackioTracker(Section):
@@ -38,3 +39,5 @@ class TrackersConfig(Section):
     """Log to Weights & Biases."""
     trackio: TrackioTracker | None = None
     """Log to trackio."""
+    tensorboard: bool = False
+    """Write TensorBoard's event files into `tensorboard/` of each run folder."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 
-from olmix.errors import OlmixError
+from olmix.errors import OlmixError, explain
 from olmix.grpo.compose import (
     CONF,
     check_all,
@@ -82,8 +82,8 @@ def train(cfg: Any) -> float:
         from olmix.grpo.run import run_training
 
         summary = run_training(config, folder)
-    except OlmixError as error:
-        sys.stderr.write(f"error: {error}\n")
+    except (OlmixError, OSError) as error:
+        sys.stderr.write(f"error: {explain(error)}\n")
         if hydra.mode == RunMode.RUN:
             raise SystemExit(2) from error
         return math.nan

@@ -395,7 +395,7 @@ class RunConfig(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     """Draws weights, data and answers."""
     logging: Annotated[
-        tuple[Literal["jsonl", "tensorboard", "wandb"], ...], Field(strict=False)
+        tuple[Literal["jsonl", "tensorboard", "trackio", "wandb"], ...], Field(strict=False)
     ] = ("jsonl",)
     """Where metrics go; JSONL always."""
     output_dir: str

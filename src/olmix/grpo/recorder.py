@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from olmix.errors import DivergedError
 from olmix.grpo.config import RunConfig
 from olmix.grpo.rewards import Reward
-from olmix.records.trackers import Trackers
+from olmix.records.run_writer import RunWriter, keep_steps
 
-__all__ = ["Recorder", "keep_steps"]
+__all__ = ["Recorder"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,47 +26,28 @@ _PATIENCE = 3
 Array = np.ndarray[Any, Any]
 
 
-def keep_steps(path: Path, last: int) -> list[dict[str, Any]]:
-    """Drop lines of steps after `last`, and a line cut off by a crash; return what is kept."""
-    from olmix.text.files import write_text
-
-    if not path.is_file():
-        return []
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if record.get("step", 0) <= last:
-            kept.append(record)
-    write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
-    return kept
-
-
 class Recorder:
     """Collects a step's rollouts and writes a row when its updates are done.
 
     Args:
-        folder: of the run.
+        run: writes the rows.
         config: of the run.
         rewards: that are computed.
-        trackers: that get each row too.
         rate: update (from 0) to learning rate.
         on_step: called with each row.
     """
 
     def __init__(
         self,
-        folder: Path,
+        run: RunWriter,
         config: RunConfig,
         rewards: Sequence[Reward],
-        trackers: Trackers,
         *,
         rate: Callable[[int], float],
         on_step: Callable[[Mapping[str, float]], None] | None = None,
     ) -> None:
-        self._folder, self._config, self._trackers = folder, config, trackers
+        self._run, self._config = run, config
+        self._samples_file = run.folder.path / "samples.jsonl"
         self._rate, self._on_step = rate, on_step
         self.rows: list[dict[str, float]] = []
         self._scores: dict[str, list[float]] = {reward.name: [] for reward in rewards}
@@ -85,8 +67,8 @@ class Recorder:
     def resume(self, step: int) -> None:
         """Go on after a step, now: rows of later ones are dropped."""
         self._begin = time.monotonic()
-        self.rows = keep_steps(self._folder / "metrics.jsonl", step)
-        keep_steps(self._folder / "samples.jsonl", step)
+        self.rows = self._run.keep_steps(step)
+        keep_steps(self._samples_file, step)
 
     def watch(self, reward: Reward) -> Callable[..., list[float]]:
         """Return the weighted reward as Tunix calls it, noting what it gave."""
@@ -140,7 +122,11 @@ class Recorder:
             )
 
     def on_step(self, step: int, measured: Mapping[str, float]) -> None:
-        """Write the row of a finished step."""
+        """Write the row of a finished step.
+
+        Raises:
+            DivergedError: the loss is not finite: no further step would mend it.
+        """
         now = time.monotonic()
         groups = np.reshape(self._totals, (-1, self._config.grpo.num_generations))
         rollout, whole = self._rollout_end - self._begin, now - self._begin
@@ -162,18 +148,20 @@ class Recorder:
             "tokens_per_second": sum(self._lengths) / whole,
         }
         self.rows.append(row)
-        self._append("metrics.jsonl", [row])
-        self._append("samples.jsonl", [{"step": step, **each} for each in self._samples])
-        self._trackers.log(step, {name: value for name, value in row.items() if name != "step"})
+        self._run.log(row)
+        with self._samples_file.open("a", encoding="utf-8") as handle:
+            handle.writelines(json.dumps({"step": step, **each}) + "\n" for each in self._samples)
+        if not math.isfinite(row["loss"]):
+            raise DivergedError(
+                f"the training loss became {row['loss']} at step {step}. Lower "
+                f"optimizer.learning_rate (now {self._config.optimizer.learning_rate:g}) or set "
+                "training.gradient_clip."
+            )
         self._warn(row)
         if self._on_step is not None:
             self._on_step(row)
         self._begin = now
         self._clear()
-
-    def _append(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
-        with (self._folder / name).open("a", encoding="utf-8") as handle:
-            handle.write("".join(json.dumps(record) + "\n" for record in records))
 
     def _warn(self, row: Mapping[str, float]) -> None:
         """Say in words when nothing can be learned, once per state."""

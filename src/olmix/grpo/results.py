@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError
-from olmix.records.run import RunFolder
+from olmix.records.logs import number
+from olmix.records.run import RunFolder, Summary
 from olmix.text.csv import write_table
-from olmix.text.files import atomic_path, read_json
+from olmix.text.files import atomic_path
 
 __all__ = ["RunResult", "collect_runs", "results_table", "write_results", "write_reward_plot"]
 
@@ -24,19 +26,16 @@ class RunResult:
         state: of its status.
         overrides: what it changed, by key.
         seed: of its configuration.
-        summary: what it came to; empty until it is finished.
+        objective: mean reward of the last tenth of the steps; `None` until it is finished.
+        metrics: final metrics by name; empty until it is finished.
     """
 
     name: str
     state: str
     overrides: Mapping[str, str]
-    seed: int | None
-    summary: Mapping[str, Any]
-
-    @property
-    def objective(self) -> float | None:
-        """Mean reward of the last tenth of the steps."""
-        return self.summary.get("objective")
+    seed: int | None = None
+    objective: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def collect_runs(folders: Sequence[Path]) -> list[RunResult]:
@@ -67,10 +66,20 @@ def _read(place: Path, folder: Path) -> RunResult:
     status = run.read_status()
     words = read_yaml(place / ".hydra" / "overrides.yaml").data or []
     overrides = dict(word.partition("=")[::2] for word in words)
-    finished = status.state == "finished" and run.summary.is_file()
-    summary = read_json(run.summary) if finished else {}
     name = place.name if place == folder else str(place.relative_to(folder))
-    return RunResult(name, status.state, overrides, summary.get("seed"), summary)
+    try:
+        summary = run.read_summary() if status.state == "finished" else Summary()
+    except DataError:
+        summary = Summary()
+    seed, objective = (number(summary.content.get(key)) for key in ("seed", "objective"))
+    return RunResult(
+        name,
+        status.state,
+        overrides,
+        seed=int(seed) if seed is not None and math.isfinite(seed) else None,
+        objective=objective,
+        metrics=summary.metrics,
+    )
 
 
 def _varied(runs: Sequence[RunResult]) -> list[str]:
@@ -89,9 +98,8 @@ def results_table(runs: Sequence[RunResult]) -> tuple[list[str], list[list[str]]
     varied = _varied(runs)
     rows = []
     for run in runs:
-        metrics = run.summary.get("metrics", {})
-        values = {**metrics, "objective": run.objective}
-        values["exact_format"] = metrics.get("reward/exact_format")
+        values = {**run.metrics, "objective": run.objective}
+        values["exact_format"] = run.metrics.get("reward/exact_format")
         cells = [f"{values[n]:.3f}" if values.get(n) is not None else "" for n in _SHOWN]
         rows.append([run.name, run.state, *(run.overrides.get(key, "") for key in varied), *cells])
     return ["run", "state", *varied, *_SHOWN], rows
@@ -100,12 +108,12 @@ def results_table(runs: Sequence[RunResult]) -> tuple[list[str], list[list[str]]
 def write_results(runs: Sequence[RunResult], folder: Path) -> None:
     """Write `results.csv` with every metric of every run, and `results.png`."""
     varied = _varied(runs)
-    metrics = dict.fromkeys(name for run in runs for name in run.summary.get("metrics", {}))
+    metrics = dict.fromkeys(name for run in runs for name in run.metrics)
     columns: dict[str, Sequence[Any]] = {"state": [run.state for run in runs]}
     columns |= {key: [run.overrides.get(key) for run in runs] for key in varied}
     columns["objective"] = [run.objective for run in runs]
     for name in metrics:
-        columns[name] = [run.summary.get("metrics", {}).get(name) for run in runs]
+        columns[name] = [run.metrics.get(name) for run in runs]
     write_table(folder / "results.csv", [run.name for run in runs], columns)
     _plot_objectives(runs, varied, folder / "results.png")
 

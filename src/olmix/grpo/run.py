@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from olmix.errors import DataError, OlmixError
+from olmix.config.trackers import TrackersConfig, TrackioTracker, WandbTracker
+from olmix.errors import DataError
 from olmix.grpo.base_model import base_folder
 from olmix.grpo.checkpoints import identity, open_checkpoints, saved_base
 from olmix.grpo.config import RunConfig
@@ -27,12 +28,13 @@ from olmix.grpo.prompts import render_prompt
 from olmix.grpo.rewards import load_rewards
 from olmix.grpo.run_plan import make_plan
 from olmix.grpo.tokenizer import TextTokenizer, load_tokenizer
-from olmix.grpo.trackers import open_trackers
-from olmix.records.run import RunFolder, Status
-from olmix.text.files import write_json
+from olmix.records.run import RunFolder
+from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
+from olmix.records.trackers import TrackedRun, Trackers, open_trackers
+from olmix.text.files import digest
 from olmix.text.yaml import write_yaml
 
-__all__ = ["run_training"]
+__all__ = ["run_training", "start_trackers"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,37 +45,56 @@ _LAST_SHARE = 10
 def run_training(config: RunConfig, folder: Path) -> dict[str, Any]:
     """Train as the configuration says and return the summary, which is also written.
 
+    Ctrl-C and SIGTERM leave the run pending: the next start picks up at its last checkpoint.
+
     Raises:
         OlmixError: weights, data, devices or checkpoints are not as the configuration wants; the
             status of the run says so too.
     """
-    run = RunFolder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_yaml(run.config, config.to_plain())
-    run.write_status(
-        Status("running", identity(config), 0, config.training.num_steps, updated=time.time())
-    )
-    try:
-        summary = _train(config, run)
-    except BaseException as error:
-        why = str(error) if isinstance(error, OlmixError) else repr(error)
-        run.update_status(state="failed", error=why, updated=time.time())
-        raise
-    run.update_status(
-        state="finished",
-        step=config.training.num_steps,
-        tokens_per_second=summary["tokens_per_second"],
-        updated=time.time(),
-    )
-    return summary
+    write_yaml(RunFolder(folder).config, config.to_plain())
+    with (
+        sigterm_interrupts(),
+        RunWriter(
+            RunFolder(folder), identity=identity(config), num_steps=config.training.num_steps
+        ) as run,
+    ):
+        metrics, facts = _train(config, run)
+        speed = {name: facts[name] for name in ("tokens_per_second",)}
+        run.finish(metrics, facts, step=config.training.num_steps, **speed)
+    return {**facts, "metrics": metrics}
 
 
-def _train(config: RunConfig, run: RunFolder) -> dict[str, Any]:
+def start_trackers(config: RunConfig, folder: Path) -> Trackers | None:
+    """Start the trackers that `logging` names; `jsonl` is written anyway.
+
+    Raises:
+        MissingPackageError: one of them is not installed.
+    """
+    named, project = config.logging, config.project_name
+    wanted = TrackersConfig(
+        wandb=WandbTracker(project=project) if "wandb" in named else None,
+        trackio=TrackioTracker(project=project) if "trackio" in named else None,
+        tensorboard="tensorboard" in named,
+    )
+    run = TrackedRun(
+        name=config.experiment_name or folder.name,
+        folder=folder,
+        id=digest(str(folder.resolve()), 16),
+        group=None,
+        config=config.to_plain(),
+        tags=config.tags,
+    )
+    return open_trackers(run, wanted)
+
+
+def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[str, Any]]:
+    """Train, and return the final metrics and what else the summary holds."""
+    folder = run.folder.path
     for warning in make_plan(config).warnings:
         logger.warning(warning)
     rewards = load_rewards(config.grpo.rewards)
     questions = load_questions(config.training)
-    trackers = open_trackers(config, run.path)
+    run.track(start_trackers(config, folder))
     from olmix.grpo.devices import make_mesh
 
     begin = time.monotonic()
@@ -84,8 +105,8 @@ def _train(config: RunConfig, run: RunFolder) -> dict[str, Any]:
     from olmix.grpo.recorder import Recorder
     from olmix.grpo.tunix_adapter import Models, Trainer
 
-    checkpoint_dir = Path(config.training.checkpoint_dir or run.path / "checkpoints")
-    base_path = saved_base(checkpoint_dir) or base_folder(config, run.path)
+    checkpoint_dir = Path(config.training.checkpoint_dir or folder / "checkpoints")
+    base_path = saved_base(checkpoint_dir) or base_folder(config, folder)
     tokenizer = load_tokenizer(base_path)
     reference, architecture = load_model(base_path, config.model, mesh)
     _check_vocabulary(architecture.vocab_size, tokenizer, config)
@@ -93,10 +114,9 @@ def _train(config: RunConfig, run: RunFolder) -> dict[str, Any]:
     actor = add_lora(reference, config.model, mesh, config.seed)
     open_checkpoints(config, checkpoint_dir, base_path)
     recorder = Recorder(
-        run.path,
+        run,
         config,
         rewards,
-        trackers,
         rate=lambda update: float(learning_rate(config, update)),
         on_step=_Progress(config, run),
     )
@@ -128,24 +148,22 @@ def _train(config: RunConfig, run: RunFolder) -> dict[str, Any]:
             measured["end"] = measure(actor, tokenizer, held, config)
     seconds = {"prepare": ready - begin, "train": trained - ready}
     seconds["total"] = time.monotonic() - begin
-    summary = _summarise(config, recorder.rows, measured, seconds)
-    _write_results(run, recorder.rows, summary)
-    trackers.finish(summary["metrics"], ok=True)
-    return summary
+    from olmix.grpo.results import write_reward_plot
+
+    write_reward_plot(recorder.rows, folder / "rewards.png", seed=config.seed)
+    return _summarise(config, recorder.rows, measured, seconds)
 
 
 class _Progress:
     """Says how a run goes: in its status after every step, in words ten times."""
 
-    def __init__(self, config: RunConfig, run: RunFolder) -> None:
+    def __init__(self, config: RunConfig, run: RunWriter) -> None:
         self._steps, self._run = config.training.num_steps, run
         self._every = max(1, self._steps // 10)
 
     def __call__(self, row: Mapping[str, float]) -> None:
         step = int(row["step"])
-        self._run.update_status(
-            step=step, tokens_per_second=row["tokens_per_second"], updated=time.time()
-        )
+        self._run.progress(step=step, tokens_per_second=row["tokens_per_second"])
         if step % self._every == 0 or step in (1, self._steps):
             parts = [f"{n.removeprefix('reward/')} {v:.2f}" for n, v in row.items() if "/" in n]
             logger.info(
@@ -215,14 +233,10 @@ def _summarise(
     rows: Sequence[Mapping[str, float]],
     measured: Mapping[str, Mapping[str, float]],
     seconds: Mapping[str, float],
-) -> dict[str, Any]:
-    """Return what a run came to; `metrics` are means over the last tenth of the steps."""
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return what a run came to: its metrics, means over the last tenth of the steps, and facts."""
     last = rows[-max(1, len(rows) // _LAST_SHARE) :]
-    means = {
-        name: float(np.mean([row[name] for row in last]))
-        for name in rows[-1]
-        if name not in ("step", "tokens", "learning_rate")
-    }
+    means = {name: float(np.mean([row[name] for row in last])) for name in rows[-1]}
     tokens = int(sum(row["tokens"] for row in rows))
     spent = sum(row["rollout_s"] + row["update_s"] for row in rows)
     evaluated = {
@@ -233,7 +247,8 @@ def _summarise(
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
         1 if sys.platform == "darwin" else 1024
     )
-    return {
+    metrics, _ = final_metrics({**means, **evaluated})
+    return metrics, {
         "objective": means["reward"],
         "steps": len(rows),
         "tokens": tokens,
@@ -243,16 +258,5 @@ def _summarise(
         "peak_memory_bytes": peak,
         "experiment": config.experiment_name,
         "seed": config.seed,
-        "metrics": {**means, **evaluated},
         "evaluation": {when: dict(values) for when, values in measured.items()},
     }
-
-
-def _write_results(
-    run: RunFolder, rows: Sequence[Mapping[str, float]], summary: Mapping[str, Any]
-) -> None:
-    """Write the plot of the rewards with its numbers, and last the summary."""
-    from olmix.grpo.results import write_reward_plot
-
-    write_reward_plot(rows, run.path / "rewards.png", seed=int(summary["seed"]))
-    write_json(run.summary, summary)

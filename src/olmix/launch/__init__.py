@@ -1,12 +1,13 @@
 """Launching, watching and cancelling the runs of a group."""
 
-from olmix.launch.cluster import Submitted, read_jobs, submit_group
+from olmix.launch.cluster import Submitted, submit_group
 from olmix.launch.folders import check_checkpoints, missing_runs, read_launch
 from olmix.launch.group_plan import Group, identity_of, load_group
 from olmix.launch.local.engine import Event, Launched, launch_local
 from olmix.launch.metadata import describe_launch, wandb_group, write_launch
 from olmix.launch.preview import Estimate, estimate, render_launch
 from olmix.launch.status import RunReport, cancel, find_group, read_group, read_log
+from olmix.records.group import read_jobs
 
 __all__ = [
     "Estimate",

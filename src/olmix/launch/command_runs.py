@@ -1,8 +1,4 @@
-"""Runs of other frameworks: a folder of configs with a `run_mapping.yaml`, each with its command.
-
-`olmix sweep generate` writes such folders; the mapping says what trains each run, so that nothing
-here knows a framework by its name.
-"""
+"""Runs of other frameworks: a sweep's folder of configs, each with the command that trains it."""
 
 from __future__ import annotations
 
@@ -12,13 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from olmix.config import read_yaml
-from olmix.config.secrets import SECRET_ADVICE, find_secrets
-from olmix.errors import ConfigError, DataError, Problem
+from olmix.config.secrets import SECRET_ADVICE
+from olmix.errors import ConfigError, Problem
+from olmix.records.mapping import (
+    MAPPING,
+    CommandFile,
+    read_command_file,
+    read_mapping_record,
+    write_command_file,
+)
+from olmix.text.secrets import find_secrets
 
-__all__ = ["MAPPING", "CommandRun", "load_mapping"]
-
-MAPPING = "run_mapping.yaml"
+__all__ = ["CommandRun", "load_mapping"]
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,21 @@ class CommandRun:
     identity: str
     params: Mapping[str, Any]
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return the content of `command.json`."""
-        return {
-            "words": list(self.words),
-            "folder": str(self.folder),
-            "environment": {},
-            "identity": self.identity,
-            "params": dict(self.params),
-        }
+    def write(self, run_dir: Path) -> None:
+        """Write what the run is into its folder."""
+        words, folder, params = self.words, str(self.folder), dict(self.params)
+        file = CommandFile(words=words, folder=folder, identity=self.identity, params=params)
+        write_command_file(run_dir, file)
 
     @classmethod
-    def from_plain(cls, name: str, plain: Mapping[str, Any]) -> CommandRun:
-        """Build a run from the content of `command.json`."""
-        folder, params = Path(plain["folder"]), plain.get("params", {})
-        return cls(name, tuple(plain["words"]), folder, plain["identity"], params)
+    def read(cls, run_dir: Path) -> CommandRun:
+        """Read a run from its folder.
+
+        Raises:
+            DataError: its command cannot be read.
+        """
+        file = read_command_file(run_dir)
+        return cls(run_dir.name, file.words, Path(file.folder), file.identity, file.params)
 
 
 def load_mapping(folder: Path) -> tuple[str, tuple[CommandRun, ...]]:
@@ -63,32 +64,21 @@ def load_mapping(folder: Path) -> tuple[str, tuple[CommandRun, ...]]:
         ConfigError: runs without a command, or with a secret in it, named.
         DataError: the mapping cannot be read.
     """
-    file = folder / MAPPING
-    try:
-        content = read_yaml(file).data
-        name = str(content["experiment"])
-        runs = [
-            CommandRun(
-                str(row["id"]),
-                tuple(map(str, row.get("command") or ())),
-                folder.resolve(),
-                str(row["hash"]),
-                dict(row.get("params") or {}),
-            )
-            for row in content["runs"]
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{file}: this is no mapping of runs: {error!r}") from error
+    record = read_mapping_record(folder)
+    runs = tuple(
+        CommandRun(row.id, row.command, folder.resolve(), row.hash, row.params)
+        for row in record.runs
+    )
     missing = [run.name for run in runs if not run.words]
     secrets = {
         said: f"{run.name}: {said}. {SECRET_ADVICE}"
         for run in reversed(runs)
         for said in find_secrets(shlex.join(run.words))
     }
+    file = str(folder / MAPPING)
     if secrets:
-        problems = [Problem("runs", problem) for problem in secrets.values()]
-        raise ConfigError(problems, str(file))
+        raise ConfigError([Problem("runs", problem) for problem in secrets.values()], file)
     if missing or not runs:
         what = f"{', '.join(missing)} have no command" if missing else "there are no runs"
-        raise ConfigError([Problem("runs", f"{what}; generate the experiment again")], str(file))
-    return name, tuple(runs)
+        raise ConfigError([Problem("runs", f"{what}; generate the experiment again")], file)
+    return record.experiment, runs

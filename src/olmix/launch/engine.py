@@ -13,24 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from olmix.errors import LaunchError
 from olmix.launch.group_plan import Group
+from olmix.records.group import Job
 
-__all__ = ["Engine", "Job", "JobState"]
+__all__ = ["Engine", "JobState", "NoAnswerError"]
 
 
-@dataclass(frozen=True)
-class Job:
-    """A job of an engine, as it is kept in `group.json`.
-
-    Attributes:
-        id: the engine's name of it.
-        runs: names of the runs that it carries out, in the order of its tasks.
-        url: its page, where it has one.
-    """
-
-    id: str
-    runs: tuple[str, ...]
-    url: str | None = None
+class NoAnswerError(LaunchError):
+    """A scheduler did not answer in time, so nobody knows whether it did what was asked."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +54,14 @@ class Engine(ABC):
         """
 
     @abstractmethod
+    def check(self, group: Group, folder: Path, runs: Sequence[str]) -> None:
+        """Refuse what cannot work before anything is written; arguments as in `render`.
+
+        Raises:
+            LaunchError: says what is in the way.
+        """
+
+    @abstractmethod
     def submit(self, group: Group, folder: Path, runs: Sequence[str]) -> Iterable[Job]:
         """Submit runs whose folders are written, arguments as in `render`.
 
@@ -75,12 +74,21 @@ class Engine(ABC):
 
     @abstractmethod
     def states(self, jobs: Sequence[Job]) -> dict[str, JobState]:
-        """Return what the scheduler says of each run; runs that it does not know are left out."""
+        """Return what the scheduler says of each run.
+
+        Runs that it does not know are left out, and so are jobs that bear the number of one of
+        these and are not this group's: they are told.
+        """
 
     @abstractmethod
     def cancel(self, jobs: Sequence[Job]) -> None:
-        """Cancel what has not ended; jobs that have are left alone."""
+        """Cancel what has not ended; jobs that have, or are not this group's, are left alone."""
 
     @abstractmethod
     def logs(self, job: Job, run: str) -> str:
         """Return what the scheduler kept of a run's output."""
+
+    def first_lines(self, job: Job, run: str) -> str:
+        """Return how a run's output begins, in a line, where that is at hand; else nothing."""
+        del job, run
+        return ""

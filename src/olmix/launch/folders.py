@@ -11,12 +11,12 @@ from olmix.config.infra import Infra, InfraConfig
 from olmix.errors import ConfigError, Problem
 from olmix.launch.command_runs import CommandRun
 from olmix.launch.group_plan import Group, Run
+from olmix.records.group import GroupRecord, read_group_record
 from olmix.records.olmo_checkpoints import checkpoint_problem
 from olmix.records.run import COMMAND_FILE, RunFolder, Status
-from olmix.text.files import read_json, write_json
 from olmix.text.yaml import write_yaml
 
-__all__ = ["check_checkpoints", "missing_runs", "prepare_folder", "read_infra", "read_launch"]
+__all__ = ["check_checkpoints", "infra_of", "missing_runs", "prepare_folder", "read_launch"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def prepare_folder(group: Path, run: Run, identity: str) -> bool:
         folder.path.rename(aside)
         logger.info("%s had another config or other data; moved to %s", run.name, aside)
     if isinstance(run, CommandRun):
-        write_json(folder.path / COMMAND_FILE, run.to_plain())
+        run.write(folder.path)
     else:
         write_yaml(folder.config, run.to_plain())
     step = status.step if status.identity == identity else 0
@@ -82,20 +82,18 @@ def read_launch(folder: Path) -> Group:
         ConfigError: a config cannot be read.
         DataError: the group's metadata cannot be read.
     """
-    about = read_json(folder / "group.json")
+    record = read_group_record(folder)
     runs: list[Run] = []
-    for entry in about["runs"]:
-        run = RunFolder(folder / entry["name"])
-        command = run.path / COMMAND_FILE
-        if command.is_file():
-            runs.append(CommandRun.from_plain(run.name, read_json(command)))
+    for entry in record.runs:
+        run = RunFolder(folder / entry.name)
+        if (run.path / COMMAND_FILE).is_file():
+            runs.append(CommandRun.read(run.path))
         else:
             runs.append(LaunchConfig.from_yaml(run.config))
-    source = about.get("variants")
-    return Group(folder.name, tuple(runs), read_infra(folder), Path(source) if source else None)
+    source = Path(record.variants) if record.variants else None
+    return Group(folder.name, tuple(runs), infra_of(record, folder), source)
 
 
-def read_infra(folder: Path) -> Infra:
-    """Return where a group is carried out, from its metadata."""
-    about = read_json(folder / "group.json")
-    return InfraConfig.from_dict({"infra": about.get("infra", {})}, str(folder), kept=True).infra
+def infra_of(record: GroupRecord, folder: Path) -> Infra:
+    """Return where a group is carried out."""
+    return InfraConfig.from_dict({"infra": record.infra}, str(folder), kept=True).infra

@@ -12,8 +12,9 @@ from olmix.config.base import validate
 from olmix.config.infra import Infra, InfraConfig
 from olmix.config.launch import NAME_RULE, is_name
 from olmix.errors import ConfigError, OlmixError, Problem
-from olmix.launch.command_runs import MAPPING, CommandRun, load_mapping
+from olmix.launch.command_runs import CommandRun, load_mapping
 from olmix.records.identity import run_identity
+from olmix.records.mapping import MAPPING
 from olmix.text.files import digest
 
 __all__ = ["Group", "Run", "identity_of", "load_group"]

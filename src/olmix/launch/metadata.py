@@ -20,12 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from olmix.config import LaunchConfig
-from olmix.config.secrets import redact
 from olmix.errors import DataError
 from olmix.launch.command_runs import CommandRun
-from olmix.launch.engine import Job
 from olmix.launch.group_plan import Group, Run
-from olmix.text.files import read_json, write_json
+from olmix.records.group import (
+    GroupRecord,
+    GroupRun,
+    Job,
+    read_group_record,
+    write_group_record,
+    write_launch_note,
+)
+from olmix.text.secrets import redact
 
 __all__ = ["describe_launch", "wandb_group", "write_launch"]
 
@@ -37,7 +43,12 @@ _VARIABLES = ("CUDA_VISIBLE_DEVICES", "VIRTUAL_ENV", "CONDA_DEFAULT_ENV", "SLURM
 
 
 def write_launch(
-    folder: Path, group: Group, about: Mapping[str, Any], jobs: Sequence[Job] = ()
+    folder: Path,
+    group: Group,
+    record: GroupRecord,
+    jobs: Sequence[Job] = (),
+    *,
+    beside: bool = True,
 ) -> None:
     """Write what is known of a launch, into the folder of its runs and beside its variants.
 
@@ -47,68 +58,64 @@ def write_launch(
     Args:
         folder: the folder of the runs.
         group: the runs.
-        about: what `describe_launch` returned.
+        record: what `describe_launch` returned.
         jobs: all jobs of the group.
+        beside: whether to write beside the variants too.
     """
-    about = {
-        **about,
-        "jobs": [asdict(job) for job in jobs],
-        "runs": [*about["runs"], *_other_runs(folder, {run.name for run in group.runs})],
-    }
-    write_json(folder / "group.json", about)
-    if group.source is None or not group.source.is_dir():
+    runs = (*record.runs, *_other_runs(folder, {run.name for run in group.runs}))
+    noted = tuple(asdict(job) for job in jobs)
+    record = record.model_copy(update={"jobs": noted, "runs": runs})
+    write_group_record(folder, record)
+    if not beside or group.source is None or not group.source.is_dir():
         return
-    names = [{"name": run["name"], "identity": run["identity"]} for run in about["runs"]]
-    copy = {**about, "folder": str(folder.resolve()), "runs": names}
     try:
-        write_json(group.source / f"launch-{group.group_id}.json", copy)
+        write_launch_note(folder, group.source, record)
     except OSError as error:
         logger.warning("nothing is noted beside the variants: %s", error)
 
 
-def _other_runs(folder: Path, names: set[str]) -> list[dict[str, Any]]:
+def _other_runs(folder: Path, names: set[str]) -> list[GroupRun]:
     """Return what is known of the runs of a group other than these."""
     try:
-        runs = read_json(folder / "group.json")["runs"]
-        return [run for run in runs if run["name"] not in names and (folder / run["name"]).is_dir()]
-    except (DataError, KeyError, TypeError):
+        runs = read_group_record(folder).runs
+    except DataError:
         return []
+    return [run for run in runs if run.name not in names and (folder / run.name).is_dir()]
 
 
-def describe_launch(group: Group, identities: Mapping[str, str]) -> dict[str, Any]:
+def describe_launch(group: Group, identities: Mapping[str, str]) -> GroupRecord:
     """Return the content of `group.json`."""
-    return {
-        "format": 1,
-        "group_id": group.group_id,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "user": _user(),
-        "host": platform.node(),
-        "machine": {
+    return GroupRecord(
+        group_id=group.group_id,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        user=_user(),
+        host=platform.node(),
+        machine={
             "platform": platform.platform(),
             "python": platform.python_version(),
             "cores": os.cpu_count(),
             "processor": _processor(),
         },
-        "command": redact(sys.argv),
-        "git": _git(),
-        "packages": _versions(),
-        "environment": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
-        "infra": group.infra.to_plain(),
-        "config": _common_config(group.runs),
-        "wandb": wandb_group(group),
-        "variants": None if group.source is None else str(group.source),
-        "runs": [
-            {"name": run.name, "identity": identities[run.name], **_describe(run)}
-            for run in group.runs
-        ],
-    }
+        command=tuple(redact(sys.argv)),
+        git=_git(),
+        packages=_versions(),
+        environment={name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        infra=group.infra.to_plain(),
+        config=_common_config(group.runs),
+        wandb=wandb_group(group),
+        variants=None if group.source is None else str(group.source),
+        runs=tuple(_describe(run, identities[run.name]) for run in group.runs),
+    )
 
 
-def _describe(run: Run) -> dict[str, Any]:
+def _describe(run: Run, identity: str) -> GroupRun:
+    name = run.name
     if isinstance(run, CommandRun):
-        return {"command": list(run.words), "params": dict(run.params)}
+        params = dict(run.params)
+        return GroupRun(name=name, identity=identity, command=run.words, params=params)
     mix = run.mix.to_plain() if run.mix is not None else None
-    return {"seed": run.training.seed, "num_tokens": run.training.num_tokens, "mix": mix}
+    seed, num_tokens = run.training.seed, run.training.num_tokens
+    return GroupRun(name=name, identity=identity, seed=seed, num_tokens=num_tokens, mix=mix)
 
 
 def _common_config(runs: Sequence[Run]) -> dict[str, Any]:
@@ -137,7 +144,7 @@ def _same(one: Any, other: Any) -> bool:
     return seed is not None and one is not None and one.model_copy(update={"seed": seed}) == other
 
 
-def wandb_group(group: Group) -> dict[str, Any] | None:
+def wandb_group(group: Group) -> dict[str, str | None] | None:
     """Return `entity`, `project`, `group` and `url` of the runs in W&B; `None` without it."""
     first = group.runs[0]
     if not isinstance(first, LaunchConfig) or first.trackers is None:
@@ -147,7 +154,8 @@ def wandb_group(group: Group) -> dict[str, Any] | None:
         return None
     entity = tracker.entity or os.environ.get("WANDB_ENTITY")
     found = {"entity": entity, "project": tracker.project, "group": group.group_id, "url": None}
-    if entity is not None and tracker.mode == "online":
+    mode = tracker.mode or os.environ.get("WANDB_MODE", "online")
+    if entity is not None and mode == "online":
         server = os.environ.get("WANDB_BASE_URL", "https://wandb.ai").rstrip("/")
         server = server.replace("//api.wandb.ai", "//wandb.ai")
         found["url"] = f"{server}/{entity}/{tracker.project}/groups/{group.group_id}"
@@ -173,7 +181,7 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _git() -> dict[str, Any] | None:
+def _git() -> dict[str, str | bool] | None:
     """Return commit, branch and dirtiness of the working folder; `None` outside a checkout."""
 
     def ask(*words: str) -> str:

@@ -145,8 +145,9 @@ def _devices(group: Group) -> tuple[int, Literal["core", "GPU"]]:
             return 1, "GPU"
         # OLMo-core takes all cores; what a command takes is not known.
         return (len(available_cores()) if _of_olmo_core(group) else 1), "core"
-    if infra.gpus:
-        return infra.gpus * infra.nodes, "GPU"
+    gpus = infra.num_gpus if isinstance(infra, SlurmInfra) else infra.gpus
+    if gpus:
+        return gpus * infra.nodes, "GPU"
     cores = infra.cpus if isinstance(infra, SlurmInfra) else infra.cpu_count or 1
     return infra.nodes * int(cores), "core"
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from olmix.errors import DataError, LaunchError, nearest
-from olmix.launch.cluster import read_jobs
 from olmix.launch.engine import JobState
 from olmix.launch.engines import engine_of
-from olmix.launch.folders import read_infra
-from olmix.records.logs import number
+from olmix.launch.folders import infra_of
+from olmix.records.group import read_group_record, read_jobs
+from olmix.records.logs import flatten
 from olmix.records.metric import is_metric
 from olmix.records.run import CANCEL_FILE, ENDED, RunFolder, RunState, Status, lock
-from olmix.text.files import read_json, write_text
+from olmix.records.run_writer import LOSSES
+from olmix.text.files import write_text
 
 __all__ = ["RunReport", "cancel", "find_group", "read_group", "read_log"]
 
 
 _LAST_BYTES = 1 << 16
 """How much of the end of a long log is read for its newest number."""
-_LOSSES = ("loss", "train/CE loss")
-"""Names of the training loss, which says more of a running run than what stands first."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class RunReport:
             name = next(iter(self.metrics))
             return f"{name} {self.metrics[name]:.4g}"
         for record in reversed(list(self.folder.read_metrics(last_bytes=_LAST_BYTES))):
-            named = [name for name in _LOSSES if name in record] or record
-            for name in named:
-                value = number(record[name])
-                if value is not None and is_metric(name):
-                    return f"{name} {value:.4g}"
+            numbers = flatten(record)
+            # The training loss says more of a running run than what stands first.
+            for name in (*LOSSES, *numbers):
+                if name in numbers and is_metric(name):
+                    return f"{name} {numbers[name]:.4g}"
         return ""
 
 
@@ -96,23 +96,27 @@ def read_group(folder: Path) -> tuple[RunReport, ...]:
 
     A run's own folder is asked first; the scheduler says what became of the others.
     """
-    about = read_json(folder / "group.json")
+    record = read_group_record(folder)
     jobs = read_jobs(folder)
     reports = [
-        _read_run(RunFolder(folder / entry["name"]), entry.get("num_tokens"), on_cluster=bool(jobs))
-        for entry in about["runs"]
+        _read_run(RunFolder(folder / entry.name), entry.num_tokens, on_cluster=bool(jobs))
+        for entry in record.runs
     ]
     if not jobs or all(report.status.state in ENDED for report in reports):
         return tuple(reports)
-    found = engine_of(read_infra(folder)).states(jobs)
-    # A run that ended while the scheduler was asked has said so in its folder by now.
-    again = [
-        report
-        if report.status.state in ENDED
-        else _read_run(report.folder, report.num_tokens, on_cluster=True)
-        for report in reports
-    ]
-    return tuple(_with_job(report, found.get(report.name)) for report in again)
+    engine = engine_of(infra_of(record, folder))
+    found = engine.states(jobs)
+    last = {run: job for job in jobs for run in job.runs}
+
+    def look(report: RunReport) -> RunReport:
+        # A run that ended while the scheduler was asked has said so in its folder by now.
+        again = _read_run(report.folder, report.num_tokens, on_cluster=True)
+        if again.status.state in ENDED or report.name not in last:
+            return again
+        printed = partial(engine.first_lines, last[report.name], report.name)
+        return _with_job(again, found.get(report.name), printed)
+
+    return tuple(r if r.status.state in ENDED else look(r) for r in reports)
 
 
 def _read_run(run: RunFolder, num_tokens: int | None, *, on_cluster: bool) -> RunReport:
@@ -126,27 +130,38 @@ def _read_run(run: RunFolder, num_tokens: int | None, *, on_cluster: bool) -> Ru
 def _metrics(run: RunFolder) -> dict[str, float]:
     """Return the final metrics of a run; a command may have written a summary of its own kind."""
     try:
-        found = read_json(run.summary)["metrics"]
-    except (DataError, KeyError, TypeError):
+        return dict(run.read_summary().metrics)
+    except DataError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
-def _with_job(report: RunReport, found: JobState | None) -> RunReport:
-    """Return a report with what the scheduler says, where the folder says nothing final."""
+def _with_job(report: RunReport, found: JobState | None, printed: Callable[[], str]) -> RunReport:
+    """Return a report with what the scheduler says, where the folder says nothing final.
+
+    Args:
+        report: what the folder says.
+        found: what the scheduler says, `None` where it does not know the run.
+        printed: gives the first lines that the run's job printed, which tell why it ended before
+            the run could say so.
+    """
     status = report.status
-    if status.state in ENDED:
-        return report
+    state: RunState = "pending"
     if found is None:
         gone = status.state == "running"
-        note = "its job is gone; `olmix launch resume` goes on" if gone else status.error
-        return replace(report, status=replace(status, state="pending", error=note))
-    if found.state == "finished":
+        note = "its job is gone; `olmix launch resume` picks it up" if gone else status.error
+        note = _join(note, printed())
+    elif found.state == "finished":
         # The job ended well, but its run is not: the folder would say so.
-        note = f"its job ended ({found.note}) before the run did; `olmix launch resume` goes on"
-        return replace(report, status=replace(status, state="pending", error=note))
-    state: RunState = found.state
-    return replace(report, status=replace(status, state=state, error=found.note or status.error))
+        note = f"its job ended ({found.note}) before the run did; `olmix launch resume` picks it up"
+        note = _join(note, printed())
+    else:
+        state, note = found.state, found.note or status.error
+        note = _join(note, printed()) if state == "failed" else note
+    return replace(report, status=replace(status, state=state, error=note))
+
+
+def _join(note: str | None, lines: str) -> str | None:
+    return ": ".join(part for part in (note, lines) if part) or None
 
 
 def _is_idle(run: RunFolder) -> bool:
@@ -162,7 +177,7 @@ def run_status_after_crash(status: Status) -> Status:
         status.identity,
         status.step,
         status.num_steps,
-        error="its process ended; launch again to go on",
+        error="its process ended; launch again to resume",
         updated=status.updated,
     )
 
@@ -173,7 +188,8 @@ def read_log(folder: Path, name: str) -> str:
     Raises:
         LaunchError: the group has no such run, or nothing was printed yet.
     """
-    names = [entry["name"] for entry in read_json(folder / "group.json")["runs"]]
+    record = read_group_record(folder)
+    names = [entry.name for entry in record.runs]
     if name not in names:
         guess = nearest(name, names)
         hint = f"; did you mean {guess}?" if guess is not None else ""
@@ -184,7 +200,7 @@ def read_log(folder: Path, name: str) -> str:
     job = next((job for job in reversed(read_jobs(folder)) if name in job.runs), None)
     if job is None:
         raise LaunchError(f"{folder / name}: it has printed nothing yet")
-    return engine_of(read_infra(folder)).logs(job, name)
+    return engine_of(infra_of(record, folder)).logs(job, name)
 
 
 def cancel(folder: Path) -> Counter[str]:
@@ -197,13 +213,13 @@ def cancel(folder: Path) -> Counter[str]:
     if jobs:
         # Runs that end by the scheduler's signal see it, and do not wait to be taken up again.
         write_text(folder / CANCEL_FILE, "")
-        engine_of(read_infra(folder)).cancel(jobs)
+        engine_of(infra_of(read_group_record(folder), folder)).cancel(jobs)
     with lock(folder / ".lock", wait=False) as got:
         if got:
             for report in read_group(folder):
                 if report.status.state not in ENDED:
                     run = RunFolder(folder / report.name)
-                    run.update_status(state="cancelled", updated=time.time())
+                    run.update_status(state="cancelled")
         else:
             write_text(folder / CANCEL_FILE, "")
     return Counter(report.status.state for report in read_group(folder))

@@ -6,7 +6,6 @@ finite stay, so that a run that diverged can be told from one that never logged.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, SupportsFloat
 
 from olmix.errors import MissingPackageError
+from olmix.text.files import read_records
 
 __all__ = [
     "Curves",
@@ -54,7 +54,9 @@ def number(value: object) -> float | None:
         return None
     try:
         return float(value)
-    except (TypeError, ValueError, RuntimeError, OverflowError):  # an array of several
+    except OverflowError:  # a whole number of 400 digits
+        return -math.inf if isinstance(value, int) and value < 0 else math.inf
+    except (TypeError, ValueError, RuntimeError):  # an array of several
         return None
 
 
@@ -111,18 +113,12 @@ def read_jsonl(path: str | Path) -> Curves:
     curves: Curves = {}
     step = -1
     try:
-        # JSON may hold U+2028, at which `splitlines` would cut.
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").split("\n")
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         return {}
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(record, Mapping):
-            step = step_of(record, step + 1)
-            add_record(curves, record, step)
+    for record in read_records(content):
+        step = step_of(record, step + 1)
+        add_record(curves, record, step)
     return curves
 
 

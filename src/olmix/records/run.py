@@ -1,33 +1,45 @@
 """Run folders: ``runs/GROUP/RUN/{config.yaml, status.json, metrics.jsonl, summary.json, log.txt}``.
 
-The trainer writes them, `launch` and `collect` read them. ``status.json`` is replaced as a whole;
-``metrics.jsonl`` grows by whole lines, and a line cut off by a crash is passed over.
+The trainer writes them (`olmix.records.run_writer`), `launch` and `collect` read them.
+``status.json`` is replaced as a whole; ``metrics.jsonl`` grows by whole lines, and a line cut off
+by a crash is passed over. Whatever a file holds, reading it here raises no more than a `DataError`.
+
+| state | means |
+|---|---|
+| `pending` | waits to be taken up, for the first time or after it was interrupted |
+| `running` | a process trains it |
+| `finished` | trained to its end; there is a summary |
+| `failed` | ended by an error, which the status tells; `diverged` where its loss was not finite |
+| `cancelled` | somebody asked for its end, and not to take it up again |
 """
 
 from __future__ import annotations
 
-import json
 import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from olmix.errors import DataError
-from olmix.text.files import read_json, write_json
+from olmix.records.logs import flatten, number
+from olmix.text.files import is_shallow, read_json, read_records, write_json
 
 __all__ = [
     "CANCEL_FILE",
     "COMMAND_FILE",
     "ENDED",
-    "NOT_METRICS",
+    "INTERRUPTED",
     "MetricsReader",
     "RunFolder",
     "RunState",
     "Status",
+    "Summary",
     "lock",
+    "progress_of",
 ]
 
 CANCEL_FILE = "cancel"
@@ -38,8 +50,11 @@ COMMAND_FILE = "command.json"
 RunState = Literal["pending", "running", "finished", "failed", "cancelled"]
 ENDED = ("finished", "failed", "cancelled")
 """States in which nothing more happens by itself."""
-NOT_METRICS = ("step", "num_steps", "tokens", "tokens_per_second", "time", "seconds", "epoch")
-"""Names in `metrics.jsonl` that say when something was measured, not what."""
+INTERRUPTED = "interrupted; launch again to resume"
+"""What the status of a run says that stopped on request: Ctrl-C, SIGTERM, a launcher that ends."""
+_STATUS_BYTES = 1 << 20
+_SUMMARY_BYTES = 1 << 26
+"""Sizes above which such a file is not one of ours."""
 _TURN_S = 1.0
 """Seconds that a writer of a status waits for another one."""
 
@@ -68,6 +83,69 @@ class Status:
     error: str | None = None
     updated: float = 0.0
     diverged: bool = False
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Status:
+        """Return the status that stands in `status.json`; an absurd number counts as not given.
+
+        Raises:
+            DataError: there is no such state, or the identity is no text.
+        """
+        state, identity, error = (plain.get(key) for key in ("state", "identity", "error"))
+        known = next((name for name in get_args(RunState) if name == state), None)
+        if known is None or not isinstance(identity, str | None):
+            raise DataError(f"state = {state!r}, identity = {identity!r}: is no status of a run")
+        return cls(
+            state=known,
+            identity=identity or "",
+            step=int(_quantity(plain.get("step"))),
+            num_steps=int(_quantity(plain.get("num_steps"))),
+            tokens_per_second=_quantity(plain.get("tokens_per_second")),
+            error=error if isinstance(error, str) else None,
+            updated=_quantity(plain.get("updated")),
+            diverged=plain.get("diverged") is True,
+        )
+
+
+def _quantity(value: object) -> float:
+    """Return a number of things or seconds, 0 where it is none."""
+    plain = number(value)
+    return plain if plain is not None and 0 <= plain <= sys.maxsize else 0.0
+
+
+def progress_of(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return `step`, `num_steps` and `tokens_per_second` as far as a record tells them."""
+    found = {name: number(record.get(name)) for name in ("step", "num_steps", "tokens_per_second")}
+    return {
+        name: value if name == "tokens_per_second" else int(value)
+        for name, value in found.items()
+        if value is not None and 0 <= value <= sys.maxsize
+    }
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Attributes:
+        identity: of the run; empty where a trainer of another kind wrote the file.
+        metrics: final metrics by name; a value that is not finite was not measured.
+        content: the whole file.
+    """
+
+    identity: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Summary:
+        """Return the summary that stands in `summary.json`; what is no number is no metric."""
+        identity, metrics = plain.get("identity"), plain.get("metrics")
+        return cls(
+            identity=identity if isinstance(identity, str) else "",
+            metrics=flatten(metrics) if isinstance(metrics, Mapping) else {},
+            content=plain,
+        )
 
 
 class RunFolder:
@@ -117,29 +195,35 @@ class RunFolder:
         removes the summary first.
         """
         try:
-            raw = read_json(self.path / "status.json")
-            known = {key: raw[key] for key in Status.__dataclass_fields__ if key in raw}
-            if known["state"] in get_args(RunState):
-                return Status(**known)
-        except (DataError, KeyError, TypeError, AttributeError):
+            return Status.from_plain(_read_object(self.path / "status.json", _STATUS_BYTES))
+        except DataError:
             pass
         try:
-            return Status("finished", str(read_json(self.summary)["identity"]))
-        except (DataError, KeyError, TypeError):
+            identity = self.read_summary().identity
+        except DataError:
             return Status()
+        return Status("finished", identity) if identity else Status()
+
+    def read_summary(self) -> Summary:
+        """Return what the run came to.
+
+        Raises:
+            DataError: there is no summary, or none that can be read.
+        """
+        return Summary.from_plain(_read_object(self.summary, _SUMMARY_BYTES))
 
     def write_status(self, status: Status) -> None:
         """Replace the status; the end of a run is on the disk when this returns."""
         write_json(self.path / "status.json", asdict(status), sync=status.state in ENDED)
 
     def update_status(self, **changes: Any) -> Status:
-        """Replace some fields of the status and return it.
+        """Replace some fields of the status, and when it was updated, and return it.
 
         A trainer and the process that watches it do this at the same time; they take turns, so that
         neither writes back what the other has just replaced.
         """
         with _turn(self.path / ".status.lock"):
-            status = replace(self.read_status(), **changes)
+            status = replace(self.read_status(), **{"updated": time.time(), **changes})
             self.write_status(status)
         return status
 
@@ -164,7 +248,7 @@ class RunFolder:
                 content = log.read()
         except FileNotFoundError:
             return
-        yield from _records(content)
+        yield from read_records(content)
 
 
 class MetricsReader:
@@ -190,18 +274,25 @@ class MetricsReader:
             return []
         whole = content[: content.rfind(b"\n") + 1]  # the rest of a line comes later
         self._read_bytes += len(whole)
-        return list(_records(whole))
+        return list(read_records(whole))
 
 
-def _records(content: bytes) -> Iterator[dict[str, Any]]:
-    """Yield the JSON objects among some lines; text in them may hold line breaks of Unicode."""
-    for line in content.split(b"\n"):
-        try:
-            record = json.loads(line.decode("utf-8", errors="replace"))
-        except ValueError:  # also of a number with too many digits
-            continue
-        if isinstance(record, dict):
-            yield record
+def _read_object(path: Path, most_bytes: int) -> dict[str, Any]:
+    """Return the object in a JSON file.
+
+    Raises:
+        DataError: it is missing, no JSON, no object, larger or nested deeper than any of ours.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError:
+        size = 0  # reading it says what is wrong
+    if size > most_bytes:
+        raise DataError(f"{path}: has {size:,} bytes, of {most_bytes:,} allowed")
+    plain = read_json(path)
+    if not isinstance(plain, dict) or not is_shallow(plain):
+        raise DataError(f"{path}: is not a JSON object, or nested too deep")
+    return plain
 
 
 @contextmanager

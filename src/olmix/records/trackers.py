@@ -1,25 +1,46 @@
-"""W&B and trackio while training. A tracker that fails is dropped with a warning; the run goes on.
+"""W&B, trackio and TensorBoard while training, for whatever trains.
 
-A package that is not installed is another matter: it fails the run before its first step, with the
-command that installs it.
+A tracker that fails is dropped with a warning; the run goes on. A package that is not installed is
+another matter: it fails the run before its first step, with the command that installs it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-from olmix.config import LaunchConfig, TrackioTracker, WandbTracker
+from olmix.config.trackers import TrackersConfig, TrackioTracker, WandbTracker
 from olmix.errors import MissingPackageError
-from olmix.records.run import RunFolder
-from olmix.text.files import digest
 
-__all__ = ["Trackers", "open_trackers"]
+__all__ = ["TrackedRun", "Trackers", "open_trackers"]
 
 logger = logging.getLogger(__name__)
 
 _WANDB_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """What trackers are told of a run.
+
+    Attributes:
+        name: its name.
+        folder: its folder.
+        id: stays the same when it goes on after it was killed.
+        group: the runs that it belongs to.
+        config: what it was configured with, as JSON can hold it.
+        tags: words to find it by.
+    """
+
+    name: str
+    folder: Path
+    id: str
+    group: str | None
+    config: Mapping[str, Any]
+    tags: tuple[str, ...] = ()
 
 
 class Sink(Protocol):
@@ -65,34 +86,34 @@ class Trackers:
                 self._sinks.remove(sink)
 
 
-def open_trackers(folder: RunFolder, config: LaunchConfig | None = None) -> Trackers | None:
-    """Start the trackers that a run's config asks for; `None` where it asks for none.
-
-    Args:
-        folder: the run folder.
-        config: the run's config; that of the folder if left out.
+def open_trackers(run: TrackedRun, wanted: TrackersConfig | None) -> Trackers | None:
+    """Start the trackers that are wanted for a run; `None` where none is.
 
     Raises:
         MissingPackageError: a tracker's package is not installed.
-        ConfigError: the config is not valid.
     """
-    config = config if config is not None else LaunchConfig.from_yaml(folder.config)
-    if config.trackers is None:
-        return None
-    wanted: list[tuple[str, Callable[[], Sink]]] = []
-    if (wandb := config.trackers.wandb) is not None:
-        _require("wandb")
-        wanted.append(("wandb", lambda: _Wandb(folder, config, wandb)))
-    if (trackio := config.trackers.trackio) is not None:
-        _require("trackio")
-        wanted.append(("trackio", lambda: _Trackio(folder, config, trackio)))
+    starts = _starts(run, wanted) if wanted is not None else {}
+    for package in starts:
+        _require(package)
     sinks: list[Sink] = []
-    for name, start in wanted:
+    for name, start in starts.items():
         try:
             sinks.append(start())
         except Exception as error:  # noqa: BLE001  a service that is down must not stop a swarm
             logger.warning("%s does not start and is left out: %s", name, error)
-    return Trackers(sinks) if wanted else None
+    return Trackers(sinks) if starts else None
+
+
+def _starts(run: TrackedRun, wanted: TrackersConfig) -> dict[str, Callable[[], Sink]]:
+    """Return what starts each tracker that is wanted, by the package that it needs."""
+    starts: dict[str, Callable[[], Sink]] = {}
+    if (wandb := wanted.wandb) is not None:
+        starts["wandb"] = lambda: _Wandb(run, wandb)
+    if (trackio := wanted.trackio) is not None:
+        starts["trackio"] = lambda: _Trackio(run, trackio)
+    if wanted.tensorboard:
+        starts["tensorboardX"] = lambda: _TensorBoard(run)
+    return starts
 
 
 def _require(package: str) -> None:
@@ -100,40 +121,37 @@ def _require(package: str) -> None:
     from importlib.util import find_spec
 
     if find_spec(package) is None:
-        raise MissingPackageError(package, package, f"trackers.{package}")
-
-
-def _run_id(folder: RunFolder, config: LaunchConfig) -> str:
-    """Return an id that stays the same when a run goes on after it was killed."""
-    plain = config.to_plain()
-    meant = [plain.get(key) for key in ("training", "data", "eval", "mix", "group_id")]
-    return digest([folder.name, str(folder.path.resolve()), meant], 16)
+        name = package.lower().removesuffix("x")
+        raise MissingPackageError(package, name, f"Logging to {name}")
 
 
 class _Wandb:
-    """One run of Weights & Biases."""
+    """One run of Weights & Biases; ``WANDB_MODE=offline`` works."""
 
     name = "wandb"
 
-    def __init__(self, folder: RunFolder, config: LaunchConfig, tracker: WandbTracker) -> None:
+    def __init__(self, run: TrackedRun, tracker: WandbTracker) -> None:
         import wandb
 
         self._run = wandb.init(
             project=tracker.project,
             entity=tracker.entity,
             mode=tracker.mode,
-            group=config.group_id,
-            name=folder.name,
-            id=_run_id(folder, config),
+            group=run.group,
+            name=run.name,
+            id=run.id,
             resume="allow",
-            dir=folder.path,
-            config=config.to_plain(),
+            tags=run.tags or None,
+            dir=run.folder,
+            config=dict(run.config),
             # A worker trains many runs, one after another or side by side.
             reinit="create_new",
             settings=wandb.Settings(
                 silent=True, console="off", init_timeout=_WANDB_TIMEOUT_S, disable_git=True
             ),
         )
+        if self._run.url:
+            logger.info("%s at W&B: %s", run.name, self._run.url)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         self._run.log(dict(metrics), step=step)
@@ -151,14 +169,14 @@ class _Trackio:
 
     name = "trackio"
 
-    def __init__(self, folder: RunFolder, config: LaunchConfig, tracker: TrackioTracker) -> None:
+    def __init__(self, run: TrackedRun, tracker: TrackioTracker) -> None:
         import trackio
 
         self._run = trackio.init(
             project=tracker.project,
-            name=folder.name,
-            group=config.group_id,
-            config=config.to_plain(),
+            name=run.name,
+            group=run.group,
+            config=dict(run.config),
             resume="allow",
             embed=False,
             auto_log_cpu=False,
@@ -171,3 +189,23 @@ class _Trackio:
     def finish(self, summary: Mapping[str, Any], *, ok: bool) -> None:
         del summary, ok
         self._run.finish()
+
+
+class _TensorBoard:
+    """TensorBoard's event files, in ``tensorboard/`` of the run's folder."""
+
+    name = "tensorboard"
+
+    def __init__(self, run: TrackedRun) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(str(run.folder / "tensorboard"))
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def finish(self, summary: Mapping[str, Any], *, ok: bool) -> None:
+        del summary, ok
+        self._writer.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 from olmix.errors import DataError, OlmixError
 from olmix.records.fit.folder import FitFolder
+from olmix.records.group import read_group_record
 from olmix.records.run import RunFolder
 from olmix.report.figures import Curves
 from olmix.text.files import read_json
@@ -40,10 +41,11 @@ def read_machine(groups: Sequence[Path]) -> dict[str, str] | None:
     """Return what the launch noted of the machine: no host name, no user."""
     for group in groups:
         try:
-            raw = read_json(group / "group.json")["machine"]
-            return {key: str(raw[key]) for key in _MACHINE if raw.get(key) is not None}
-        except (DataError, KeyError, TypeError, AttributeError):
+            machine = read_group_record(group).machine
+        except DataError:
             continue
+        if machine:
+            return {key: str(machine[key]) for key in _MACHINE if machine.get(key) is not None}
     return None
 
 
@@ -57,15 +59,15 @@ def read_facts(groups: Sequence[Path]) -> dict[str, str]:
         if sizes:
             facts["Proxy model"] = ", ".join(sizes)
         try:
-            raw = read_json(group / "group.json")
-            packages, git = raw.get("packages") or {}, raw.get("git") or {}
-        except (DataError, AttributeError):
+            record = read_group_record(group)
+        except DataError:
             continue
+        packages, git = record.packages, record.git or {}
         if packages:
             facts["Trained with"] = ", ".join(f"{name} {v}" for name, v in packages.items())
         if git.get("commit"):
             changed = ", with changes" if git.get("dirty") else ""
-            facts["Code"] = f"commit {git['commit'][:12]}{changed}"
+            facts["Code"] = f"commit {str(git['commit'])[:12]}{changed}"
         if facts:
             break
     return facts

@@ -13,14 +13,12 @@ import datetime as dt
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from olmix.config.experiment import ExperimentConfig
-from olmix.errors import ConfigError, DataError
+from olmix.records.mapping import MAPPING, Mapped, read_mapping_record
 from olmix.sweep.scalars import render_flow
-from olmix.text.yaml import read_yaml
 
 __all__ = [
     "MAPPING",
@@ -32,34 +30,10 @@ __all__ = [
     "set_aside",
 ]
 
-MAPPING = "run_mapping.yaml"
 EXPERIMENT = "experiment.yaml"
 REPORT = "validation_report.txt"
 CONFIGS = "configs"
 REPLACED = "replaced"
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """A row of `run_mapping.yaml`.
-
-    Attributes:
-        id: ``run_000``.
-        params: value of every variable.
-        config: the config file, relative to the folder.
-        output_dir: where the run's results go; `None` where its config does not say.
-        recipe: what trains the config.
-        hash: identity of the config, `output_dir` not counted.
-        command: what trains it, as words, from the experiment's folder.
-    """
-
-    id: str
-    params: Mapping[str, Any]
-    config: str
-    output_dir: str | None
-    recipe: str | None
-    hash: str
-    command: tuple[str, ...] = ()
 
 
 def choose_folder(config: ExperimentConfig, output_dir: str | Path | None) -> Path:
@@ -94,13 +68,15 @@ def render_mapping(rows: Sequence[Mapped], about: Mapping[str, Any]) -> str:
     lines = [f"{key}: {render_flow(value)}\n" for key, value in about.items()]
     lines.append("runs:\n" if rows else "runs: []\n")
     for row in rows:
-        fields = {
+        fields: dict[str, Any] = {
             "params": dict(row.params),
             "config": row.config,
             "output_dir": row.output_dir,
             "recipe": row.recipe,
             "hash": row.hash,
         }
+        if row.command:
+            fields["command"] = list(row.command)
         lines.append(f"  - id: {row.id}\n")
         lines += [f"    {key}: {render_flow(value)}\n" for key, value in fields.items()]
     return "".join(lines)
@@ -112,29 +88,13 @@ def read_mapping(folder: Path) -> tuple[list[Mapped], dict[str, Any]]:
     Raises:
         DataError: the folder holds no experiment, or its mapping cannot be read.
     """
-    file = folder / MAPPING
-    if not file.is_file():
-        raise DataError(
-            f"{folder}: this is no folder of an experiment; it has no {MAPPING}. "
-            "`olmix sweep generate` makes one."
-        )
-    try:
-        data = read_yaml(file).data
-        rows = [
-            Mapped(
-                str(row["id"]),
-                dict(row["params"]),
-                str(row["config"]),
-                row.get("output_dir"),
-                row.get("recipe"),
-                str(row["hash"]),
-                tuple(map(str, row.get("command") or ())),
-            )
-            for row in data["runs"]
-        ]
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read: {error}") from None
-    return rows, {key: value for key, value in data.items() if key != "runs"}
+    record = read_mapping_record(folder)
+    about = {
+        "experiment": record.experiment,
+        "framework": record.framework,
+        "base_config": record.base_config,
+    }
+    return list(record.runs), about
 
 
 def ids_set_aside(folder: Path) -> set[str]:

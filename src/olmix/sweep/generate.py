@@ -28,7 +28,7 @@ from olmix.sweep.folder import (
 )
 from olmix.sweep.framework import Verdict
 from olmix.sweep.report import describe_params, render_report
-from olmix.sweep.slurm import SCRIPT, render_script
+from olmix.sweep.slurm import old_scripts, write_scripts
 from olmix.sweep.study_plan import Plan, PlannedRun, build_plan
 from olmix.text.files import write_text
 
@@ -170,7 +170,7 @@ def _keep_ids(
 def _row(plan: Plan, run: PlannedRun) -> Mapped:
     file = f"{CONFIGS}/{run.id}.yaml"
     recipe, slurm = plan.base.recipe, plan.experiment.config.slurm
-    gpus = slurm.gpus if slurm is not None else 1
+    gpus = slurm.num_gpus if slurm is not None else 1
     command = plan.framework.command(recipe or "", file, gpus)
     known = tuple(command) if recipe is not None or "" not in command else ()
     return Mapped(run.id, run.params, file, run.output_dir, recipe, run.hash, known)
@@ -292,13 +292,10 @@ def _check(
     invalid += [(f"{CONFIGS}/{run}.yaml", why) for run, why in (trained or {}).items() if why]
     script = None
     if slurm and not invalid:
-        script = target / SCRIPT
-        (target / "logs").mkdir(exist_ok=True)
-        write_text(script, render_script(plan, rows, target.resolve()))
-        script.chmod(0o755)
-    elif not invalid and (target / SCRIPT).is_file():
-        # An array script of before would start runs that are no more.
-        set_aside(target, [target / SCRIPT])
+        script = write_scripts(plan, rows, target)
+    elif not invalid:
+        # Array scripts of before would start runs that are no more.
+        set_aside(target, old_scripts(target))
     result = SweepResult(target, tuple(rows), report, plan, num_new, script, not invalid)
     if invalid:
         error = TorchtuneValidationError(

@@ -180,7 +180,7 @@ class _Planner:
         if not merged.mismatches:
             self._check_config(merged.config, tuple(leaves))
         slurm = config.slurm
-        cost = self.framework.cost(self.base, merged.config, slurm.gpus if slurm else 1)
+        cost = self.framework.cost(self.base, merged.config, slurm.num_gpus if slurm else 1)
         params = {name: values[name] for name in point}
         return PlannedRun("", params, merged.config, leaves, cost)
 

@@ -5,11 +5,15 @@ A file is written beside its place, flushed to the disk and renamed into it.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
+import platform
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +22,18 @@ from olmix.errors import DataError
 __all__ = [
     "atomic_path",
     "digest",
+    "is_shallow",
     "read_json",
+    "read_records",
     "write_bytes",
     "write_json",
     "write_text",
 ]
+
+MAX_DEPTH = 64
+"""Lists and objects within one another that a record may have."""
+_MAX_DIGITS = 300
+"""Digits of a whole number that a float can hold, a little less."""
 
 
 @contextmanager
@@ -34,7 +45,8 @@ def atomic_path(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    _remove_leftovers(target.parent)
+    beside = target.with_name(f".{target.name}.{_this_machine()}-{os.getpid()}.tmp")
     try:
         yield beside
         if sync:
@@ -43,8 +55,55 @@ def atomic_path(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
         beside.replace(target)
         if sync:
             _sync_folder(target.parent)
+    except OSError as error:
+        # A full disk names no file; others name one that is gone when this is read.
+        if error.errno is None or error.filename not in (None, str(beside)):
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+_LEFTOVER = re.compile(r"\..+\.(?:([0-9a-f]{8})-)?([0-9]{1,9})\.tmp")
+"""Name of a file that is being written: machine and process. Earlier releases left the machine
+out."""
+
+
+@lru_cache
+def _this_machine() -> str:
+    return hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
+
+
+_MANY = 500
+_crowded: set[Path] = set()
+"""Folders of many files that were looked through: in every one of thousands it takes a while."""
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what dead processes of this machine were writing into a folder."""
+    if folder in _crowded:
+        return
+    with suppress(OSError):
+        entries = list(os.scandir(folder))
+        if len(entries) > _MANY:
+            _crowded.add(folder)
+        for entry in entries:
+            match = _LEFTOVER.fullmatch(entry.name)
+            if match is None or match[1] not in (None, _this_machine()):
+                continue
+            if not _is_alive(int(match[2])) and entry.is_file(follow_symlinks=False):
+                Path(entry.path).unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
@@ -81,11 +140,46 @@ def read_json(path: str | Path) -> Any:
         DataError: it is missing or not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:  # also numbers of more digits than Python reads
         raise DataError(f"{path}: cannot be read as JSON: {error}") from error
+    except RecursionError:
+        raise DataError(f"{path}: cannot be read as JSON: it is nested too deeply") from None
+
+
+def read_records(content: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects among lines, as logs hold them.
+
+    A line feed alone ends a line: text may hold line breaks of Unicode. What is no object is passed
+    over, such as a line that a crash cut off, and so is one that is nested deeper than
+    `MAX_DEPTH`. A byte order mark and bytes that are not UTF-8 cost nothing but themselves;
+    numbers too large for a float are infinite.
+    """
+    for line in content.removeprefix(codecs.BOM_UTF8).split(b"\n"):
+        try:
+            record = _LINES.decode(line.decode("utf-8", errors="replace"))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(record, dict) and is_shallow(record):
+            yield record
+
+
+def is_shallow(value: object, depth: int = MAX_DEPTH) -> bool:
+    """Whether a decoded value holds no more than `depth` lists and objects in one another."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(is_shallow(each, depth - 1) for each in inner)
+
+
+def _whole(digits: str) -> float:
+    """Return a whole number; one too large for a float is infinite, as it is with a point."""
+    return int(digits) if len(digits) < _MAX_DIGITS else float(digits)
+
+
+_LINES = json.JSONDecoder(parse_int=_whole, strict=False)
 
 
 def digest(value: Any, length: int = 8) -> str:

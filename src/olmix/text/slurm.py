@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["compress", "directive_lines", "environment_lines"]
+from olmix.errors import DataError
+
+__all__ = [
+    "comment",
+    "compress",
+    "container_words",
+    "directive_lines",
+    "enter_folder",
+    "environment_lines",
+    "log_pattern",
+    "own_environment",
+]
 
 _PLAIN = frozenset("-:_./,+=%@")
 
@@ -15,6 +27,9 @@ def directive_lines(directives: Mapping[str, object]) -> Iterator[str]:
     """Yield ``#SBATCH --key=value`` for every value that is given, quoted where SLURM needs it.
 
     `True` stands for an option without a value; `None` and `False` leave the option out.
+
+    Raises:
+        ValueError: a value with a line break, for which SLURM has no quotes.
     """
     for key, value in directives.items():
         if value is None or value is False:
@@ -23,8 +38,43 @@ def directive_lines(directives: Mapping[str, object]) -> Iterator[str]:
             yield f"#SBATCH --{key}"
             continue
         text = str(value)
-        plain = all(letter.isalnum() or letter in _PLAIN for letter in text)
-        yield f"#SBATCH --{key}={text}" if plain else f'#SBATCH --{key}="{text}"'
+        if "\n" in text or "\r" in text:
+            raise ValueError(f"--{key}: a line break would end the line of {text!r}")
+        if all(letter.isalnum() or letter in _PLAIN for letter in text):
+            yield f"#SBATCH --{key}={text}"
+        else:
+            escaped = text.replace("\\", r"\\").replace('"', r"\"")
+            yield f'#SBATCH --{key}="{escaped}"'
+
+
+def log_pattern(folder: Path, name: str) -> str:
+    """Return the pattern of a log: `name` is SLURM's pattern, the folder is taken literally.
+
+    Raises:
+        DataError: the folder's path holds a character that SLURM cannot write to.
+    """
+    text = str(folder)
+    # A backslash makes SLURM take the whole path literally; nothing quotes it.
+    bad = next((letter for letter in text if letter == "\\" or not letter.isprintable()), None)
+    if bad is not None:
+        raise DataError(
+            f"{text!r}: SLURM cannot keep logs in a folder with {bad!r} in its path; choose another"
+        )
+    return f"{text.replace('%', '%%')}/{name}"
+
+
+def comment(text: str) -> str:
+    """Return a line of comment, whatever stands in the text."""
+    return "# " + "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def enter_folder(folder: Path) -> Iterator[str]:
+    """Yield the lines that make a folder the current one."""
+    text = str(folder)
+    if set("$`") & set(text):
+        # Dollars and backticks of a folder's name are meant to stay as they are.
+        yield "# shellcheck disable=SC2016"
+    yield f"cd {shlex.quote(text)}"
 
 
 def environment_lines(
@@ -43,6 +93,26 @@ def environment_lines(
         yield 'eval "$(conda shell.bash hook)"'
         yield f"conda activate {shlex.quote(conda)}"
     yield from setup
+
+
+def own_environment() -> str | None:
+    """Return the folder of the environment that is at work here; `None` for the system's Python."""
+    own = sys.prefix != sys.base_prefix or (Path(sys.prefix) / "conda-meta").is_dir()
+    return sys.prefix if own else None
+
+
+def container_words(image: str, runtime: str, *, gpus: bool) -> list[str]:
+    """Return the words before a command, ready for a shell, that run it in a container.
+
+    Args:
+        image: the container's image.
+        runtime: `apptainer` or `pyxis`.
+        gpus: whether the command sees GPUs; Pyxis always shows those of the job.
+    """
+    quoted = shlex.quote(image)
+    if runtime == "pyxis":
+        return ["srun", f"--container-image={quoted}", '--container-mounts="$PWD:$PWD"']
+    return ["apptainer", "exec", *(["--nv"] if gpus else []), '--bind="$PWD"', quoted]
 
 
 def compress(numbers: Sequence[int]) -> str:

@@ -15,7 +15,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,14 +24,16 @@ from typing import Any
 from olmix.config import CommandTraining
 from olmix.config.training import MANIFEST_FILE, MIX_FILE
 from olmix.domains import iter_domains
-from olmix.errors import LaunchError
+from olmix.errors import DivergedError, LaunchError
 from olmix.records.identity import run_identity
-from olmix.records.run import COMMAND_FILE, NOT_METRICS, MetricsReader, RunFolder, Status
+from olmix.records.logs import flatten, number
+from olmix.records.run import COMMAND_FILE, MetricsReader, RunFolder, progress_of
 from olmix.records.run_config import read_run_config
+from olmix.records.run_writer import LOSSES, RunWriter, final_metrics
 from olmix.records.tokens import data_dtype
 from olmix.text.files import read_json, write_json
 from olmix.train.leftover import announce, end_leftover, forget, remember
-from olmix.train.outcome import Outcome, Progress
+from olmix.train.outcome import Outcome, Progress, outcome_of
 
 __all__ = ["run_command"]
 
@@ -44,6 +45,8 @@ _GRACE_S = 60.0
 _REST_S = 10.0
 """Seconds that processes have which a command left behind when it ended by itself."""
 _LAST_LINES = 5
+_ASKED_TO_END = (0, -signal.SIGINT, 128 + signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGTERM, 75)
+"""Statuses of a command that ended because it was asked to; 75 is EX_TEMPFAIL."""
 
 
 @dataclass(frozen=True)
@@ -79,23 +82,22 @@ def run_command(
     if end_leftover(folder.path, _GRACE_S):
         logger.info("%s: ended the command of an earlier start", folder.name)
     started = time.time()
-    # Of an attempt that failed after it wrote one.
-    folder.summary.unlink(missing_ok=True)
-    folder.write_status(Status("running", command.identity, updated=started))
-    try:
-        process = _start(command, folder)
-    except OSError as error:
+    with RunWriter(folder, identity=command.identity) as run:
+        try:
+            process = _start(command, folder)
+        except OSError as error:
+            forget(folder.path)
+            run.fail(f"{command.words[0]} cannot be started: {error.strerror}")
+            return outcome_of(folder)
+        try:
+            stopped = _watch(process, run, on_progress, should_stop)
+        except BaseException:
+            end_leftover(folder.path, _GRACE_S)  # nobody would watch it
+            process.poll()
+            raise
         forget(folder.path)
-        why = f"{command.words[0]} cannot be started: {error.strerror}"
-        return _end(folder, "failed", why)
-    try:
-        stopped = _watch(process, folder, on_progress, should_stop)
-    except BaseException:
-        end_leftover(folder.path, _GRACE_S)  # nobody would watch it
-        process.poll()
-        raise
-    forget(folder.path)
-    return _conclude(folder, command, process.returncode, time.time() - started, stopped=stopped)
+        _conclude(run, process.returncode, time.time() - started, stopped=stopped)
+    return outcome_of(folder)
 
 
 def _prepare(folder: RunFolder) -> _Command:
@@ -153,7 +155,7 @@ def _start(command: _Command, folder: RunFolder) -> subprocess.Popen[bytes]:
 
 def _watch(
     process: subprocess.Popen[bytes],
-    folder: RunFolder,
+    run: RunWriter,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> bool:
@@ -161,7 +163,7 @@ def _watch(
 
     A command that a signal reached before it reached this process was stopped too.
     """
-    reports, deadline = _Reports(folder), None
+    folder, reports, deadline = run.folder, _Reports(run), None
     while not _ended(process, _POLL_S):
         if deadline is None and should_stop():
             deadline = time.monotonic() + _GRACE_S
@@ -182,27 +184,29 @@ def _watch(
     return stopped
 
 
-def _conclude(
-    folder: RunFolder, command: _Command, code: int, seconds: float, *, stopped: bool
-) -> Outcome:
+def _conclude(run: RunWriter, code: int, seconds: float, *, stopped: bool) -> None:
     """Decide what became of a run whose command has ended, and say so in its status.
 
     A command that was told to stop and ends with status 0 may have finished or saved its state; it
-    has finished if it said so, by `olmix.runlog` or by a summary of its own.
+    has finished if it said so, by `olmix.runlog` or by a summary of its own. What it said of its
+    end, by `olmix.runlog`, is never written over.
     """
-    reported = folder.read_status()
+    folder = run.folder
+    reported = folder.read_status().state
     if stopped:
-        through = code == 0 and reported.state == "running" and folder.summary.is_file()
-        done = through or reported.state == "finished"
-        return _end(folder, "finished" if done else "interrupted", None)
-    if reported.state == "failed":  # it has said so itself, by `olmix.runlog`, and why
-        return Outcome(folder.path, "failed", reported.error)
-    if code:
-        return _end(folder, "failed", _reason(code, folder))
-    if reported.state == "pending":
-        return _end(folder, "interrupted", None)
-    _summarise(folder, command, seconds)
-    return _end(folder, "finished", None)
+        through = code == 0 and reported == "running" and folder.summary.is_file()
+        if through or reported == "finished":
+            run.accept()
+        else:
+            run.interrupt()
+    elif reported == "failed" or (reported == "pending" and code in _ASKED_TO_END):
+        return
+    elif code:
+        run.fail(_reason(code, folder))
+    elif folder.summary.is_file():
+        run.accept()
+    else:
+        _summarise(run, seconds)
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
@@ -226,12 +230,12 @@ class _Reports:
     """What the command has reported so far.
 
     Args:
-        folder: the run folder.
+        run: tells of it in the status.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
-        self._reader = MetricsReader(folder)
+    def __init__(self, run: RunWriter) -> None:
+        self._run = run
+        self._reader = MetricsReader(run.folder)
         self._last: dict[str, Any] = {}
 
     def look(self, on_progress: Callable[[Progress], None]) -> None:
@@ -241,34 +245,19 @@ class _Reports:
             return
         for record in records:
             self._last.update(record)
-        found = {
-            name: _finite(self._last.get(name))
-            for name in ("step", "num_steps", "tokens_per_second")
-        }
         # A trainer that reports by `olmix.runlog` keeps the status itself, and logs metrics alone.
-        changes: dict[str, Any] = {
-            name: value if name == "tokens_per_second" else int(value)
-            for name, value in found.items()
-            if value is not None
-        }
-        status = self._folder.update_status(**changes, updated=time.time())
-        loss = self._last.get("loss")
+        status = self._run.folder.update_status(**progress_of(self._last))
+        losses = [number(self._last.get(name)) for name in LOSSES]
+        loss = next((loss for loss in losses if loss is not None), None)
         on_progress(
             Progress(
-                self._folder.path,
+                self._run.folder.path,
                 status.step,
                 status.num_steps,
                 status.tokens_per_second,
-                loss if isinstance(loss, float) else _finite(loss),
+                loss,
             )
         )
-
-
-def _finite(value: object) -> float | None:
-    """Return a value if it is a number; a command may log anything."""
-    if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
-        return float(value)
-    return None
 
 
 def _reason(code: int, folder: RunFolder) -> str:
@@ -280,28 +269,14 @@ def _reason(code: int, folder: RunFolder) -> str:
     return f"the command ended with {how}{said} (see log.txt)"
 
 
-def _summarise(folder: RunFolder, command: _Command, seconds: float) -> None:
-    """Write `summary.json` from what was reported, where the command wrote none itself."""
-    if folder.summary.is_file():
-        return
-    last: dict[str, float | None] = {}
-    for record in folder.read_metrics():
-        numbers = (name for name, value in record.items() if isinstance(value, int | float))
-        last |= {name: _finite(record[name]) for name in numbers if name not in NOT_METRICS}
-    # JSON has no NaN: a metric that is not finite counts as not measured.
-    metrics = {name: value for name, value in last.items() if value is not None}
-    write_json(
-        folder.summary,
-        {"identity": command.identity, "metrics": metrics, "seconds": seconds},
-    )
-
-
-def _end(folder: RunFolder, state: str, error: str | None) -> Outcome:
-    if state == "interrupted":
-        folder.update_status(state="pending", error="interrupted", updated=time.time())
-        return Outcome(folder.path, "interrupted")
-    if state == "finished":
-        folder.update_status(state="finished", error=None, updated=time.time())
-        return Outcome(folder.path, "finished")
-    folder.update_status(state="failed", error=error, updated=time.time())
-    return Outcome(folder.path, "failed", error)
+def _summarise(run: RunWriter, seconds: float) -> None:
+    """Finish a run whose command wrote no summary: the last value of every metric is final."""
+    last: dict[str, float] = {}
+    for record in run.folder.read_metrics():
+        last |= flatten(record)
+    try:
+        metrics, _ = final_metrics(last)
+    except DivergedError as error:
+        run.end_with(error)
+    else:
+        run.finish(metrics, {"seconds": seconds})

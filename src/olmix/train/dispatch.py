@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 from olmix.config import CommandTraining, OlmoCoreTraining
@@ -11,11 +9,9 @@ from olmix.errors import OlmixError
 from olmix.records.run import COMMAND_FILE, RunFolder
 from olmix.records.run_config import read_run_config
 from olmix.train.command import run_command
-from olmix.train.outcome import Outcome, Progress
+from olmix.train.outcome import Outcome, Progress, fail_run, outcome_of, run_logs
 
 __all__ = ["train_any", "trainer_of"]
-
-logger = logging.getLogger(__name__)
 
 
 def train_any(
@@ -82,17 +78,9 @@ def _train_one(
         train_run(folder, config, on_progress=on_progress, should_stop=should_stop)
     except Exception as error:  # noqa: BLE001  a bad run must not end the others
         return _failed(folder, error)
-    status = folder.read_status()
-    if status.state == "failed":
-        return Outcome(folder.path, "failed", status.error)
-    return Outcome(folder.path, "finished" if status.state == "finished" else "interrupted")
+    return outcome_of(folder)
 
 
 def _failed(folder: RunFolder, error: Exception) -> Outcome:
-    what = str(error)
-    if not isinstance(error, OlmixError):
-        logger.error("unexpected error", exc_info=error)
-        what = f"{type(error).__name__}: {error}"
-    if folder.path.is_dir():
-        folder.update_status(state="failed", error=what, updated=time.time())
-    return Outcome(folder.path, "failed", what)
+    with run_logs([folder]):
+        return fail_run(folder, error)

@@ -1,8 +1,7 @@
 """What a process must settle before and just after it loads JAX: threads, core, compiled programs.
 
-One single-threaded process per core is the fastest way to train small models on a CPU. Libraries
-read their number of threads when they are loaded, so `use_one_thread` comes before NumPy and JAX;
-this module imports neither by itself.
+Libraries read their number of threads when they are loaded, so `use_one_thread` comes before NumPy
+and JAX; this module imports neither by itself.
 """
 
 from __future__ import annotations
@@ -15,21 +14,11 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from olmix.text.threads import ONE_THREAD
+
 __all__ = ["cache_folder", "compile_lock", "pin", "use_compilation_cache", "use_one_thread"]
 
 logger = logging.getLogger(__name__)
-
-_THREAD_VARIABLES = (
-    # XLA sizes its pool by these; its flags alone leave it one thread for each core.
-    "NPROC",
-    "PJRT_NPROC",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
-_XLA_FLAGS = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
 def use_one_thread(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -37,9 +26,8 @@ def use_one_thread(environment: MutableMapping[str, str] = os.environ) -> None:
 
     It has an effect only before NumPy and JAX are loaded, and on CPU work only.
     """
-    for name in _THREAD_VARIABLES:
-        environment.setdefault(name, "1")
-    environment.setdefault("XLA_FLAGS", _XLA_FLAGS)
+    for name, value in ONE_THREAD.items():
+        environment.setdefault(name, value)
     # XLA's own C++ log: errors only.
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from olmix.errors import DataError
 from olmix.records.run import RunFolder
 from olmix.text.files import read_json, write_json
@@ -38,25 +40,33 @@ _FILE = "process.json"
 _POLL_S = 0.1
 _KILL_S = 10.0
 """Seconds that the system has to end what was killed; a process may hang in a file system."""
+_CLOCK_S = 5.0
+"""Seconds by which clocks may differ where a process is told from an older one."""
+_TICK_S = 0.005
+"""Half the tick in which systems count when a process started."""
 
 
 @dataclass(frozen=True)
 class _Start:
-    """One start of a command: its mark, and number and start of its first process."""
+    """One start of a command: its mark, when it was announced, and its first process."""
 
     log: Path
     mark: str | None
+    announced: float
     pid: int | None
-    started: int | None
+    started: float | None
 
 
 @dataclass(frozen=True)
 class _Process:
-    """A process: its number, its group, when it started, in ticks, and whether it still runs."""
+    """A process: its number, its group, when it started, and whether it still runs.
+
+    Times are in seconds since the machine was started: setting its clock does not move them.
+    """
 
     pid: int
     group: int
-    started: int
+    started: float
     alive: bool
 
 
@@ -64,20 +74,20 @@ def announce(run_dir: Path) -> dict[str, str]:
     """Note that a run is about to be started; returns what the environment of its command needs."""
     mark = uuid.uuid4().hex
     # Processes do not outlive a power failure.
-    write_json(run_dir / _FILE, {"host": platform.node(), "mark": mark}, sync=False)
+    about = {"host": platform.node(), "mark": mark, "announced": time.time() - psutil.boot_time()}
+    write_json(run_dir / _FILE, about, sync=False)
     return {START_VARIABLE: mark}
 
 
 def remember(run_dir: Path, pid: int) -> None:
     """Note the leader of the process group that trains a run."""
     try:
-        mark = read_json(run_dir / _FILE)["mark"]
-    except (DataError, KeyError, TypeError):
-        mark = None
+        about = dict(read_json(run_dir / _FILE))
+    except (DataError, TypeError, ValueError):
+        about = {"host": platform.node()}
     found = _look_up(pid)
     started = found.started if found is not None else None
-    about = {"host": platform.node(), "mark": mark, "pid": pid, "started": started}
-    write_json(run_dir / _FILE, about, sync=False)
+    write_json(run_dir / _FILE, {**about, "pid": pid, "started": started}, sync=False)
 
 
 def forget(run_dir: Path) -> None:
@@ -130,17 +140,20 @@ def _read(run_dir: Path) -> _Start | None:
         return _Start(
             log=RunFolder(run_dir).log,
             mark=about.get("mark"),
+            announced=float(about.get("announced") or 0.0),
             pid=None if pid is None else int(pid),
-            started=None if started is None else int(started),
+            started=None if started is None else float(started),
         )
-    except (DataError, KeyError, TypeError, ValueError, AttributeError):
+    except (DataError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 
 def _members(start: _Start) -> list[_Process]:
     """Return the running processes of a start, never this one."""
     alive = [
-        process for process in _processes(start.pid) if process.alive and process.pid != os.getpid()
+        process
+        for process in _processes(start.announced)
+        if process.alive and process.pid != os.getpid()
     ]
     marked = [process for process in alive if _bears_mark(process.pid, start.mark)]
     group = [process for process in alive if process.group == start.pid]
@@ -152,43 +165,33 @@ def _members(start: _Start) -> list[_Process]:
 def _is_ours(start: _Start, group: list[_Process], marked: list[_Process]) -> bool:
     """Whether a process group with the number of a start is that of the start."""
     leader = _look_up(group[0].group)
-    if leader is not None and leader.started == start.started:  # no two start at the same tick
-        return True
+    expected = start.started if start.started is not None else -1.0
+    if leader is not None and abs(leader.started - expected) < _TICK_S:
+        return True  # no two with one number start at the same tick
     if any(process in marked for process in group):
         return True
     # A program that sets its own title wipes out its environment.
     return leader is None and any(_prints_to(process.pid, start.log) for process in group)
 
 
-def _processes(first: int | None) -> Iterator[_Process]:
-    """Yield the processes of this machine that are not older than one of them.
-
-    Numbers are given in rising order: most processes of a machine need not be looked at. Where they
-    have begun anew since, all are. None are yielded where the system does not list them.
-    """
-    try:
-        numbers = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
-        newest = int(Path("/proc/loadavg").read_text(encoding="ascii").split()[-1])
-    except (OSError, ValueError, IndexError):
-        return
-    if first is None or newest < first:
-        first = 0
-    for pid in numbers:
-        found = _look_up(pid) if pid >= first else None
-        if found is not None:
+def _processes(announced: float) -> Iterator[_Process]:
+    """Yield the processes of this machine that began after a start was announced."""
+    for pid in psutil.pids():
+        found = _look_up(pid)
+        if found is not None and found.started > announced - _CLOCK_S:
             yield found
 
 
 def _look_up(pid: int) -> _Process | None:
     """Return what the system says of a process; `None` where it says nothing."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
+        process = psutil.Process(pid)
+        # One that has ended stays in the list until its parent asks for it, which may be never.
+        alive = process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        started = process.create_time() - psutil.boot_time()
+        return _Process(pid, os.getpgid(pid), started, alive)
+    except (psutil.Error, OSError):
         return None
-    # The name of the program is in brackets and may hold anything.
-    state, _, group, *more = text.rpartition(b")")[2].split()
-    # One that has ended stays in the list until its parent asks for it, which may be never.
-    return _Process(pid, int(group), int(more[16]), alive=state not in b"ZX")
 
 
 def _bears_mark(pid: int, mark: str | None) -> bool:
@@ -196,21 +199,18 @@ def _bears_mark(pid: int, mark: str | None) -> bool:
     if mark is None:
         return False
     try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:  # it has ended, or is another user's
+        return bool(psutil.Process(pid).environ().get(START_VARIABLE) == mark)
+    except (psutil.Error, OSError):  # it has ended, or is another user's
         return False
-    return f"{START_VARIABLE}={mark}".encode() in environment.split(b"\0")
 
 
 def _prints_to(pid: int, log: Path) -> bool:
     """Whether the standard output or the standard error of a process is a file."""
-    for descriptor in (1, 2):
-        try:
-            if log.samefile(f"/proc/{pid}/fd/{descriptor}"):
-                return True
-        except OSError:
-            continue
-    return False
+    try:
+        files = psutil.Process(pid).open_files()
+        return any(file.fd in (1, 2) and log.samefile(file.path) for file in files)
+    except (psutil.Error, OSError):
+        return False
 
 
 def _send(pid: int, number: int) -> None:

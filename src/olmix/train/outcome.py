@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Outcome", "Progress"]
+from olmix.errors import OlmixError, in_words
+from olmix.records.run import RunFolder
+from olmix.records.run_writer import ended_by
+
+__all__ = ["Outcome", "Progress", "fail_run", "note_failure", "outcome_of", "run_logs"]
+
+logger = logging.getLogger(__name__)
 
 End = Literal["finished", "failed", "skipped", "interrupted"]
 
@@ -44,3 +53,50 @@ class Progress:
     num_steps: int
     tokens_per_second: float
     loss: float | None
+
+
+def outcome_of(folder: RunFolder) -> Outcome:
+    """Return how the training of a run ended, as its status tells."""
+    status = folder.read_status()
+    if status.state == "failed":
+        return Outcome(folder.path, "failed", status.error)
+    return Outcome(folder.path, "finished" if status.state == "finished" else "interrupted")
+
+
+def fail_run(folder: RunFolder, error: Exception) -> Outcome:
+    """Say in the status and the log of a run that it failed before its trainer could."""
+    note_failure(error)
+    if folder.path.is_dir():
+        folder.update_status(**ended_by(error))
+    return Outcome(folder.path, "failed", in_words(error))
+
+
+def note_failure(error: BaseException) -> None:
+    """Log an error in words; one that nobody foresaw with its traceback."""
+    if isinstance(error, OlmixError):
+        logger.error("%s", error)
+    else:
+        logger.error("unexpected error", exc_info=error)
+
+
+@contextmanager
+def run_logs(folders: Sequence[RunFolder]) -> Iterator[None]:
+    """Send what the package logs to each run's `log.txt`, tracebacks too."""
+    package = logging.getLogger("olmix")
+    level = package.level
+    handlers = [
+        logging.FileHandler(folder.log, encoding="utf-8")
+        for folder in folders
+        if folder.path.is_dir()
+    ]
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        package.setLevel(level)
+        for handler in handlers:
+            package.removeHandler(handler)
+            handler.close()

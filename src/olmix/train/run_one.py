@@ -13,7 +13,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -62,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         for outcome in train_any([folder], should_stop=lambda: stop.asked):
             if outcome.state == "interrupted" and (folder.path.parent / CANCEL_FILE).exists():
-                folder.update_status(state="cancelled", updated=time.time())
+                folder.update_status(state="cancelled")
                 return 1
             if outcome.error:
                 print(f"error: {folder.name}: {outcome.error}", file=sys.stderr)  # noqa: T201

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 from olmix.train.environment import pin, use_compilation_cache, use_one_thread
 
 if TYPE_CHECKING:
-    from olmix.train.outcome import Progress
+    from olmix.train.outcome import Outcome, Progress
 
 __all__ = ["main"]
 
@@ -143,7 +143,7 @@ def _serve(runs: Sequence[Path], inbox: _Inbox, send: Callable[[dict[str, Any]],
     """Train some runs and answer for each of them, whatever happens."""
     from olmix.records.run import RunFolder
     from olmix.train.dispatch import train_any
-    from olmix.train.outcome import Outcome
+    from olmix.train.outcome import fail_run
 
     def on_progress(progress: Progress) -> None:
         send({**asdict(progress), "run": str(progress.run)})
@@ -163,10 +163,9 @@ def _serve(runs: Sequence[Path], inbox: _Inbox, send: Callable[[dict[str, Any]],
             folders = [RunFolder(run) for run in runs]
             for outcome in train_any(folders, on_progress=on_progress, should_stop=inbox.stopped):
                 answer(outcome)
-    except Exception as error:
-        logger.exception("unexpected error")
+    except Exception as error:  # noqa: BLE001  whatever it is, the launcher waits for answers
         for run in list(waiting):
-            answer(Outcome(run, "failed", f"{type(error).__name__}: {error}"))
+            answer(fail_run(RunFolder(run), error))
 
 
 def _lock(run: Path, inbox: _Inbox, held: ExitStack) -> None:

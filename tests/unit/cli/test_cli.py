@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from olmix.cli.main import COMMANDS, main
 
@@ -72,6 +73,54 @@ def test_a_bad_file_ends_with_status_2_and_no_traceback(capsys, tmp_path):
     assert "did you mean `name`?" in err
     assert "Traceback" not in out + err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["a file where a folder is needed", "a name that is too long"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("schema", "-o", "PLACE"),
+        ("generate", "-c", "GENERATION", "-o", "PLACE"),
+        ("priors", "compute", "-c", "GENERATION", "-o", "PLACE/priors.yaml"),
+        ("launch", "run", "-v", "LAUNCH", "-g", "g", "-o", "PLACE", "--dry-run"),
+        ("sweep", "example", "PLACE/study"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_what_cannot_be_written_is_one_line_with_path_and_reason(
+    capsys, tiny, tmp_path, words, kind
+):
+    launch = yaml.safe_load(tiny.launch.read_text())
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({**launch, "mix": {"a": 1.0}}))
+    (tmp_path / "file").touch()
+    places = {
+        "PLACE": str(tmp_path / ("file/x" if "file" in kind else "x" * 300)),
+        "GENERATION": str(tiny.generation),
+        "LAUNCH": str(tmp_path / "run.yaml"),
+    }
+    for name, place in places.items():
+        words = [word.replace(name, place) for word in words]
+    code, _, err = _run(capsys, *words)
+    assert code == 2
+    last = err.splitlines()[-1]
+    assert last.startswith(f"error: {tmp_path}")
+    assert last.endswith(("Not a directory", "File name too long"))
+    assert "Traceback" not in err
+
+
+def test_a_full_disk_is_one_line_with_the_path(tmp_path):
+    program = (
+        "import resource, sys\nfrom olmix.cli.main import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        f"main(['schema', '-o', {str(tmp_path)!r}])"
+    )
+    words = [sys.executable, "-B", "-c", program]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {tmp_path}/")
+    assert line.endswith(".json: File too large")
+    assert not list(tmp_path.iterdir())
 
 
 def test_priors_are_printed_or_written(capsys, tiny):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from olmix.cli.main import cli
-from olmix.cli.verify import _measured, show_verification
+from olmix.cli.verify import show_verification
 from olmix.errors import DataError
 from olmix.records.fit.verification import read_verification
 from olmix.text.files import write_json
@@ -22,13 +22,6 @@ def test_gains_are_printed_in_the_words_of_the_page(capsys):
     assert "+0.5179 (+0.0381 to +0.9978)" in shown
     assert "−0.1232 ± 0.00" in shown
     assert "18 runs in the fit, 12 runs in the verification." in shown
-
-
-@pytest.mark.parametrize("summary", ["[]", "{}", '{"metrics": [1]}', '{"metrics": {"a": "b"}}'])
-def test_a_summary_without_metrics_is_refused_by_name(tmp_path, summary):
-    (tmp_path / "summary.json").write_text(summary)
-    with pytest.raises(DataError, match=r"summary\.json: an entry `metrics`"):
-        _measured(tmp_path)
 
 
 def test_nothing_is_trained_where_the_objective_cannot_be_measured(tiny, monkeypatch):

@@ -73,7 +73,7 @@ def test_the_optimizer_is_known_by_its_keys(plain):
         ({"model": {"custom_params": {"num_kv_heads": 3}}}, "must be a multiple of"),
         ({"model": {"custom_params": {"num_kv_heads": 4}}}, "must be below num_heads = 4"),
         ({"model": {"custom_params": {"hiden_size": 4}}}, "did you mean `hidden_size`"),
-        ({"logging": ["stdout"]}, "jsonl, tensorboard, wandb"),
+        ({"logging": ["stdout"]}, "jsonl, tensorboard, trackio, wandb"),
     ],
 )
 def test_what_does_not_fit_is_refused(plain, sections, message):

@@ -4,12 +4,14 @@ import logging
 import numpy as np
 import pytest
 
+from olmix.errors import DivergedError
 from olmix.grpo.compose import compose
 from olmix.grpo.config import RunConfig
 from olmix.grpo.evaluate import pass_at_k
-from olmix.grpo.recorder import Recorder, keep_steps
+from olmix.grpo.recorder import Recorder
 from olmix.grpo.rewards import Reward
-from olmix.records.trackers import Trackers
+from olmix.records.run import RunFolder
+from olmix.records.run_writer import RunWriter, keep_steps
 
 MEASURED = {"kl": 0.1, "loss": 0.0, "grad_norm": 1.0, "pg_clipfrac": 0.0}
 
@@ -18,19 +20,18 @@ MEASURED = {"kl": 0.1, "loss": 0.0, "grad_norm": 1.0, "pg_clipfrac": 0.0}
 def recorder(tmp_path):
     words = ["+experiment=quick_test", "grpo.num_generations=2", "training.samples_per_step=2"]
     rewards = [Reward("length", lambda completions, **_: [len(t) for t in completions], 0.5)]
-    made = Recorder(
-        tmp_path, RunConfig.from_dict(compose(words)), rewards, Trackers([]), rate=float
-    )
-    return made, made.watch(rewards[0]), tmp_path
+    with RunWriter(RunFolder(tmp_path)) as run:
+        made = Recorder(run, RunConfig.from_dict(compose(words)), rewards, rate=float)
+        yield made, made.watch(rewards[0]), tmp_path
 
 
-def play(recorder, weighted, step, completions, ended):
+def play(recorder, weighted, step, completions, ended, measured=MEASURED):
     """Go through one step as the trainer does."""
     recorder.on_rollout([len(text) for text in completions], ended)
     prompts = np.array(["p", "p", "q", "q"])
     totals = np.array(weighted(prompts, np.array(completions), answer=np.array(["1"] * 4)))
     recorder.on_answers(prompts, completions, totals, totals - totals.mean())
-    recorder.on_step(step, MEASURED)
+    recorder.on_step(step, measured)
 
 
 def test_a_row_holds_means_and_shares(recorder):
@@ -75,6 +76,15 @@ def test_rows_after_a_checkpoint_are_dropped(recorder):
     assert [row["step"] for row in made.rows] == [1, 2]
     assert len(keep_steps(folder / "samples.jsonl", 9)) == 4
     assert keep_steps(folder / "none.jsonl", 9) == []
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_once_it_is_written(recorder):
+    made, weighted, folder = recorder
+    lost = {**MEASURED, "loss": float("nan")}
+    with pytest.raises(DivergedError, match="the training loss became nan at step 1"):
+        play(made, weighted, 1, ["a", "ab", "a", "ab"], [True] * 4, lost)
+    (row,) = RunFolder(folder).read_metrics()
+    assert row["step"] == 1
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,11 @@ import pytest
 from olmix.config import LaunchConfig
 from olmix.errors import MissingPackageError
 from olmix.records import trackers
+from olmix.records.logs import read_tensorboard
 from olmix.records.run import RunFolder
-from olmix.records.trackers import Trackers, open_trackers
+from olmix.records.run_config import open_run_trackers
+from olmix.records.trackers import Trackers
+from olmix.runlog import start
 from olmix.text.yaml import write_yaml
 
 
@@ -64,13 +67,16 @@ def test_a_tracker_that_fails_is_left_out_and_the_others_go_on(caplog):
     assert "broken failed and is left out from here on: the service is down" in record.message
 
 
-@pytest.mark.parametrize("package", ["wandb", "trackio"])
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("wandb", {"project": "p"}), ("trackio", {"project": "p"}), ("tensorboard", True)],
+)
 def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
-    package, tmp_path, monkeypatch
+    name, wanted, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingPackageError, match=rf"pip install 'olmix\[{package}\]'"):
-        open_trackers(RunFolder(tmp_path), _config(**{package: {"project": "p"}}))
+    with pytest.raises(MissingPackageError, match=rf"pip install 'olmix\[{name}\]'"):
+        open_run_trackers(RunFolder(tmp_path), _config(**{name: wanted}))
 
 
 def test_a_tracker_that_does_not_start_is_left_out(tmp_path, monkeypatch, caplog):
@@ -79,12 +85,46 @@ def test_a_tracker_that_does_not_start_is_left_out(tmp_path, monkeypatch, caplog
 
     monkeypatch.setattr(trackers, "_require", lambda package: None)
     monkeypatch.setattr(trackers, "_Wandb", fail)
-    open_trackers(RunFolder(tmp_path), _config(wandb={"project": "p"})).log(1, {"loss": 1.0})
+    open_run_trackers(RunFolder(tmp_path), _config(wandb={"project": "p"})).log(1, {"loss": 1.0})
     assert "wandb does not start and is left out: no answer" in caplog.text
 
 
 def test_no_trackers_cost_nothing(tmp_path):
-    assert open_trackers(RunFolder(tmp_path), _config()) is None
+    assert open_run_trackers(RunFolder(tmp_path), _config()) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("trackers: {tensorboard: true}", True),
+        ("'trackers' : {tensorboard: true}", True),
+        ("trackers: {}", False),
+        ("# trackers: {tensorboard: true}", False),
+        ("description: 'no\n\n  trackers: here'", False),
+    ],
+)
+def test_a_key_of_the_config_is_a_key_by_the_rules_of_yaml(tmp_path, line, wanted):
+    pytest.importorskip("tensorboardX")
+    run = RunFolder(tmp_path / "r0")
+    plain = _config().to_plain()
+    write_yaml(
+        run.config, {key: plain[key] for key in plain if key not in ("trackers", "description")}
+    )
+    run.config.write_text(f"{run.config.read_text()}{line}\n")
+    with start(run.path) as reported:
+        reported.log(1, loss=2.0)
+    assert (run.path / "tensorboard").is_dir() == wanted
+
+
+def test_tensorboard_gets_every_number_under_one_name(tmp_path):
+    pytest.importorskip("tensorboardX")
+    pytest.importorskip("tensorboard")
+    run = RunFolder(tmp_path / "r0")
+    write_yaml(run.config, _config(tensorboard=True).to_plain())
+    with start(run.path) as reported:
+        reported.log(1, {"eval": {"x_bpb": 0.5}, "reward": {"mean": 0.25}}, tokens=64)
+    curves = read_tensorboard((run.path / "tensorboard").glob("events*"))
+    assert curves == {"x_bpb": {1: 0.5}, "reward/mean": {1: 0.25}, "tokens": {1: 64.0}}
 
 
 PROGRAM = """

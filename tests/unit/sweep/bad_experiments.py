@@ -713,9 +713,9 @@ CASES = [
         ":12: slurm.acount: unknown key; did you mean `account`?",
     ),
     _more(
-        "a time that YAML makes a number",
-        "slurm: {time: 3600}",
+        "a time in words",
+        "slurm: {time: 1h}",
         ExperimentSchemaError,
-        "slurm.time: found 3600; text is needed",
+        ':12: slurm.time: found "1h"; minutes (90), or HH:MM:SS',
     ),
 ]

@@ -2,6 +2,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -15,16 +16,16 @@ GOLDEN = """\
 # Start some of them with: sbatch --array=0,2 run_experiment.sh
 #SBATCH --job-name=study
 #SBATCH --array=0-1%4
-#SBATCH --output="FOLDER/logs/run_%3a.log"
-#SBATCH --time=04:00:00
+#SBATCH --output=FOLDER/logs/run_%3a.log
 #SBATCH --nodes=1
-#SBATCH --ntasks=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=8
+#SBATCH --gpus-per-node=1
+#SBATCH --mem=64G
+#SBATCH --time=04:00:00
 #SBATCH --account=lab
 #SBATCH --partition=gpu
 #SBATCH --constraint="a100|h100"
-#SBATCH --mem=64G
-#SBATCH --cpus-per-task=8
-#SBATCH --gpus-per-node=1
 
 set -euo pipefail
 cd QUOTED
@@ -55,11 +56,11 @@ SLURM = {
 }
 
 
-def script(folder, base="llama3_2/1B_lora_single_device", **slurm):
+def script(folder, base="llama3_2/1B_lora_single_device", ranks=(8, 16), **slurm):
     made = {
         "experiment_name": "study",
         "base_config": base,
-        "variables": {"lora_rank": [8, 16]},
+        "variables": {"lora_rank": list(ranks)},
         "slurm": slurm,
     }
     return generate_configs(made, folder, validator="none", slurm=True).script
@@ -91,6 +92,94 @@ def test_a_distributed_recipe_gets_a_process_for_each_gpu(tmp_path):
     text = script(tmp_path / "out", base="llama3_2/1B_lora", gpus=4).read_text()
     assert "--nproc_per_node 4 lora_finetune_distributed --config" in text
     assert "#SBATCH --gpus-per-node=4" in text
+
+
+def test_sweeps_take_what_launches_take(tmp_path):
+    text = script(
+        tmp_path / "out",
+        base="llama3_2/1B_lora",
+        gpus="h100:2",
+        nodes=2,
+        gres="tmpdisk:10",
+        requeue=True,
+        dependency="afterok:7",
+        array_limit=3,
+        container="tune.sif",
+        modules="cuda/12.4 gcc",
+        setup="export A=1\nexport B=2",
+        time=90,
+    ).read_text()
+    for line in (
+        "#SBATCH --array=0-1%3",
+        "#SBATCH --nodes=2",
+        "#SBATCH --gpus-per-node=h100:2",
+        "#SBATCH --gres=tmpdisk:10",
+        "#SBATCH --time=90",
+        "#SBATCH --requeue",
+        "#SBATCH --dependency=afterok:7",
+        "#SBATCH --kill-on-invalid-dep=yes",
+        "module load cuda/12.4 gcc\nexport A=1\nexport B=2",
+    ):
+        assert f"{line}\n" in text
+    words = 'exec apptainer exec --nv --bind="$PWD" tune.sif tune run --nnodes 1 --nproc_per_node 2'
+    assert words in text
+    # GPUs are asked for once.
+    text = script(tmp_path / "gres", base="llama3_2/1B_lora", gres="gpu:h100:4").read_text()
+    assert "--nproc_per_node 4" in text
+    assert "gpus-per-node" not in text
+
+
+def test_without_an_environment_of_its_own_a_script_enters_the_one_that_wrote_it(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sys.prefix", "/envs/olmix")
+    entered = 'export PATH=/envs/olmix/bin:"$PATH"\n'
+    assert entered in script(tmp_path / "a").read_text()
+    for index, said in enumerate(({"venv": "/v"}, {"conda": "c"}, {"container": "a.sif"})):
+        assert entered not in script(tmp_path / f"b{index}", **said).read_text()
+    monkeypatch.setattr("sys.prefix", sys.base_prefix)
+    assert "export PATH" not in script(tmp_path / "c").read_text()
+
+
+def pretend(folder, *names):
+    """Put commands into a folder that write their words, and what the shell has set, to a file."""
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text(f'#!/bin/sh\necho {name} "$@" | tee -a {folder}/told\n')
+        (folder / name).chmod(0o755)
+
+
+def test_more_runs_than_an_array_may_have_are_split(tmp_path, monkeypatch):
+    folder, fake = tmp_path / "my %s", tmp_path / "bin"
+    first = script(folder, ranks=range(1, 8), max_array_size=3, array_limit=2, venv="/none")
+    assert first.name == "submit_experiment.sh"
+    names = ["run_experiment.sh", "run_experiment_2.sh", "run_experiment_3.sh"]
+    texts = [(folder / name).read_text() for name in names]
+    arrays = [line for text in texts for line in text.splitlines() if "--array=" in line]
+    assert [line for line in arrays if "SBATCH" in line] == [
+        "#SBATCH --array=0-2%2",
+        "#SBATCH --array=0-2%2",
+        "#SBATCH --array=0%2",
+    ]
+    pretend(fake, "sbatch", "tune")
+    monkeypatch.setenv("PATH", f"{fake}:{os.environ['PATH']}")
+    subprocess.run(["bash", str(first)], check=True)
+    assert (fake / "told").read_text().splitlines() == [
+        "sbatch --parsable run_experiment.sh",
+        "sbatch --parsable --dependency=afterany:sbatch --parsable run_experiment.sh "
+        "run_experiment_2.sh",
+        (fake / "told").read_text().splitlines()[2],
+    ]
+    # Task 1 of the second array is run 4, and logs to where all runs do.
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+    subprocess.run(["bash", str(folder / names[1])], check=True)
+    assert "--config configs/run_004.yaml" in (folder / "logs/run_004.log").read_text()
+    if shutil.which("shellcheck") is not None:
+        files = [first, *(folder / name for name in names)]
+        subprocess.run(["shellcheck", *map(str, files)], check=True)
+    # Fewer runs need one script; those of before are gone.
+    assert script(folder, ranks=(1, 2), max_array_size=3).name == "run_experiment.sh"
+    assert sorted(file.name for file in folder.glob("*.sh")) == ["run_experiment.sh"]
 
 
 def test_runs_of_hydra_are_passed_on_as_overrides(tmp_path):

@@ -49,7 +49,7 @@ def test_the_folder_holds_the_experiment_its_configs_their_mapping_and_a_report(
     ]
     runs = read_yaml(result.folder / "run_mapping.yaml").data["runs"]
     assert [set(run) for run in runs] == [
-        {"id", "params", "config", "output_dir", "recipe", "hash"}
+        {"id", "params", "config", "output_dir", "recipe", "hash", "command"}
     ] * 4
     assert runs[1]["id"] == "run_001"
     assert runs[1]["params"] == {"lora_rank": 8, "learning_rate": 3e-4}

@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+import subprocess
 import threading
 import time
 
@@ -21,6 +24,45 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
         raise RuntimeError
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def dead_process():
+    done = subprocess.Popen(["true"])
+    done.wait()
+    return done.pid
+
+
+def test_what_a_dead_process_was_writing_is_removed_by_the_next_write(tmp_path, monkeypatch):
+    monkeypatch.setattr("olmix.text.files._this_machine", lambda: "0123abcd")
+    dead, alive = dead_process(), os.getppid()
+    gone = [f".a.json.{dead}.tmp", f".a.json.0123abcd-{dead}.tmp"]
+    kept = [f".a.json.{alive}.tmp", f".a.json.ffffffff-{dead}.tmp", ".a.json.tmp", f"a.{dead}.tmp"]
+    for name in (*gone, *kept):
+        (tmp_path / name).write_text("{")
+    (tmp_path / f".folder.{dead}.tmp").mkdir()
+    write_json(tmp_path / "a.json", 1)
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found == {"a.json", f".folder.{dead}.tmp", *kept}
+
+
+def test_a_write_that_the_disk_refuses_names_the_file_and_leaves_the_old_one(tmp_path):
+    file = tmp_path / "a.txt"
+    write_text(file, "old")
+    with pytest.raises(OSError, match="No space left") as caught, atomic_path(file) as beside:  # noqa: PT012
+        beside.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert (caught.value.filename, file.read_text()) == (str(file), "old")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    with pytest.raises(OSError, match="name too long") as caught:
+        write_text(tmp_path / ("x" * 250), "")
+    assert caught.value.filename == str(tmp_path / ("x" * 250))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, '{"a": 1', "\udc80"])
+def test_json_that_no_reader_can_hold_is_a_data_error(text, tmp_path):
+    (tmp_path / "a.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DataError, match=r"a.json: cannot be read as JSON"):
+        read_json(tmp_path / "a.json")
 
 
 def test_json_refuses_what_json_cannot_hold(tmp_path):

@@ -17,8 +17,9 @@ from olmix.config.infra import BeakerInfra
 from olmix.errors import LaunchError
 from olmix.launch.beaker.client import connected, explain
 from olmix.launch.beaker.spec import build_spec, find_obstacles, render_specs, run_described
-from olmix.launch.engine import Engine, Job, JobState
+from olmix.launch.engine import Engine, JobState
 from olmix.launch.group_plan import Group
+from olmix.records.group import Job
 
 if TYPE_CHECKING:
     from beaker import Beaker, BeakerJob, BeakerTask, BeakerWorkload, BeakerWorkspace
@@ -62,9 +63,7 @@ class BeakerEngine(Engine):
             LaunchError: the specs cannot work, or Beaker refuses; after a refusal no more are
                 begun, and those that were are given back first.
         """
-        obstacles = find_obstacles(self.infra, group, folder)
-        if obstacles:
-            raise LaunchError("\n".join(f"Beaker: {what}" for what in obstacles))
+        self.check(group, folder, runs)
         with connected() as beaker:
             workspace = beaker.workspace.get(self.infra.workspace)
             _check_secrets(beaker, workspace, self.infra)
@@ -72,7 +71,7 @@ class BeakerEngine(Engine):
             for job in self._find_live(beaker, workspace, group.group_id, specs):
                 del specs[job.runs[0]]
                 yield job
-            creation = _Creation(beaker, workspace, specs)
+            creation = _Creation(beaker, workspace, specs, group.group_id)
             try:
                 yield from creation.run()
             finally:
@@ -84,6 +83,17 @@ class BeakerEngine(Engine):
                     f"then: {explain(creation.error)}. Launch again for the rest; what was created "
                     "is kept."
                 ) from creation.error
+
+    def check(self, group: Group, folder: Path, runs: Sequence[str]) -> None:
+        """Refuse specs that cannot work.
+
+        Raises:
+            LaunchError: says what is in the way, and what to do.
+        """
+        del runs
+        obstacles = find_obstacles(self.infra, group, folder)
+        if obstacles:
+            raise LaunchError("\n".join(f"Beaker: {what}" for what in obstacles))
 
     def _find_live(
         self,
@@ -231,10 +241,20 @@ def _ask_all(ask: Callable[[_Item], _Answer], items: Iterable[_Item]) -> list[_A
 
 
 def _get_workload(beaker: Beaker, job: Job) -> BeakerWorkload | None:
+    """Return the experiment of a job; `None` where there is none, or it is not the group's."""
     from beaker.exceptions import BeakerWorkloadNotFound
 
+    if not (job.id.isascii() and job.id.isalnum()):
+        logger.warning("%r is no id of an experiment of Beaker and is left alone", job.id)
+        return None
     with suppress(BeakerWorkloadNotFound):
-        return beaker.workload.get(job.id)
+        workload = beaker.workload.get(job.id)
+        if run_described(workload.experiment.description, job.group) in job.runs:
+            return workload
+        logger.warning(
+            "experiment %s (%s) carries out no run of the group %s; it is left alone",
+            job.id, workload.experiment.name, job.group,
+        )  # fmt: skip
     return None
 
 
@@ -303,12 +323,12 @@ def _list_group(
     ):
         run = run_described(workload.experiment.description, group_id)
         if run is not None:
-            found.append((_job(beaker, run, workload.experiment.id), workload))
+            found.append((_job(beaker, run, workload.experiment.id, group_id), workload))
     return found
 
 
-def _job(beaker: Beaker, run: str, identity: str) -> Job:
-    return Job(identity, (run,), f"{beaker.config.agent_address}/ex/{identity}")
+def _job(beaker: Beaker, run: str, identity: str, group_id: str) -> Job:
+    return Job(identity, (run,), f"{beaker.config.agent_address}/ex/{identity}", group_id)
 
 
 class _Creation:
@@ -318,6 +338,7 @@ class _Creation:
         beaker: the client.
         workspace: where they belong.
         specs: their specs, by run.
+        group_id: the group of the runs.
 
     Attributes:
         created: the experiments so far.
@@ -325,13 +346,18 @@ class _Creation:
     """
 
     def __init__(
-        self, beaker: Beaker, workspace: BeakerWorkspace, specs: dict[str, dict[str, Any]]
+        self,
+        beaker: Beaker,
+        workspace: BeakerWorkspace,
+        specs: dict[str, dict[str, Any]],
+        group_id: str,
     ) -> None:
         self.created: list[Job] = []
         self.error: Exception | None = None
         self._beaker = beaker
         self._workspace = workspace
         self._specs = specs
+        self._group_id = group_id
 
     def run(self) -> Iterator[Job]:
         """Yield each experiment once it is there, in the order of the runs."""
@@ -347,16 +373,17 @@ class _Creation:
         if self.error is not None:
             return None
         try:
-            job = _create(self._beaker, self._workspace, run, self._specs[run])
+            number = _create(self._beaker, self._workspace, run, self._specs[run])
         except (BeakerError, RequestException, LaunchError) as error:
             self.error = error
             return None
+        job = _job(self._beaker, run, number, self._group_id)
         self.created.append(job)
         return job
 
 
-def _create(beaker: Beaker, workspace: BeakerWorkspace, run: str, spec: dict[str, Any]) -> Job:
-    """Create an experiment named for its run; a name that was used before gets a number.
+def _create(beaker: Beaker, workspace: BeakerWorkspace, run: str, spec: dict[str, Any]) -> str:
+    """Create an experiment named for its run and return its id; a name in use gets a number.
 
     The request is made here and not by `Experiment.create`, which reads the spec into objects of
     its own and writes them out again: what is sent is what `render` shows.
@@ -376,7 +403,7 @@ def _create(beaker: Beaker, workspace: BeakerWorkspace, run: str, spec: dict[str
                 data=spec,
                 exceptions_for_status={409: BeakerExperimentConflict(name)},
             )
-            return _job(beaker, run, answer.json()["id"])
+            return str(answer.json()["id"])
     raise LaunchError(f"{run}: this name is taken in the workspace, with every number too")
 
 

@@ -95,6 +95,7 @@ def launch_local(
     started = time.monotonic()
     identities = {run.name: identity_of(run) for run in group.runs}
     check_checkpoints(group, folder)
+    slots = slots_of(group, infra)
     with lock(folder / ".lock", wait=False) as got:
         if not got:
             raise LaunchError(
@@ -103,7 +104,7 @@ def launch_local(
             )
         (folder / CANCEL_FILE).unlink(missing_ok=True)
         write_launch(folder, group, describe_launch(group, identities))
-        pool = _Pool(folder, slots_of(group, infra), infra.runs_per_batch, on_event or _silent)
+        pool = _Pool(folder, slots, infra.runs_per_batch, on_event or _silent)
         pending, skipped = [], []
         for run in group.runs:
             if prepare_folder(folder, run, identities[run.name]):
@@ -226,7 +227,7 @@ class _Pool:
                 f"see {self.folder / 'workers.log'}"
             )
             self.failed[run] = reason
-            RunFolder(path).update_status(state="failed", error=reason, updated=time.time())
+            RunFolder(path).update_status(state="failed", error=reason)
             self.tell(Event("failed", run, {"error": reason}))
         if self._waiting and worker.runs:
             self._start(worker.slot)
@@ -245,4 +246,4 @@ class _Pool:
         for run in pending:
             folder = RunFolder(self.folder / run)
             if folder.read_status().state in ("pending", "running"):
-                folder.update_status(state="cancelled", updated=time.time())
+                folder.update_status(state="cancelled")

@@ -20,18 +20,9 @@ from typing import Any
 
 from olmix.config import LocalInfra
 from olmix.launch.group_plan import Group
+from olmix.text.threads import ONE_THREAD
 
 __all__ = ["Message", "Slot", "Worker", "available_cores", "slots_of"]
-
-_ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "NPROC": "1",  # without these two XLA still takes a thread a core
-    "PJRT_NPROC": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-}
 
 
 @dataclass(frozen=True)
@@ -74,10 +65,9 @@ class Slot:
     def environment(self) -> dict[str, str]:
         """The variables that are set for it.
 
-        Threads must be limited before libraries load: two workers with two threads each were 25
-        times slower than two with one on a machine with two cores.
+        Threads must be limited before libraries load.
         """
-        limits = {} if self.plain else dict(_ONE_THREAD)
+        limits = {} if self.plain else dict(ONE_THREAD)
         return limits if self.gpu is None else {**limits, "CUDA_VISIBLE_DEVICES": str(self.gpu)}
 
 

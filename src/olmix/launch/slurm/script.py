@@ -9,20 +9,27 @@ that was cancelled does not.
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from olmix.config import LaunchConfig, OlmoCoreTraining, SlurmInfra
+from olmix.launch.command_runs import CommandRun
 from olmix.launch.group_plan import Group
 from olmix.text.files import digest
-from olmix.text.slurm import directive_lines, environment_lines
+from olmix.text.slurm import directive_lines, enter_folder, log_pattern, own_environment
 
-__all__ = ["LOGS", "Chunk", "render_chunks", "submit_words"]
+__all__ = ["LOGS", "Chunk", "job_name", "render_chunks", "submit_words"]
 
 LOGS = "slurm/logs"
 """Folder of what the tasks print, below the group's."""
 _RUN = "olmix.train.run_one"
+
+
+def job_name(group_id: str) -> str:
+    """Return the name of all jobs of a group, by which they are told from those of others."""
+    return f"olmix-{group_id}"
 
 
 @dataclass(frozen=True)
@@ -86,41 +93,21 @@ def submit_words(infra: SlurmInfra, chunk: Chunk, before: str | None) -> list[st
 def _render_script(
     infra: SlurmInfra, group: Group, root: Path, tasks_file: Path, num_tasks: int
 ) -> str:
-    limit = f"%{infra.array_limit}" if infra.array_limit is not None else ""
     signal = f"B:USR1@{infra.signal_s}" if infra.signal_s and infra.time is not None else None
-    directives = {
-        "job-name": f"olmix-{group.group_id}",
-        "array": f"0-{num_tasks - 1}{limit}",
-        "output": f"{root / LOGS}/%A_%a.log",
-        # A task that goes back into the queue adds to what it printed.
-        "open-mode": "append",
-        "nodes": infra.nodes,
-        "ntasks-per-node": 1,
-        "cpus-per-task": infra.cpus,
-        "gpus-per-node": infra.gpus or None,
-        "gres": infra.gres,
-        "mem": infra.mem,
-        "time": infra.time,
-        "account": infra.account,
-        "partition": infra.partition,
-        "qos": infra.qos,
-        "constraint": infra.constraint,
-        "signal": signal,
-        "requeue" if infra.requeue else "no-requeue": True,
-    }
-    setup = () if infra.setup is None else infra.setup.rstrip("\n").split("\n")
-    environment = list(environment_lines(infra.modules, infra.venv, None, setup))
-    # Dollars and backticks of a folder's name are meant to stay as they are.
-    literal = ["# shellcheck disable=SC2016"] if set("$`") & set(str(root)) else []
+    log = log_pattern(root / LOGS, "%A_%a.log")
+    directives = infra.directives(job_name(group.group_id), f"0-{num_tasks - 1}", log)
+    # Commands of a sweep, such as `tune`, are those of the environment that launches them.
+    of_sweep = any(isinstance(run, CommandRun) for run in group.runs)
+    environment = infra.environment(own_environment() if of_sweep and infra.ssh is None else None)
     lines = [
         "#!/usr/bin/env bash",
         f"# Olmix group {group.group_id}: task N trains the run in line N + 1 of",
         f"# {tasks_file.name}, and leaves everything in the folder of that run.",
-        *directive_lines(directives),
+        # A task that goes back into the queue adds to what it printed.
+        *directive_lines({**directives, "open-mode": "append", "signal": signal}),
         "",
         "set -euo pipefail",
-        *literal,
-        f"cd {shlex.quote(str(root))}",
+        *enter_folder(root),
         "line=$((${SLURM_ARRAY_TASK_ID:?submit this script with sbatch} + 1))",
         f'run=$(sed -n "${{line}}p" slurm/{tasks_file.name})',
         *([""] if environment else []),
@@ -133,9 +120,19 @@ def _render_script(
     return "\n".join(lines) + "\n"
 
 
+def _python(infra: SlurmInfra) -> str:
+    """Return the Python of the runs: the one that is at work here, unless the config says more.
+
+    A launcher that submits through `ssh` is on another machine, with other environments.
+    """
+    if infra.python is not None:
+        return infra.python
+    return "python" if infra.has_own_environment or infra.ssh is not None else sys.executable
+
+
 def _distributed(infra: SlurmInfra, group: Group) -> bool:
     """Whether a run is one process for each of several GPUs; only OLMo-core's are."""
-    return infra.gpus * infra.nodes > 1 and any(
+    return infra.num_gpus * infra.nodes > 1 and any(
         isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
         for run in group.runs
     )
@@ -143,9 +140,9 @@ def _distributed(infra: SlurmInfra, group: Group) -> bool:
 
 def _start(infra: SlurmInfra, distributed: bool) -> Iterator[str]:
     """Yield the lines that start the run in the background."""
-    words = [shlex.quote(infra.python), "-m"]
+    words = [shlex.quote(_python(infra)), "-m"]
     if distributed:
-        words += ["torch.distributed.run", f"--nproc-per-node={infra.gpus}"]
+        words += ["torch.distributed.run", f"--nproc-per-node={infra.num_gpus}"]
         if infra.nodes > 1:
             yield 'first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)'
             # Tasks that share a node need ports of their own.
@@ -156,16 +153,9 @@ def _start(infra: SlurmInfra, distributed: bool) -> Iterator[str]:
             words.append("--standalone")
         words.append("-m")
     words += [_RUN, '"$PWD/$run"']
-    before: list[str] = []
-    if infra.container is not None:
-        image = shlex.quote(infra.container)
-        if infra.container_runtime == "pyxis":
-            before = ["srun", f"--container-image={image}", '--container-mounts="$PWD:$PWD"']
-        else:
-            gpus = ["--nv"] if infra.gpus or "gpu" in (infra.gres or "") else []
-            words = ["apptainer", "exec", *gpus, '--bind="$PWD"', image, *words]
-    if distributed and infra.nodes > 1 and not before:
-        before = ["srun"]
+    before = infra.in_container()
+    if distributed and infra.nodes > 1 and before[:1] != ["srun"]:
+        before = ["srun", *before]
     yield " ".join([*before, *words, "&"])
 
 

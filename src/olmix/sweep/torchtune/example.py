@@ -34,7 +34,7 @@ def write_example(folder: Path) -> Path:
     if folder.exists():
         raise DataError(f"{folder}: this folder exists; choose a new one")
     root = folder.resolve()
-    slurm: dict[str, Any] = {"gpus": 0, "time": "00:10:00", "limit": 2}
+    slurm: dict[str, Any] = {"gpus": 0, "time": "00:10:00", "array_limit": 2}
     if sys.prefix != sys.base_prefix:
         slurm["venv"] = sys.prefix
     content = {

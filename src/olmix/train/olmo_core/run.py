@@ -14,7 +14,7 @@ from typing import Any
 
 import olmix
 from olmix.config import InLoopEval, LaunchConfig, OlmoCoreTraining, ValidationEval
-from olmix.errors import ConfigError, DataError, MissingPackageError, OlmixError, Problem
+from olmix.errors import ConfigError, DataError, DivergedError, MissingPackageError, Problem
 from olmix.mixture import Mixture
 from olmix.records.olmo_checkpoints import checkpoint_problem
 from olmix.records.run import RunFolder
@@ -69,20 +69,18 @@ def train_run(
         logger.info("%s is finished", folder.name)
         return
     first = int(os.environ.get("RANK", "0")) == 0
-    before = folder.read_status()
     run = Run(folder) if first else None
     try:
         _check(config, training)
         prepare_environment()
         # One of several processes must not leave the others alone; it is asked after a step.
         if run is not None and not is_distributed() and should_stop():
-            run.interrupt("stopped while it was loading; launch again to go on")
-            folder.update_status(step=before.step, num_steps=before.num_steps)
+            run.interrupt()
             return
         _train(folder, config, training, config.mix, run, Caller(on_progress, should_stop))
-    except Exception as error:
+    except BaseException as error:
         if run is not None:
-            run.fail(str(error) if isinstance(error, OlmixError) else repr(error))
+            run.end_with(error)
         raise
 
 
@@ -176,8 +174,7 @@ def _forget_other_runs(folder: RunFolder, config: LaunchConfig, plan: Plan) -> N
         )
         for name in ("checkpoints", "cache"):
             shutil.rmtree(folder.path / name, ignore_errors=True)
-        with folder.metrics.open("r+") as log:
-            log.truncate(0)
+        folder.metrics.unlink(missing_ok=True)
     write_json(file, record)
 
 
@@ -186,17 +183,15 @@ def _conclude(
 ) -> None:
     """Write the summary of a run that is done, or set one that was stopped back to pending."""
     if step < work.plan.num_steps:
-        run.interrupt(f"stopped at step {step} of {work.plan.num_steps}; launch again to go on")
+        run.interrupt()
         return
     logged = reports["run_folder"].logged
     loss = logged.get(_LOSS, math.nan)
     if not math.isfinite(loss):
         rate = work.plan.learning_rate
-        run.fail(
-            f"the training loss became {loss}. Lower training.learning_rate (now {rate:g}).",
-            diverged=True,
+        raise DivergedError(
+            f"the training loss became {loss}. Lower training.learning_rate (now {rate:g})."
         )
-        return
     metrics: dict[str, float] = {}
     if "validation" in reports:
         metrics = reports["validation"].metrics

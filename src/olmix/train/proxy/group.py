@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from olmix.errors import OlmixError
+from olmix.errors import DivergedError, in_words
 from olmix.records.run import RunFolder
 from olmix.train.environment import compile_lock
-from olmix.train.outcome import Outcome, Progress
+from olmix.train.outcome import Outcome, Progress, fail_run, note_failure, run_logs
 from olmix.train.proxy.lanes import Swarm
 from olmix.train.proxy.loop import CHUNK, programs
-from olmix.train.proxy.run import DivergedError, Job, prepare, read_config
+from olmix.train.proxy.run import Job, prepare, read_config
 
 __all__ = ["Outcome", "Progress", "train_runs"]
 
@@ -44,7 +43,7 @@ def train_runs(
         should_stop: asked between chunks of steps; a run that stops writes a checkpoint first.
     """
     jobs: list[Job] = []
-    with _logs(folders):
+    with run_logs(folders):
         for folder in folders:
             if should_stop():
                 yield Outcome(folder.path, "interrupted")
@@ -56,25 +55,15 @@ def train_runs(
                     continue
                 jobs.append(Job(folder, work))
             except Exception as error:  # noqa: BLE001  a bad run must not end the others
-                yield _failed_early(folder, error)
-        for group in _groups(jobs):
-            yield from _Sitting(group, on_progress, should_stop).train()
-
-
-def _failed_early(folder: RunFolder, error: Exception) -> Outcome:
-    what = _explain(error)
-    if folder.path.is_dir():
-        folder.update_status(state="failed", error=what, updated=time.time())
-    return Outcome(folder.path, "failed", what)
-
-
-def _explain(error: Exception) -> str:
-    """Return an error in words; one that nobody foresaw goes to the log with its traceback."""
-    if isinstance(error, OlmixError):
-        logger.error("%s", error)
-        return str(error)
-    logger.error("unexpected error", exc_info=error)
-    return f"{type(error).__name__}: {error} (the traceback is in log.txt)"
+                yield fail_run(folder, error)
+        try:
+            for group in _groups(jobs):
+                yield from _Sitting(group, on_progress, should_stop).train()
+        except BaseException as error:
+            for job in jobs:
+                if not job.writer.ended:
+                    job.writer.end_with(error)
+            raise
 
 
 def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
@@ -118,13 +107,14 @@ class _Sitting:
         try:
             yield from self._train()
         except Exception as error:  # noqa: BLE001  a failed run must not end the worker
-            what = _explain(error)
+            note_failure(error)
             for job in self._live.values():
-                job.fail(what, self._step)
-                yield Outcome(job.folder.path, "failed", what)
+                if not job.writer.ended:
+                    job.writer.end_with(error, step=self._step)
+                    yield Outcome(job.folder.path, "failed", in_words(error))
         finally:
             for job in self._jobs:
-                job.close()
+                job.writer.close()
 
     def _train(self) -> Iterator[Outcome]:
         self._report(0.0)
@@ -174,7 +164,7 @@ class _Sitting:
             logger.error("%s: %s", job.folder.name, error)
             # The same steps would diverge again: there is nothing to resume.
             job.folder.checkpoint.unlink(missing_ok=True)
-            job.fail(str(error), self._step, diverged=True)
+            job.writer.end_with(error, step=self._step)
             del self._live[index]
             self._ended.append(Outcome(job.folder.path, "failed", str(error)))
 
@@ -199,14 +189,14 @@ class _Sitting:
     def _interrupt(self, swarm: Swarm) -> Iterator[Outcome]:
         self._save(swarm)
         for job in self._live.values():
-            job.report("pending", self._step, self._rate())
+            job.writer.interrupt(step=self._step, tokens_per_second=self._rate())
             logger.info("%s stops at step %d, to be resumed", job.folder.name, self._step)
             yield Outcome(job.folder.path, "interrupted")
 
     def _report(self, rate: float) -> None:
         self._reported = time.monotonic()
         for job in self._live.values():
-            job.report("running", self._step, rate)
+            job.writer.progress(step=self._step, tokens_per_second=rate)
             self._on_progress(
                 Progress(job.folder.path, self._step, self._training.num_steps, rate, job.loss)
             )
@@ -219,26 +209,3 @@ class _Sitting:
         steps = self._step - self._first_step
         tokens = steps * self._training.batch_size * self._training.context_length
         return tokens / max(self._seconds(), 1e-9)
-
-
-@contextmanager
-def _logs(folders: Sequence[RunFolder]) -> Iterator[None]:
-    """Send what the package logs to each run's `log.txt`."""
-    package = logging.getLogger("olmix")
-    level = package.level
-    handlers = [
-        logging.FileHandler(folder.log, encoding="utf-8")
-        for folder in folders
-        if folder.path.is_dir()
-    ]
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        package.addHandler(handler)
-    package.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        package.setLevel(level)
-        for handler in handlers:
-            package.removeHandler(handler)
-            handler.close()

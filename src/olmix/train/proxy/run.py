@@ -1,6 +1,7 @@
 """One run: what its config asks for, and what it leaves in its folder.
 
-A job knows nothing of steps or of other runs. It is told what was measured, and writes it so that a
+A job knows nothing of steps or of other runs. It is told what was measured, and writes it (through
+`RunWriter`, like every trainer) so that a
 killed run goes on from its checkpoint as if nothing had happened: records that were written after
 the checkpoint are cut off, because they will be written again.
 """
@@ -8,12 +9,8 @@ the checkpoint are cut off, because they will be written again.
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import logging
 import math
-import os
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,16 +21,14 @@ import numpy as np
 import olmix
 from olmix.config import LaunchConfig, ProxyTraining, ValidationEval
 from olmix.domains import iter_domains
-from olmix.errors import DataError, NotAvailableError, OlmixError
+from olmix.errors import DataError, DivergedError, NotAvailableError
 from olmix.mixture import Mixture
 from olmix.records.identity import run_identity
-from olmix.records.logs import flatten
-from olmix.records.run import RunFolder, RunState, Status
-from olmix.records.run_config import read_run_config
+from olmix.records.run import RunFolder
+from olmix.records.run_config import open_run_trackers, read_run_config
+from olmix.records.run_writer import RunWriter
 from olmix.records.tokens import byte_lengths, data_dtype
-from olmix.records.trackers import Trackers, open_trackers
 from olmix.simplex import Array
-from olmix.text.files import write_json
 from olmix.train.proxy.batches import Plan, open_windows, plan_run
 from olmix.train.proxy.checkpoint import Position, load_checkpoint, save_checkpoint
 from olmix.train.proxy.evaluation import Validation, build_validation
@@ -41,13 +36,9 @@ from olmix.train.proxy.loop import Geometry, TrainState, initial_state
 from olmix.train.proxy.model import Shape
 from olmix.train.proxy.optimizer import Hyper
 
-__all__ = ["DivergedError", "Job", "Work", "prepare"]
+__all__ = ["Job", "Work", "prepare"]
 
 logger = logging.getLogger(__name__)
-
-
-class DivergedError(OlmixError):
-    """The training loss is no longer a finite number."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +109,7 @@ class Job:
         work: what `prepare` made of its config.
 
     Attributes:
+        writer: tells of it in its folder.
         initial: state to start from.
         loss: training loss of the last step, `None` before the first.
         metrics: what the last evaluation found.
@@ -138,11 +130,13 @@ class Job:
         self._losses = list(self._position.losses)
         if stored is None:
             folder.checkpoint.unlink(missing_ok=True)
-        folder.summary.unlink(missing_ok=True)
-        self._trackers: Trackers | None = open_trackers(folder, work.config)
-        self._log = folder.metrics.open("ab")
-        self._log.truncate(self._position.metrics_bytes)
-        self._log.seek(0, os.SEEK_END)
+        self.writer = RunWriter(
+            folder,
+            identity=work.identity,
+            num_steps=work.training.num_steps,
+            keep_bytes=self._position.metrics_bytes,
+            trackers=open_run_trackers(folder, work.config),
+        )
         where = "starts" if stored is None else f"goes on from step {self._position.step}"
         logger.info("%s (%s) %s", folder.name, work.identity, where)
 
@@ -175,7 +169,8 @@ class Job:
             self.loss = loss
             if step % training.log_interval == 0 or step == training.num_steps:
                 mean = math.fsum(self._losses) / len(self._losses)
-                self._write({"step": step, "tokens": self._tokens(step), "loss": mean, "lr": rate})
+                tokens = self._tokens(step)
+                self.writer.log({"step": step, "tokens": tokens, "loss": mean, "lr": rate})
                 self._final_loss = mean
                 self._losses.clear()
 
@@ -193,87 +188,35 @@ class Job:
                 f"(now {self.work.training.learning_rate:g})."
             )
         self.metrics = metrics
-        self._write({"step": step, "tokens": self._tokens(step), "eval": metrics})
+        self.writer.log({"step": step, "tokens": self._tokens(step), "eval": metrics})
 
     def save(self, step: int, state: TrainState, seconds: float) -> None:
         """Write a checkpoint, `seconds` into this sitting."""
-        self._log.flush()
-        os.fsync(self._log.fileno())
         self._position = replace(
             self._position,
             step=step,
-            metrics_bytes=self._log.tell(),
+            metrics_bytes=self.writer.sync(),
             losses=tuple(self._losses),
             seconds=self._seconds_before + seconds,
         )
         save_checkpoint(self.folder.checkpoint, self._position, state)
 
-    def report(
-        self,
-        state: RunState,
-        step: int,
-        rate: float,
-        error: str | None = None,
-        *,
-        diverged: bool = False,
-    ) -> None:
-        """Write the status; `rate` is in tokens per second."""
-        self._log.flush()
-        training = self.work.training
-        self.folder.write_status(
-            Status(
-                state,
-                self.work.identity,
-                step,
-                training.num_steps,
-                rate,
-                error,
-                time.time(),
-                diverged,
-            )
-        )
-
     def finish(self, seconds: float, rate: float) -> None:
         """Write the summary, then say that the run is finished, then drop the checkpoint."""
         num_steps = self.work.training.num_steps
-        self._log.flush()
-        os.fsync(self._log.fileno())
-        summary = self._summary(self._seconds_before + seconds, rate)
-        write_json(self.folder.summary, summary)
-        self.report("finished", num_steps, rate)
+        facts = self._facts(self._seconds_before + seconds, rate)
+        self.writer.finish(self.metrics, facts, step=num_steps, tokens_per_second=rate)
         self.folder.checkpoint.unlink(missing_ok=True)
-        self._end_trackers(summary, ok=True)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
         logger.info("%s finished: %s; %.0f tokens/s", self.folder.name, shown, rate)
-
-    def fail(self, error: str, step: int, *, diverged: bool = False) -> None:
-        """Say that the run failed and why."""
-        self.report("failed", step, 0.0, error, diverged=diverged)
-
-    def close(self) -> None:
-        """Close the metrics file, and the trackers of a run that has not finished."""
-        self._log.close()
-        self._end_trackers({}, ok=False)
-
-    def _end_trackers(self, summary: Mapping[str, Any], *, ok: bool) -> None:
-        if self._trackers is not None:
-            self._trackers.finish(summary, ok=ok)
-            self._trackers = None
 
     def _tokens(self, step: int) -> int:
         return step * self.work.training.batch_size * self.work.training.context_length
 
-    def _write(self, record: Mapping[str, Any]) -> None:
-        self._log.write(json.dumps(record, allow_nan=False).encode() + b"\n")
-        if self._trackers is not None:
-            self._trackers.log(record["step"], flatten(record))
-
-    def _summary(self, seconds: float, rate: float) -> dict[str, Any]:
+    def _facts(self, seconds: float, rate: float) -> dict[str, Any]:
+        """Return what the summary holds beside the metrics."""
         training, plan = self.work.training, self.work.plan
         return {
-            "run": self.folder.name,
-            "identity": self.work.identity,
-            "metrics": self.metrics,
             "steps": training.num_steps,
             "tokens": self._tokens(training.num_steps),
             "seconds": round(seconds, 3),

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from olmix.records.run import INTERRUPTED
 from olmix.records.trackers import Trackers
 from olmix.text.yaml import write_yaml
 from olmix.train.proxy.group import train_runs
@@ -159,6 +160,17 @@ def test_progress_is_reported(project):
     assert seen[0].run.name == "watched"
 
 
+def test_runs_that_nobody_waits_for_any_more_are_pending_not_running(project):
+    first, second = project.folder("left_1", seed=4), project.folder("left_2", max_tokens=1280)
+    outcomes = train_runs([first, second])
+    assert next(outcomes).state == "finished"
+    assert second.read_status().state == "running"
+    outcomes.close()
+    status = second.read_status()
+    assert (status.state, status.error) == ("pending", INTERRUPTED)
+    assert first.read_status().state == "finished"
+
+
 class _Notes:
     """A tracker that notes what it is told."""
 
@@ -176,9 +188,9 @@ class _Notes:
 
 def test_trackers_are_told_losses_evaluations_and_the_end(project, monkeypatch):
     notes = _Notes()
-    monkeypatch.setattr("olmix.train.proxy.run.open_trackers", lambda *_: Trackers([notes]))
+    monkeypatch.setattr("olmix.train.proxy.run.open_run_trackers", lambda *_: Trackers([notes]))
     train(project.folder("tracked", seed=9))
-    assert notes.metrics == {"loss", "lr", "target_bpb", "prose_bpb"}
+    assert notes.metrics == {"tokens", "loss", "lr", "target_bpb", "prose_bpb"}
     ((ok, summary),) = notes.end
     assert ok
     assert "token_shares" in summary

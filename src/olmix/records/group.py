@@ -1,0 +1,273 @@
+"""A group of runs: `group.json`, its copy beside the variants, and `jobs.jsonl`.
+
+`runs/GROUP/group.json` says what was launched, where, when and by whom. `launch-GROUP.json` in the
+folder of the variants says the same without the mixtures, so that variants tell where they were
+trained. `jobs.jsonl` gets a line as soon as a scheduler accepts a job.
+
+People copy these folders, and disks fail: a run's name that could leave the folder, a job that is
+not this group's and a value of another kind are refused here, so that nobody else has to ask.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from olmix.config.base import validate
+from olmix.config.launch import NAME_RULE, is_name
+from olmix.errors import ConfigError, DataError
+from olmix.text.files import read_json, write_json
+
+__all__ = [
+    "GROUP_FILE",
+    "JOBS_FILE",
+    "GroupRecord",
+    "GroupRun",
+    "Job",
+    "add_job",
+    "read_group_record",
+    "read_jobs",
+    "write_group_record",
+    "write_launch_note",
+]
+
+logger = logging.getLogger(__name__)
+
+GROUP_FILE = "group.json"
+JOBS_FILE = "jobs.jsonl"
+"""In the folder of a group: a line for every job, oldest first."""
+FORMAT = 1
+"""Version of `group.json`."""
+_MOST_BYTES = 1 << 30
+"""Largest `group.json` that is read; 100,000 runs on 200 domains take less."""
+_MOST_PROBLEMS = 5
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,99}")
+
+
+def _check_name(name: str) -> str:
+    if not is_name(name):
+        raise ValueError(NAME_RULE)
+    return name
+
+
+_Name = Annotated[str, AfterValidator(_check_name)]
+_Words = Annotated[tuple[str, ...], Field(strict=False)]
+_Size = Annotated[int, Field(ge=0, le=10**18)]
+
+
+class _Record(BaseModel):
+    """Part of a file that Olmix writes; keys of later releases are passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())
+
+
+class GroupRun(_Record):
+    """A run of a group, as it was launched: of a swarm, or a command of a sweep.
+
+    Attributes:
+        name: of the run and of its folder.
+        identity: hash of its config, data and seed.
+        seed: of its training.
+        num_tokens: what it trains on.
+        mix: its mixture, as configs have it.
+        command: its words, where it is a command of a sweep.
+        params: what varies over the sweep.
+    """
+
+    name: _Name
+    identity: str = ""
+    seed: int | None = None
+    num_tokens: _Size | None = None
+    mix: dict[str, Any] | None = None
+    command: _Words = ()
+    params: dict[str, Any] = {}
+
+
+class GroupRecord(_Record):
+    """The content of `group.json`; what a file does not say is empty.
+
+    Attributes:
+        format: version of the file.
+        group_id: name of the group.
+        time: of the last launch, in ISO 8601.
+        user: who launched.
+        host: where.
+        machine: its platform, Python, cores and processor.
+        command: the command line, without secrets.
+        git: commit, branch and dirtiness of the working folder; `None` outside a checkout.
+        packages: versions.
+        environment: variables that say where a launch took place.
+        infra: the `infra` section.
+        config: sections of the resolved config that all runs share.
+        wandb: entity, project, group and page in W&B; `None` without it.
+        variants: folder of the variants.
+        jobs: what schedulers accepted, for people; `jobs.jsonl` counts.
+        runs: the runs, in the order of the launch.
+        folder: where the runs are; in the copy beside the variants.
+    """
+
+    format: Annotated[int, Field(ge=1, le=FORMAT)] = FORMAT
+    group_id: str = ""
+    time: str = ""
+    user: str | None = None
+    host: str = ""
+    machine: dict[str, str | int | None] = {}
+    command: _Words = ()
+    git: dict[str, str | bool] | None = None
+    packages: dict[str, str] = {}
+    environment: dict[str, str] = {}
+    infra: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    wandb: dict[str, str | None] | None = None
+    variants: str | None = None
+    jobs: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
+    runs: Annotated[tuple[GroupRun, ...], Field(strict=False)] = ()
+    folder: str | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return what the file holds: of each run only what was said of it."""
+        plain = self.model_dump(exclude={"runs", "folder"})
+        runs = [run.model_dump(exclude_unset=True) for run in self.runs]
+        place = {} if self.folder is None else {"folder": self.folder}
+        return {**plain, "runs": runs, **place}
+
+
+def read_group_record(file: Path) -> GroupRecord:
+    """Read a `group.json`, or its copy beside the variants.
+
+    Args:
+        file: the file, or the folder of a group.
+
+    Raises:
+        DataError: it is missing, or not what `olmix launch` writes; says where.
+    """
+    file = file / GROUP_FILE if file.is_dir() else file
+    if file.is_file() and file.stat().st_size > _MOST_BYTES:
+        raise DataError(f"{file}: is larger than {_MOST_BYTES:,} bytes; no launch writes that")
+    plain = read_json(file)
+    try:
+        if not isinstance(plain, dict):
+            raise DataError(f"{file}: is not what `olmix launch` writes: an object is needed")
+        return validate(GroupRecord, plain, str(file))
+    except ConfigError as error:
+        shown = [problem.render(str(file)) for problem in error.problems]
+        more = f"\n... and {len(shown) - _MOST_PROBLEMS} more" * (len(shown) > _MOST_PROBLEMS)
+        raise DataError("\n".join(shown[:_MOST_PROBLEMS]) + more) from None
+
+
+def write_group_record(folder: Path, record: GroupRecord) -> None:
+    """Write the `group.json` of a group's folder."""
+    write_json(folder / GROUP_FILE, record.to_plain())
+
+
+def write_launch_note(folder: Path, variants: Path, record: GroupRecord) -> None:
+    """Write where variants are trained beside them, without the mixtures that they hold.
+
+    Args:
+        folder: the group's.
+        variants: the folder of the variants.
+        record: what `group.json` says.
+    """
+    runs = tuple(GroupRun(name=run.name, identity=run.identity) for run in record.runs)
+    note = record.model_copy(update={"runs": runs, "folder": str(folder.resolve())})
+    write_json(variants / f"launch-{record.group_id}.json", note.to_plain())
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of a scheduler.
+
+    Attributes:
+        id: the scheduler's name of it.
+        runs: names of the runs that it carries out, in the order of its tasks.
+        url: its page, or the folder of its logs.
+        group: the group that it was submitted for.
+        cluster: the cluster that numbered it, where that is known.
+    """
+
+    id: str
+    runs: tuple[str, ...]
+    url: str | None = None
+    group: str = ""
+    cluster: str | None = None
+
+
+def add_job(folder: Path, job: Job) -> None:
+    """Add a job to those of a group; it is on the disk when this returns."""
+    file = folder / JOBS_FILE
+    try:
+        with file.open("ab+") as lines:
+            if lines.tell():
+                lines.seek(-1, os.SEEK_END)
+                if lines.read(1) != b"\n":  # a power failure cut the last line off
+                    lines.write(b"\n")
+            lines.write(json.dumps(asdict(job)).encode() + b"\n")
+            lines.flush()
+            os.fsync(lines.fileno())
+    except OSError as error:
+        raise DataError(
+            f"{file}: {error.strerror}; job {job.id} was submitted and could not be noted"
+        ) from error
+
+
+def read_jobs(folder: Path) -> list[Job]:
+    """Return the jobs of a group; of several that carried out one run, the last counts.
+
+    Lines that are no jobs, or jobs of another group, are told and passed over.
+    """
+    file = folder / JOBS_FILE
+    try:
+        lines = file.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    jobs = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            job = _read_job(json.loads(line), folder.name)
+        except (ValueError, RecursionError):
+            job = None
+        if job is None:
+            logger.warning("%s, line %d is no job and is passed over", file, number)
+        elif job.group != folder.name and job.group != _group_id(folder):
+            logger.warning(
+                "%s, line %d: job %s is of the group %s and is left alone",
+                file, number, job.id, job.group,
+            )  # fmt: skip
+        else:
+            jobs.append(job)
+    return jobs
+
+
+def _group_id(folder: Path) -> str:
+    """Return the group's own name, which its folder may have lost."""
+    try:
+        return read_group_record(folder).group_id or folder.name
+    except DataError:
+        return folder.name
+
+
+def _read_job(raw: object, group_id: str) -> Job | None:
+    """Return the job of a line; `None` where it is none. Earlier releases left the group out."""
+    if not isinstance(raw, Mapping):
+        return None
+    number, runs, url = raw.get("id"), raw.get("runs"), raw.get("url")
+    group, cluster = raw.get("group", group_id), raw.get("cluster")
+    if not isinstance(number, str) or _ID.fullmatch(number) is None:
+        return None
+    if not isinstance(runs, list) or not all(isinstance(n, str) and is_name(n) for n in runs):
+        return None
+    if not isinstance(group, str) or not all(
+        x is None or isinstance(x, str) for x in (url, cluster)
+    ):
+        return None
+    return Job(number, tuple(runs), url, group, cluster)
