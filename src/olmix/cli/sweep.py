@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -261,14 +262,21 @@ def status(folder: Path, as_json: bool) -> int:
     states = read_states(folder)
     if as_json:
         entries = [
-            {"id": s.run.id, "state": s.state, "steps": s.steps, "loss": s.loss} for s in states
+            {
+                "id": s.run.id,
+                "state": s.state,
+                "steps": s.steps,
+                "loss": _plain(s.loss),
+                "diverged": s.diverged(),
+            }
+            for s in states
         ]
         click.echo(json.dumps(entries, indent=2))
     else:
         rows = [
             (
                 s.run.id,
-                s.state,
+                f"{s.state}, diverged" if s.diverged() else s.state,
                 str(s.steps),
                 "" if s.loss is None else f"{s.loss:.4f}",
                 describe_params(s.run.params),
@@ -285,19 +293,33 @@ def status(folder: Path, as_json: bool) -> int:
 @_folder
 @click.option("--metric", default="loss", show_default=True, help="Metric to compare runs by.")
 @click.option("--higher-is-better", is_flag=True, help="For metrics that grow, such as accuracy.")
+@click.option("--unfinished", is_flag=True, help="Compare runs too that have not ended.")
 @path_option("-o", "--output", about="Folder; FOLDER/results if left out.")
 @json_option
 def results(
-    folder: Path, metric: str, higher_is_better: bool, output: Path | None, as_json: bool
+    folder: Path,
+    metric: str,
+    higher_is_better: bool,
+    unfinished: bool,
+    output: Path | None,
+    as_json: bool,
 ) -> int:
     """Write results.csv, loss curves and main effects; name the best run."""
     from olmix.sweep.results import write_results
 
-    found = write_results(folder, output, metric, lower_is_better=not higher_is_better)
+    found = write_results(
+        folder, output, metric, lower_is_better=not higher_is_better, unfinished=unfinished
+    )
+    status = 1 if found.incomplete or found.unfinished else 0
     if as_json:
         click.echo(json.dumps(_results_to_plain(found, metric), indent=2))
-        return 1 if found.incomplete else 0
+        return status
     _show_results(found, metric)
+    for run, value in found.diverged:
+        click.echo(f"{run.id} diverged: its {metric} ends with {value}; it is left out", err=True)
+    for run, step in found.unfinished if not unfinished else ():
+        what = f"{run.id} has not finished (step {step}) and is left out; --unfinished compares it"
+        click.echo(what, err=True)
     for name in found.incomplete:
         click.echo(f"{name} has no {metric} yet and is left out", err=True)
     done(f"{found.folder}: results.csv, curves.csv, main_effects.csv and their plots")
@@ -306,13 +328,18 @@ def results(
         done(f"response surface: {shell_line([*words, '-o', str(found.folder / 'fit')])}")
     if found.factors.note:
         click.echo(f"note: response surface: {found.factors.note}", err=True)
-    return 1 if found.incomplete else 0
+    return status
 
 
 def _show_results(found: Results, metric: str) -> None:
     from olmix.sweep.report import describe_params
 
-    rows = [(run.id, describe_params(run.params), f"{value:.4f}") for run, value in found.ranking]
+    marks = {run.id: f" (not finished: step {step})" for run, step in found.unfinished}
+    rows = [
+        (run.id, describe_params(run.params), f"{value:.4f}{marks.get(run.id, '')}")
+        for run, value in found.ranking
+    ]
+    rows += [(run.id, describe_params(run.params), "diverged") for run, _ in found.diverged]
     table(f"Runs by {metric}, best first", ("run", "parameters", metric), rows)
     for name, levels in found.effects.items():
         click.echo()
@@ -321,9 +348,17 @@ def _show_results(found: Results, metric: str) -> None:
         ]
         table(f"Main effect of {name}", ("value", "runs", f"mean {metric}", "std"), effect_rows)
     best, value = found.ranking[0]
-    click.echo(f"\nBest run: {best.id} ({describe_params(best.params)}), {metric} {value:.4f}")
+    click.echo(
+        f"\nBest run: {best.id} ({describe_params(best.params)}), {metric} {value:.4f}"
+        f"{marks.get(best.id, '')}"
+    )
     if found.noise is not None:
         click.echo(f"Replicates differ by {found.noise:.4f} (standard deviation)")
+
+
+def _plain(value: float | None) -> float | None:
+    """Return a number that JSON can hold."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _results_to_plain(found: Results, metric: str) -> dict[str, Any]:
@@ -335,6 +370,8 @@ def _results_to_plain(found: Results, metric: str) -> dict[str, Any]:
         "metric": metric,
         "ranking": ranking,
         "noise_sd": found.noise,
+        "diverged": [run.id for run, _ in found.diverged],
+        "unfinished": [run.id for run, _ in found.unfinished],
         "incomplete": list(found.incomplete),
     }
 

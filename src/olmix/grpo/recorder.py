@@ -27,12 +27,12 @@ Array = np.ndarray[Any, Any]
 
 def keep_steps(path: Path, last: int) -> list[dict[str, Any]]:
     """Drop lines of steps after `last`, and a line cut off by a crash; return what is kept."""
-    from olmix.text.files import write_text
+    from olmix.text.files import json_lines, write_text
 
     if not path.is_file():
         return []
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for _, line in json_lines(path.read_text(encoding="utf-8")):
         try:
             record = json.loads(line)
         except ValueError:

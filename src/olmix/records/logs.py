@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import MissingPackageError
+from olmix.text.files import json_lines
 
 __all__ = [
     "Curves",
     "add_record",
     "flatten",
+    "has_diverged",
     "number",
     "read_jsonl",
     "read_tensorboard",
@@ -91,10 +93,10 @@ def read_jsonl(path: str | Path) -> Curves:
     curves: Curves = {}
     step = -1
     try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return {}
-    for line in lines:
+    for _, line in json_lines(text):
         try:
             record = json.loads(line)
         except json.JSONDecodeError:
@@ -157,6 +159,12 @@ def read_tensorboard(files: Iterable[Path]) -> Curves:
                 if array.size == 1 and array.dtype.kind in "fiu":
                     curves.setdefault(name, {})[event.step] = float(array.item())
     return curves
+
+
+def has_diverged(values: Sequence[float], share: float = 0.1) -> bool:
+    """Whether a curve ends without a number: any of its last `share` of values is not finite."""
+    tail = values[-max(1, round(share * len(values))) :]
+    return not all(map(math.isfinite, tail))
 
 
 def tail_mean(values: Sequence[float], share: float = 0.1) -> float:

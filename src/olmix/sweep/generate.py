@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,12 +21,14 @@ from olmix.sweep.folder import (
     REPORT,
     Mapped,
     choose_folder,
-    ids_set_aside,
     read_mapping,
     render_mapping,
     set_aside,
+    used_ids,
 )
-from olmix.sweep.framework import Verdict
+from olmix.sweep.framework import OUTPUT_DIR, Path_, Verdict
+from olmix.sweep.merge import at
+from olmix.sweep.own_folders import shared_folders, with_folders
 from olmix.sweep.report import describe_params, render_report
 from olmix.sweep.slurm import SCRIPT, render_script
 from olmix.sweep.study_plan import Plan, PlannedRun, build_plan
@@ -97,8 +99,7 @@ def generate_configs(
         plan.framework.require()
     target = choose_folder(plan.experiment.config, output_dir)
     old = _existing(target)
-    used = {row.id for row in old.values()} | ids_set_aside(target)
-    runs = _keep_ids(plan.runs, old, used)
+    runs = plan.runs if not old else _keep_ids(plan, old, target)
     plan = replace(plan, runs=runs)
     rows = [_row(plan, run) for run in runs]
     texts = {row.config: _text(plan, run) for row, run in zip(rows, runs, strict=True)}
@@ -130,41 +131,68 @@ def _existing(target: Path) -> dict[str, Mapped]:
     return {}
 
 
-def _keep_ids(
-    runs: tuple[PlannedRun, ...], old: Mapping[str, Mapped], used: Collection[str]
-) -> tuple[PlannedRun, ...]:
+def _keep_ids(plan: Plan, old: Mapping[str, Mapped], target: Path) -> tuple[PlannedRun, ...]:
     """Give runs that are in the folder the id that they have there, and new ones a new id.
 
     An id is never used again for another config: its results are still there.
 
     Args:
-        runs: what was planned.
+        plan: what was planned.
         old: runs of the folder, by their hash.
-        used: ids that the folder has ever had.
+        target: the folder.
     """
-    if not used:
-        return runs
+    places = {
+        str(Path(folder).parent)
+        for run in plan.runs
+        for path, folder in plan.framework.folders(run.config).items()
+        if path in plan.own
+    }
+    used = {row.id for row in old.values()} | used_ids(target, places)
     digits = max(len(name.partition("_")[2]) for name in used)
     free = 1 + max(int(name.partition("_")[2]) for name in used)
-    kept: list[PlannedRun] = []
-    for run in runs:
+    ids = []
+    for run in plan.runs:
         known = old.get(run.hash)
-        if known is None:
-            new_id, free = f"run_{free:0{digits}d}", free + 1
-        else:
-            new_id = known.id
-        folder = run.output_dir
-        if folder is not None and folder.endswith(f"/{run.id}"):
-            folder = f"{folder.removesuffix(run.id)}{new_id}"
-        before = None if known is None else known.output_dir
-        if folder is not None and before in (
-            f"{folder}/{new_id}",
-            folder.removesuffix(f"/{new_id}"),
-        ):
-            folder = before  # it has results; only the number of runs has changed
-        config = run.config if folder is None else run.config | {"output_dir": folder}
-        kept.append(replace(run, id=new_id, config=config))
-    return tuple(kept)
+        ids.append(f"run_{free:0{digits}d}" if known is None else known.id)
+        free += known is None
+    before = [_old_folders(plan, run, old.get(run.hash), target) for run in plan.runs]
+    moved = [_move(plan, *entry) for entry in zip(plan.runs, ids, before, strict=True)]
+    shared = shared_folders(plan.framework, [run.config for run in moved])
+    if shared:  # a folder that several runs had is none that one of them can keep
+        before = [{p: f for p, f in entry.items() if p not in shared} for entry in before]
+        moved = [_move(plan, *entry) for entry in zip(plan.runs, ids, before, strict=True)]
+    return tuple(moved)
+
+
+def _old_folders(
+    plan: Plan, run: PlannedRun, known: Mapped | None, target: Path
+) -> dict[Path_, str]:
+    """Return where a run of the folder writes now, by the key that says so."""
+    if known is None:
+        return {}
+    found = {} if known.output_dir is None else {OUTPUT_DIR: known.output_dir}
+    file = target / known.config
+    texts = (
+        str(at(run.config, path)) for path in plan.framework.folders(run.config).keys() - found
+    )
+    if any("${" not in text for text in texts) and file.is_file():
+        written = Document(file.read_text(encoding="utf-8"), str(file)).data
+        found |= {path: str(at(written, path)) for path in plan.framework.folders(written)}
+    return found
+
+
+def _move(plan: Plan, run: PlannedRun, new_id: str, before: Mapping[Path_, str]) -> PlannedRun:
+    """Give a run its id, and its folders the names that go with it."""
+
+    def rename(path: Path_, folder: str) -> str:
+        plain = folder.removesuffix(f"/{run.id}") if path in plan.own else folder
+        own = f"{plain}/{new_id}"
+        if before.get(path) in (plain, own):
+            return before[path]  # it has results; only the number of runs has changed
+        return own if path in plan.own else folder
+
+    paths = {**plan.own, **before}
+    return replace(run, id=new_id, config=with_folders(run.config, paths, rename))
 
 
 def _row(plan: Plan, run: PlannedRun) -> Mapped:
@@ -236,7 +264,9 @@ def _update(
     old: Mapping[str, Mapped],
 ) -> int:
     """Write what changed into a folder; return the number of configs written."""
-    gone = [target / row.config for row in old.values() if row.config not in texts]
+    # Also configs that a killed process wrote, which no mapping has.
+    files = {target / row.config for row in old.values()} | {*(target / CONFIGS).glob("run_*.yaml")}
+    gone = sorted(files - {target / name for name in texts})
     written = 0
     for name, text in texts.items():
         file = target / name

@@ -10,7 +10,15 @@ from typing import Any
 from olmix.records.logs import Curves, read_jsonl
 from olmix.sweep.document import Document
 from olmix.sweep.experiment import Experiment
-from olmix.sweep.framework import Base, Framework, OnStep, Path_, Verdict, read_base_file
+from olmix.sweep.framework import (
+    OUTPUT_DIR,
+    Base,
+    Framework,
+    OnStep,
+    Path_,
+    Verdict,
+    read_base_file,
+)
 from olmix.sweep.merge import has
 from olmix.sweep.scalars import render_flow, render_key
 
@@ -86,16 +94,18 @@ class Hydra(Framework):
         del recipe, gpus
         return ["olmix", "grpo", "train", "--overrides", config]
 
-    def read_curves(self, output_dir: Path, printed: Path) -> Curves:
+    def read_curves(self, folders: Mapping[Path_, Path], printed: Path) -> Curves:
         """Return the metrics of the run's latest `metrics.jsonl`."""
         del printed
-        file = _latest(output_dir, "metrics.jsonl")
+        file = _latest(folders[OUTPUT_DIR], "metrics.jsonl")
         return {} if file is None else read_jsonl(file)
 
-    def is_finished(self, config: Mapping[str, Any], output_dir: Path) -> bool:
-        """Say whether a run has written its summary."""
-        del config
-        metrics = _latest(output_dir, "metrics.jsonl")
+    def is_finished(
+        self, config: Mapping[str, Any], folders: Mapping[Path_, Path], last_step: int
+    ) -> bool:
+        """Whether a run has written its summary."""
+        del config, last_step
+        metrics = _latest(folders[OUTPUT_DIR], "metrics.jsonl")
         return metrics is not None and metrics.with_name("summary.json").is_file()
 
 

@@ -92,6 +92,17 @@ def read_json(path: str | Path) -> Any:
         raise DataError(f"{path}: cannot be read as JSON: {error}") from error
 
 
+def json_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (number, line) of the lines of a text of JSON lines that hold anything.
+
+    Only a newline ends one: a JSON string may hold U+2028, U+0085 and their like as they are. A
+    byte order mark is passed over.
+    """
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
 def render_yaml(value: Any) -> str:
     """Return a value as YAML, keys in their order.
 

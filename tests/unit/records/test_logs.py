@@ -2,7 +2,13 @@ import math
 
 import pytest
 
-from olmix.records.logs import read_jsonl, read_tensorboard, read_torchtune_logs, tail_mean
+from olmix.records.logs import (
+    has_diverged,
+    read_jsonl,
+    read_tensorboard,
+    read_torchtune_logs,
+    tail_mean,
+)
 
 
 def test_records_are_flattened_and_eval_names_stay_bare(tmp_path):
@@ -59,3 +65,17 @@ def test_scalars_of_both_kinds_are_read_from_event_files(tmp_path):
 def test_a_tail_is_at_least_the_last_value_and_passes_over_what_is_not_finite():
     assert tail_mean([4.0, 2.0, math.nan], 0.1) == 2.0
     assert math.isnan(tail_mean([math.nan]))
+
+
+def test_only_a_newline_ends_a_record(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    file.write_text(
+        '\ufeff{"step": 1, "note": "a\u2028b\x85c", "loss": 2.0}\n{"step": 2, "loss": 1.0}\n'
+    )
+    assert read_jsonl(file) == {"loss": {1: 2.0, 2: 1.0}}
+
+
+def test_a_curve_has_diverged_where_any_of_its_last_tenth_is_no_number():
+    assert has_diverged([1.0] * 18 + [math.nan, 1.0])
+    assert has_diverged([math.inf])
+    assert not has_diverged([1.0] * 17 + [math.nan, 1.0, 1.0])

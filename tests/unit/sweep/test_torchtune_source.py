@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from olmix.sweep.torchtune.cost import estimate
+from olmix.sweep.torchtune.cost import count_rows, estimate
 from olmix.sweep.torchtune.recipe import keys_read
 from olmix.sweep.torchtune.registry import read_registry
 from olmix.sweep.torchtune.signature import is_missing, parameters_of
@@ -81,3 +81,13 @@ def test_what_cannot_be_known_is_not_guessed():
     cost = estimate(config, 2)
     assert (cost.effective_batch, cost.steps, cost.max_tokens) == (8, None, None)
     assert estimate(config | {"batch_size": "x"}, 2).effective_batch is None
+
+
+def test_rows_of_json_lines_end_at_newlines_alone(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    line = json.dumps({"text": "a\u2028b\x85c\x0bd"}, ensure_ascii=False)
+    file.write_text(f"{line}\n" * 10, encoding="utf-8-sig")
+    assert count_rows(str(file)) == 10
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps([1, 2, 3]), encoding="utf-8-sig")
+    assert count_rows(str(file)) == 3
