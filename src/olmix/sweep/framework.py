@@ -74,7 +74,7 @@ class Note:
     """Something to say about a config.
 
     Attributes:
-        path: keys of the config that it is about.
+        path: keys of the config that it is about; none where it is about the base.
         what: what was found, what is allowed and what to do.
         level: whether it stops the generation.
     """
@@ -198,6 +198,15 @@ class Framework(ABC):
     ) -> list[Note]:
         """Return everything to say about one merged config; `given` are the paths set."""
         del base, config, given
+        return []
+
+    def check_runs(
+        self,
+        base: Base,
+        runs: Sequence[tuple[Mapping[str, Any], Mapping[Path_, Any]]],
+    ) -> list[Note]:
+        """Return what can only be said of whole runs: the config of each, and the values set."""
+        del base, runs
         return []
 
     def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> Cost:

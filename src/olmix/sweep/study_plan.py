@@ -140,6 +140,8 @@ class _Planner:
         own = shared_folders(self.framework, [run.config for run in runs])
         runs = [_with_own_folders(run, own) for run in runs]
         self._check_folders(own, runs)
+        whole = [(run.config, run.given) for run in runs]
+        self._note(self.framework.check_runs(self.base, whole))
         self._raise()
         findings = tuple(dict.fromkeys(self.findings))
         return Plan(self.experiment, self.framework, self.base, tuple(runs), findings, own)
@@ -186,13 +188,15 @@ class _Planner:
             merged.config.setdefault(OUTPUT_DIR[0], folder)
         leaves = dict(flatten(override))
         added = self.framework.complete(merged.config, leaves)
-        for mismatch in merged.mismatches:
+        # Of a preset it is not known what it has.
+        wrong = [m for m in merged.mismatches if self.base.data or m.new != DELETE]
+        for mismatch in wrong:
             where = self._names.source(mismatch.path)
             self.findings.append(Finding(TypeMismatchError, mismatch.explain(), where))
         for path, component, gone in merged.dropped:
             what = f"{component} does not take {', '.join(gone)}: left out of {'.'.join(path)}"
             self.findings.append(Finding(None, what, self._names.source(path), notice=True))
-        if not merged.mismatches:
+        if not wrong:
             given_paths = tuple(path for path, value in leaves.items() if value != DELETE)
             notes = self.framework.check_config(self.base, merged.config, given_paths)
             self._note([*added, *notes])
@@ -244,7 +248,7 @@ class _Planner:
     def _note(self, notes: Iterable[Note]) -> None:
         for note in notes:
             kind = ValidationError if note.level == "error" else None
-            where = self._names.source(note.path)
+            where = self._names.source(note.path) if note.path else ("framework_config",)
             self.findings.append(Finding(kind, note.what, where, note.level == "notice"))
 
 
