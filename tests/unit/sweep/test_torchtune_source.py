@@ -5,7 +5,7 @@ import json
 import pytest
 
 from olmix.sweep.torchtune.cost import count_rows, estimate
-from olmix.sweep.torchtune.recipe import keys_read
+from olmix.sweep.torchtune.recipe import find_reads
 from olmix.sweep.torchtune.registry import read_registry
 from olmix.sweep.torchtune.signature import is_missing, parameters_of
 
@@ -22,7 +22,7 @@ def test_a_recipe_reads_keys_however_they_are_written(tmp_path):
         "def setup(part):\n"
         "    part.groupsize, part.get('precision')\n"
     )
-    keys = keys_read(recipe)
+    keys = find_reads(recipe).keys
     assert set(keys) == {
         *("batch_size", "seed", "compile", "profiler", "checkpointer", "lr_scheduler"),
         *("quantizer", "model"),
@@ -34,7 +34,7 @@ def test_a_recipe_reads_keys_however_they_are_written(tmp_path):
 def test_every_training_recipe_reads_its_batch_and_its_optimizer():
     for name, source in read_registry().recipes.items():
         if "finetune" in name or "dpo" in name or "distillation" in name:
-            assert {"batch_size", "optimizer", "seed"} <= set(keys_read(source)), name
+            assert {"batch_size", "optimizer", "seed"} <= set(find_reads(source).keys), name
 
 
 def test_a_component_is_followed_to_its_definition():

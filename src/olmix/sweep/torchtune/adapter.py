@@ -30,7 +30,7 @@ from olmix.sweep.torchtune.cost import estimate
 from olmix.sweep.torchtune.example import write_example
 from olmix.sweep.torchtune.logs import find_folders, is_finished, read_curves
 from olmix.sweep.torchtune.parameter_paths import PLACES
-from olmix.sweep.torchtune.recipe import keys_of, keys_read
+from olmix.sweep.torchtune.recipe import find_reads, reads_of
 from olmix.sweep.torchtune.registry import Registry, read_registry
 from olmix.sweep.torchtune.smoke import train_tiny
 from olmix.sweep.torchtune.sources import complete_sources
@@ -87,7 +87,7 @@ class Torchtune(Framework):
 
     def knows(self, base: Base, path: Path_) -> bool:
         """Say whether the base has a key or its recipe reads it."""
-        return path[0] in base.data or path[0] in keys_of(base)
+        return path[0] in base.data or path[0] in reads_of(base).keys
 
     def parameters_of(self, component: str) -> Parameters | None:
         """Return what a component can be given, from its source."""
@@ -108,7 +108,7 @@ class Torchtune(Framework):
                     yield name, f"{base.name} trains the full model and has no LoRA; {hint}"
                     continue
             section = path[0]
-            if name in PLACES and section not in base.data and section not in keys_of(base):
+            if name in PLACES and section not in base.data and section not in reads_of(base).keys:
                 yield name, f"{base.name} has no {section}, so there is no {'.'.join(path)}"
 
     def check_config(
@@ -204,7 +204,7 @@ def _guess_recipe(document: Document, registry: Registry) -> str | None:
     fits = [
         name
         for name, source in registry.recipes.items()
-        if source.is_file() and keys <= set(keys_read(source))
+        if source.is_file() and keys <= set(find_reads(source).keys)
     ]
     return fits[0] if len(fits) == 1 else None
 

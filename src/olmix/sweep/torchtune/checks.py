@@ -16,7 +16,7 @@ from typing import Any
 from olmix.sweep.framework import Base, Note, Path_
 from olmix.sweep.merge import at, has
 from olmix.sweep.scalars import kind_of, render_flow
-from olmix.sweep.torchtune.arguments import unknown_keys
+from olmix.sweep.torchtune.arguments import missing_keys, unknown_keys
 from olmix.sweep.torchtune.registry import read_registry
 from olmix.sweep.torchtune.signature import source_tree
 from olmix.sweep.torchtune.traps import traps
@@ -86,7 +86,12 @@ def check_config(base: Base, config: Mapping[str, Any], given: Sequence[Path_]) 
         config: the merged config.
         given: paths that the experiment sets; the rest is the base's own business.
     """
-    checks = (unknown_keys(base, config, given), _values(config, given), traps(base, config, given))
+    checks = (
+        unknown_keys(base, config, given),
+        missing_keys(base, config),
+        _values(config, given),
+        traps(base, config, given),
+    )
     return [note for check in checks for note in check]
 
 
