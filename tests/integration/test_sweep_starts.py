@@ -78,13 +78,19 @@ def test_all_aliases_are_values_of_this_test():
 
 def test_every_config_with_every_alias_that_it_takes_makes_its_components(tmp_path):
     models: set[str] = set()
+    failed: dict[str, str] = {}
     for number, name in enumerate(read_registry().configs):
         taken = _accepted(name)
         made = {"experiment_name": "x", "base_config": name, "controls": taken}
         result = generate_configs(made, tmp_path / str(number), validator="none")
         [verdict] = result.plan.framework.validate(result.configs, "inprocess")
-        assert not verdict.errors, (name, verdict)
+        if verdict.errors:
+            failed[name] = "; ".join(verdict.errors)
+        if verdict.missing:
+            continue  # such as bitsandbytes, or torchvision for models that see
         try:
             _build(result.plan.runs[0].config, models)
-        except Exception as error:
-            raise AssertionError(f"{name} with {taken}: {error}") from error
+        except Exception as error:  # noqa: BLE001 - all of them are told at once
+            failed[name] = f"{taken}: {error}"
+    assert not failed
+    assert len(models) > 60

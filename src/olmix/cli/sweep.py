@@ -122,10 +122,12 @@ def _show_generated(result: SweepResult) -> None:
     _show_findings(result.plan)
     done(f"Loaded base config: {result.plan.base.name}")
     kept = len(result.runs) - result.num_new
-    were = f" ({kept} were there before)" if kept else ""
-    done(f"Generated {len(result.runs)} configs in {result.folder / 'configs'}/{were}")
+    were = f" ({kept} {'was' if kept == 1 else 'were'} there before)" if kept else ""
+    count = "1 config" if len(result.runs) == 1 else f"{len(result.runs)} configs"
+    done(f"Generated {count} in {result.folder / 'configs'}/{were}")
     for run in result.runs[:20]:
-        click.echo(f"  - {run.config} ({describe_params(run.params)})", err=True)
+        values = f" ({describe_params(run.params)})" if run.params else ""
+        click.echo(f"  - {run.config}{values}", err=True)
     if len(result.runs) > 20:
         click.echo(f"  - and {len(result.runs) - 20} more", err=True)
     done(f"Created {result.folder / MAPPING}")
@@ -182,7 +184,7 @@ def preview(
     names = list(dict.fromkeys(name for run in plan.runs for name in run.params))
     rows = [_preview_row(plan, index, names, rate) for index in range(len(plan.runs))]
     cost_columns = ("batch", "steps", "tokens at most", "GPU-hours")
-    table(f"{len(plan.runs)} runs from {plan.base.name}", ("run", *names, *cost_columns), rows)
+    table(f"{_runs(len(plan.runs))} from {plan.base.name}", ("run", *names, *cost_columns), rows)
     for run in plan.runs if full else plan.runs[:1]:
         click.echo(f"\n{run.id} differs from the base:")
         for path, before, after in differences(plan, run):
@@ -215,6 +217,10 @@ def _preview_row(plan: Plan, index: int, names: list[str], rate: float | None) -
     )
 
 
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
+
+
 def _cell(number: int | None) -> str:
     return "?" if number is None else f"{number:,}"
 
@@ -230,7 +236,7 @@ def validate(path: Path, validator: Literal["inprocess", "subprocess"]) -> int:
 
     plan = build_plan(path)
     _show_findings(plan)
-    done(f"{path}: {len(plan.runs)} runs, no errors")
+    done(f"{path}: {_runs(len(plan.runs))}, no errors")
     return 0
 
 
@@ -285,7 +291,7 @@ def status(folder: Path, as_json: bool) -> int:
         ]
         table("", ("run", "state", "steps", "last loss", "parameters"), rows)
     ready = sum(s.state == "finished" for s in states)
-    click.echo(f"{ready} of {len(states)} runs are finished", err=True)
+    click.echo(f"{ready} of {_runs(len(states))} finished", err=True)
     return 0 if ready == len(states) else 1
 
 
@@ -376,7 +382,18 @@ def _results_to_plain(found: Results, metric: str) -> dict[str, Any]:
     }
 
 
-@click.group()
+class _GenerateGroup(click.Group):
+    """A group to which a file alone means: generate."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `generate` before words that name an experiment and no command."""
+        is_file = any(word.endswith((".yaml", ".yml")) for word in args)
+        if is_file and not set(args) & set(self.commands):
+            args = ["generate", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_GenerateGroup)
 def torchtune_config_writer() -> None:
     """Write torchtune configs from an experiment.yaml; the same as `olmix sweep`."""
 
@@ -386,7 +403,7 @@ def cruijff_kit() -> None:
     """The tools of cruijff_kit that are here."""
 
 
-@cruijff_kit.group()
+@cruijff_kit.group(cls=_GenerateGroup)
 def torchtune() -> None:
     """Write torchtune configs from an experiment.yaml; the same as `olmix sweep`."""
 

@@ -92,7 +92,8 @@ def _read(source: str | Path | Mapping[str, Any]) -> tuple[Source, Any]:
         name, raw = str(source), file.data
         text = Path(source).read_text(encoding="utf-8")
     if isinstance(raw, dict):
-        raw = {key: value for key, value in raw.items() if value is not None}
+        # Keys such as `x-common` are there for their anchors alone.
+        raw = {k: v for k, v in raw.items() if v is not None and not str(k).startswith("x-")}
     is_short = isinstance(raw, dict) and any(key in raw for key in SHORT_FORM)
     return Source(name, text, file, is_short), raw
 

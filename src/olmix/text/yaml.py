@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml as libyaml
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -158,8 +158,10 @@ def _plain(node: Any) -> Any:
     for kind in (int, float, str):
         if isinstance(node, kind):
             return kind(node)
-    # A round-trip boolean is an int underneath and was handled there; what is left are dates.
-    return str(node)
+    # A round-trip boolean is an int underneath and was handled there; what is left are dates, and
+    # scalars with a tag of their own, which is a part of what they say.
+    tag = node.tag.value if isinstance(node, TaggedScalar) else None
+    return f"{tag} {node}".rstrip() if tag is not None else str(node)
 
 
 def read_yaml(path: str | Path) -> YamlFile:

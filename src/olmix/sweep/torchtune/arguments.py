@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from olmix.errors import nearest
 from olmix.sweep.framework import Base, Note, Path_
-from olmix.sweep.merge import COMPONENT, Parameters, at, has
+from olmix.sweep.merge import COMPONENT, Parameters, at, has, is_quoted
 from olmix.sweep.scalars import kind_of, render_flow
 from olmix.sweep.torchtune.parameter_paths import PLACES
 from olmix.sweep.torchtune.recipe import reads_of
@@ -21,6 +21,7 @@ __all__ = ["BUILDERS", "missing_keys", "unknown_keys"]
 BUILDERS = ("json", "csv", "parquet", "text", "arrow")
 """File formats of `datasets`."""
 _LOADER_ARGUMENTS = "load_dataset_kwargs"
+_TRUST = "trust_remote_code"
 _EXAMPLES = {
     "lr_scheduler": "torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup",
     "optimizer": "torch.optim.AdamW",
@@ -136,6 +137,9 @@ def _refused(component: str, key: str, value: Any) -> _Refused | None:
         return None
     if key in parameters.kinds:
         return _refused_value(component, key, value, parameters)
+    if key == _TRUST and parameters.rest == _LOADER_ARGUMENTS:
+        what = f"`datasets` runs no code of data sets any more, and passes {_TRUST} over; remove it"
+        return _Refused(what, is_name=True, level="warning")
     known = list(parameters.kinds)
     if parameters.rest == _LOADER_ARGUMENTS:
         loader = _loader_arguments()
@@ -159,8 +163,9 @@ def _refused_value(component: str, key: str, value: Any, parameters: Parameters)
         return None
     if kinds and kind not in kinds and not (kind == "int" and "float" in kinds):
         allowed = " or ".join(sorted(kinds - {"null"}))
+        hint = "; drop the quotes" if is_quoted(value, kinds) else ""
         return _Refused(
-            f"{component} takes {allowed} as {key}; found {kind} ({render_flow(value)})"
+            f"{component} takes {allowed} as {key}; found {kind} ({render_flow(value)}){hint}"
         )
     choices = parameters.choices.get(key, ())
     for entry in value if isinstance(value, list) else [value]:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from olmix.sweep.framework import Base, Note, Path_
-from olmix.sweep.merge import at, has
-from olmix.sweep.scalars import kind_of, render_flow
+from olmix.sweep.merge import at, has, is_quoted
+from olmix.sweep.scalars import kind_of, read_scalar, render_flow
 from olmix.sweep.torchtune.arguments import missing_keys, unknown_keys
 from olmix.sweep.torchtune.registry import read_registry
 from olmix.sweep.torchtune.signature import source_tree
@@ -110,7 +110,9 @@ def _values(config: Mapping[str, Any], given: Sequence[Path_]) -> Iterator[Note]
         if path in _RULES:
             is_fine, needed = _RULES[path]
             if not (is_fine(value) or (value is None and path in _NULLABLE)):
-                yield Note(path, f"found {render_flow(value)}; {needed}")
+                is_text = is_quoted(value, ("int", "float")) and is_fine(read_scalar(value))
+                hint = "; drop the quotes" if is_text else ""
+                yield Note(path, f"found {render_flow(value)}; {needed}{hint}")
         if path[-1] == "dtype":
             allowed = _dtypes()
             if allowed and value not in allowed:

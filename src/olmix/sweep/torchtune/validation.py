@@ -6,7 +6,8 @@ import concurrent.futures
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,10 @@ def validate_configs(
 
 def _inprocess(configs: Sequence[Path]) -> Iterator[Verdict]:
     try:
-        from omegaconf import OmegaConf
-        from torchtune import config as torchtune_config
+        with warnings.catch_warnings():  # of other packages; what they warn of is not ours to mend
+            warnings.simplefilter("ignore", FutureWarning)
+            from omegaconf import OmegaConf
+            from torchtune import config as torchtune_config
     except ImportError as error:
         package = getattr(error, "name", None) or "torch"
         raise MissingPackageError(package, "torchtune", "`tune validate`") from None
@@ -102,9 +105,10 @@ def _is_installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def _failing_node(loaded: Mapping[str, Any], message: str) -> str | None:
+def _failing_node(loaded: Any, message: str) -> str | None:
     """Return the node whose component an error names."""
-    for key, node in loaded.items():
+    # As it is written: a reference that leads nowhere must not stop the search.
+    for key, node in loaded.items_ex(resolve=False):
         component = node.get("_component_") if hasattr(node, "get") else None
         if isinstance(component, str) and f"'{component}'" in message:
             return str(key)
