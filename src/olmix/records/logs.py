@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import MissingPackageError
-from olmix.text.files import json_lines
 
 __all__ = [
     "Curves",
@@ -93,10 +92,10 @@ def read_jsonl(path: str | Path) -> Curves:
     curves: Curves = {}
     step = -1
     try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return {}
-    for _, line in json_lines(text):
+    for line in lines:
         try:
             record = json.loads(line)
         except json.JSONDecodeError:

@@ -67,14 +67,6 @@ def test_a_tail_is_at_least_the_last_value_and_passes_over_what_is_not_finite():
     assert math.isnan(tail_mean([math.nan]))
 
 
-def test_only_a_newline_ends_a_record(tmp_path):
-    file = tmp_path / "metrics.jsonl"
-    file.write_text(
-        '\ufeff{"step": 1, "note": "a\u2028b\x85c", "loss": 2.0}\n{"step": 2, "loss": 1.0}\n'
-    )
-    assert read_jsonl(file) == {"loss": {1: 2.0, 2: 1.0}}
-
-
 def test_a_curve_has_diverged_where_any_of_its_last_tenth_is_no_number():
     assert has_diverged([1.0] * 18 + [math.nan, 1.0])
     assert has_diverged([math.inf])
