@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from olmix.sweep.torchtune.assets import MAX_SEQ_LEN, VOCABULARY
+from olmix.sweep.torchtune.library import import_torchtune
 from olmix.sweep.torchtune.signature import parameters_of
 
 __all__ = ["tiny_model", "write_trained_weights", "write_weights"]
@@ -17,7 +17,7 @@ _WIDTH = 32
 _EMBEDDING_SD = 0.02
 _RATE = 1e-2
 _BATCH = 8
-_STEPS = 80
+_STEPS = 60
 _SIZES: Mapping[str, Any] = {
     "vocab_size": VOCABULARY,
     "num_layers": 2,
@@ -97,9 +97,10 @@ def write_trained_weights(
         path: the file; its folder must be there.
     """
     import torch
-    from torchtune.data import AlpacaToMessages, padded_collate_sft
 
     built = _without_adapters(model)
+    from torchtune.data import AlpacaToMessages, padded_collate_sft
+
     encode, read = _instantiate(tokenizer), AlpacaToMessages(train_on_input=False)
     samples = [encode(read(row)) for row in rows]
     for sample in samples:
@@ -107,6 +108,8 @@ def write_trained_weights(
         sample["labels"] = torch.where(mask, -100, tokens).tolist()
     with torch.no_grad():
         built.tok_embeddings.weight.mul_(_EMBEDDING_SD)  # so that it starts by guessing
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more of them cost more than they give at this size
     optimizer = torch.optim.AdamW(built.parameters(), lr=_RATE)
     for step in range(_STEPS):
         first = step * _BATCH % len(samples)
@@ -116,6 +119,7 @@ def write_trained_weights(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    torch.set_num_threads(threads)
     torch.save(built.state_dict(), path)
 
 
@@ -133,8 +137,5 @@ def _without_adapters(model: Mapping[str, Any]) -> Any:
 
 
 def _instantiate(node: Mapping[str, Any]) -> Any:
-    with warnings.catch_warnings():  # of other packages; what they warn of is not ours to mend
-        warnings.simplefilter("ignore", FutureWarning)
-        from omegaconf import OmegaConf
-        from torchtune import config as torchtune_config
-    return torchtune_config.instantiate(OmegaConf.create(node))
+    omegaconf, torchtune_config = import_torchtune()
+    return torchtune_config.instantiate(omegaconf.create(node))

@@ -6,13 +6,13 @@ import concurrent.futures
 import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from olmix.errors import MissingPackageError
 from olmix.sweep.framework import OnStep, Verdict
+from olmix.sweep.torchtune.library import import_torchtune
 
 __all__ = ["validate_configs"]
 
@@ -41,16 +41,13 @@ def validate_configs(
 
 def _inprocess(configs: Sequence[Path]) -> Iterator[Verdict]:
     try:
-        with warnings.catch_warnings():  # of other packages; what they warn of is not ours to mend
-            warnings.simplefilter("ignore", FutureWarning)
-            from omegaconf import OmegaConf
-            from torchtune import config as torchtune_config
+        omegaconf, torchtune_config = import_torchtune()
     except ImportError as error:
         package = getattr(error, "name", None) or "torch"
         raise MissingPackageError(package, "torchtune", "`tune validate`") from None
     for path in configs:
         try:
-            loaded: Any = OmegaConf.load(path)
+            loaded: Any = omegaconf.load(path)
         except Exception as error:  # noqa: BLE001 - whatever it says is the verdict
             yield Verdict((f"{type(error).__name__}: {error}",))
             continue

@@ -140,3 +140,12 @@ def test_factors_that_move_together_are_refused(tmp_path):
     (tmp_path / "metrics.csv").write_text("run,loss\n1,1\n2,2\n3,3\n4,1\n")
     with pytest.raises(DataError, match="a and b always move together"):
         fit_surface(config(tmp_path, factors={"a": "log", "b": "linear"}), tmp_path / "fit")
+
+
+def test_no_interval_of_a_loss_falls_below_0(tmp_path):
+    write(tmp_path, lambda x, y: max(0.0, 1 + 2 * x + y), rates=RATES[1:], replicates=1)
+    predicted = fit_surface(config(tmp_path), tmp_path / "fit").summary["optimum"]["predicted"]
+    assert predicted["low"] == 0.0 <= predicted["value"] < predicted["high"]
+    # A reward may be negative wherever it is good to be large.
+    made = config(tmp_path, lower_is_better=False)
+    assert fit_surface(made, tmp_path / "fit").summary["optimum"]["predicted"]["low"] > 0
