@@ -291,7 +291,8 @@ def status(folder: Path, as_json: bool) -> int:
         ]
         table("", ("run", "state", "steps", "last loss", "parameters"), rows)
     ready = sum(s.state == "finished" for s in states)
-    click.echo(f"{ready} of {_runs(len(states))} finished", err=True)
+    verb = "is" if len(states) == 1 else "are"
+    click.echo(f"{ready} of {_runs(len(states))} {verb} finished", err=True)
     return 0 if ready == len(states) else 1
 
 

@@ -102,16 +102,22 @@ class Hydra(Framework):
     def validate(
         self, configs: Sequence[Path], method: str, on_step: OnStep | None = None
     ) -> list[Verdict]:
-        """Check that every file holds overrides; the plan has composed them."""
+        """Compose the overrides that every file holds, and check the runs that they make."""
         del method
-        verdicts = []
-        for index, path in enumerate(configs):
-            data = Document(path.read_text(encoding="utf-8"), str(path)).data
-            fine = isinstance(data.get("overrides"), list)
-            verdicts.append(Verdict() if fine else Verdict(("no list of overrides",)))
-            if on_step is not None:
-                on_step(index + 1, len(configs))
-        return verdicts
+        verdicts: dict[Path, Verdict] = {}
+        runs: dict[Path, list[str]] = {}
+        for path in configs:
+            words = Document(path.read_text(encoding="utf-8"), str(path)).data.get("overrides")
+            if isinstance(words, list):
+                runs[path] = list(map(str, words))
+            else:
+                verdicts[path] = Verdict(("no list of overrides",))
+        for path, notes in zip(runs, _compose(list(runs.values())), strict=True):
+            said = (f"{'.'.join(note.path)}: {note.what}".removeprefix(": ") for note in notes)
+            verdicts[path] = Verdict(tuple(said))
+        if on_step is not None:
+            on_step(len(configs), len(configs))
+        return [verdicts[path] for path in configs]
 
     def command(self, recipe: str, config: str, gpus: int) -> list[str]:
         """Return the command that trains a run."""

@@ -7,6 +7,7 @@ import pytest
 from olmix.errors import ConfigError
 from olmix.sweep import build_plan, generate_configs
 from olmix.sweep.document import Document
+from olmix.sweep.status import validate_folder
 from olmix.text.files import write_yaml
 
 compose = pytest.importorskip("olmix.grpo.compose")
@@ -59,6 +60,15 @@ def test_a_misspelt_preset_key_and_value_are_found_without_training(tmp_path):
     assert 'optimizer.learning_rate: found "fast"' in said
     assert "grpo.num_generations: found 1; it must be greater than or equal to 2" in said
     assert all(problem.line for problem in found.value.problems)
+
+
+def test_files_that_were_changed_are_composed_again(tmp_path):
+    folder = generate_configs(experiment({"seed": [1, 2]}), tmp_path / "out").folder
+    file = folder / "configs" / "run_001.yaml"
+    file.write_text(file.read_text().replace("++seed=2", "++sed=2"))
+    first, second = validate_folder(folder, "inprocess").values()
+    assert not first.errors
+    assert second.errors == ("sed: unknown key; did you mean `seed`?",)
 
 
 def test_checking_needs_no_jax(monkeypatch, tmp_path):
