@@ -8,7 +8,6 @@ from typing import Any
 
 from olmix.records.logs import Curves, read_tensorboard, read_torchtune_logs
 from olmix.sweep.framework import OUTPUT_DIR, Path_
-from olmix.sweep.merge import flatten
 from olmix.sweep.own_folders import resolve_folder
 from olmix.sweep.torchtune.cost import estimate
 
@@ -20,11 +19,11 @@ _LOGS: Path_ = ("metric_logger", "log_dir")
 
 def find_folders(config: Mapping[str, Any]) -> dict[Path_, str]:
     """Return every folder that a run writes: results, checkpoints, logs, profiles."""
-    return {
-        path: resolve_folder(config, value)
-        for path, value in flatten(config)
-        if path[-1] in ("output_dir", "log_dir") and isinstance(value, str)
-    }
+    found: dict[Path_, Any] = {OUTPUT_DIR: config.get(OUTPUT_DIR[0])}
+    for key, node in config.items():
+        if isinstance(node, Mapping):
+            found |= {(key, name): node.get(name) for name in ("output_dir", "log_dir")}
+    return {p: resolve_folder(config, text) for p, text in found.items() if isinstance(text, str)}
 
 
 def read_curves(folders: Mapping[Path_, Path], printed: Path) -> Curves:
