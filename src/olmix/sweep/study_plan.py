@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from olmix.config.experiment import ExperimentConfig
 from olmix.sweep.conditions import Watch
-from olmix.sweep.design import Point, build_points, count_points
+from olmix.sweep.design import Point, build_points
 from olmix.sweep.errors import (
     ExperimentSchemaError,
     Finding,
@@ -25,15 +24,14 @@ from olmix.sweep.errors import (
 from olmix.sweep.experiment import Experiment, load_experiment
 from olmix.sweep.framework import OUTPUT_DIR, Base, Cost, Framework, Note, Path_, find_framework
 from olmix.sweep.merge import DELETE, expand, flatten, merge_all
-from olmix.sweep.names import Names, check_names, find_names
+from olmix.sweep.names import check_names, find_names
 from olmix.sweep.own_folders import collisions, shared_folders, with_folders
+from olmix.sweep.plan_checks import check_number, check_points, warn_of_scale
 from olmix.sweep.scalars import render_flow
 from olmix.sweep.values import DerivationError, Scope, resolve, unknown_references
 from olmix.text.files import digest
 
 __all__ = ["Plan", "PlannedRun", "build_plan", "config_hash"]
-
-_MOST_POINTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ class _Planner:
     def plan(self) -> Plan:
         config = self.experiment.config
         self.findings += check_names(config, self.framework, self.base, self._names)
-        self.findings += _check_points(config)
+        self.findings += check_points(config)
         self._raise()
         planned = [run for run in map(self._run, build_points(config)) if run is not None]
         self.findings += (finding for watch in self._watches for finding in watch.problems())
@@ -127,8 +125,8 @@ class _Planner:
         for run in planned:
             different.setdefault(digest(_hashable(run.config), 32), run)
         runs = list(different.values())
-        self.findings += _check_number(config, len(runs))
-        self.findings += _warn_of_scale(config, self.framework, self.base, self._names)
+        self.findings += check_number(config, len(runs))
+        self.findings += warn_of_scale(config, self.framework, self.base, self._names)
         self._raise()
         if len(planned) > len(runs):
             what = (
@@ -250,48 +248,6 @@ class _Planner:
             kind = ValidationError if note.level == "error" else None
             where = self._names.source(note.path) if note.path else ("framework_config",)
             self.findings.append(Finding(kind, note.what, where, note.level == "notice"))
-
-
-def _check_points(config: ExperimentConfig) -> Iterator[Finding]:
-    number = count_points(config)
-    if number > _MOST_POINTS:
-        what = f"{number:,} combinations; at most {_MOST_POINTS:,} are made. Use a sampler"
-        yield Finding(ExperimentSchemaError, what, ("variables",))
-
-
-def _check_number(config: ExperimentConfig, number: int) -> Iterator[Finding]:
-    if number == 0:
-        what = "every combination is skipped; no run is left"
-        yield Finding(ExperimentSchemaError, what, ("conditions",))
-    limit = config.max_runs
-    if limit is not None and config.sampler.type == "grid" and number > limit:
-        what = (
-            f"the grid has {number} runs, more than max_runs = {limit}; test fewer values, raise "
-            f"max_runs, or draw a sample: sampler: {{type: latin_hypercube, runs: {limit}}}"
-        )
-        yield Finding(ExperimentSchemaError, what, ("max_runs",))
-
-
-def _warn_of_scale(
-    config: ExperimentConfig, framework: Framework, base: Base, names: Names
-) -> Iterator[Finding]:
-    """Warn where the LoRA rank varies and alpha does not, so that their ratio varies too."""
-    varied = [*config.variables, *(name for group in config.paired for name in group)]
-    paths = {framework.path_of(base, name): name for name in varied}
-    ranks = [path for path in paths if path[-1] == "lora_rank"]
-    if not ranks or any(path[-1] == "lora_alpha" for path in paths):
-        return
-    rank = paths[ranks[0]]
-    controls = expand({framework.path_of(base, n): v for n, v in config.controls.items()})
-    leaves = dict(flatten(controls))
-    if "${" in str(leaves.get((*ranks[0][:-1], "lora_alpha"))):
-        return
-    yield Finding(
-        None,
-        f"{rank} varies and lora_alpha stays the same, so the scale alpha/rank varies too; "
-        f"to keep it, write lora_alpha: ${{mul:2,${{{rank}}}}} (2 * {rank}) in controls",
-        names.locations[rank],
-    )
 
 
 def _number(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
