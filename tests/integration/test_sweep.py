@@ -216,7 +216,7 @@ def _has_torch(place):
 
 def _check_trained(folder, number):
     states = read_states(folder)
-    assert [(state.state, state.steps) for state in states] == [("finished", 10)] * number
+    assert [(state.state, state.steps) for state in states] == [("finished", 16)] * number
     found = write_results(folder)
     losses = [value for _, value in found.ranking]
     assert losses == sorted(losses)

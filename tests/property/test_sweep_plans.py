@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from olmix.errors import MissingPackageError, OlmixError
 from olmix.sweep import build_plan
+from olmix.sweep.design import build_points
 from olmix.sweep.document import Document
+from olmix.sweep.experiment import load_experiment
 from olmix.sweep.torchtune.registry import read_registry
 
 NAMES = st.sampled_from(
@@ -80,3 +82,28 @@ def test_an_experiment_becomes_runs_that_read_back_or_sentences(experiment):
         text = plan.framework.render(plan.base, run.config, run.given)
         # NaN is not equal to itself, so texts are compared.
         assert repr(Document(text, run.id).data) == repr(run.config)
+
+
+@pytest.mark.parametrize(
+    ("limits", "values"),
+    [
+        ({"min": 4, "max": 34, "step": 8}, [4, 12, 20, 28]),
+        ({"min": 0.1, "max": 0.4, "step": 0.1}, [0.1, 0.2, 0.3, 0.4]),
+        ({"min": 1, "max": 3}, [1, 2, 3]),
+        ({"min": 1, "max": 3, "scale": "linear"}, [1, 2, 3]),
+    ],
+)
+def test_the_steps_of_a_range_are_equally_likely(limits, values):
+    made = {
+        "experiment_name": "x",
+        "base_config": "llama3_2/1B_lora_single_device",
+        "variables": {"optimizer.eps": limits},
+        "sampler": {"type": "random", "runs": 400},
+        "replicates": 1,
+    }
+    points = build_points(load_experiment(made).config)
+    drawn = [point["optimizer.eps"] for point in points]
+    assert sorted(set(drawn)) == values
+    for value in values:
+        share = drawn.count(value) / len(drawn)
+        assert abs(share - 1 / len(values)) < 0.08, value

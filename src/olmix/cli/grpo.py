@@ -180,6 +180,20 @@ def show_config(words: tuple[str, ...]) -> int:
     return 0
 
 
+@grpo.command("check-overrides", hidden=True)
+def check_overrides() -> None:
+    """Compose runs, lists of overrides, and say what is wrong with each; JSON in, JSON out."""
+    import json
+    import sys
+
+    from olmix.grpo.compose import check_each, require_hydra
+
+    require_hydra()
+    found = check_each(json.load(sys.stdin))
+    plain = [[{"where": p.where, "what": p.what} for p in problems] for problems in found]
+    click.echo(json.dumps(plain))
+
+
 @grpo.command("check-gpu")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check_gpu(as_json: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -122,10 +123,12 @@ def _show_generated(result: SweepResult) -> None:
     _show_findings(result.plan)
     done(f"Loaded base config: {result.plan.base.name}")
     kept = len(result.runs) - result.num_new
-    were = f" ({kept} were there before)" if kept else ""
-    done(f"Generated {len(result.runs)} configs in {result.folder / 'configs'}/{were}")
+    were = f" ({kept} {'was' if kept == 1 else 'were'} there before)" if kept else ""
+    count = "1 config" if len(result.runs) == 1 else f"{len(result.runs)} configs"
+    done(f"Generated {count} in {result.folder / 'configs'}/{were}")
     for run in result.runs[:20]:
-        click.echo(f"  - {run.config} ({describe_params(run.params)})", err=True)
+        values = f" ({describe_params(run.params)})" if run.params else ""
+        click.echo(f"  - {run.config}{values}", err=True)
     if len(result.runs) > 20:
         click.echo(f"  - and {len(result.runs) - 20} more", err=True)
     done(f"Created {result.folder / MAPPING}")
@@ -184,7 +187,7 @@ def preview(
     names = list(dict.fromkeys(name for run in plan.runs for name in run.params))
     rows = [_preview_row(plan, index, names, rate) for index in range(len(plan.runs))]
     cost_columns = ("batch", "steps", "tokens at most", "GPU-hours")
-    table(f"{len(plan.runs)} runs from {plan.base.name}", ("run", *names, *cost_columns), rows)
+    table(f"{_runs(len(plan.runs))} from {plan.base.name}", ("run", *names, *cost_columns), rows)
     for run in plan.runs if full else plan.runs[:1]:
         click.echo(f"\n{run.id} differs from the base:")
         for path, before, after in differences(plan, run):
@@ -217,6 +220,10 @@ def _preview_row(plan: Plan, index: int, names: list[str], rate: float | None) -
     )
 
 
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
+
+
 def _cell(number: int | None) -> str:
     return "?" if number is None else f"{number:,}"
 
@@ -232,7 +239,7 @@ def validate(path: Path, validator: Literal["inprocess", "subprocess"]) -> int:
 
     plan = build_plan(path)
     _show_findings(plan)
-    done(f"{path}: {len(plan.runs)} runs, no errors")
+    done(f"{path}: {_runs(len(plan.runs))}, no errors")
     return 0
 
 
@@ -264,14 +271,21 @@ def status(folder: Path, as_json: bool) -> int:
     states = read_states(folder)
     if as_json:
         entries = [
-            {"id": s.run.id, "state": s.state, "steps": s.steps, "loss": s.loss} for s in states
+            {
+                "id": s.run.id,
+                "state": s.state,
+                "steps": s.steps,
+                "loss": _plain(s.loss),
+                "diverged": s.diverged(),
+            }
+            for s in states
         ]
         click.echo(json.dumps(entries, indent=2))
     else:
         rows = [
             (
                 s.run.id,
-                s.state,
+                f"{s.state}, diverged" if s.diverged() else s.state,
                 str(s.steps),
                 "" if s.loss is None else f"{s.loss:.4f}",
                 describe_params(s.run.params),
@@ -280,7 +294,8 @@ def status(folder: Path, as_json: bool) -> int:
         ]
         table("", ("run", "state", "steps", "last loss", "parameters"), rows)
     ready = sum(s.state == "finished" for s in states)
-    click.echo(f"{ready} of {len(states)} runs are finished", err=True)
+    verb = "is" if len(states) == 1 else "are"
+    click.echo(f"{ready} of {_runs(len(states))} {verb} finished", err=True)
     return 0 if ready == len(states) else 1
 
 
@@ -293,23 +308,35 @@ def status(folder: Path, as_json: bool) -> int:
     default=None,
     help="Direction of the metric; as its name says if left out: accuracies grow, losses fall.",
 )
+@click.option("--unfinished", is_flag=True, help="Compare runs too that have not ended.")
 @path_option("-o", "--output", about="Folder; FOLDER/results if left out.")
 @json_option
 def results(
-    folder: Path, metric: str, higher_is_better: bool | None, output: Path | None, as_json: bool
+    folder: Path,
+    metric: str,
+    higher_is_better: bool | None,
+    unfinished: bool,
+    output: Path | None,
+    as_json: bool,
 ) -> int:
     """Write results.csv, loss curves and main effects; name the best run."""
     from olmix.sweep.results import write_results
 
     lower = None if higher_is_better is None else not higher_is_better
-    found = write_results(folder, output, metric, lower_is_better=lower)
+    found = write_results(folder, output, metric, lower_is_better=lower, unfinished=unfinished)
     if lower is None and not found.lower_is_better:
         note = f"higher is taken as better for {metric}, as its name says; else --lower-is-better"
         click.echo(f"note: {note}", err=True)
+    status = 1 if found.incomplete or found.unfinished else 0
     if as_json:
         click.echo(json.dumps(_results_to_plain(found, metric), indent=2))
-        return 1 if found.incomplete else 0
+        return status
     _show_results(found, metric)
+    for run, value in found.diverged:
+        click.echo(f"{run.id} diverged: its {metric} ends with {value}; it is left out", err=True)
+    for run, step in found.unfinished if not unfinished else ():
+        what = f"{run.id} has not finished (step {step}) and is left out; --unfinished compares it"
+        click.echo(what, err=True)
     for name in found.incomplete:
         click.echo(f"{name} has no {metric} yet and is left out", err=True)
     done(f"{found.folder}: results.csv, curves.csv, main_effects.csv and their plots")
@@ -318,13 +345,18 @@ def results(
         done(f"response surface: {shell_line([*words, '-o', str(found.folder / 'fit')])}")
     if found.factors.note:
         click.echo(f"note: response surface: {found.factors.note}", err=True)
-    return 1 if found.incomplete else 0
+    return status
 
 
 def _show_results(found: Results, metric: str) -> None:
     from olmix.sweep.report import describe_params
 
-    rows = [(run.id, describe_params(run.params), f"{value:.4f}") for run, value in found.ranking]
+    marks = {run.id: f" (not finished: step {step})" for run, step in found.unfinished}
+    rows = [
+        (run.id, describe_params(run.params), f"{value:.4f}{marks.get(run.id, '')}")
+        for run, value in found.ranking
+    ]
+    rows += [(run.id, describe_params(run.params), "diverged") for run, _ in found.diverged]
     better = "lower" if found.lower_is_better else "higher"
     table(f"Runs by {metric} ({better} is better), best first", ("run", "parameters", metric), rows)
     for name, levels in found.effects.items():
@@ -334,9 +366,17 @@ def _show_results(found: Results, metric: str) -> None:
         ]
         table(f"Main effect of {name}", ("value", "runs", f"mean {metric}", "std"), effect_rows)
     best, value = found.ranking[0]
-    click.echo(f"\nBest run: {best.id} ({describe_params(best.params)}), {metric} {value:.4f}")
+    click.echo(
+        f"\nBest run: {best.id} ({describe_params(best.params)}), {metric} {value:.4f}"
+        f"{marks.get(best.id, '')}"
+    )
     if found.noise is not None:
         click.echo(f"Replicates differ by {found.noise:.4f} (standard deviation)")
+
+
+def _plain(value: float | None) -> float | None:
+    """Return a number that JSON can hold."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _results_to_plain(found: Results, metric: str) -> dict[str, Any]:
@@ -349,11 +389,24 @@ def _results_to_plain(found: Results, metric: str) -> dict[str, Any]:
         "lower_is_better": found.lower_is_better,
         "ranking": ranking,
         "noise_sd": found.noise,
+        "diverged": [run.id for run, _ in found.diverged],
+        "unfinished": [run.id for run, _ in found.unfinished],
         "incomplete": list(found.incomplete),
     }
 
 
-@click.group()
+class _GenerateGroup(click.Group):
+    """A group to which a file alone means: generate."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `generate` before words that name an experiment and no command."""
+        is_file = any(word.endswith((".yaml", ".yml")) for word in args)
+        if is_file and not set(args) & set(self.commands):
+            args = ["generate", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_GenerateGroup)
 def torchtune_config_writer() -> None:
     """Write torchtune configs from an experiment.yaml; the same as `olmix sweep`."""
 
@@ -363,7 +416,7 @@ def cruijff_kit() -> None:
     """The tools of cruijff_kit that are here."""
 
 
-@cruijff_kit.group()
+@cruijff_kit.group(cls=_GenerateGroup)
 def torchtune() -> None:
     """Write torchtune configs from an experiment.yaml; the same as `olmix sweep`."""
 

@@ -45,9 +45,11 @@ class _Lines:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._next = time.monotonic() + _LINE_EVERY_S
+        self._next: float | None = None
 
     def update(self, completed: float, total: float, note: str = "") -> None:
+        # What was imported before the first step is no progress, and is not counted.
+        self._next = time.monotonic() + _LINE_EVERY_S if self._next is None else self._next
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _LINE_EVERY_S
             share = 100 * completed / total if total else 0

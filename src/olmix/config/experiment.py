@@ -26,6 +26,8 @@ _Count = Annotated[int, Field(ge=1)]
 _Lines = Annotated[tuple[str, ...], Field(strict=False)]
 _Seeds = Annotated[tuple[int, ...], Field(strict=False, min_length=1)]
 _NAME = re.compile(r"\w[\w.+-]*")
+_LONGEST_NAME = 200
+"""Bytes of a name, to which a time is added: a folder's name has at most 255."""
 _Values = Annotated[
     Any,
     WithJsonSchema(
@@ -71,10 +73,19 @@ def _allow_short_form(schema: dict[str, Any]) -> None:
         for key, path in SHORT_FORM.items()
     }
     needed = {"experiment": {"required": ["name", "framework"]}}
+    # Anchors may stand below keys of their own.
+    schema["patternProperties"] = {"^x-": {}}
     schema["anyOf"] = [
         {"required": schema.pop("required"), "properties": needed},
         {"required": ["experiment_name"]},
     ]
+
+
+def _check_length(rules: Rules, name: str, key: str) -> None:
+    size = len(name.encode())
+    if size > _LONGEST_NAME:
+        what = f"found a name of {size} bytes; at most {_LONGEST_NAME}, because folders are named"
+        rules.broken(f"{what} after it", key)
 
 
 def _drop_required(schema: dict[str, Any]) -> None:
@@ -111,6 +122,7 @@ class MetadataConfig(Section):
                 "folders are named after it",
                 "name",
             )
+        _check_length(rules, self.name, "name")
         rules.enforce()
         return self
 
@@ -152,6 +164,13 @@ class OutputConfig(Section):
     """Folder of the experiments' folders, relative to where the command is run."""
     experiment_dir: Annotated[str, Field(min_length=1)] | None = None
     """The exact folder."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        _check_length(rules, self.experiment_name or "", "experiment_name")
+        rules.enforce()
+        return self
 
 
 class ConditionConfig(Section):

@@ -20,6 +20,7 @@ __all__ = [
     "CONF",
     "changed",
     "check_all",
+    "check_each",
     "compose",
     "config_groups",
     "expand_sweep",
@@ -35,6 +36,7 @@ CONF = Path(__file__).parent / "conf"
 """The tree that ships with the package."""
 
 _UNKNOWN_KEY = re.compile(r"Could not override '([^']+)'\.")
+_UNKNOWN_OPTION = re.compile(r"Could not find '([\w/]+)/([^'/]+)'")
 _WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-name", "-cn", "--info", "-i"}
 _WITH_VALUE |= {"--config-path", "-cp", "--config-dir", "-cd", "--experimental-rerun"}
 
@@ -141,12 +143,31 @@ def _explain(error: Exception) -> str:
         guess = nearest(unknown[1], _flatten(compose([])))
         hint = f"; did you mean `{guess}`?" if guess else ""
         return f"there is no key `{unknown[1]}`{hint} (+{unknown[1]}=... adds one)"
+    option = _UNKNOWN_OPTION.search(str(error))
+    if option is not None and option[1] in (groups := config_groups()):
+        guess = nearest(option[2], groups[option[1]])
+        hint = f"; did you mean `{guess}`?" if guess else ""
+        return (
+            f"there is no {option[1]} `{option[2]}`{hint} There are: {', '.join(groups[option[1]])}"
+        )
     parts = [str(error).strip()]
     cause = error.__cause__
     if cause is not None and str(cause).strip() not in parts[0]:
         parts.append(str(cause).strip())
     lines = [line for part in parts for line in part.splitlines() if line.strip()]
     return "\n  ".join(line for line in lines if "HYDRA_FULL_ERROR" not in line)
+
+
+def check_each(runs: Sequence[Sequence[str]]) -> list[list[Problem]]:
+    """Compose and check each of several runs; return what is wrong with each."""
+    found: list[list[Problem]] = []
+    for overrides in runs:
+        try:
+            RunConfig.from_dict(compose(overrides), "config")
+            found.append([])
+        except ConfigError as error:
+            found.append(list(error.problems))
+    return found
 
 
 def check_all(runs: Sequence[Sequence[str]]) -> list[RunConfig]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from olmix.errors import DataError, MissingPackageError
 from olmix.grpo.config import TrainingConfig
+from olmix.text.files import json_lines
 
 __all__ = ["Question", "batches", "held_out_questions", "load_questions", "synthetic_questions"]
 
@@ -136,12 +137,10 @@ def _read_jsonl(config: TrainingConfig) -> Iterator[Mapping[str, Any]]:
 
 def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"training.data_path: {path}: cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in json_lines(text):
         try:
             record = json.loads(line)
         except ValueError as error:

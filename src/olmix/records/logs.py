@@ -19,6 +19,7 @@ __all__ = [
     "Curves",
     "add_record",
     "flatten",
+    "has_diverged",
     "number",
     "read_jsonl",
     "read_tensorboard",
@@ -174,6 +175,12 @@ def read_tensorboard(files: Iterable[Path]) -> Curves:
                 if array.size == 1 and array.dtype.kind in "fiu":
                     curves.setdefault(name, {})[event.step] = float(array.item())
     return curves
+
+
+def has_diverged(values: Sequence[float], share: float = 0.1) -> bool:
+    """Whether a curve ends without a number: any of its last `share` of values is not finite."""
+    tail = values[-max(1, round(share * len(values))) :]
+    return not all(map(math.isfinite, tail))
 
 
 def tail_mean(values: Sequence[float], share: float = 0.1) -> float:

@@ -14,7 +14,7 @@ from olmix.errors import MissingPackageError
 from olmix.simplex import Array
 from olmix.sweep.variables import is_range
 
-__all__ = ["SEED", "Point", "build_points", "count_points"]
+__all__ = ["SEED", "Point", "build_points", "count_points", "num_steps"]
 
 Point = dict[str, Any]
 SEED = "seed"
@@ -117,17 +117,28 @@ def _unit_cube(kind: str, number: int, dimensions: int, seed: int) -> Array:
 
 
 def _within(limits: Mapping[str, Any], position: float) -> int | float:
-    """Return the value at a position in [0, 1) of a range; whole limits give whole numbers."""
+    """Return the value at a position in [0, 1) of a range; whole limits give whole numbers.
+
+    On a linear scale all steps that the limits hold are equally likely, and so are all whole
+    numbers; on a log scale the value is drawn first and then moved to the nearest of them.
+    """
     low, high, step = limits["min"], limits["max"], limits.get("step")
     whole = all(isinstance(edge, int) for edge in (low, high, 1 if step is None else step))
-    if limits.get("scale", "linear") == "log":
+    is_log = limits.get("scale", "linear") == "log"
+    if step is None and whole and not is_log:
+        step = 1
+    if is_log:
         value = math.exp(math.log(low) + position * (math.log(high) - math.log(low)))
+        if step is not None:
+            value = low + min(round((value - low) / step), num_steps(low, high, step)) * step
+    elif step is not None:
+        value = low + math.floor(position * (num_steps(low, high, step) + 1)) * step
     else:
         value = low + position * (high - low)
-    if step is not None:
-        value = low + round((value - low) / step) * step
-    elif whole:
-        # Every whole number between the limits is equally likely.
-        value = math.floor(low + position * (high + 1 - low)) if "scale" not in limits else value
-    value = min(max(value, low), high)
     return round(value) if whole else float(f"{value:.6g}")
+
+
+def num_steps(low: float, high: float, step: float) -> int:
+    """Return how many whole steps a range holds: 3 of 8 from 4 to 34."""
+    # What rounding takes from 0.3 / 0.1 is given back.
+    return math.floor((high - low) / step * (1 + 1e-12))

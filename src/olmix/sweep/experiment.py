@@ -12,8 +12,10 @@ from olmix.config.base import render_location, validate
 from olmix.config.experiment import SHORT_FORM, ExperimentConfig
 from olmix.errors import ConfigError, Problem
 from olmix.sweep.errors import ExperimentSchemaError, Finding, Location, raise_problems
+from olmix.sweep.merge import DELETE
 from olmix.sweep.variables import check_variables
 from olmix.text.yaml import YamlFile, read_yaml, render_yaml
+from olmix.text.yaml_rules import Yaml12
 
 __all__ = ["Experiment", "load_experiment"]
 
@@ -77,6 +79,13 @@ def load_experiment(source: str | Path | Mapping[str, Any]) -> Experiment:
     return Experiment(**vars(origin), config=config)
 
 
+class _ExperimentYaml(Yaml12):
+    """YAML in which the tag ``!delete`` stands for itself: it takes a key out of the base."""
+
+
+_ExperimentYaml.add_constructor(DELETE, lambda *_: DELETE)
+
+
 def _read(source: str | Path | Mapping[str, Any]) -> tuple[Source, Any]:
     """Return where an experiment stands and what stands there; keys without a value are gone."""
     file = None
@@ -85,12 +94,13 @@ def _read(source: str | Path | Mapping[str, Any]) -> tuple[Source, Any]:
         text = render_yaml(raw)
     else:
         try:
-            file = read_yaml(source)
+            file = read_yaml(source, _ExperimentYaml)
         except ConfigError as error:
             raise ExperimentSchemaError(error.problems, error.file) from None
         name, raw, text = str(source), file.data, file.text
     if isinstance(raw, dict):
-        raw = {key: value for key, value in raw.items() if value is not None}
+        # Keys such as `x-common` are there for their anchors alone.
+        raw = {k: v for k, v in raw.items() if v is not None and not str(k).startswith("x-")}
     is_short = isinstance(raw, dict) and any(key in raw for key in SHORT_FORM)
     return Source(name, text, file, is_short), raw
 

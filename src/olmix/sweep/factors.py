@@ -87,7 +87,7 @@ def write_factors(
     settings = {name: [run.params[name] for run in runs] for name in factors.scales}
     write_table(folder / "factors.csv", ids, settings)
     metrics = dict.fromkeys(name for run in runs for name in final[run.id])
-    values = {name: [final[run.id].get(name) for run in runs] for name in metrics}
+    values = {name: [_finite(final[run.id].get(name)) for run in runs] for name in metrics}
     write_table(folder / "metrics.csv", ids, values)
     content = {
         "tables": {"factors": "factors.csv", "metrics": "metrics.csv"},
@@ -97,6 +97,11 @@ def write_factors(
     }
     header = "Fit with: olmix fit -c surface.yaml -o fit"
     write_yaml(config, content, f"{header}\n{factors.note}".rstrip())
+
+
+def _finite(value: float | None) -> float | None:
+    """Return a number, and nothing in place of what diverged."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _is_number(value: Any) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,17 @@ __all__ = [
     "MAPPING",
     "Mapped",
     "choose_folder",
-    "ids_set_aside",
     "read_mapping",
     "render_mapping",
     "set_aside",
+    "used_ids",
 ]
 
 EXPERIMENT = "experiment.yaml"
 REPORT = "validation_report.txt"
 CONFIGS = "configs"
 REPLACED = "replaced"
+RESULTS = "runs"
 
 
 def choose_folder(config: ExperimentConfig, output_dir: str | Path | None) -> Path:
@@ -97,9 +98,17 @@ def read_mapping(folder: Path) -> tuple[list[Mapped], dict[str, Any]]:
     return list(record.runs), about
 
 
-def ids_set_aside(folder: Path) -> set[str]:
-    """Return the ids of runs that an experiment once had."""
-    names = (re.match(r"run_\d+", file.name) for file in (folder / REPLACED).glob("run_*.yaml"))
+def used_ids(folder: Path, results: Iterable[str] = ()) -> set[str]:
+    """Return the ids of runs that an experiment has or once had, killed or not.
+
+    Args:
+        folder: of the experiment.
+        results: folders that hold one folder for each run, relative to it.
+    """
+    files = [*(folder / CONFIGS).glob("run_*.yaml"), *(folder / REPLACED).glob("run_*.yaml")]
+    for place in (RESULTS, *results):
+        files += (entry for entry in (folder / place).glob("run_*") if entry.is_dir())
+    names = (re.match(r"run_\d+", file.name) for file in files)
     return {match[0] for match in names if match is not None}
 
 

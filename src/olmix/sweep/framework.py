@@ -7,6 +7,7 @@ is started; the sweep itself plans, merges, names and writes.
 from __future__ import annotations
 
 import importlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from olmix.sweep.merge import Parameters
 
 __all__ = [
     "FRAMEWORKS",
+    "OUTPUT_DIR",
     "Base",
     "Cost",
     "Framework",
@@ -37,6 +39,8 @@ __all__ = [
 
 Path_ = tuple[str, ...]
 """Path of keys in a config; an entry of a list is named by its number."""
+OUTPUT_DIR: Path_ = ("output_dir",)
+"""Where a config says to which folder a run's results go."""
 OnStep = Callable[[int, int], None]
 """Told how many of how many are done."""
 
@@ -70,7 +74,7 @@ class Note:
     """Something to say about a config.
 
     Attributes:
-        path: keys of the config that it is about.
+        path: keys of the config that it is about; none where it is about the base.
         what: what was found, what is allowed and what to do.
         level: whether it stops the generation.
     """
@@ -145,18 +149,30 @@ class Framework(ABC):
         """Return the words of the command that trains a config."""
 
     @abstractmethod
-    def read_curves(self, output_dir: Path, printed: Path) -> Curves:
+    def read_curves(self, folders: Mapping[Path_, Path], printed: Path) -> Curves:
         """Return the value at each step of every metric that a run has logged.
 
         Args:
-            output_dir: where the run writes its results.
+            folders: what the run writes, by the key that says so (see `folders`).
             printed: what it wrote to its standard output under the array script; it need not be
                 there.
         """
 
     @abstractmethod
-    def is_finished(self, config: Mapping[str, Any], output_dir: Path) -> bool:
-        """Say whether a run has ended as it should."""
+    def is_finished(
+        self, config: Mapping[str, Any], folders: Mapping[Path_, Path], last_step: int
+    ) -> bool:
+        """Whether a run has ended as it should; `last_step` is the last one that it logged."""
+
+    def folders(self, config: Mapping[str, Any]) -> dict[Path_, str]:
+        """Return every folder that a run writes, by its key, with what it refers to put in."""
+        found = config.get(OUTPUT_DIR[0])
+        return {OUTPUT_DIR: os.path.normpath(found)} if isinstance(found, str) else {}
+
+    def complete(self, config: dict[str, Any], given: Iterable[Path_]) -> list[Note]:
+        """Add to a merged config what follows from what is given; say what was added."""
+        del config, given
+        return []
 
     def path_of(self, base: Base, name: str) -> Path_:
         """Return where a parameter name lives in the config: a dotted name is a path."""
@@ -182,6 +198,15 @@ class Framework(ABC):
     ) -> list[Note]:
         """Return everything to say about one merged config; `given` are the paths set."""
         del base, config, given
+        return []
+
+    def check_runs(
+        self,
+        base: Base,
+        runs: Sequence[tuple[Mapping[str, Any], Mapping[Path_, Any]]],
+    ) -> list[Note]:
+        """Return what can only be said of whole runs: the config of each, and the values set."""
+        del base, runs
         return []
 
     def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> Cost:

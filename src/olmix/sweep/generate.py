@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,12 +21,12 @@ from olmix.sweep.folder import (
     REPORT,
     Mapped,
     choose_folder,
-    ids_set_aside,
     read_mapping,
     render_mapping,
     set_aside,
 )
 from olmix.sweep.framework import Verdict
+from olmix.sweep.keep_ids import keep_ids
 from olmix.sweep.report import describe_params, render_report
 from olmix.sweep.slurm import old_scripts, write_scripts
 from olmix.sweep.study_plan import Plan, PlannedRun, build_plan
@@ -97,8 +97,7 @@ def generate_configs(
         plan.framework.require()
     target = choose_folder(plan.experiment.config, output_dir)
     old = _existing(target)
-    used = {row.id for row in old.values()} | ids_set_aside(target)
-    runs = _keep_ids(plan.runs, old, used)
+    runs = plan.runs if not old else keep_ids(plan, old, target)
     plan = replace(plan, runs=runs)
     rows = [_row(plan, run) for run in runs]
     texts = {row.config: _text(plan, run) for row, run in zip(rows, runs, strict=True)}
@@ -128,43 +127,6 @@ def _existing(target: Path) -> dict[str, Mapped]:
             f"{target}: this folder holds other files and no {MAPPING}; choose another one"
         )
     return {}
-
-
-def _keep_ids(
-    runs: tuple[PlannedRun, ...], old: Mapping[str, Mapped], used: Collection[str]
-) -> tuple[PlannedRun, ...]:
-    """Give runs that are in the folder the id that they have there, and new ones a new id.
-
-    An id is never used again for another config: its results are still there.
-
-    Args:
-        runs: what was planned.
-        old: runs of the folder, by their hash.
-        used: ids that the folder has ever had.
-    """
-    if not used:
-        return runs
-    digits = max(len(name.partition("_")[2]) for name in used)
-    free = 1 + max(int(name.partition("_")[2]) for name in used)
-    kept: list[PlannedRun] = []
-    for run in runs:
-        known = old.get(run.hash)
-        if known is None:
-            new_id, free = f"run_{free:0{digits}d}", free + 1
-        else:
-            new_id = known.id
-        folder = run.output_dir
-        if folder is not None and folder.endswith(f"/{run.id}"):
-            folder = f"{folder.removesuffix(run.id)}{new_id}"
-        before = None if known is None else known.output_dir
-        if folder is not None and before in (
-            f"{folder}/{new_id}",
-            folder.removesuffix(f"/{new_id}"),
-        ):
-            folder = before  # it has results; only the number of runs has changed
-        config = run.config if folder is None else run.config | {"output_dir": folder}
-        kept.append(replace(run, id=new_id, config=config))
-    return tuple(kept)
 
 
 def _row(plan: Plan, run: PlannedRun) -> Mapped:
@@ -236,7 +198,9 @@ def _update(
     old: Mapping[str, Mapped],
 ) -> int:
     """Write what changed into a folder; return the number of configs written."""
-    gone = [target / row.config for row in old.values() if row.config not in texts]
+    # Also configs that a killed process wrote, which no mapping has.
+    files = {target / row.config for row in old.values()} | {*(target / CONFIGS).glob("run_*.yaml")}
+    gone = sorted(files - {target / name for name in texts})
     written = 0
     for name, text in texts.items():
         file = target / name

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from olmix.records.logs import Curves, read_jsonl
+from olmix.errors import MissingPackageError
+from olmix.records.logs import Curves, number, read_jsonl
 from olmix.sweep.document import Document
 from olmix.sweep.experiment import Experiment
-from olmix.sweep.framework import Base, Framework, OnStep, Path_, Verdict, read_base_file
-from olmix.sweep.merge import has
+from olmix.sweep.framework import (
+    OUTPUT_DIR,
+    Base,
+    Framework,
+    Note,
+    OnStep,
+    Path_,
+    Verdict,
+    read_base_file,
+)
+from olmix.sweep.merge import DELETE, at, flatten, has
 from olmix.sweep.scalars import render_flow, render_key
 
 __all__ = ["HYDRA", "Hydra"]
 
 RECIPE = "grpo"
+_WORD = re.compile(r"[\w./-]*[A-Za-z0-9][\w./-]*", re.ASCII)
+_BEFORE_QUOTE = re.compile(r"(\\*)('|\Z)")
 
 
 class Hydra(Framework):
@@ -57,45 +73,69 @@ class Hydra(Framework):
 
     def render(self, base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> str:
         """Return the overrides of a run as YAML: a list that a shell or a script can pass on."""
-        words = [] if base.data else [f"+experiment={base.name}"]
-        values = {path: value for path, value in given.items() if path != ("output_dir",)}
-        if "output_dir" in config:
-            # The run's own folder: below the key `output_dir` Hydra would add date and time.
-            words.append(f"hydra.run.dir={_hydra_value(config['output_dir'])}")
-        for path, value in values.items():
-            sign = "" if has(base.data, path) else "++"
-            words.append(f"{sign}{'.'.join(path)}={_hydra_value(value)}")
-        return "overrides:\n" + "".join(f"  - {json.dumps(word)}\n" for word in words)
+        words = _overrides(base, config, given)
+        return "overrides:\n" + "".join(f"  - {render_flow(word)}\n" for word in words)
+
+    def check_runs(
+        self,
+        base: Base,
+        runs: Sequence[tuple[Mapping[str, Any], Mapping[Path_, Any]]],
+    ) -> list[Note]:
+        """Compose every run and check it, as `olmix grpo train` does before it imports JAX."""
+        if not _can_compose():
+            what = "hydra-core is not installed, so that these runs were not composed and checked"
+            return [Note((), what, "warning")]
+        preset = _preset(base)
+        words = [_overrides(base, *run) for run in runs]
+        wrong, *found = _compose([preset, *words])
+        if wrong:  # no run composes; what else is wrong is seen without the preset
+            found = _compose([[word for word in run if word not in preset] for run in words])
+        return list(dict.fromkeys(note for notes in (wrong, *found) for note in notes))
+
+    def require(self) -> None:
+        """Raise a `MissingPackageError` where runs cannot be composed."""
+        if not _can_compose():
+            raise MissingPackageError(
+                "hydra-core", "grpo", "Composing the runs (--no-validate leaves it out)"
+            )
 
     def validate(
         self, configs: Sequence[Path], method: str, on_step: OnStep | None = None
     ) -> list[Verdict]:
-        """Check that every file holds overrides; Hydra checks these when it composes."""
+        """Compose the overrides that every file holds, and check the runs that they make."""
         del method
-        verdicts = []
-        for index, path in enumerate(configs):
-            data = Document(path.read_text(encoding="utf-8"), str(path)).data
-            fine = isinstance(data.get("overrides"), list)
-            verdicts.append(Verdict() if fine else Verdict(("no list of overrides",)))
-            if on_step is not None:
-                on_step(index + 1, len(configs))
-        return verdicts
+        verdicts: dict[Path, Verdict] = {}
+        runs: dict[Path, list[str]] = {}
+        for path in configs:
+            words = Document(path.read_text(encoding="utf-8"), str(path)).data.get("overrides")
+            if isinstance(words, list):
+                runs[path] = list(map(str, words))
+            else:
+                verdicts[path] = Verdict(("no list of overrides",))
+        for path, notes in zip(runs, _compose(list(runs.values())), strict=True):
+            said = (f"{'.'.join(note.path)}: {note.what}".removeprefix(": ") for note in notes)
+            verdicts[path] = Verdict(tuple(said))
+        if on_step is not None:
+            on_step(len(configs), len(configs))
+        return [verdicts[path] for path in configs]
 
     def command(self, recipe: str, config: str, gpus: int) -> list[str]:
         """Return the command that trains a run."""
         del recipe, gpus
         return ["olmix", "grpo", "train", "--overrides", config]
 
-    def read_curves(self, output_dir: Path, printed: Path) -> Curves:
+    def read_curves(self, folders: Mapping[Path_, Path], printed: Path) -> Curves:
         """Return the metrics of the run's latest `metrics.jsonl`."""
         del printed
-        file = _latest(output_dir, "metrics.jsonl")
+        file = _latest(folders[OUTPUT_DIR], "metrics.jsonl")
         return {} if file is None else read_jsonl(file)
 
-    def is_finished(self, config: Mapping[str, Any], output_dir: Path) -> bool:
-        """Say whether a run has written its summary."""
-        del config
-        metrics = _latest(output_dir, "metrics.jsonl")
+    def is_finished(
+        self, config: Mapping[str, Any], folders: Mapping[Path_, Path], last_step: int
+    ) -> bool:
+        """Whether a run has written its summary."""
+        del config, last_step
+        metrics = _latest(folders[OUTPUT_DIR], "metrics.jsonl")
         return metrics is not None and metrics.with_name("summary.json").is_file()
 
 
@@ -105,12 +145,59 @@ def _latest(output_dir: Path, name: str) -> Path | None:
     return found[-1] if found else None
 
 
+def _can_compose() -> bool:
+    return importlib.util.find_spec("hydra") is not None
+
+
+def _compose(runs: Sequence[Sequence[str]]) -> list[list[Note]]:
+    """Compose each of several runs, and return what is wrong with it.
+
+    In a process of its own: the trainer is another stage, and Hydra keeps a global state.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "olmix", "grpo", "check-overrides"],
+        input=json.dumps(runs),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        return [[Note((), f"the runs cannot be composed: {done.stderr.strip()}")] for _ in runs]
+    return [
+        [Note(tuple(filter(None, entry["where"].split("."))), entry["what"]) for entry in problems]
+        for problems in json.loads(done.stdout)
+    ]
+
+
+def _preset(base: Base) -> list[str]:
+    return [] if base.data else [f"+experiment={base.name}"]
+
+
+def _overrides(base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> list[str]:
+    """Return the words that make a run of the tree that `olmix grpo train` composes."""
+    words = _preset(base)
+    if isinstance(config.get("output_dir"), str):
+        # The run's own folder: below the key `output_dir` Hydra would add date and time.
+        words.append(f"hydra.run.dir={_hydra_value(config['output_dir'])}")
+    # A composed file is what the runs start from: what it says is handed on.
+    values = {path: at(config, path) for path, _ in flatten(base.data)}
+    for path, value in (values | dict(given)).items():
+        if value == DELETE or not has(config, path):
+            words.append(f"~{'.'.join(path)}")
+        elif path != OUTPUT_DIR:
+            words.append(f"++{'.'.join(path)}={_hydra_value(value)}")
+    return words
+
+
 def _hydra_value(value: Any) -> str:
-    """Return a value in Hydra's grammar of overrides."""
+    """Return a value in Hydra's grammar of overrides.
+
+    Inside quotes a backslash means itself, but before a quote; the closing one counts.
+    """
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-        plain = value.replace("_", "").replace("-", "").replace(".", "").replace("/", "")
-        return value if plain.isalnum() and render_flow(value) == value else f"'{escaped}'"
+        escaped = _BEFORE_QUOTE.sub(lambda m: 2 * m[1] + m[2].replace("'", "\\'"), value)
+        is_word = _WORD.fullmatch(value) and render_flow(value) == value and number(value) is None
+        return value if is_word else f"'{escaped}'"
     if isinstance(value, Mapping):
         cells = (f"{render_key(key)}:{_hydra_value(entry)}" for key, entry in value.items())
         return "{" + ",".join(cells) + "}"

@@ -1,23 +1,25 @@
 """Putting the values of an experiment into a base config.
 
 Mappings merge key by key at any depth; scalars and lists replace what was there, but a mapping of
-numbers, ``{0: ...}``, goes into the entries of a list. ``null`` is a value. The base is never
-changed, and the result shares nothing with it.
+numbers, ``{0: ...}``, goes into the entries of a list. ``null`` is a value, ``!delete`` takes a key
+out. The base is never changed, and the result shares nothing with it.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from olmix.errors import Problem
 from olmix.sweep.errors import TypeMismatchError
 from olmix.sweep.scalars import kind_of, render_flow
+from olmix.text.yaml_rules import read_scalar
 
 __all__ = [
     "COMPONENT",
+    "DELETE",
     "Merged",
     "Mismatch",
     "Parameters",
@@ -25,11 +27,14 @@ __all__ = [
     "expand",
     "flatten",
     "has",
+    "is_quoted",
     "merge",
     "merge_all",
 ]
 
 COMPONENT = "_component_"
+DELETE = "!delete"
+"""In place of a value: the key of the base is left out."""
 _NUMBERS = {"int", "float"}
 _MISSING = object()
 
@@ -73,6 +78,8 @@ class Mismatch:
 
     def explain(self) -> str:
         """Say which key, which type the base has and which was found."""
+        if self.new == DELETE:
+            return f"the base has no {'.'.join(self.path)} that could be deleted"
         if isinstance(self.old, list) and _is_numbered(self.new):
             count = len(self.old)
             return (
@@ -85,6 +92,8 @@ class Mismatch:
         )
         if isinstance(self.old, Mapping) and COMPONENT in self.old and isinstance(self.new, str):
             return f"{text}; to change the component, write {{{COMPONENT}: {self.new}}}"
+        if is_quoted(self.new, {kind_of(self.old)}):
+            return f"{text}; drop the quotes"
         if isinstance(self.old, bool):
             return f"{text}; write true or false"
         if kind_of(self.old) in _NUMBERS and isinstance(self.new, str) and "*" in self.new:
@@ -134,14 +143,15 @@ def merge_all(
     component takes in several types may change between them. A bool is not an int. Where a
     component is replaced, arguments that the new one does not take are dropped.
     """
-    work = _Merge(parameters_of)
+    work = _Merge(parameters_of, deletes=True)
     config = work.mappings(copy.deepcopy(dict(base)), override, ())
     return Merged(config, tuple(work.dropped), tuple(work.mismatches))
 
 
 class _Merge:
-    def __init__(self, parameters_of: ParametersOf | None) -> None:
+    def __init__(self, parameters_of: ParametersOf | None = None, *, deletes: bool = False) -> None:
         self._parameters_of = parameters_of or (lambda _: None)
+        self._deletes = deletes
         self.dropped: list[tuple[tuple[str, ...], str, tuple[str, ...]]] = []
         self.mismatches: list[Mismatch] = []
 
@@ -163,8 +173,11 @@ class _Merge:
         for key, new in override.items():
             old = base.get(key)
             kinds = parameters.kinds.get(key, frozenset()) if parameters is not None else ()
-            if isinstance(old, dict) and isinstance(new, Mapping):
-                base[key] = self.mappings(old, new, (*path, key))
+            if new == DELETE and self._deletes:
+                if base.pop(key, DELETE) == DELETE:
+                    self.mismatches.append(Mismatch((*path, key), None, new))
+            elif isinstance(new, Mapping) and (isinstance(old, dict) or (old is None and new)):
+                base[key] = self.mappings(old or {}, new, (*path, key))
             elif isinstance(old, list) and _is_numbered(new) and _fits(old, new):
                 entries = {str(index): entry for index, entry in enumerate(old)}
                 numbered = {str(index): entry for index, entry in new.items()}
@@ -174,6 +187,14 @@ class _Merge:
             else:
                 self.mismatches.append(Mismatch((*path, key), old, new))
         return base
+
+
+def is_quoted(value: Any, kinds: Collection[str]) -> bool:
+    """Whether a text would be a number, or true or false, of the kinds asked for without quotes."""
+    if not isinstance(value, str):
+        return False
+    is_bool = value.lower() in ("true", "false")
+    return kind_of(read_scalar(value)) in ({"bool"} if is_bool else _NUMBERS) & set(kinds)
 
 
 def _agrees(old: Any, new: Any, kinds: Sequence[str] | frozenset[str]) -> bool:
@@ -235,7 +256,7 @@ def expand(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
     for path, value in values.items():
         for step in reversed(path):
             value = {step: value}
-        tree = _Merge(None).mappings(tree, value, ())
+        tree = _Merge().mappings(tree, value, ())
     return tree
 
 

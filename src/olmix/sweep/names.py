@@ -32,6 +32,8 @@ class Names:
 
     def source(self, path: Path_) -> Location:
         """Return what of the experiment file sets a path of the config."""
+        if not path:
+            return ()
         owners = {self.paths[name]: self.locations[name] for name in self.paths}
         for length in range(len(path), 0, -1):
             where = owners.get(path[:length])

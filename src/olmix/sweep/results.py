@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
 from olmix.errors import DataError
-from olmix.records.logs import tail_mean
+from olmix.records.logs import has_diverged, tail_mean
 from olmix.records.metric import lower_is_better as direction_of
 from olmix.sweep.design import SEED
 from olmix.sweep.factors import Factors, choose_factors, write_factors
-from olmix.sweep.folder import Mapped, read_mapping
+from olmix.sweep.folder import Mapped
 from olmix.sweep.scalars import render_flow
-from olmix.sweep.status import Curve, curves_of, framework_of
+from olmix.sweep.status import Curve, RunState, framework_of, read_states
 from olmix.text.csv import write_table
 from olmix.text.files import write_text
 
@@ -49,8 +49,10 @@ class Results:
     Attributes:
         folder: where the tables and plots are.
         lower_is_better: the direction of the metric.
-        ranking: runs and their final value, best first.
-        effects: for each variable, the metric by value.
+        ranking: runs and their final value, best first; those that diverged are not among them.
+        effects: for each variable, the metric by value, over the runs of `ranking`.
+        diverged: runs whose loss or metric ended without a number, with the value that it had.
+        unfinished: runs that have not ended, with their last step; in `ranking` only if asked for.
         incomplete: ids of runs without the metric.
         factors: what `olmix fit` can fit a response surface to.
         noise: standard deviation between replicates; `None` without replicates.
@@ -60,6 +62,8 @@ class Results:
     lower_is_better: bool
     ranking: tuple[tuple[Mapped, float], ...]
     effects: Mapping[str, tuple[Effect, ...]]
+    diverged: tuple[tuple[Mapped, float], ...]
+    unfinished: tuple[tuple[Mapped, int], ...]
     incomplete: tuple[str, ...]
     factors: Factors
     noise: float | None
@@ -111,6 +115,7 @@ def write_results(
     metric: str = "loss",
     *,
     lower_is_better: bool | None = None,
+    unfinished: bool = False,
 ) -> Results:
     """Read the logs of all runs, and write tables and plots.
 
@@ -120,56 +125,116 @@ def write_results(
         metric: what runs are compared by.
         lower_is_better: the direction of the metric; as its name says (`olmix.records.metric`) if
             left out.
+        unfinished: whether runs that have not ended are compared too, as far as they are.
 
     Raises:
-        DataError: no run has logged the metric.
+        DataError: no run that could be compared has logged the metric.
         MissingPackageError: matplotlib is not installed.
     """
     root = Path(folder)
-    rows, _ = read_mapping(root)
-    framework = framework_of(root)
-    curves = {row.id: curves_of(root, framework, row) for row in rows}
+    states = read_states(root)
     final = {
-        run: {name: tail_mean([value for _, value in c]) for name, c in found.items()}
-        for run, found in curves.items()
+        state.run.id: {name: _final([v for _, v in c]) for name, c in state.curves.items() if c}
+        for state in states
     }
-    measured = [
-        (row, final[row.id][metric])
-        for row in rows
-        if math.isfinite(final[row.id].get(metric, math.nan))
-    ]
+    logged = [state for state in states if metric in final[state.run.id]]
+    diverged = [state for state in logged if state.diverged(metric)]
+    open_ = [state for state in logged if state.state != "finished" and state not in diverged]
+    left_out = [*diverged, *(() if unfinished else open_)]
+    measured = [(s.run, final[s.run.id][metric]) for s in logged if s not in left_out]
     if not measured:
-        known = sorted({name for values in final.values() for name in values})
-        there = (
-            f"there are: {', '.join(known)}" if known else f"logs that are read: {framework.logs}"
+        why = _why_none(metric, states, diverged, open_)
+        logs = framework_of(root).logs
+        raise DataError(
+            f"{root}: {why or f'no run has logged {metric}; logs that are read: {logs}'}"
         )
-        raise DataError(f"{root}: no run has logged {metric}; {there}")
     target = root / "results" if output is None else Path(output)
-    _write_results(target / "results.csv", rows, final)
+    _write_results(target / "results.csv", states, final, metric)
+    curves = {state.run.id: state.curves for state in states}
     _write_curves(target / "curves.csv", curves)
     effects = main_effects(measured)
     _write_effects(target / "main_effects.csv", effects)
-    _draw(target, rows, curves, effects, metric)
+    _draw(target, states, effects, metric)
     lower = direction_of([metric], {} if lower_is_better is None else {metric: lower_is_better})
     ranking = sorted(measured, key=lambda entry: entry[1] if lower else -entry[1])
     factors = choose_factors([run for run, _ in ranking])
+    notes = [factors.note, *_marks(diverged, open_, unfinished=unfinished)]
+    factors = replace(factors, note="; ".join(filter(None, notes)))
     write_factors(target, factors, final, metric, lower_is_better=lower)
-    done = {row.id for row, _ in measured}
-    incomplete = tuple(row.id for row in rows if row.id not in done)
-    return Results(target, lower, tuple(ranking), effects, incomplete, factors, noise_sd(measured))
+    return Results(
+        target,
+        lower,
+        tuple(ranking),
+        effects,
+        tuple((state.run, final[state.run.id][metric]) for state in diverged),
+        tuple((state.run, state.steps) for state in open_),
+        tuple(state.run.id for state in states if state not in logged),
+        factors,
+        noise_sd(measured),
+    )
+
+
+def _final(values: Sequence[float]) -> float:
+    """Return the mean of a curve's tail, or what it ended with where that is no number."""
+    if has_diverged(values):
+        return next(value for value in reversed(values) if not math.isfinite(value))
+    return tail_mean(values)
+
+
+def _why_none(
+    metric: str,
+    states: Sequence[RunState],
+    diverged: Sequence[RunState],
+    unfinished: Sequence[RunState],
+) -> str:
+    """Say why there is no run to compare; nothing where none has logged anything."""
+    if diverged or unfinished:
+        reasons = []
+        if diverged:
+            reasons.append(f"{_ids(diverged)} diverged")
+        if unfinished:
+            reasons.append(f"{_ids(unfinished)} not finished (--unfinished compares them)")
+        return f"no run has a final {metric}: {'; '.join(reasons)}"
+    known = sorted({name for state in states for name in state.curves})
+    return f"no run has logged {metric}; there are: {', '.join(known)}" if known else ""
+
+
+def _marks(
+    diverged: Sequence[RunState], open_: Sequence[RunState], *, unfinished: bool
+) -> Iterator[str]:
+    """Yield which runs a table does not hold, or holds though they have not ended."""
+    if diverged:
+        yield f"left out, because they diverged: {_ids(diverged)}"
+    if open_:
+        what = "taken as far as they are" if unfinished else "left out"
+        yield f"{what}, because they have not finished: {_ids(open_)}"
+
+
+def _ids(states: Sequence[RunState]) -> str:
+    return ", ".join(state.run.id for state in states)
+
+
+def _state(state: RunState, metric: str) -> str:
+    return "diverged" if state.diverged(metric) else state.state
 
 
 def _write_results(
-    path: Path, rows: Sequence[Mapped], final: Mapping[str, Mapping[str, float]]
+    path: Path,
+    states: Sequence[RunState],
+    final: Mapping[str, Mapping[str, float]],
+    metric: str,
 ) -> None:
-    """Write a row for each run: its parameters, then the final value of every metric."""
+    """Write a row for each run: its parameters, the final value of every metric, its state."""
+    rows = [state.run for state in states]
     columns: dict[str, list[float | str | None]] = {}
     for name in dict.fromkeys(name for row in rows for name in row.params):
         columns[name] = [_cell(row.params.get(name)) for row in rows]
     for name in dict.fromkeys(name for values in final.values() for name in values):
         # A metric may have the name of a variable: the logged learning rate is `lr`.
         label = f"final_{name}" if name in columns else name
-        columns[label] = [final[row.id].get(name) for row in rows]
+        columns[label] = [_number(final[row.id].get(name)) for row in rows]
+    label = "run_state" if "state" in columns else "state"
+    columns[label] = [_state(state, metric) for state in states]
     write_table(path, [row.id for row in rows], columns)
 
 
@@ -177,6 +242,11 @@ def _cell(value: object) -> float | str | None:
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
     return render_flow(value)
+
+
+def _number(value: float | None) -> float | str | None:
+    """Return a number, or the word for one that is not finite."""
+    return value if value is None or math.isfinite(value) else str(value)
 
 
 def _write_curves(path: Path, curves: Mapping[str, Mapping[str, Curve]]) -> None:
@@ -202,15 +272,19 @@ def _write_effects(path: Path, effects: Mapping[str, Sequence[Effect]]) -> None:
 
 def _draw(
     target: Path,
-    rows: Sequence[Mapped],
-    curves: Mapping[str, Mapping[str, Curve]],
+    states: Sequence[RunState],
     effects: Mapping[str, Sequence[Effect]],
     metric: str,
 ) -> None:
     from olmix.plotting.canvas import style
     from olmix.plotting.sweeps import curves_figure, effects_figure
 
-    logged = {row.id: curves[row.id][metric] for row in rows if metric in curves[row.id]}
+    logged: dict[str, Curve] = {}
+    for state in states:
+        curve = [point for point in state.curves.get(metric, ()) if math.isfinite(point[1])]
+        if curve:
+            mark = "" if _state(state, metric) == "finished" else f" ({_state(state, metric)})"
+            logged[f"{state.run.id}{mark}"] = curve
     points = {
         name: [(effect.level, effect.mean, effect.spread) for effect in levels]
         for name, levels in effects.items()

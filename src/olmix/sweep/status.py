@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from olmix.errors import DataError
+from olmix.records.logs import has_diverged
 from olmix.sweep.document import Document
 from olmix.sweep.experiment import Experiment, load_experiment
 from olmix.sweep.folder import EXPERIMENT, Mapped, read_mapping
-from olmix.sweep.framework import Framework, Verdict, find_framework
+from olmix.sweep.framework import OUTPUT_DIR, Framework, Path_, Verdict, find_framework
 
-__all__ = ["Curve", "RunState", "curves_of", "framework_of", "read_states", "validate_folder"]
-
+__all__ = ["Curve", "RunState", "framework_of", "read_states", "validate_folder"]
 
 Curve = Sequence[tuple[int, float]]
 """(step, value) of a metric, by step."""
@@ -27,14 +27,28 @@ class RunState:
     Attributes:
         run: its row in the mapping.
         state: finished once its last epoch is saved; started once it has logged a step.
-        steps: last step that it logged.
-        loss: the last loss that it logged, if any.
+        curves: every metric that it logged.
     """
 
     run: Mapped
     state: Literal["finished", "started", "not started"]
-    steps: int
-    loss: float | None
+    curves: Mapping[str, Curve]
+
+    @property
+    def steps(self) -> int:
+        """The last step that it logged."""
+        return max((points[-1][0] for points in self.curves.values() if points), default=0)
+
+    @property
+    def loss(self) -> float | None:
+        """The last loss that it logged, if any."""
+        points = self.curves.get("loss", ())
+        return points[-1][1] if points else None
+
+    def diverged(self, metric: str = "loss") -> bool:
+        """Whether its loss, or a metric, ends without a number."""
+        found = (self.curves[name] for name in {metric, "loss"} if self.curves.get(name))
+        return any(has_diverged([value for _, value in points]) for points in found)
 
 
 def framework_of(folder: Path) -> Framework:
@@ -44,20 +58,6 @@ def framework_of(folder: Path) -> Framework:
 
 def _experiment(folder: Path) -> Experiment:
     return load_experiment(folder / EXPERIMENT)
-
-
-def _results(folder: Path, run: Mapped) -> Path | None:
-    """Return where a run writes; a relative path is relative to the experiment's folder."""
-    return None if run.output_dir is None else folder / run.output_dir
-
-
-def curves_of(folder: Path, framework: Framework, run: Mapped) -> dict[str, Curve]:
-    """Return (step, value) of every metric that a run has logged, by step; it may be none."""
-    place = _results(folder, run)
-    if place is None:
-        return {}
-    curves = framework.read_curves(place, folder / "logs" / f"{run.id}.log")
-    return {name: sorted(points.items()) for name, points in curves.items()}
 
 
 def read_states(folder: str | Path) -> list[RunState]:
@@ -73,14 +73,18 @@ def read_states(folder: str | Path) -> list[RunState]:
 
 
 def _state(root: Path, framework: Framework, row: Mapped) -> RunState:
-    place = _results(root, row)
-    curves = curves_of(root, framework, row)
-    steps = max((points[-1][0] for points in curves.values() if points), default=0)
-    losses = curves.get("loss", ())
-    loss = losses[-1][1] if losses else None
-    if place is not None and framework.is_finished(_config(root, row), place):
-        return RunState(row, "finished", steps, loss)
-    return RunState(row, "started" if curves else "not started", steps, loss)
+    if row.output_dir is None:
+        return RunState(row, "not started", {})
+    config = _config(root, row)
+    # A relative path is relative to the experiment's folder.
+    folders: dict[Path_, Path] = {
+        path: root / folder for path, folder in framework.folders(config).items()
+    } | {OUTPUT_DIR: root / row.output_dir}
+    found = framework.read_curves(folders, root / "logs" / f"{row.id}.log")
+    curves = {name: sorted(points.items()) for name, points in found.items()}
+    state = RunState(row, "started" if curves else "not started", curves)
+    is_finished = framework.is_finished(config, folders, state.steps)
+    return replace(state, state="finished") if is_finished else state
 
 
 def _config(root: Path, row: Mapped) -> Mapping[str, Any]:

@@ -5,14 +5,15 @@ Nothing here writes. `preview` shows a plan and `generate` writes it.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from olmix.config.experiment import ConditionConfig, ExperimentConfig
-from olmix.sweep.design import Point, build_points, count_points
+from olmix.sweep.conditions import Watch
+from olmix.sweep.design import Point, build_points
 from olmix.sweep.errors import (
     ExperimentSchemaError,
     Finding,
@@ -21,17 +22,16 @@ from olmix.sweep.errors import (
     raise_problems,
 )
 from olmix.sweep.experiment import Experiment, load_experiment
-from olmix.sweep.framework import Base, Cost, Framework, Path_, find_framework
-from olmix.sweep.merge import expand, flatten, merge_all
-from olmix.sweep.names import Names, check_names, find_names
+from olmix.sweep.framework import OUTPUT_DIR, Base, Cost, Framework, Note, Path_, find_framework
+from olmix.sweep.merge import DELETE, expand, flatten, merge_all
+from olmix.sweep.names import check_names, find_names
+from olmix.sweep.own_folders import collisions, shared_folders, with_folders
+from olmix.sweep.plan_checks import check_number, check_points, warn_of_scale
 from olmix.sweep.scalars import render_flow
-from olmix.sweep.values import DerivationError, resolve
+from olmix.sweep.values import DerivationError, Scope, resolve, unknown_references
 from olmix.text.files import digest
 
 __all__ = ["Plan", "PlannedRun", "build_plan", "config_hash"]
-
-_OUTPUT_DIR = "output_dir"
-_MOST_POINTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class PlannedRun:
         config: the merged config.
         given: every value that the experiment sets, by its path.
         cost: what it takes.
+        hash: identity of the config; where its results go does not count.
     """
 
     id: str
@@ -51,16 +52,12 @@ class PlannedRun:
     config: dict[str, Any]
     given: Mapping[Path_, Any]
     cost: Cost
-
-    @property
-    def hash(self) -> str:
-        """Identity of the config; where its results go does not count."""
-        return config_hash(self.config)
+    hash: str
 
     @property
     def output_dir(self) -> str | None:
         """Folder of the results."""
-        found = self.config.get(_OUTPUT_DIR)
+        found = self.config.get(OUTPUT_DIR[0])
         return found if isinstance(found, str) else None
 
 
@@ -74,6 +71,7 @@ class Plan:
         base: the config that they start from.
         runs: the runs, each config once.
         findings: warnings and notices.
+        own: keys of the folders that end in the run's id, because runs would share them.
     """
 
     experiment: Experiment
@@ -81,11 +79,12 @@ class Plan:
     base: Base
     runs: tuple[PlannedRun, ...]
     findings: tuple[Finding, ...]
+    own: Mapping[Path_, str]
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
     """Return a hash of everything in a config but the folder of its results."""
-    plain = {key: value for key, value in config.items() if key != _OUTPUT_DIR}
+    plain = {key: value for key, value in config.items() if key != OUTPUT_DIR[0]}
     return digest(_hashable(plain), 12)
 
 
@@ -110,21 +109,24 @@ class _Planner:
     findings: list[Finding] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._names = find_names(self.experiment.config, self.framework, self.base)
+        config = self.experiment.config
+        self._names = find_names(config, self.framework, self.base)
+        self._watches = [Watch(config, index) for index in range(len(config.conditions))]
 
     def plan(self) -> Plan:
         config = self.experiment.config
         self.findings += check_names(config, self.framework, self.base, self._names)
-        self.findings += _check_points(config)
+        self.findings += check_points(config)
         self._raise()
         planned = [run for run in map(self._run, build_points(config)) if run is not None]
+        self.findings += (finding for watch in self._watches for finding in watch.problems())
         self._raise()
         different: dict[str, PlannedRun] = {}
         for run in planned:
             different.setdefault(digest(_hashable(run.config), 32), run)
         runs = list(different.values())
-        self.findings += _check_number(config, len(runs))
-        self.findings += _warn_of_scale(config, self.framework, self.base, self._names)
+        self.findings += check_number(config, len(runs))
+        self.findings += warn_of_scale(config, self.framework, self.base, self._names)
         self._raise()
         if len(planned) > len(runs):
             what = (
@@ -133,15 +135,25 @@ class _Planner:
             )
             self.findings.append(Finding(None, what, notice=True))
         runs = _number(runs[: config.max_runs])
-        if _share_folder(runs):
+        own = shared_folders(self.framework, [run.config for run in runs])
+        runs = [_with_own_folders(run, own) for run in runs]
+        self._check_folders(own, runs)
+        whole = [(run.config, run.given) for run in runs]
+        self._note(self.framework.check_runs(self.base, whole))
+        self._raise()
+        findings = tuple(dict.fromkeys(self.findings))
+        return Plan(self.experiment, self.framework, self.base, tuple(runs), findings, own)
+
+    def _check_folders(self, own: Mapping[Path_, str], runs: Sequence[PlannedRun]) -> None:
+        for path, folder in own.items():
             what = (
-                f"runs would share the output_dir {runs[0].output_dir} and overwrite each other; "
+                f"runs would share the {'.'.join(path)} {folder} and overwrite each other; "
                 "each writes to a folder of its own below it, such as /run_000"
             )
             self.findings.append(Finding(None, what, notice=True))
-            runs = list(map(_with_own_folder, runs))
-        findings = tuple(dict.fromkeys(self.findings))
-        return Plan(self.experiment, self.framework, self.base, tuple(runs), findings)
+        for path, folder in collisions(self.framework, [run.config for run in runs]):
+            what = f"two runs write to {folder}; give each a folder of its own"
+            self.findings.append(Finding(ValidationError, what, self._names.source(path)))
 
     def _raise(self) -> None:
         found = ((f.kind, self.experiment.problem(f)) for f in self.findings)
@@ -151,100 +163,91 @@ class _Planner:
         """Plan the run at a point; `None` where it is skipped or its values do not hold."""
         config = self.experiment.config
         given = {**config.controls, **point}
-        for index, condition in enumerate(config.conditions):
+        skipped = False
+        for index, (condition, watch) in enumerate(
+            zip(config.conditions, self._watches, strict=True)
+        ):
+            scope = self._scope(given, point)
             try:
-                applies = _matches(condition, given, self.base.data)
+                applies = watch.matches(functools.partial(self._value, scope=scope))
             except DerivationError as error:
                 self._wrong(error, "conditions", index)
                 return None
-            if applies and condition.skip:
-                return None
+            skipped |= applies and condition.skip
             if applies:
                 given |= condition.set
-        values = self._resolve(given, point)
+        values = None if skipped else self._resolve(given, point)
         if values is None:
             return None
-        paths = self._names.paths
-        override = expand({paths[name]: value for name, value in values.items() if name in paths})
+        override = self._override(values)
         merged = merge_all(self.base.data, override, self.framework.parameters_of)
         folder = self.framework.default_output_dir
         if folder is not None:
-            merged.config.setdefault(_OUTPUT_DIR, folder)
+            merged.config.setdefault(OUTPUT_DIR[0], folder)
         leaves = dict(flatten(override))
-        for mismatch in merged.mismatches:
+        added = self.framework.complete(merged.config, leaves)
+        # Of a preset it is not known what it has.
+        wrong = [m for m in merged.mismatches if self.base.data or m.new != DELETE]
+        for mismatch in wrong:
             where = self._names.source(mismatch.path)
             self.findings.append(Finding(TypeMismatchError, mismatch.explain(), where))
         for path, component, gone in merged.dropped:
             what = f"{component} does not take {', '.join(gone)}: left out of {'.'.join(path)}"
             self.findings.append(Finding(None, what, self._names.source(path), notice=True))
-        if not merged.mismatches:
-            self._check_config(merged.config, tuple(leaves))
+        if not wrong:
+            given_paths = tuple(path for path, value in leaves.items() if value != DELETE)
+            notes = self.framework.check_config(self.base, merged.config, given_paths)
+            self._note([*added, *notes])
+            self._check_references(merged.config)
         slurm = config.slurm
         cost = self.framework.cost(self.base, merged.config, slurm.num_gpus if slurm else 1)
         params = {name: values[name] for name in point}
-        return PlannedRun("", params, merged.config, leaves, cost)
+        return PlannedRun("", params, merged.config, leaves, cost, config_hash(merged.config))
+
+    def _override(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        paths = self._names.paths
+        return expand({paths[name]: value for name, value in values.items() if name in paths})
+
+    def _scope(self, given: Mapping[str, Any], point: Point) -> Scope:
+        given = dict(given)
+
+        @functools.cache
+        def view() -> Mapping[str, Any]:
+            override = self._override(given)
+            return merge_all(self.base.data, override, self.framework.parameters_of).config
+
+        kept = [key for key in self.base.data if key not in point]
+        path_of = functools.partial(self.framework.path_of, self.base)
+        return Scope(given, self._names.paths, self.base.data, path_of, view, kept)
+
+    def _value(self, name: str, scope: Scope) -> Any:
+        return resolve(scope.names.get(name), scope, self._names.paths.get(name, ()))
 
     def _resolve(self, given: Mapping[str, Any], point: Point) -> dict[str, Any] | None:
         """Return the values of a run with everything derived put in; `None` if one cannot be."""
-        kept = [key for key in self.base.data if key not in point]
+        scope = self._scope(given, point)
         values: dict[str, Any] = {}
-        for name, value in given.items():
+        for name in given:
             try:
-                values[name] = resolve(value, given, self.base.data, kept)
+                values[name] = self._value(name, scope)
             except DerivationError as error:
-                self._wrong(error, *self._names.locations[name])
+                where = self._names.locations[name]
+                self._wrong(error, *where, *(error.path if where[0] == "controls" else ()))
         return values if len(values) == len(given) else None
 
     def _wrong(self, error: DerivationError, *where: str | int) -> None:
         self.findings.append(Finding(ExperimentSchemaError, str(error), where))
 
-    def _check_config(self, config: Mapping[str, Any], given: tuple[Path_, ...]) -> None:
-        for note in self.framework.check_config(self.base, config, given):
+    def _check_references(self, config: Mapping[str, Any]) -> None:
+        if self.framework.writes_whole_configs:
+            for path, what in unknown_references(config):
+                self.findings.append(Finding(ValidationError, what, self._names.source(path)))
+
+    def _note(self, notes: Iterable[Note]) -> None:
+        for note in notes:
             kind = ValidationError if note.level == "error" else None
-            where = self._names.source(note.path)
+            where = self._names.source(note.path) if note.path else ("framework_config",)
             self.findings.append(Finding(kind, note.what, where, note.level == "notice"))
-
-
-def _check_points(config: ExperimentConfig) -> Iterator[Finding]:
-    number = count_points(config)
-    if number > _MOST_POINTS:
-        what = f"{number:,} combinations; at most {_MOST_POINTS:,} are made. Use a sampler"
-        yield Finding(ExperimentSchemaError, what, ("variables",))
-
-
-def _check_number(config: ExperimentConfig, number: int) -> Iterator[Finding]:
-    if number == 0:
-        what = "every combination is skipped; no run is left"
-        yield Finding(ExperimentSchemaError, what, ("conditions",))
-    limit = config.max_runs
-    if limit is not None and config.sampler.type == "grid" and number > limit:
-        what = (
-            f"the grid has {number} runs, more than max_runs = {limit}; test fewer values, raise "
-            f"max_runs, or draw a sample: sampler: {{type: latin_hypercube, runs: {limit}}}"
-        )
-        yield Finding(ExperimentSchemaError, what, ("max_runs",))
-
-
-def _warn_of_scale(
-    config: ExperimentConfig, framework: Framework, base: Base, names: Names
-) -> Iterator[Finding]:
-    """Warn where the LoRA rank varies and alpha does not, so that their ratio varies too."""
-    varied = [*config.variables, *(name for group in config.paired for name in group)]
-    paths = {framework.path_of(base, name): name for name in varied}
-    ranks = [path for path in paths if path[-1] == "lora_rank"]
-    if not ranks or any(path[-1] == "lora_alpha" for path in paths):
-        return
-    rank = paths[ranks[0]]
-    controls = expand({framework.path_of(base, n): v for n, v in config.controls.items()})
-    leaves = dict(flatten(controls))
-    if "${" in str(leaves.get((*ranks[0][:-1], "lora_alpha"))):
-        return
-    yield Finding(
-        None,
-        f"{rank} varies and lora_alpha stays the same, so the scale alpha/rank varies too; "
-        f"to keep it, write lora_alpha: ${{mul:2,${{{rank}}}}} (2 * {rank}) in controls",
-        names.locations[rank],
-    )
 
 
 def _number(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
@@ -254,32 +257,10 @@ def _number(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
     return [replace(run, id=f"run_{index:0{digits}d}") for index, run in enumerate(listed)]
 
 
-def _share_folder(runs: Sequence[PlannedRun]) -> bool:
-    folders = [run.output_dir for run in runs if run.output_dir is not None]
-    return len(set(folders)) < len(folders)
-
-
-def _with_own_folder(run: PlannedRun) -> PlannedRun:
-    if run.output_dir is None:
-        return run
-    folder = f"{run.output_dir.rstrip('/')}/{run.id}"
-    return replace(run, config=run.config | {_OUTPUT_DIR: folder})
-
-
-def _matches(
-    condition: ConditionConfig, names: Mapping[str, Any], config: Mapping[str, Any]
-) -> bool:
-    for name, wanted in condition.when.items():
-        value = resolve(names.get(name), names, config)
-        options = wanted if isinstance(wanted, list) else [wanted]
-        if not any(_equal(value, option) for option in options):
-            return False
-    return True
-
-
-def _equal(a: Any, b: Any) -> bool:
-    """Compare values: 1 and 1.0 are equal, 1 and true are not."""
-    return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
+def _with_own_folders(run: PlannedRun, own: Mapping[Path_, str]) -> PlannedRun:
+    return replace(
+        run, config=with_folders(run.config, own, lambda _, folder: f"{folder}/{run.id}")
+    )
 
 
 def _hashable(value: Any) -> Any:

@@ -1,29 +1,64 @@
 """Derived values: ``${mul:2,${lora_rank}}``, ``${lora_rank}`` and ``data_{sample_size}.json``.
 
 Only what speaks of the experiment is replaced. ``${output_dir}`` and ``${oc.env:HOME}`` are the
-framework's, and pass through.
+framework's, and pass through. A path in an operation, ``${mul:2,${model.lora_rank}}``, is what the
+run has there.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from olmix.errors import nearest
+from olmix.sweep.merge import at, flatten, has
 from olmix.sweep.scalars import render_flow
 from olmix.text.yaml_rules import read_scalar
 
-__all__ = ["DerivationError", "names_used", "resolve"]
+__all__ = ["DerivationError", "Scope", "names_used", "resolve", "unknown_references"]
+
+Path_ = tuple[str, ...]
 
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z_][\w.]*)\}")
 _CALL = re.compile(r"([A-Za-z_][\w.]*):(.*)", re.DOTALL)
 _NAMES = re.compile(r"\$?\{\s*([A-Za-z_][\w.]*)\s*\}")
+_REFERENCE = re.compile(r"(?<!\\)\$\{\s*(?:([A-Za-z_][\w.-]*)\s*\}|([A-Za-z_][\w.]*)\s*:)")
+_RESOLVERS = {f"oc.{name}" for name in ("env", "decode", "create", "deprecated", "select")}
+_RESOLVERS |= {"oc.dict.keys", "oc.dict.values"}
 
 
 class DerivationError(ValueError):
-    """A derived value cannot be computed."""
+    """A derived value cannot be computed.
+
+    Attributes:
+        path: keys below the value of the parameter, where that is a mapping.
+    """
+
+    path: Path_ = ()
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What derived values of a run can name.
+
+    Attributes:
+        names: values of the variables and controls in this run, as they are written.
+        paths: where each of them lives in the config, if anywhere.
+        base: the base config.
+        path_of: gives the path that a name stands for: ``lora_rank`` for ``model.lora_rank``.
+        view: gives the config of this run with nothing derived yet; called where a path is named.
+        kept: names of `names` that a bare ``${name}`` leaves to the framework.
+    """
+
+    names: Mapping[str, Any]
+    paths: Mapping[str, Path_] = field(default_factory=dict)
+    base: Mapping[str, Any] = field(default_factory=dict)
+    path_of: Callable[[str], Path_] = lambda name: tuple(name.split("."))
+    view: Callable[[], Mapping[str, Any]] = dict
+    kept: Collection[str] = ()
 
 
 def _divide(a: float, b: float) -> float:
@@ -60,39 +95,78 @@ def names_used(value: Any) -> Iterator[str]:
             yield from names_used(entry)
 
 
-def resolve(
-    value: Any, names: Mapping[str, Any], config: Mapping[str, Any], kept: Sequence[str] = ()
-) -> Any:
+def resolve(value: Any, scope: Scope, here: Path_ = ()) -> Any:
     """Return a value with everything derived from the experiment put in.
 
     Args:
         value: a value of the experiment.
-        names: values of its variables and controls in this run.
-        config: the base config, for names that are paths of it.
-        kept: top-level keys of the config; ``${key}`` is left to the framework.
+        scope: what it can name.
+        here: where it lives in the config. A value that names its own place means the base's.
 
     Raises:
         DerivationError: a name is not known, values refer to each other in a circle, an operation
             has the wrong number of arguments, or cannot be computed.
     """
-    return _Resolver(names, config, set(kept)).value(value, ())
+    return _Resolver(scope, here).value(value, ())
+
+
+def unknown_references(config: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
+    """Yield (path, what is wrong) for every ``${...}`` of a whole config that names nothing."""
+    for path, value in flatten(config):
+        for text in _texts(value):
+            for match in _REFERENCE.finditer(text):
+                name, resolver = match[1], match[2]
+                if resolver is not None and resolver not in _RESOLVERS:
+                    guess = nearest(resolver, [*_OPERATIONS, *_RESOLVERS])
+                    hint = f"; did you mean `{guess}`?" if guess is not None else ""
+                    yield path, f"{text}: unknown operation `{resolver}`{hint}"
+                elif name is not None and not has(config, name.split(".")):
+                    yield (
+                        path,
+                        f"${{{name}}}: no such variable, control or key{_near(name, config)}",
+                    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and "${" in value:
+        yield value
+    elif isinstance(value, Mapping | list):
+        for entry in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(entry)
+
+
+def _near(name: str, config: Mapping[str, Any], names: Collection[str] = ()) -> str:
+    """Return a hint at the nearest of the names and the keys of a config, if any is near."""
+    keys = {".".join(path[:depth]) for path, _ in flatten(config) for depth in range(1, 4)}
+    guess = nearest(name, [*names, *sorted(keys)])
+    return f"; did you mean `{guess}`?" if guess is not None else ""
 
 
 class _Resolver:
-    def __init__(self, names: Mapping[str, Any], config: Mapping[str, Any], kept: set[str]) -> None:
-        self._names = names
-        self._config = config
-        self._kept = kept
+    def __init__(self, scope: Scope, here: Path_) -> None:
+        self._scope = scope
+        self._names = scope.names
+        self._here = here
 
     def value(self, value: Any, active: tuple[str, ...]) -> Any:
         if isinstance(value, Mapping):
-            return {key: self.value(entry, active) for key, entry in value.items()}
+            return {key: self._entry(str(key), entry, active) for key, entry in value.items()}
         if isinstance(value, list | tuple):
-            return [self.value(entry, active) for entry in value]
+            return [self._entry(str(index), entry, active) for index, entry in enumerate(value)]
         if not isinstance(value, str) or "{" not in value:
             return value
         pieces = [self._piece(piece, active) for piece in _split(value)]
         return pieces[0] if len(pieces) == 1 else "".join(map(_text, pieces))
+
+    def _entry(self, key: str, value: Any, active: tuple[str, ...]) -> Any:
+        try:
+            return self._at((*self._here, key)).value(value, active)
+        except DerivationError as error:
+            error.path = (key, *error.path)
+            raise
+
+    def _at(self, here: Path_) -> _Resolver:
+        return _Resolver(self._scope, here)
 
     def _piece(self, piece: str, active: tuple[str, ...]) -> Any:
         if piece.startswith("${") and piece.endswith("}"):
@@ -108,7 +182,7 @@ class _Resolver:
         inner = piece[2:-1].strip()
         call = _CALL.fullmatch(inner)
         if call is None:
-            if inner in self._names and inner not in self._kept:
+            if inner in self._names and inner not in self._scope.kept:
                 return self._name(inner, active)
             return piece
         operation, rest = call[1], call[2]
@@ -145,18 +219,20 @@ class _Resolver:
         if name in active:
             circle = " -> ".join((*active[active.index(name) :], name))
             raise DerivationError(f"values refer to each other in a circle: {circle}")
+        scope, path = self._scope, self._scope.path_of(name)
         if name in self._names:
-            return self.value(self._names[name], (*active, name))
-        node: Any = self._config
-        for step in name.split("."):
-            if not isinstance(node, Mapping) or step not in node:
-                guess = nearest(name, self._names)
-                hint = f"; did you mean `{guess}`?" if guess is not None else ""
-                raise DerivationError(
-                    f"${{{name}}}: neither a variable, a control nor a key of the base{hint}"
-                )
-            node = node[step]
-        return node
+            inside = self._at(scope.paths.get(name, ()))
+            return inside.value(self._names[name], (*active, name))
+        config = scope.base if path == self._here else scope.view()
+        if not has(config, path):
+            hint = _near(name, config, self._names)
+            raise DerivationError(
+                f"${{{name}}}: neither a variable, a control nor a key of the base{hint}"
+            )
+        found = self._at(path).value(at(config, path), (*active, name))
+        if isinstance(found, str) and (match := _NAMES.fullmatch(found)) and found[0] == "$":
+            return self._at(path)._name(match[1], (*active, name))  # the framework would follow it
+        return found
 
 
 def _text(value: Any) -> str:

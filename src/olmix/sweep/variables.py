@@ -122,3 +122,5 @@ def _check_range(where: Location, value: Mapping[str, Any], *, is_grid: bool) ->
     step = value.get("step")
     if step is not None and (kind_of(step) not in ("int", "float") or step <= 0):
         yield bad("step must be a number above 0")
+    elif step is not None and 0 < high - low < step:
+        yield bad(f"step is {step}, more than from min to max: {low} would be the only value")

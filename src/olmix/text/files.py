@@ -149,6 +149,17 @@ def read_json(path: str | Path) -> Any:
         raise DataError(f"{path}: cannot be read as JSON: it is nested too deeply") from None
 
 
+def json_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (number, line) of the lines of a text of JSON lines that hold anything.
+
+    Only a newline ends one: a JSON string may hold U+2028, U+0085 and their like as they are. A
+    byte order mark is passed over.
+    """
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
 def read_records(content: bytes) -> Iterator[dict[str, Any]]:
     """Yield the JSON objects among lines, as logs hold them.
 

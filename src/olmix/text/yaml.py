@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -49,16 +49,18 @@ class YamlFile:
         data: its content: dicts, lists, strings, numbers, booleans and ``None``.
         text: the text of the whole file.
         above: keys that lead to `data` in the file.
+        rules: what its scalars and tags mean.
     """
 
     path: Path
     data: Any
     text: str
     above: Location = ()
+    rules: type[Yaml12] = Yaml12
 
     @cached_property
     def _root(self) -> Any:
-        return load(self.text, str(self.path)).root
+        return load(self.text, str(self.path), self.rules).root
 
     def line(self, location: Sequence[str | int]) -> int | None:
         """Return the line, from 1, of the deepest key on the way to `location`."""
@@ -74,7 +76,7 @@ class YamlFile:
         """Return the part of the file below a key, or the whole file where it has no such key."""
         if not isinstance(self.data, dict) or key not in self.data:
             return self
-        return YamlFile(self.path, self.data[key], self.text, (*self.above, key))
+        return replace(self, data=self.data[key], above=(*self.above, key))
 
 
 def _children(node: Any, step: str | int) -> Iterator[tuple[int, Any]]:
@@ -92,7 +94,7 @@ def _children(node: Any, step: str | int) -> Iterator[tuple[int, Any]]:
                 yield line_of(key), value
 
 
-def read_yaml(path: str | Path) -> YamlFile:
+def read_yaml(path: str | Path, rules: type[Yaml12] = Yaml12) -> YamlFile:
     """Read one YAML document.
 
     Raises:
@@ -107,20 +109,21 @@ def read_yaml(path: str | Path) -> YamlFile:
     except (OSError, UnicodeDecodeError) as error:
         folder = "this is a folder; a YAML file is needed" if file.is_dir() else ""
         raise ConfigError([Problem("", folder or f"cannot be read: {error}")], str(file)) from error
-    return YamlFile(file, parse_yaml(text, str(file)), text)
+    return YamlFile(file, parse_yaml(text, str(file), rules), text, rules=rules)
 
 
-def parse_yaml(text: str, name: str) -> Any:
+def parse_yaml(text: str, name: str, rules: type[Yaml12] = Yaml12) -> Any:
     """Return the content of a text as plain values; raises as `read_yaml` does.
 
     Args:
         text: one YAML document.
         name: what problems name.
+        rules: what its scalars and tags mean.
     """
     if _OLDER.match(text):
         what = "it says that it is YAML 1.1; Olmix reads YAML 1.2. Take out the line %YAML"
         raise ConfigError([Problem("", what)], name)
-    return load(text, name).data
+    return load(text, name, rules).data
 
 
 def load(text: str, name: str, rules: type[Yaml12] = Yaml12) -> Yaml12:

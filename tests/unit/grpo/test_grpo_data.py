@@ -59,6 +59,15 @@ def test_gsm8k_answers_stand_behind_their_mark(tmp_path):
     assert found[3].columns == {"level": 3}
 
 
+def test_only_a_newline_ends_a_line_and_a_byte_order_mark_is_passed_over(tmp_path):
+    records = [{"question": f"a\u2028b\x85c {n}?", "answer": str(n)} for n in range(10)]
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    file = tmp_path / "q.jsonl"
+    file.write_text(text, encoding="utf-8-sig")
+    questions = load_questions(source("jsonl", file))
+    assert [entry.question for entry in questions] == [entry["question"] for entry in records]
+
+
 def test_a_hub_can_be_a_local_folder(tmp_path):
     pytest.importorskip("datasets")
     write_jsonl(tmp_path / "train.jsonl", [{"question": "a", "answer": "b"}] * 10)

@@ -3,7 +3,14 @@ import math
 import numpy as np
 import pytest
 
-from olmix.records.logs import flatten, read_jsonl, read_tensorboard, read_torchtune_logs, tail_mean
+from olmix.records.logs import (
+    flatten,
+    has_diverged,
+    read_jsonl,
+    read_tensorboard,
+    read_torchtune_logs,
+    tail_mean,
+)
 
 
 def test_records_are_flattened_and_eval_names_stay_bare(tmp_path):
@@ -76,3 +83,9 @@ def test_scalars_of_both_kinds_are_read_from_event_files(tmp_path):
 def test_a_tail_is_at_least_the_last_value_and_passes_over_what_is_not_finite():
     assert tail_mean([4.0, 2.0, math.nan], 0.1) == 2.0
     assert math.isnan(tail_mean([math.nan]))
+
+
+def test_a_curve_has_diverged_where_any_of_its_last_tenth_is_no_number():
+    assert has_diverged([1.0] * 18 + [math.nan, 1.0])
+    assert has_diverged([math.inf])
+    assert not has_diverged([1.0] * 17 + [math.nan, 1.0, 1.0])

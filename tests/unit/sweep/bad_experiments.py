@@ -493,8 +493,8 @@ CASES = [
         "set max_seq_len",
     ),
     _controls(
-        "data files without a source",
-        "dataset: {data_files: /d.json}",
+        "data files without a source and without a suffix that tells it",
+        "dataset: {data_files: /d}",
         ValidationError,
         "set dataset.source: json",
     ),
@@ -670,6 +670,13 @@ CASES = [
         "{min: a, max: b}\nsampler: {type: random, runs: 2}\n",
         ExperimentSchemaError,
         "min and max must be numbers",
+    ),
+    _change(
+        "a step wider than its range",
+        "[1e-4, 3e-4]\n",
+        "{min: 1, max: 2, step: 3}\nsampler: {type: random, runs: 2}\n",
+        ExperimentSchemaError,
+        "step is 3, more than from min to max: 1 would be the only value",
     ),
     _change(
         "an unknown scale",

@@ -98,14 +98,19 @@ def test_status_and_results_read_the_logs(tmp_path):
     states = json.loads(run(*OLMIX, "status", str(folder), "--json", expect=1).stdout)
     assert [s["state"] for s in states] == ["finished", "finished", "started", "not started"]
     done = run(*OLMIX, "results", str(folder), expect=1)
-    assert "Best run: run_001 (lora_rank=8, use_dora=true), loss 1.0000" in done.stdout
+    assert "Best run: run_001 (lora_rank=8, use_dora=true), loss 1.0000\n" in done.stdout
+    assert "run_002 has not finished (step 2) and is left out" in done.stderr
     assert "run_003 has no loss yet" in done.stderr
     rows = (folder / "results/results.csv").read_text().splitlines()
-    assert rows[0] == "run,lora_rank,use_dora,loss,lr"
-    assert rows[2] == "run_001,8,true,1.0,0.0003"
-    assert rows[4].startswith("run_003,16,true,,")
-    ranking = json.loads(run(*OLMIX, "results", str(folder), "--json", expect=1).stdout)["ranking"]
-    assert [entry["id"] for entry in ranking] == ["run_001", "run_002", "run_000"]
+    assert rows[0] == "run,lora_rank,use_dora,loss,lr,state"
+    assert rows[2] == "run_001,8,true,1.0,0.0003,finished"
+    assert rows[3] == "run_002,16,false,1.5,0.0003,started"
+    assert rows[4] == "run_003,16,true,,,not started"
     assert (folder / "results/main_effects.csv").read_text().splitlines()[1] == (
         "lora_rank,8,2,1.5,0.7071067811865476"
     )
+    words = ("results", str(folder), "--unfinished")
+    ranking = json.loads(run(*OLMIX, *words, "--json", expect=1).stdout)["ranking"]
+    assert [entry["id"] for entry in ranking] == ["run_001", "run_002", "run_000"]
+    shown = run(*OLMIX, *words, expect=1).stdout
+    assert "1.5000 (not finished: step 2)" in shown

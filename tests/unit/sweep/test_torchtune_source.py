@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from olmix.sweep.torchtune.cost import estimate
-from olmix.sweep.torchtune.recipe import keys_read
+from olmix.sweep.torchtune.cost import count_rows, estimate
+from olmix.sweep.torchtune.recipe import find_reads
 from olmix.sweep.torchtune.registry import read_registry
 from olmix.sweep.torchtune.signature import is_missing, parameters_of
 
@@ -22,7 +22,7 @@ def test_a_recipe_reads_keys_however_they_are_written(tmp_path):
         "def setup(part):\n"
         "    part.groupsize, part.get('precision')\n"
     )
-    keys = keys_read(recipe)
+    keys = find_reads(recipe).keys
     assert set(keys) == {
         *("batch_size", "seed", "compile", "profiler", "checkpointer", "lr_scheduler"),
         *("quantizer", "model"),
@@ -34,7 +34,7 @@ def test_a_recipe_reads_keys_however_they_are_written(tmp_path):
 def test_every_training_recipe_reads_its_batch_and_its_optimizer():
     for name, source in read_registry().recipes.items():
         if "finetune" in name or "dpo" in name or "distillation" in name:
-            assert {"batch_size", "optimizer", "seed"} <= set(keys_read(source)), name
+            assert {"batch_size", "optimizer", "seed"} <= set(find_reads(source).keys), name
 
 
 def test_a_component_is_followed_to_its_definition():
@@ -81,3 +81,13 @@ def test_what_cannot_be_known_is_not_guessed():
     cost = estimate(config, 2)
     assert (cost.effective_batch, cost.steps, cost.max_tokens) == (8, None, None)
     assert estimate(config | {"batch_size": "x"}, 2).effective_batch is None
+
+
+def test_rows_of_json_lines_end_at_newlines_alone(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    line = json.dumps({"text": "a\u2028b\x85c\x0bd"}, ensure_ascii=False)
+    file.write_text(f"{line}\n" * 10, encoding="utf-8-sig")
+    assert count_rows(str(file)) == 10
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps([1, 2, 3]), encoding="utf-8-sig")
+    assert count_rows(str(file)) == 3

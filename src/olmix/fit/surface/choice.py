@@ -125,11 +125,13 @@ def find_optimum(
     freedom = len(surface.terms) - 1
     scheffe = np.sqrt(freedom * stats.f.ppf(coverage, freedom, surface.degrees))
     width = float(scheffe * surface.standard_error(place, reference)[0])
+    # No loss is below 0, whatever a few runs allow.
+    floor = 0.0 if lower_is_better and runs.values.min() >= 0 else -np.inf
     named = dict(zip((f.name for f in runs.factors), settings.tolist(), strict=True))
     edges = tuple(f.name for f in runs.factors if named[f.name] in (f.levels[0], f.levels[-1]))
     return Optimum(
         named,
-        Interval(mean, mean - reach, mean + reach),
+        Interval(max(mean, floor), max(mean - reach, floor), mean + reach),
         runs.names[best],
         Interval(gain, gain - width, gain + width),
         edges,

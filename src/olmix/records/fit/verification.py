@@ -152,14 +152,15 @@ def write_verification(
     Args:
         folder: the fit folder.
         result: what was found.
-        runs: name of the run of each (mixture, seed), in the order of the rows.
+        runs: name of the run of each (mixture, seed).
         measured: ``{run: {metric: value}}``; what a run did not measure is an empty cell.
     """
+    rows = [(mixture, seed) for mixture in result.mixtures for seed in result.seeds]
     columns: dict[str, Sequence[float | int | str | None]] = {
-        "mixture": [mixture for mixture, _ in runs],
-        "seed": [seed for _, seed in runs],
+        "mixture": [mixture for mixture, _ in rows],
+        "seed": [seed for _, seed in rows],
     }
     for name in result.metrics:
-        columns[name] = [measured[run].get(name) for run in runs.values()]
-    write_table(folder / "verification.csv", list(runs.values()), columns)
+        columns[name] = [measured[runs[row]].get(name) for row in rows]
+    write_table(folder / "verification.csv", [runs[row] for row in rows], columns)
     write_record(folder / "verification.json", result)

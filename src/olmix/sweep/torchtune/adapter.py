@@ -28,11 +28,12 @@ from olmix.sweep.torchtune import signature
 from olmix.sweep.torchtune.checks import check_config, world_size
 from olmix.sweep.torchtune.cost import estimate
 from olmix.sweep.torchtune.example import write_example
-from olmix.sweep.torchtune.logs import is_finished, read_curves
+from olmix.sweep.torchtune.logs import find_folders, is_finished, read_curves
 from olmix.sweep.torchtune.parameter_paths import PLACES
-from olmix.sweep.torchtune.recipe import keys_of, keys_read
+from olmix.sweep.torchtune.recipe import find_reads, reads_of
 from olmix.sweep.torchtune.registry import Registry, read_registry
 from olmix.sweep.torchtune.smoke import train_tiny
+from olmix.sweep.torchtune.sources import complete_sources
 from olmix.sweep.torchtune.validation import validate_configs
 
 __all__ = ["TORCHTUNE", "Torchtune"]
@@ -86,7 +87,7 @@ class Torchtune(Framework):
 
     def knows(self, base: Base, path: Path_) -> bool:
         """Say whether the base has a key or its recipe reads it."""
-        return path[0] in base.data or path[0] in keys_of(base)
+        return path[0] in base.data or path[0] in reads_of(base).keys
 
     def parameters_of(self, component: str) -> Parameters | None:
         """Return what a component can be given, from its source."""
@@ -107,7 +108,7 @@ class Torchtune(Framework):
                     yield name, f"{base.name} trains the full model and has no LoRA; {hint}"
                     continue
             section = path[0]
-            if name in PLACES and section not in base.data and section not in keys_of(base):
+            if name in PLACES and section not in base.data and section not in reads_of(base).keys:
                 yield name, f"{base.name} has no {section}, so there is no {'.'.join(path)}"
 
     def check_config(
@@ -164,13 +165,23 @@ class Torchtune(Framework):
             words += ["--nnodes", "1", "--nproc_per_node", str(max(gpus, 1))]
         return [*words, recipe, "--config", config]
 
-    def read_curves(self, output_dir: Path, printed: Path) -> Curves:
-        """Return the metrics of torchtune's own loggers."""
-        return read_curves(output_dir, printed)
+    def folders(self, config: Mapping[str, Any]) -> dict[Path_, str]:
+        """Return every folder that a run writes: results, checkpoints, logs, profiles."""
+        return find_folders(config)
 
-    def is_finished(self, config: Mapping[str, Any], output_dir: Path) -> bool:
-        """Say whether the last epoch was saved."""
-        return is_finished(config, output_dir)
+    def complete(self, config: dict[str, Any], given: Iterable[Path_]) -> list[Note]:
+        """Name the format of data files that only their suffix tells."""
+        return complete_sources(config, {path[0] for path in given})
+
+    def read_curves(self, folders: Mapping[Path_, Path], printed: Path) -> Curves:
+        """Return the metrics of torchtune's own loggers."""
+        return read_curves(folders, printed)
+
+    def is_finished(
+        self, config: Mapping[str, Any], folders: Mapping[Path_, Path], last_step: int
+    ) -> bool:
+        """Whether the last epoch was saved."""
+        return is_finished(config, folders, last_step)
 
 
 def _near(name: str, known: Iterable[str]) -> list[str]:
@@ -193,7 +204,7 @@ def _guess_recipe(document: Document, registry: Registry) -> str | None:
     fits = [
         name
         for name, source in registry.recipes.items()
-        if source.is_file() and keys <= set(keys_read(source))
+        if source.is_file() and keys <= set(find_reads(source).keys)
     ]
     return fits[0] if len(fits) == 1 else None
 

@@ -10,17 +10,23 @@ from typing import Any, Literal
 
 from olmix.errors import nearest
 from olmix.sweep.framework import Base, Note, Path_
-from olmix.sweep.merge import COMPONENT, Parameters, at, has
+from olmix.sweep.merge import COMPONENT, Parameters, at, has, is_quoted
 from olmix.sweep.scalars import kind_of, render_flow
 from olmix.sweep.torchtune.parameter_paths import PLACES
-from olmix.sweep.torchtune.recipe import keys_of
+from olmix.sweep.torchtune.recipe import reads_of
 from olmix.sweep.torchtune.signature import is_missing, parameters_of, source_tree
 
-__all__ = ["BUILDERS", "unknown_keys"]
+__all__ = ["BUILDERS", "missing_keys", "unknown_keys"]
 
 BUILDERS = ("json", "csv", "parquet", "text", "arrow")
 """File formats of `datasets`."""
 _LOADER_ARGUMENTS = "load_dataset_kwargs"
+_TRUST = "trust_remote_code"
+_EXAMPLES = {
+    "lr_scheduler": "torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup",
+    "optimizer": "torch.optim.AdamW",
+    "loss": "torchtune.modules.loss.LinearCrossEntropyLoss",
+}
 
 
 def unknown_keys(
@@ -35,7 +41,7 @@ def unknown_keys(
         config: the merged config.
         given: paths that the experiment sets.
     """
-    keys = keys_of(base)
+    keys = reads_of(base).keys
     for path in given:
         top = path[0]
         if top not in base.data and top not in keys and (keys or base.recipe is None):
@@ -58,6 +64,32 @@ def unknown_keys(
                 yield Note(path, f"found {render_flow(node)}; a dotted name is needed")
             elif is_missing(node):
                 yield Note(path, f"{node} does not exist in the package that is installed")
+
+
+def missing_keys(base: Base, config: Mapping[str, Any]) -> Iterator[Note]:
+    """Yield what the recipe needs and the config has not, so that the run would not start."""
+    reads = reads_of(base)
+    for key in sorted(reads.components & config.keys()):
+        node = config[key]
+        if isinstance(node, Mapping) and COMPONENT not in node:
+            example = _EXAMPLES.get(key, "...")
+            what = f"{key} has no {COMPONENT}, because {base.name} has no {key}"
+            yield Note((key,), f"{what}; add {key}: {{{COMPONENT}: {example}}} to the controls")
+    model = at(config, ("model", COMPONENT))
+    parameters = parameters_of(model) if isinstance(model, str) else None
+    has_lora = parameters is not None and "lora_rank" in parameters.kinds
+    needs_lora = ("model", "lora_rank") in reads.needed
+    if needs_lora and parameters is not None and not has_lora:
+        what = f"{base.recipe} trains LoRA, and {model} is a full model without; use its `lora_` "
+        yield Note(("model",), f"{what}builder, or a full recipe and config")
+    elif has_lora and not needs_lora and ("optimizer",) in reads.needed:
+        what = f"{base.recipe} trains the full model, and {model} has LoRA; use a LoRA recipe and "
+        yield Note(("model",), f"{what}config, or the builder without `lora_`")
+    else:
+        for path in sorted(reads.needed):
+            if has(config, path[:-1]) and not has(config, path):
+                what = f"{base.recipe} reads {'.'.join(path)}, and the config has none"
+                yield Note(path, f"{what}: the run would not start")
 
 
 def _explain_unknown(top: str, base: Base, keys: Iterable[str]) -> str:
@@ -105,6 +137,9 @@ def _refused(component: str, key: str, value: Any) -> _Refused | None:
         return None
     if key in parameters.kinds:
         return _refused_value(component, key, value, parameters)
+    if key == _TRUST and parameters.rest == _LOADER_ARGUMENTS:
+        what = f"`datasets` runs no code of data sets any more, and passes {_TRUST} over; remove it"
+        return _Refused(what, is_name=True, level="warning")
     known = list(parameters.kinds)
     if parameters.rest == _LOADER_ARGUMENTS:
         loader = _loader_arguments()
@@ -128,8 +163,9 @@ def _refused_value(component: str, key: str, value: Any, parameters: Parameters)
         return None
     if kinds and kind not in kinds and not (kind == "int" and "float" in kinds):
         allowed = " or ".join(sorted(kinds - {"null"}))
+        hint = "; drop the quotes" if is_quoted(value, kinds) else ""
         return _Refused(
-            f"{component} takes {allowed} as {key}; found {kind} ({render_flow(value)})"
+            f"{component} takes {allowed} as {key}; found {kind} ({render_flow(value)}){hint}"
         )
     choices = parameters.choices.get(key, ())
     for entry in value if isinstance(value, list) else [value]:

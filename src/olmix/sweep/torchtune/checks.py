@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from olmix.sweep.framework import Base, Note, Path_
-from olmix.sweep.merge import at, has
+from olmix.sweep.merge import at, has, is_quoted
 from olmix.sweep.scalars import kind_of, render_flow
-from olmix.sweep.torchtune.arguments import unknown_keys
+from olmix.sweep.torchtune.arguments import missing_keys, unknown_keys
 from olmix.sweep.torchtune.registry import read_registry
 from olmix.sweep.torchtune.signature import source_tree
 from olmix.sweep.torchtune.traps import traps
+from olmix.text.yaml_rules import read_scalar
 
 __all__ = ["check_config", "world_size"]
 
@@ -86,7 +87,12 @@ def check_config(base: Base, config: Mapping[str, Any], given: Sequence[Path_]) 
         config: the merged config.
         given: paths that the experiment sets; the rest is the base's own business.
     """
-    checks = (unknown_keys(base, config, given), _values(config, given), traps(base, config, given))
+    checks = (
+        unknown_keys(base, config, given),
+        missing_keys(base, config),
+        _values(config, given),
+        traps(base, config, given),
+    )
     return [note for check in checks for note in check]
 
 
@@ -105,7 +111,9 @@ def _values(config: Mapping[str, Any], given: Sequence[Path_]) -> Iterator[Note]
         if path in _RULES:
             is_fine, needed = _RULES[path]
             if not (is_fine(value) or (value is None and path in _NULLABLE)):
-                yield Note(path, f"found {render_flow(value)}; {needed}")
+                is_text = is_quoted(value, ("int", "float")) and is_fine(read_scalar(value))
+                hint = "; drop the quotes" if is_text else ""
+                yield Note(path, f"found {render_flow(value)}; {needed}{hint}")
         if path[-1] == "dtype":
             allowed = _dtypes()
             if allowed and value not in allowed:

@@ -10,6 +10,7 @@ from typing import Any
 
 from olmix.sweep.framework import Cost
 from olmix.sweep.scalars import kind_of
+from olmix.text.files import json_lines
 
 __all__ = ["count_rows", "estimate"]
 
@@ -73,7 +74,7 @@ def count_rows(path: str) -> int | None:
     try:
         if not file.is_file() or file.stat().st_size > _MAX_BYTES:
             return None
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
     if text.lstrip().startswith("["):
@@ -81,4 +82,4 @@ def count_rows(path: str) -> int | None:
             return len(json.loads(text))
         except ValueError:
             return None
-    return sum(1 for line in text.splitlines() if line.strip())
+    return sum(1 for _ in json_lines(text))

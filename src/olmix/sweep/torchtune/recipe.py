@@ -2,20 +2,22 @@
 
 torchtune passes over a key that nothing reads, so a misspelt key trains with the default. The
 source knows better: ``cfg.batch_size``, ``cfg["seed"]``, ``cfg.get("compile", False)`` and
-``cfg.checkpointer.model_type`` are what a recipe can see.
+``cfg.checkpointer.model_type`` are what a recipe can see. What it does not `get` must be there: of
+the configs that torchtune ships, every one has all of it.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from olmix.sweep.framework import Base
+from olmix.sweep.framework import Base, Path_
 from olmix.sweep.torchtune.registry import read_registry
 
-__all__ = ["keys_of", "keys_read"]
+__all__ = ["Reads", "find_reads", "reads_of"]
 
 _CONFIG_NAMES = {"cfg", "config", "_cfg"}
 # `config.instantiate` and its like are functions of torchtune's module, not keys.
@@ -24,34 +26,79 @@ _FUNCTIONS = {"instantiate", "log_config", "parse", "validate"}
 _METHODS = {"get", "items", "keys", "values", "pop", "copy", "update"}
 
 
-def keys_of(base: Base) -> Mapping[str, frozenset[str]]:
+@dataclass(frozen=True)
+class Reads:
+    """What a recipe reads of its config.
+
+    Attributes:
+        keys: the top-level keys, each with those read below it.
+        needed: paths without which it does not start.
+        components: top-level keys that it makes an object of, so that they name a component.
+    """
+
+    keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    needed: frozenset[Path_] = frozenset()
+    components: frozenset[str] = frozenset()
+
+
+def reads_of(base: Base) -> Reads:
     """Return what the recipe of a base reads; nothing where the recipe is unknown."""
     source = read_registry().recipes.get(base.recipe or "")
-    return keys_read(source) if source is not None and source.is_file() else {}
+    return find_reads(source) if source is not None and source.is_file() else Reads()
 
 
 @functools.cache
-def keys_read(source: Path) -> Mapping[str, frozenset[str]]:
-    """Return the top-level keys that a recipe reads, each with those read below it."""
+def find_reads(source: Path) -> Reads:
+    """Return what a recipe reads, from its source."""
     tree = ast.parse(source.read_text(encoding="utf-8"))
     names = _text_constants(tree)
-    found: dict[str, set[str]] = {}
     # Local names for a part of the config: `def _setup(self, cfg_profiler)` called with
-    # `cfg_profiler=cfg.profiler`, or `teacher = cfg.teacher_model`.
+    # `cfg_profiler=cfg.profiler`.
     parts: dict[str, str] = {}
     for node in ast.walk(tree):
-        path = _path(node, names)
-        if path:
-            found.setdefault(path[0], set()).update(path[1:2])
         if isinstance(node, ast.keyword) and node.arg is not None:
             path = _path(node.value, names)
             if len(path) == 1:
                 parts[node.arg] = path[0]
+    keys: dict[str, set[str]] = {}
+    needed: set[Path_] = set()
+    for node, path in _paths(tree, names, parts):
+        keys.setdefault(path[0], set()).update(path[1:2])
+        if isinstance(node, ast.Attribute | ast.Subscript):
+            needed.add(path[:2])
+    return Reads(
+        {key: frozenset(below) for key, below in keys.items()},
+        frozenset(needed),
+        frozenset(_instantiated(tree, names, parts)),
+    )
+
+
+def _paths(
+    tree: ast.AST, names: Mapping[str, str], parts: Mapping[str, str]
+) -> Iterator[tuple[ast.AST, Path_]]:
+    """Yield every expression that reads something of the config, and what it reads."""
     for node in ast.walk(tree):
-        read = _below(node)
-        if read is not None and read[0] in parts:
-            found.setdefault(parts[read[0]], set()).add(read[1])
-    return {key: frozenset(below - _METHODS) for key, below in found.items()}
+        path = _path(node, names)
+        if path:
+            yield node, path
+        below = _below(node)
+        if below is not None and below[0] in parts and below[1] not in _METHODS:
+            yield node, (parts[below[0]], below[1])
+
+
+def _instantiated(
+    tree: ast.AST, names: Mapping[str, str], parts: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield the keys of which ``config.instantiate`` makes an object."""
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+            continue
+        if node.func.attr != "instantiate":
+            continue
+        path = _path(node.args[0], names)
+        name = node.args[0].id if isinstance(node.args[0], ast.Name) else ""
+        if len(path) == 1 or name in parts:
+            yield path[0] if path else parts[name]
 
 
 def _text_constants(tree: ast.AST) -> dict[str, str]:

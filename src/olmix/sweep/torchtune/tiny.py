@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from olmix.sweep.torchtune.assets import MAX_SEQ_LEN, VOCABULARY
+from olmix.sweep.torchtune.library import import_torchtune
 from olmix.sweep.torchtune.signature import parameters_of
 
-__all__ = ["tiny_model", "write_weights"]
+__all__ = ["tiny_model", "write_trained_weights", "write_weights"]
 
 _HEADS = 2
 _WIDTH = 32
+_EMBEDDING_SD = 0.02
+_RATE = 1e-2
+_BATCH = 8
+_STEPS = 60
 _SIZES: Mapping[str, Any] = {
     "vocab_size": VOCABULARY,
     "num_layers": 2,
@@ -72,8 +77,55 @@ def tiny_model(node: Mapping[str, Any], width: int = _WIDTH) -> dict[str, Any] |
 def write_weights(model: Mapping[str, Any], path: Path) -> None:
     """Write random weights for a model, without its adapters."""
     import torch
-    from omegaconf import OmegaConf
-    from torchtune import config as torchtune_config
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(_without_adapters(model).state_dict(), path)
+
+
+def write_trained_weights(
+    model: Mapping[str, Any],
+    tokenizer: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    path: Path,
+) -> None:
+    """Write weights for a model, without its adapters, that have learned to answer rows.
+
+    Args:
+        model: the model of a config.
+        tokenizer: its tokenizer.
+        rows: instruction, input and output each, as `alpaca_dataset` reads them.
+        path: the file; its folder must be there.
+    """
+    import torch
+
+    built = _without_adapters(model)
+    from torchtune.data import AlpacaToMessages, padded_collate_sft
+
+    encode, read = _instantiate(tokenizer), AlpacaToMessages(train_on_input=False)
+    samples = [encode(read(row)) for row in rows]
+    for sample in samples:
+        mask, tokens = torch.tensor(sample["mask"]), torch.tensor(sample["tokens"])
+        sample["labels"] = torch.where(mask, -100, tokens).tolist()
+    with torch.no_grad():
+        built.tok_embeddings.weight.mul_(_EMBEDDING_SD)  # so that it starts by guessing
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more of them cost more than they give at this size
+    optimizer = torch.optim.AdamW(built.parameters(), lr=_RATE)
+    for step in range(_STEPS):
+        first = step * _BATCH % len(samples)
+        batch = padded_collate_sft(samples[first : first + _BATCH], padding_idx=encode.pad_id)
+        guesses = built(batch["tokens"])[:, :-1].flatten(0, 1).float()
+        loss: Any = torch.nn.functional.cross_entropy(guesses, batch["labels"][:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    torch.set_num_threads(threads)
+    torch.save(built.state_dict(), path)
+
+
+def _without_adapters(model: Mapping[str, Any]) -> Any:
+    """Return a new model, random and the same each time."""
+    import torch
 
     package, _, name = str(model["_component_"]).rpartition(".")
     base = f"{package}.{name.removeprefix('lora_')}"
@@ -81,6 +133,9 @@ def write_weights(model: Mapping[str, Any], path: Path) -> None:
     kinds = parameters.kinds if parameters is not None else {}
     node = {key: value for key, value in model.items() if key in kinds}
     torch.manual_seed(0)
-    built: Any = torchtune_config.instantiate(OmegaConf.create({"_component_": base} | node))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(built.state_dict(), path)
+    return _instantiate({"_component_": base} | node)
+
+
+def _instantiate(node: Mapping[str, Any]) -> Any:
+    omegaconf, torchtune_config = import_torchtune()
+    return torchtune_config.instantiate(omegaconf.create(node))

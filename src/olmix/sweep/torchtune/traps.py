@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from olmix.sweep.framework import Base, Note, Path_
 from olmix.sweep.merge import COMPONENT, at
+from olmix.sweep.own_folders import resolve_folder
 from olmix.sweep.scalars import kind_of
 from olmix.sweep.torchtune.arguments import BUILDERS
 from olmix.sweep.torchtune.cost import estimate
+from olmix.sweep.torchtune.logs import find_folders
 from olmix.sweep.torchtune.registry import read_registry
+from olmix.sweep.torchtune.sources import datasets_of
 
 __all__ = ["traps"]
 
-_LOGGERS_WITH_FILES = ("DiskLogger", "TensorBoardLogger")
 _LOGGERS_ELSEWHERE = ("WandBLogger", "CometLogger", "MLFlowLogger")
 
 
@@ -31,6 +34,7 @@ def traps(base: Base, config: Mapping[str, Any], given: Sequence[Path_]) -> Iter
         yield from _data_traps(config)
     yield from _step_traps(config, touched)
     yield from _logger_traps(config)
+    yield from _folder_traps(config)
     cost = estimate(config, 1)
     warmup = at(config, ("lr_scheduler", "num_warmup_steps"))
     if cost.steps is not None and kind_of(warmup) == "int" and warmup >= cost.steps:
@@ -46,14 +50,8 @@ def traps(base: Base, config: Mapping[str, Any], given: Sequence[Path_]) -> Iter
 
 def _data_traps(config: Mapping[str, Any]) -> Iterator[Note]:
     """Yield what is wrong with a data set, or with any in a list of them."""
-    found = config.get("dataset")
     length = at(config, ("tokenizer", "max_seq_len"))
-    parts = (
-        [(("dataset", str(index)), entry) for index, entry in enumerate(found)]
-        if isinstance(found, list)
-        else [(("dataset",), found)]
-    )
-    for path, dataset in parts:
+    for path, dataset in datasets_of(config):
         if not isinstance(dataset, Mapping):
             continue
         if dataset.get("packed") is True and length is None:
@@ -67,8 +65,8 @@ def _data_traps(config: Mapping[str, Any]) -> Iterator[Note]:
             yield Note(
                 (*path, "data_files"),
                 f"without a source, {component.rpartition('.')[2]} looks for this file in a "
-                f"dataset on the Hub; set {'.'.join(path)}.source: json "
-                f"(or {', '.join(BUILDERS[1:4])})",
+                f"dataset on the Hub, and its suffix tells no format; set {'.'.join(path)}.source: "
+                f"json (or {', '.join(BUILDERS[1:4])})",
             )
 
 
@@ -129,14 +127,23 @@ def _logger_traps(config: Mapping[str, Any]) -> Iterator[Note]:
             "TensorBoardLogger, and StdoutLogger under the array script",
             "notice",
         )
-    folder = logger.get("log_dir")
-    if name in _LOGGERS_WITH_FILES and isinstance(folder, str) and "output_dir" not in folder:
-        yield Note(
-            ("metric_logger", "log_dir"),
-            f"found {folder}, outside of output_dir: runs share it, and `olmix sweep results` does "
-            "not look there. Write ${output_dir}/logs",
-            "warning",
-        )
+
+
+def _folder_traps(config: Mapping[str, Any]) -> Iterator[Note]:
+    """Yield checkpointers that would write where they read, which they refuse."""
+    folders = find_folders(config)
+    for key, node in config.items():
+        source = node.get("checkpoint_dir") if isinstance(node, Mapping) else None
+        path = (key, "output_dir")
+        if not isinstance(source, str) or path not in folders:
+            continue
+        read, written = resolve_folder(config, source), folders[path]
+        if Path(read) in (Path(written), *Path(written).parents):
+            yield Note(
+                path,
+                f"{written} is in {key}.checkpoint_dir, {read}, which torchtune refuses; write "
+                "somewhere else",
+            )
 
 
 def _refuses_fp16(base: Base) -> bool:

@@ -6,12 +6,13 @@ import concurrent.futures
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from olmix.errors import MissingPackageError
 from olmix.sweep.framework import OnStep, Verdict
+from olmix.sweep.torchtune.library import import_torchtune
 
 __all__ = ["validate_configs"]
 
@@ -40,14 +41,13 @@ def validate_configs(
 
 def _inprocess(configs: Sequence[Path]) -> Iterator[Verdict]:
     try:
-        from omegaconf import OmegaConf
-        from torchtune import config as torchtune_config
+        omegaconf, torchtune_config = import_torchtune()
     except ImportError as error:
         package = getattr(error, "name", None) or "torch"
         raise MissingPackageError(package, "torchtune", "`tune validate`") from None
     for path in configs:
         try:
-            loaded: Any = OmegaConf.load(path)
+            loaded: Any = omegaconf.load(path)
         except Exception as error:  # noqa: BLE001 - whatever it says is the verdict
             yield Verdict((f"{type(error).__name__}: {error}",))
             continue
@@ -102,9 +102,10 @@ def _is_installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def _failing_node(loaded: Mapping[str, Any], message: str) -> str | None:
+def _failing_node(loaded: Any, message: str) -> str | None:
     """Return the node whose component an error names."""
-    for key, node in loaded.items():
+    # As it is written: a reference that leads nowhere must not stop the search.
+    for key, node in loaded.items_ex(resolve=False):
         component = node.get("_component_") if hasattr(node, "get") else None
         if isinstance(component, str) and f"'{component}'" in message:
             return str(key)

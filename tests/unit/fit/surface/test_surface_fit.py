@@ -153,3 +153,12 @@ def test_a_name_that_says_higher_needs_a_direction(tmp_path):
         found = fit_surface(config(tmp_path, metric="accuracy", lower_is_better=lower), tmp_path)
         best = found.summary["optimum"]["settings"]["learning_rate"]
         assert (abs(np.log10(best) + 3.5 - 0.2) < 0.1) == lower
+
+
+def test_no_interval_of_a_loss_falls_below_0(tmp_path):
+    write(tmp_path, lambda x, y: max(0.0, 1 + 2 * x + y), rates=RATES[1:], replicates=1)
+    predicted = fit_surface(config(tmp_path), tmp_path / "fit").summary["optimum"]["predicted"]
+    assert predicted["low"] == 0.0 <= predicted["value"] < predicted["high"]
+    # A reward may be negative wherever it is good to be large.
+    made = config(tmp_path, lower_is_better=False)
+    assert fit_surface(made, tmp_path / "fit").summary["optimum"]["predicted"]["low"] > 0
