@@ -30,6 +30,18 @@ def test_the_page_of_files_is_that_of_the_records():
     assert "|  |" not in text, "a field of a record says nothing"
 
 
+def test_every_place_that_the_page_of_the_architecture_names_is_there():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    code = ROOT / "src" / "olmix"
+    places = re.findall(r"`((?:[a-z_0-9]+/)+(?:[a-z_0-9.]+\.(?:py|js|jinja))?)`", text)
+    assert len(places) > 60
+    for place in places:
+        assert (code / place).exists() or (ROOT / place).exists(), place
+    layers = re.search(r"layers = \[(.*?)\]", (ROOT / "pyproject.toml").read_text(), re.DOTALL)
+    for name in re.findall(r"[a-z]+", layers[1].replace("__main__", "")):
+        assert re.search(rf"\b{name}\b", text), f"the drawing lacks {name}"
+
+
 def test_the_python_of_the_page_of_fits_runs(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     text = (ROOT / "docs" / "fit.md").read_text(encoding="utf-8")
