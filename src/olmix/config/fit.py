@@ -65,7 +65,8 @@ class RegressionConfig(Section):
     """Share of the runs to fit on; the others are predicted. A list gives a learning curve, and the
     proposal is that of the largest share."""
     aggregate_task_families: bool = False
-    """Whether to fit the average of each task family in place of each metric."""
+    """Whether results stand for each task family in place of each metric. Laws are fitted to the
+    metrics and averaged; the plain average of a family counts."""
 
 
 class ProposerConfig(Section):

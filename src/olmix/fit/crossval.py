@@ -27,7 +27,7 @@ from olmix.fit.calibration import bounds_of, calibrate, error_at_trained
 from olmix.fit.swarm import Swarm
 from olmix.laws.law import FittedLaw, Law
 from olmix.laws.solver import huber
-from olmix.laws.stack import STACKED, FittedStack, stack_weights
+from olmix.laws.stack import AVERAGED, STACKED, FittedAverage, FittedStack, stack_weights
 from olmix.records.fit.scores import Calibration, Scores
 from olmix.simplex import Array, hellinger
 
@@ -37,6 +37,7 @@ __all__ = [
     "MetricFit",
     "Scores",
     "assign_folds",
+    "average_families",
     "compare_laws",
     "cross_validate",
     "fold_distances",
@@ -217,6 +218,25 @@ def _absurd(
         for name, error in worst.items()
         if not error <= _ABSURD * spread
     }
+
+
+def average_families(
+    swarm: Swarm, parts: Sequence[MetricFit], folds: NDArray[np.intp]
+) -> list[MetricFit]:
+    """Return the fits of families: each the average of the fits of its metrics.
+
+    Args:
+        swarm: the runs, with families as metrics.
+        parts: the fits of the metrics of all families (`Swarm.parts`).
+        folds: (U,) fold of each unique mixture.
+    """
+    by_name = {fitted.name: fitted for fitted in parts}
+    averages = []
+    for members in swarm.families.values():
+        chosen = [by_name[name].best for name in members]
+        held = np.mean([one.cv_predictions for one in chosen], axis=0)
+        averages.append({AVERAGED: HeldOut(FittedAverage.of([one.law for one in chosen]), held)})
+    return compare_laws(swarm, averages, folds)
 
 
 def fold_distances(swarm: Swarm, folds: NDArray[np.intp]) -> Array:

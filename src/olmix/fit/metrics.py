@@ -6,7 +6,7 @@ Legend: ``R`` runs, ``M`` metrics.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class Metrics:
         values: (R, M) measured values in the order of the metrics table; NaN where there is none.
         lower_is_better: (M,) direction of each.
         weights: (M,) weight in the objective, not negative.
+        families: names of the metrics that each family averages, where families are asked for.
+        parts: these metrics, one by one.
         notes: what was decided, as sentences.
         problems: what is wrong; where there is any, nothing else counts.
     """
@@ -45,6 +47,8 @@ class Metrics:
     weights: Array
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parts: Metrics | None = None
 
 
 def select_metrics(config: FitConfig, table: Table) -> Metrics:
@@ -81,7 +85,13 @@ def select_metrics(config: FitConfig, table: Table) -> Metrics:
     else:
         values = table.select(names)
         direction = tuple(found.lower_is_better[name] for name in names)
-    return Metrics(names, values, direction, weights, tuple(notes), tuple(problems))
+    chosen = Metrics(names, values, direction, weights, tuple(notes), tuple(problems))
+    if not averaged:
+        return chosen
+    members = tuple(dict.fromkeys(name for family in kept.values() for name in family))
+    lower = tuple(found.lower_is_better[name] for name in members)
+    parts = Metrics(members, table.select(members), lower, np.ones(len(members)))
+    return replace(chosen, families=kept, parts=parts)
 
 
 def spreads(values: Array) -> Array:

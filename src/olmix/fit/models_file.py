@@ -24,7 +24,7 @@ from olmix.laws.lightgbm import FittedLightGbm
 from olmix.laws.log_linear import FittedLogLinear
 from olmix.laws.log_weight import FittedLogWeight
 from olmix.laws.power_sum import FittedAutoScale, FittedBiMix
-from olmix.laws.stack import STACKED, FittedStack
+from olmix.laws.stack import AVERAGED, STACKED, FittedAverage, FittedStack
 from olmix.records.fit.scores import Calibration
 from olmix.records.metric import Metric, Objective
 from olmix.simplex import Array, hellinger
@@ -161,6 +161,10 @@ def models_to_plain(
 
 def _build(chosen: str, laws: Mapping[str, Mapping[str, Any]]) -> FittedLaw:
     """Build a law from the plain laws of its metric."""
+    if chosen == AVERAGED:
+        plain = laws[chosen]
+        members = tuple(_LAWS[one["law"]].from_plain(one) for one in plain["members"])
+        return FittedAverage(members, np.asarray(plain["shares"], dtype=np.float64))
     if chosen != STACKED:
         return _LAWS[chosen].from_plain(laws[chosen])
     weights = laws[chosen]["weights"]

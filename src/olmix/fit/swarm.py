@@ -58,6 +58,8 @@ class Swarm:
         warnings: those that a reader of the proposal must know.
         frozen: how domains are made of the table's columns, where some of these move together.
         pinned: weight of the domains that have the same one in every run.
+        families: where the metrics are averages (`aggregate_task_families`), those of each.
+        parts: the same runs with these metrics one by one, which the laws are fitted to.
     """
 
     domains: tuple[str, ...]
@@ -77,6 +79,8 @@ class Swarm:
     frozen: Frozen | None = None
     warnings: tuple[str, ...] = ()
     pinned: Mapping[str, float] = field(default_factory=dict)
+    families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parts: Swarm | None = None
 
     @property
     def leaves(self) -> tuple[str, ...]:
@@ -315,10 +319,7 @@ def _assemble(
     pinned = find_pinned(domains, mixtures)
     mixtures = pin(mixtures, domains, pinned)
     live: NDArray[np.bool_] = np.asarray((mixtures > 0).any(axis=0))
-    measured = values
-    columns = zip(values.T, chosen.lower_is_better, strict=True)
-    cleaned = [without_accidents(mixtures, y, bad_is_high=lower) for y, lower in columns]
-    values = np.stack(cleaned, axis=1)
+    measured, values = values, _cleaned(mixtures, values, chosen.lower_is_better)
     group = _group(mixtures, _stable_order(domains))
     held_out = _hold_out(group, config.regression.n_test, config.regression.seed)
     num_free = int(live.sum()) - len(pinned)
@@ -346,8 +347,44 @@ def _assemble(
         warnings=() if scales is None else (f"{scales} {STANDARDISE}",),
         frozen=frozen,
         pinned=pinned,
+        families=chosen.families,
     )
-    return replace(swarm, notes=(*swarm_notes(swarm), *chosen.notes, *swarm.warnings))
+    notes = (*swarm_notes(swarm), *chosen.notes, *swarm.warnings)
+    return replace(swarm, notes=notes, parts=_parts(swarm, tables))
+
+
+def _parts(swarm: Swarm, tables: _Tables) -> Swarm | None:
+    """Return the swarm with the metrics that its families average, `None` without families.
+
+    Raises:
+        DataError: one of them has too few runs, or never changes.
+    """
+    parts = tables.chosen.parts
+    if parts is None:
+        return None
+    rows = _measured(tables.metrics, parts, swarm.runs)
+    measured = np.array([rows[run] for run in swarm.runs])
+    values = _cleaned(swarm.mixtures, measured, parts.lower_is_better)
+    _stop(
+        _wrong_numbers(tables.metrics, parts, values, swarm.group, swarm.held_out, swarm.num_free)
+    )
+    return replace(
+        swarm,
+        metrics=parts.names,
+        measured=measured,
+        values=values,
+        lower_is_better=parts.lower_is_better,
+        objective_weights=np.full(len(parts.names), 1 / len(parts.names)),
+        families={},
+    )
+
+
+def _cleaned(mixtures: Array, measured: Array, lower_is_better: Sequence[bool]) -> Array:
+    """Return what was measured, (R, M), with accidents at the end of what is usual."""
+    columns = zip(measured.T, lower_is_better, strict=True)
+    return np.stack(
+        [without_accidents(mixtures, y, bad_is_high=lower) for y, lower in columns], axis=1
+    )
 
 
 def _copies(

@@ -15,6 +15,7 @@ from olmix.fit.crossval import (
     HeldOut,
     MetricFit,
     assign_folds,
+    average_families,
     compare_laws,
     cross_validate,
 )
@@ -48,6 +49,7 @@ class SwarmFit:
         folds: (U,) fold of each mixture.
         fits: one per metric.
         objective: how well the weighted average is predicted.
+        parts: the fits of the metrics that each family averages, where families are asked for.
     """
 
     asked: FitConfig
@@ -57,6 +59,7 @@ class SwarmFit:
     folds: NDArray[np.intp]
     fits: list[MetricFit]
     objective: ObjectiveFit
+    parts: tuple[MetricFit, ...] = ()
 
     @property
     def natural(self) -> Array:
@@ -69,8 +72,13 @@ class SwarmFit:
 
     def draw(self, mixtures: Array) -> Array:
         """Return drawn predictions of every metric at mixtures (K, D), (M, B, K)."""
-        seed = self.config.regression.seed
-        return draw_metrics(self.swarm, self.fits, self.candidates, mixtures, seed)
+        seed, parts = self.config.regression.seed, self.swarm.parts
+        if parts is None:
+            return draw_metrics(self.swarm, self.fits, self.candidates, mixtures, seed)
+        drawn = draw_metrics(parts, self.parts, self.candidates, mixtures, seed)
+        of = dict(zip(parts.metrics, drawn, strict=True))
+        families = self.swarm.families.values()
+        return np.stack([np.mean([of[name] for name in members], axis=0) for members in families])
 
 
 def one_thread() -> AbstractContextManager[object]:
@@ -122,10 +130,15 @@ def fit_laws(
     laws = candidate_laws(config)
     num_folds = min(config.regression.num_folds, len(swarm.fitted_mixtures))
     folds = assign_folds(swarm.num_groups, num_folds, config.regression.seed)
-    if known is None:
+    parts: list[MetricFit] = []
+    if swarm.parts is not None:
+        parts = cross_validate(swarm.parts, laws, folds, on_step)
+        fits = average_families(swarm, parts, folds)
+    elif known is None:
         fits = cross_validate(swarm, laws, folds, on_step)
     else:
         fits = compare_laws(swarm, known, folds)
     objective = objective_fit(swarm, fits, folds)
     inner = swarm.collapse_config(config)
-    return SwarmFit(config, inner, swarm, {law.name: law for law in laws}, folds, fits, objective)
+    named = {law.name: law for law in laws}
+    return SwarmFit(config, inner, swarm, named, folds, fits, objective, tuple(parts))

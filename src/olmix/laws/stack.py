@@ -23,9 +23,18 @@ from numpy.typing import ArrayLike
 from olmix.laws.law import FittedLaw
 from olmix.simplex import Array
 
-__all__ = ["STACKED", "FittedStack", "stack_weights", "stacked_samples"]
+__all__ = [
+    "AVERAGED",
+    "STACKED",
+    "FittedAverage",
+    "FittedStack",
+    "parts_of",
+    "stack_weights",
+    "stacked_samples",
+]
 
 STACKED = "stacked"
+AVERAGED = "averaged"
 _PULL = 0.1
 """Strength of the pull to equal weights, in units of the best law's mean squared error."""
 _LEAST = 0.02
@@ -76,6 +85,36 @@ class FittedStack(FittedLaw):
         """Build a stack from the weight of each law, by name."""
         used = {name: weight for name, weight in weights.items() if weight > 0}
         return cls(tuple(laws[name] for name in used), np.array(list(used.values())))
+
+
+@dataclass(frozen=True)
+class FittedAverage(FittedStack):
+    """The average of several metrics, by the laws of each.
+
+    It is an average of fits, not a fit of averages: one law of an average of curves that turn at
+    different places follows none of them.
+    """
+
+    name: ClassVar[str] = AVERAGED
+
+    @classmethod
+    def of(cls, laws: Sequence[FittedLaw]) -> FittedAverage:
+        """Return the plain average of laws; the members of stacks stand in it by themselves."""
+        parts = [part for law in laws for part in parts_of(law)]
+        shares = np.array([share for _, share in parts])
+        return cls(tuple(law for law, _ in parts), shares / len(laws))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the weights and the whole members."""
+        members = [member.to_plain() for member in self.members]
+        return {"law": self.name, "shares": self.weights.tolist(), "members": members}
+
+
+def parts_of(law: FittedLaw) -> list[tuple[FittedLaw, float]]:
+    """Return the laws that a law averages, with their weights; one that averages none is alone."""
+    if not isinstance(law, FittedStack):
+        return [(law, 1.0)]
+    return list(zip(law.members, law.weights.tolist(), strict=True))
 
 
 def stack_weights(errors: Array) -> Array:

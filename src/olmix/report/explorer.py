@@ -123,6 +123,10 @@ def _law(entry: Mapping[str, Any], rows: Mapping[tuple[float, ...], int]) -> dic
             for name, weight in plain["weights"].items()
         ]
         return {"law": "stacked", "members": members}
+    if "members" in plain:
+        shares = zip(plain["shares"], plain["members"], strict=True)
+        members = [{"weight": share, "law": _one_law(law, rows)} for share, law in shares]
+        return {"law": "stacked", "members": members}
     return _one_law(plain, rows)
 
 

@@ -53,7 +53,9 @@ def keep_share(swarm: Swarm, share: float, seed: int) -> Swarm:
             f"regression.train_split: {share:g} of {len(order)} mixtures are {len(kept)}; "
             f"{int(swarm.live.sum())} domains take at least {needed}"
         )
-    return replace(swarm, held_out=swarm.held_out | ~np.isin(swarm.group, kept))
+    held_out = swarm.held_out | ~np.isin(swarm.group, kept)
+    parts = None if swarm.parts is None else replace(swarm.parts, held_out=held_out)
+    return replace(swarm, held_out=held_out, parts=parts)
 
 
 def learning_curve(

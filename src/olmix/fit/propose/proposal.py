@@ -27,6 +27,7 @@ from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.fit.uncertainty import held_out_average
 from olmix.laws.law import FittedLaw
+from olmix.laws.stack import FittedAverage, parts_of
 from olmix.simplex import Array
 
 __all__ = ["Proposal", "build_objective", "chosen_kl", "propose", "propose_each"]
@@ -73,11 +74,18 @@ def build_objective(fit: SwarmFit, weights: Array, scale: float, kl: float) -> O
         kl: weight of the divergence, in units of `scale`.
     """
     used = np.flatnonzero(weights > 0)
-    laws: list[FittedLaw] = [fit.fits[int(index)].best.law for index in used]
+    laws: list[FittedLaw] = []
+    shares: list[float] = []
+    for index in used:
+        law = fit.fits[int(index)].best.law
+        # Apart, so that an average of convex laws is seen to be convex.
+        parts = parts_of(law) if isinstance(law, FittedAverage) else [(law, 1.0)]
+        laws += [part for part, _ in parts]
+        shares += [float(weights[index]) * share for _, share in parts]
     direction = -1.0 if fit.config.proposer.make_worst_mix else 1.0
     return Objective(
         laws=laws,
-        weights=direction * weights[used],
+        weights=direction * np.array(shares),
         kl_weight=kl * scale,
         reference=reference_mixture(fit.config, fit.swarm),
     )
