@@ -12,7 +12,17 @@ from olmix.report import write_report
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 
-KINDS = ("auto", "gp", "log_linear", "log_weight", "autoscale", "bimix", "lightgbm", "search")
+KINDS = (
+    "auto",
+    "gp",
+    "log_linear",
+    "log_weight",
+    "autoscale",
+    "bimix",
+    "lightgbm",
+    "search",
+    "families",
+)
 
 
 def up(mixtures):
@@ -35,8 +45,13 @@ def report_of(planted, kind):
     if kind == "lightgbm":
         pytest.importorskip("lightgbm")
     proposer = {"type": "search"} if kind == "search" else {}
+    regression, more = {"type": kind}, {}
+    if kind == "families":
+        regression = {"type": "auto", "aggregate_task_families": True}
+        tasks = {"down": ["y", "</script>"], "rise": ["up"]}
+        more = {"eval": {"type": "offline", "tasks": tasks}}
     config = planted.config(
-        regression={"type": kind}, proposer=proposer, lower_is_better={"up": False}
+        regression=regression, proposer=proposer, lower_is_better={"up": False}, **more
     )
     folder = fit_swarm(config, planted.folder / "fit").folder
     return folder, write_report(folder)
