@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
+from olmix.domains import is_below
 from olmix.errors import DataError
 from olmix.fit.metrics import Metrics, scale_note, select_metrics, spreads
 from olmix.fit.swarm_notes import swarm_notes
@@ -272,14 +273,13 @@ def _filtered_out(
 ) -> dict[str, str]:
     """Return the runs that `filtering` leaves out, with the reason."""
     out = {}
-    sources = [name.split(":")[0] for name in domains]
     wanted, support = config.filtering.keep_sources, config.filtering.support_domains
-    inside = np.array([source in wanted for source in sources])
-    members = [np.array([source == name for source in sources]) for name in wanted]
+    members = [np.array([is_below(domain, node) for domain in domains]) for node in wanted]
+    inside = np.any([np.zeros(len(domains), dtype=bool), *members], axis=0)
     supported = np.array([name in support for name in domains])
     for run, row in weights.items():
         if wanted and (row[~inside].sum() > 1e-9 or not all(row[own].sum() > 0 for own in members)):
-            out[run] = "filtering.keep_sources: it is not a mixture of these sources alone"
+            out[run] = "filtering.keep_sources: it is not a mixture of these alone"
         elif support and abs(row[supported].sum() - 1) > 1e-6:
             out[run] = "filtering.support_domains: it gives weight to other domains"
     return out
@@ -343,7 +343,7 @@ def _assemble(
         held_out=held_out,
         dropped=tables.dropped,
         notes=(),
-        warnings=() if scales is None else (f"{scales} {STANDARDISE}",),
+        warnings=(*chosen.warnings, *(() if scales is None else (f"{scales} {STANDARDISE}",))),
         frozen=frozen,
         pinned=pinned,
     )

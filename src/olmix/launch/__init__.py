@@ -1,5 +1,6 @@
 """Launching, watching and cancelling the runs of a group."""
 
+from olmix.launch.chosen_group import ChosenGroup, choose_group
 from olmix.launch.cluster import Submitted, submit_group
 from olmix.launch.folders import check_checkpoints, missing_runs, read_launch
 from olmix.launch.group_plan import Group, identity_of, load_group
@@ -10,6 +11,7 @@ from olmix.launch.status import RunReport, cancel, find_group, read_group, read_
 from olmix.records.group import read_jobs
 
 __all__ = [
+    "ChosenGroup",
     "Estimate",
     "Event",
     "Group",
@@ -18,6 +20,7 @@ __all__ = [
     "Submitted",
     "cancel",
     "check_checkpoints",
+    "choose_group",
     "describe_launch",
     "estimate",
     "find_group",
