@@ -76,13 +76,25 @@ def preview(
     tokens_per_second: float | None,
     rate: float | None,
 ) -> None:
-    """Print exactly what `run` starts or submits, and what it takes. Starts nothing."""
-    from olmix.launch import check_checkpoints, estimate, load_group, render_launch
+    """Print exactly what `run` starts or submits, and what it takes. Starts nothing.
+
+    For a cluster the whole training of one run follows: model, step, data and mixture.
+    """
+    from olmix.config import LocalInfra
+    from olmix.launch import (
+        check_checkpoints,
+        estimate,
+        load_group,
+        render_launch,
+        render_training,
+    )
 
     group = load_group(variants, config, group_id)
     folder = output / group.group_id
     check_checkpoints(group, folder)
     click.echo(render_launch(group, folder))
+    if not isinstance(group.infra, LocalInfra):
+        click.echo(render_training(group))
     show_cost(group, estimate(group, folder, tokens_per_second, rate))
 
 
