@@ -72,6 +72,7 @@ def planted_swarm(truth: Truth, noise: float, prior: Array, rng: np.random.Gener
         names=runs,
         mixtures=mixtures,
         metrics=("y",),
+        measured=values[:, None],
         values=values[:, None],
         lower_is_better=(True,),
         objective_weights=np.ones(1),

@@ -36,7 +36,7 @@ def config(domains: int, variants: int, budget: float = 0.1, **swarm: object) ->
             "name": "bench",
             "data": {"sources": sources},
             "priors": {"token_counts": counts},
-            "swarm": {"variants": variants, **swarm},
+            "swarm": {"variants": variants, "references": ["natural", "uniform"], **swarm},
             "max_tokens": round(budget * sum(counts.values())),
         }
     )

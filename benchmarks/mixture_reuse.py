@@ -115,6 +115,7 @@ class Study:
             "priors": {"token_counts": counts},
             "swarm": {
                 "variants": 3 * (groups + 1) - 2,
+                "references": ["natural", "uniform"],
                 "mix_temperature": 0.25,
                 "min_strength": groups / 4,
                 "max_strength": groups * 4.0,

@@ -75,7 +75,7 @@ def tiny(tmp_path) -> TinyData:
             "name": "tiny",
             "data": data.section(),
             "priors": {"token_counts": {"a": 20_000, "b": 20_000, "c": 20_000}},
-            "swarm": {"variants": 3},
+            "swarm": {"variants": 3, "references": ["natural", "uniform"]},
             "max_tokens": 6400,
         },
     )

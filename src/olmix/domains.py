@@ -16,6 +16,8 @@ __all__ = [
     "Node",
     "check_name",
     "domain_names",
+    "domains_below",
+    "is_below",
     "iter_domains",
     "iter_nodes",
     "join",
@@ -76,13 +78,29 @@ def domain_names(tree: Sequence[Node]) -> tuple[str, ...]:
     return tuple(name for name, _ in iter_domains(tree))
 
 
-def check_name(name: str) -> str | None:
-    """Return what is wrong with the name of a node, or ``None`` where nothing is."""
+def is_below(domain: str, node: str) -> bool:
+    """Whether a domain is the source, topic or domain of that name, or lies below it."""
+    return domain == node or domain.startswith(node + SEPARATOR)
+
+
+def domains_below(node: str, domains: Sequence[str]) -> tuple[str, ...]:
+    """Return the domains of a source, topic or domain, in their order; none if there is no such."""
+    return tuple(name for name in domains if is_below(name, node))
+
+
+def check_name(name: str, level: Level = "source") -> str | None:
+    """Return what is wrong with the name of a node, or ``None`` where nothing is.
+
+    Topics may hold a separator, as task names do (``science:physics``); sources may not, so that
+    what stands before the first one is the source.
+    """
     if not name or name != name.strip():
         return f"found {name!r}; a name must not be empty, nor begin or end with a space"
-    for character in (SEPARATOR, "/", "\\"):
+    for character in ("/", "\\", *(SEPARATOR if level != "topic" else "")):
         if character in name:
             return f"found {name!r}; {character!r} is not allowed in a name"
+    if name.startswith(SEPARATOR) or name.endswith(SEPARATOR):
+        return f"found {name!r}; a name must not begin or end with {SEPARATOR!r}"
     if name in {".", ".."}:
         return f"found {name!r}; it would be read as a folder"
     if not name.isprintable():

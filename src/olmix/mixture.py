@@ -25,7 +25,7 @@ from olmix.simplex import Array
 
 __all__ = ["Mixture", "Share", "repetition_factors"]
 
-_SUM_TOLERANCE = 0.01
+_SUM_TOLERANCE = 0.01 + 1e-9
 _RESERVED = ("weight", "repetition_factor")
 
 

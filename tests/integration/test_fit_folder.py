@@ -383,12 +383,12 @@ BAD_TABLES = {
     "other domains and other metrics at once": (
         lambda p: (
             _edit_row(p, "ratios.csv", 0, lambda row: row.replace("d", "e")),
-            p.settings.update(filtering={"drop_metrics": ["yy"]}),
+            p.settings.update(filtering={"obj_weights": {"yy": 1}}),
         ),
         [
             "ratios.csv: its columns are not the domains of priors: the priors lack e; the table "
             "lacks d",
-            "filtering.drop_metrics: there is no metric yy; did you mean y?",
+            "filtering.obj_weights: there is no metric yy; did you mean y?",
         ],
     ),
     "no common run": (
@@ -449,7 +449,7 @@ BAD_CONFIGS = {
     ),
     "one fold": ({"regression": {"num_folds": 1}}, ["regression.num_folds: found 1;"]),
     "exact without a convex law": (
-        {"proposer": {"type": "exact"}},
+        {"proposer": {"type": "exact"}, "regression": {"type": "gp"}},
         ["proposer.type: `exact` needs a convex law"],
     ),
     "a negative divergence": ({"proposer": {"kl_reg": -1.0}}, ["proposer.kl_reg: found -1.0;"]),

@@ -75,7 +75,8 @@ def collect(
     """Read runs and write ratios.csv, metrics.csv, runs.csv, completeness.json and fit.yaml.
 
     RUNS are group folders (runs/GROUP), or any folders with metrics.jsonl, offline W&B runs,
-    TensorBoard files or torchtune logs.
+    TensorBoard files, logs of torchtune, Lightning or LitGPT, and results of lm-evaluation-harness
+    or OLMES.
     """
     from olmix.collect import Options, collect_wandb
     from olmix.collect import collect as collect_folders

@@ -118,6 +118,13 @@ def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
         f"at most {found.most_repetition:.2f} passes over a domain",
         err=True,
     )
+    swarm = generation.swarm
+    if not swarm.references and swarm.next is None and swarm.augment is None:
+        click.echo(
+            "the natural and the uniform mixture are not among them; `swarm.references: [natural, "
+            "uniform]` adds both, which a fit is better for",
+            err=True,
+        )
 
 
 def _draw(generation: GenerationConfig, made: Generated) -> None:

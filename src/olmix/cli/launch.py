@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from olmix.cli.options import path_option
-from olmix.cli.terminal import ProgressView, done, progress, table
+from olmix.cli.terminal import ProgressView, ask, done, progress, table
 
 if TYPE_CHECKING:
-    from olmix.launch import Estimate, Event, Group, Launched, RunReport
+    from olmix.config import Infra
+    from olmix.launch import ChosenGroup, Estimate, Event, Group, Launched, RunReport
 
-__all__ = ["launch", "report_launch", "run_group", "show_cost"]
+__all__ = ["costs_money", "launch", "report_launch", "run_group", "show_cost"]
 
 _variants = path_option(
     "-v", "--variants", about="A variant file, a folder of them, or a sweep.", required=True
@@ -32,6 +33,19 @@ _runs = click.option(
     show_default=True,
     help="Folder of the run folders.",
 )
+_folder = click.argument("folder", required=False, type=click.Path(path_type=Path))
+_launched_by = path_option(
+    "-c", "--config", about="Config of the group: its `group_id` and `infra` are taken."
+)
+
+
+def _choose(
+    folder: Path | None, group_id: str | None, config: Path | None, output: Path
+) -> ChosenGroup:
+    """Return the group that `[FOLDER] -g GROUP -c CONFIG -o RUNS` name."""
+    from olmix.launch import choose_group
+
+    return choose_group(output, folder, group_id, config)
 
 
 @click.group()
@@ -62,13 +76,25 @@ def preview(
     tokens_per_second: float | None,
     rate: float | None,
 ) -> None:
-    """Print exactly what `run` starts or submits, and what it takes. Starts nothing."""
-    from olmix.launch import check_checkpoints, estimate, load_group, render_launch
+    """Print exactly what `run` starts or submits, and what it takes. Starts nothing.
+
+    For a cluster the whole training of one run follows: model, step, data and mixture.
+    """
+    from olmix.config import LocalInfra
+    from olmix.launch import (
+        check_checkpoints,
+        estimate,
+        load_group,
+        render_launch,
+        render_training,
+    )
 
     group = load_group(variants, config, group_id)
     folder = output / group.group_id
     check_checkpoints(group, folder)
     click.echo(render_launch(group, folder))
+    if not isinstance(group.infra, LocalInfra):
+        click.echo(render_training(group))
     show_cost(group, estimate(group, folder, tokens_per_second, rate))
 
 
@@ -121,6 +147,13 @@ def run(
     return _start(group, output, yes)
 
 
+def costs_money(infra: Infra) -> bool:
+    """Whether runs are paid for: on a cluster, or where the config says a price."""
+    from olmix.config import LocalInfra
+
+    return not isinstance(infra, LocalInfra) or bool(infra.rate_per_hour)
+
+
 def _dry_run(group: Group, output: Path) -> int:
     """Write what is known of a launch, and start nothing."""
     from olmix.launch import describe_launch, identity_of, write_launch
@@ -141,7 +174,7 @@ def _start(group: Group, output: Path, yes: bool) -> int:
     from olmix.launch import wandb_group
 
     if not yes:
-        click.confirm("Start?", default=True, abort=True, err=True)
+        ask("Start?", "nothing was started", default=not costs_money(group.infra))
     wandb = wandb_group(group)
     if wandb is not None and wandb["url"] is not None:
         click.echo(f"W&B: {wandb['url']}", err=True)
@@ -168,33 +201,53 @@ def _submit(group: Group, output: Path) -> int:
 
 
 @launch.command()
+@_folder
 @_group
+@_launched_by
 @_runs
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def resume(group_id: str | None, output: Path, yes: bool) -> int:
-    """Start the missing and failed runs of a group again, from its folder alone."""
-    from olmix.launch import estimate, find_group, identity_of, missing_runs, read_launch
+def resume(
+    folder: Path | None, group_id: str | None, config: Path | None, output: Path, yes: bool
+) -> int:
+    """Start the missing and failed runs of a group again, from its FOLDER alone."""
+    from dataclasses import replace
 
-    folder = find_group(output, group_id)
-    group = read_launch(folder)
+    from olmix.launch import estimate, identity_of, missing_runs, read_launch
+
+    chosen = _choose(folder, group_id, config, output)
+    folder, group = chosen.folder, read_launch(chosen.folder)
+    if chosen.infra is not None:
+        group = replace(group, infra=chosen.infra)
     missing = missing_runs(group, folder, {run.name: identity_of(run) for run in group.runs})
     if not missing:
         done(f"all {len(group.runs)} runs are finished: {folder}")
         return 0
     show_cost(group, estimate(group, folder))
-    return _start(group, output, yes)
+    return _start(group, folder.parent, yes)
 
 
 @launch.command()
-@click.argument("name", metavar="RUN")
+@click.argument("words", metavar="[FOLDER] RUN", nargs=-1, required=True)
 @_group
+@_launched_by
 @_runs
 @click.option("-n", "--lines", type=click.IntRange(min=1), help="The last lines only.")
-def logs(name: str, group_id: str | None, output: Path, lines: int | None) -> None:
-    """Print what a run printed."""
-    from olmix.launch import find_group, read_log
+def logs(
+    words: tuple[str, ...],
+    group_id: str | None,
+    config: Path | None,
+    output: Path,
+    lines: int | None,
+) -> None:
+    """Print what a run printed; RUN is its name or its folder."""
+    from olmix.launch import read_log
 
-    text = read_log(find_group(output, group_id), name).splitlines()
+    if len(words) > 2:
+        raise click.UsageError(f"one run is needed; found {len(words)} words")
+    run = Path(words[-1])
+    folder = Path(words[0]) if len(words) == 2 else run.parent if len(run.parts) > 1 else None
+    chosen = _choose(folder, group_id, config, output)
+    text = read_log(chosen.folder, run.name, chosen.infra).splitlines()
     click.echo("\n".join(text if lines is None else text[-lines:]))
 
 
@@ -273,23 +326,33 @@ def measure(config: Path, output: Path | None) -> None:
 
 
 @launch.command()
+@_folder
 @_group
+@_launched_by
 @_runs
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--watch", is_flag=True, help="Show it again until all runs have ended.")
 @click.option(
     "--every", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Seconds."
 )
-def status(group_id: str | None, output: Path, as_json: bool, watch: bool, every: float) -> None:
-    """Show what the runs of a group are doing."""
+def status(
+    folder: Path | None,
+    group_id: str | None,
+    config: Path | None,
+    output: Path,
+    as_json: bool,
+    watch: bool,
+    every: float,
+) -> None:
+    """Show what the runs of a group are doing; FOLDER is the group's, such as runs/GROUP."""
     import time
 
-    from olmix.launch import find_group, read_group
+    from olmix.launch import read_group
     from olmix.records.run import ENDED
 
-    folder = find_group(output, group_id)
+    chosen = _choose(folder, group_id, config, output)
     while True:
-        reports = read_group(folder)
+        reports = read_group(chosen.folder, chosen.infra)
         _show_status(reports, as_json)
         if not watch or all(report.status.state in ENDED for report in reports):
             return
@@ -332,16 +395,19 @@ def _duration(seconds: float) -> str:
 
 
 @launch.command()
+@_folder
 @_group
+@_launched_by
 @_runs
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def cancel(group_id: str | None, output: Path, yes: bool) -> None:
-    """Stop a group. Finished runs stay; `launch run` goes on with the others."""
+def cancel(
+    folder: Path | None, group_id: str | None, config: Path | None, output: Path, yes: bool
+) -> None:
+    """Stop a group, by its FOLDER or id. Finished runs stay; `resume` goes on with the others."""
     from olmix.launch import cancel as run_cancel
-    from olmix.launch import find_group
 
-    folder = find_group(output, group_id)
+    chosen = _choose(folder, group_id, config, output)
     if not yes:
-        click.confirm(f"Cancel {folder}?", default=True, abort=True, err=True)
-    counts = run_cancel(folder)
+        ask(f"Cancel {chosen.folder}?", "nothing was cancelled", default=False)
+    counts = run_cancel(chosen.folder, chosen.infra)
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items()), err=True)

@@ -244,6 +244,7 @@ def _write_configs(plan: _Plan, texts: _Texts) -> None:
         "swarm": {
             "seed": plan.seed,
             "variants": max(plan.runs - 4, 1),
+            "references": ["natural", "uniform"],
             "replicates": 1,
             "mix_temperature": 0.25,
             "min_strength": num_domains / 4,

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from olmix.errors import OlmixError
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["ProgressView", "done", "progress", "shell_line", "table"]
+__all__ = ["ProgressView", "ask", "done", "progress", "shell_line", "table"]
 
 _LINE_EVERY_S = 5.0
 
@@ -99,6 +101,30 @@ def table(
     click.echo(line(["-" * width for width in widths]), err=err)
     for row in rows:
         click.echo(line(row), err=err)
+
+
+def ask(question: str, nothing: str, *, default: bool) -> None:
+    """Ask whether to go on, and end the command where the answer is no.
+
+    Args:
+        question: what is asked.
+        nothing: what to say where nothing is done, such as ``nothing was started``.
+        default: the answer of an empty line; False for what costs money or cannot be undone.
+
+    Raises:
+        OlmixError: there is nobody to ask.
+        click.exceptions.Exit: with status 1 where the answer is no.
+    """
+    try:
+        agreed = click.confirm(question, default=default, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)
+        raise OlmixError(f"{nothing}; give --yes where there is no terminal to ask") from None
+    if not agreed:
+        click.echo(nothing, err=True)
+        raise click.exceptions.Exit(1)
 
 
 def done(text: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from olmix.cli.options import fit_option, path_option
-from olmix.cli.terminal import done, shell_line, table
+from olmix.cli.terminal import ask, done, shell_line, table
 
 if TYPE_CHECKING:
     from olmix.records.fit.verification import Verification
@@ -46,7 +46,7 @@ def verify(
     fit_folder: Path, config: Path, output: Path, seeds: int, seed_offset: int, yes: bool
 ) -> int:
     """Train natural, uniform, best seen and proposed mixture with fresh, paired seeds."""
-    from olmix.cli.launch import report_launch, run_group, show_cost
+    from olmix.cli.launch import costs_money, report_launch, run_group, show_cost
     from olmix.config import LaunchConfig
     from olmix.launch import Group, estimate
     from olmix.records.fit.scores import read_fit
@@ -60,7 +60,7 @@ def verify(
     group = Group.of(plan.group_id, plan.runs)
     show_cost(group, estimate(group, output / group.group_id))
     if not yes:
-        click.confirm("Start?", default=True, abort=True, err=True)
+        ask("Start?", "nothing was started", default=not costs_money(group.infra))
     launched = run_group(group, output)
     status = report_launch(launched)
     if status:

@@ -12,10 +12,13 @@ from olmix.collect.record import Record, State, numbers_of
 from olmix.collect.wandb_files import find_wandb_files, read_wandb_files
 from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError, OlmixError
+from olmix.records.evaluations import LM_EVAL, OLMES, find_evaluations, read_evaluations
 from olmix.records.group import GroupRun, read_group_record
 from olmix.records.logs import (
     Curves,
+    is_csv_log,
     number,
+    read_csv_logs,
     read_jsonl,
     read_tensorboard,
     read_torchtune_logs,
@@ -25,13 +28,14 @@ from olmix.records.run import INTERRUPTED, RunFolder, Status, Summary
 __all__ = ["read_records"]
 
 _JSONL, _TORCHTUNE, _EVENTS = "metrics.jsonl", "log_*.txt", "events.out.tfevents.*"
+_CSV = "metrics.csv"
 
 
 def read_records(path: str | Path) -> list[Record]:
     """Return the runs below a folder, whatever logged them.
 
     A folder with a `group.json` is a group of `olmix launch`. Files `*.wandb` are offline runs of
-    W&B. Otherwise each subfolder with logs is a run, or the folder itself is one.
+    W&B. Otherwise each subfolder with logs or results is a run, or the folder itself is one.
 
     Raises:
         DataError: there is no such folder, or it holds no logs.
@@ -46,13 +50,15 @@ def read_records(path: str | Path) -> list[Record]:
         return read_wandb_files(offline)
     children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
     records = [record for child in children if (record := _read_folder(child)) is not None]
-    if not records or (folder / _JSONL).is_file() or any(folder.glob(_EVENTS)):
+    own = (_JSONL, _EVENTS, LM_EVAL)
+    if not records or any(any(folder.glob(pattern)) for pattern in own):
         alone = _read_folder(folder.resolve())
         records = [alone] if alone is not None else []
     if not records:
         raise DataError(
             f"{folder}: holds no runs: neither a group.json, nor folders with {_JSONL}, *.wandb, "
-            f"TensorBoard's {_EVENTS} or torchtune's {_TORCHTUNE}"
+            f"TensorBoard's {_EVENTS}, torchtune's {_TORCHTUNE}, Lightning's {_CSV}, or results of "
+            f"lm-evaluation-harness ({LM_EVAL}) or OLMES ({', '.join(OLMES)})"
         )
     return records
 
@@ -76,7 +82,8 @@ def _read_folder(path: Path) -> Record | None:
     run = RunFolder(path)
     known = (path / "status.json").is_file()
     curves = _curves_of(path)
-    if curves is None and not known and not run.summary.is_file():
+    measured = curves is not None or bool(find_evaluations(path))
+    if not measured and not known and not run.summary.is_file():
         return None
     state, why = _explain(run.read_status())
     if not known:
@@ -101,7 +108,8 @@ def _record(
         mix = read_mix(config().get("mix"))
     tokens = number(summary.get("tokens"))
     shares = read_shares(summary.get("token_shares"), mix.weights, tokens)
-    curves = _curves_of(run.path)
+    curves, results = _curves_of(run.path), find_evaluations(run.path)
+    evaluated = read_evaluations(results, run.path)
     own = {key: summary[key] for key in _FACTS if key in summary}
     return Record(
         name=run.name,
@@ -110,8 +118,9 @@ def _record(
         asked=mix.weights,
         shares=shares.weights,
         passes=numbers_of(summary.get("epochs")),
-        final=found.metrics,
-        curves=cache(curves) if curves is not None else dict,
+        final={**found.metrics, **evaluated.final},
+        curves=cache(lambda: {**(curves() if curves is not None else {}), **evaluated.curves}),
+        directions=evaluated.lower_is_better,
         facts={**facts, **own},
         config=config,
         readings=tuple(told.note for told in (mix, shares) if told.note),
@@ -170,5 +179,8 @@ def _curves_of(path: Path) -> Callable[[], Curves] | None:
     texts = sorted(path.rglob(_TORCHTUNE))
     if texts:
         return lambda: read_torchtune_logs(texts)
+    tables = sorted(file for file in path.rglob(_CSV) if is_csv_log(file))
+    if tables:
+        return lambda: read_csv_logs(tables)
     events = sorted(path.rglob(_EVENTS))
     return (lambda: read_tensorboard(events)) if events else None

@@ -54,6 +54,7 @@ class Record:
         curves: reads all logged values; called only where `final` does not do.
         facts: `seed`, `tokens`, `seconds`, `tokens_per_second`, `final_loss`, as far as known.
         config: reads the run's launch config as a mapping, paths absolute; empty if not known.
+        directions: whether lower is better, by logged name, where an evaluation said so.
         readings: how `asked` and `shares` were read, where they are not written as shares.
         mix_problem: what is wrong with the mixture asked for; empty where nothing is.
         shares_problem: what is wrong with the shares as trained.
@@ -69,6 +70,7 @@ class Record:
     curves: Callable[[], Curves] = _no_curves
     facts: Mapping[str, Any] = field(default_factory=dict)
     config: Callable[[], Mapping[str, Any]] = _no_config
+    directions: Mapping[str, bool] = field(default_factory=dict)
     readings: tuple[str, ...] = ()
     mix_problem: str = ""
     shares_problem: str = ""

@@ -82,13 +82,18 @@ def select(
     if not logged:
         raise DataError("no run has logged any metric")
     _check_directions(logged, directions)
+    told = {name: lower for record in records for name, lower in record.directions.items()}
     lower = {
-        column: lower_is_better((column, name, family), directions)
+        column: lower_is_better((column, name, family), {**told, **directions})
         for family, members in families.items()
         for column, name in members.items()
     }
     given = frozenset(c for c, name in logged.items() if c in directions or name in directions)
-    by_name = [column for column in logged if not lower[column] and column not in given]
+    by_name = [
+        column
+        for column, name in logged.items()
+        if not lower[column] and column not in given and name not in told
+    ]
     if by_name:
         more += (
             f"higher is taken as better for {shortened(by_name, _MOST_NAMED)}, as the names say; "

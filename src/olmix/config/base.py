@@ -20,6 +20,7 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 
@@ -31,7 +32,9 @@ __all__ = [
     "LocalPath",
     "NonNegative",
     "NotEmpty",
+    "Portion",
     "Positive",
+    "Ratio",
     "RuleError",
     "Rules",
     "Section",
@@ -117,13 +120,21 @@ def not_empty(value: Sized) -> Sized:
     return value
 
 
+_ReadFraction = BeforeValidator(
+    _read_fraction,
+    json_schema_input_type=Annotated[str, Field(pattern=r"^\s*[0-9.]+\s*/\s*[0-9.]+\s*$")] | float,
+)
 NotEmpty = AfterValidator(not_empty)
 TokenCount = Annotated[int, Field(gt=0), BeforeValidator(_read_count)]
 """A number of tokens above 0; files may write ``140M`` or ``40B``."""
-Fraction = Annotated[float, Field(gt=0, le=1), BeforeValidator(_read_fraction)]
+Fraction = Annotated[float, Field(gt=0, le=1), _ReadFraction]
 """A fraction in (0, 1]; files may write ``7/52``."""
-Weight = Annotated[float, Field(ge=0, le=1)]
-"""A share in [0, 1]."""
+Weight = Annotated[float, Field(ge=0, le=1), _ReadFraction]
+"""A share in [0, 1]; files may write ``7/52``."""
+Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False), _ReadFraction]
+"""A number from 0 up; files may write ``7/52.0``."""
+Portion = Annotated[float, Field(gt=0, allow_inf_nan=False), _ReadFraction]
+"""A fraction in (0, 1], or a count above 1; files may write ``7/52``."""
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 LocalPath = Annotated[str, Field(min_length=1), AfterValidator(_absolute)]
@@ -141,6 +152,22 @@ class Section(BaseModel):
         use_attribute_docstrings=True,
         validate_default=False,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_not_given(cls, data: object) -> object:
+        """Leave out optional keys that are null, so that their defaults hold."""
+        if not isinstance(data, Mapping):
+            return data
+        return {key: value for key, value in data.items() if not cls._is_left_out(key, value)}
+
+    @classmethod
+    def _is_left_out(cls, key: object, value: object) -> bool:
+        """Whether null stands at a key that needs no value, and means nothing of its own there."""
+        field = cls.model_fields.get(key) if isinstance(key, str) else None
+        if value is not None or field is None or field.is_required():
+            return False
+        return type(None) not in get_args(field.annotation)
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
@@ -353,7 +380,7 @@ def _explain(model: type[BaseModel], item: Any, where: Sequence[str | int]) -> s
         allowed = re.findall(r"'([^']*)'", str(context["expected_tags"]))
         return _explain_choice(context["tag"], allowed, str(context["discriminator"]).strip("'_()"))
     if kind == "union_tag_not_found":
-        key = str(context["discriminator"]).strip("'")
+        key = str(context["discriminator"]).strip("'_()")
         return f"the key {key} is required, to say which kind this is"
     if kind == "value_error":
         return (

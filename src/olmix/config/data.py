@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from olmix.config.base import LocalPath, NotEmpty, Rules, Section, Weight
 from olmix.config.secrets import refuse_secrets
-from olmix.domains import SEPARATOR, Level, Node, check_name, domain_names, iter_domains
+from olmix.domains import SEPARATOR, Level, Node, check_name, domain_names, iter_domains, iter_nodes
 
 __all__ = [
     "DataConfig",
@@ -46,7 +46,7 @@ class _Node(Section):
     def _check_shape(self, *shapes: str) -> None:
         """Check that exactly one of `shapes` is given, that the name is usable, siblings fit."""
         rules = Rules()
-        wrong = check_name(self.name)
+        wrong = check_name(self.name, self.level)
         if wrong is not None:
             rules.broken(wrong, "name")
         given = [shape for shape in shapes if getattr(self, shape) is not None]
@@ -160,9 +160,8 @@ class DataConfig(Section):
     def _check(self, info: ValidationInfo) -> Self:
         rules = Rules()
         check_siblings(self.sources, rules, "sources")
-        names = domain_names(self.tree())
-        twice = sorted({name for name in names if names.count(name) > 1})
-        for name in twice:
+        names = [name for name, _ in iter_nodes(self.tree())]
+        for name in sorted({name for name in names if names.count(name) > 1}):
             if SEPARATOR in name:
                 rules.broken(f"two domains would be named {name}", "sources")
         refuse_secrets(rules, info, self.to_plain(), only_urls=True)

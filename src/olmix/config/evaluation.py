@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from olmix.config.base import LocalPath, NotEmpty, Section, TokenCount
 
@@ -16,7 +17,7 @@ _Paths = Annotated[tuple[LocalPath, ...], Field(strict=False), NotEmpty]
 class ValidationEval(Section):
     """Bits per byte of held-out token files; what the embedded trainer measures."""
 
-    type: Literal["validation"]
+    type: Literal["validation"] = "validation"
     """Kind of evaluation."""
     paths: Annotated[dict[str, _Paths], NotEmpty]
     """Validation token files by name; `NAME` becomes the metric `NAME_bpb`."""
@@ -32,7 +33,7 @@ class ValidationEval(Section):
 class InLoopEval(Section):
     """Tasks that the trainer evaluates while it trains and logs under a metric name."""
 
-    type: Literal["inloop"]
+    type: Literal["inloop"] = "inloop"
     """Kind of evaluation."""
     tasks: Annotated[dict[str, dict[str, str]], NotEmpty]
     """`{family: {task id: metric name}}`."""
@@ -46,7 +47,7 @@ class InLoopEval(Section):
 class OfflineEval(Section):
     """Metrics that stand in a CSV file, grouped by family."""
 
-    type: Literal["offline"]
+    type: Literal["offline"] = "offline"
     """Kind of evaluation."""
     tasks: Annotated[
         dict[str, Annotated[tuple[str, ...], Field(strict=False), NotEmpty]],
@@ -60,5 +61,24 @@ class OfflineEval(Section):
         return tuple(name for family in self.tasks.values() for name in family)
 
 
-LaunchEval = Annotated[ValidationEval | InLoopEval, Field(discriminator="type")]
-FitEval = Annotated[OfflineEval | InLoopEval, Field(discriminator="type")]
+def _type(value: object) -> str | None:
+    """Return the kind of an eval section; its shape says which where `type` is left out."""
+    if not isinstance(value, Mapping):
+        return getattr(value, "type", None)
+    given = value.get("type")
+    if given is not None:
+        return str(given)
+    if value.get("paths") is not None:
+        return "validation"
+    tasks = value.get("tasks")
+    families = list(tasks.values()) if isinstance(tasks, Mapping) else []
+    if not families:
+        return None
+    return "inloop" if isinstance(families[0], Mapping) else "offline"
+
+
+_InLoop = Annotated[InLoopEval, Tag("inloop")]
+LaunchEval = Annotated[Annotated[ValidationEval, Tag("validation")] | _InLoop, Discriminator(_type)]
+"""What a launch measures, told apart by `type` or, without it, by its shape."""
+FitEval = Annotated[Annotated[OfflineEval, Tag("offline")] | _InLoop, Discriminator(_type)]
+"""Metrics of a fit, told apart by `type` or, without it, by its shape."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from olmix.config.base import (
-    Fraction,
     LocalPath,
     NonNegative,
+    Portion,
     Positive,
+    Ratio,
     Rules,
     Section,
     TokenCount,
@@ -18,6 +20,7 @@ from olmix.config.base import (
 )
 from olmix.config.evaluation import FitEval
 from olmix.config.priors import Priors
+from olmix.domains import domains_below, is_below
 
 __all__ = [
     "ConstraintsConfig",
@@ -61,12 +64,25 @@ class RegressionConfig(Section):
     """Folds of the cross-validation."""
     n_test: Annotated[int, Field(ge=0)] = 0
     """Runs that are held out of every fit and only predicted."""
-    train_split: Fraction | Annotated[tuple[Fraction, ...], Field(strict=False)] = (1.0,)
-    """Share of the runs to fit on; the others are predicted. A list gives a learning curve, and the
-    proposal is that of the largest share."""
+    train_split: Portion | Annotated[tuple[Portion, ...], Field(strict=False)] = (1.0,)
+    """Share of the runs to fit on, or above 1 their number; the others are predicted. A list gives
+    a learning curve, and the proposal is that of the largest share."""
     aggregate_task_families: bool = False
     """Whether results stand for each task family in place of each metric. Laws are fitted to the
     metrics and averaged; the plain average of a family counts."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        given = self.train_split
+        for share in given if isinstance(given, tuple) else (given,):
+            if share > 1 and share != round(share):
+                rules.broken(
+                    f"found {share:g}; above 1 it is a whole number of runs, up to 1 a share",
+                    "train_split",
+                )
+        rules.enforce()
+        return self
 
 
 class ProposerConfig(Section):
@@ -113,14 +129,15 @@ class FilteringConfig(Section):
     """Which runs, domains and metrics take part."""
 
     keep_sources: _Names = ()
-    """Use only runs in which these sources have weight and all others none."""
+    """Use only runs in which these sources, topics or domains have weight and all others none."""
     support_domains: _Names = ()
     """Use only runs whose weights on these domains add up to 1."""
     drop_metrics: _Names = ()
     """Metrics to leave out."""
     fixed_weight: dict[str, Weight] = {}
-    """Domains pinned to a weight and left out of the search."""
-    obj_weights: dict[str, NonNegative] = {}
+    """Sources, topics or domains pinned to a weight and left out of the search; what lies below a
+    source or topic keeps its natural shares of it."""
+    obj_weights: dict[str, Ratio] = {}
     """Weights of the metrics in the average that is optimised; 1 for those not named."""
 
 
@@ -154,23 +171,71 @@ class FitConfig(Section):
         if self.constraints.enabled and self.constraints.target_tokens is None:
             rules.broken("it is required where enabled is true", "constraints", "target_tokens")
         self._check_proposer(rules)
-        known = set(self.priors.token_counts)
-        for key in ("fixed_weight", "support_domains"):
-            for name in getattr(self.filtering, key):
-                if name not in known:
-                    rules.broken(f"the priors have no domain named {name}", "filtering", key)
-        sources = {name.split(":")[0] for name in known}
-        for name in self.filtering.keep_sources:
-            if name not in sources:
-                rules.broken(f"the priors have no source named {name}", "filtering", "keep_sources")
-        total = sum(self.filtering.fixed_weight.values())
-        if total > 1 + 1e-9 or (
-            len(set(self.filtering.fixed_weight) & known) == len(known) and abs(total - 1) > 1e-6
-        ):
-            rules.broken(f"the fixed weights add up to {total:.6g}", "filtering", "fixed_weight")
+        self._check_names(rules)
         self._check_metrics(rules)
         rules.enforce()
+        self._pin_domains()
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _exact_means_log_linear(cls, data: object) -> object:
+        """Take the log-linear law where the proposer needs one and no law is named."""
+        if not isinstance(data, Mapping):
+            return data
+        proposer, regression = data.get("proposer"), data.get("regression")
+        if not isinstance(proposer, Mapping) or proposer.get("type") != "exact":
+            return data
+        if regression is None:
+            regression = {}
+        if not isinstance(regression, Mapping) or regression.get("type") is not None:
+            return data
+        return {**data, "regression": {**regression, "type": "log_linear"}}
+
+    def _pin_domains(self) -> None:
+        """Write pins of sources and topics as those of their domains."""
+        pins = self.filtering.fixed_weight
+        if set(pins) <= set(self.priors.domains):
+            return
+        found: dict[str, float] = {}
+        for node, weight in pins.items():
+            below = domains_below(node, self.priors.domains)
+            shares = self.priors.natural(below)
+            found |= dict(zip(below, (weight * shares).tolist(), strict=True))
+        filtering = self.filtering.model_copy(update={"fixed_weight": found})
+        # A frozen model that is still being made; a copy would be thrown away by Pydantic.
+        object.__setattr__(self, "filtering", filtering)
+
+    def _check_names(self, rules: Rules) -> None:
+        """Note what `filtering` names that the priors do not have, and pins that do not fit."""
+        domains, filtering = self.priors.domains, self.filtering
+        for name in filtering.support_domains:
+            if name not in domains:
+                rules.broken(
+                    f"the priors have no domain named {name}", "filtering", "support_domains"
+                )
+        for key, what, others in (
+            ("fixed_weight", "domain", "source or topic"),
+            ("keep_sources", "source", "topic or domain"),
+        ):
+            for name in getattr(filtering, key):
+                if not domains_below(name, domains):
+                    rules.broken(
+                        f"the priors have no {what} named {name}, and no {others}", "filtering", key
+                    )
+        pins = filtering.fixed_weight
+        for inner in pins:
+            outer = next((node for node in pins if node != inner and is_below(inner, node)), None)
+            if outer is not None:
+                rules.broken(
+                    f"{inner} is pinned, and so is {outer} above it; pin one of them",
+                    "filtering",
+                    "fixed_weight",
+                )
+        total = sum(pins.values())
+        covered = {name for node in pins for name in domains_below(node, domains)}
+        if total > 1 + 1e-9 or (len(covered) == len(domains) and abs(total - 1) > 1e-6):
+            rules.broken(f"the fixed weights add up to {total:.6g}", "filtering", "fixed_weight")
 
     def _check_metrics(self, rules: Rules) -> None:
         """Note the metric names that the eval section does not have."""

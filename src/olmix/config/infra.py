@@ -213,8 +213,11 @@ def _backend(value: Any) -> str:
     """Return the backend of an infra section; a budget or workspace alone means Beaker."""
     if not isinstance(value, dict):
         return str(getattr(value, "backend", "local"))
+    backend = value.get("backend")
+    if backend is not None:
+        return str(backend)
     beaker = {"budget", "workspace", "cluster"} & set(value)
-    return str(value.get("backend", "beaker" if beaker else "local"))
+    return "beaker" if beaker else "local"
 
 
 Infra = Annotated[

@@ -6,7 +6,7 @@ import math
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import BeforeValidator, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from olmix.config.base import NotEmpty, Positive, Rules, Section, TokenCount
 from olmix.errors import OlmixError
@@ -16,6 +16,10 @@ from olmix.text.yaml import read_yaml
 __all__ = ["Priors", "PriorsConfig"]
 
 
+_TOTAL_TOLERANCE = 1e-3
+"""How far a rounded total may be from the counts, as a share of them."""
+
+
 class PriorsConfig(Section):
     """Token counts per domain, as `olmix priors compute` prints them."""
 
@@ -23,6 +27,10 @@ class PriorsConfig(Section):
     """Tokens that each domain has."""
     relative_sizes: dict[str, Positive] | None = None
     """Natural share of each domain; computed from the counts when left out."""
+    stated_total: Annotated[
+        TokenCount | None, Field(validation_alias="total_tokens", exclude=True)
+    ] = None
+    """Tokens of all domains together, checked against the counts; they are its source."""
     fingerprints: dict[str, str] | None = None
     """What the token files of each domain were known by when they were counted."""
 
@@ -31,6 +39,13 @@ class PriorsConfig(Section):
         rules = Rules()
         for name in sorted(set(self.fingerprints or ()) - set(self.token_counts)):
             rules.broken("token_counts has no such domain", "fingerprints", name)
+        stated, counts = self.stated_total, sum(self.token_counts.values())
+        if stated is not None and abs(stated - counts) > _TOTAL_TOLERANCE * counts:
+            rules.broken(
+                f"found {stated:,}, but token_counts add up to {counts:,}; remove it, or mend the "
+                "counts",
+                "total_tokens",
+            )
         if self.relative_sizes is None:
             rules.enforce()
             return self
@@ -41,7 +56,11 @@ class PriorsConfig(Section):
             rules.broken("token_counts has no such domain", "relative_sizes", name)
         total = math.fsum(self.relative_sizes.values())
         if counted == sized and abs(total - 1) > 0.01:
-            rules.broken(f"they add up to {total:.6g}, not to 1", "relative_sizes")
+            rules.broken(
+                f"they add up to {total:.6g}, not to 1. Remove them to have the shares of "
+                f"token_counts, or divide each by {total:.6g} if their ratios are meant",
+                "relative_sizes",
+            )
         rules.enforce()
         return self
 

@@ -72,7 +72,7 @@ class SwarmConfig(Section):
     seed: Annotated[int, Field(ge=0)] = 42
     """Seed of the whole swarm; the same seed and config give the same mixtures."""
     variants: Annotated[int, Field(ge=1)] = 32
-    """Number of sampled mixtures, the references not counted."""
+    """Number of sampled mixtures; `references` and their `replicates` come on top."""
     design: Literal["dirichlet", "polytope", "optimal"] = "dirichlet"
     """How mixtures are spread: drawn around the prior (`dirichlet`), evenly over all that is
     allowed (`polytope`), or where a fit learns most (`optimal`)."""
@@ -81,8 +81,9 @@ class SwarmConfig(Section):
     the predictions (I)."""
     model: Literal["log_linear", "linear", "gp"] = "log_linear"
     """The law that `optimal` spreads mixtures for."""
-    references: Annotated[tuple[Reference, ...], Field(strict=False)] = ("natural", "uniform")
-    """Reference mixtures that are runs of the swarm too."""
+    references: Annotated[tuple[Reference, ...], Field(strict=False)] = ()
+    """Reference mixtures that are runs of the swarm too, besides `variants`: `natural`, `uniform`
+    or both."""
     replicates: Annotated[int, Field(ge=0)] = 0
     """Further runs of each reference with other seeds; they measure the noise."""
 
@@ -156,6 +157,12 @@ class SwarmConfig(Section):
         if sum(self.fixed_source_weights.values()) > 1 + 1e-9:
             total = sum(self.fixed_source_weights.values())
             rules.broken(f"they add up to {total:.6g}, above 1", "fixed_source_weights")
+        if self.replicates and not self.references:
+            rules.broken(
+                "they repeat the references, and there are none; add `references: [natural, "
+                "uniform]`",
+                "replicates",
+            )
         for key in ("manual_prior", "manual_topic_prior"):
             value: dict[str, float] = getattr(self, key)
             if value and sum(value.values()) <= 0:

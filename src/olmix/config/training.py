@@ -6,17 +6,32 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, ValidationInfo, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
-from olmix.config.base import LocalPath, NonNegative, Positive, Rules, Section, TokenCount
+from olmix.config.base import LocalPath, NonNegative, Positive, Rules, Section, TokenCount, is_kept
+from olmix.config.batch import read_batch, render_batch
 from olmix.config.models import MODEL_PARAMETERS
 from olmix.config.secrets import refuse_secrets
 from olmix.errors import nearest
 
-__all__ = ["CommandTraining", "OlmoCoreTraining", "ProxyTraining", "Training"]
+__all__ = ["CommandTraining", "InstanceFilter", "OlmoCoreTraining", "ProxyTraining", "Training"]
 
 _Count = Annotated[int, Field(ge=1)]
 _Unit = Annotated[float, Field(ge=0, lt=1)]
+_Batch = Annotated[
+    int,
+    Field(ge=1),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}]}),
+]
 
 MIX_FILE = "mix.json"
 """The mixture of a run, for a command: ``{domain: {weight, repetition_factor}}``."""
@@ -128,6 +143,29 @@ class ProxyTraining(Section):
         return 160_000
 
 
+class InstanceFilter(Section):
+    """Which sequences of OLMo-core hold too many repetitions to count in the loss."""
+
+    repetition_max_period: _Count = 13
+    """Longest run of tokens that counts as one repetition."""
+    repetition_min_period: _Count = 1
+    """Shortest run of tokens that counts as one repetition."""
+    repetition_max_count: _Count = 32
+    """Repetitions in a row from which a sequence is left out."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        low, high = self.repetition_min_period, self.repetition_max_period
+        if low > high:
+            rules.broken(
+                f"it is {low}, above repetition_max_period = {high}; swap them",
+                "repetition_min_period",
+            )
+        rules.enforce()
+        return self
+
+
 class OlmoCoreTraining(Section):
     """A run of OLMo-core, the trainer of the OLMo models."""
 
@@ -149,8 +187,9 @@ class OlmoCoreTraining(Section):
     """Tokens of one sequence."""
     device_batch_size: _Count = 4
     """Sequences that one device takes at once, at most; a step is made of several such parts."""
-    global_batch_size: _Count | None = None
-    """Tokens of one step on all devices; by the size of the model if left out."""
+    global_batch_size: _Batch | None = None
+    """Size of one step on all devices, `16 sequences` or `32768 tokens`; a bare number counts
+    tokens. By the size of the model if left out."""
     learning_rate: Positive | None = None
     """Peak learning rate; by the size of the model if left out."""
     checkpoint_path: LocalPath | None = None
@@ -164,8 +203,20 @@ class OlmoCoreTraining(Section):
     """Steps between two evaluations."""
     no_eval: bool = False
     """Whether to leave out evaluation."""
-    instance_filter: bool = False
-    """Whether sequences with many repetitions count for nothing in the loss."""
+    instance_filter: bool | InstanceFilter = False
+    """Whether sequences with many repetitions count for nothing in the loss, or what counts as
+    many."""
+
+    @field_validator("global_batch_size", mode="before")
+    @classmethod
+    def _read_batch(cls, value: object, info: ValidationInfo) -> object:
+        length = info.data.get("sequence_length")
+        # Without a valid length, that alone is reported.
+        return None if length is None else read_batch(value, length, kept=is_kept(info))
+
+    @field_serializer("global_batch_size")
+    def _render_batch(self, value: int | None) -> int | str | None:
+        return None if value is None else render_batch(value, self.sequence_length)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -274,8 +325,9 @@ def _trainer(value: Any) -> str | None:
     """Return the trainer of a training section; `proxy_model_id` alone means OLMo-core."""
     if not isinstance(value, dict):
         return getattr(value, "trainer", "proxy")
-    default = "olmo_core" if "proxy_model_id" in value else "proxy"
-    trainer = value.get("trainer", default)
+    trainer = value.get("trainer")
+    if trainer is None:
+        trainer = "olmo_core" if value.get("proxy_model_id") is not None else "proxy"
     return trainer if isinstance(trainer, str) else str(trainer)
 
 

@@ -38,6 +38,7 @@ class Metrics:
         families: names of the metrics that each family averages, where families are asked for.
         parts: these metrics, one by one.
         notes: what was decided, as sentences.
+        warnings: what its reader must know, as sentences.
         problems: what is wrong; where there is any, nothing else counts.
     """
 
@@ -46,6 +47,7 @@ class Metrics:
     lower_is_better: tuple[bool, ...]
     weights: Array
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parts: Metrics | None = None
@@ -69,7 +71,7 @@ def select_metrics(config: FitConfig, table: Table) -> Metrics:
     if not kept:
         problems.append(f"{table.path}: no metric is left to fit")
         nothing = np.empty((len(table.runs), 0))
-        return Metrics((), nothing, (), np.empty(0), tuple(notes), tuple(problems))
+        return Metrics((), nothing, (), np.empty(0), tuple(notes), problems=tuple(problems))
     averaged = config.regression.aggregate_task_families
     names = tuple(kept) if averaged else tuple(n for members in kept.values() for n in members)
     weights = np.array([config.filtering.obj_weights.get(name, 1.0) for name in names])
@@ -85,7 +87,8 @@ def select_metrics(config: FitConfig, table: Table) -> Metrics:
     else:
         values = table.select(names)
         direction = tuple(found.lower_is_better[name] for name in names)
-    chosen = Metrics(names, values, direction, weights, tuple(notes), tuple(problems))
+    warnings = tuple(_not_dropped(config, table, families))
+    chosen = Metrics(names, values, direction, weights, tuple(notes), warnings, tuple(problems))
     if not averaged:
         return chosen
     members = tuple(dict.fromkeys(name for family in kept.values() for name in family))
@@ -191,13 +194,21 @@ def _unknown_names(config: FitConfig, table: Table, families: Families) -> list[
     own = set(families) if config.regression.aggregate_task_families else set()
     places = (
         ("eval.tasks", [name for name in asked if name not in known]),
-        ("filtering.drop_metrics", sorted({*config.filtering.drop_metrics} - known - {*asked})),
         ("lower_is_better", sorted({*config.lower_is_better} - known - {*asked} - own)),
     )
     return [
         f"{table.path}: {place}: there is no metric {name}{_hint(name, known)}"
         for place, names in places
         for name in names
+    ]
+
+
+def _not_dropped(config: FitConfig, table: Table, families: Families) -> list[str]:
+    """Return what to say of metrics that are to be dropped and are not there."""
+    known = {*table.columns, *(name for members in families.values() for name in members)}
+    return [
+        f"filtering.drop_metrics: there is no metric {name} to drop{_hint(name, known)}"
+        for name in sorted(set(config.filtering.drop_metrics) - known)
     ]
 
 

@@ -104,7 +104,7 @@ def fit_swarm(
     swarm = read_swarm(config)
     for note in swarm.notes:
         logger.info("%s", note)
-    if shares_of(config)[-1] < 1:
+    if shares_of(config)[-1] != 1:
         # Too small a share is refused before anything is fitted.
         keep_share(swarm, shares_of(config)[-1], config.regression.seed)
     beside = make_beside(output, name)
@@ -150,7 +150,7 @@ def _compute(
 ) -> tuple[Fit, Proposal | None]:
     """Fit, propose and write; returns what is in `fit.json` and `proposal.json`."""
     shares, whole = shares_of(config), swarm
-    if shares[0] < 1:
+    if shares[0] != 1:
         swarm = keep_share(swarm, shares[0], config.regression.seed)
     curve_steps = len(shares) - 1
     num_laws = len(candidate_laws(config)) if known is None else 0

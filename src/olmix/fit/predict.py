@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
 
 from olmix.errors import DataError, nearest
+from olmix.fit.mixture_rows import rescaled_note, without_noise, wrong_weights
 from olmix.fit.models_file import LoadedFit
 from olmix.simplex import Array
 from olmix.text.csv import Table
 
 __all__ = ["predict_table"]
 
-_SUM_TOLERANCE = 0.01
 _MOST_SHOWN = 20
+
+logger = logging.getLogger(__name__)
 
 
 def predict_table(fit: LoadedFit, table: Table) -> tuple[list[str], dict[str, list[float | str]]]:
@@ -68,15 +71,16 @@ def _mixtures(fit: LoadedFit, table: Table) -> Array:
     if not problems:
         rows = table.select(fit.domains)
         for run, row in zip(table.runs, rows, strict=True):
-            if not np.isfinite(row).all() or (row < 0).any():
-                problems.append(f"{table.path}: run {run}: weights must be numbers, 0 or more")
-            elif abs(row.sum() - 1) > _SUM_TOLERANCE:
-                problems.append(
-                    f"{table.path}: run {run}: the weights add up to {row.sum():.6g}, not to 1"
-                )
+            wrong = wrong_weights(fit.domains, row)
+            if wrong is not None:
+                problems.append(f"{table.path}: run {run}: {wrong}")
     if problems:
         shown = problems[:_MOST_SHOWN]
         if len(problems) > len(shown):
             shown.append(f"and {len(problems) - len(shown)} problems more")
         raise DataError("\n".join(shown))
+    note = rescaled_note(table.runs, rows)
+    if note is not None:
+        logger.warning("%s: %s", table.path, note)
+    rows = without_noise(rows)
     return np.asarray(rows / rows.sum(axis=1, keepdims=True))

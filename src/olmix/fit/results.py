@@ -23,6 +23,7 @@ from olmix.records.fit.proposal import (
     Distance,
     Estimate,
     Mix,
+    PredictedAverage,
     PredictedGain,
     PredictedMetric,
     PredictedPerformance,
@@ -330,17 +331,24 @@ def statement(config: FitConfig, swarm: Swarm, found: PredictedGain, reliable: b
 
 def predicted_performance(fit: SwarmFit, judged: JudgedProposal) -> PredictedPerformance:
     """Return what is written to `predicted_performance.json`: every metric at each mixture."""
-    rows = np.stack(list(judged.mixtures.values()))
-    metrics = {}
+    rows, swarm = np.stack(list(judged.mixtures.values())), fit.swarm
+    metrics, average = {}, np.zeros(len(rows))
     for index, fitted in enumerate(fit.fits):
-        predicted = fit.swarm.signs[index] * fitted.best.law.predict(rows)
+        less_is_better = fitted.best.law.predict(rows)
+        predicted = swarm.signs[index] * less_is_better
+        average += swarm.objective_sign * swarm.objective_weights[index] * less_is_better
         metrics[fitted.name] = PredictedMetric(
             float(predicted[-1]),
             fitted.best.cv.rmse,
             fitted.chosen,
             {name: float(value) for name, value in zip(judged.mixtures, predicted, strict=True)},
         )
-    return PredictedPerformance(objective=objective_of(fit.swarm).name, metrics=metrics)
+    named = dict(zip(judged.mixtures, average.tolist(), strict=True))
+    return PredictedPerformance(
+        objective=objective_of(swarm).name,
+        average=PredictedAverage(float(average[-1]), named),
+        metrics=metrics,
+    )
 
 
 def launch_mix(config: FitConfig, swarm: Swarm, mixture: Array) -> dict[str, Any]:

@@ -6,24 +6,24 @@
     laws = fit_laws(swarm)
     best = propose(laws, proposer={"kl_reg": 0.1})
 
-Each result shows itself as a table in a notebook. Sections of the fit config can be given to every
-step as keywords, and are checked as in a file.
+Tables are files, data frames or dicts. Each result shows itself as a table in a notebook, and
+`to_dict()` gives columns that `pandas.DataFrame` and `polars.DataFrame` take. Sections of the fit
+config can be given to every step as keywords, and are checked as in a file.
 """
 
 from __future__ import annotations
 
 import html
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import Any, overload
 
 from olmix.config import FitConfig
-from olmix.errors import DataError
+from olmix.errors import ConfigError, Problem
 from olmix.fit.evidence.proposals import JudgedProposal, propose_judged
+from olmix.fit.given_mixtures import read_mixtures
 from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.results import proposal_record
 from olmix.fit.swarm import Swarm, read_swarm
@@ -31,12 +31,22 @@ from olmix.fit.swarm_fit import SwarmFit, one_thread
 from olmix.fit.swarm_fit import fit_laws as fit_every_law
 from olmix.plotting import mixture_label
 from olmix.records.fit.proposal import Proposal
-from olmix.simplex import Array, hellinger
+from olmix.simplex import hellinger
+from olmix.text.csv import Table, read_table
+from olmix.text.frames import table_of
 from olmix.text.numbers import fixed
 
 __all__ = ["FittedSwarm", "LoadedSwarm", "ProposedMixture", "fit_laws", "load_swarm", "propose"]
 
 _MOST_ROWS = 40
+UNIFORM_PRIOR = (
+    "No token counts were given: the natural mixture is taken to be uniform, and gains are over "
+    "that. Give token_counts to compare with your data."
+)
+TableLike = str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]] | Any
+"""A file, or a table in Python (`olmix.text.frames`)."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,10 +56,19 @@ class LoadedSwarm:
     Attributes:
         config: what was asked for.
         swarm: mixtures and metrics, as arrays.
+        tables: ratios and metrics as they were given.
     """
 
     config: FitConfig
     swarm: Swarm
+    tables: tuple[Table, Table]
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return the runs as columns: `run`, the weight of each domain, and every metric."""
+        swarm = self.swarm
+        weights = dict(zip(swarm.leaves, swarm.expand(swarm.mixtures).T.tolist(), strict=True))
+        metrics = dict(zip(swarm.metrics, swarm.measured.T.tolist(), strict=True))
+        return {"run": list(swarm.runs), **weights, **metrics}
 
     def __repr__(self) -> str:
         return f"LoadedSwarm({self.swarm.notes[0]!r}, metrics={list(self.swarm.metrics)})"
@@ -95,45 +114,39 @@ class FittedSwarm:
             for lower, fitted in zip(self.fit.swarm.lower_is_better, self.fit.fits, strict=True)
         }
 
-    def predict(
-        self, mixtures: Mapping[str, float] | Sequence[Mapping[str, float]] | ArrayLike
-    ) -> dict[str, dict[str, Array]]:
-        """Return mean, low and high of every metric, (n,) each; 90% of single runs lie between.
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return the scores as columns: `metric`, and those of `scores`."""
+        scores = list(self.scores.values())
+        columns = {key: [score[key] for score in scores] for key in scores[0]}
+        return {"metric": list(self.scores), **columns}
+
+    @overload
+    def predict(self, mixtures: Mapping[str, float]) -> dict[str, dict[str, float]]: ...
+
+    @overload
+    def predict(self, mixtures: object) -> Any: ...
+
+    def predict(self, mixtures: Any) -> Any:
+        """Return mean, low and high of every metric; 90% of single runs lie between.
 
         Args:
-            mixtures: ``{domain: weight}``, several of them, or an array (n, D).
+            mixtures: one mixture, ``{domain: weight}`` or an array (D,), gives numbers. Several, a
+                list of them or an array (n, D), give arrays (n,). A data frame or a dict of
+                columns, a column per domain and one `run` or none, gives its like with the columns
+                `run`, `metric`, `mean`, `low` and `high`.
 
         Raises:
             DataError: a mixture names an unknown domain, or does not sum to 1.
         """
-        swarm = self.fit.swarm
-        rows = swarm.collapse(self._rows(mixtures))
+        asked, swarm = read_mixtures(mixtures, self.domains), self.fit.swarm
+        rows = swarm.collapse(asked.rows)
         distances = hellinger(rows, swarm.fitted_mixtures).min(axis=1)
         found = {}
         for sign, fitted in zip(swarm.signs, self.fit.fits, strict=True):
             mean = sign * fitted.best.law.predict(rows)
             low, high = fitted.calibration.interval(mean, distances)
             found[fitted.name] = {"mean": mean, "low": low, "high": high}
-        return found
-
-    def _rows(self, mixtures: Any) -> Array:
-        given = [mixtures] if isinstance(mixtures, Mapping) else mixtures
-        if not isinstance(given, np.ndarray) and all(isinstance(one, Mapping) for one in given):
-            unknown = sorted({name for one in given for name in one} - set(self.domains))
-            if unknown:
-                raise DataError(
-                    f"found the domains {', '.join(unknown)}; the swarm has "
-                    f"{', '.join(self.domains)}"
-                )
-            given = [[one.get(name, 0.0) for name in self.domains] for one in given]
-        rows = np.atleast_2d(np.asarray(given, dtype=np.float64))
-        wrong = rows.shape[1] != len(self.domains) or (rows < 0).any()
-        if wrong or (np.abs(rows.sum(axis=1) - 1) > 1e-6).any():
-            raise DataError(
-                f"a mixture needs a weight of 0 or more for each of {len(self.domains)} domains, "
-                f"summing to 1; found {np.array2string(rows, threshold=12)}"
-            )
-        return rows
+        return asked.answer(found)
 
     def __repr__(self) -> str:
         chosen = {name: score["law"] for name, score in self.scores.items()}
@@ -179,6 +192,15 @@ class ProposedMixture:
         """Weight of each domain."""
         return dict(self.proposal.mixtures["proposed"].weights)
 
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return the mixtures as columns: `domain`, and the weights of each mixture."""
+        mixtures = self.proposal.mixtures
+        columns = {
+            name: [mixture.weights[domain] for domain in self.weights]
+            for name, mixture in mixtures.items()
+        }
+        return {"domain": list(self.weights), **columns}
+
     @property
     def gain(self) -> dict[str, float]:
         """Predicted gain over the natural mixture: mean, low, high, probability."""
@@ -220,8 +242,8 @@ class ProposedMixture:
 
 
 def load_swarm(
-    ratios: str | Path | None = None,
-    metrics: str | Path | None = None,
+    ratios: TableLike | None = None,
+    metrics: TableLike | None = None,
     *,
     config: str | Path | Mapping[str, Any] | FitConfig | None = None,
     token_counts: Mapping[str, float] | None = None,
@@ -230,10 +252,12 @@ def load_swarm(
     """Read and check a swarm.
 
     Args:
-        ratios: CSV file or address of the mixtures, a row per run.
-        metrics: CSV file or address of the metrics, a row per run.
+        ratios: mixtures, a row per run: a CSV file, its address, a data frame of pandas or polars,
+            a dict of columns, or rows as dicts.
+        metrics: metrics, a row per run, in any of these forms.
         config: a fit config, in place of the tables or with them.
-        token_counts: tokens of each domain.
+        token_counts: tokens of each domain; left out, all domains count alike, and the swarm's
+            warnings say so.
         sections: sections of the fit config, such as ``lower_is_better={"accuracy": False}``.
 
     Raises:
@@ -244,15 +268,56 @@ def load_swarm(
     if isinstance(config, (str, Path)):
         config = FitConfig.from_yaml(config)
     plain = config.to_plain() if isinstance(config, FitConfig) else dict(config or {})
-    given = {"ratios": ratios, "metrics": metrics}
-    tables = {key: str(path) for key, path in given.items() if path is not None}
-    if tables:
-        plain["swarm"] = {**plain.get("swarm", {}), **tables}
     if token_counts is not None:
         counts = {name: int(count) for name, count in token_counts.items()}
         plain["priors"] = {"token_counts": counts}
-    found = FitConfig.from_dict({**plain, **sections}, "load_swarm")
-    return LoadedSwarm(found, read_swarm(found))
+    given = {"ratios": ratios, "metrics": metrics}
+    places = {key: _place(key, table) for key, table in given.items() if table is not None}
+    if places:
+        plain["swarm"] = {**plain.get("swarm", {}), **places}
+    return _load("load_swarm", {**plain, **sections}, given)
+
+
+def _place(key: str, table: TableLike) -> str:
+    """Return the path of a table, or what messages call one that has none."""
+    return str(table) if isinstance(table, (str, Path)) else f"load_swarm({key})"
+
+
+def _load(
+    caller: str, plain: Mapping[str, Any], given: Mapping[str, TableLike | None]
+) -> LoadedSwarm:
+    """Read a swarm for the function that the user called.
+
+    Args:
+        caller: name of that function, for messages.
+        plain: the fit config.
+        given: the tables that are not to be read from the files of the config.
+    """
+    known = {
+        key: table if isinstance(table, Table) else table_of(table, _place(key, table))
+        for key, table in given.items()
+        if table is not None and not isinstance(table, (str, Path))
+    }
+    uniform = plain.get("priors") is None and "ratios" in plain.get("swarm", {})
+    if uniform:
+        if "ratios" not in known:
+            known["ratios"] = read_table(plain["swarm"]["ratios"])
+        plain = {**plain, "priors": {"token_counts": dict.fromkeys(known["ratios"].columns, 1)}}
+    config = FitConfig.from_dict(plain, caller)
+    if uniform and config.constraints.target_tokens is not None:
+        where = "constraints.target_tokens"
+        what = "token_counts are needed to say how many passes this takes"
+        raise ConfigError([Problem(where, what)], caller)
+    tables = tuple(
+        known[key] if key in known else read_table(getattr(config.swarm, key))
+        for key in ("ratios", "metrics")
+    )
+    swarm = read_swarm(config, (tables[0], tables[1]))
+    if uniform:
+        notes, warnings = (*swarm.notes, UNIFORM_PRIOR), (*swarm.warnings, UNIFORM_PRIOR)
+        swarm = replace(swarm, notes=notes, warnings=warnings)
+        logger.warning("%s", UNIFORM_PRIOR)
+    return LoadedSwarm(config, swarm, (tables[0], tables[1]))
 
 
 def fit_laws(
@@ -266,14 +331,22 @@ def fit_laws(
         swarm: what `load_swarm` returned.
         regression: name of a regressor, or the section `regression` of the fit config.
         on_step: told the name of a law and how many metrics it was fitted to.
+
+    Raises:
+        ConfigError: there is no such regressor, or no such setting of it.
     """
     if regression is None:
         config, data = swarm.config, swarm.swarm
     else:
         section = {"type": regression} if isinstance(regression, str) else dict(regression)
-        # Which runs are held out is part of the section, so the tables are read again.
-        again = load_swarm(config=swarm.config, regression=section)
+        # Which runs are held out is part of the section, so the tables are gone through again.
+        plain = {**swarm.config.to_plain(), "regression": section}
+        again = _load(
+            "fit_laws", plain, dict(zip(("ratios", "metrics"), swarm.tables, strict=True))
+        )
         config, data = again.config, again.swarm
+        if UNIFORM_PRIOR in swarm.swarm.warnings:
+            data = replace(data, warnings=(*data.warnings, UNIFORM_PRIOR))
     with one_thread():
         return FittedSwarm(fit_every_law(config, data, on_step))
 

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
+from olmix.domains import is_below
 from olmix.errors import DataError
 from olmix.fit.metrics import Metrics, scale_note, select_metrics, spreads
+from olmix.fit.mixture_rows import rescaled_note, without_noise, wrong_weights
 from olmix.fit.swarm_notes import swarm_notes
 from olmix.fit.tied_domains import Frozen, find_frozen, find_pinned, pin
 from olmix.laws.outliers import without_accidents
@@ -26,7 +28,6 @@ from olmix.text.csv import Table, read_table
 
 __all__ = ["Swarm", "read_swarm"]
 
-SUM_TOLERANCE = 0.01
 _SAME_MIXTURE = 6
 """Decimals to which the weights of two runs of one mixture agree."""
 _MOST_SHOWN = 50
@@ -164,23 +165,29 @@ class Swarm:
         return totals / np.maximum(counts, 1.0), counts
 
 
-def read_swarm(config: FitConfig) -> Swarm:
+def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> Swarm:
     """Read and check the two tables of a swarm.
 
     A run that one of the tables lacks is left out and listed in `Swarm.dropped`; everything else
     that is wrong is an error.
 
+    Args:
+        config: the fit config.
+        tables: ratios and metrics, where they are not to be read from the files of the config.
+
     Raises:
         DataError: with all problems of the tables and of what the config asks of them.
     """
-    ratios, metrics = read_table(config.swarm.ratios), read_table(config.swarm.metrics)
+    if tables is None:
+        tables = read_table(config.swarm.ratios), read_table(config.swarm.metrics)
+    ratios, metrics = tables
     domains = config.priors.domains
     chosen = select_metrics(config, metrics)
     _stop([*_not_joined(ratios, metrics), *_wrong_domains(domains, ratios), *chosen.problems])
     _stop(_wrong_weights(ratios, domains))
     # Sums to the last digit do not depend on the order of the domains.
-    rows = zip(ratios.runs, ratios.select(domains), strict=True)
-    weights = {run: row / np.sort(row).sum() for run, row in rows}
+    rows = without_noise(ratios.select(domains))
+    weights = {run: row / np.sort(row).sum() for run, row in zip(ratios.runs, rows, strict=True)}
     runs = sorted(set(ratios.runs) & set(metrics.runs))
     filtered = _filtered_out(config, domains, {run: weights[run] for run in runs})
     if len(filtered) == len(runs):
@@ -252,23 +259,9 @@ def _wrong_domains(domains: Sequence[str], ratios: Table) -> list[str]:
 
 def _wrong_weights(ratios: Table, domains: tuple[str, ...]) -> list[str]:
     """Return what is wrong with each run whose weights are no mixture."""
-    problems = []
-    for run, row in zip(ratios.runs, ratios.select(domains), strict=True):
-        missing = [name for name, weight in zip(domains, row, strict=True) if np.isnan(weight)]
-        negative = [name for name, weight in zip(domains, row, strict=True) if weight < 0]
-        if missing:
-            problems.append(
-                f"{ratios.path}: run {run}: {', '.join(missing)} is empty; write 0 for none"
-            )
-        elif negative:
-            found = ", ".join(f"{name} is {row[domains.index(name)]:.6g}" for name in negative)
-            problems.append(f"{ratios.path}: run {run}: {found}; a weight must not be negative")
-        elif abs(row.sum() - 1) > SUM_TOLERANCE:
-            problems.append(
-                f"{ratios.path}: run {run}: the weights add up to {row.sum():.6g}, not to 1"
-                + ("; are they per cent?" if abs(row.sum() - 100) <= 100 * SUM_TOLERANCE else "")
-            )
-    return problems
+    rows = zip(ratios.runs, ratios.select(domains), strict=True)
+    found = ((run, wrong_weights(domains, row)) for run, row in rows)
+    return [f"{ratios.path}: run {run}: {what}" for run, what in found if what is not None]
 
 
 def _filtered_out(
@@ -276,14 +269,13 @@ def _filtered_out(
 ) -> dict[str, str]:
     """Return the runs that `filtering` leaves out, with the reason."""
     out = {}
-    sources = [name.split(":")[0] for name in domains]
     wanted, support = config.filtering.keep_sources, config.filtering.support_domains
-    inside = np.array([source in wanted for source in sources])
-    members = [np.array([source == name for source in sources]) for name in wanted]
+    members = [np.array([is_below(domain, node) for domain in domains]) for node in wanted]
+    inside = np.any([np.zeros(len(domains), dtype=bool), *members], axis=0)
     supported = np.array([name in support for name in domains])
     for run, row in weights.items():
         if wanted and (row[~inside].sum() > 1e-9 or not all(row[own].sum() > 0 for own in members)):
-            out[run] = "filtering.keep_sources: it is not a mixture of these sources alone"
+            out[run] = "filtering.keep_sources: it is not a mixture of these alone"
         elif support and abs(row[supported].sum() - 1) > 1e-6:
             out[run] = "filtering.support_domains: it gives weight to other domains"
     return out
@@ -344,13 +336,15 @@ def _assemble(
         held_out=held_out,
         dropped=tables.dropped,
         notes=(),
-        warnings=() if scales is None else (f"{scales} {STANDARDISE}",),
+        warnings=(*chosen.warnings, *(() if scales is None else (f"{scales} {STANDARDISE}",))),
         frozen=frozen,
         pinned=pinned,
         families=chosen.families,
     )
-    notes = (*swarm_notes(swarm), *chosen.notes, *swarm.warnings)
-    return replace(swarm, notes=notes, parts=_parts(swarm, tables))
+    used = ratios.rows(runs)[:, [ratios.columns.index(name) for name in config.priors.domains]]
+    rescaled = rescaled_note(runs, used)
+    notes = (*swarm_notes(swarm), *(() if rescaled is None else (rescaled,)), *chosen.notes)
+    return replace(swarm, notes=(*notes, *swarm.warnings), parts=_parts(swarm, tables))
 
 
 def _parts(swarm: Swarm, tables: _Tables) -> Swarm | None:

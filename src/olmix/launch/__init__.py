@@ -1,15 +1,17 @@
 """Launching, watching and cancelling the runs of a group."""
 
+from olmix.launch.chosen_group import ChosenGroup, choose_group
 from olmix.launch.cluster import Submitted, submit_group
 from olmix.launch.folders import check_checkpoints, missing_runs, read_launch
 from olmix.launch.group_plan import Group, identity_of, load_group
 from olmix.launch.local.engine import Event, Launched, launch_local
 from olmix.launch.metadata import describe_launch, wandb_group, write_launch
-from olmix.launch.preview import Estimate, estimate, render_launch
+from olmix.launch.preview import Estimate, estimate, render_launch, render_training
 from olmix.launch.status import RunReport, cancel, find_group, read_group, read_log
 from olmix.records.group import read_jobs
 
 __all__ = [
+    "ChosenGroup",
     "Estimate",
     "Event",
     "Group",
@@ -18,6 +20,7 @@ __all__ = [
     "Submitted",
     "cancel",
     "check_checkpoints",
+    "choose_group",
     "describe_launch",
     "estimate",
     "find_group",
@@ -30,6 +33,7 @@ __all__ = [
     "read_launch",
     "read_log",
     "render_launch",
+    "render_training",
     "submit_group",
     "wandb_group",
     "write_launch",

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from olmix.config import CommandTraining, LaunchConfig, LocalInfra, OlmoCoreTraining, SlurmInfra
 from olmix.launch.command_runs import CommandRun
@@ -14,8 +14,9 @@ from olmix.launch.engines import engine_of
 from olmix.launch.group_plan import Group, Run
 from olmix.launch.local.workers import available_cores, slots_of
 from olmix.records.run import RunFolder
+from olmix.text.yaml import render_yaml
 
-__all__ = ["ASSUMED_TOKENS_PER_SECOND", "Estimate", "estimate", "render_launch"]
+__all__ = ["ASSUMED_TOKENS_PER_SECOND", "Estimate", "estimate", "render_launch", "render_training"]
 
 ASSUMED_TOKENS_PER_SECOND = 100_000.0
 """Speed of the default proxy model on one core, used where none is given or measured."""
@@ -187,6 +188,39 @@ def render_launch(group: Group, folder: Path, runs: Sequence[str] | None = None)
         lines.append(f"{assigned} {shlex.join(slot.command)}".strip())
     lines += [f'{{"runs": ["{folder / name}"]}}' for name in names]
     return "\n".join([*lines, *_commands(group, names, folder)])
+
+
+def render_training(group: Group) -> str:
+    """Return the whole training of the first run as a YAML document, and how the others differ.
+
+    It is empty where the runs are commands of another framework.
+    """
+    first = group.runs[0]
+    if not isinstance(first, LaunchConfig):
+        return ""
+    plain = first.to_plain()
+    shown = {key: plain[key] for key in ("training", "data", "eval", "mix") if key in plain}
+    if isinstance(first.training, OlmoCoreTraining):
+        shown["training"] = _spelled_out(first.training, shown["training"])
+    others = [run for run in group.runs[1:] if isinstance(run, LaunchConfig)]
+    differing = [
+        key
+        for key in ("training", "data", "eval", "mix")
+        if any(getattr(run, key) != getattr(first, key) for run in others)
+    ]
+    said = f"; the other {len(others)} differ in {', '.join(differing) or 'nothing'}"
+    return f"--- # training of {first.name}{said if others else ''}\n{render_yaml(shown)}"
+
+
+def _spelled_out(training: OlmoCoreTraining, plain: dict[str, Any]) -> dict[str, Any]:
+    """Return a training section with the lengths that follow from others."""
+    found = {**plain, "max_tokens": training.num_tokens}
+    if training.num_parameters is not None:
+        found["model_parameters"] = training.num_parameters
+    if training.global_batch_size is not None:
+        sequences = training.global_batch_size // training.sequence_length
+        found["global_batch_size"] = f"{sequences} sequences"
+    return found
 
 
 def _commands(group: Group, names: Sequence[str], folder: Path) -> list[str]:

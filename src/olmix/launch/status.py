@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from olmix.config.infra import Infra
 from olmix.errors import DataError, LaunchError, nearest
 from olmix.launch.engine import JobState
 from olmix.launch.engines import engine_of
@@ -91,10 +92,14 @@ def find_group(runs_dir: str | Path, group_id: str | None) -> Path:
     raise LaunchError(f"{root}: say which group with -g/--group-id: {', '.join(names)}")
 
 
-def read_group(folder: Path) -> tuple[RunReport, ...]:
+def read_group(folder: Path, infra: Infra | None = None) -> tuple[RunReport, ...]:
     """Return the state of every run of a group, in the order of its launch.
 
     A run's own folder is asked first; the scheduler says what became of the others.
+
+    Args:
+        folder: the group's.
+        infra: how its scheduler is reached, in place of what the group was launched with.
     """
     record = read_group_record(folder)
     jobs = read_jobs(folder)
@@ -104,7 +109,7 @@ def read_group(folder: Path) -> tuple[RunReport, ...]:
     ]
     if not jobs or all(report.status.state in ENDED for report in reports):
         return tuple(reports)
-    engine = engine_of(infra_of(record, folder))
+    engine = engine_of(infra or infra_of(record, folder))
     found = engine.states(jobs)
     last = {run: job for job in jobs for run in job.runs}
 
@@ -182,8 +187,13 @@ def run_status_after_crash(status: Status) -> Status:
     )
 
 
-def read_log(folder: Path, name: str) -> str:
+def read_log(folder: Path, name: str, infra: Infra | None = None) -> str:
     """Return what a run printed: its own log, or what the scheduler kept.
+
+    Args:
+        folder: the group's.
+        name: the run.
+        infra: how its scheduler is reached, in place of what the group was launched with.
 
     Raises:
         LaunchError: the group has no such run, or nothing was printed yet.
@@ -200,11 +210,15 @@ def read_log(folder: Path, name: str) -> str:
     job = next((job for job in reversed(read_jobs(folder)) if name in job.runs), None)
     if job is None:
         raise LaunchError(f"{folder / name}: it has printed nothing yet")
-    return engine_of(infra_of(record, folder)).logs(job, name)
+    return engine_of(infra or infra_of(record, folder)).logs(job, name)
 
 
-def cancel(folder: Path) -> Counter[str]:
+def cancel(folder: Path, infra: Infra | None = None) -> Counter[str]:
     """Ask the launcher of a group to stop, or mark its unfinished runs if there is none.
+
+    Args:
+        folder: the group's.
+        infra: how its scheduler is reached, in place of what the group was launched with.
 
     Returns:
         how many runs are in each state afterwards; running ones end within seconds.
@@ -213,13 +227,13 @@ def cancel(folder: Path) -> Counter[str]:
     if jobs:
         # Runs that end by the scheduler's signal see it, and do not wait to be taken up again.
         write_text(folder / CANCEL_FILE, "")
-        engine_of(infra_of(read_group_record(folder), folder)).cancel(jobs)
+        engine_of(infra or infra_of(read_group_record(folder), folder)).cancel(jobs)
     with lock(folder / ".lock", wait=False) as got:
         if got:
-            for report in read_group(folder):
+            for report in read_group(folder, infra):
                 if report.status.state not in ENDED:
                     run = RunFolder(folder / report.name)
                     run.update_status(state="cancelled")
         else:
             write_text(folder / CANCEL_FILE, "")
-    return Counter(report.status.state for report in read_group(folder))
+    return Counter(report.status.state for report in read_group(folder, infra))

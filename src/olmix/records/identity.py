@@ -66,6 +66,9 @@ def run_identity(config: LaunchConfig) -> str:
     training, evaluation = config.training, config.eval
     if not isinstance(training, ProxyTraining) or not isinstance(evaluation, ValidationEval):
         plain = config.to_plain()
+        batch = getattr(training, "global_batch_size", None)
+        if batch is not None:  # files of few sequences say `N tokens`
+            plain["training"]["global_batch_size"] = batch
         if all(
             "://" in path for name in config.data.domains for path in config.data.paths_of(name)
         ):

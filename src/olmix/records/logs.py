@@ -1,4 +1,4 @@
-"""What trainers logged: `metrics.jsonl`, torchtune's text logs, TensorBoard's event files.
+"""What trainers logged: `metrics.jsonl`, torchtune's text, CSV, TensorBoard's event files.
 
 A step that was logged again, after a restart, counts once: the later value. Numbers that are not
 finite stay, so that a run that diverged can be told from one that never logged.
@@ -6,13 +6,14 @@ finite stay, so that a run that diverged can be told from one that never logged.
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, SupportsFloat
 
-from olmix.errors import MissingPackageError
+from olmix.errors import DataError, MissingPackageError
 from olmix.text.files import read_records
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "add_record",
     "flatten",
     "has_diverged",
+    "is_csv_log",
     "number",
+    "read_csv_logs",
     "read_jsonl",
     "read_tensorboard",
     "read_torchtune_logs",
@@ -36,6 +39,8 @@ _WHEN = frozenset({*STEP_KEYS, "tokens", "time", "_timestamp", "_runtime"})
 _MEASURED = "eval"
 """Key of a record of ours whose mapping holds metrics by their bare names."""
 
+_CSV_STEPS = frozenset({"step", "iter", "epoch"})
+"""Columns of a CSV log that say when a row was logged."""
 _LINE = re.compile(r"Step (\d+) \|\s*(.*)")
 _VALUE = re.compile(r"(\S+?):(\S+)")
 _TENSOR = re.compile(r"tensor\(([^,)]+).*")
@@ -175,6 +180,62 @@ def read_tensorboard(files: Iterable[Path]) -> Curves:
                 if array.size == 1 and array.dtype.kind in "fiu":
                     curves.setdefault(name, {})[event.step] = float(array.item())
     return curves
+
+
+def is_csv_log(file: Path) -> bool:
+    """Whether a `metrics.csv` is a log of PyTorch Lightning or LitGPT, and no table of runs."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            header = next(csv.reader(lines), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+    return bool(_CSV_STEPS & set(header)) and not {"run", "run_id"} & set(header)
+
+
+def read_csv_logs(files: Iterable[Path]) -> Curves:
+    """Read the `metrics.csv` of Lightning's `CSVLogger`, which LitGPT uses too.
+
+    A row holds what was logged together, and empty cells for the rest.
+
+    Args:
+        files: logs; where two hold a step, as after a restart, the later `version_N` counts.
+
+    Raises:
+        DataError: a file cannot be read as CSV.
+    """
+    curves: Curves = {}
+    for file in sorted(files, key=_version):
+        step = -1
+        try:
+            with file.open(encoding="utf-8-sig", newline="", errors="replace") as lines:
+                for row in csv.DictReader(lines):
+                    read = {name: _csv_number(cell) for name, cell in row.items()}
+                    cells = {name: value for name, value in read.items() if value is not None}
+                    where = [int(cells[k]) for k in ("step", "iter", "epoch") if _finite(cells, k)]
+                    step = where[0] if where else step + 1
+                    for name, value in cells.items():
+                        if name not in _CSV_STEPS:
+                            curves.setdefault(name, {})[step] = value
+        except csv.Error as error:
+            raise DataError(f"{file}: cannot be read as CSV: {error}") from error
+    return curves
+
+
+def _csv_number(cell: object) -> float | None:
+    """Return a cell as a number, `None` where it is empty, cut off, or text."""
+    try:
+        return float(cell) if isinstance(cell, str) else None
+    except ValueError:
+        return None
+
+
+def _finite(cells: Mapping[str, float], key: str) -> bool:
+    return key in cells and math.isfinite(cells[key])
+
+
+def _version(file: Path) -> tuple[int, str]:
+    number_of = re.search(r"version_(\d+)", file.parent.name)
+    return (int(number_of[1]) if number_of else 0, str(file))
 
 
 def has_diverged(values: Sequence[float], share: float = 0.1) -> bool:

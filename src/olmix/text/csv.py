@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -15,13 +16,15 @@ from olmix.errors import DataError
 from olmix.simplex import Array
 from olmix.text.files import write_text
 
-__all__ = ["Table", "read_table", "write_table"]
+__all__ = ["Table", "parse_table", "read_table", "write_table"]
 
 ID_COLUMNS = ("run", "run_id")
 FALLBACK_ID = "index"
 """Column that names the runs of a table which has none of `ID_COLUMNS`."""
 _MARKS = {"\t": "tabs", ";": "semicolons"}
 SKIPPED_COLUMNS = ("", "index", "name")
+_OPENED = re.compile(r'(?:^|,)\s*"')
+"""A cell that begins with a quote."""
 _TIMEOUT_S = 30
 
 
@@ -69,44 +72,63 @@ def read_table(path: str | Path) -> Table:
     """
     file = str(path)
     text = _download(file) if file.startswith(("http://", "https://")) else _read(file)
-    reader = csv.reader(StringIO(text))
-    header = [cell.strip() for cell in next(reader, [])]
+    records = _records(file, text)
+    _, header = next(records, (1, []))
+    return parse_table(file, header, records, ":{}")
+
+
+def parse_table(
+    file: str,
+    header: Sequence[str],
+    records: Iterable[tuple[int, Sequence[str]]],
+    place: str,
+) -> Table:
+    """Return the table of a header and rows of text cells.
+
+    Args:
+        file: where they come from, for messages.
+        header: names of the columns.
+        records: number and cells of each row.
+        place: how the number of a row is added to `file`, such as ``:{}``.
+
+    Raises:
+        DataError: with all problems, as `read_table`.
+    """
+
+    def where(row: int) -> str:
+        return file + place.format(row)
+
+    header = [cell.strip() for cell in header]
     ids = [name for name in ID_COLUMNS if name in header]
     ids = ids or [name for name in header if name == FALLBACK_ID]
     if len(ids) != 1:
-        found = ", ".join(name for name in header[:8] if name) or "an empty file"
-        other = next((word for mark, word in _MARKS.items() if mark in found), "")
-        hint = f". The columns seem to be separated by {other}; commas are needed" if other else ""
-        raise DataError(
-            f"{file}:1: one column named `run` or `run_id` is needed; found {found}{hint}"
-        )
+        raise DataError(f"{where(1)}: {_no_id(header)}")
     key = header.index(ids[0])
     label = header.index("name") if "name" in header else key
     used = [i for i, name in enumerate(header) if i != key and not _is_skipped(name)]
     columns = [header[i] for i in used]
-    problems = [f"{file}:1: the column {c} is given twice" for c in _repeated(columns)]
+    problems = [f"{where(1)}: the column {c} is given twice" for c in _repeated(columns)]
     runs: list[str] = []
     names: list[str] = []
     values: list[list[float]] = []
-    for cells in reader:
-        line = reader.line_num
+    for line, cells in records:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
-            problems.append(f"{file}:{line}: {len(cells)} cells; the header has {len(header)}")
+            problems.append(f"{where(line)}: {len(cells)} cells; the header has {len(header)}")
             continue
         row = []
         for index in used:
             value = _number(cells[index])
             if value is None:
                 problems.append(
-                    f"{file}:{line}: {header[index]}: found {cells[index]!r}; a number is "
+                    f"{where(line)}: {header[index]}: found {cells[index]!r}; a number is "
                     "needed, or an empty cell where nothing was measured"
                 )
             row.append(math.nan if value is None else value)
         run = cells[key].strip()
         if not run:
-            problems.append(f"{file}:{line}: the {ids[0]} is empty")
+            problems.append(f"{where(line)}: the {ids[0]} is empty")
         runs.append(run)
         names.append(cells[label].strip() or run)
         values.append(row)
@@ -114,7 +136,7 @@ def read_table(path: str | Path) -> Table:
     if not runs and not problems:
         problems.append(f"{file}: the table has no rows")
     if not columns:
-        problems.append(f"{file}:1: there is no column besides the {ids[0]}")
+        problems.append(f"{where(1)}: there is no column besides the {ids[0]}")
     if problems:
         shown = problems[:50]
         if len(problems) > len(shown):
@@ -122,6 +144,38 @@ def read_table(path: str | Path) -> Table:
         raise DataError("\n".join(shown))
     array = np.array(values, dtype=np.float64).reshape(len(runs), len(columns))
     return Table(file, tuple(runs), tuple(names), tuple(columns), array)
+
+
+def _no_id(header: Sequence[str]) -> str:
+    """Return what to say where not exactly one column names the runs."""
+    found = ", ".join(name for name in header[:8] if name) or "an empty file"
+    other = next((word for mark, word in _MARKS.items() if mark in found), "")
+    hint = f". The columns seem to be separated by {other}; commas are needed" if other else ""
+    return f"one column named `run` or `run_id` is needed; found {found}{hint}"
+
+
+def _records(file: str, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records of a CSV text, each with the number of its first line.
+
+    Raises:
+        DataError: a quote is opened and never closed, so that the rest of the file is one cell.
+    """
+    reader, lines = csv.reader(StringIO(text)), text.split("\n")
+    while True:
+        first = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error:  # a cell beyond all measure
+            cells = []
+        if cells is None:
+            return
+        raw = "\n".join(lines[first - 1 : reader.line_num])
+        if raw.count('"') % 2 and (reader.line_num > first or _OPENED.search(raw) or not cells):
+            raise DataError(
+                f"{file}:{first}: a quote is opened in this row and never closed; remove it, or "
+                "close it before the next comma"
+            )
+        yield first, cells
 
 
 def _is_skipped(column: str) -> bool:

@@ -150,6 +150,18 @@ def test_generate_then_preview_say_what_would_run(capsys, tiny):
     assert "5 runs, 32,000 tokens" in err
 
 
+def test_a_swarm_without_references_says_how_to_add_them(capsys, tiny):
+    words = ("generate", "-c", tiny.generation, "-o", tiny.folder / "variants")
+    said = "`swarm.references: [natural, uniform]` adds both"
+    assert said not in _run(capsys, *words)[2]
+    plain = yaml.safe_load(tiny.generation.read_text())
+    del plain["swarm"]["references"]
+    tiny.generation.write_text(yaml.safe_dump(plain))
+    words = (*words[:-1], tiny.folder / "other")
+    assert said in _run(capsys, *words)[2]
+    assert len(list((tiny.folder / "other").glob("*.yaml"))) == 3
+
+
 def test_a_dry_run_writes_metadata_and_starts_nothing(capsys, tiny, tmp_path):
     folder = tiny.folder / "variants"
     _run(capsys, "generate", "-c", tiny.generation, "--base", tiny.launch, "-o", folder)

@@ -359,9 +359,9 @@ CASES = [
         'type is "offlin"; allowed: validation, inloop',
     ),
     _launch(
-        "eval without type",
-        "  type: validation\n",
-        "",
+        "eval without type or shape",
+        "  type: validation\n  paths: {a: [a.val.bin]}\n",
+        "  max_tokens: 4K\n",
         "eval: the key type is required, to say which kind this is",
     ),
     _launch(

@@ -41,7 +41,7 @@ def test_a_malformed_input_gives_one_clear_message(capsys, tmp_path, file, old, 
 def test_problems_of_both_tables_come_together(capsys, tmp_path):
     spoilt = {
         "ratios": RATIOS.replace("r3,0.3,0.3,0.4", "r3,0.3,0.3,0.9"),
-        "fit": FIT.replace("a: 100, ", "") + "filtering: {drop_metrics: [z]}\n",
+        "fit": FIT.replace("a: 100, ", "") + "filtering: {obj_weights: {z: 1}}\n",
     }
     said = refused(capsys, tmp_path, spoilt)
     assert "the priors lack a" in said

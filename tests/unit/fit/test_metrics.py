@@ -137,12 +137,21 @@ def test_unknown_names_are_all_reported_with_the_nearest(planted):
         planted,
         eval=_tasks(loss=["code_bqb", "docs_bpb"]),
         lower_is_better={"docs_bpd": False},
-        filtering={"drop_metrics": ["acx"]},
     )
-    assert len(problems) == 3
+    assert len(problems) == 2
     assert "eval.tasks: there is no metric code_bqb; did you mean code_bpb?" in problems[0]
-    assert "filtering.drop_metrics: there is no metric acx; did you mean acc?" in problems[1]
-    assert "lower_is_better: there is no metric docs_bpd; did you mean docs_bpb?" in problems[2]
+    assert "lower_is_better: there is no metric docs_bpd; did you mean docs_bpb?" in problems[1]
+
+
+def test_a_metric_to_drop_that_is_not_there_is_warned_of(planted):
+    direction = {"acc": False}
+    found, problems = _select(
+        planted, lower_is_better=direction, filtering={"drop_metrics": ["acx"]}
+    )
+    assert problems == []
+    assert found.warnings == (
+        "filtering.drop_metrics: there is no metric acx to drop; did you mean acc?",
+    )
 
 
 def test_an_objective_without_weight_is_refused(planted):

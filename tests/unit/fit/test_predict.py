@@ -53,7 +53,7 @@ def test_everything_that_is_wrong_with_a_table_is_said_at_once(fitted):
     with pytest.raises(DataError) as caught:
         predict_table(fitted, _table("abcd", [[0.5, 0.5, 0.5, 0.5], [-1, 1, 1, 0]]))
     assert "run r0: the weights add up to 2, not to 1" in str(caught.value)
-    assert "run r1: weights must be numbers, 0 or more" in str(caught.value)
+    assert "run r1: a is -1; a weight must not be negative" in str(caught.value)
 
 
 def test_the_command_writes_a_row_per_mixture_and_metric(fitted, tmp_path):

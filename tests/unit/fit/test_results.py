@@ -47,6 +47,16 @@ def test_a_gain_that_is_not_certain_says_so_and_which_way_is_better(tmp_path, lo
     assert "which is not certain" in said
 
 
+def test_the_predicted_performance_has_the_average_that_was_optimised(tmp_path):
+    planted = plant(tmp_path, {"y": log_weight, "z": log_linear})
+    result = _fit(planted, filtering={"obj_weights": {"y": 3}})
+    plain = json.loads((result.folder / "predicted_performance.json").read_text())
+    each = {name: entry["mixtures"] for name, entry in plain["metrics"].items()}
+    for mixture, value in plain["average"]["mixtures"].items():
+        assert value == pytest.approx(0.75 * each["y"][mixture] + 0.25 * each["z"][mixture])
+    assert plain["average"]["predicted"] == plain["average"]["mixtures"]["proposed"]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_swarm_of_pure_noise_is_called_that(tmp_path, seed):
     proposal = _fit(plant(tmp_path, {"y": flat}, seed=seed)).proposal

@@ -88,3 +88,91 @@ def test_the_name_of_the_stage_is_a_function_and_a_package():
 
     assert callable(olmix.fit)
     assert olmix.fit.swarm.Swarm
+
+
+def _frames(planted):
+    import pandas as pd
+
+    return [pd.read_csv(planted.folder / f"{name}.csv") for name in ("ratios", "metrics")]
+
+
+def test_frames_and_dicts_give_the_swarm_of_the_files(swarm, planted):
+    ratios, metrics = _frames(planted)
+    counts = dict.fromkeys("abcd", 1e6)
+    for given in ((ratios, metrics), (ratios.to_dict("list"), metrics.to_dict("records"))):
+        loaded = load_swarm(*given, token_counts=counts)
+        np.testing.assert_array_equal(loaded.swarm.mixtures, swarm.swarm.mixtures)
+        np.testing.assert_array_equal(loaded.swarm.values, swarm.swarm.values)
+
+
+def test_what_is_wrong_with_a_frame_names_the_call(planted):
+    ratios, metrics = _frames(planted)
+    with pytest.raises(DataError, match=r"load_swarm\(ratios\), row 1: one column named `run`"):
+        load_swarm(ratios.drop(columns="run"), metrics)
+
+
+def test_without_token_counts_the_prior_is_uniform_and_that_is_said(planted):
+    loaded = load_swarm(*_frames(planted))
+    laws = fit_laws(loaded, "log_linear")
+    best = propose(laws)
+    for found in (loaded.swarm.warnings, best.warnings):
+        assert sum("taken to be uniform" in warning for warning in found) == 1
+    natural = best.proposal.mixtures["natural"].weights
+    assert list(natural.values()) == pytest.approx([0.25] * 4)
+    with pytest.raises(ConfigError, match="token_counts are needed"):
+        load_swarm(*_frames(planted), constraints={"enabled": True, "target_tokens": 100})
+
+
+def test_one_mixture_gives_numbers_and_several_give_arrays(fitted):
+    mixture = dict.fromkeys("abcd", 0.25)
+    for one in (mixture, [0.25] * 4, np.full(4, 0.25)):
+        assert all(type(v) is float for v in fitted.predict(one)["line"].values())
+    for many in ([mixture], [[0.25] * 4], np.full((1, 4), 0.25)):
+        assert fitted.predict(many)["line"]["mean"].shape == (1,)
+
+
+def test_a_frame_is_answered_by_a_frame_and_a_dict_of_columns_by_one(fitted, planted):
+    import pandas as pd
+
+    ratios = _frames(planted)[0]
+    found = fitted.predict(ratios)
+    assert isinstance(found, pd.DataFrame)
+    assert list(found.columns) == ["run", "metric", "mean", "low", "high"]
+    assert len(found) == 2 * len(ratios)
+    arrays = fitted.predict(ratios[list("abcd")].to_numpy())
+    line = found[found["metric"] == "line"]
+    np.testing.assert_allclose(line["mean"], arrays["line"]["mean"], rtol=1e-12)
+    assert list(line["run"]) == list(ratios["run"])
+    columns = fitted.predict({name: [0.25, 0.25] for name in "dcba"})
+    assert columns["run"] == ["0", "1"] * 2
+
+
+def test_a_series_is_read_by_its_names(fitted):
+    import pandas as pd
+
+    mixture = {"d": 0.1, "c": 0.2, "b": 0.3, "a": 0.4}
+    assert fitted.predict(pd.Series(mixture)) == fitted.predict(mixture)
+
+
+def test_results_come_out_as_columns(swarm, fitted):
+    assert list(swarm.to_dict()) == ["run", *"abcd", "line", "po<b>wer"]
+    assert fitted.to_dict()["metric"] == ["line", "po<b>wer"]
+    best = propose(fitted)
+    assert best.to_dict()["domain"] == list("abcd")
+    assert best.to_dict()["proposed"] == list(best.weights.values())
+
+
+def test_printed_weights_are_mended_and_noise_is_0(fitted, caplog):
+    fitted.predict({"a": 0.33, "b": 0.33, "c": 0.33, "d": -1e-12})
+    assert "predict: The weights of 1 of 1 runs do not add up to 1" in caplog.text
+
+
+def test_messages_name_the_function_that_was_called(swarm, fitted):
+    with pytest.raises(ConfigError, match=r"^fit_laws: regression.type"):
+        fit_laws(swarm, "log_liner")
+    with pytest.raises(ConfigError, match=r"^propose: proposer"):
+        propose(fitted, proposer={"typ": "exact"})
+    with pytest.raises(ConfigError, match=r"^load_swarm: "):
+        load_swarm(config={"swarm": {}})
+    with pytest.raises(DataError, match=r"^predict: "):
+        fitted.predict(["a", "b"])

@@ -315,3 +315,33 @@ def test_a_domain_that_never_varies_is_pinned(tmp_path):
     np.testing.assert_allclose(fixed, [0.8 / 6, 1.6 / 6, 2.4 / 6, 0.2])
     assert find_pinned("abcd", np.full((24, 4), 0.25)) == {}
     assert read_swarm(swarm.config()).pinned == {}
+
+
+def test_the_noise_of_a_solver_is_0(planted):
+    planted.ratios["b"][2] += planted.ratios["a"][2]
+    planted.ratios["a"][2] = -1e-12
+    swarm = read_swarm(planted.write().config())
+    assert swarm.mixtures[swarm.runs.index("r002")].min() == 0.0
+    planted.ratios["a"][2] = -1e-3
+    assert "a is -0.001; a weight must not be negative" in _refused(planted.write())
+
+
+@pytest.mark.parametrize("total", [0.99, 1.01])
+def test_sums_of_printed_weights_are_mended_and_that_is_said(planted, total):
+    for column in planted.ratios.values():
+        column[2] *= total
+    swarm = read_swarm(planted.write().config())
+    assert swarm.mixtures[2].sum() == pytest.approx(1, abs=1e-15)
+    (note,) = [note for note in swarm.notes if "do not add up to 1" in note]
+    assert f"1 of {len(swarm.runs)} runs" in note
+    assert f"(r002: {total:g})" in note
+
+
+def test_exact_sums_are_not_spoken_of(planted):
+    assert not any("add up" in note for note in read_swarm(planted.config()).notes)
+
+
+def test_sums_beyond_one_per_cent_are_refused(planted):
+    for column in planted.ratios.values():
+        column[2] *= 0.98
+    assert "the weights add up to 0.98, not to 1" in _refused(planted.write())

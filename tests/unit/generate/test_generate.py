@@ -15,6 +15,7 @@ SOURCES = [
     {"name": "wiki", "paths": ["k"]},
     {"name": "math", "paths": ["m"]},
 ]
+BOTH = ["natural", "uniform"]
 COUNTS = {"dclm:code": 200, "dclm:web": 500, "wiki": 100, "math": 200}
 
 
@@ -24,7 +25,7 @@ def _config(swarm=None, sources=None, counts=None, max_tokens=100):
             "name": "s",
             "data": {"sources": sources or SOURCES},
             "priors": {"token_counts": counts or COUNTS},
-            "swarm": {"variants": 8, "repetition_factor": 4.0, **(swarm or {})},
+            "swarm": {"variants": 8, "references": BOTH, "repetition_factor": 4.0, **(swarm or {})},
             "max_tokens": max_tokens,
         }
     )
@@ -44,6 +45,17 @@ def _base(**changes):
 
 def _weights(variants, config):
     return np.array([variant.mix.weights(config.data.domains) for variant in variants])
+
+
+def test_without_references_a_swarm_has_as_many_files_as_variants(tmp_path):
+    made = generate(_config({"variants": 4, "references": []}), tmp_path / "v")
+    assert len(list((tmp_path / "v").glob("*.yaml"))) == len(made.files) == 4
+    assert GenerationConfig.model_fields["swarm"].default.references == ()
+
+
+def test_replicates_need_references():
+    with pytest.raises(ConfigError, match=r"add `references: \[natural, uniform\]`"):
+        _config({"replicates": 1, "references": []})
 
 
 def test_a_swarm_begins_with_its_references_and_their_replicates():

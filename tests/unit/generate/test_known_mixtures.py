@@ -22,7 +22,7 @@ def _config(**swarm):
             "name": "s",
             "data": {"sources": [{"name": name, "paths": ["x"]} for name in NAMES]},
             "priors": {"token_counts": dict.fromkeys(NAMES, 1000)},
-            "swarm": {"variants": 6, **swarm},
+            "swarm": {"variants": 6, "references": ["natural", "uniform"], **swarm},
             "max_tokens": 1000,
         }
     )

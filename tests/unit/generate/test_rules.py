@@ -9,6 +9,8 @@ from olmix.generate import sample_swarm
 from olmix.generate.constraints import build_constraints, readable_count
 from olmix.generate.solve import check_feasible, nearest
 
+BOTH = ["natural", "uniform"]
+
 
 def _config(swarm=None, counts=None, max_tokens=40_000_000_000, weights=None):
     pins = weights or {}
@@ -24,7 +26,7 @@ def _config(swarm=None, counts=None, max_tokens=40_000_000_000, weights=None):
                 "token_counts": counts
                 or {"arxiv": 21_000_000_000, "dclm": 130_000_000_000, "wikipedia": 3_692_487_830}
             },
-            "swarm": {"variants": 8, "minimum_weight": 0.0, **(swarm or {})},
+            "swarm": {"variants": 8, "references": BOTH, "minimum_weight": 0.0, **(swarm or {})},
             "max_tokens": max_tokens,
         }
     )

@@ -1,6 +1,7 @@
 import os
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from olmix.cli.main import cli
@@ -16,6 +17,7 @@ from olmix.launch import (
     load_group,
     read_group,
     render_launch,
+    render_training,
     write_launch,
 )
 from olmix.records.run import RunFolder, Status
@@ -172,6 +174,23 @@ def test_a_preview_of_olmo_core_counts_the_size_of_its_model_and_all_cores(olmo,
     text = render_launch(group, tmp_path / "g")
     assert "olmix.train.worker --plain" in text
     assert "OMP_NUM_THREADS" not in text
+
+
+def test_the_training_of_one_run_is_shown_whole_and_once(olmo):
+    file = olmo({"backend": "slurm"}, global_batch_size="16 sequences")
+    shown = yaml.safe_load(render_training(load_group(file)))
+    assert shown["training"]["proxy_model_id"] == "olmo2_1m"
+    assert shown["training"]["max_tokens"] == 20 * 1_244_396
+    assert shown["training"]["global_batch_size"] == "16 sequences"
+    assert [source["name"] for source in shown["data"]["sources"]] == ["a", "b", "c"]
+    assert shown["mix"] == {"a": {"weight": 1.0, "repetition_factor": 1.0}}
+
+
+def test_what_the_other_runs_differ_in_is_said(variants):
+    text = render_training(load_group(variants.folder))
+    assert text.startswith(f"--- # training of {variants.files[0].stem}; the other ")
+    assert "differ in mix\n" in text
+    assert len(list(yaml.safe_load_all(text))) == 1
 
 
 def test_a_checkpoint_that_is_not_there_is_refused_by_preview_and_run(olmo, tmp_path):

@@ -57,3 +57,26 @@ def test_numpy_numbers_are_written_as_plain_ones(tmp_path):
     columns = {"a": [np.float64(0.1)], "n": [np.int64(3)], "none": [None]}
     write_table(tmp_path / "t.csv", ["x"], columns)
     assert (tmp_path / "t.csv").read_text() == "run,a,n,none\nx,0.1,3,\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('run,a\nr1,0.1\nr2,"0.2\nr3,0.3\nr4,0.4\n', 3),
+        ('run,a\nr1,0.1\nr2,"0.2', 3),
+        ('run,"a\nr1,0.1\n', 1),
+        ('run,a\nr1,"0.1\n' + "r2,0.2\n" * 40_000, 2),
+    ],
+    ids=["in the middle", "at the end", "in the header", "a cell beyond the limit"],
+)
+def test_a_quote_that_is_not_closed_names_its_line(tmp_path, text, line):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DataError, match=rf"t.csv:{line}: a quote is opened in this row"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_quotes_that_close_are_fine(tmp_path):
+    (tmp_path / "t.csv").write_text('run,"a","b ""c"""\n"r1","0.1",0.2\n5"x,0.3,0.4\n')
+    table = read_table(tmp_path / "t.csv")
+    assert table.columns == ("a", 'b "c"')
+    assert table.values.tolist() == [[0.1, 0.2], [0.3, 0.4]]

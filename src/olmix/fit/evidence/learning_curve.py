@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.errors import DataError
@@ -32,21 +33,47 @@ COLUMNS = (
 
 
 def shares_of(config: FitConfig) -> tuple[float, ...]:
-    """Return the shares of `regression.train_split`, largest first."""
+    """Return the shares of `regression.train_split`, the largest first; above 1, numbers of runs.
+
+    Raises:
+        DataError: shares and numbers of runs stand side by side.
+    """
     given = config.regression.train_split
-    shares = given if isinstance(given, tuple) else (given,)
-    return tuple(sorted(set(shares), reverse=True))
+    shares = set(given if isinstance(given, tuple) else (given,))
+    if min(shares) < 1 < max(shares):
+        raise DataError(
+            "regression.train_split: found shares and numbers of runs; give one kind (1 is all)"
+        )
+    return tuple(sorted(shares, key=lambda share: (share == 1, share), reverse=True))
+
+
+def _num_kept(swarm: Swarm, order: NDArray[np.intp], share: float) -> int:
+    """Return how many mixtures of `order` a share or a number of runs takes.
+
+    Raises:
+        DataError: there are fewer runs than asked for.
+    """
+    if share <= 1:
+        return int(np.ceil(share * len(order) - 1e-9))
+    sizes = np.bincount(swarm.group[~swarm.held_out], minlength=int(order.max()) + 1)[order]
+    if share > sizes.sum():
+        raise DataError(
+            f"regression.train_split: {share:g} runs are asked for, and {sizes.sum()} are there"
+        )
+    return int(np.searchsorted(np.cumsum(sizes), share)) + 1
 
 
 def keep_share(swarm: Swarm, share: float, seed: int) -> Swarm:
-    """Return the swarm with all but a share of its mixtures held out.
+    """Return the swarm with all but a share of its mixtures, or a number of its runs, held out.
+
+    Replicates stay together, so that a number of runs is the least.
 
     Raises:
-        DataError: the share is too small to fit the domains.
+        DataError: the share is too small to fit the domains, or there are fewer runs.
     """
     open_groups = np.unique(swarm.group[~swarm.held_out])
     order = np.random.default_rng(seed).permutation(open_groups)
-    kept = order[: int(np.ceil(share * len(order) - 1e-9))]
+    kept = order[: _num_kept(swarm, order, share)]
     needed = int(swarm.live.sum()) + 1
     if len(kept) < needed:
         raise DataError(

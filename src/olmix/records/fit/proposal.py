@@ -31,6 +31,7 @@ __all__ = [
     "Estimate",
     "Gain",
     "Mix",
+    "PredictedAverage",
     "PredictedGain",
     "PredictedMetric",
     "PredictedPerformance",
@@ -266,6 +267,19 @@ class PredictedMetric:
     mixtures: Table[Number]
 
 
+@dataclass(frozen=True)
+class PredictedAverage:
+    """The average that is optimised, at every mixture.
+
+    Attributes:
+        predicted: its value at the proposal.
+        mixtures: its value at each mixture.
+    """
+
+    predicted: Number
+    mixtures: Table[Number]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PredictedPerformance:
     """The content of `predicted_performance.json`.
@@ -273,9 +287,11 @@ class PredictedPerformance:
     Attributes:
         format: version of this file.
         objective: what was optimised, in words.
+        average: the weighted average of the metrics that was optimised; as signed in `objective`.
         metrics: every metric at every mixture.
     """
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
     objective: Text
+    average: PredictedAverage | None = None
     metrics: Table[PredictedMetric]

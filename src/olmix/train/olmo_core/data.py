@@ -157,7 +157,6 @@ def build_dataset(
         DataError: a domain has fewer tokens than its weight takes at its repetition factor.
     """
     from olmo_core.data import NumpyFSLDatasetConfig
-    from olmo_core.data.numpy_dataset import InstanceFilterConfig
     from olmo_core.data.types import NumpyDatasetDType
     from olmo_core.exceptions import OLMoConfigurationError
 
@@ -172,7 +171,7 @@ def build_dataset(
         work_dir=str(work_dir),
         dtype=NumpyDatasetDType(name),
         source_mixture_config=mixture,
-        instance_filter_config=InstanceFilterConfig() if training.instance_filter else None,
+        instance_filter_config=_instance_filter(training),
     )
     dtype = np.dtype(name).type
     try:
@@ -189,6 +188,16 @@ def build_dataset(
     }
     available = {name: sum(files.values()) / plan.sequence_length for name, files in sizes.items()}
     return Mixed(dataset, owners, available)
+
+
+def _instance_filter(training: OlmoCoreTraining) -> Any:
+    """Return OLMo-core's filter of repetitions, `None` for none."""
+    from olmo_core.data.numpy_dataset import InstanceFilterConfig
+
+    chosen = training.instance_filter
+    if isinstance(chosen, bool):
+        return InstanceFilterConfig() if chosen else None
+    return InstanceFilterConfig(**chosen.to_plain())
 
 
 def _source_mixture(

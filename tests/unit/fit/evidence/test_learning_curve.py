@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from fit_fixtures import log_weight, plant
+from fit_fixtures import log_linear, log_weight, plant
 from olmix.errors import DataError
 from olmix.fit import fit_swarm
 from olmix.fit.evidence.learning_curve import keep_share, shares_of
@@ -54,3 +54,17 @@ def test_one_share_below_one_judges_the_fit_on_the_others(planted):
     assert fit.metrics["y"].candidates["log_weight"].test.spearman > 0.9
     assert len(fit.runs.held_out) >= 24  # whole mixtures, with their replicates
     assert np.isfinite(fit.metrics["y"].coverage[0.9])
+
+
+def test_a_number_above_1_counts_runs_and_takes_replicates_whole(tmp_path):
+    planted = plant(tmp_path, {"y": log_linear}, num=12)
+    planted.runs.append("again")
+    for column in (*planted.ratios.values(), *planted.metrics.values()):
+        column.append(column[3])
+    planted.metrics["y"][-1] += 0.01
+    swarm = read_swarm(planted.write().config())
+    for number in (8, 9, 10):
+        kept = ~keep_share(swarm, number, seed=1).held_out
+        assert kept.sum() in (number, number + 1)
+        assert kept[swarm.runs.index("again")] == kept[swarm.runs.index("r003")]
+    assert not keep_share(swarm, len(swarm.runs), seed=1).held_out.any()

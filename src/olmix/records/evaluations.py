@@ -1,0 +1,171 @@
+"""What evaluation harnesses wrote: lm-evaluation-harness and OLMES (OLMo-eval).
+
+lm-evaluation-harness writes `results_TIME.json` per call, with `results: {task: {"acc,none": ...,
+"acc_stderr,none": ...}}` (version 0.4; before it `acc` and `acc_stderr`), the tasks of each group
+in `group_subtasks`, and directions in `higher_is_better`. OLMES writes `metrics.json` with a list
+of `tasks`, the same entries as lines of `metrics-all.jsonl`, and one as
+`task-NNN-NAME-metrics.json`. A metric is named ``task/metric``.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from olmix.errors import DataError
+from olmix.records.logs import Curves, flatten, number
+from olmix.records.metric import error_of
+from olmix.text.files import read_json, read_records
+
+__all__ = ["LM_EVAL", "OLMES", "Evaluated", "find_evaluations", "read_evaluations"]
+
+LM_EVAL = "results_*.json"
+OLMES = ("metrics-all.jsonl", "metrics.json", "task-*-metrics.json")
+"""Files of OLMES; where a folder has several kinds, the first is the whole of it."""
+_DEPTH = 4
+"""Folders below that of a run in which results are looked for."""
+_STEP = re.compile(r"(?:^|[/_\-=.])(?:step|iter|checkpoint|ckpt)[_\-=]?(\d+)")
+_LISTED = re.compile(r"primary_score$|bits_per_byte")
+"""Metrics of an OLMES task that are collected where nobody names any."""
+
+
+@dataclass
+class Evaluated:
+    """What was measured of one run.
+
+    Attributes:
+        curves: metrics by step; step 0 where no file or folder names one.
+        listed: metrics that are collected where nobody names any: those of tasks, or of groups in
+            place of their subtasks.
+        lower_is_better: directions that the files give.
+    """
+
+    curves: Curves = field(default_factory=dict)
+    listed: set[str] = field(default_factory=set)
+    lower_is_better: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def final(self) -> dict[str, float]:
+        """The last value of each listed metric, and its standard error."""
+        wanted = {n for n in self.curves if n in self.listed or error_of(n) in self.listed}
+        return {n: points[max(points)] for n, points in self.curves.items() if n in wanted}
+
+
+def find_evaluations(folder: Path) -> list[Path]:
+    """Return the result files of a run, the earliest first.
+
+    Of the files of one folder that OLMES wrote, those of the first kind that is there count.
+    """
+    files: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        if len(Path(place).relative_to(folder).parts) >= _DEPTH:
+            folders.clear()
+        of_olmes = next((some for kind in OLMES if (some := fnmatch.filter(names, kind))), [])
+        files += [Path(place, name) for name in (*fnmatch.filter(names, LM_EVAL), *of_olmes)]
+    # A name holds the time of its evaluation, which copying a folder does not change.
+    return sorted(files, key=lambda file: (_step_in(str(file.relative_to(folder))), file.name))
+
+
+def read_evaluations(files: Sequence[Path], folder: Path) -> Evaluated:
+    """Return what the result files of a run hold; of two of one step the later counts.
+
+    Args:
+        files: what `find_evaluations` returned.
+        folder: that of the run; folders below it may name a step.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    found = Evaluated()
+    for file in files:
+        if file.match(LM_EVAL):
+            plain = _read(file)
+            step = _step_in(f"{file.relative_to(folder)} {plain.get('model_name', '')}")
+            _add_harness(found, plain, step)
+            continue
+        step = _step_in(str(file.relative_to(folder)))
+        for entry in _olmes_entries(file):
+            _add_olmes(found, entry, step)
+    return found
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    plain = read_json(file)
+    if not isinstance(plain, Mapping):
+        raise DataError(f"{file}: an object is needed, as evaluation harnesses write it")
+    return plain
+
+
+def _step_in(text: str) -> int:
+    steps = _STEP.findall(text)
+    return int(steps[-1]) if steps else 0
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _add_harness(found: Evaluated, plain: Mapping[str, Any], step: int) -> None:
+    """Add what lm-evaluation-harness wrote: `results`, and groups that stand apart."""
+    tasks = {**_mapping(plain.get("groups")), **_mapping(plain.get("results"))}
+    members = {
+        member
+        for group, inner in _mapping(plain.get("group_subtasks")).items()
+        if isinstance(inner, list | tuple) and _measures(tasks.get(group))
+        for member in inner
+    }
+    higher = _mapping(plain.get("higher_is_better"))
+    for task, entry in tasks.items():
+        for key, raw in _mapping(entry).items():
+            value = number(raw)
+            name = f"{task}/{key}"
+            if value is None or key == "sample_len":
+                continue
+            found.curves.setdefault(name, {})[step] = value
+            if error_of(name) is None and task not in members:
+                found.listed.add(name)
+            direction = _mapping(higher.get(task)).get(key.partition(",")[0])
+            if isinstance(direction, bool):
+                found.lower_is_better[name] = not direction
+
+
+def _measures(entry: object) -> bool:
+    """Whether the entry of a group holds numbers of its own, and not a heading alone."""
+    return any(number(value) is not None for value in _mapping(entry).values())
+
+
+def _olmes_entries(file: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the entry of each task in a file of OLMES; nothing where it is of another tool."""
+    entries: Iterable[Any]
+    if file.suffix == ".jsonl":
+        entries = read_records(file.read_bytes())
+    else:
+        plain = _read(file)
+        several = plain.get("tasks", plain.get("metrics"))
+        entries = several if isinstance(several, list) else [plain]
+    for entry in entries:
+        if isinstance(entry, Mapping) and isinstance(entry.get("metrics"), Mapping):
+            yield entry
+
+
+def _add_olmes(found: Evaluated, entry: Mapping[str, Any], step: int) -> None:
+    config = _mapping(entry.get("task_config"))
+    names = (
+        entry.get("alias"),
+        _mapping(config.get("metadata")).get("alias"),
+        entry.get("task_name"),
+        entry.get("task"),
+        config.get("task_name"),
+    )
+    task = next((name for name in names if isinstance(name, str)), None)
+    if task is None:
+        return
+    for key, value in flatten({task: entry["metrics"]}).items():
+        found.curves.setdefault(key, {})[step] = value
+        if _LISTED.search(key.rpartition("/")[2]):
+            found.listed.add(key)
