@@ -13,7 +13,7 @@ from olmix.cli.options import path_option
 from olmix.cli.terminal import ProgressView, done, progress, table
 
 if TYPE_CHECKING:
-    from olmix.launch import Estimate, Event, Group, Launched, RunReport
+    from olmix.launch import Event, Group, Launched, LaunchEstimate, RunReport
 
 __all__ = ["launch", "report_launch", "run_group", "show_cost"]
 
@@ -72,7 +72,7 @@ def preview(
     show_cost(group, estimate(group, folder, tokens_per_second, rate))
 
 
-def show_cost(group: Group, cost: Estimate) -> None:
+def show_cost(group: Group, cost: LaunchEstimate) -> None:
     """Say what a launch takes, before it is started."""
     left = "" if cost.num_missing == cost.num_runs else f", {cost.num_missing} of them to train"
     parts = [f"group {group.group_id}: {cost.num_runs} runs{left}"]

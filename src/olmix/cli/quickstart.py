@@ -30,7 +30,7 @@ TRAINING_SHARE = 0.8
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _QuickstartPlan:
     """What one quickstart does.
 
     Attributes:
@@ -122,8 +122,8 @@ def quickstart(
     words += ["--texts", str(data)] if data is not None else []
     words += [word for name in held_out for word in ("--held-out", name)]
     commands.run(*words)
-    texts = _Texts(output / "data")
-    plan = _Plan(output, _target(target, data, texts), seed, runs, seeds, tokens)
+    texts = _ExampleTexts(output / "data")
+    plan = _QuickstartPlan(output, _target(target, data, texts), seed, runs, seeds, tokens)
     if budget is not None:
         _write(output / "launch.yaml", _launch_config(plan, texts), "How a run is trained.")
         plan = _within(plan, budget - (time.monotonic() - started), commands)
@@ -134,7 +134,7 @@ def quickstart(
     done(f"the loop took {seconds:.0f} s; change any file in {output}/ and repeat any command")
 
 
-class _Texts:
+class _ExampleTexts:
     """What `olmix prepare` left in a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -174,7 +174,7 @@ def _domains_of(data: Path | None) -> tuple[str, ...]:
     return tuple(domain.name for domain in list_domains(data))
 
 
-def _target(target: str | None, data: Path | None, texts: _Texts) -> str:
+def _target(target: str | None, data: Path | None, texts: _ExampleTexts) -> str:
     """Return what to be good at.
 
     Raises:
@@ -196,7 +196,7 @@ def _check_target(target: str, known: Sequence[str]) -> None:
     )
 
 
-def _within(plan: _Plan, seconds: float, commands: _Commands) -> _Plan:
+def _within(plan: _QuickstartPlan, seconds: float, commands: _Commands) -> _QuickstartPlan:
     """Choose the length of the runs such that the loop takes about `seconds`.
 
     Raises:
@@ -224,7 +224,7 @@ def _within(plan: _Plan, seconds: float, commands: _Commands) -> _Plan:
     return replace(plan, max_tokens=rounded)
 
 
-def _launch_config(plan: _Plan, texts: _Texts) -> dict[str, Any]:
+def _launch_config(plan: _QuickstartPlan, texts: _ExampleTexts) -> dict[str, Any]:
     return {
         "name": "quickstart",
         "infra": {"backend": "local"},
@@ -234,7 +234,7 @@ def _launch_config(plan: _Plan, texts: _Texts) -> dict[str, Any]:
     }
 
 
-def _write_configs(plan: _Plan, texts: _Texts) -> None:
+def _write_configs(plan: _QuickstartPlan, texts: _ExampleTexts) -> None:
     """Write the three configs that the commands read, keeping those that the user has edited."""
     num_domains = len(texts.trained)
     generation = {
@@ -284,7 +284,7 @@ def _write(path: Path, content: dict[str, Any], purpose: str) -> None:
     write_text(path, f"{mark}{digest(rest)}\n{rest}")
 
 
-def _run_loop(plan: _Plan, commands: _Commands) -> None:
+def _run_loop(plan: _QuickstartPlan, commands: _Commands) -> None:
     from olmix.report import write_report
 
     work = plan.work

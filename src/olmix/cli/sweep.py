@@ -13,7 +13,7 @@ from olmix.cli.options import json_option, path_option
 from olmix.cli.terminal import done, progress, shell_line, table
 
 if TYPE_CHECKING:
-    from olmix.sweep import Plan, SweepResult
+    from olmix.sweep import StudyPlan, SweepResult
     from olmix.sweep.results import Results
 
 __all__ = ["cruijff_kit", "sweep", "torchtune_config_writer"]
@@ -140,7 +140,7 @@ def _show_generated(result: SweepResult) -> None:
     click.echo(result.folder)
 
 
-def _show_findings(plan: Plan) -> None:
+def _show_findings(plan: StudyPlan) -> None:
     for finding in plan.findings:
         problem = plan.experiment.problem(finding)
         kind = "note" if finding.notice else "warning"
@@ -203,7 +203,9 @@ def preview(
         click.echo("\nThe steps are unknown: set max_steps_per_epoch to get GPU-hours.")
 
 
-def _preview_row(plan: Plan, index: int, names: list[str], rate: float | None) -> tuple[str, ...]:
+def _preview_row(
+    plan: StudyPlan, index: int, names: list[str], rate: float | None
+) -> tuple[str, ...]:
     from olmix.sweep.preview import gpu_hours
     from olmix.sweep.scalars import render_flow
 

@@ -32,8 +32,8 @@ from olmix.records.fit.scores import Calibration, Scores
 from olmix.simplex import Array, hellinger
 
 __all__ = [
-    "Candidate",
     "HeldOut",
+    "LawCandidate",
     "MetricFit",
     "Scores",
     "assign_folds",
@@ -65,7 +65,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class LawCandidate:
     """One law for one metric.
 
     Attributes:
@@ -101,7 +101,7 @@ class MetricFit:
     """
 
     name: str
-    candidates: Mapping[str, Candidate]
+    candidates: Mapping[str, LawCandidate]
     chosen: str
     noise_sd: float | None
     signal_p_value: float
@@ -114,7 +114,7 @@ class MetricFit:
         return self.signal_p_value < SIGNAL_LEVEL
 
     @property
-    def best(self) -> Candidate:
+    def best(self) -> LawCandidate:
         """The chosen candidate."""
         return self.candidates[self.chosen]
 
@@ -242,11 +242,11 @@ def _held_out(swarm: Swarm, by_fold: Sequence[FittedLaw], folds: NDArray[np.intp
 def _stack(
     swarm: Swarm,
     index: int,
-    candidates: Mapping[str, Candidate],
+    candidates: Mapping[str, LawCandidate],
     folds: NDArray[np.intp],
     live: NDArray[np.bool_],
     measured: Array,
-) -> Candidate:
+) -> LawCandidate:
     """Return the weighted average of the candidates as one candidate more.
 
     Args:
@@ -288,7 +288,7 @@ def _check_folds(swarm: Swarm, counts: Array, kept: Array) -> None:
         )
 
 
-def _candidate(swarm: Swarm, index: int, law: FittedLaw, held: Array) -> Candidate:
+def _candidate(swarm: Swarm, index: int, law: FittedLaw, held: Array) -> LawCandidate:
     """Judge a law by its predictions `held` (U,) of mixtures that were left out."""
     unique = swarm.unique_mixtures
     measured = swarm.values[:, index] * swarm.signs[index]
@@ -297,7 +297,7 @@ def _candidate(swarm: Swarm, index: int, law: FittedLaw, held: Array) -> Candida
     everywhere = law.predict(unique)[swarm.group]
     y = measured[seen]
     delta = max(0.5 * float(np.subtract(*np.percentile(y, [75, 25]))) / 1.349, 1e-9)
-    return Candidate(
+    return LawCandidate(
         law=law,
         cv=scores(y, held[swarm.group][seen]),
         train=scores(y, everywhere[seen]),
@@ -308,7 +308,7 @@ def _candidate(swarm: Swarm, index: int, law: FittedLaw, held: Array) -> Candida
 
 
 def _calibration(
-    swarm: Swarm, index: int, chosen: Candidate, folds: NDArray[np.intp], distances: Array
+    swarm: Swarm, index: int, chosen: LawCandidate, folds: NDArray[np.intp], distances: Array
 ) -> Calibration:
     """Calibrate intervals for single runs by the errors of held-out predictions."""
     measured = swarm.values[:, index] * swarm.signs[index]
@@ -325,7 +325,7 @@ def _calibration(
 def _choose(
     swarm: Swarm,
     index: int,
-    candidates: Mapping[str, Candidate],
+    candidates: Mapping[str, LawCandidate],
     folds: NDArray[np.intp],
     live: NDArray[np.bool_],
     measured: Array,

@@ -21,11 +21,11 @@ from olmix.fit.uncertainty import estimate, gain
 from olmix.mixture import repetition_factors
 from olmix.records.fit.proposal import (
     Distance,
-    Estimate,
     Mix,
     PredictedGain,
     PredictedMetric,
     PredictedPerformance,
+    PredictedValue,
     Proposal,
     ProposedObjective,
 )
@@ -33,8 +33,8 @@ from olmix.records.fit.scores import (
     LEVEL,
     Calibration,
     Fit,
-    FittedLaw,
     FittedMetric,
+    LawScores,
     ObjectiveEntry,
     UsedRuns,
 )
@@ -123,7 +123,7 @@ def _metric_record(swarm: Swarm, index: int, fitted: MetricFit) -> FittedMetric:
         objective_weight=float(swarm.objective_weights[index]),
         chosen=fitted.chosen,
         candidates={
-            name: FittedLaw(one.cv, one.train, one.cv_loss, one.test, name)
+            name: LawScores(one.cv, one.train, one.cv_loss, one.test, name)
             for name, one in fitted.candidates.items()
         },
         calibration=fitted.calibration,
@@ -201,10 +201,10 @@ def _turn(value: float, sign: float) -> float:
     return sign * value + 0.0
 
 
-def _turned(found: Estimate, sign: float, bounds: Calibration) -> Estimate:
+def _turned(found: PredictedValue, sign: float, bounds: Calibration) -> PredictedValue:
     """Return an estimate in the direction of the table, its ends inside the metric's bounds."""
     ends = bounds.inside(np.array([_turn(found.low, sign), _turn(found.high, sign)]))
-    return Estimate(_turn(found.mean, sign), float(ends.min()), float(ends.max()))
+    return PredictedValue(_turn(found.mean, sign), float(ends.min()), float(ends.max()))
 
 
 def proposal_record(fit: SwarmFit, judged: JudgedProposal) -> Proposal:

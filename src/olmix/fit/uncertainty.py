@@ -37,7 +37,7 @@ from olmix.fit.swarm import Swarm
 from olmix.laws.law import Draws, FittedLaw, Law
 from olmix.laws.outliers import mean_square
 from olmix.laws.stack import FittedStack, stacked_samples
-from olmix.records.fit.proposal import Estimate, PredictedGain
+from olmix.records.fit.proposal import PredictedGain, PredictedValue
 from olmix.records.fit.scores import LEVEL, Calibration, Scores
 from olmix.simplex import Array
 
@@ -216,12 +216,12 @@ def _sample(
     return laws[law.name].sample(law, mixtures, values, draws, at)
 
 
-def estimate(boot: Bootstrap, index: int) -> Estimate:
+def estimate(boot: Bootstrap, index: int) -> PredictedValue:
     """Return the predicted objective of mixture `index`, less is better, with its interval."""
     variance = float(_variance(boot.samples[:, index])) + boot.error(index)
     half = _quantile(boot.fit.freedom) * float(np.sqrt(variance))
     mean = float(boot.mean[index])
-    return Estimate(mean, mean - half, mean + half)
+    return PredictedValue(mean, mean - half, mean + half)
 
 
 def gain(boot: Bootstrap, proposed: int, other: int) -> PredictedGain:

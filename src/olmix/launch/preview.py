@@ -15,14 +15,14 @@ from olmix.launch.group_plan import Group, Run
 from olmix.launch.local.workers import available_cores, slots_of
 from olmix.records.run import RunFolder
 
-__all__ = ["ASSUMED_TOKENS_PER_SECOND", "Estimate", "estimate", "render_launch"]
+__all__ = ["ASSUMED_TOKENS_PER_SECOND", "LaunchEstimate", "estimate", "render_launch"]
 
 ASSUMED_TOKENS_PER_SECOND = 100_000.0
 """Speed of the default proxy model on one core, used where none is given or measured."""
 
 
 @dataclass(frozen=True)
-class Estimate:
+class LaunchEstimate:
     """What a launch takes.
 
     Attributes:
@@ -59,7 +59,7 @@ def estimate(
     folder: Path | None = None,
     tokens_per_second: float | None = None,
     rate_per_hour: float | None = None,
-) -> Estimate:
+) -> LaunchEstimate:
     """Estimate tokens, FLOPs, time and price of what a group still has to train.
 
     Args:
@@ -80,7 +80,7 @@ def estimate(
         hours = devices * tokens / speed / 3600
         seconds = None if at_once is None else tokens / speed / max(at_once, 1)
     rate = rate_per_hour if rate_per_hour is not None else group.infra.rate_per_hour
-    return Estimate(
+    return LaunchEstimate(
         num_runs=len(group.runs),
         num_missing=len(missing),
         num_tokens=None if tokens is None else int(tokens),

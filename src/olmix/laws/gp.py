@@ -31,7 +31,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from olmix.laws.gaussian import MEAN, Settings, factorise, kernel, kernel_slope, maximise
+from olmix.laws.gaussian import MEAN, KernelSettings, factorise, kernel, kernel_slope, maximise
 from olmix.laws.law import Draws, FittedLaw, SeparateLaw
 from olmix.simplex import Array
 
@@ -73,7 +73,7 @@ class FittedGaussianProcess(FittedLaw):
     solution: Array
     middle: Array
     width: Array
-    settings: Settings
+    settings: KernelSettings
     shift: float
     offset: float | None
     centre: float
@@ -177,7 +177,7 @@ class FittedGaussianProcess(FittedLaw):
             solution=solution,
             middle=middle,
             width=width,
-            settings=Settings(lengths, plain["signal"], plain["noise"]),
+            settings=KernelSettings(lengths, plain["signal"], plain["noise"]),
             shift=plain["shift"],
             offset=plain["offset"],
             centre=plain["centre"],
@@ -240,7 +240,7 @@ class GaussianProcess(SeparateLaw):
     ) -> FittedLaw:
         """Search every choice of offset and shift a little, and the best one to the end."""
         # A search never begins at a fit to other runs: its lengths would tell of runs left out.
-        first, shift = Settings.start(mixtures.shape[1]), self.shifts[0]
+        first, shift = KernelSettings.start(mixtures.shape[1]), self.shifts[0]
         search, last = (
             (_SEARCH_STEPS, _FULL_STEPS) if start is None else (_FOLD_SEARCH_STEPS, _FOLD_STEPS)
         )
@@ -273,7 +273,7 @@ class GaussianProcess(SeparateLaw):
         weights: Array,
         shift: float,
         offset: float | None,
-        start: Settings,
+        start: KernelSettings,
         max_steps: int,
     ) -> tuple[FittedGaussianProcess, float]:
         """Return the law with its settings chosen, and minus its log evidence for the metric."""

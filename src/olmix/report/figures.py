@@ -19,7 +19,7 @@ from olmix.records.fit.proposal import MIXTURES, Gain
 from olmix.records.fit.scores import LEVEL, FittedMetric, Scores
 from olmix.records.fit.tables import Predictions, read_mixture
 from olmix.report.evidence_figures import evidence_plans, response_plans
-from olmix.report.figure import Picture, Plan
+from olmix.report.figure import Picture, PlannedFigure
 from olmix.report.svg import inline_svg, png_bytes
 from olmix.text.files import write_bytes
 from olmix.text.numbers import fixed, percent, signed, with_error
@@ -72,7 +72,7 @@ def draw_figures(
     return pictures
 
 
-def _plans(content: FitFolder, curves: Curves) -> Iterator[Plan]:
+def _plans(content: FitFolder, curves: Curves) -> Iterator[PlannedFigure]:
     if content.proposal is not None:
         yield from _proposal_plans(content)
         yield from _gain_plans(content)
@@ -102,7 +102,7 @@ def _shares(mixture: Mapping[str, float]) -> str:
     return ", ".join(f"{domain} {percent(weight)}" for domain, weight in ordered)
 
 
-def _proposal_plans(content: FitFolder) -> Iterator[Plan]:
+def _proposal_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     """Plan the bars of the proposal, of all mixtures, and of the best for each metric alone."""
     proposal = content.proposal
     if proposal is None:
@@ -112,7 +112,7 @@ def _proposal_plans(content: FitFolder) -> Iterator[Plan]:
     which = "worst" if proposal.worst else "proposed"
     path = next(iter(sorted(content.folder.glob("opt_avg_all_metrics_*_optimal.json"))), None)
     caption = f"Fitted to {len(content.runs)} runs, {content.split}. Data:\u00a0proposal.json"
-    yield Plan(
+    yield PlannedFigure(
         path.stem if path is not None else "opt_avg_all_metrics_optimal",
         "mixture",
         f"Natural and {which} mixture",
@@ -122,7 +122,7 @@ def _proposal_plans(content: FitFolder) -> Iterator[Plan]:
         _bars(pair),
         partial(plotting.mixture_bars, mixtures=pair),
     )
-    yield Plan(
+    yield PlannedFigure(
         "mixtures",
         "",
         "All mixtures",
@@ -137,7 +137,7 @@ def _proposal_plans(content: FitFolder) -> Iterator[Plan]:
         best = read_mixture(file)
         if best is not None:
             both = {"natural": natural, "best_for_this_metric": best}
-            yield Plan(
+            yield PlannedFigure(
                 file.stem,
                 "",
                 f"The best mixture for {metric.name} alone",
@@ -153,7 +153,7 @@ def _bar(gain: Gain) -> plotting.GainBar:
     return plotting.GainBar(gain.mean, gain.low, gain.high)
 
 
-def _gain_plans(content: FitFolder) -> Iterator[Plan]:
+def _gain_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     proposal, verification = content.proposal, content.verification
     if proposal is None or not proposal.gains:
         return
@@ -168,7 +168,7 @@ def _gain_plans(content: FitFolder) -> Iterator[Plan]:
         + (f", measured {signed(measured[name].mean)}." if name in measured else ".")
         for name, gain in proposal.gains.items()
     )
-    yield Plan(
+    yield PlannedFigure(
         "gains",
         "gains",
         f"Gain on {content.objective.name}",
@@ -185,7 +185,7 @@ def _gain_plans(content: FitFolder) -> Iterator[Plan]:
     )
 
 
-def _verification_plan(content: FitFolder) -> Plan:
+def _verification_plan(content: FitFolder) -> PlannedFigure:
     found = content.verification
     if found is None:
         raise ValueError("there is no verification to draw")
@@ -193,7 +193,7 @@ def _verification_plan(content: FitFolder) -> Plan:
         f"{plotting.mixture_label(name)} {with_error(*found.means[name])}" for name in found.means
     )
     better = "Lower is better." if found.lower_is_better else "Higher is better."
-    return Plan(
+    return PlannedFigure(
         "verification",
         "verification",
         f"{found.metric}, measured with fresh seeds",
@@ -214,7 +214,7 @@ def _verification_plan(content: FitFolder) -> Plan:
     )
 
 
-def _scores_plan(content: FitFolder) -> Plan:
+def _scores_plan(content: FitFolder) -> PlannedFigure:
     scores = {
         m.name: {name: law.cv.spearman for name, law in m.candidates.items()}
         for m in content.metrics
@@ -225,7 +225,7 @@ def _scores_plan(content: FitFolder) -> Plan:
         f"{m.name}: {plotting.law_label(m.chosen)} {fixed(m.law.cv.spearman, 2)}."
         for m in content.metrics
     )
-    return Plan(
+    return PlannedFigure(
         "cross_validation",
         "cross-validation",
         "How well each law ranks runs that it has not seen",
@@ -237,7 +237,7 @@ def _scores_plan(content: FitFolder) -> Plan:
     )
 
 
-def _fit_plans(content: FitFolder) -> Iterator[Plan]:
+def _fit_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     """Plan predicted against measured: of the objective, where it is an average, then by metric."""
     average = _objective_predictions(content)
     if average is not None:
@@ -255,7 +255,7 @@ def _fit_plans(content: FitFolder) -> Iterator[Plan]:
         if index < MOST_FITS_IN_PAGE:
             yield plan
         else:
-            yield Plan(plan.stem, "", plan.title, plan.caption, "", plan.size, plan.draw)
+            yield PlannedFigure(plan.stem, "", plan.title, plan.caption, "", plan.size, plan.draw)
 
 
 def _objective_predictions(content: FitFolder) -> Predictions | None:
@@ -284,7 +284,7 @@ def _fit_plan(
     unit: str,
     law: str,
     scores: Scores | None,
-) -> Plan:
+) -> PlannedFigure:
     """Plan one scatter of predictions against measurements."""
     known = np.isfinite(found.measured) & np.isfinite(found.held_out)
     words = f"{int(known.sum())} runs held out in turn ({content.split})"
@@ -295,7 +295,7 @@ def _fit_plan(
         )
     positions = {run: index for index, run in enumerate(found.runs)}
     named = {mix: positions[run] for mix, run in _named_runs(content).items() if run in positions}
-    return Plan(
+    return PlannedFigure(
         stem,
         "fits",
         title,
@@ -332,7 +332,7 @@ def _named_runs(content: FitFolder) -> dict[str, str]:
     return named
 
 
-def _effects_plan(content: FitFolder) -> Plan:
+def _effects_plan(content: FitFolder) -> PlannedFigure:
     effects = content.effects
     if effects is None:
         raise ValueError("there are no effects to draw")
@@ -342,7 +342,7 @@ def _effects_plan(content: FitFolder) -> Plan:
     )
     numbers = ", ".join(f"{domain} {signed(float(value))}" for domain, value in strongest)
     width, height = (0.56, 0.36) if effects.size <= plotting.MOST_NUMBERS else (0.3, 0.24)
-    return Plan(
+    return PlannedFigure(
         "interaction_matrix",
         "effects",
         "Effect of each domain on each metric",
@@ -362,7 +362,7 @@ def _effects_plan(content: FitFolder) -> Plan:
     )
 
 
-def _swarm_plan(content: FitFolder) -> Plan:
+def _swarm_plan(content: FitFolder) -> PlannedFigure:
     """Plan the heat map of all mixtures, the best run on top."""
     table = content.ratios
     if table is None:
@@ -374,7 +374,7 @@ def _swarm_plan(content: FitFolder) -> Plan:
     known = [run for run in content.runs if run in values]
     order = sorted(known, key=lambda run: np.nan_to_num(sign * values[run], nan=np.inf))
     row_height = 0.17 if len(order) <= 60 else max(4.2 / len(order), 0.012)
-    return Plan(
+    return PlannedFigure(
         "swarm",
         "swarm",
         f"All mixtures of the swarm, best {content.objective.name} on top",
@@ -399,8 +399,8 @@ def _objective_values(content: FitFolder) -> tuple[tuple[str, ...], list[float]]
     return found.runs, found.measured.tolist()
 
 
-def _curves_plan(content: FitFolder, curves: Curves) -> Plan:
-    return Plan(
+def _curves_plan(content: FitFolder, curves: Curves) -> PlannedFigure:
+    return PlannedFigure(
         "training",
         "training",
         "Training loss of every run",

@@ -17,7 +17,7 @@ from olmix.sweep.scalars import render_flow, render_key
 from olmix.text.yaml import load, render_yaml
 from olmix.text.yaml_rules import OmegaConfYaml
 
-__all__ = ["Document"]
+__all__ = ["YamlDocument"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class _Edit:
     text: str
 
 
-class Document:
+class YamlDocument:
     """The text of a YAML mapping, and what OmegaConf reads from it.
 
     Args:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from olmix.errors import ConfigError, NotAvailableError, nearest
 from olmix.records.logs import Curves
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.errors import BaseConfigNotFoundError, ExperimentSchemaError, Finding
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.merge import Parameters
@@ -65,7 +65,7 @@ class Base:
 
     name: str
     data: Mapping[str, Any]
-    document: Document | None
+    document: YamlDocument | None
     recipe: str | None
 
 
@@ -241,7 +241,7 @@ class Framework(ABC):
         raise NotAvailableError(f"there is no example for the framework {self.name}")
 
 
-def read_base_file(experiment: Experiment) -> Document:
+def read_base_file(experiment: Experiment) -> YamlDocument:
     """Read `framework_config.base_config_file`.
 
     Raises:
@@ -249,7 +249,7 @@ def read_base_file(experiment: Experiment) -> Document:
     """
     path = Path(str(experiment.config.framework_config.base_config_file))
     try:
-        return Document(path.read_text(encoding="utf-8"), str(path))
+        return YamlDocument(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         what = f"{path}: there is no such file; give the path of a config of this framework"
     except (OSError, UnicodeDecodeError) as error:

@@ -13,7 +13,7 @@ from typing import Any
 
 from olmix.errors import MissingPackageError
 from olmix.records.logs import Curves, number, read_jsonl
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.framework import (
     OUTPUT_DIR,
@@ -107,7 +107,7 @@ class Hydra(Framework):
         verdicts: dict[Path, Verdict] = {}
         runs: dict[Path, list[str]] = {}
         for path in configs:
-            words = Document(path.read_text(encoding="utf-8"), str(path)).data.get("overrides")
+            words = YamlDocument(path.read_text(encoding="utf-8"), str(path)).data.get("overrides")
             if isinstance(words, list):
                 runs[path] = list(map(str, words))
             else:

@@ -14,7 +14,7 @@ from olmix.config.experiment import SlurmConfig
 from olmix.errors import Problem
 from olmix.sweep.errors import ExperimentSchemaError
 from olmix.sweep.folder import Mapped
-from olmix.sweep.study_plan import Plan
+from olmix.sweep.study_plan import StudyPlan
 from olmix.text.files import write_text
 from olmix.text.slurm import (
     comment,
@@ -32,7 +32,7 @@ SUBMIT = "submit_experiment.sh"
 """Submits all arrays, where there are several."""
 
 
-def write_scripts(plan: Plan, rows: Sequence[Mapped], target: Path) -> Path:
+def write_scripts(plan: StudyPlan, rows: Sequence[Mapped], target: Path) -> Path:
     """Write the scripts into the experiment's folder; returns the one that starts all runs.
 
     Raises:
@@ -56,7 +56,7 @@ def old_scripts(target: Path) -> list[Path]:
     return [*(file for name in (SCRIPT, SUBMIT) if (file := target / name).is_file()), *parts]
 
 
-def render_scripts(plan: Plan, rows: Sequence[Mapped], folder: Path) -> dict[str, str]:
+def render_scripts(plan: StudyPlan, rows: Sequence[Mapped], folder: Path) -> dict[str, str]:
     """Return the text of every script, by its name.
 
     `sbatch` takes the first one as it is, and `sbatch --array=...` too.
@@ -97,7 +97,7 @@ def render_scripts(plan: Plan, rows: Sequence[Mapped], folder: Path) -> dict[str
 
 
 def _array_script(
-    plan: Plan, slurm: SlurmConfig, folder: Path, part: Sequence[int], digits: int, script: str
+    plan: StudyPlan, slurm: SlurmConfig, folder: Path, part: Sequence[int], digits: int, script: str
 ) -> Iterator[str]:
     """Yield the lines of the array of some runs, all of which lie within one array's indices."""
     first = part[0] // slurm.max_array_size * slurm.max_array_size

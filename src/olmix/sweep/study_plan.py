@@ -31,7 +31,7 @@ from olmix.sweep.scalars import render_flow
 from olmix.sweep.values import DerivationError, Scope, resolve, unknown_references
 from olmix.text.files import digest
 
-__all__ = ["Plan", "PlannedRun", "build_plan", "config_hash"]
+__all__ = ["PlannedRun", "StudyPlan", "build_plan", "config_hash"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """All runs of an experiment.
 
     Attributes:
@@ -88,7 +88,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
     return digest(_hashable(plain), 12)
 
 
-def build_plan(source: str | Path | Mapping[str, Any] | Experiment) -> Plan:
+def build_plan(source: str | Path | Mapping[str, Any] | Experiment) -> StudyPlan:
     """Read an experiment, and plan and check its runs.
 
     Raises:
@@ -113,7 +113,7 @@ class _Planner:
         self._names = find_names(config, self.framework, self.base)
         self._watches = [Watch(config, index) for index in range(len(config.conditions))]
 
-    def plan(self) -> Plan:
+    def plan(self) -> StudyPlan:
         config = self.experiment.config
         self.findings += check_names(config, self.framework, self.base, self._names)
         self.findings += check_points(config)
@@ -142,7 +142,7 @@ class _Planner:
         self._note(self.framework.check_runs(self.base, whole))
         self._raise()
         findings = tuple(dict.fromkeys(self.findings))
-        return Plan(self.experiment, self.framework, self.base, tuple(runs), findings, own)
+        return StudyPlan(self.experiment, self.framework, self.base, tuple(runs), findings, own)
 
     def _check_folders(self, own: Mapping[Path_, str], runs: Sequence[PlannedRun]) -> None:
         for path, folder in own.items():

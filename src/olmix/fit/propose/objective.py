@@ -24,7 +24,7 @@ import numpy as np
 from olmix.laws.law import FittedLaw
 from olmix.simplex import Array, hellinger
 
-__all__ = ["Floor", "Objective", "Risk"]
+__all__ = ["MetricFloor", "ProposerObjective", "Risk"]
 
 _TINY = 1e-300
 _NEAR = 1e-4
@@ -60,7 +60,7 @@ class Risk:
 
 
 @dataclass(frozen=True)
-class Floor:
+class MetricFloor:
     """A limit on one metric: the mixture must not be predicted to be worse than this.
 
     Attributes:
@@ -82,7 +82,7 @@ class Floor:
 
 
 @dataclass(frozen=True)
-class Objective:
+class ProposerObjective:
     """A weighted sum of laws, the divergence from a reference mixture, and the risk.
 
     Attributes:
@@ -100,7 +100,7 @@ class Objective:
     kl_weight: float
     reference: Array
     risk: Risk | None = None
-    floors: tuple[Floor, ...] = ()
+    floors: tuple[MetricFloor, ...] = ()
     penalty: float = 0.0
 
     @property

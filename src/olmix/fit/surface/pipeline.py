@@ -15,7 +15,14 @@ from olmix import __version__
 from olmix.config.surface import SurfaceConfig
 from olmix.errors import DataError
 from olmix.fit.folder import FitFiles, make_beside, point_latest, publish
-from olmix.fit.surface.choice import Candidate, Interval, Optimum, choose, compare, find_optimum
+from olmix.fit.surface.choice import (
+    Interval,
+    Optimum,
+    SurfaceCandidate,
+    choose,
+    compare,
+    find_optimum,
+)
 from olmix.fit.surface.polynomial import Surface
 from olmix.fit.surface.runs import Runs, load_runs
 from olmix.records.metric import lower_is_better
@@ -97,7 +104,7 @@ def _direction(config: SurfaceConfig) -> bool:
     return True
 
 
-def _predictions(runs: Runs, chosen: Candidate) -> dict[str, list[float]]:
+def _predictions(runs: Runs, chosen: SurfaceCandidate) -> dict[str, list[float]]:
     settings = {f.name: runs.settings[:, i].tolist() for i, f in enumerate(runs.factors)}
     return settings | {
         "measured": runs.values.tolist(),
@@ -145,8 +152,8 @@ def _write_optimum(
 def _summary(
     config: SurfaceConfig,
     runs: Runs,
-    candidates: Mapping[str, Candidate],
-    chosen: Candidate,
+    candidates: Mapping[str, SurfaceCandidate],
+    chosen: SurfaceCandidate,
     optimum: Optimum | None,
 ) -> dict[str, Any]:
     surface = chosen.surface

@@ -28,12 +28,12 @@ __all__ = [
     "MIXTURES",
     "VERIFIED",
     "Distance",
-    "Estimate",
     "Gain",
     "Mix",
     "PredictedGain",
     "PredictedMetric",
     "PredictedPerformance",
+    "PredictedValue",
     "Proposal",
     "ProposedObjective",
     "read_proposal",
@@ -91,7 +91,7 @@ class PredictedGain(Gain):
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PredictedValue:
     """A predicted value with its 90 % interval.
 
     Attributes:
@@ -118,7 +118,7 @@ class Mix:
     """
 
     weights: Weights
-    predicted: Estimate = Estimate()
+    predicted: PredictedValue = PredictedValue()
     run: Name | None = None
     measured: Number = math.nan
 

@@ -29,20 +29,20 @@ from olmix.records.run_config import open_run_trackers, read_run_config
 from olmix.records.run_writer import RunWriter
 from olmix.records.tokens import byte_lengths, data_dtype
 from olmix.simplex import Array
-from olmix.train.proxy.batches import Plan, open_windows, plan_run
+from olmix.train.proxy.batches import WindowPlan, open_windows, plan_run
 from olmix.train.proxy.checkpoint import Position, load_checkpoint, save_checkpoint
 from olmix.train.proxy.evaluation import Validation, build_validation
 from olmix.train.proxy.loop import Geometry, TrainState, initial_state
 from olmix.train.proxy.model import Shape
 from olmix.train.proxy.optimizer import Hyper
 
-__all__ = ["Job", "Work", "prepare"]
+__all__ = ["ProxyRun", "ProxyWork", "prepare"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Work:
+class ProxyWork:
     """What a run's config asks for, with its data opened and checked.
 
     Attributes:
@@ -60,13 +60,13 @@ class Work:
     config: LaunchConfig
     training: ProxyTraining
     mix: Mixture
-    plan: Plan
+    plan: WindowPlan
     validation: Validation
     geometry: Geometry
     hyper: Hyper
 
 
-def prepare(config: LaunchConfig) -> Work:
+def prepare(config: LaunchConfig) -> ProxyWork:
     """Open and check everything that a run needs.
 
     Raises:
@@ -98,10 +98,12 @@ def prepare(config: LaunchConfig) -> Work:
         for name, files in evaluation.paths.items()
     ]
     validation = build_validation(held_out, evaluation.max_tokens, lengths, geometry.eval_batch)
-    return Work(identity, config, training, mix, plan, validation, geometry, Hyper.of(training))
+    return ProxyWork(
+        identity, config, training, mix, plan, validation, geometry, Hyper.of(training)
+    )
 
 
-class Job:
+class ProxyRun:
     """A run that is being trained, and its folder.
 
     Args:
@@ -115,7 +117,7 @@ class Job:
         metrics: what the last evaluation found.
     """
 
-    def __init__(self, folder: RunFolder, work: Work) -> None:
+    def __init__(self, folder: RunFolder, work: ProxyWork) -> None:
         self.folder = folder
         self.work = work
         self.metrics: dict[str, float] = {}

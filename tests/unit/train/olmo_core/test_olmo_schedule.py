@@ -2,14 +2,14 @@ import pytest
 
 from olmix.config import OlmoCoreTraining
 from olmix.errors import ConfigError
-from olmix.train.olmo_core.schedule import build_plan
+from olmix.train.olmo_core.schedule import build_schedule
 
 M = 1_000_000
 
 
 def _plan(parameters=108 * M, devices=1, **training):
     plain = {"proxy_model_id": "olmo2_100m", "max_tokens": 20 * parameters, **training}
-    return build_plan(OlmoCoreTraining.from_dict(plain), parameters, devices)
+    return build_schedule(OlmoCoreTraining.from_dict(plain), parameters, devices)
 
 
 def test_what_is_left_out_follows_the_ladder_of_olmo():
