@@ -31,7 +31,7 @@ TRAINING_SHARE = 0.8
 
 @dataclass(frozen=True)
 class _QuickstartPlan:
-    """What one quickstart does.
+    """The settings of one quickstart.
 
     Attributes:
         work: folder of everything.
@@ -135,7 +135,7 @@ def quickstart(
 
 
 class _ExampleTexts:
-    """What `olmix prepare` left in a folder."""
+    """The texts that `olmix prepare` wrote to a folder."""
 
     def __init__(self, folder: Path) -> None:
         from olmix.config import read_yaml

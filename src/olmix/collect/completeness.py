@@ -1,4 +1,4 @@
-"""What is missing in a collection, run by run: `completeness.json`."""
+"""The gaps of a collection, run by run: `completeness.json`."""
 
 from __future__ import annotations
 

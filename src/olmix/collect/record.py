@@ -41,7 +41,7 @@ def _no_config() -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one run.
+    """The known facts about one run.
 
     Attributes:
         name: name of the run, unique in a collection.
@@ -80,7 +80,7 @@ class Record:
 
     @property
     def mixture_problem(self) -> str:
-        """What keeps the run from having a mixture; empty where it has one, or names none."""
+        """The reason why the run has no mixture; empty where it has one, or names none."""
         return self.shares_problem or ("" if self.mixture else self.mix_problem)
 
     @property

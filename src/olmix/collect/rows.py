@@ -45,7 +45,7 @@ class Options:
     priors: Path | None = None
 
     def directions(self) -> dict[str, bool]:
-        """Return whether lower is better of the metrics whose direction was given.
+        """Whether lower is better of the metrics whose direction was given.
 
         Raises:
             DataError: a metric was given both.

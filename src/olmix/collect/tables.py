@@ -48,7 +48,7 @@ _SHARE_TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Collected:
-    """What was collected.
+    """The collected tables.
 
     Attributes:
         ratios: path of the table of mixtures; `None` where no run has one.

@@ -1,4 +1,4 @@
-"""What every config model shares: strictness, reading from YAML, and errors that help.
+"""The base of every config model: strictness, reading from YAML, and errors that help.
 
 Sections are frozen Pydantic models that refuse unknown keys. Paths in a file are relative to that
 file and absolute once loaded.

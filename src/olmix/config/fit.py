@@ -124,7 +124,7 @@ class FilteringConfig(Section):
 
 
 class FitConfig(Section):
-    """What `olmix fit` reads. It needs two CSV files and nothing else of Olmix."""
+    """The config of `olmix fit`, which needs two CSV files and nothing else of Olmix."""
 
     swarm: SwarmTables
     """The tables of the swarm."""
@@ -145,7 +145,7 @@ class FitConfig(Section):
     constraints: ConstraintsConfig = ConstraintsConfig()
     """Limits on the mixture."""
     filtering: FilteringConfig = FilteringConfig()
-    """What to leave out, pin and weigh."""
+    """Runs and metrics to leave out, domains to pin, weights of metrics."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -24,7 +24,7 @@ class PriorsConfig(Section):
     relative_sizes: dict[str, Positive] | None = None
     """Natural share of each domain; computed from the counts when left out."""
     fingerprints: dict[str, str] | None = None
-    """What the token files of each domain were known by when they were counted."""
+    """The fingerprint of each domain's token files at the time they were counted."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -103,7 +103,7 @@ _Lines = Annotated[str, BeforeValidator(_read_lines), _TEXT_OR_LIST]
 
 
 class SlurmJob(Section):
-    """What a job asks SLURM for, and the environment of its runs."""
+    """The resources that a job asks SLURM for, and the environment of its runs."""
 
     partition: SlurmLine | None = None
     """Partition of the jobs."""
@@ -147,7 +147,7 @@ class SlurmJob(Section):
     container: SlurmLine | None = None
     """Container image to run in."""
     container_runtime: Literal["apptainer", "pyxis"] = "apptainer"
-    """What starts the container."""
+    """The program that starts the container."""
     setup: _Lines | None = None
     """Shell lines before the run: a text, or a list of lines."""
 

@@ -23,7 +23,7 @@ MIX_FILE = "mix.json"
 MANIFEST_FILE = "data_manifest.json"
 """The data of a run, for a command: paths, weight and repetition of each domain."""
 PLACEHOLDERS = ("config", "mix_json", "data_manifest", "run_dir", "max_tokens", "seed")
-"""What `CommandTraining.command` may ask for."""
+"""The names that `CommandTraining.command` may use in braces."""
 
 CHINCHILLA_TOKENS_PER_PARAMETER = 20
 """Tokens per non-embedding parameter of a compute-optimal run (Hoffmann et al. 2022)."""

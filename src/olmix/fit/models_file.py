@@ -81,7 +81,7 @@ class LoadedFit:
 
     @property
     def objective(self) -> Objective:
-        """What the fit optimises."""
+        """The objective of the fit."""
         return Objective.build(
             [
                 Metric(name, self.lower_is_better[name], w)

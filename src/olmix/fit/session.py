@@ -191,7 +191,7 @@ class ProposedMixture:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader must know."""
+        """Warnings about the fit, as sentences."""
         return self.proposal.warnings
 
     def __repr__(self) -> str:

@@ -27,7 +27,7 @@ __all__ = ["Submitted", "submit_group"]
 
 @dataclass(frozen=True)
 class Submitted:
-    """What was submitted.
+    """The submitted runs and jobs.
 
     Attributes:
         folder: the group's folder.
@@ -101,7 +101,7 @@ def _prepare(
 
 @dataclass(frozen=True)
 class _Before:
-    """What was there before a launch.
+    """The state of the group's folder before a launch.
 
     Attributes:
         folder: the group's folder.

@@ -1,4 +1,4 @@
-"""What Olmix asks of a cluster's scheduler: render, submit, watch, cancel, show logs.
+"""The interface to a cluster's scheduler: render, submit, watch, cancel, show logs.
 
 An engine knows jobs and nothing of training. Each run is one process,
 ``python -m olmix.train.run_one RUN_DIR``, which leaves everything in its folder; what a scheduler
@@ -26,7 +26,7 @@ class NoAnswerError(LaunchError):
 
 @dataclass(frozen=True)
 class JobState:
-    """What an engine says of one run.
+    """The state of one run, as an engine sees it.
 
     Attributes:
         state: in Olmix's words; pre-empted and requeued jobs are pending.

@@ -1,4 +1,4 @@
-"""What is known of a launch: when, by whom, on which machine, from which commit.
+"""The metadata of a launch: when, by whom, on which machine, from which commit.
 
 `group.json` in the folder of the runs holds it all; a copy without the mixtures lies beside the
 variants, so that these tell where they were trained.

@@ -1,4 +1,4 @@
-"""What a launch would do and cost, without doing it; needs no credentials and no trainer."""
+"""A preview of a launch: what it would do and cost; needs no credentials and no trainer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ASSUMED_TOKENS_PER_SECOND = 100_000.0
 
 @dataclass(frozen=True)
 class LaunchEstimate:
-    """What a launch takes.
+    """The size, time and price of a launch.
 
     Attributes:
         num_runs: runs of the group.

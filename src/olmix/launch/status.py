@@ -1,4 +1,4 @@
-"""What the runs of a group are doing, read from their folders alone."""
+"""The state of the runs of a group, read from their folders alone."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class KernelSettings:
-    """What maximising chooses, for standardised coordinates and targets.
+    """The numbers that maximising chooses, for standardised coordinates and targets.
 
     Attributes:
         lengths: (D,) distance over which the metric changes, per coordinate.

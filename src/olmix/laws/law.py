@@ -1,4 +1,4 @@
-"""What a law is: a rule that predicts one metric from a mixture.
+"""Laws: rules that predict one metric from a mixture.
 
 Every law minimises: metrics of which more is better have their sign turned before they are fitted.
 A law is fitted to many problems at once (metrics, folds, bootstrap samples), because a batch costs
@@ -74,7 +74,7 @@ class Law(ABC):
     convex: ClassVar[bool]
     """Whether the prediction is a convex function of the mixture."""
     fitted: ClassVar[type[FittedLaw]]
-    """What fitting returns."""
+    """The result of fitting a law."""
 
     @abstractmethod
     def fit_many(

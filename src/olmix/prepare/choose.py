@@ -23,7 +23,7 @@ FORMAT = 3
 
 @dataclass(frozen=True)
 class PrepareRequest:
-    """What to prepare.
+    """The texts to prepare and where to write them.
 
     Attributes:
         output: folder to write.

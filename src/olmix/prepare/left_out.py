@@ -1,4 +1,4 @@
-"""What is in the texts of a domain and not in its token files: how much of it, and why."""
+"""Text of a domain that is not in its token files: how much of it, and why."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class ReadDomain:
 
 @dataclass(frozen=True)
 class Reading:
-    """What reading all texts has found.
+    """The result of reading all texts.
 
     Attributes:
         domains: in the order in which they were asked for.

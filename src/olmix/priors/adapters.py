@@ -49,7 +49,7 @@ def is_companion(name: str) -> bool:
 
 @dataclass(frozen=True)
 class FileCount:
-    """What a file holds.
+    """The counts of one file.
 
     Attributes:
         num_tokens: its tokens.

@@ -37,7 +37,7 @@ OnDomain = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class DomainCount:
-    """What one domain holds.
+    """The counts of one domain.
 
     Attributes:
         domain: its name.
@@ -56,7 +56,7 @@ class DomainCount:
 
 @dataclass(frozen=True)
 class Counts:
-    """What all domains hold.
+    """The counts of all domains.
 
     Attributes:
         domains: one entry per domain, in the order of the config.

@@ -105,7 +105,7 @@ class _File(_Part):
 
 @dataclass(frozen=True)
 class MappingRecord:
-    """What `run_mapping.yaml` says.
+    """The content of `run_mapping.yaml`.
 
     Attributes:
         experiment: name of the experiment.

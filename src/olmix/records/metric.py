@@ -1,4 +1,4 @@
-"""What a metric is, which way is better, and the value of an objective: said here and nowhere else.
+"""Metrics: which names are metrics, which way is better, and the value of an objective.
 
 Whatever reads, ranks, fits or compares measurements asks this module. A name that trainers log is
 a metric unless it is bookkeeping (steps, times, tokens, learning rates) or the standard error of
@@ -243,7 +243,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Objective:
-    """What is optimised: one metric, or a weighted average of several.
+    """The objective: one metric, or a weighted average of several.
 
     Attributes:
         name: its name in words.

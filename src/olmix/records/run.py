@@ -51,7 +51,7 @@ RunState = Literal["pending", "running", "finished", "failed", "cancelled"]
 ENDED = ("finished", "failed", "cancelled")
 """States in which nothing more happens by itself."""
 INTERRUPTED = "interrupted; launch again to resume"
-"""What the status of a run says that stopped on request: Ctrl-C, SIGTERM, a launcher that ends."""
+"""The note of a run that stopped on request: Ctrl-C, SIGTERM, a launcher that ends."""
 _STATUS_BYTES = 1 << 20
 _SUMMARY_BYTES = 1 << 26
 """Sizes above which such a file is not one of ours."""
@@ -61,7 +61,7 @@ _TURN_S = 1.0
 
 @dataclass(frozen=True)
 class Status:
-    """What a run is doing.
+    """The state of a run.
 
     Attributes:
         state: `pending` until a worker takes it up.
@@ -125,7 +125,7 @@ def progress_of(record: Mapping[str, Any]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         identity: of the run; empty where a trainer of another kind wrote the file.
@@ -180,7 +180,7 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        """What the trainer printed."""
+        """The file of the trainer's output."""
         return self.path / "log.txt"
 
     @property

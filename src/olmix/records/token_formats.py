@@ -1,4 +1,4 @@
-"""What token files say of themselves: NumPy headers, Megatron indices, datatrove metadata.
+"""The headers of token files: NumPy headers, Megatron indices, datatrove metadata.
 
 Each must agree with the size of its file and with `data.dtype`, if that is given.
 """

@@ -24,7 +24,7 @@ _WANDB_TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What trackers are told of a run.
+    """The facts about a run that trackers receive.
 
     Attributes:
         name: its name.

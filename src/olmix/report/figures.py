@@ -1,4 +1,4 @@
-"""What is drawn: every figure of a fit folder with its file name, title, caption and words.
+"""Every figure of a fit folder, with its file name, title, caption and alt text.
 
 Each figure becomes a PNG file in the folder; those that the page shows become SVG inside it. The
 numbers of a figure are in its alt text, and in the CSV or JSON file that its caption names.

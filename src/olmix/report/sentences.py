@@ -1,4 +1,4 @@
-"""What the page says in sentences: the result first, and above each table what to see in it."""
+"""The sentences of the page: the result first, and above each table what to see in it."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def mixture_reading(content: FitFolder) -> str:
 
 
 def gain_reading(content: FitFolder) -> str:
-    """Say whether the prediction held."""
+    """Return the sentence that says whether the prediction held."""
     if content.proposal is None:
         return ""
     predicted = content.proposal.gains.get("natural")

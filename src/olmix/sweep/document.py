@@ -120,7 +120,7 @@ class YamlDocument:
 
 
 def _is_block(node: Any, kind: type[MappingNode | SequenceNode]) -> bool:
-    """Say whether a value is a mapping or a list with entries on lines of their own."""
+    """Whether a value is a mapping or a list with entries on lines of their own."""
     return isinstance(node, kind) and bool(node.value and not node.flow_style)
 
 
@@ -143,7 +143,7 @@ def _value(value: Any, indent: int) -> str:
 
 
 def _same(old: Any, new: Any) -> bool:
-    """Compare values and their types: 1, 1.0 and true differ."""
+    """Whether two values and their types agree: 1, 1.0 and true differ."""
     if type(old) is not type(new):
         return False
     if isinstance(old, dict):

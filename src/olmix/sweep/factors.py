@@ -24,7 +24,7 @@ SURFACE = "surface.yaml"
 
 @dataclass(frozen=True)
 class Factors:
-    """What a surface can be fitted to.
+    """The factors that a surface can be fitted to.
 
     Attributes:
         scales: for each factor, whether it acts evenly on a ``linear`` or a ``log`` scale, as its
@@ -113,7 +113,7 @@ def _levels(runs: Sequence[Mapped], name: str) -> list[float]:
 
 
 def _move_together(runs: Sequence[Mapped], one: str, other: str) -> bool:
-    """Say whether one variable always rises, or always falls, where the other one rises."""
+    """Whether one variable always rises, or always falls, where the other one rises."""
     pairs = sorted({(run.params[one], run.params[other]) for run in runs})
     steps = [(b[0] - a[0], b[1] - a[1]) for a, b in itertools.pairwise(pairs)]
     return all(x > 0 < y for x, y in steps) or all(x > 0 > y for x, y in steps)

@@ -39,7 +39,7 @@ Validator = Literal["inprocess", "subprocess", "none"]
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What was generated.
+    """The generated experiment.
 
     Attributes:
         folder: the experiment's folder.

@@ -61,7 +61,7 @@ class Hydra(Framework):
         return Base(document.name, document.data, document, RECIPE)
 
     def knows(self, base: Base, path: Path_) -> bool:
-        """Say whether the base has a top-level key; a preset is not composed and knows all."""
+        """Whether the base has a top-level key; a preset is not composed and knows all."""
         return not base.data or path[0] in base.data
 
     def check_names(self, base: Base, names: Mapping[str, Path_]) -> Iterable[tuple[str, str]]:

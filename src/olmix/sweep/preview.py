@@ -1,4 +1,4 @@
-"""What a plan would do: the difference of each run from the base, and what it costs."""
+"""A preview of a plan: the difference of each run from the base, and what it costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the runs of an experiment's folder are doing, from the files that they write."""
+"""The state of an experiment's runs, from the files that they write."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Curve = Sequence[tuple[int, float]]
 
 @dataclass(frozen=True)
 class RunState:
-    """What a run is doing.
+    """The state of a run.
 
     Attributes:
         run: its row in the mapping.

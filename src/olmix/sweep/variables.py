@@ -1,4 +1,4 @@
-"""What is wrong with the names and values that an experiment gives, before any merge."""
+"""Checks of the names and values that an experiment gives, before any merge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RANGE = frozenset({"min", "max", "scale", "step"})
 
 
 def is_range(value: object) -> bool:
-    """Say whether the values of a variable are given as ``{min, max, scale, step}``."""
+    """Whether the values of a variable are given as ``{min, max, scale, step}``."""
     return isinstance(value, Mapping) and "min" in value and "max" in value
 
 

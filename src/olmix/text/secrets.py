@@ -17,7 +17,7 @@ from dataclasses import dataclass
 __all__ = ["HIDDEN", "find_secrets", "judge", "redact"]
 
 HIDDEN = "***"
-"""What stands in the place of a secret."""
+"""The text that takes the place of a secret."""
 
 _SHAPE = re.compile(
     r"""(?<![\w-])(?:
@@ -166,7 +166,7 @@ def _given(text: str, *, only_urls: bool) -> Iterator[_Span]:
 
 
 _SAID = {"parameter": "{}= in a URL", "header": "{}", "option": "--{}", "variable": "{}="}
-"""What a secret goes by, by how its name is given."""
+"""The word for a secret, by how its name is given."""
 
 
 def _likely(text: str) -> Iterator[_Span]:

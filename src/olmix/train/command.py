@@ -51,7 +51,7 @@ _ASKED_TO_END = (0, -signal.SIGINT, 128 + signal.SIGINT, -signal.SIGTERM, 128 + 
 
 @dataclass(frozen=True)
 class _Command:
-    """What is run, where, with which additions to the environment, and what it is."""
+    """A command, its folder, its additions to the environment, and a name for it."""
 
     words: Sequence[str]
     folder: Path
@@ -227,7 +227,7 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
 
 
 class _Reports:
-    """What the command has reported so far.
+    """The reports of the command so far.
 
     Args:
         run: tells of it in the status.

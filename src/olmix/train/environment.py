@@ -1,4 +1,4 @@
-"""What a process must settle before and just after it loads JAX: threads, core, compiled programs.
+"""The environment of a process before and after it loads JAX: threads, core, compiled programs.
 
 Libraries read their number of threads when they are loaded, so `use_one_thread` comes before NumPy
 and JAX; this module imports neither by itself.

@@ -37,7 +37,7 @@ class Feasible:
 
     @property
     def free_total(self) -> float:
-        """What the free domains share."""
+        """The weight that the free domains share."""
         return float(1 - self.fixed.sum())
 
     @property
@@ -59,7 +59,7 @@ class Feasible:
         return whole
 
     def contains(self, mixture: Array, tolerance: float = 1e-6) -> bool:
-        """Return whether a mixture is allowed."""
+        """Whether a mixture is allowed."""
         pinned = np.abs(mixture - self.fixed)[self.pinned]
         below = mixture <= self.caps + tolerance
         return bool((pinned <= tolerance).all() and below.all())

@@ -1,4 +1,4 @@
-"""What a proposal minimises.
+"""The function that a proposer minimises.
 
     F(x) = sum_m v_m f_m(x) + kl_reg s KL(x || reference) + risk sd(x),      sum_m v_m = 1
     where  f_j(x) <= f_j(prior) + floor_j  for metrics with a floor

@@ -92,7 +92,7 @@ def fit_surface(config: SurfaceConfig, output_dir: str | Path) -> SurfaceResult:
 
 
 def _direction(config: SurfaceConfig) -> bool:
-    """Return whether lower is better."""
+    """Whether lower is better."""
     if config.lower_is_better is not None:
         return config.lower_is_better
     if not lower_is_better([config.metric], {}):

@@ -138,7 +138,7 @@ def _confounded(table: Table, runs: Runs) -> list[str]:
 
 
 def _is_monotone(pairs: Array) -> bool:
-    """Say whether the second column always rises, or always falls, where the first one rises."""
+    """Whether the second column always rises, or always falls, where the first one rises."""
     first, second = np.diff(pairs, axis=0).T
     return bool((first > 0).all() and ((second > 0).all() or (second < 0).all()))
 

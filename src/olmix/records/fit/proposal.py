@@ -125,7 +125,7 @@ class Mix:
 
 @dataclass(frozen=True)
 class ProposedObjective:
-    """What the proposal optimises, as it stands in the file.
+    """The objective of the proposal, as it stands in the file.
 
     Attributes:
         name: its name in words.

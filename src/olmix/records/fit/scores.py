@@ -261,7 +261,7 @@ class Fit:
 
     @property
     def asked(self) -> Objective:
-        """What a proposal would optimise: all metrics where none has a weight."""
+        """The metrics that a proposal would optimise: all of them where none has a weight."""
         plain = [
             Metric(one.name, one.lower_is_better, one.objective_weight) for one in self.ordered
         ]

@@ -1,4 +1,4 @@
-"""What readers of a fit folder take from its `config.json`, the resolved config of the fit."""
+"""The part of `config.json`, the resolved config of a fit, that readers of its folder need."""
 
 from __future__ import annotations
 

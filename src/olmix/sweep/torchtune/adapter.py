@@ -86,7 +86,7 @@ class Torchtune(Framework):
         return PLACES.get(name, tuple(name.split(".")))
 
     def knows(self, base: Base, path: Path_) -> bool:
-        """Say whether the base has a key or its recipe reads it."""
+        """Whether the base has a key or its recipe reads it."""
         return path[0] in base.data or path[0] in reads_of(base).keys
 
     def parameters_of(self, component: str) -> Parameters | None:

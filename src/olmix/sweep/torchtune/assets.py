@@ -22,7 +22,7 @@ MAX_SEQ_LEN = 128
 _ROWS = 64
 
 Kind = Literal["alpaca", "preference", "prompts"]
-"""What rows are read as: instructions with answers, pairs of answers, or prompts alone."""
+"""The form that rows are read as: instructions with answers, pairs of answers, or prompts alone."""
 
 _READERS: Mapping[Kind, Mapping[str, Any]] = {
     "alpaca": {"_component_": "torchtune.datasets.alpaca_dataset"},

@@ -1,4 +1,4 @@
-"""What OLMo-core trains a run with: its model, data, optimizer, schedule and callbacks."""
+"""The parts of a run of OLMo-core: its model, data, optimizer, schedule and callbacks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @dataclass(frozen=True)
 class OlmoCoreWork:
-    """What a run needs, taken from its config and checked.
+    """A run's settings, taken from its config and checked.
 
     Attributes:
         training: the training section.

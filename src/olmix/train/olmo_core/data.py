@@ -30,7 +30,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Taken:
-    """What a run sees of its domains.
+    """The data that a run sees of its domains.
 
     Attributes:
         shares: share of each domain in the tokens of the run.

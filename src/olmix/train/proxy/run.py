@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ProxyWork:
-    """What a run's config asks for, with its data opened and checked.
+    """A run as its config asks for it, with its data opened and checked.
 
     Attributes:
         identity: hash of all of it.
