@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 def start(folder: str | Path | None = None, *, num_steps: int = 0) -> Run:
-    """Begin to report a run; a run that was killed goes on with its own files.
+    """Start to report a run; a killed run continues its own files.
 
     Args:
         folder: the run folder; that of `OLMIX_RUN_DIR` if left out.

@@ -28,7 +28,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "-v",
     "--variants",
     type=click.Path(path_type=Path, exists=True),
-    help="Variants that were launched, for runs that do not say their mixture.",
+    help="Launched variants, for runs that do not record their mixture.",
 )
 @click.option("-c", "--config", type=_FILE, help="Launch config with the eval section of the runs.")
 @click.option("--priors", type=_FILE, help="Token counts for fit.yaml (`olmix priors compute`).")
@@ -37,10 +37,13 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "--higher-is-better",
     multiple=True,
     metavar="NAME",
-    help="Metric to maximise, against its name; accuracies and rewards are known.",
+    help="Metric to maximise, whatever its name says; accuracies and rewards are known.",
 )
 @click.option(
-    "--lower-is-better", multiple=True, metavar="NAME", help="Metric to minimise, likewise."
+    "--lower-is-better",
+    multiple=True,
+    metavar="NAME",
+    help="Metric to minimise, whatever its name says.",
 )
 @click.option(
     "--value",
@@ -57,7 +60,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     help="With --value tail: the share of the last values to average.",
 )
 @click.option("--per-checkpoint", is_flag=True, help="Write checkpoints.csv: metrics by step.")
-@click.option("--unfinished", is_flag=True, help="Table running and crashed runs as they are.")
+@click.option("--unfinished", is_flag=True, help="Include running and crashed runs as they are.")
 @click.option(
     "--strict",
     is_flag=True,

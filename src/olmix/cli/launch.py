@@ -21,9 +21,7 @@ _variants = path_option(
     "-v", "--variants", about="A variant file, a folder of them, or a sweep.", required=True
 )
 _config = path_option("-c", "--config", about="Launch config that completes bare variants.")
-_group = click.option(
-    "-g", "--group-id", help="Group of the runs; that of the configs if left out."
-)
+_group = click.option("-g", "--group-id", help="Group of the runs; by default that of the configs.")
 _runs = click.option(
     "-o",
     "--output",
@@ -62,7 +60,7 @@ def preview(
     tokens_per_second: float | None,
     rate: float | None,
 ) -> None:
-    """Print exactly what `run` starts or submits, and what it takes. Starts nothing."""
+    """Print exactly what `run` starts or submits, and what it costs. Starts nothing."""
     from olmix.launch import check_checkpoints, estimate, load_group, render_launch
 
     group = load_group(variants, config, group_id)
@@ -87,7 +85,7 @@ def show_cost(group: Group, cost: LaunchEstimate) -> None:
         speed = f"{cost.tokens_per_second:,.0f} tokens/s a run ({cost.source})"
         text += f"; {time} at {speed}" if time else f" at {speed}"
     elif cost.source == "unknown":
-        text += "; its time is not known: give --tokens-per-second to estimate it"
+        text += "; time unknown: give --tokens-per-second to estimate it"
     click.echo(text, err=True)
 
 
@@ -99,7 +97,7 @@ def show_cost(group: Group, cost: LaunchEstimate) -> None:
 @_speed
 @_rate
 @click.option("--dry-run", is_flag=True, help="Write the group's metadata and start nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def run(
     variants: Path,
     config: Path | None,
@@ -127,7 +125,7 @@ def _dry_run(group: Group, output: Path) -> int:
 
     folder = output / group.group_id
     if (folder / "group.json").exists():
-        done(f"{folder / 'group.json'} is there already; nothing was started")
+        done(f"{folder / 'group.json'} already exists; nothing was started")
         return 0
     identities = {run.name: identity_of(run) for run in group.runs}
     write_launch(folder, group, describe_launch(group, identities))
@@ -170,7 +168,7 @@ def _submit(group: Group, output: Path) -> int:
 @launch.command()
 @_group
 @_runs
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def resume(group_id: str | None, output: Path, yes: bool) -> int:
     """Start the missing and failed runs of a group again, from its folder alone."""
     from olmix.launch import estimate, find_group, identity_of, missing_runs, read_launch
@@ -189,9 +187,9 @@ def resume(group_id: str | None, output: Path, yes: bool) -> int:
 @click.argument("name", metavar="RUN")
 @_group
 @_runs
-@click.option("-n", "--lines", type=click.IntRange(min=1), help="The last lines only.")
+@click.option("-n", "--lines", type=click.IntRange(min=1), help="Print only the last lines.")
 def logs(name: str, group_id: str | None, output: Path, lines: int | None) -> None:
-    """Print what a run printed."""
+    """Print the log of a run."""
     from olmix.launch import find_group, read_log
 
     text = read_log(find_group(output, group_id), name).splitlines()
@@ -247,7 +245,7 @@ def report_launch(launched: Launched) -> int:
     for name, why in launched.failed.items():
         click.echo(f"  {name}: {why}", err=True)
     if launched.cancelled:
-        click.echo("cancelled; the same command goes on with what is missing", err=True)
+        click.echo("cancelled; run the same command again to train what is missing", err=True)
     return 1
 
 
@@ -256,10 +254,10 @@ def report_launch(launched: Launched) -> int:
     "-c", "--config", type=click.Path(path_type=Path), required=True, help="Launch config."
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="File to write, in place of printing."
+    "-o", "--output", type=click.Path(path_type=Path), help="File to write instead of printing."
 )
 def measure(config: Path, output: Path | None) -> None:
-    """Measure how many tokens a second one core trains with the embedded trainer."""
+    """Measure how many tokens per second one core trains with the embedded trainer."""
     from olmix.config import LaunchConfig
     from olmix.launch.local.speed import measure_speed
     from olmix.text.files import write_json
@@ -276,9 +274,13 @@ def measure(config: Path, output: Path | None) -> None:
 @_group
 @_runs
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--watch", is_flag=True, help="Show it again until all runs have ended.")
+@click.option("--watch", is_flag=True, help="Refresh until all runs have ended.")
 @click.option(
-    "--every", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Seconds."
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    help="Seconds between refreshes.",
 )
 def status(group_id: str | None, output: Path, as_json: bool, watch: bool, every: float) -> None:
     """Show what the runs of a group are doing."""
@@ -334,9 +336,9 @@ def _duration(seconds: float) -> str:
 @launch.command()
 @_group
 @_runs
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def cancel(group_id: str | None, output: Path, yes: bool) -> None:
-    """Stop a group. Finished runs stay; `launch run` goes on with the others."""
+    """Stop a group. Finished runs stay; `launch run` picks up the others."""
     from olmix.launch import cancel as run_cancel
     from olmix.launch import find_group
 

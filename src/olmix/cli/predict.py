@@ -21,7 +21,7 @@ __all__ = ["predict"]
     "-o", "--output", required=True, about="CSV file to write: a row per mixture and metric."
 )
 def predict(fit_folder: Path, ratios: Path, output: Path) -> None:
-    """Predict every metric of any mixtures by the laws of a fit, with 90 % intervals of one run."""
+    """Predict every metric of any mixture, with 90 % intervals of one run, by the laws of a fit."""
     from olmix.fit import load_fit
     from olmix.fit.predict import predict_table
     from olmix.text.csv import read_table, write_table

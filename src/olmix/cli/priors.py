@@ -22,9 +22,9 @@ def priors() -> None:
 
 @priors.command()
 @path_option("-c", "--config", required=True, about="Any YAML file with data.sources.")
-@path_option("-o", "--output", about="File to write, in place of standard output.")
+@path_option("-o", "--output", about="File to write instead of standard output.")
 @click.option(
-    "-n", "--no-cache", is_flag=True, help="List object storage anew, whatever was counted before."
+    "-n", "--no-cache", is_flag=True, help="List object storage again; ignore cached counts."
 )
 def compute(config: Path, output: Path | None, no_cache: bool) -> None:
     """Count the tokens of every domain and print a `priors:` block, ready to paste."""
@@ -44,7 +44,7 @@ def compute(config: Path, output: Path | None, no_cache: bool) -> None:
     counts = found.domains
     total = sum(count.num_tokens for count in counts)
     if found.counted is not None:
-        click.echo(f"counted {age(found.counted)} ago; -n counts anew", err=True)
+        click.echo(f"counted {age(found.counted)} ago; -n counts again", err=True)
     if data.dtype is None and found.dtype is not None:
         click.echo(f"token ids are {found.dtype}, as the files say", err=True)
     for count in counts:

@@ -109,10 +109,10 @@ def quickstart(
     seed: int,
     output: Path,
 ) -> None:
-    """Run the whole loop on this machine: texts to a proposed and verified mixture.
+    """Run the whole loop on this machine, from texts to a proposed and verified mixture.
 
     It needs no account, no GPU and no download. Every step is one public command, which is printed,
-    so that you can repeat and change it. Ctrl-C and a second start go on where it stopped.
+    so that you can repeat and change it. After Ctrl-C, a second start picks up where it left off.
     """
     started = time.monotonic()
     commands = _Commands()
@@ -278,7 +278,7 @@ def _write(path: Path, content: dict[str, Any], purpose: str) -> None:
     if path.exists():
         first, _, rest = path.read_text(encoding="utf-8").partition("\n")
         if first != f"{mark}{digest(rest)}":
-            click.echo(f"warning: {path} was edited and is kept; remove it to start anew", err=True)
+            click.echo(f"warning: {path} was edited and is kept; remove it to start over", err=True)
             return
     rest = f"# {purpose} Edit it freely: an edited file is kept.\n{body}"
     write_text(path, f"{mark}{digest(rest)}\n{rest}")
@@ -334,7 +334,7 @@ class _Commands:
         if isinstance(status, int) and status:
             raise LaunchError(
                 f"`{line}` ended with status {status}; see above. "
-                "Start quickstart again to go on from there."
+                "Run quickstart again to pick up from there."
             )
 
     def write_times(self, path: Path) -> None:

@@ -1,6 +1,6 @@
 """Talking to a person: progress bars on a terminal, lines in a pipe, tables in both.
 
-Data goes to standard output, talk and progress to standard error.
+Data goes to standard output, messages and progress go to standard error.
 """
 
 from __future__ import annotations

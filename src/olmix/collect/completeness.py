@@ -45,7 +45,7 @@ class Completeness:
         for run, names in self.nan.items():
             found[run] = f"{', '.join(names)} was not measured or is not finite"
         for run in self.no_mixture:
-            found[run] = "its mixture is not known; pass the variants with --variants"
+            found[run] = "its mixture is unknown; pass the variants with --variants"
         return {**found, **self.wrong_mixture}
 
     def to_plain(self) -> dict[str, object]:

@@ -40,11 +40,11 @@ def find_priors(
             raise OlmixError(f"{file}: token_counts lacks {', '.join(lacking)}")
         return _restrict(priors, domains), f"from {file}"
     if data is None:
-        return None, "the token counts of the domains are not known"
+        return None, "the token counts of the domains are unknown"
     try:
         counts = _count(DataConfig.from_dict(data, "data", kept=True), domains)
     except (OlmixError, OSError, KeyError) as error:
-        return None, f"the token counts of the domains are not known: {error}"
+        return None, f"the token counts of the domains are unknown: {error}"
     return PriorsConfig(token_counts=counts), "counted in the token files of the first run"
 
 

@@ -82,7 +82,9 @@ def usable_runs(records: Sequence[Record], options: Options) -> list[Record]:
     usable = [r for r in records if r.state in USABLE or (options.unfinished and _ran(r))]
     if not usable:
         listed = ", ".join(f"{r.name} ({r.why or r.state})" for r in records[:5])
-        raise DataError(f"no run is finished yet: {listed}. Go on with `olmix launch run`.")
+        raise DataError(
+            f"no run is finished yet: {listed}. Train the rest with `olmix launch run`."
+        )
     return usable
 
 

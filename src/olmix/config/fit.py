@@ -215,12 +215,18 @@ class FitConfig(Section):
         searches = proposer.type == "search" or (proposer.type == "auto" and law == "search")
         for key, given in (("risk", proposer.risk > 0), ("floors", proposer.floors is not None)):
             if given and searches:
-                rules.broken("it has no effect where the best run is taken", "proposer", key)
+                rules.broken(
+                    "it has no effect with `search`, which takes the best run",
+                    "proposer",
+                    key,
+                )
             if given and proposer.make_worst_mix:
-                rules.broken("it does not go with make_worst_mix", "proposer", key)
+                rules.broken("it cannot be combined with make_worst_mix", "proposer", key)
         if proposer.pareto and (searches or proposer.make_worst_mix):
             rules.broken(
-                "there is no front of the best run or the worst mixture", "proposer", "pareto"
+                "a Pareto front needs fitted laws: it fits neither `search` nor make_worst_mix",
+                "proposer",
+                "pareto",
             )
         simulates = proposer.type == "simulation" or (proposer.type == "auto" and law == "lightgbm")
         if proposer.temperature is not None and not simulates:

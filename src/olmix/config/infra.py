@@ -177,7 +177,7 @@ class BeakerInfra(_AnyInfra):
         for section, names in (("env", self.env), ("env_secrets", self.env_secrets)):
             for name in names:
                 if _VARIABLE.fullmatch(name) is None:
-                    rules.broken("is no name of an environment variable", section, name)
+                    rules.broken("is not a valid name of an environment variable", section, name)
                 elif name in _OWN_VARIABLES:
                     rules.broken(f"is set by Olmix ({_OWN_VARIABLES[name]})", section, name)
         for name, value in self.env.items():

@@ -79,7 +79,7 @@ class ProxyTraining(Section):
     eval_interval: Annotated[int, Field(ge=0)] = 0
     """Steps between two evaluations; 0 evaluates at the end only."""
     checkpoint_interval_s: NonNegative = 10.0
-    """Seconds between two checkpoints; a killed run goes on from its last one."""
+    """Seconds between two checkpoints; a killed run resumes from its last one."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -157,7 +157,7 @@ class OlmoCoreTraining(Section):
     """Checkpoint to start from, or a folder of them: the weights of the latest, not its step or its
     optimizer."""
     checkpoint_interval: _Count = 1000
-    """Steps between two checkpoints; a killed run goes on from its last one."""
+    """Steps between two checkpoints; a killed run resumes from its last one."""
     train_type: Literal["pretrain", "anneal"] = "pretrain"
     """Whether the learning rate warms up and falls by a cosine, or falls linearly to 0."""
     eval_interval: _Count = 1000

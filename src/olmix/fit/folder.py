@@ -195,7 +195,7 @@ def is_complete(folder: Path, fit_only: bool) -> bool:
 def make_beside(output_dir: Path, name: str) -> Path:
     """Make a folder beside the place of a fit folder, to write it in.
 
-    What processes of this machine that no longer run had begun of the same fit is removed.
+    Unfinished folders of the same fit whose process, on this machine, has ended are removed.
 
     Raises:
         DataError: the folder cannot be made.

@@ -169,7 +169,7 @@ def _with_categories(table: Table, families: Families) -> tuple[Table, list[str]
             problems.append(
                 f"{table.path}: eval.tasks: {name} is the average of {len(parts)} subtasks, of "
                 f"which {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''} are "
-                "not there"
+                "missing"
             )
     return replace(table, columns=tuple(columns), values=np.hstack(values)), problems
 

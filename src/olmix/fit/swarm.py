@@ -412,7 +412,7 @@ def _wrong_numbers(
             enough = False
             problems.append(
                 f"{table.path}: {name}: {mixtures} different mixtures are there{held} to fit "
-                f"{num_live} domains, which takes at least {needed}; {3 * needed} would be safe"
+                f"{num_live} domains, which takes at least {needed}; aim for {3 * needed}"
             )
         elif np.ptp(column[measured]) == 0:
             problems.append(

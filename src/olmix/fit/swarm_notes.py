@@ -24,7 +24,7 @@ def swarm_notes(swarm: Swarm) -> list[str]:
     ]
     if dropped:
         notes.append(
-            f"{len(dropped)} runs take no part: {', '.join(sorted(dropped)[:_MOST_RUNS])}."
+            f"{len(dropped)} runs are left out: {', '.join(sorted(dropped)[:_MOST_RUNS])}."
         )
     unused = [name for name, used in zip(swarm.domains, live, strict=True) if not used]
     if unused:

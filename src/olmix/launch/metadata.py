@@ -71,7 +71,7 @@ def write_launch(
     try:
         write_launch_note(folder, group.source, record)
     except OSError as error:
-        logger.warning("nothing is noted beside the variants: %s", error)
+        logger.warning("nothing was written beside the variants: %s", error)
 
 
 def _other_runs(folder: Path, names: set[str]) -> list[GroupRun]:

@@ -148,7 +148,9 @@ def _with_job(report: RunReport, found: JobState | None, printed: Callable[[], s
     state: RunState = "pending"
     if found is None:
         gone = status.state == "running"
-        note = "its job is gone; `olmix launch resume` picks it up" if gone else status.error
+        note = (
+            "its job no longer exists; `olmix launch resume` picks it up" if gone else status.error
+        )
         note = _join(note, printed())
     elif found.state == "finished":
         # The job ended well, but its run is not: the folder would say so.

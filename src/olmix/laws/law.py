@@ -91,7 +91,7 @@ class Law(ABC):
             values: (P, n) measured values, lower is better; anything where the weight is 0.
             weights: (P, n) weight of each row in each problem.
             start: a fit to most of the same rows for each problem, where a search may begin. All
-                settings are chosen anew.
+                settings are chosen again.
         """
 
     def refit_many(

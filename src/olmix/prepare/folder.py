@@ -80,7 +80,9 @@ def passed_over(root: Path, domains: Iterable[FolderDomain]) -> list[str]:
             if path.is_symlink() and path.is_dir():
                 warnings.append(f"{name}: passed over, links to folders are not followed")
             elif path.is_symlink() and not path.exists():
-                warnings.append(f"{name}: passed over, a link to {path.readlink()}, which is gone")
+                warnings.append(
+                    f"{name}: passed over, a link to {path.readlink()}, which no longer exists"
+                )
     return warnings
 
 

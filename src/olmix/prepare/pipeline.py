@@ -82,7 +82,7 @@ def prepare(
 
     Args:
         request: what to prepare.
-        on_progress: called as the work goes on.
+        on_progress: called during the work.
 
     Raises:
         DataError: with everything that is wrong with the texts or the request.

@@ -85,7 +85,7 @@ def count_domains(
         data: the data tree; paths are local or URLs.
         on_domain: called with (domain, domains done, domains in all) after each.
         use_cache: whether counts of object storage may come from the cache; local files are
-            counted anew in any case.
+            counted again in any case.
 
     Raises:
         DataError: with every unreadable path, pattern without a file, file that is damaged or no

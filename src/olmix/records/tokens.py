@@ -53,7 +53,8 @@ def expand(patterns: Sequence[str], what: str) -> tuple[Path, ...]:
             links = {*matched, pattern} - set(found)
             dangling = sorted(name for name in links if _is_dangling(Path(name)))
             missing += [
-                f"{name}: a link to {Path(name).readlink()}, which is gone" for name in dangling
+                f"{name}: a link to {Path(name).readlink()}, which no longer exists"
+                for name in dangling
             ]
         if not found and not dangling:
             missing.append(f"{pattern}: no such file")

@@ -202,8 +202,8 @@ def gain_reading(content: FitFolder) -> str:
     predicted = content.proposal.gains.get("natural")
     if content.verification is None or predicted is None:
         return (
-            f"Predicted by the fitted laws; the interval covers {per_cent(LEVEL)} of what the "
-            "swarm's noise and the choice of runs make possible. The proposal itself was not "
+            f"Predicted by the fitted laws; the interval covers {per_cent(LEVEL)} of outcomes that "
+            "the swarm's noise and the choice of runs allow. The proposal itself has not been "
             "trained yet."
         )
     measured = content.verification.gains.get("natural")
@@ -246,13 +246,13 @@ def law_reading(content: FitFolder) -> str:
         average = content.objective_scores
         average_unit = f" {content.objective.unit}" if content.objective.unit else ""
         return (
-            f"{content.objective.name}: the laws together rank runs that they have not seen with a "
+            f"{content.objective.name}: the laws together rank held-out runs with a "
             f"Spearman correlation of {fixed(average.spearman, 2)}, "
             f"RMSE {fixed(average.rmse, 4)}{average_unit}. Split: {content.split}."
         )
     unit = f" {metric.unit}" if metric.unit else ""
     text = (
-        f"{metric.name}: the {law_label(metric.chosen)} law ranks runs that it has not seen with a "
+        f"{metric.name}: the {law_label(metric.chosen)} law ranks held-out runs with a "
         f"Spearman correlation of {fixed(scores.spearman, 2)} and errs by {fixed(scores.rmse, 4)}"
         f"{unit} (RMSE)"
     )

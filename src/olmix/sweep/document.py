@@ -58,7 +58,7 @@ class YamlDocument:
     def render(self, config: Mapping[str, Any]) -> str:
         """Return the text with the values of `config`, which may add and leave out keys.
 
-        A file with aliases is written anew, because one place of its text has several meanings; so
+        A file with aliases is rewritten, because one place of its text has several meanings; so
         is one in braces.
         """
         if not self.keeps_comments:

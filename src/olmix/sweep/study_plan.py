@@ -152,7 +152,7 @@ class _Planner:
             )
             self.findings.append(Finding(None, what, notice=True))
         for path, folder in collisions(self.framework, [run.config for run in runs]):
-            what = f"two runs write to {folder}; give each a folder of its own"
+            what = f"two runs write to {folder}; give each its own folder"
             self.findings.append(Finding(ValidationError, what, self._names.source(path)))
 
     def _raise(self) -> None:

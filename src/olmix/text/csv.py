@@ -144,7 +144,7 @@ def _download(address: str) -> str:
     """Return the text at an address.
 
     Raises:
-        DataError: it cannot be had; says how to go on without a network.
+        DataError: it cannot be read; the message says how to do without a network.
     """
     from urllib.error import HTTPError, URLError
     from urllib.request import urlopen
@@ -159,7 +159,7 @@ def _download(address: str) -> str:
             error.close()
         raise DataError(
             f"{address}: cannot be downloaded: {reason}.\n"
-            "  Without a network, get the file elsewhere and write its path in place of the address"
+            "  Without a network, get the file elsewhere and write its path instead of the address"
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 Certain are keys of well-known services, by their shape; private keys; passwords in URLs; and what
 is given to a name that surely means a secret (`--api-key VALUE`, `WANDB_API_KEY=VALUE`), unless it
-refers to something (`$NAME`, a path), or is a number or a placeholder. A refusal has no way round,
+refers to something (`$NAME`, a path), or is a number or a placeholder. Nothing overrides a refusal,
 so in doubt a text passes. Hiding costs nothing: it also takes what only looks like a secret.
 
 What is said of a secret never holds its value.

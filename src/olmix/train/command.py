@@ -114,7 +114,7 @@ def _prepare(folder: RunFolder) -> _Command:
         raise LaunchError(f"{folder.config}: training.trainer is not `command`")
     mix = config.mix.to_plain() if config.mix is not None else {}
     paths = {name: path[-1].paths for name, path in iter_domains(config.data.tree())}
-    write_json(folder.path / MIX_FILE, mix, sync=False)  # written anew at every start
+    write_json(folder.path / MIX_FILE, mix, sync=False)  # written again at every start
     domains = {name: {**share, "paths": list(paths[name])} for name, share in mix.items()}
     used = [name for name, share in mix.items() if share["weight"] > 0]
     write_json(

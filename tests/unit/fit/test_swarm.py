@@ -77,7 +77,7 @@ def test_a_run_that_one_table_lacks_is_left_out_and_named(planted):
     assert "metrics.csv has no metrics of it" in swarm.dropped["r002"]
     assert "ratios.csv has no mixture of it" in swarm.dropped["r020"]
     assert not {"r002", "r020"} & set(swarm.runs)
-    assert any(note == "2 runs take no part: r002, r020." for note in swarm.notes)
+    assert any(note == "2 runs are left out: r002, r020." for note in swarm.notes)
 
 
 def test_a_missing_value_leaves_a_run_out_for_that_metric_alone(planted):

@@ -74,7 +74,7 @@ def minimise(
         except ProposerError as error:
             if wanted == "exact":
                 raise
-            logger.warning("%s; the gradient proposer is used in its place", error)
+            logger.warning("%s; the gradient proposer is used instead", error)
     simulated = wanted == "simulation" or (wanted == "auto" and not smooth)
     found = references.natural
     for penalty in _PENALTIES if objective.floors else (0.0,):

@@ -156,7 +156,9 @@ class BeakerEngine(Engine):
         with connected() as beaker:
             workload = _get_workload(beaker, job)
             if workload is None:
-                raise LaunchError(f"Beaker: {run}: experiment {job.id} does not exist (any more)")
+                raise LaunchError(
+                    f"Beaker: {run}: experiment {job.id} does not exist or was deleted"
+                )
             tasks = workload.experiment.tasks
             texts = [_read_log(beaker, workload, task) for task in tasks]
         if len(texts) == 1:
@@ -342,7 +344,7 @@ class _Creation:
 
     Attributes:
         created: the experiments so far.
-        error: the first refusal; no experiment is begun after it.
+        error: the first refusal; no experiment is started after it.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 60
 _ACCOUNTS_TIMEOUT_S = 15
-"""Seconds for `sacct`, without which the rest goes on: a slurmdbd that hangs would take 45."""
+"""Seconds for `sacct`, which nothing depends on: a slurmdbd that hangs would take 45."""
 _UNKNOWN_JOB = "Invalid job id"
 _ID = re.compile(r"[1-9][0-9]{0,11}")
 _FIRST_CHARACTERS = 2000
@@ -183,7 +183,7 @@ class SlurmEngine(Engine):
         """Return how jobs ended, of what `sacct` knows by job and task, and the names of the jobs.
 
         What does not run and does not wait to `squeue` has ended, whatever stands in the accounts:
-        they lag behind by seconds, by hours where slurmdbd was away, and for good where a
+        they lag behind by seconds, by hours where slurmdbd was away, and forever where a
         controller lost its jobs. Nothing is returned where there are no accounts.
         """
         listed = ",".join(job.id for job in jobs)
@@ -289,7 +289,7 @@ def _tasks(job: Job) -> range:
 def _ours(jobs: Iterable[Job], names: Mapping[str, str]) -> list[Job]:
     """Return the jobs whose number is not that of another group's job; the others are told.
 
-    Numbers come back: a controller may count anew, and folders are copied between clusters.
+    Numbers come back: a controller may count from 1 again, and folders are copied between clusters.
 
     Args:
         jobs: jobs of a group.

@@ -172,7 +172,7 @@ def _wait(infra: SlurmInfra) -> Iterator[str]:
         # Its status is the run's own; that of a torchrun says nothing.
         yield 'if [ "$expired" = yes ] && grep -q \'"state": "pending"\' "$run/status.json"; then'
         # A script that ends before SLURM has stopped it makes the requeued job a failed one.
-        yield '  scontrol requeue "$SLURM_JOB_ID" && exec sleep 60 # go on later'
+        yield '  scontrol requeue "$SLURM_JOB_ID" && exec sleep 60 # resume later'
         yield "fi"
     else:
         yield 'echo "status $status, time limit reached: $expired"'

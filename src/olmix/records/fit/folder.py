@@ -145,7 +145,7 @@ def read_fit_folder(folder: Path) -> FitFolder:
     names, domains = [metric.name for metric in metrics], fit.domains
     predictions = tried(lambda: read_predictions(folder / "predictions.csv")) or {}
     if not predictions:
-        problems.append("predictions.csv: there are no predictions")
+        problems.append("predictions.csv: holds no predictions")
     matrix = folder / "interaction_matrix.csv"
     evidence = folder / "interaction_matrix_signed_evidence.csv"
     ratios = tables.get("ratios")

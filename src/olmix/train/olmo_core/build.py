@@ -45,7 +45,7 @@ class OlmoCoreWork:
 
 @dataclass(frozen=True)
 class Caller:
-    """Whom a run tells how far it is, and asks whether to go on."""
+    """Callbacks of a run: its progress, and whether it should continue."""
 
     on_progress: Callable[[Progress], None]
     should_stop: Callable[[], bool]

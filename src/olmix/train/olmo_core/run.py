@@ -40,7 +40,7 @@ def train_run(
     on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train one run, or go on with it from its last checkpoint.
+    """Train one run, from its last checkpoint if it has one.
 
     It writes `metrics.jsonl`, `status.json`, `summary.json` and `log.txt` of the folder as the
     embedded trainer does; OLMo-core's own checkpoints lie in `checkpoints/`. Under `torchrun` all
@@ -156,7 +156,7 @@ def _check(config: LaunchConfig, training: OlmoCoreTraining) -> None:
 def _forget_other_runs(folder: RunFolder, config: LaunchConfig, plan: TrainingSchedule) -> None:
     """Remove checkpoints and logs of a run that is not this one.
 
-    OLMo-core refuses to go on where the data or its total has changed; so the run starts afresh.
+    OLMo-core refuses to resume where the data or its total has changed, so the run starts over.
     """
     plain = config.to_plain()
     kept = {key: plain[key] for key in ("training", "data", "mix")}

@@ -2,7 +2,7 @@
 
 A job knows nothing of steps or of other runs. It is told what was measured, and writes it (through
 `RunWriter`, like every trainer) so that a
-killed run goes on from its checkpoint as if nothing had happened: records that were written after
+killed run resumes from its checkpoint as if nothing had happened: records that were written after
 the checkpoint are cut off, because they will be written again.
 """
 
@@ -139,7 +139,7 @@ class ProxyRun:
             keep_bytes=self._position.metrics_bytes,
             trackers=open_run_trackers(folder, work.config),
         )
-        where = "starts" if stored is None else f"goes on from step {self._position.step}"
+        where = "starts" if stored is None else f"resumes at step {self._position.step}"
         logger.info("%s (%s) %s", folder.name, work.identity, where)
 
     @property

@@ -52,7 +52,7 @@ trap 'expired=yes; kill -TERM "$child"' USR1 # the time limit is near
 while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done
 status=0; wait "$child" || status=$?
 if [ "$expired" = yes ] && grep -q '"state": "pending"' "$run/status.json"; then
-  scontrol requeue "$SLURM_JOB_ID" && exec sleep 60 # go on later
+  scontrol requeue "$SLURM_JOB_ID" && exec sleep 60 # resume later
 fi
 exit "$status"
 """
