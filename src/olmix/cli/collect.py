@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from olmix.cli.terminal import done
+from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
     from olmix.collect import Collected
@@ -107,6 +108,7 @@ def _report(found: Collected) -> None:
     tables = (found.ratios, found.metrics, found.errors, found.fit_config)
     files = [file for file in tables if file is not None]
     done(
-        f"{len(found.runs)} runs, {len(found.domains)} domains, {len(found.metric_names)} metrics: "
+        f"{counted(len(found.runs), 'run')}, {counted(len(found.domains), 'domain')}, "
+        f"{counted(len(found.metric_names), 'metric')}: "
         f"{', '.join(str(file) for file in files)}"
     )

@@ -11,6 +11,7 @@ import click
 
 from olmix.cli.options import path_option
 from olmix.cli.terminal import ProgressView, done, progress, table
+from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
     from olmix.launch import Event, Group, Launched, LaunchEstimate, RunReport
@@ -73,7 +74,7 @@ def preview(
 def show_cost(group: Group, cost: LaunchEstimate) -> None:
     """Say what a launch takes, before it is started."""
     left = "" if cost.num_missing == cost.num_runs else f", {cost.num_missing} of them to train"
-    parts = [f"group {group.group_id}: {cost.num_runs} runs{left}"]
+    parts = [f"group {group.group_id}: {counted(cost.num_runs, 'run')}{left}"]
     parts += [f"{cost.num_tokens:,} tokens"] if cost.num_tokens is not None else []
     parts += [f"{cost.flops:.2e} FLOPs"] if cost.flops is not None else []
     if cost.device_hours is not None:
@@ -154,12 +155,12 @@ def _submit(group: Group, output: Path) -> int:
     submitted = submit_group(group, output)
     count = sum(len(job.runs) for job in submitted.jobs)
     if submitted.left:
-        click.echo(f"{len(submitted.left)} runs are finished or in the queue", err=True)
+        click.echo(f"finished or in the queue: {counted(len(submitted.left), 'run')}", err=True)
     for job in submitted.jobs:
         where = f": {job.url}" if job.url is not None else ""
-        click.echo(f"job {job.id}: {len(job.runs)} runs{where}", err=True)
+        click.echo(f"job {job.id}: {counted(len(job.runs), 'run')}{where}", err=True)
     done(
-        f"{count} runs submitted to {group.infra.backend}: {submitted.folder}\n"
+        f"{counted(count, 'run')} submitted to {group.infra.backend}: {submitted.folder}\n"
         f"  watch them with: olmix launch status -g {group.group_id} -o {output} --watch"
     )
     return 0
@@ -222,7 +223,7 @@ def _follow(view: ProgressView, num_runs: int) -> Callable[[Event], None]:
             ended.add(event.run)
         if event.state in ("failed", "retried"):
             click.echo(f"  {event.run} {event.state}: {detail.get('error')}", err=True)
-        note = f"{len(ended)}/{num_runs} runs"
+        note = f"{len(ended)}/{counted(num_runs, 'run')}"
         if sum(speed.values()) > 0:
             note += f", {sum(speed.values()):,.0f} tokens/s"
         view.update(sum(share.values()), num_runs, note)
@@ -232,7 +233,7 @@ def _follow(view: ProgressView, num_runs: int) -> Callable[[Event], None]:
 
 def report_launch(launched: Launched) -> int:
     """Say how a launch ended; returns the exit status."""
-    parts = [f"{len(launched.finished)} runs finished in {launched.seconds:.1f} s"]
+    parts = [f"{counted(len(launched.finished), 'run')} finished in {launched.seconds:.1f} s"]
     if launched.skipped:
         parts.append(f"{len(launched.skipped)} were finished before")
     if launched.failed:

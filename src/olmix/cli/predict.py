@@ -8,6 +8,7 @@ import click
 
 from olmix.cli.options import fit_option, path_option
 from olmix.cli.terminal import done
+from olmix.text.numbers import counted
 
 __all__ = ["predict"]
 
@@ -30,4 +31,4 @@ def predict(fit_folder: Path, ratios: Path, output: Path) -> None:
     table = read_table(ratios)
     runs, columns = predict_table(fit, table)
     write_table(output, runs, columns)
-    done(f"{len(table.runs)} mixtures, {len(fit.metrics)} metrics: {output}")
+    done(f"{counted(len(table.runs), 'mixture')}, {counted(len(fit.metrics), 'metric')}: {output}")

@@ -8,6 +8,7 @@ import click
 
 from olmix.cli.options import path_option
 from olmix.cli.terminal import done, progress, table
+from olmix.text.numbers import counted
 
 __all__ = ["priors"]
 
@@ -65,4 +66,4 @@ def compute(config: Path, output: Path | None, no_cache: bool) -> None:
         return
     write_text(output, text)
     table("", ("domain", "tokens", "files", "share"), rows)
-    done(f"wrote {output}: {total:,} tokens in {len(counts)} domains")
+    done(f"wrote {output}: {total:,} tokens in {counted(len(counts), 'domain')}")

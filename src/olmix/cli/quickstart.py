@@ -12,6 +12,7 @@ import click
 
 from olmix.cli.terminal import done, shell_line
 from olmix.errors import ConfigError, LaunchError, Problem, nearest
+from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -216,7 +217,8 @@ def _within(plan: _QuickstartPlan, seconds: float, commands: _Commands) -> _Quic
     if tokens < LEAST_TOKENS:
         needed = FIXED_S + num_runs * LEAST_TOKENS / rate
         raise LaunchError(
-            f"--budget leaves {max(tokens, 0):,} tokens for each of {num_runs} runs, too few to "
+            f"--budget leaves {max(tokens, 0):,} tokens for each of {counted(num_runs, 'run')}, "
+            "too few to "
             f"learn from. Give it about {needed + 15:.0f} s, or fewer --runs."
         )
     # Rounded, so that the same budget on the same machine means the same swarm.

@@ -11,6 +11,7 @@ import click
 
 from olmix.cli.options import json_option, path_option
 from olmix.cli.terminal import done, progress, shell_line, table
+from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
     from olmix.sweep import StudyPlan, SweepResult
@@ -126,7 +127,7 @@ def _show_generated(result: SweepResult) -> None:
     done(f"Loaded base config: {result.plan.base.name}")
     kept = len(result.runs) - result.num_new
     were = f" ({kept} {'was' if kept == 1 else 'were'} there before)" if kept else ""
-    count = "1 config" if len(result.runs) == 1 else f"{len(result.runs)} configs"
+    count = counted(len(result.runs), "config")
     done(f"Generated {count} in {result.folder / 'configs'}/{were}")
     for run in result.runs[:20]:
         values = f" ({describe_params(run.params)})" if run.params else ""

@@ -118,4 +118,7 @@ def show_verification(result: Verification, num_swarm_runs: int) -> None:
         rows,
     )
     click.echo(f"\n{result.statement}")
-    click.echo(f"{num_swarm_runs} runs in the fit, {result.num_runs} runs in the verification.")
+    click.echo(
+        f"{counted(num_swarm_runs, 'run')} in the fit, {counted(result.num_runs, 'run')} in the "
+        "verification."
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from olmix.collect.record import USABLE, Record, Value
 from olmix.collect.selection import Selection
 from olmix.errors import DataError, MissingPackageError
+from olmix.text.numbers import counted
 
 __all__ = ["Options", "Rows", "check_mixtures", "check_rows", "sort_runs", "usable_runs"]
 
@@ -98,7 +99,9 @@ def check_mixtures(usable: Sequence[Record]) -> None:
     if not wrong or any(record.mixture for record in usable):
         return
     shown = [f"{name}: {what}" for name, what in wrong.items()]
-    more = [f"and {len(shown) - _MOST_SHOWN} runs more"] if len(shown) > _MOST_SHOWN else []
+    more = (
+        [f"and {counted(len(shown) - _MOST_SHOWN, 'more run')}"] if len(shown) > _MOST_SHOWN else []
+    )
     raise DataError(
         "\n".join([*shown[:_MOST_SHOWN], *more])
         + "\nCorrect them. Without token_shares the mix that was asked for counts, and it may come "

@@ -29,6 +29,7 @@ from olmix.records.fit.scores import Calibration
 from olmix.records.metric import Metric, Objective
 from olmix.simplex import Array, hellinger
 from olmix.text.files import read_json
+from olmix.text.numbers import counted
 
 __all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_laws"]
 
@@ -117,7 +118,8 @@ class LoadedFit:
         array = np.atleast_2d(np.asarray(mixtures, dtype=np.float64))
         if array.shape[1] != len(self.domains):
             raise DataError(
-                f"found mixtures of {array.shape[1]} domains; this fit has {len(self.domains)}: "
+                f"found mixtures of {counted(array.shape[1], 'domain')}; this fit has "
+                f"{len(self.domains)}: "
                 f"{', '.join(self.domains)}"
             )
         return array

@@ -10,6 +10,7 @@ from olmix.errors import DataError, nearest
 from olmix.fit.models_file import LoadedFit
 from olmix.simplex import Array
 from olmix.text.csv import Table
+from olmix.text.numbers import counted
 
 __all__ = ["predict_table"]
 
@@ -77,6 +78,6 @@ def _mixtures(fit: LoadedFit, table: Table) -> Array:
     if problems:
         shown = problems[:_MOST_SHOWN]
         if len(problems) > len(shown):
-            shown.append(f"and {len(problems) - len(shown)} problems more")
+            shown.append(f"and {counted(len(problems) - len(shown), 'more problem')}")
         raise DataError("\n".join(shown))
     return np.asarray(rows / rows.sum(axis=1, keepdims=True))

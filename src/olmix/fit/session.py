@@ -32,7 +32,7 @@ from olmix.fit.swarm_fit import fit_laws as fit_every_law
 from olmix.plotting import mixture_label
 from olmix.records.fit.proposal import Proposal
 from olmix.simplex import Array, hellinger
-from olmix.text.numbers import fixed
+from olmix.text.numbers import counted, fixed
 
 __all__ = ["FittedSwarm", "LoadedSwarm", "ProposedMixture", "fit_laws", "load_swarm", "propose"]
 
@@ -130,7 +130,8 @@ class FittedSwarm:
         wrong = rows.shape[1] != len(self.domains) or (rows < 0).any()
         if wrong or (np.abs(rows.sum(axis=1) - 1) > 1e-6).any():
             raise DataError(
-                f"a mixture needs a weight of 0 or more for each of {len(self.domains)} domains, "
+                "a mixture needs a weight of 0 or more for each of "
+                f"{counted(len(self.domains), 'domain')}, "
                 f"summing to 1; found {np.array2string(rows, threshold=12)}"
             )
         return rows
@@ -319,7 +320,7 @@ def _html(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -
 
     shown = [f"<tr>{cells('td', row)}</tr>" for row in rows[:_MOST_ROWS]]
     more = len(rows) - len(shown)
-    note = f"<p>and {more} rows more</p>" if more > 0 else ""
+    note = f"<p>and {counted(more, 'more row')}</p>" if more > 0 else ""
     return (
         f"<p>{html.escape(caption)}</p><table><thead><tr>{cells('th', columns)}</tr></thead>"
         f"<tbody>{''.join(shown)}</tbody></table>{note}"

@@ -23,6 +23,7 @@ from olmix.fit.tied_domains import Frozen, find_frozen, find_pinned, pin
 from olmix.laws.outliers import without_accidents
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table
+from olmix.text.numbers import counted
 
 __all__ = ["Swarm", "read_swarm"]
 
@@ -180,7 +181,7 @@ def read_swarm(config: FitConfig) -> Swarm:
     runs = sorted(set(ratios.runs) & set(metrics.runs))
     filtered = _filtered_out(config, domains, {run: weights[run] for run in runs})
     if len(filtered) == len(runs):
-        raise DataError(f"{ratios.path}: `filtering` leaves none of {len(runs)} runs")
+        raise DataError(f"{ratios.path}: `filtering` leaves none of {counted(len(runs), 'run')}")
     runs = [run for run in runs if run not in filtered]
     frozen = find_frozen(domains, np.array([weights[run] for run in runs]))
     values = _measured(metrics, chosen, runs)
@@ -214,7 +215,7 @@ def _stop(problems: Sequence[str]) -> None:
     if problems:
         shown = list(problems[:_MOST_SHOWN])
         if len(problems) > len(shown):
-            shown.append(f"and {len(problems) - len(shown)} problems more")
+            shown.append(f"and {counted(len(problems) - len(shown), 'more problem')}")
         raise DataError("\n".join(shown))
 
 
@@ -404,7 +405,11 @@ def _wrong_numbers(
     problems = []
     needed = num_live + 1
     enough = True
-    held = f" besides {held_out.sum()} runs held out by regression.n_test" if held_out.any() else ""
+    held = (
+        f" besides {counted(int(held_out.sum()), 'run')} held out by regression.n_test"
+        if held_out.any()
+        else ""
+    )
     for name, column in zip(chosen.names, values.T, strict=True):
         measured = np.isfinite(column) & ~held_out
         mixtures = len(np.unique(group[measured]))
@@ -419,13 +424,13 @@ def _wrong_numbers(
                 f"{table.path}: {name} is {column[measured][0]:g} in every run, so nothing can be "
                 "learnt from it. Add it to filtering.drop_metrics"
             )
-    counted = chosen.weights > 0
-    measured_in = [set(group[np.isfinite(c) & ~held_out].tolist()) for c in values.T[counted]]
+    weighed = chosen.weights > 0
+    measured_in = [set(group[np.isfinite(c) & ~held_out].tolist()) for c in values.T[weighed]]
     together = len(set.intersection(*measured_in))
     if enough and together < needed:
-        gaps = np.isnan(values).sum(axis=0) * counted
+        gaps = np.isnan(values).sum(axis=0) * weighed
         problems.append(
-            f"{table.path}: {together} different mixtures have all {counted.sum()} metrics of the "
+            f"{table.path}: {together} different mixtures have all {weighed.sum()} metrics of the "
             f"average, which takes at least {needed}; {chosen.names[int(gaps.argmax())]} lacks "
             "most. Complete the table, or set the weight of metrics with gaps to 0 in "
             "filtering.obj_weights"

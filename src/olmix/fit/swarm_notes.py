@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from olmix.text.numbers import counted
+
 if TYPE_CHECKING:
     from olmix.fit.swarm import Swarm
 
@@ -19,12 +21,13 @@ def swarm_notes(swarm: Swarm) -> list[str]:
     """Return what was read and what is odd about it."""
     runs, live, dropped = swarm.runs, swarm.live, swarm.dropped
     notes = [
-        f"{len(runs)} runs of {swarm.num_groups} different mixtures of {int(live.sum())} domains "
+        f"{counted(len(runs), 'run')} of {counted(swarm.num_groups, 'different mixture')} of "
+        f"{counted(int(live.sum()), 'domain')} "
         "are used."
     ]
     if dropped:
         notes.append(
-            f"{len(dropped)} runs are left out: {', '.join(sorted(dropped)[:_MOST_RUNS])}."
+            f"Left out ({counted(len(dropped), 'run')}): {', '.join(sorted(dropped)[:_MOST_RUNS])}."
         )
     unused = [name for name, used in zip(swarm.domains, live, strict=True) if not used]
     if unused:
@@ -34,7 +37,9 @@ def swarm_notes(swarm: Swarm) -> list[str]:
     for name, column in zip(swarm.metrics, swarm.measured.T, strict=True):
         missing = int(np.isnan(column).sum())
         if missing:
-            notes.append(f"{name} is missing in {missing} runs, which its fit leaves out.")
+            notes.append(
+                f"{name} is missing in {counted(missing, 'run')}, which its fit leaves out."
+            )
     notes += _accidents(swarm)
     safe = 3 * (swarm.num_free + 1)
     if swarm.num_groups < safe:
@@ -44,7 +49,7 @@ def swarm_notes(swarm: Swarm) -> list[str]:
         )
     if swarm.held_out.any():
         held_out = int(swarm.held_out.sum())
-        notes.append(f"{held_out} runs are held out of every fit (regression.n_test).")
+        notes.append(f"Held out of every fit: {counted(held_out, 'run')} (regression.n_test).")
     return [*notes, *_tied(swarm), *_pinned(swarm)]
 
 

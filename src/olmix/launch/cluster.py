@@ -21,6 +21,7 @@ from olmix.launch.metadata import describe_launch, write_launch
 from olmix.records.group import GROUP_FILE, Job, add_job, read_jobs
 from olmix.records.run import CANCEL_FILE, RunFolder, lock
 from olmix.text.files import write_bytes
+from olmix.text.numbers import counted
 
 __all__ = ["Submitted", "submit_group"]
 
@@ -143,7 +144,8 @@ def _check_queued(folder: Path, identities: Mapping[str, str]) -> None:
     ]
     if changed:
         raise LaunchError(
-            f"{len(changed)} runs in the queue have another config, mixture or data by now: "
+            "the config, mixture or data of queued runs has changed "
+            f"({counted(len(changed), 'run')}): "
             f"{', '.join(changed[:5])}. Stop them with `olmix launch cancel -g {folder.name}`, "
             "then launch again."
         )

@@ -17,6 +17,7 @@ from olmix.prepare.left_out import Tally
 from olmix.prepare.tables import TABLES, is_dataset, is_description, read_rows
 from olmix.text.file_kind import BOM, COMPRESSIONS, SNIFFED_BYTES, FileKind, describe, kind_of
 from olmix.text.json_lines import TextLine, read_block, read_texts, unpack
+from olmix.text.numbers import counted
 
 __all__ = ["FolderDomain", "list_domains", "passed_over", "read_documents"]
 
@@ -202,7 +203,8 @@ def _read_lines(name: str, stream: IO[bytes], tally: Tally) -> Iterator[Document
     if bad:
         tally.leave_out("not readable", 0, len(bad))
         tally.warnings.append(
-            f"{name}: {len(bad)} lines passed over (first: {bad[0].number}); each must be a JSON "
+            f"{name}: {counted(len(bad), 'line')} passed over (first: {bad[0].number}); each must "
+            "be a JSON "
             f"object with a `text` string of valid Unicode; the first {bad[0].problem}"
         )
 
@@ -217,4 +219,4 @@ def _read_table(name: str, path: Path, kind: FileKind, tally: Tally) -> Iterator
             yield Document(f"{name}:{number}", text)
     if without:
         tally.leave_out("not readable", 0, without)
-        tally.warnings.append(f"{name}: {without} rows without a text are passed over")
+        tally.warnings.append(f"{name}: passed over {counted(without, 'row')} without a text")

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
+from olmix.text.numbers import counted
+
 __all__ = ["LeftOut", "Reason", "Tally"]
 
 Reason = Literal[
@@ -58,7 +60,10 @@ class Tally:
 
     def notes(self, domain: str) -> list[str]:
         """Return in words, with their number, what was noted of files."""
-        return [f"domain {domain}: {count} files {what}" for what, count in self._noted.items()]
+        return [
+            f"domain {domain}: {counted(count, 'file')} {what}"
+            for what, count in self._noted.items()
+        ]
 
     def left_out(self) -> tuple[LeftOut, ...]:
         """Return all that was left out, by its reason."""

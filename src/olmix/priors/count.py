@@ -26,6 +26,7 @@ from olmix.priors.storage import WORKERS, RemoteFile, Storage
 from olmix.records.fingerprint import domain_fingerprint
 from olmix.records.token_files import RAW_ENDINGS, companion_of, ending_of, several_types
 from olmix.records.tokens import expand
+from olmix.text.numbers import counted
 from olmix.text.yaml import render_yaml
 
 __all__ = ["Counts", "DomainCount", "count_domains", "count_tokens", "render_priors"]
@@ -176,7 +177,8 @@ class _Counter:
                 counts.append(DomainCount(domain, tokens, len(files), size, mark))
                 if tokens == 0 and is_sound:
                     self._problems.append(
-                        f"domain {domain}: 0 tokens in {len(files)} files ({size:,} bytes); a "
+                        f"domain {domain}: 0 tokens in {counted(len(files), 'file')} ({size:,} "
+                        "bytes); a "
                         "domain without tokens cannot be sampled: give it data, or leave it out"
                     )
                 if on_domain is not None:

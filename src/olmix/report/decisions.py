@@ -17,7 +17,7 @@ from olmix.report.sentences import (
     subtitle,
     warnings,
 )
-from olmix.text.numbers import fixed, per_cent, percent
+from olmix.text.numbers import counted, fixed, per_cent, percent
 
 __all__ = ["explain"]
 
@@ -82,5 +82,5 @@ def _search(content: FitFolder, proposal: Proposal) -> list[str]:
         texts.append("Metrics with a floor stay within it (proposer.floors).")
     capped = [name for name, cap in proposal.caps.items() if 0 < cap < 1]
     if capped:
-        texts.append(f"The tokens that there are limit {len(capped)} domains.")
+        texts.append(f"The available tokens limit {counted(len(capped), 'domain')}.")
     return texts

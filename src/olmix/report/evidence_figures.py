@@ -11,7 +11,7 @@ import numpy as np
 from olmix import plotting
 from olmix.records.fit.folder import FitFolder
 from olmix.report.figure import PlannedFigure
-from olmix.text.numbers import fixed, percent
+from olmix.text.numbers import counted, fixed, percent
 
 __all__ = ["evidence_plans", "response_plans"]
 
@@ -94,9 +94,10 @@ def _front_plans(content: FitFolder) -> Iterator[PlannedFigure]:
             f"pareto_{left + 1}_{right + 1}",
             "responses",
             f"Pareto front of {names[0]} and {names[1]}",
-            f"{len(front.values)} mixtures of which none is predicted to be better than another in "
+            f"{counted(len(front.values), 'mixture')} of which none is predicted to be better than "
+            "another in "
             "every family. Data:\u00a0pareto.csv",
-            f"{len(front.values)} points from "
+            f"{counted(len(front.values), 'point')} from "
             f"{fixed(float(front.values[:, left].min()), 4)} to "
             f"{fixed(float(front.values[:, left].max()), 4)} of {names[0]}.",
             (2.7, 2.5),

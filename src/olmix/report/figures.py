@@ -22,7 +22,7 @@ from olmix.report.evidence_figures import evidence_plans, response_plans
 from olmix.report.figure import Picture, PlannedFigure
 from olmix.report.svg import inline_svg, png_bytes
 from olmix.text.files import write_bytes
-from olmix.text.numbers import fixed, percent, signed, with_error
+from olmix.text.numbers import counted, fixed, percent, signed, with_error
 
 __all__ = ["Curves", "draw_figures"]
 
@@ -111,7 +111,9 @@ def _proposal_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     pair = {str(n): weights[n] for n in ("natural", "proposed") if n in weights}
     which = "worst" if proposal.worst else "proposed"
     path = next(iter(sorted(content.folder.glob("opt_avg_all_metrics_*_optimal.json"))), None)
-    caption = f"Fitted to {len(content.runs)} runs, {content.split}. Data:\u00a0proposal.json"
+    caption = (
+        f"Fitted to {counted(len(content.runs), 'run')}, {content.split}. Data:\u00a0proposal.json"
+    )
     yield PlannedFigure(
         path.stem if path is not None else "opt_avg_all_metrics_optimal",
         "mixture",
@@ -141,7 +143,7 @@ def _proposal_plans(content: FitFolder) -> Iterator[PlannedFigure]:
                 file.stem,
                 "",
                 f"The best mixture for {metric.name} alone",
-                f"{metric.num_runs} runs, {plotting.law_label(metric.chosen)} law, "
+                f"{counted(metric.num_runs, 'run')}, {plotting.law_label(metric.chosen)} law, "
                 f"{content.split}. Data:\u00a0{file.name}",
                 "",
                 _bars(both),
@@ -159,7 +161,7 @@ def _gain_plans(content: FitFolder) -> Iterator[PlannedFigure]:
         return
     predicted = {name: _bar(gain) for name, gain in proposal.gains.items()}
     measured = {} if verification is None else verification.gains
-    caption = f"Predicted from {len(content.runs)} runs, {content.split}"
+    caption = f"Predicted from {counted(len(content.runs), 'run')}, {content.split}"
     if verification is not None:
         caption += f"; measured with {len(verification.seeds)} fresh paired seeds"
     files = "proposal.json" if verification is None else "proposal.json, verification.json"
@@ -197,7 +199,8 @@ def _verification_plan(content: FitFolder) -> PlannedFigure:
         "verification",
         "verification",
         f"{found.metric}, measured with fresh seeds",
-        f"{len(found.seeds)} seeds ({found.seeds[0]} to {found.seeds[-1]}) that the swarm never "
+        f"{counted(len(found.seeds), 'seed')} ({found.seeds[0]} to {found.seeds[-1]}) that the "
+        "swarm never "
         "used; a thin line joins the runs of one seed. Below each: mean and standard error. "
         "Data:\u00a0verification.csv"
         if found.seeds
@@ -229,7 +232,8 @@ def _scores_plan(content: FitFolder) -> PlannedFigure:
         "cross_validation",
         "cross-validation",
         "How well each law ranks runs that it has not seen",
-        f"{len(content.runs)} runs, {content.split}. The law with the smallest held-out error is "
+        f"{counted(len(content.runs), 'run')}, {content.split}. The law with the smallest held-out "
+        "error is "
         "chosen, which need not be the best at ranking. Data:\u00a0fit.json",
         alt,
         (2.7, max(len(scores) * max(0.34, 0.13 * most_laws), 0.7)),
@@ -287,7 +291,7 @@ def _fit_plan(
 ) -> PlannedFigure:
     """Plan one scatter of predictions against measurements."""
     known = np.isfinite(found.measured) & np.isfinite(found.held_out)
-    words = f"{int(known.sum())} runs held out in turn ({content.split})"
+    words = f"{counted(int(known.sum()), 'run')} held out in turn ({content.split})"
     if scores is not None:
         suffix = f" {unit}" if unit else ""
         words += (
@@ -346,9 +350,10 @@ def _effects_plan(content: FitFolder) -> PlannedFigure:
         "interaction_matrix",
         "effects",
         "Effect of each domain on each metric",
-        f"{len(content.runs)} runs, {content.split}. Blue helps, orange harms. "
+        f"{counted(len(content.runs), 'run')}, {content.split}. Blue helps, orange harms. "
         "Data:\u00a0interaction_matrix.csv",
-        f"Heat map of {len(content.metrics)} metrics by {len(content.domains)} domains. "
+        f"Heat map of {counted(len(content.metrics), 'metric')} by "
+        f"{counted(len(content.domains), 'domain')}. "
         f"{objective.name}: {numbers}.",
         (max(width * len(content.domains), 2.2), max(height * len(content.metrics), 0.8)),
         partial(
@@ -378,8 +383,9 @@ def _swarm_plan(content: FitFolder) -> PlannedFigure:
         "swarm",
         "swarm",
         f"All mixtures of the swarm, best {content.objective.name} on top",
-        f"{len(order)} runs. Data:\u00a0ratios.csv",
-        f"Heat map of the weights of {len(order)} runs over {len(domains)} domains.",
+        f"{counted(len(order), 'run')}. Data:\u00a0ratios.csv",
+        f"Heat map of the weights of {counted(len(order), 'run')} over "
+        f"{counted(len(domains), 'domain')}.",
         (max(0.42 * len(domains), 2.0), max(row_height * len(order), 0.8)),
         partial(
             plotting.weights_heat,
@@ -404,9 +410,10 @@ def _curves_plan(content: FitFolder, curves: Curves) -> PlannedFigure:
         "training",
         "training",
         "Training loss of every run",
-        f"{len(curves)} runs, each on its own mixture: a low loss may only say that the mixture is "
+        f"{counted(len(curves), 'run')}, each on its own mixture: a low loss may only say that the "
+        "mixture is "
         "easy. Data:\u00a0metrics.jsonl of each run",
-        f"Training loss against tokens of {len(curves)} runs.",
+        f"Training loss against tokens of {counted(len(curves), 'run')}.",
         (3.3, 2.3),
         partial(plotting.training_curves, curves=curves, named=_named_runs(content)),
     )

@@ -13,6 +13,7 @@ from olmix.sweep.design import SEED
 from olmix.sweep.folder import Mapped
 from olmix.sweep.scalars import kind_of, render_flow
 from olmix.text.csv import write_table
+from olmix.text.numbers import counted
 from olmix.text.yaml import write_yaml
 
 __all__ = ["Factors", "choose_factors", "write_factors"]
@@ -59,7 +60,9 @@ def choose_factors(ranking: Sequence[Mapped]) -> Factors:
     notes = []
     if len(runs) < len(ranking):
         shown = ", ".join(f"{name}={render_flow(value)}" for name, value in fixed.items())
-        notes.append(f"{len(ranking) - len(runs)} runs are left out: only {shown}, of the best run")
+        notes.append(
+            f"left out: {counted(len(ranking) - len(runs), 'run')}; only {shown}, of the best run"
+        )
     if len(factors) < len(varied):
         gone = ", ".join(name for name in varied if name not in factors)
         notes.append(f"{gone}: left out, because it always moves together with another one")

@@ -16,6 +16,7 @@ from olmix.sweep.errors import ExperimentSchemaError
 from olmix.sweep.folder import Mapped
 from olmix.sweep.study_plan import StudyPlan
 from olmix.text.files import write_text
+from olmix.text.numbers import counted
 from olmix.text.slurm import (
     comment,
     compress,
@@ -113,7 +114,7 @@ def _array_script(
     words = ['"$config"' if word == "CONFIG" else shlex.quote(word) for word in command]
     yield from (
         "#!/usr/bin/env bash",
-        comment(f"Experiment {name}: {len(part)} runs of {recipe}."),
+        comment(f"Experiment {name}: {counted(len(part), 'run')} of {recipe}."),
         f"# Start all of them with: sbatch {script}",
         f"# Start some of them with: sbatch --array=0,2 {script}",
         *([f"# Task N is run {first} + N."] if first else []),

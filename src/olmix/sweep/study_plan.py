@@ -30,6 +30,7 @@ from olmix.sweep.plan_checks import check_number, check_points, warn_of_scale
 from olmix.sweep.scalars import render_flow
 from olmix.sweep.values import DerivationError, Scope, resolve, unknown_references
 from olmix.text.files import digest
+from olmix.text.numbers import counted
 
 __all__ = ["PlannedRun", "StudyPlan", "build_plan", "config_hash"]
 
@@ -130,7 +131,7 @@ class _Planner:
         self._raise()
         if len(planned) > len(runs):
             what = (
-                f"{len(planned)} combinations give {len(runs)} different configs; "
+                f"{len(planned)} combinations give {counted(len(runs), 'different config')}; "
                 "equal ones are generated once"
             )
             self.findings.append(Finding(None, what, notice=True))

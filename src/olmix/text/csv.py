@@ -14,6 +14,7 @@ import numpy as np
 from olmix.errors import DataError
 from olmix.simplex import Array
 from olmix.text.files import write_text
+from olmix.text.numbers import counted
 
 __all__ = ["Table", "read_table", "write_table"]
 
@@ -93,7 +94,9 @@ def read_table(path: str | Path) -> Table:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
-            problems.append(f"{file}:{line}: {len(cells)} cells; the header has {len(header)}")
+            problems.append(
+                f"{file}:{line}: {counted(len(cells), 'cell')}; the header has {len(header)}"
+            )
             continue
         row = []
         for index in used:
@@ -118,7 +121,7 @@ def read_table(path: str | Path) -> Table:
     if problems:
         shown = problems[:50]
         if len(problems) > len(shown):
-            shown.append(f"{file}: and {len(problems) - len(shown)} problems more")
+            shown.append(f"{file}: and {counted(len(problems) - len(shown), 'more problem')}")
         raise DataError("\n".join(shown))
     array = np.array(values, dtype=np.float64).reshape(len(runs), len(columns))
     return Table(file, tuple(runs), tuple(names), tuple(columns), array)

@@ -77,7 +77,7 @@ def test_a_run_that_one_table_lacks_is_left_out_and_named(planted):
     assert "metrics.csv has no metrics of it" in swarm.dropped["r002"]
     assert "ratios.csv has no mixture of it" in swarm.dropped["r020"]
     assert not {"r002", "r020"} & set(swarm.runs)
-    assert any(note == "2 runs are left out: r002, r020." for note in swarm.notes)
+    assert any(note == "Left out (2 runs): r002, r020." for note in swarm.notes)
 
 
 def test_a_missing_value_leaves_a_run_out_for_that_metric_alone(planted):
@@ -239,7 +239,7 @@ def test_many_problems_are_cut_short(planted):
     (planted.folder / "metrics.csv").write_text(
         "\n".join(["run,y", *(f"x{i},1" for i in range(80))])
     )
-    assert _refused(planted).endswith("and 30 problems more")
+    assert _refused(planted).endswith("and 30 more problems")
 
 
 def test_columns_that_are_not_the_domains_are_named_on_both_sides(planted):

@@ -78,7 +78,7 @@ def test_rows_of_parquet_are_documents(texts, tmp_path, name, kind):
     _write_table(texts / "c" / name, [*_texts("c"), None], kind)
     prepared = _prepare(texts, tmp_path)
     assert _domain(prepared, "c").documents == 30
-    assert f"c/{name}: 1 rows without a text are passed over" in prepared.warnings
+    assert f"c/{name}: passed over 1 row without a text" in prepared.warnings
 
 
 def test_a_saved_dataset_is_a_domain(texts, tmp_path):
@@ -133,7 +133,7 @@ def test_what_is_left_out_is_counted_per_domain_and_kept_in_the_manifest(texts, 
     assert left["not readable"] == LeftOut("not readable", 3, 206)
     assert _domain(prepared, "b").left_out[0].reason == "in another domain"
     warnings = "\n".join(prepared.warnings)
-    assert "a/again.jsonl: 1 lines passed over (first: 33)" in warnings
+    assert "a/again.jsonl: 1 line passed over (first: 33)" in warnings
     assert "the first found 5 in the field text" in warnings
     assert "a/cut.jsonl.gz: passed over, is damaged or cut off" in warnings
     assert "a/archive.txt: passed over, it is no text but a zip archive" in warnings

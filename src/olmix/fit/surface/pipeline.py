@@ -27,7 +27,7 @@ from olmix.fit.surface.polynomial import Surface
 from olmix.fit.surface.runs import Runs, load_runs
 from olmix.records.metric import lower_is_better
 from olmix.text.files import digest
-from olmix.text.numbers import per_cent
+from olmix.text.numbers import counted, per_cent
 
 __all__ = ["SurfaceResult", "fit_surface"]
 
@@ -205,7 +205,10 @@ def _optimum_to_plain(optimum: Optimum) -> dict[str, Any]:
 def _notes(runs: Runs) -> list[str]:
     notes = []
     if runs.left_out:
-        notes.append(f"{len(runs.left_out)} runs have no metric yet: {', '.join(runs.left_out)}.")
+        notes.append(
+            f"Without a metric yet ({counted(len(runs.left_out), 'run')}): "
+            f"{', '.join(runs.left_out)}."
+        )
     two = [f.name for f in runs.factors if len(f.levels) == 2]
     if two:
         notes.append(
