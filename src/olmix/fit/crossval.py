@@ -150,11 +150,11 @@ def cross_validate(
         for first in range(0, len(swarm.metrics), _TOGETHER):
             some = np.arange(first, min(first + _TOGETHER, len(swarm.metrics)))
             fitted = law.fit_many(swarm.unique_mixtures, values[some], counts[some])
-            weights = counts[some][:, None, :] * kept
+            row_weights = counts[some][:, None, :] * kept
             by_fold = law.fit_many(
                 swarm.unique_mixtures,
                 np.repeat(values[some], num_folds, axis=0),
-                weights.reshape(-1, len(folds)),
+                row_weights.reshape(-1, len(folds)),
                 start=[one for one in fitted for _ in range(num_folds)],
             )
             for own, index in enumerate(some.tolist()):
@@ -264,8 +264,8 @@ def _stack(
         joined[folds == fold] = (
             stack_weights(errors[:, folds[live] != fold]) @ held[:, folds == fold]
         )
-    weights = stack_weights(errors)
-    used = [(law.law, w) for law, w in zip(candidates.values(), weights, strict=True) if w > 0]
+    law_weights = stack_weights(errors)
+    used = [(law.law, w) for law, w in zip(candidates.values(), law_weights, strict=True) if w > 0]
     law = FittedStack(tuple(one for one, _ in used), np.array([w for _, w in used]))
     return _candidate(swarm, index, law, joined)
 

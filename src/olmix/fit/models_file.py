@@ -165,8 +165,8 @@ def _build(chosen: str, laws: Mapping[str, Mapping[str, Any]]) -> FittedLaw:
     """Build a law from the plain laws of its metric."""
     if chosen != STACKED:
         return _LAWS[chosen].from_plain(laws[chosen])
-    weights = laws[chosen]["weights"]
-    return FittedStack.from_members(weights, {name: _build(name, laws) for name in weights})
+    law_weights = laws[chosen]["weights"]
+    return FittedStack.from_members(law_weights, {name: _build(name, laws) for name in law_weights})
 
 
 def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]:

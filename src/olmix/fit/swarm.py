@@ -327,8 +327,10 @@ def _assemble(
     names = dict(zip(ratios.runs, ratios.names, strict=True))
     other = dict(zip(metrics.runs, metrics.names, strict=True))
     found = spreads(values[~held_out])
-    weights = chosen.weights / found if config.standardise else chosen.weights
-    scales = None if config.standardise else scale_note(chosen.names, weights, found)
+    objective_weights = (
+        chosen.objective_weights / found if config.standardise else chosen.objective_weights
+    )
+    scales = None if config.standardise else scale_note(chosen.names, objective_weights, found)
     swarm = Swarm(
         domains=domains,
         live=live,
@@ -339,7 +341,7 @@ def _assemble(
         measured=measured,
         values=values,
         lower_is_better=chosen.lower_is_better,
-        objective_weights=weights / np.sort(weights).sum(),
+        objective_weights=objective_weights / np.sort(objective_weights).sum(),
         group=group,
         held_out=held_out,
         dropped=tables.dropped,
@@ -424,7 +426,7 @@ def _wrong_numbers(
                 f"{table.path}: {name} is {column[measured][0]:g} in every run, so nothing can be "
                 "learnt from it. Add it to filtering.drop_metrics"
             )
-    weighed = chosen.weights > 0
+    weighed = chosen.objective_weights > 0
     measured_in = [set(group[np.isfinite(c) & ~held_out].tolist()) for c in values.T[weighed]]
     together = len(set.intersection(*measured_in))
     if enough and together < needed:

@@ -170,12 +170,12 @@ def draw_metrics(
     if num_samples is None:
         num_samples = _FEW_SAMPLES if len(fits) > _MANY_METRICS else NUM_SAMPLES
     rng = np.random.default_rng(seed)
-    weights = rng.standard_exponential((num_samples, len(unique)))
+    row_weights = rng.standard_exponential((num_samples, len(unique)))
     normals = rng.standard_normal((num_samples, len(mixtures)))
     uniforms = rng.permutation(num_samples) / num_samples
     drawn = []
     for index, fitted in enumerate(fits):
-        draws = Draws(weights * counts[index], normals, uniforms)
+        draws = Draws(row_weights * counts[index], normals, uniforms)
         drawn.append(_sample(fitted.best.law, laws, unique, values[index], draws, mixtures))
     return np.stack(drawn)
 
@@ -212,7 +212,7 @@ def _sample(
     """Return predictions at mixtures (K, D) by laws that could as well be true, (B, K)."""
     if isinstance(law, FittedStack):
         parts = [_sample(one, laws, mixtures, values, draws, at) for one in law.members]
-        return stacked_samples(parts, law.weights, draws.uniforms)
+        return stacked_samples(parts, law.law_weights, draws.uniforms)
     return laws[law.name].sample(law, mixtures, values, draws, at)
 
 

@@ -96,22 +96,22 @@ def kernel_slope(left: Array, right: Array, settings: KernelSettings) -> Array:
     return np.asarray(-3.0 * settings.signal * np.exp(-bent))
 
 
-def factorise(points: Array, weights: Array, settings: KernelSettings) -> Array:
+def factorise(points: Array, row_weights: Array, settings: KernelSettings) -> Array:
     """Return the lower Cholesky factor of the covariance of the measured targets, (n, n)."""
     covariance = kernel(points, points, settings)
-    covariance[np.diag_indices(len(points))] += settings.noise / weights
+    covariance[np.diag_indices(len(points))] += settings.noise / row_weights
     return np.asarray(np.linalg.cholesky(covariance))
 
 
 def maximise(
-    points: Array, targets: Array, weights: Array, start: KernelSettings, max_steps: int
+    points: Array, targets: Array, row_weights: Array, start: KernelSettings, max_steps: int
 ) -> tuple[KernelSettings, float]:
     """Return the most probable settings, and minus the logarithm of their posterior density.
 
     Args:
         points: (n, D) standardised coordinates.
         targets: (n,) standardised targets.
-        weights: (n,) runs behind each target, above 0.
+        row_weights: (n,) runs behind each target, above 0.
         start: where the search begins.
         max_steps: most steps of L-BFGS; 0 judges the start.
 
@@ -123,11 +123,11 @@ def maximise(
     except ImportError:
         raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
     if max_steps == 0:
-        return start, _surprise(start.to_vector(), points, targets, weights)[0]
+        return start, _surprise(start.to_vector(), points, targets, row_weights)[0]
     size = points.shape[1]
     bounds = [_BOUNDS["length"]] * size + [_BOUNDS["signal"], _BOUNDS["noise"]]
     found = optimize.minimize(
-        lambda vector: _surprise(vector, points, targets, weights),
+        lambda vector: _surprise(vector, points, targets, row_weights),
         start.to_vector(),
         jac=True,
         method="L-BFGS-B",
@@ -137,7 +137,9 @@ def maximise(
     return KernelSettings.from_vector(found.x), float(found.fun)
 
 
-def _surprise(vector: Array, points: Array, targets: Array, weights: Array) -> tuple[float, Array]:
+def _surprise(
+    vector: Array, points: Array, targets: Array, row_weights: Array
+) -> tuple[float, Array]:
     """Return minus the log posterior density of the settings, and its derivative."""
     from scipy.linalg import lapack
 
@@ -149,7 +151,7 @@ def _surprise(vector: Array, points: Array, targets: Array, weights: Array) -> t
     matern = settings.signal * (1 + bent) * decay
     covariance = MEAN + matern
     diagonal = np.diag_indices(len(points))
-    covariance[diagonal] += settings.noise / weights
+    covariance[diagonal] += settings.noise / row_weights
     try:
         factor = np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
@@ -164,7 +166,7 @@ def _surprise(vector: Array, points: Array, targets: Array, weights: Array) -> t
     gradient[:size] = (scaled**2 * spread.sum(axis=1)[:, None]).sum(axis=0)
     gradient[:size] -= (scaled * (spread @ scaled)).sum(axis=0)
     gradient[size] = 0.5 * (inner * matern).sum()
-    gradient[size + 1] = 0.5 * settings.noise * (inner[diagonal] / weights).sum()
+    gradient[size + 1] = 0.5 * settings.noise * (inner[diagonal] / row_weights).sum()
     prior = np.append(np.full(size, np.log(_usual_length(size))), [0.0, np.log(_NOISE)])
     width = np.append(np.full(size, _LENGTH_SD), [_WIDE_SD, _WIDE_SD])
     away = (vector - prior) / width

@@ -90,9 +90,9 @@ def pareto_front(
     scales = np.array([spread(row[row > 0] @ measured[row > 0]) for row in metrics])
     mixtures = []
     for share in _directions(config.proposer.pareto, len(families), config.regression.seed):
-        weights = (share / scales) @ metrics
-        total = float(weights.sum())
-        objective = build_objective(fit, weights / total, 1 / total, kl)
+        metric_weights = (share / scales) @ metrics
+        total = float(metric_weights.sum())
+        objective = build_objective(fit, metric_weights / total, 1 / total, kl)
         found, _ = minimise(config, objective, feasible, references, 1 / total)
         mixtures.append(found)
         if on_step is not None:

@@ -53,7 +53,7 @@ def solve_exact(objective: ProposerObjective, feasible: Feasible, scale: float) 
     scale = scale + objective.kl_weight
     shares = cp.Variable(int(free.sum()))
     terms = []
-    for weight, law in zip(objective.weights, objective.laws, strict=True):
+    for weight, law in zip(objective.metric_weights, objective.laws, strict=True):
         if not isinstance(law, FittedExponential) or not law.convex:
             raise OlmixError(f"the exact proposer cannot use the law {law.name}")
         constant = law.intercept + float(law.slopes @ feasible.fixed)

@@ -87,7 +87,7 @@ class ProposerObjective:
 
     Attributes:
         laws: laws with a weight above 0.
-        weights: their weights; negative ones look for the worst mixture.
+        metric_weights: their weights; negative ones look for the worst mixture.
         kl_weight: weight of the divergence, in units of the average.
         reference: (D,) reference mixture.
         risk: error that is added, if any.
@@ -96,7 +96,7 @@ class ProposerObjective:
     """
 
     laws: Sequence[FittedLaw]
-    weights: Array
+    metric_weights: Array
     kl_weight: float
     reference: Array
     risk: Risk | None = None
@@ -109,13 +109,15 @@ class ProposerObjective:
         laws = [*self.laws, *(floor.law for floor in self.floors)]
         return (
             all(law.convex for law in laws)
-            and bool((self.weights >= 0).all())
+            and bool((self.metric_weights >= 0).all())
             and (self.risk is None or self.risk.slope == 0)
         )
 
     def average(self, mixtures: Array) -> Array:
         """Return the weighted sum of the laws at mixtures (n, D), (n,)."""
-        parts = [w * law.predict(mixtures) for w, law in zip(self.weights, self.laws, strict=True)]
+        parts = [
+            w * law.predict(mixtures) for w, law in zip(self.metric_weights, self.laws, strict=True)
+        ]
         return np.asarray(np.sum(parts, axis=0)) if parts else np.zeros(len(mixtures))
 
     def excess(self, mixtures: Array) -> Array:
@@ -139,7 +141,7 @@ class ProposerObjective:
     def gradient(self, mixtures: Array) -> Array:
         """Return the derivative of the objective by each weight, (n, D)."""
         total = np.zeros_like(mixtures)
-        for weight, law in zip(self.weights, self.laws, strict=True):
+        for weight, law in zip(self.metric_weights, self.laws, strict=True):
             total += weight * law.gradient(mixtures)
         if self.kl_weight > 0:
             ratio = np.maximum(mixtures, _TINY) / np.maximum(self.reference, _TINY)

@@ -63,21 +63,23 @@ class FoundMixture:
     warnings: tuple[str, ...]
 
 
-def build_objective(fit: SwarmFit, weights: Array, scale: float, kl: float) -> ProposerObjective:
+def build_objective(
+    fit: SwarmFit, metric_weights: Array, scale: float, kl: float
+) -> ProposerObjective:
     """Return the objective of a weighted average of metrics, without risk and floors.
 
     Args:
         fit: the laws.
-        weights: (M,) weights of the metrics.
+        metric_weights: (M,) weights of the metrics.
         scale: standard deviation of the average over the swarm.
         kl: weight of the divergence, in units of `scale`.
     """
-    used = np.flatnonzero(weights > 0)
+    used = np.flatnonzero(metric_weights > 0)
     laws: list[FittedLaw] = [fit.fits[int(index)].best.law for index in used]
     direction = -1.0 if fit.config.proposer.make_worst_mix else 1.0
     return ProposerObjective(
         laws=laws,
-        weights=direction * weights[used],
+        metric_weights=direction * metric_weights[used],
         kl_weight=kl * scale,
         reference=reference_mixture(fit.config, fit.swarm),
     )
@@ -200,8 +202,8 @@ def propose_each(
     result = {}
     metrics = fit.swarm.metrics
     alone = np.eye(len(metrics))
-    for name, weights, scale in zip(metrics, alone, _metric_spreads(fit.swarm), strict=True):
-        objective = build_objective(fit, weights, scale, kl)
+    for name, metric_weights, scale in zip(metrics, alone, _metric_spreads(fit.swarm), strict=True):
+        objective = build_objective(fit, metric_weights, scale, kl)
         mixture, _ = minimise(fit.config, objective, feasible, references, scale)
         result[name] = without_traces(mixture, feasible)
         if on_step is not None:
