@@ -177,7 +177,7 @@ class Run:
                 self.finish()
 
     def _progress(self) -> dict[str, Any]:
-        """Return what the status tells of the progress; before the first step, nothing new."""
+        """Return the progress for the status; before the first step, nothing new."""
         seconds = max(time.monotonic() - self._started, 1e-9)
         tokens = (self._tokens or 0) - (self._first_tokens or 0)
         found = {"step": self._step, "num_steps": self.num_steps}

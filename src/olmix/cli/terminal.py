@@ -41,7 +41,7 @@ class _Bar:
 
 
 class _Lines:
-    """A line now and then, where nobody looks at a terminal."""
+    """A line now and then, where output does not go to a terminal."""
 
     def __init__(self, what: str) -> None:
         self._what = what

@@ -48,7 +48,7 @@ class Record:
         state: how it ended, or what it is doing.
         why: what went wrong, in words; empty where nothing did.
         asked: weight of each domain as asked for; empty where no mixture is known.
-        shares: share of each domain in the tokens as trained; empty where nobody counted.
+        shares: share of each domain in the tokens as trained; empty where they were not counted.
         passes: passes over each domain's tokens.
         final: last values by logged name, as the trainer or tracker summed up.
         curves: reads all logged values; called only where `final` does not do.
@@ -75,7 +75,7 @@ class Record:
 
     @property
     def mixture(self) -> Mapping[str, float]:
-        """Shares as trained, or as asked for where nobody counted; empty where these are wrong."""
+        """Shares as trained, or as asked for where not counted; empty where these are wrong."""
         return {} if self.shares_problem else self.shares or self.asked
 
     @property

@@ -170,7 +170,7 @@ class SlurmJob(Section):
 
     @property
     def has_own_environment(self) -> bool:
-        """Whether the settings say which Python runs, so that the one at work here does not."""
+        """Whether the settings say which Python runs, so that the current one does not."""
         return any((self.venv, self.conda, self.python, self.container))
 
     def directives(self, name: str, array: str, log: str) -> Mapping[str, str | int | bool | None]:

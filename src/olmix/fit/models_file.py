@@ -1,6 +1,6 @@
 """Fitted laws in a file that a person can read: `models.json`, and its way back.
 
-The file holds every parameter with all its digits, so laws that were loaded predict the very
+The file holds every parameter with all its digits, so loaded laws predict exactly the
 numbers that the fitted ones did.
 """
 

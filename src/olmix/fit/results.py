@@ -293,7 +293,7 @@ def _signal_warnings(swarm: Swarm, fits: Sequence[MetricFit], reliable: bool) ->
 
 
 def statement(config: FitConfig, swarm: Swarm, found: PredictedGain, reliable: bool) -> str:
-    """Say the result in one sentence, and no more than is known.
+    """Return the result in one sentence that claims no more than is known.
 
     Args:
         config: what was asked.

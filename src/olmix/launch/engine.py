@@ -45,7 +45,7 @@ class Engine(ABC):
 
     @abstractmethod
     def render(self, group: Group, folder: Path, runs: Sequence[str]) -> str:
-        """Return exactly what `submit` sends, as text; asks nobody and needs no credentials.
+        """Return exactly what `submit` sends, as text; needs neither network nor credentials.
 
         Args:
             group: the runs and where they are carried out.
@@ -77,7 +77,7 @@ class Engine(ABC):
         """Return what the scheduler says of each run.
 
         Runs that it does not know are left out, and so are jobs that bear the number of one of
-        these and are not this group's: they are told.
+        these and are not this group's: a warning names them.
         """
 
     @abstractmethod

@@ -109,7 +109,7 @@ def read_group(folder: Path) -> tuple[RunReport, ...]:
     last = {run: job for job in jobs for run in job.runs}
 
     def look(report: RunReport) -> RunReport:
-        # A run that ended while the scheduler was asked has said so in its folder by now.
+        # A run that ended while the scheduler was asked has meanwhile said so in its folder.
         again = _read_run(report.folder, report.num_tokens, on_cluster=True)
         if again.status.state in ENDED or report.name not in last:
             return again

@@ -56,7 +56,7 @@ class FittedGaussianProcess(FittedLaw):
     Attributes:
         points: (n, D) mixtures it was fitted to.
         row_weights: (n,) runs behind each.
-        solution: (n,) kernel weights: the prediction is ``kernel @ solution``, then unscaled.
+        solution: (n,) coefficients: the prediction is ``kernel @ solution``, then unscaled.
         middle: (D,) mean of the coordinates.
         width: (D,) standard deviation of the coordinates.
         settings: lengths, signal and noise in standardised units.

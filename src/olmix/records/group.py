@@ -5,7 +5,7 @@ folder of the variants says the same without the mixtures, so that variants tell
 trained. `jobs.jsonl` gets a line as soon as a scheduler accepts a job.
 
 People copy these folders, and disks fail: a run's name that could leave the folder, a job that is
-not this group's and a value of another kind are refused here, so that nobody else has to ask.
+not this group's and a value of another kind are refused here, so that no other module has to check.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def add_job(folder: Path, job: Job) -> None:
 def read_jobs(folder: Path) -> list[Job]:
     """Return the jobs of a group; of several that carried out one run, the last counts.
 
-    Lines that are no jobs, or jobs of another group, are told and passed over.
+    Lines that are no jobs, or jobs of another group, are skipped with a warning.
     """
     file = folder / JOBS_FILE
     try:

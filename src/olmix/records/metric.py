@@ -273,7 +273,7 @@ class Objective:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Objective:
-        """Return the objective that stands in `proposal.json`."""
+        """Return the objective in `proposal.json`."""
         lower = bool(plain["lower_is_better"])
         signs = plain.get("signs") or {}
         metrics = tuple(
@@ -284,7 +284,7 @@ class Objective:
         return cls(str(plain["name"]), metrics)
 
     def to_plain(self) -> dict[str, Any]:
-        """Return it as it stands in `proposal.json`."""
+        """Return it as `proposal.json` holds it."""
         return {
             "name": self.name,
             "lower_is_better": self.lower_is_better,

@@ -2,7 +2,7 @@
 
 The trainer writes them (`olmix.records.run_writer`), `launch` and `collect` read them.
 ``status.json`` is replaced as a whole; ``metrics.jsonl`` grows by whole lines, and a line cut off
-by a crash is passed over. Whatever a file holds, reading it here raises no more than a `DataError`.
+by a crash is passed over. Whatever a file holds, reading it here raises at most a `DataError`.
 
 | state | means |
 |---|---|
@@ -10,7 +10,7 @@ by a crash is passed over. Whatever a file holds, reading it here raises no more
 | `running` | a process trains it |
 | `finished` | trained to its end; there is a summary |
 | `failed` | ended by an error, which the status tells; `diverged` where its loss was not finite |
-| `cancelled` | somebody asked for its end, and not to take it up again |
+| `cancelled` | somebody cancelled it, and it is not to be resumed |
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Status:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Status:
-        """Return the status that stands in `status.json`; an absurd number counts as not given.
+        """Return the status in `status.json`; an absurd number counts as missing.
 
         Raises:
             DataError: there is no such state, or the identity is no text.
@@ -139,7 +139,7 @@ class Summary:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Summary:
-        """Return the summary that stands in `summary.json`; what is no number is no metric."""
+        """Return the summary in `summary.json`; entries that are not numbers are no metrics."""
         identity, metrics = plain.get("identity"), plain.get("metrics")
         return cls(
             identity=identity if isinstance(identity, str) else "",

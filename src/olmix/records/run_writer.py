@@ -85,7 +85,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 def ended_by(error: BaseException) -> dict[str, Any]:
     """Return `state`, `error` and `diverged` of a run that an exception has ended.
 
-    A generator that is closed is one that nobody asks for the rest of its runs.
+    A closed generator is one whose remaining runs are no longer wanted.
     """
     if isinstance(error, KeyboardInterrupt | Terminated | GeneratorExit):
         return {"state": "pending", "error": INTERRUPTED, "diverged": False}
@@ -206,7 +206,7 @@ class RunWriter:
         self._end_trackers({}, ok=False)
 
     def close(self) -> None:
-        """Close the log of a run whose end is told elsewhere."""
+        """Close the log of a run whose end is reported elsewhere."""
         self._close_log()
         self._end_trackers({}, ok=False)
 

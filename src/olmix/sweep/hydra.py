@@ -179,7 +179,7 @@ def _overrides(base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]
     if isinstance(config.get("output_dir"), str):
         # The run's own folder: below the key `output_dir` Hydra would add date and time.
         words.append(f"hydra.run.dir={_hydra_value(config['output_dir'])}")
-    # A composed file is what the runs start from: what it says is handed on.
+    # The runs start from a composed file: its values are passed on.
     values = {path: at(config, path) for path, _ in flatten(base.data)}
     for path, value in (values | dict(given)).items():
         if value == DELETE or not has(config, path):

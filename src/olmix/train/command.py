@@ -230,7 +230,7 @@ class _Reports:
     """The reports of the command so far.
 
     Args:
-        run: tells of it in the status.
+        run: reports it in the status.
     """
 
     def __init__(self, run: RunWriter) -> None:

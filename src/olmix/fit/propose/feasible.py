@@ -42,7 +42,7 @@ class Feasible:
 
     @property
     def free_caps(self) -> Array:
-        """Caps of the free domains as shares of what they share, at most 1."""
+        """Caps of the free domains as shares of their total, at most 1."""
         return np.asarray(np.minimum(self.caps[self.free] / max(self.free_total, 1e-300), 1.0))
 
     def restrict(self, mixture: Array) -> Array:

@@ -120,7 +120,7 @@ class SlurmEngine(Engine):
         return Job(match[1], chunk.runs, (folder.resolve() / LOGS).as_uri())
 
     def _of_this_cluster(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return the jobs that this cluster may have numbered; the others are told."""
+        """Return the jobs that this cluster may have numbered; warn of the others."""
         here = self._config("ClusterName") if any(job.cluster for job in jobs) else None
         found = []
         for job in jobs:
@@ -287,7 +287,7 @@ def _tasks(job: Job) -> range:
 
 
 def _ours(jobs: Iterable[Job], names: Mapping[str, str]) -> list[Job]:
-    """Return the jobs whose number is not that of another group's job; the others are told.
+    """Return the jobs whose number is not that of another group's job; warn of the others.
 
     Numbers come back: a controller may count from 1 again, and folders are copied between clusters.
 

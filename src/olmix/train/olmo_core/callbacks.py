@@ -60,7 +60,7 @@ class RunFolderCallback(Callback):  # type: ignore[misc]  # OLMo-core is not fol
             self.trainer.cancel_run("asked to stop")
 
     def post_train(self) -> None:
-        """Leave out the last evaluations of a run that stops on its way: nobody waits for them."""
+        """Leave out the last evaluations of a run that stops on its way: they are not needed."""
         if self.step >= self.num_steps:
             return
         for callback in self.trainer.callbacks.values():

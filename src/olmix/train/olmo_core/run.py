@@ -169,9 +169,7 @@ def _forget_other_runs(folder: RunFolder, config: LaunchConfig, plan: TrainingSc
     except DataError:
         before = None
     if before is not None and before != record:
-        logger.info(
-            "%s: its config has changed since its checkpoint: it starts afresh", folder.name
-        )
+        logger.info("%s: its config has changed since its checkpoint: it starts over", folder.name)
         for name in ("checkpoints", "cache"):
             shutil.rmtree(folder.path / name, ignore_errors=True)
         folder.metrics.unlink(missing_ok=True)

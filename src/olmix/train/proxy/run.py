@@ -1,6 +1,6 @@
 """One run: what its config asks for, and what it leaves in its folder.
 
-A job knows nothing of steps or of other runs. It is told what was measured, and writes it (through
+A job knows nothing of steps or of other runs. It takes the measurements and writes them (through
 `RunWriter`, like every trainer) so that a
 killed run resumes from its checkpoint as if nothing had happened: records that were written after
 the checkpoint are cut off, because they will be written again.
@@ -111,7 +111,7 @@ class ProxyRun:
         work: what `prepare` made of its config.
 
     Attributes:
-        writer: tells of it in its folder.
+        writer: reports it in its folder.
         initial: state to start from.
         loss: training loss of the last step, `None` before the first.
         metrics: what the last evaluation found.
