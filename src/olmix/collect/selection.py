@@ -184,7 +184,7 @@ def _without_errors(
         for family, members in families.items()
     }
     gone = [name for name in wanted if name in errors]
-    notes = (f"standard errors are no metrics: {shortened(gone, _MOST_NAMED)}",) if gone else ()
+    notes = (f"standard errors are not metrics: {shortened(gone, _MOST_NAMED)}",) if gone else ()
     of_columns = {
         column: owners[name]
         for members in kept.values()

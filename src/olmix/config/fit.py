@@ -195,7 +195,7 @@ class FitConfig(Section):
         law, proposer = self.regression.type, self.proposer
         if proposer.type == "exact" and law != "log_linear":
             rules.broken(
-                f"`exact` needs a convex law and `{law}` is none; use `gradient`, or "
+                f"`exact` needs a convex law, which `{law}` is not; use `gradient`, or "
                 "regression.type log_linear",
                 "proposer",
                 "type",

@@ -183,7 +183,7 @@ class OlmoCoreTraining(Section):
             )
         if self.global_batch_size is not None and self.global_batch_size % self.sequence_length:
             rules.broken(
-                f"{self.global_batch_size} tokens are no whole number of sequences of "
+                f"{self.global_batch_size} tokens are not a whole number of sequences of "
                 f"{self.sequence_length}",
                 "global_batch_size",
             )

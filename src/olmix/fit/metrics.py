@@ -146,7 +146,7 @@ def _metric_columns(config: FitConfig, table: Table) -> tuple[dict[str, list[str
         )
     if asked & others:
         notes.append(
-            f"{shortened(sorted(asked & others))}: no metrics by their names, left out; one that "
+            f"{shortened(sorted(asked & others))}: not metrics by their names, left out; one that "
             "is named in eval.tasks or lower_is_better counts."
         )
     return {

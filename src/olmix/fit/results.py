@@ -152,7 +152,7 @@ def _choice_notes(swarm: Swarm, fits: Sequence[MetricFit]) -> list[str]:
             f"held-out rank correlation {best.cv.spearman:.2f})."
         )
         notes += [
-            f"{fitted.name}: {law} was left out: a run that it had not seen is {why}."
+            f"{fitted.name}: {law} was left out: a held-out run is {why}."
             for law, why in fitted.refused.items()
         ]
         if not fitted.signal:
@@ -307,7 +307,7 @@ def statement(config: FitConfig, swarm: Swarm, found: PredictedGain, reliable: b
         safe = 3 * (int(swarm.live.sum()) + 1)
         runs = f"more runs (at least {max(safe, 2 * swarm.num_groups)} mixtures)"
         return (
-            f"No reliable signal in this swarm: predictions of {name} for runs left out do not "
+            f"No reliable signal in this swarm: predictions of {name} for held-out runs do not "
             f"rank them better than chance, so this mixture is a guess. What would help: {runs}, "
             "replicates to measure the noise, longer runs, or another metric."
         )

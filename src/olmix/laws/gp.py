@@ -232,7 +232,7 @@ class GaussianProcess(SeparateLaw):
         """Return draws from the posterior at mixtures (K, D), (B, K)."""
         del mixtures, values
         if not isinstance(fitted, FittedGaussianProcess):
-            raise TypeError(f"{fitted.name} is no Gaussian process")
+            raise TypeError(f"{fitted.name} is not a Gaussian process")
         return fitted.sample(at, draws.normals)
 
     def fit_one(
@@ -263,7 +263,7 @@ class GaussianProcess(SeparateLaw):
     ) -> FittedLaw:
         """Condition on other weights, keeping the settings of `fitted`."""
         if not isinstance(fitted, FittedGaussianProcess):
-            raise TypeError(f"{fitted.name} is no Gaussian process")
+            raise TypeError(f"{fitted.name} is not a Gaussian process")
         return self._condition(fitted, mixtures, values, row_weights)
 
     def _try(

@@ -232,7 +232,7 @@ class _PowerSum(SeparateLaw):
     ) -> FittedLaw:
         """Fit the effects again to other weights, keeping shifts and exponents."""
         if not isinstance(fitted, FittedPowerSum):
-            raise TypeError(f"{fitted.name} is no sum of power laws")
+            raise TypeError(f"{fitted.name} is not a sum of power laws")
         centre, scale = float(values.mean()), max(float(values.std()), 1e-300)
         root = np.sqrt(row_weights / row_weights.mean())
         targets = (values - centre) / scale

@@ -157,7 +157,7 @@ def _read_stream(
     kind = kind_of(start)
     if b"\0" in start or kind not in {"json", "text", "binary"}:
         what = "" if kind == "binary" else f" but {describe(kind)}"
-        tally.pass_over(name, f"it is no text{what}", path.stat().st_size)
+        tally.pass_over(name, f"it is not text{what}", path.stat().st_size)
         return
     content = read_block(name, stream, -1)
     try:

@@ -237,7 +237,7 @@ def read_jobs(folder: Path) -> list[Job]:
         except (ValueError, RecursionError):
             job = None
         if job is None:
-            logger.warning("%s, line %d is no job and is passed over", file, number)
+            logger.warning("%s, line %d is not a job and is skipped", file, number)
         elif job.group != folder.name and job.group != _group_id(folder):
             logger.warning(
                 "%s, line %d: job %s is of the group %s and is left alone",

@@ -129,7 +129,7 @@ def read_mapping_record(folder: Path) -> MappingRecord:
     file = folder / MAPPING
     if not file.is_file():
         raise DataError(
-            f"{folder}: this is no folder of an experiment; it has no {MAPPING}. "
+            f"{folder}: this is not the folder of an experiment; it has no {MAPPING}. "
             "`olmix sweep generate` makes one."
         )
     try:

@@ -94,7 +94,9 @@ class Status:
         state, identity, error = (plain.get(key) for key in ("state", "identity", "error"))
         known = next((name for name in get_args(RunState) if name == state), None)
         if known is None or not isinstance(identity, str | None):
-            raise DataError(f"state = {state!r}, identity = {identity!r}: is no status of a run")
+            raise DataError(
+                f"state = {state!r}, identity = {identity!r}: is not the status of a run"
+            )
         return cls(
             state=known,
             identity=identity or "",

@@ -295,7 +295,7 @@ def final_metrics(
         lost = list(metrics) if not any(map(math.isfinite, metrics.values())) else []
     if lost:
         raise DivergedError(
-            f"{lost[0]} became {metrics[lost[0]]}, which is no finite number. Lower the learning "
-            "rate, or make its warm-up longer."
+            f"{lost[0]} became {metrics[lost[0]]}, which is not a finite number. Lower the "
+            "learning rate, or make its warm-up longer."
         )
     return metrics, {name: value for name, value in facts.items() if math.isfinite(value)}

@@ -64,7 +64,7 @@ def check_variables(raw: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _check_name(where: Location) -> Iterator[Finding]:
     if not isinstance(where[-1], str) or not _KEY.fullmatch(where[-1]):
-        what = f"{where[-1]!r} is no parameter name; names are such as lora_rank or optimizer.lr"
+        what = f"{where[-1]!r} is not a parameter name; names look like lora_rank or optimizer.lr"
         yield Finding(ExperimentSchemaError, what, where)
 
 

@@ -97,7 +97,7 @@ def test_bookkeeping_and_standard_errors_are_left_out_with_a_note(planted):
     assert (found.names, problems) == (("code_bpb", "docs_bpb"), [])
     errors, others = found.notes
     assert "acc_stderr,none, docs_bpb_se: standard errors" in errors
-    assert "lr, seconds: no metrics by their names" in others
+    assert "lr, seconds: not metrics by their names" in others
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_what_is_left_out_is_counted_per_domain_and_kept_in_the_manifest(texts, 
     assert "a/again.jsonl: 1 line passed over (first: 33)" in warnings
     assert "the first found 5 in the field text" in warnings
     assert "a/cut.jsonl.gz: passed over, is damaged or cut off" in warnings
-    assert "a/archive.txt: passed over, it is no text but a zip archive" in warnings
+    assert "a/archive.txt: passed over, it is not text but a zip archive" in warnings
     manifest = json.loads((tmp_path / "data/manifest.json").read_text())
     assert {"reason": "empty", "texts": 2, "size_bytes": 1} in manifest["domains"]["a"]["left_out"]
     assert _prepare(texts, tmp_path).domains == prepared.domains

@@ -218,10 +218,10 @@ def _notes(runs: Runs) -> list[str]:
 
 
 def _statement(config: SurfaceConfig, runs: Runs, optimum: Optimum | None) -> str:
-    """Say in words what the surface allows to be said."""
+    """Return the result in words, claiming no more than the surface supports."""
     if optimum is None:
         return (
-            f"No surface predicts {config.metric} at points left out better than the mean of all "
+            f"No surface predicts {config.metric} at held-out points better than the mean of all "
             "runs does: over these ranges the factors do not matter, or the runs are too few or "
             "too noisy to show it. Nothing is proposed."
         )

@@ -81,7 +81,7 @@ def load_runs(config: SurfaceConfig) -> Runs:
     if len(names) < _FEWEST:
         raise DataError(
             f"{metrics.path}: {len(names)} runs of {settings.path} have the metric "
-            f"{config.metric}; a surface needs {_FEWEST} at the least"
+            f"{config.metric}; a surface needs at least {_FEWEST}"
         )
     rows = settings.select(tuple(config.factors))
     rows = rows[[settings.runs.index(run) for run in names]]

@@ -247,7 +247,7 @@ def _get_workload(beaker: Beaker, job: Job) -> BeakerWorkload | None:
     from beaker.exceptions import BeakerWorkloadNotFound
 
     if not (job.id.isascii() and job.id.isalnum()):
-        logger.warning("%r is no id of an experiment of Beaker and is left alone", job.id)
+        logger.warning("%r is not the id of a Beaker experiment and is left alone", job.id)
         return None
     with suppress(BeakerWorkloadNotFound):
         workload = beaker.workload.get(job.id)

@@ -125,7 +125,7 @@ class SlurmEngine(Engine):
         found = []
         for job in jobs:
             if _ID.fullmatch(job.id) is None:
-                logger.warning("%r is no number of a job of SLURM and is left alone", job.id)
+                logger.warning("%r is not the number of a SLURM job and is left alone", job.id)
             elif None not in (job.cluster, here) and job.cluster != here:
                 logger.warning(
                     "job %s is of the cluster %s, and this is %s; it is left alone",

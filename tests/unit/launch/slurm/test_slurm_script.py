@@ -407,7 +407,7 @@ def test_what_is_no_number_of_a_job_never_reaches_slurm(monkeypatch, caplog, num
     assert engine.states([job(number, ("a",))]) == {}
     assert not any(number in " ".join(words) for words in engine.said if number)
     assert engine.said == []
-    assert "is no number of a job" in caplog.text
+    assert "is not the number of a SLURM job" in caplog.text
 
 
 def test_a_job_of_another_cluster_is_told_and_left_alone(monkeypatch, caplog):
