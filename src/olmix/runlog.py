@@ -147,15 +147,15 @@ class Run:
         self._writer.finish(final, summary, **{**progress, "num_steps": num_steps})
 
     def fail(self, error: str, *, diverged: bool = False) -> None:
-        """Say that the run failed and why."""
+        """Mark the run as failed, with the reason."""
         self._writer.fail(error, diverged=diverged, **self._progress())
 
     def interrupt(self, why: str = INTERRUPTED) -> None:
-        """Say that the run stopped on request and can be resumed from its checkpoint."""
+        """Mark the run as stopped on request, to be resumed from its checkpoint."""
         self._writer.interrupt(why, **self._progress())
 
     def end_with(self, error: BaseException) -> None:
-        """Say how the run ended by an exception: pending if it was interrupted, else failed."""
+        """Mark how the run ended by an exception: pending if it was interrupted, else failed."""
         self._writer.end_with(error, **self._progress())
 
     def __enter__(self) -> Self:

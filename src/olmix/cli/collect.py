@@ -99,7 +99,7 @@ def collect(
 
 
 def _report(found: Collected) -> None:
-    """Say what was collected, and name every run that is incomplete."""
+    """Print what was collected, and name every run that is incomplete."""
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
     for name, why in found.incomplete.items():

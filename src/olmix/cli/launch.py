@@ -72,7 +72,7 @@ def preview(
 
 
 def show_cost(group: Group, cost: LaunchEstimate) -> None:
-    """Say what a launch takes, before it is started."""
+    """Print what a launch costs, before it starts."""
     left = "" if cost.num_missing == cost.num_runs else f", {cost.num_missing} of them to train"
     parts = [f"group {group.group_id}: {counted(cost.num_runs, 'run')}{left}"]
     parts += [f"{cost.num_tokens:,} tokens"] if cost.num_tokens is not None else []
@@ -232,7 +232,7 @@ def _follow(view: ProgressView, num_runs: int) -> Callable[[Event], None]:
 
 
 def report_launch(launched: Launched) -> int:
-    """Say how a launch ended; returns the exit status."""
+    """Print how a launch ended; returns the exit status."""
     parts = [f"{counted(len(launched.finished), 'run')} finished in {launched.seconds:.1f} s"]
     if launched.skipped:
         parts.append(f"{len(launched.skipped)} were finished before")

@@ -102,7 +102,7 @@ def table(
 
 
 def done(text: str) -> None:
-    """Say that something is done."""
+    """Print that something is done."""
     mark = click.style("✓", fg="green")
     click.echo(f"{mark} {text}", err=True)
 

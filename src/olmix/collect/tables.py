@@ -200,7 +200,7 @@ def _write_errors(
 
 
 def _notes(rows: Rows, report: Completeness) -> list[str]:
-    """Say how mixtures were read, and which runs were trained on others than asked for."""
+    """Report how mixtures were read, and which runs were trained on others than asked for."""
     read: dict[str, list[str]] = {}
     for record in rows.tabled:
         for reading in record.readings:

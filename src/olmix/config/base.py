@@ -335,7 +335,7 @@ _NOUNS = {
 
 
 def _explain(model: type[BaseModel], item: Any, where: Sequence[str | int]) -> str:
-    """Say in words what one Pydantic error means: what was found, and what is allowed."""
+    """Return a Pydantic error in words: what was found, and what is allowed."""
     kind, value, context = item["type"], item.get("input"), item.get("ctx", {})
     if kind == "missing":
         return "this key is required and missing"

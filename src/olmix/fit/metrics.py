@@ -233,7 +233,7 @@ def _mixed_families(kept: Families, lower: Mapping[str, bool]) -> list[str]:
 
 
 def _scales_within(table: Table, kept: Families) -> list[str]:
-    """Say which families are the average of metrics on different scales."""
+    """Name the families that are the average of metrics on different scales."""
     notes = []
     for family, members in kept.items():
         found = spreads(table.select(members))

@@ -141,15 +141,16 @@ def objective_of(swarm: Swarm) -> Objective:
 
 
 def _choice_notes(swarm: Swarm, fits: Sequence[MetricFit]) -> list[str]:
-    """Say which law was chosen for each metric, and where there is nothing to see."""
+    """Name the law chosen for each metric, and the metrics without a signal."""
     notes = []
     for index, fitted in enumerate(fits):
         best = fitted.best
         others = [name for name in fitted.candidates if name != fitted.chosen]
         compared = "".join(f", {name} {fitted.candidates[name].cv.rmse:.4g}" for name in others)
         notes.append(
-            f"{fitted.name}: {fitted.chosen} (held-out RMSE {best.cv.rmse:.4g}{compared}; "
-            f"held-out rank correlation {best.cv.spearman:.2f})."
+            f"{fitted.name}: {fitted.chosen} (held-out RMSE, lower is better: "
+            f"{best.cv.rmse:.4g}{compared}; held-out rank correlation, 1 is perfect: "
+            f"{best.cv.spearman:.2f})."
         )
         notes += [
             f"{fitted.name}: {law} was left out: a held-out run is {why}."

@@ -54,7 +54,7 @@ def swarm_notes(swarm: Swarm) -> list[str]:
 
 
 def _accidents(swarm: Swarm) -> list[str]:
-    """Say which values were taken for accidents, and of which mixtures they are."""
+    """Name the values that were taken for accidents, with their mixtures."""
     notes = []
     for index, name in enumerate(swarm.metrics):
         measured, counted = swarm.measured[:, index], swarm.values[:, index]
@@ -72,7 +72,7 @@ def _accidents(swarm: Swarm) -> list[str]:
 
 
 def _tied(swarm: Swarm) -> list[str]:
-    """Say which domains are fitted as one."""
+    """Name the domains that are fitted as one."""
     return [
         f"{', '.join(f'{name} ({100 * share:.1f} %)' for name, share in members.items())} keep "
         f"their shares in every run: they are fitted as one domain, {group}."
@@ -81,7 +81,7 @@ def _tied(swarm: Swarm) -> list[str]:
 
 
 def _pinned(swarm: Swarm) -> list[str]:
-    """Say which domains have the same weight in every run."""
+    """Name the domains that have the same weight in every run."""
     return [
         f"{name} is {100 * weight:.4g} % of every run, so nothing is known of other weights: it is "
         "pinned there in the natural, the uniform and the proposed mixture."

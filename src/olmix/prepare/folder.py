@@ -66,7 +66,7 @@ def list_domains(root: Path) -> tuple[FolderDomain, ...]:
 
 
 def passed_over(root: Path, domains: Iterable[FolderDomain]) -> list[str]:
-    """Say which files and links `list_domains` does not look at, apart from hidden ones."""
+    """Name the files and links that `list_domains` ignores, apart from hidden ones."""
     warnings = []
     loose = sorted(p.name for p in root.iterdir() if p.is_file() and not p.name.startswith("."))
     if loose:

@@ -154,7 +154,7 @@ class RunWriter:
         return keep_steps(self.folder.metrics, last)
 
     def progress(self, **changes: float) -> Status:
-        """Say how far the run is: `step`, `num_steps`, `tokens_per_second`, what is known."""
+        """Report progress: `step`, `num_steps`, `tokens_per_second`, as far as known."""
         return self.folder.update_status(state="running", **changes)
 
     def sync(self) -> int:
@@ -187,21 +187,21 @@ class RunWriter:
         self._end_trackers(summary, ok=True)
 
     def accept(self) -> None:
-        """Say that the run is finished whose trainer has written the summary itself."""
+        """Mark the run as finished; its trainer has written the summary itself."""
         self._end(state="finished")
 
     def fail(self, error: str, *, diverged: bool = False, **changes: float) -> None:
-        """Say that the run failed and why."""
+        """Mark the run as failed, with the reason."""
         self._end(state="failed", error=error, diverged=diverged, **changes)
         self._end_trackers({}, ok=False)
 
     def interrupt(self, why: str = INTERRUPTED, **changes: float) -> None:
-        """Say that the run stopped on request, and waits to be taken up again."""
+        """Mark the run as pending: it stopped on request and can be resumed."""
         self._end(state="pending", error=why, **changes)
         self._end_trackers({}, ok=False)
 
     def end_with(self, error: BaseException, **changes: float) -> None:
-        """Say how the run ended by an exception."""
+        """Mark how the run ended by an exception."""
         self._end(**ended_by(error), **changes)
         self._end_trackers({}, ok=False)
 

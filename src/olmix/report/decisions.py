@@ -64,7 +64,7 @@ def _coverage(content: FitFolder) -> list[str]:
 
 
 def _search(content: FitFolder, proposal: Proposal) -> list[str]:
-    """Say how the mixture was searched for, and within which limits."""
+    """Describe how the mixture was searched for, and within which limits."""
     how = _PROPOSERS.get(proposal.proposer, proposal.proposer)
     texts = [f"It was found by {proposal.proposer}: {how}."]
     if math.isfinite(proposal.kl_reg) and proposal.kl_reg > 0:

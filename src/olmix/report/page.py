@@ -106,7 +106,7 @@ class Page:
 def build_page(
     content: FitFolder, pictures: Sequence[Picture], background: Background, title: str
 ) -> Page:
-    """Say everything that the page says."""
+    """Return all text of the page."""
     groups: dict[str, tuple[Picture, ...]] = {}
     for picture in pictures:
         groups[picture.group] = (*groups.get(picture.group, ()), picture)

@@ -77,7 +77,7 @@ class Mismatch:
     new: Any
 
     def explain(self) -> str:
-        """Say which key, which type the base has and which was found."""
+        """Return the key, the type that the base has and the one that was found."""
         if self.new == DELETE:
             return f"the base has no {'.'.join(self.path)} that could be deleted"
         if isinstance(self.old, list) and _is_numbered(self.new):

@@ -187,7 +187,7 @@ def _why_none(
     diverged: Sequence[RunState],
     unfinished: Sequence[RunState],
 ) -> str:
-    """Say why there is no run to compare; nothing where none has logged anything."""
+    """Return why there is no run to compare; nothing where none has logged anything."""
     if diverged or unfinished:
         reasons = []
         if diverged:

@@ -96,7 +96,7 @@ def judge(name: str, value: str) -> str | None:
 
 
 def find_secrets(text: str, *, only_urls: bool = False) -> tuple[str, ...]:
-    """Say of each certain secret in a text what it is and why, but never its value.
+    """Return a sentence for each certain secret in a text: what it is and why, never its value.
 
     Args:
         text: a command, lines of a shell, a path or URL.

@@ -261,7 +261,7 @@ class _Reports:
 
 
 def _reason(code: int, folder: RunFolder) -> str:
-    """Say how the command ended, with the last lines that it printed."""
+    """Describe how the command ended, with the last lines that it printed."""
     how = f"signal {-code}" if code < 0 else f"exit status {code}"
     text = folder.log.read_text(encoding="utf-8", errors="replace")
     lines = [line for line in text.splitlines() if line.strip()][-_LAST_LINES:]

@@ -64,7 +64,7 @@ def outcome_of(folder: RunFolder) -> Outcome:
 
 
 def fail_run(folder: RunFolder, error: Exception) -> Outcome:
-    """Say in the status and the log of a run that it failed before its trainer could."""
+    """Mark a run as failed in its status and log, where it failed before its trainer could."""
     note_failure(error)
     if folder.path.is_dir():
         folder.update_status(**ended_by(error))

@@ -111,7 +111,7 @@ def paired_gain(differences: Array) -> MeasuredGain:
 
 
 def statement(gains: Mapping[str, MeasuredGain], objective: Objective) -> str:
-    """Say in one sentence what the verification shows, and what it does not."""
+    """Return in one sentence what the verification shows, and what it does not."""
     parts: list[str] = []
     in_full = True
     for other, gain in gains.items():

@@ -230,7 +230,8 @@ def _statement(config: SurfaceConfig, runs: Runs, optimum: Optimum | None) -> st
     predicted, gain = optimum.predicted, optimum.gain
     text = (
         f"The surface is best at {settings}: {config.metric} {predicted.value:.4g} there "
-        f"({percent} of single runs between {predicted.low:.4g} and {predicted.high:.4g}). "
+        f"({percent} of single runs between {predicted.low:.4g} and {predicted.high:.4g}; "
+        f"{'lower' if _direction(config) else 'higher'} is better). "
     )
     tested = dict(
         zip(
@@ -248,7 +249,7 @@ def _statement(config: SurfaceConfig, runs: Runs, optimum: Optimum | None) -> st
         )
     else:
         text += (
-            f"It is no proof: the gain over {optimum.tested}, the best tested point, is "
+            f"This is not proof: the gain over {optimum.tested}, the best tested point, is "
             f"{gain.value:.2g} ({gain.low:.2g} to {gain.high:.2g}), so that point is as good as "
             "far as these runs can tell."
         )

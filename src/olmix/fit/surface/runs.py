@@ -128,7 +128,7 @@ def _unusable(
 
 
 def _confounded(table: Table, runs: Runs) -> list[str]:
-    """Say which factors always move together, so that their effects cannot be told apart."""
+    """Name the factors that always move together, whose effects cannot be told apart."""
     return [
         f"{table.path}: {first.name} and {second.name} always move together, so their effects "
         "cannot be told apart; keep one of them in factors"

@@ -187,7 +187,7 @@ class BeakerEngine(Engine):
 
 
 def _end_state(word: str, reasons: Sequence[str], *, by_user: bool, resumes: bool) -> JobState:
-    """Say how an experiment ended.
+    """Return how an experiment ended.
 
     Args:
         word: `failed` or `canceled`.

@@ -78,7 +78,7 @@ def test_noise_alone_gives_no_proposal(tmp_path):
 def test_a_gain_within_the_noise_is_said_to_be_no_proof(tmp_path):
     write(tmp_path, noisy(lambda x, y: x**2 + 0.02 * y, 0.15), replicates=1)
     found = fit_surface(config(tmp_path, order="quadratic"), tmp_path / "fit").summary
-    assert "It is no proof" in found["statement"]
+    assert "This is not proof" in found["statement"]
     gain = found["optimum"]["gain"]
     assert gain["low"] < 0 < gain["high"]
 

@@ -52,5 +52,5 @@ def test_what_does_not_split_or_fill_a_step_is_refused_at_once():
 
 
 def test_a_batch_is_a_whole_number_of_sequences():
-    with pytest.raises(ConfigError, match="no whole number of sequences of 2048"):
+    with pytest.raises(ConfigError, match="not a whole number of sequences of 2048"):
         _plan(global_batch_size=3000)
