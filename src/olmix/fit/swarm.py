@@ -198,7 +198,7 @@ def read_swarm(config: FitConfig) -> Swarm:
     mixtures = np.array([weights[run] for run in runs])
     return _assemble(
         config,
-        _Tables(ratios, metrics, chosen, dropped),
+        _SwarmTables(ratios, metrics, chosen, dropped),
         runs,
         mixtures if frozen is None else frozen.collapse(mixtures),
         np.array([values[run] for run in runs]),
@@ -293,7 +293,7 @@ def _measured(table: Table, chosen: Metrics, runs: Sequence[str]) -> dict[str, A
 
 
 @dataclass(frozen=True)
-class _Tables:
+class _SwarmTables:
     """Both tables, what is fitted of them, and the runs that take no part."""
 
     ratios: Table
@@ -304,7 +304,7 @@ class _Tables:
 
 def _assemble(
     config: FitConfig,
-    tables: _Tables,
+    tables: _SwarmTables,
     runs: list[str],
     mixtures: Array,
     values: Array,

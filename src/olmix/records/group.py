@@ -63,13 +63,13 @@ _Words = Annotated[tuple[str, ...], Field(strict=False)]
 _Size = Annotated[int, Field(ge=0, le=10**18)]
 
 
-class _GroupRecord(BaseModel):
+class _GroupFile(BaseModel):
     """Part of a file that Olmix writes; keys of later releases are passed over."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())
 
 
-class GroupRun(_GroupRecord):
+class GroupRun(_GroupFile):
     """A run of a group, as it was launched: of a swarm, or a command of a sweep.
 
     Attributes:
@@ -91,7 +91,7 @@ class GroupRun(_GroupRecord):
     params: dict[str, Any] = {}
 
 
-class GroupRecord(_GroupRecord):
+class GroupRecord(_GroupFile):
     """The content of `group.json`; what a file does not say is empty.
 
     Attributes:
