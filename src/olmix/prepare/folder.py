@@ -72,7 +72,7 @@ def passed_over(root: Path, domains: Iterable[FolderDomain]) -> list[str]:
     if loose:
         names = _readable(", ".join(loose[:3]))
         warnings.append(
-            f"{len(loose)} files directly in {root.name} are passed over ({names}); "
+            f"passed over {counted(len(loose), 'file')} directly in {root.name} ({names}); "
             "move them into the subfolder of a domain"
         )
     for domain in domains:
@@ -108,7 +108,7 @@ def read_documents(root: Path, domain: FolderDomain, tally: Tally) -> Iterator[D
     for path in domain.files:
         name = _readable(path.relative_to(root).as_posix())
         if of_dataset and is_description(path):
-            tally.note("belong to a dataset and hold none of its texts")
+            tally.note("passed over, part of a dataset and none of its texts")
             continue
         try:
             yield from _read_file(name, path, tally)
@@ -167,10 +167,10 @@ def _read_stream(
         return
     plain = text.removeprefix("\ufeff")
     if plain != text:
-        tally.note("lose their byte-order mark")
+        tally.note("byte-order mark removed")
     lines = plain.replace("\r\n", "\n").replace("\r", "\n")
     if lines != plain:
-        tally.note("lose the carriage returns of their lines")
+        tally.note("carriage returns removed")
     with path.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     yield Document(name, lines, file_sha256=digest)

@@ -61,7 +61,7 @@ class Tally:
     def notes(self, domain: str) -> list[str]:
         """Return in words, with their number, what was noted of files."""
         return [
-            f"domain {domain}: {counted(count, 'file')} {what}"
+            f"domain {domain}: {what} ({counted(count, 'file')})"
             for what, count in self._noted.items()
         ]
 

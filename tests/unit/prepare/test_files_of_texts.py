@@ -94,7 +94,7 @@ def test_a_saved_dataset_is_a_domain(texts, tmp_path):
     (texts / "c" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
     prepared = _prepare(texts, tmp_path)
     assert _domain(prepared, "c").documents == 60
-    said = "domain c: 7 files belong to a dataset and hold none of its texts"
+    said = "domain c: passed over, part of a dataset and none of its texts (7 files)"
     assert said in prepared.warnings
 
 
@@ -164,8 +164,8 @@ def test_what_a_held_out_domain_does_not_use_is_said(texts, tmp_path):
 def test_what_is_changed_in_a_text_is_said(texts, tmp_path):
     (texts / "a" / "windows.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n" * 20)
     warnings = _prepare(texts, tmp_path).warnings
-    assert "domain a: 1 files lose their byte-order mark" in warnings
-    assert "domain a: 1 files lose the carriage returns of their lines" in warnings
+    assert "domain a: byte-order mark removed (1 file)" in warnings
+    assert "domain a: carriage returns removed (1 file)" in warnings
 
 
 def test_damaged_files_among_the_texts_stop_nothing(texts, tmp_path):

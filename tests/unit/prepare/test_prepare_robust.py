@@ -230,7 +230,7 @@ def test_files_beside_the_domains_and_links_to_folders_are_named(texts, tmp_path
     (tmp_path / "far").mkdir()
     (texts / "a" / "link").symlink_to(tmp_path / "far")
     warnings = "\n".join(_prepare(texts, tmp_path).warnings)
-    assert "1 files directly in texts are passed over (loose.txt)" in warnings
+    assert "passed over 1 file directly in texts (loose.txt)" in warnings
     assert "a/link: passed over, links to folders are not followed" in warnings
 
 

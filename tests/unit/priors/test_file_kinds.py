@@ -115,8 +115,8 @@ BAD = [
     ("json lines.zst", cut(json_lines(".zst")), {}, "is damaged or cut off"),
     ("json lines.xz", cut(json_lines(".xz")), {}, "is damaged or cut off"),
     ("empty", {"x.npy": b""}, {"dtype": "uint16"}, "is empty"),
-    ("no rows", parquet(arrow([], "list")), {}, "domain a: 0 tokens in 1 files"),
-    ("no text", {"x.jsonl": b'{"text": ""}\n'}, {}, "domain a: 0 tokens in 1 files"),
+    ("no rows", parquet(arrow([], "list")), {}, "domain a: 0 tokens in 1 file"),
+    ("no text", {"x.jsonl": b'{"text": ""}\n'}, {}, "domain a: 0 tokens in 1 file"),
     ("no ids", changed(cut(npy(), 128), b"(500,)", b"(0,)  "), {}, "a header and no tokens"),
     # of another width
     ("raw, too wide", raw("uint16"), {"dtype": "uint32"}, "most of its ids are beyond 4,194,304"),
