@@ -148,9 +148,8 @@ def _choice_notes(swarm: Swarm, fits: Sequence[MetricFit]) -> list[str]:
         others = [name for name in fitted.candidates if name != fitted.chosen]
         compared = "".join(f", {name} {fitted.candidates[name].cv.rmse:.4g}" for name in others)
         notes.append(
-            f"{fitted.name}: {fitted.chosen} (held-out RMSE, lower is better: "
-            f"{best.cv.rmse:.4g}{compared}; held-out rank correlation, 1 is perfect: "
-            f"{best.cv.spearman:.2f})."
+            f"{fitted.name}: {fitted.chosen} (held-out RMSE {best.cv.rmse:.4g}{compared}; "
+            f"held-out rank correlation {best.cv.spearman:.2f})."
         )
         notes += [
             f"{fitted.name}: {law} was left out: a held-out run is {why}."
