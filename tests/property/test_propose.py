@@ -122,7 +122,9 @@ def test_a_large_divergence_pulls_to_the_prior_whatever_the_laws_say(size, seed)
     objective, _ = _problem(size, 0.0, seed, ["line", "power"])
     everything = Feasible(np.ones(size), np.zeros(size, bool), np.zeros(size))
     scale = _scale(objective, size)
-    strong = ProposerObjective(objective.laws, objective.weights, 1e5 * scale, objective.reference)
+    strong = ProposerObjective(
+        objective.laws, objective.metric_weights, 1e5 * scale, objective.reference
+    )
     starts = starting_points(everything, [objective.reference], 4, 0)
     found = search(strong, everything, starts, scale)
     np.testing.assert_allclose(found, objective.reference, atol=5e-3)

@@ -23,7 +23,7 @@ def _tasks(**families):
 def test_without_eval_all_columns_take_part_in_the_order_of_their_names(planted):
     found, problems = _select(planted, lower_is_better={"acc": False})
     assert found.names == ("acc", "code_bpb", "docs_bpb")
-    assert found.weights.tolist() == [1, 1, 1]
+    assert found.objective_weights.tolist() == [1, 1, 1]
     assert problems == []
 
 
