@@ -31,7 +31,7 @@ def jax_variants() -> dict[str, tuple[Callable[[], Any], int]]:
     import numpy as np
 
     from olmix.config import ProxyTraining
-    from olmix.train.proxy.lanes import Swarm
+    from olmix.train.proxy.lanes import Lanes
     from olmix.train.proxy.loop import CHUNK, Geometry, initial_state, train_step
     from olmix.train.proxy.model import Shape
     from olmix.train.proxy.optimizer import Hyper
@@ -42,8 +42,8 @@ def jax_variants() -> dict[str, tuple[Callable[[], Any], int]]:
     tokens = np.random.default_rng(0).integers(VOCAB_SIZE, size=size, dtype=np.int32)
     geometry = Geometry(shape, training.batch_size, training.context_length)
     states = [initial_state(seed, shape) for seed in range(SWARM)]
-    one = Swarm(geometry, states[:1], [hyper])
-    four = Swarm(Geometry(*_fields(geometry), SWARM), states, [hyper] * SWARM)
+    one = Lanes(geometry, states[:1], [hyper])
+    four = Lanes(Geometry(*_fields(geometry), SWARM), states, [hyper] * SWARM)
     step = jax.jit(partial(train_step, shape=shape), donate_argnums=0)
     held = {"steps": jax.device_put(states[0]), "eager": jax.device_put(states[0])}
 

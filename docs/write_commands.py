@@ -15,7 +15,7 @@ HEADER = """\
 Written from the help of the commands by `make docs`; do not edit.
 
 Every command exits with 0 when done, 1 when something is incomplete, 2 when the input or the state
-is wrong, and 130 when interrupted. Data goes to standard output, talk to standard error.
+is wrong, and 130 when interrupted. Data goes to standard output, messages go to standard error.
 """
 
 

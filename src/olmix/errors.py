@@ -113,7 +113,7 @@ class ConfigError(OlmixError):
 
 
 def in_words(error: BaseException) -> str:
-    """Return an error as a sentence: its own words, after its type where nobody foresaw it."""
+    """Return an error as a sentence: its own words, after its type where it was unforeseen."""
     if isinstance(error, OlmixError):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -31,7 +31,7 @@ _RESERVED = ("weight", "repetition_factor")
 
 @dataclass(frozen=True)
 class Share:
-    """What one domain contributes.
+    """The contribution of one domain.
 
     Attributes:
         weight: share of the training tokens, in [0, 1].

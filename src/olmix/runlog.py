@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 def start(folder: str | Path | None = None, *, num_steps: int = 0) -> Run:
-    """Begin to report a run; a run that was killed goes on with its own files.
+    """Start to report a run; a killed run continues its own files.
 
     Args:
         folder: the run folder; that of `OLMIX_RUN_DIR` if left out.
@@ -147,15 +147,15 @@ class Run:
         self._writer.finish(final, summary, **{**progress, "num_steps": num_steps})
 
     def fail(self, error: str, *, diverged: bool = False) -> None:
-        """Say that the run failed and why."""
+        """Mark the run as failed, with the reason."""
         self._writer.fail(error, diverged=diverged, **self._progress())
 
     def interrupt(self, why: str = INTERRUPTED) -> None:
-        """Say that the run stopped on request and can be resumed from its checkpoint."""
+        """Mark the run as stopped on request, to be resumed from its checkpoint."""
         self._writer.interrupt(why, **self._progress())
 
     def end_with(self, error: BaseException) -> None:
-        """Say how the run ended by an exception: pending if it was interrupted, else failed."""
+        """Mark how the run ended by an exception: pending if it was interrupted, else failed."""
         self._writer.end_with(error, **self._progress())
 
     def __enter__(self) -> Self:
@@ -177,7 +177,7 @@ class Run:
                 self.finish()
 
     def _progress(self) -> dict[str, Any]:
-        """Return what the status tells of the progress; before the first step, nothing new."""
+        """Return the progress for the status; before the first step, nothing new."""
         seconds = max(time.monotonic() - self._started, 1e-9)
         tokens = (self._tokens or 0) - (self._first_tokens or 0)
         found = {"step": self._step, "num_steps": self.num_steps}

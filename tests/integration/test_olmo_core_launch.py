@@ -280,8 +280,8 @@ def test_before_the_time_limit_of_slurm_a_run_saves_its_state_and_goes_on_from_t
 
 @NEEDS_SLURM
 def test_a_task_of_slurm_that_is_killed_is_submitted_again_alone_and_goes_on(there):
-    assert "1 runs are finished or in the queue" in there.notes["resumed"]
-    assert ": 1 runs" in there.notes["resumed"]
+    assert "finished or in the queue: 1 run" in there.notes["resumed"]
+    assert ": 1 run" in there.notes["resumed"]
     *_, last = there.sittings("first")
     assert last[0] % 10 == 1, "a checkpoint of every tenth step"
     assert last == list(range(last[0], STEPS + 1))

@@ -217,7 +217,7 @@ def test_jobs_that_are_not_the_groups_survive_its_cancel(swarm, tmp_path, caplog
     wait_for(lambda: not squeue("-j", ",".join(ours)), "empty queue")
     assert "olmix-other" in squeue("-j", theirs, "-o", "%j")
     assert f"job {theirs} is called olmix-other" in caplog.text
-    assert "line 4 is no job" in caplog.text
+    assert "line 4 is not a job" in caplog.text
     assert f"job {ours[0]} is of the cluster away" in caplog.text
     subprocess.run(["scancel", theirs], check=True)
 

@@ -133,7 +133,7 @@ def test_a_file_of_two_domains_and_an_odd_size_are_named(s3):
         count_tokens(data)
     assert "s3://tokens/wiki/all.npy: belongs to two domains, a and b" in str(caught.value)
     assert "s3://tokens/wiki/all.npz: holds binary data of an unknown kind" in str(caught.value)
-    assert "s3://tokens/odd/all.npy: 3 bytes are no whole number of uint32" in str(caught.value)
+    assert "s3://tokens/odd/all.npy: 3 bytes are not a whole number of uint32" in str(caught.value)
 
 
 def test_a_key_with_brackets_is_named_as_it_is(s3):

@@ -137,7 +137,7 @@ def test_kill_9_and_a_second_worker_give_bitwise_the_same_metrics(project):
         worker.answer()
         worker.ask(killed)
         assert worker.answer()["state"] == "finished"
-    assert "goes on from step" in killed.log.read_text()
+    assert "resumes at step" in killed.log.read_text()
     assert metrics_of(killed) == metrics_of(straight)
 
 

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from olmix.sweep import TypeMismatchError, merge
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.merge import Parameters, expand, flatten, merge_all
 from olmix.sweep.scalars import render_flow
 from olmix.text.yaml import parse_yaml
@@ -152,7 +152,7 @@ def test_a_parameter_that_takes_several_types_changes_between_them():
 @given(VALUES)
 def test_written_values_mean_the_same_to_every_reader(value):
     text = f"key: {render_flow(value)}\n"
-    assert Document(text, "x").data == {"key": value}
+    assert YamlDocument(text, "x").data == {"key": value}
     read = parse_yaml(text, "x")["key"]
     assert read == value
     assert type(read) is type(value)
@@ -166,6 +166,6 @@ def test_splicing_values_into_a_text_gives_the_merged_config(base, override):
     lines = "".join(
         f"{render_flow(k)}:  # about {k}\n  {render_flow(v)}\n" for k, v in base.items()
     )
-    document = Document(lines, "x")
+    document = YamlDocument(lines, "x")
     assert document.data == base
-    assert Document(document.render(config), "x").data == config
+    assert YamlDocument(document.render(config), "x").data == config

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from olmix.fit.propose.exact import solve_exact
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.gradient import optimality_gap, search, starting_points
-from olmix.fit.propose.objective import Objective
+from olmix.fit.propose.objective import ProposerObjective
 from olmix.laws.log_linear import FittedLogLinear
 from olmix.laws.log_weight import FittedLogWeight
 from olmix.simplex import project_to_caps
@@ -43,7 +43,7 @@ def _problem(size, kl_weight, seed, kinds):
             laws.append(FittedLogWeight(1.0, intercept, 0.2 * slopes, 0.1, 0.03))
     weights = rng.dirichlet(np.ones(len(laws)))
     prior = rng.dirichlet(np.full(size, 3.0)) + 1e-6
-    return Objective(laws, weights, kl_weight, prior / prior.sum()), _feasible(rng, size)
+    return ProposerObjective(laws, weights, kl_weight, prior / prior.sum()), _feasible(rng, size)
 
 
 def _scale(objective, size):
@@ -122,7 +122,9 @@ def test_a_large_divergence_pulls_to_the_prior_whatever_the_laws_say(size, seed)
     objective, _ = _problem(size, 0.0, seed, ["line", "power"])
     everything = Feasible(np.ones(size), np.zeros(size, bool), np.zeros(size))
     scale = _scale(objective, size)
-    strong = Objective(objective.laws, objective.weights, 1e5 * scale, objective.reference)
+    strong = ProposerObjective(
+        objective.laws, objective.metric_weights, 1e5 * scale, objective.reference
+    )
     starts = starting_points(everything, [objective.reference], 4, 0)
     found = search(strong, everything, starts, scale)
     np.testing.assert_allclose(found, objective.reference, atol=5e-3)

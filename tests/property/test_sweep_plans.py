@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from olmix.errors import MissingPackageError, OlmixError
 from olmix.sweep import build_plan
 from olmix.sweep.design import build_points
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import load_experiment
 from olmix.sweep.torchtune.registry import read_registry
 
@@ -81,7 +81,7 @@ def test_an_experiment_becomes_runs_that_read_back_or_sentences(experiment):
     for run in plan.runs:
         text = plan.framework.render(plan.base, run.config, run.given)
         # NaN is not equal to itself, so texts are compared.
-        assert repr(Document(text, run.id).data) == repr(run.config)
+        assert repr(YamlDocument(text, run.id).data) == repr(run.config)
 
 
 @pytest.mark.parametrize(

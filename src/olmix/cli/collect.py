@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from olmix.cli.terminal import done
+from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
     from olmix.collect import Collected
@@ -28,7 +29,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "-v",
     "--variants",
     type=click.Path(path_type=Path, exists=True),
-    help="Variants that were launched, for runs that do not say their mixture.",
+    help="Launched variants, for runs that do not record their mixture.",
 )
 @click.option("-c", "--config", type=_FILE, help="Launch config with the eval section of the runs.")
 @click.option("--priors", type=_FILE, help="Token counts for fit.yaml (`olmix priors compute`).")
@@ -37,10 +38,13 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "--higher-is-better",
     multiple=True,
     metavar="NAME",
-    help="Metric to maximise, against its name; accuracies and rewards are known.",
+    help="Metric to maximise, whatever its name says; accuracies and rewards are known.",
 )
 @click.option(
-    "--lower-is-better", multiple=True, metavar="NAME", help="Metric to minimise, likewise."
+    "--lower-is-better",
+    multiple=True,
+    metavar="NAME",
+    help="Metric to minimise, whatever its name says.",
 )
 @click.option(
     "--value",
@@ -57,7 +61,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     help="With --value tail: the share of the last values to average.",
 )
 @click.option("--per-checkpoint", is_flag=True, help="Write checkpoints.csv: metrics by step.")
-@click.option("--unfinished", is_flag=True, help="Table running and crashed runs as they are.")
+@click.option("--unfinished", is_flag=True, help="Include running and crashed runs as they are.")
 @click.option(
     "--strict",
     is_flag=True,
@@ -96,7 +100,7 @@ def collect(
 
 
 def _report(found: Collected) -> None:
-    """Say what was collected, and name every run that is incomplete."""
+    """Print what was collected, and name every run that is incomplete."""
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
     for name, why in found.incomplete.items():
@@ -105,6 +109,7 @@ def _report(found: Collected) -> None:
     tables = (found.ratios, found.metrics, found.errors, found.fit_config)
     files = [file for file in tables if file is not None]
     done(
-        f"{len(found.runs)} runs, {len(found.domains)} domains, {len(found.metric_names)} metrics: "
+        f"{counted(len(found.runs), 'run')}, {counted(len(found.domains), 'domain')}, "
+        f"{counted(len(found.metric_names), 'metric')}: "
         f"{', '.join(str(file) for file in files)}"
     )

@@ -27,7 +27,7 @@ def fit(config: Path, output_dir: Path, explains: bool) -> None:
     """Regress, cross-validate, propose a mixture, and write a report.
 
     A config with `factors`, as `olmix sweep results` writes one, gives the response surface of a
-    sweep in place of the laws of a swarm.
+    sweep instead of the laws of a swarm.
     """
     from olmix.config import FitConfig, read_yaml
 
@@ -48,7 +48,7 @@ def fit(config: Path, output_dir: Path, explains: bool) -> None:
     if explains:
         _show_explanation(result.folder)
     if result.reused:
-        done("the same fit was done before; its laws were used again")
+        done("this fit was done before; its laws were reused")
     done(f"report: {page}")
 
 
@@ -59,7 +59,7 @@ def _fit_surface(config: Path, output_dir: Path) -> None:
     result = fit_surface(SurfaceConfig.from_yaml(config), output_dir)
     found = result.summary
     rows = [(order, f"{rmse:.4g}") for order, rmse in found["candidates"].items()]
-    table("How well points that were left out are predicted", ("surface", "error"), rows)
+    table("How well held-out points are predicted", ("surface", "error"), rows)
     click.echo()
     terms = [
         (entry["term"], f"{entry['coefficient']:.4g}", f"{entry['standard_error']:.2g}")
@@ -106,4 +106,4 @@ def _show_laws(found: Fit) -> None:
         for metric in found.metrics.values()
     ]
     columns = ("metric", "better", "law", "rank corr.", "error", "noise", "weight")
-    table("How well runs that a law has not seen are predicted", columns, rows)
+    table("How well held-out runs are predicted", columns, rows)

@@ -11,10 +11,11 @@ import click
 
 from olmix.cli.options import path_option
 from olmix.cli.terminal import ProgressView, ask, done, progress, table
+from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
     from olmix.config import Infra
-    from olmix.launch import ChosenGroup, Estimate, Event, Group, Launched, RunReport
+    from olmix.launch import ChosenGroup, Event, Group, Launched, LaunchEstimate, RunReport
 
 __all__ = ["costs_money", "launch", "report_launch", "run_group", "show_cost"]
 
@@ -22,9 +23,7 @@ _variants = path_option(
     "-v", "--variants", about="A variant file, a folder of them, or a sweep.", required=True
 )
 _config = path_option("-c", "--config", about="Launch config that completes bare variants.")
-_group = click.option(
-    "-g", "--group-id", help="Group of the runs; that of the configs if left out."
-)
+_group = click.option("-g", "--group-id", help="Group of the runs; by default that of the configs.")
 _runs = click.option(
     "-o",
     "--output",
@@ -76,7 +75,7 @@ def preview(
     tokens_per_second: float | None,
     rate: float | None,
 ) -> None:
-    """Print exactly what `run` starts or submits, and what it takes. Starts nothing.
+    """Print exactly what `run` starts or submits, and what it costs. Starts nothing.
 
     For a cluster the whole training of one run follows: model, step, data and mixture.
     """
@@ -98,10 +97,10 @@ def preview(
     show_cost(group, estimate(group, folder, tokens_per_second, rate))
 
 
-def show_cost(group: Group, cost: Estimate) -> None:
-    """Say what a launch takes, before it is started."""
+def show_cost(group: Group, cost: LaunchEstimate) -> None:
+    """Print what a launch costs, before it starts."""
     left = "" if cost.num_missing == cost.num_runs else f", {cost.num_missing} of them to train"
-    parts = [f"group {group.group_id}: {cost.num_runs} runs{left}"]
+    parts = [f"group {group.group_id}: {counted(cost.num_runs, 'run')}{left}"]
     parts += [f"{cost.num_tokens:,} tokens"] if cost.num_tokens is not None else []
     parts += [f"{cost.flops:.2e} FLOPs"] if cost.flops is not None else []
     if cost.device_hours is not None:
@@ -113,7 +112,7 @@ def show_cost(group: Group, cost: Estimate) -> None:
         speed = f"{cost.tokens_per_second:,.0f} tokens/s a run ({cost.source})"
         text += f"; {time} at {speed}" if time else f" at {speed}"
     elif cost.source == "unknown":
-        text += "; its time is not known: give --tokens-per-second to estimate it"
+        text += "; time unknown: give --tokens-per-second to estimate it"
     click.echo(text, err=True)
 
 
@@ -125,7 +124,7 @@ def show_cost(group: Group, cost: Estimate) -> None:
 @_speed
 @_rate
 @click.option("--dry-run", is_flag=True, help="Write the group's metadata and start nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def run(
     variants: Path,
     config: Path | None,
@@ -160,7 +159,7 @@ def _dry_run(group: Group, output: Path) -> int:
 
     folder = output / group.group_id
     if (folder / "group.json").exists():
-        done(f"{folder / 'group.json'} is there already; nothing was started")
+        done(f"{folder / 'group.json'} already exists; nothing was started")
         return 0
     identities = {run.name: identity_of(run) for run in group.runs}
     write_launch(folder, group, describe_launch(group, identities))
@@ -189,12 +188,12 @@ def _submit(group: Group, output: Path) -> int:
     submitted = submit_group(group, output)
     count = sum(len(job.runs) for job in submitted.jobs)
     if submitted.left:
-        click.echo(f"{len(submitted.left)} runs are finished or in the queue", err=True)
+        click.echo(f"finished or in the queue: {counted(len(submitted.left), 'run')}", err=True)
     for job in submitted.jobs:
         where = f": {job.url}" if job.url is not None else ""
-        click.echo(f"job {job.id}: {len(job.runs)} runs{where}", err=True)
+        click.echo(f"job {job.id}: {counted(len(job.runs), 'run')}{where}", err=True)
     done(
-        f"{count} runs submitted to {group.infra.backend}: {submitted.folder}\n"
+        f"{counted(count, 'run')} submitted to {group.infra.backend}: {submitted.folder}\n"
         f"  watch them with: olmix launch status -g {group.group_id} -o {output} --watch"
     )
     return 0
@@ -205,7 +204,7 @@ def _submit(group: Group, output: Path) -> int:
 @_group
 @_launched_by
 @_runs
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def resume(
     folder: Path | None, group_id: str | None, config: Path | None, output: Path, yes: bool
 ) -> int:
@@ -231,7 +230,7 @@ def resume(
 @_group
 @_launched_by
 @_runs
-@click.option("-n", "--lines", type=click.IntRange(min=1), help="The last lines only.")
+@click.option("-n", "--lines", type=click.IntRange(min=1), help="Print only the last lines.")
 def logs(
     words: tuple[str, ...],
     group_id: str | None,
@@ -277,7 +276,7 @@ def _follow(view: ProgressView, num_runs: int) -> Callable[[Event], None]:
             ended.add(event.run)
         if event.state in ("failed", "retried"):
             click.echo(f"  {event.run} {event.state}: {detail.get('error')}", err=True)
-        note = f"{len(ended)}/{num_runs} runs"
+        note = f"{len(ended)}/{counted(num_runs, 'run')}"
         if sum(speed.values()) > 0:
             note += f", {sum(speed.values()):,.0f} tokens/s"
         view.update(sum(share.values()), num_runs, note)
@@ -286,8 +285,8 @@ def _follow(view: ProgressView, num_runs: int) -> Callable[[Event], None]:
 
 
 def report_launch(launched: Launched) -> int:
-    """Say how a launch ended; returns the exit status."""
-    parts = [f"{len(launched.finished)} runs finished in {launched.seconds:.1f} s"]
+    """Print how a launch ended; returns the exit status."""
+    parts = [f"{counted(len(launched.finished), 'run')} finished in {launched.seconds:.1f} s"]
     if launched.skipped:
         parts.append(f"{len(launched.skipped)} were finished before")
     if launched.failed:
@@ -300,7 +299,7 @@ def report_launch(launched: Launched) -> int:
     for name, why in launched.failed.items():
         click.echo(f"  {name}: {why}", err=True)
     if launched.cancelled:
-        click.echo("cancelled; the same command goes on with what is missing", err=True)
+        click.echo("cancelled; run the same command again to train what is missing", err=True)
     return 1
 
 
@@ -309,10 +308,10 @@ def report_launch(launched: Launched) -> int:
     "-c", "--config", type=click.Path(path_type=Path), required=True, help="Launch config."
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="File to write, in place of printing."
+    "-o", "--output", type=click.Path(path_type=Path), help="File to write instead of printing."
 )
 def measure(config: Path, output: Path | None) -> None:
-    """Measure how many tokens a second one core trains with the embedded trainer."""
+    """Measure how many tokens per second one core trains with the embedded trainer."""
     from olmix.config import LaunchConfig
     from olmix.launch.local.speed import measure_speed
     from olmix.text.files import write_json
@@ -331,9 +330,13 @@ def measure(config: Path, output: Path | None) -> None:
 @_launched_by
 @_runs
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--watch", is_flag=True, help="Show it again until all runs have ended.")
+@click.option("--watch", is_flag=True, help="Refresh until all runs have ended.")
 @click.option(
-    "--every", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Seconds."
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    help="Seconds between refreshes.",
 )
 def status(
     folder: Path | None,
@@ -399,11 +402,11 @@ def _duration(seconds: float) -> str:
 @_group
 @_launched_by
 @_runs
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def cancel(
     folder: Path | None, group_id: str | None, config: Path | None, output: Path, yes: bool
 ) -> None:
-    """Stop a group, by its FOLDER or id. Finished runs stay; `resume` goes on with the others."""
+    """Stop a group, by its FOLDER or id. Finished runs stay; `resume` picks up the others."""
     from olmix.launch import cancel as run_cancel
 
     chosen = _choose(folder, group_id, config, output)

@@ -20,18 +20,24 @@ from olmix.errors import OlmixError, explain
 __all__ = ["LazyGroup", "cli", "main", "run"]
 
 COMMANDS = {
-    "quickstart": ("olmix.cli.quickstart:quickstart", "The whole loop on this machine."),
-    "prepare": ("olmix.cli.prepare:prepare", "Texts to a tokenizer and token files per domain."),
-    "priors": ("olmix.cli.priors:priors", "Token counts and relative sizes per domain."),
+    "quickstart": ("olmix.cli.quickstart:quickstart", "Run the whole loop on this machine."),
+    "prepare": (
+        "olmix.cli.prepare:prepare",
+        "Turn texts into a tokenizer and token files per domain.",
+    ),
+    "priors": ("olmix.cli.priors:priors", "Count tokens and relative sizes per domain."),
     "generate": ("olmix.cli.generate:generate", "Sample the mixtures of a swarm."),
     "launch": ("olmix.cli.launch:launch", "Preview, run, watch and cancel the runs of a swarm."),
-    "sweep": ("olmix.cli.sweep:sweep", "Configs of a factorial sweep, from an experiment.yaml."),
-    "grpo": ("olmix.cli.grpo:grpo", "GRPO training, composed by Hydra, on Tunix."),
-    "collect": ("olmix.cli.collect:collect", "Run folders to ratios.csv and metrics.csv."),
+    "sweep": (
+        "olmix.cli.sweep:sweep",
+        "Write the configs of a factorial sweep from an experiment.yaml.",
+    ),
+    "grpo": ("olmix.cli.grpo:grpo", "Train with GRPO on Tunix, composed by Hydra."),
+    "collect": ("olmix.cli.collect:collect", "Turn run folders into ratios.csv and metrics.csv."),
     "fit": ("olmix.cli.fit:fit", "Regress, cross-validate, propose, report."),
-    "predict": ("olmix.cli.predict:predict", "Predict any mixtures by the laws of a fit."),
+    "predict": ("olmix.cli.predict:predict", "Predict any mixtures with the laws of a fit."),
     "verify": ("olmix.cli.verify:verify", "Train the proposal against the natural mixture."),
-    "schema": ("olmix.cli.schema:schema", "JSON Schemas, so that editors complete the YAML."),
+    "schema": ("olmix.cli.schema:schema", "Write JSON Schemas, so that editors complete the YAML."),
 }
 
 
@@ -74,7 +80,7 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="olmix")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error, and debug messages.")
-@click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
 def cli(debug: bool, quiet: bool) -> None:
     """Choose what to train on by small experiments before the large one.
 
@@ -116,7 +122,10 @@ def run(command: click.Command, args: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\ninterrupted; the same command goes on where this one stopped", err=True)
+        click.echo(
+            "\ninterrupted; run the same command again and it picks up where this one left off",
+            err=True,
+        )
         sys.exit(130)
     except (OlmixError, OSError) as error:
         if "--debug" in words:

@@ -8,6 +8,7 @@ import click
 
 from olmix.cli.options import fit_option, path_option
 from olmix.cli.terminal import done
+from olmix.text.numbers import counted
 
 __all__ = ["predict"]
 
@@ -21,7 +22,7 @@ __all__ = ["predict"]
     "-o", "--output", required=True, about="CSV file to write: a row per mixture and metric."
 )
 def predict(fit_folder: Path, ratios: Path, output: Path) -> None:
-    """Predict every metric of any mixtures by the laws of a fit, with 90 % intervals of one run."""
+    """Predict every metric of any mixture, with 90 % intervals of one run, by the laws of a fit."""
     from olmix.fit import load_fit
     from olmix.fit.predict import predict_table
     from olmix.text.csv import read_table, write_table
@@ -30,4 +31,4 @@ def predict(fit_folder: Path, ratios: Path, output: Path) -> None:
     table = read_table(ratios)
     runs, columns = predict_table(fit, table)
     write_table(output, runs, columns)
-    done(f"{len(table.runs)} mixtures, {len(fit.metrics)} metrics: {output}")
+    done(f"{counted(len(table.runs), 'mixture')}, {counted(len(fit.metrics), 'metric')}: {output}")

@@ -29,13 +29,11 @@ __all__ = ["prepare"]
     type=click.Path(path_type=Path),
     help="Your own texts, one subfolder a domain; texts installed with Python if left out.",
 )
-@click.option(
-    "--domain", "domains", multiple=True, help="Use only this domain; repeat for several."
-)
+@click.option("--domain", "domains", multiple=True, help="Use only this domain; repeatable.")
 @click.option(
     "--held-out",
     multiple=True,
-    help="A domain never trained on; repeat for several. Built-in texts hold out networkx.",
+    help="A domain never trained on; repeatable. Built-in texts hold out networkx.",
 )
 @click.option(
     "--vocab-size",

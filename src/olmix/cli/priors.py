@@ -8,6 +8,7 @@ import click
 
 from olmix.cli.options import path_option
 from olmix.cli.terminal import done, progress, table
+from olmix.text.numbers import counted
 
 __all__ = ["priors"]
 
@@ -22,9 +23,9 @@ def priors() -> None:
 
 @priors.command()
 @path_option("-c", "--config", required=True, about="Any YAML file with data.sources.")
-@path_option("-o", "--output", about="File to write, in place of standard output.")
+@path_option("-o", "--output", about="File to write instead of standard output.")
 @click.option(
-    "-n", "--no-cache", is_flag=True, help="List object storage anew, whatever was counted before."
+    "-n", "--no-cache", is_flag=True, help="List object storage again; ignore cached counts."
 )
 def compute(config: Path, output: Path | None, no_cache: bool) -> None:
     """Count the tokens of every domain and print a `priors:` block, ready to paste."""
@@ -44,7 +45,7 @@ def compute(config: Path, output: Path | None, no_cache: bool) -> None:
     counts = found.domains
     total = sum(count.num_tokens for count in counts)
     if found.counted is not None:
-        click.echo(f"counted {age(found.counted)} ago; -n counts anew", err=True)
+        click.echo(f"counted {age(found.counted)} ago; -n counts again", err=True)
     if data.dtype is None and found.dtype is not None:
         click.echo(f"token ids are {found.dtype}, as the files say", err=True)
     for count in counts:
@@ -65,4 +66,4 @@ def compute(config: Path, output: Path | None, no_cache: bool) -> None:
         return
     write_text(output, text)
     table("", ("domain", "tokens", "files", "share"), rows)
-    done(f"wrote {output}: {total:,} tokens in {len(counts)} domains")
+    done(f"wrote {output}: {total:,} tokens in {counted(len(counts), 'domain')}")

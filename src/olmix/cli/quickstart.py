@@ -12,6 +12,7 @@ import click
 
 from olmix.cli.terminal import done, shell_line
 from olmix.errors import ConfigError, LaunchError, Problem, nearest
+from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,8 +31,8 @@ TRAINING_SHARE = 0.8
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """What one quickstart does.
+class _QuickstartPlan:
+    """The settings of one quickstart.
 
     Attributes:
         work: folder of everything.
@@ -109,10 +110,10 @@ def quickstart(
     seed: int,
     output: Path,
 ) -> None:
-    """Run the whole loop on this machine: texts to a proposed and verified mixture.
+    """Run the whole loop on this machine, from texts to a proposed and verified mixture.
 
     It needs no account, no GPU and no download. Every step is one public command, which is printed,
-    so that you can repeat and change it. Ctrl-C and a second start go on where it stopped.
+    so that you can repeat and change it. After Ctrl-C, a second start picks up where it left off.
     """
     started = time.monotonic()
     commands = _Commands()
@@ -122,8 +123,8 @@ def quickstart(
     words += ["--texts", str(data)] if data is not None else []
     words += [word for name in held_out for word in ("--held-out", name)]
     commands.run(*words)
-    texts = _Texts(output / "data")
-    plan = _Plan(output, _target(target, data, texts), seed, runs, seeds, tokens)
+    texts = _ExampleTexts(output / "data")
+    plan = _QuickstartPlan(output, _target(target, data, texts), seed, runs, seeds, tokens)
     if budget is not None:
         _write(output / "launch.yaml", _launch_config(plan, texts), "How a run is trained.")
         plan = _within(plan, budget - (time.monotonic() - started), commands)
@@ -134,8 +135,8 @@ def quickstart(
     done(f"the loop took {seconds:.0f} s; change any file in {output}/ and repeat any command")
 
 
-class _Texts:
-    """What `olmix prepare` left in a folder."""
+class _ExampleTexts:
+    """The texts that `olmix prepare` wrote to a folder."""
 
     def __init__(self, folder: Path) -> None:
         from olmix.config import read_yaml
@@ -174,7 +175,7 @@ def _domains_of(data: Path | None) -> tuple[str, ...]:
     return tuple(domain.name for domain in list_domains(data))
 
 
-def _target(target: str | None, data: Path | None, texts: _Texts) -> str:
+def _target(target: str | None, data: Path | None, texts: _ExampleTexts) -> str:
     """Return what to be good at.
 
     Raises:
@@ -196,7 +197,7 @@ def _check_target(target: str, known: Sequence[str]) -> None:
     )
 
 
-def _within(plan: _Plan, seconds: float, commands: _Commands) -> _Plan:
+def _within(plan: _QuickstartPlan, seconds: float, commands: _Commands) -> _QuickstartPlan:
     """Choose the length of the runs such that the loop takes about `seconds`.
 
     Raises:
@@ -216,7 +217,8 @@ def _within(plan: _Plan, seconds: float, commands: _Commands) -> _Plan:
     if tokens < LEAST_TOKENS:
         needed = FIXED_S + num_runs * LEAST_TOKENS / rate
         raise LaunchError(
-            f"--budget leaves {max(tokens, 0):,} tokens for each of {num_runs} runs, too few to "
+            f"--budget leaves {max(tokens, 0):,} tokens for each of {counted(num_runs, 'run')}, "
+            "too few to "
             f"learn from. Give it about {needed + 15:.0f} s, or fewer --runs."
         )
     # Rounded, so that the same budget on the same machine means the same swarm.
@@ -224,7 +226,7 @@ def _within(plan: _Plan, seconds: float, commands: _Commands) -> _Plan:
     return replace(plan, max_tokens=rounded)
 
 
-def _launch_config(plan: _Plan, texts: _Texts) -> dict[str, Any]:
+def _launch_config(plan: _QuickstartPlan, texts: _ExampleTexts) -> dict[str, Any]:
     return {
         "name": "quickstart",
         "infra": {"backend": "local"},
@@ -234,7 +236,7 @@ def _launch_config(plan: _Plan, texts: _Texts) -> dict[str, Any]:
     }
 
 
-def _write_configs(plan: _Plan, texts: _Texts) -> None:
+def _write_configs(plan: _QuickstartPlan, texts: _ExampleTexts) -> None:
     """Write the three configs that the commands read, keeping those that the user has edited."""
     num_domains = len(texts.trained)
     generation = {
@@ -279,13 +281,13 @@ def _write(path: Path, content: dict[str, Any], purpose: str) -> None:
     if path.exists():
         first, _, rest = path.read_text(encoding="utf-8").partition("\n")
         if first != f"{mark}{digest(rest)}":
-            click.echo(f"warning: {path} was edited and is kept; remove it to start anew", err=True)
+            click.echo(f"warning: {path} was edited and is kept; remove it to start over", err=True)
             return
     rest = f"# {purpose} Edit it freely: an edited file is kept.\n{body}"
     write_text(path, f"{mark}{digest(rest)}\n{rest}")
 
 
-def _run_loop(plan: _Plan, commands: _Commands) -> None:
+def _run_loop(plan: _QuickstartPlan, commands: _Commands) -> None:
     from olmix.report import write_report
 
     work = plan.work
@@ -335,7 +337,7 @@ class _Commands:
         if isinstance(status, int) and status:
             raise LaunchError(
                 f"`{line}` ended with status {status}; see above. "
-                "Start quickstart again to go on from there."
+                "Run quickstart again to pick up from there."
             )
 
     def write_times(self, path: Path) -> None:

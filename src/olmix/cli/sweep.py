@@ -11,9 +11,10 @@ import click
 
 from olmix.cli.options import json_option, path_option
 from olmix.cli.terminal import done, progress, shell_line, table
+from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
-    from olmix.sweep import Plan, SweepResult
+    from olmix.sweep import StudyPlan, SweepResult
     from olmix.sweep.results import Results
 
 __all__ = ["cruijff_kit", "sweep", "torchtune_config_writer"]
@@ -36,9 +37,11 @@ def sweep() -> None:
 
 @sweep.command()
 @_folder
-@click.option("--framework", default="torchtune", show_default=True, help="What trains the runs.")
+@click.option(
+    "--framework", default="torchtune", show_default=True, help="Framework that trains the runs."
+)
 def example(folder: Path, framework: str) -> None:
-    """Write a small study that trains on a CPU, with all that it needs, into a new FOLDER."""
+    """Write a small study that trains on a CPU, with everything it needs, to a new FOLDER."""
     from olmix.sweep.framework import FRAMEWORKS, load_framework
 
     if framework not in FRAMEWORKS:
@@ -52,7 +55,7 @@ def example(folder: Path, framework: str) -> None:
     "-o", "--output-dir", about="Exact folder to write; overrides what the experiment says."
 )
 @_validator
-@click.option("--no-validate", is_flag=True, help="Leave the framework's own check out.")
+@click.option("--no-validate", is_flag=True, help="Skip the framework's own check.")
 @click.option("--smoke", is_flag=True, help="Train every config for 2 steps on a tiny model.")
 @click.option("--slurm", is_flag=True, help="Write run_experiment.sh, a SLURM array script.")
 @click.option("--max-runs", type=click.IntRange(min=1), help="Largest number of runs.")
@@ -124,7 +127,7 @@ def _show_generated(result: SweepResult) -> None:
     done(f"Loaded base config: {result.plan.base.name}")
     kept = len(result.runs) - result.num_new
     were = f" ({kept} {'was' if kept == 1 else 'were'} there before)" if kept else ""
-    count = "1 config" if len(result.runs) == 1 else f"{len(result.runs)} configs"
+    count = counted(len(result.runs), "config")
     done(f"Generated {count} in {result.folder / 'configs'}/{were}")
     for run in result.runs[:20]:
         values = f" ({describe_params(run.params)})" if run.params else ""
@@ -140,7 +143,7 @@ def _show_generated(result: SweepResult) -> None:
     click.echo(result.folder)
 
 
-def _show_findings(plan: Plan) -> None:
+def _show_findings(plan: StudyPlan) -> None:
     for finding in plan.findings:
         problem = plan.experiment.problem(finding)
         kind = "note" if finding.notice else "warning"
@@ -198,12 +201,14 @@ def preview(
     if total is not None:
         click.echo(f"\n{total:.2f} GPU-hours at {rate:g} s a step, as stated.")
     elif rate is None:
-        click.echo("\nState --seconds-per-step to get GPU-hours.")
+        click.echo("\nGive --seconds-per-step to get GPU-hours.")
     else:
         click.echo("\nThe steps are unknown: set max_steps_per_epoch to get GPU-hours.")
 
 
-def _preview_row(plan: Plan, index: int, names: list[str], rate: float | None) -> tuple[str, ...]:
+def _preview_row(
+    plan: StudyPlan, index: int, names: list[str], rate: float | None
+) -> tuple[str, ...]:
     from olmix.sweep.preview import gpu_hours
     from olmix.sweep.scalars import render_flow
 
@@ -264,7 +269,7 @@ def _validate_folder(path: Path, validator: str) -> int:
 @_folder
 @json_option
 def status(folder: Path, as_json: bool) -> int:
-    """Say which runs have finished. The exit status is 1 while some have not."""
+    """Show which runs have finished. The exit status is 1 while some have not."""
     from olmix.sweep.report import describe_params
     from olmix.sweep.status import read_states
 
@@ -306,9 +311,9 @@ def status(folder: Path, as_json: bool) -> int:
     "--higher-is-better/--lower-is-better",
     "higher_is_better",
     default=None,
-    help="Direction of the metric; as its name says if left out: accuracies grow, losses fall.",
+    help="Direction of the metric; by default its name decides: accuracies grow, losses fall.",
 )
-@click.option("--unfinished", is_flag=True, help="Compare runs too that have not ended.")
+@click.option("--unfinished", is_flag=True, help="Also compare runs that have not ended.")
 @path_option("-o", "--output", about="Folder; FOLDER/results if left out.")
 @json_option
 def results(

@@ -1,6 +1,6 @@
 """Talking to a person: progress bars on a terminal, lines in a pipe, tables in both.
 
-Data goes to standard output, talk and progress to standard error.
+Data goes to standard output, messages and progress go to standard error.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Bar:
 
 
 class _Lines:
-    """A line now and then, where nobody looks at a terminal."""
+    """A line now and then, where output does not go to a terminal."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -128,7 +128,7 @@ def ask(question: str, nothing: str, *, default: bool) -> None:
 
 
 def done(text: str) -> None:
-    """Say that something is done."""
+    """Print that something is done."""
     mark = click.style("✓", fg="green")
     click.echo(f"{mark} {text}", err=True)
 

@@ -39,9 +39,9 @@ __all__ = ["verify"]
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Moves all seeds: an independent second verification.",
+    help="Shift all seeds, for an independent second verification.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def verify(
     fit_folder: Path, config: Path, output: Path, seeds: int, seed_offset: int, yes: bool
 ) -> int:
@@ -118,4 +118,7 @@ def show_verification(result: Verification, num_swarm_runs: int) -> None:
         rows,
     )
     click.echo(f"\n{result.statement}")
-    click.echo(f"{num_swarm_runs} runs in the fit, {result.num_runs} runs in the verification.")
+    click.echo(
+        f"{counted(num_swarm_runs, 'run')} in the fit, {counted(result.num_runs, 'run')} in the "
+        "verification."
+    )

@@ -1,4 +1,4 @@
-"""What is missing in a collection, run by run: `completeness.json`."""
+"""The gaps of a collection, run by run: `completeness.json`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Completeness:
         for run, names in self.nan.items():
             found[run] = f"{', '.join(names)} was not measured or is not finite"
         for run in self.no_mixture:
-            found[run] = "its mixture is not known; pass the variants with --variants"
+            found[run] = "its mixture is unknown; pass the variants with --variants"
         return {**found, **self.wrong_mixture}
 
     def to_plain(self) -> dict[str, object]:

@@ -13,6 +13,7 @@ from olmix.errors import OlmixError
 from olmix.records.token_files import read_layout
 from olmix.records.token_formats import LOCAL
 from olmix.records.tokens import expand
+from olmix.text.numbers import counted
 from olmix.text.yaml import write_yaml
 
 __all__ = ["find_priors", "write_fit_config"]
@@ -40,11 +41,11 @@ def find_priors(
             raise OlmixError(f"{file}: token_counts lacks {', '.join(lacking)}")
         return _restrict(priors, domains), f"from {file}"
     if data is None:
-        return None, "the token counts of the domains are not known"
+        return None, "the token counts of the domains are unknown"
     try:
         counts = _count(DataConfig.from_dict(data, "data", kept=True), domains)
     except (OlmixError, OSError, KeyError) as error:
-        return None, f"the token counts of the domains are not known: {error}"
+        return None, f"the token counts of the domains are unknown: {error}"
     return PriorsConfig(token_counts=counts), "counted in the token files of the first run"
 
 
@@ -90,7 +91,7 @@ def write_fit_config(
     if directions:
         content["lower_is_better"] = directions
     header = (
-        f"Written by `olmix collect` for the {runs} runs beside it; fit them with:\n"
+        f"Written by `olmix collect` for the {counted(runs, 'run')} beside it; fit them with:\n"
         f"  olmix fit -c {path.name} -o fit\n"
         f"Token counts: {source}."
     )

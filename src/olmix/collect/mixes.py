@@ -1,7 +1,7 @@
-"""What a run says about its mixture: the `mix` that was asked for, the `token_shares` as trained.
+"""The mixture of a run: the `mix` that was asked for, the `token_shares` as trained.
 
 People and trainers write them as shares, in per cent, as text, or count tokens. What can be read in
-one way only is read so, and said; of anything else it is said what is wrong. A wrong mixture never
+only one way is read that way, with a note; the rest is reported. A wrong mixture never
 becomes a row of `ratios.csv`.
 """
 

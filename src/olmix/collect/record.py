@@ -41,14 +41,14 @@ def _no_config() -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one run.
+    """The known facts about one run.
 
     Attributes:
         name: name of the run, unique in a collection.
         state: how it ended, or what it is doing.
         why: what went wrong, in words; empty where nothing did.
         asked: weight of each domain as asked for; empty where no mixture is known.
-        shares: share of each domain in the tokens as trained; empty where nobody counted.
+        shares: share of each domain in the tokens as trained; empty where they were not counted.
         passes: passes over each domain's tokens.
         final: last values by logged name, as the trainer or tracker summed up.
         curves: reads all logged values; called only where `final` does not do.
@@ -77,12 +77,12 @@ class Record:
 
     @property
     def mixture(self) -> Mapping[str, float]:
-        """Shares as trained, or as asked for where nobody counted; empty where these are wrong."""
+        """Shares as trained, or as asked for where not counted; empty where these are wrong."""
         return {} if self.shares_problem else self.shares or self.asked
 
     @property
     def mixture_problem(self) -> str:
-        """What keeps the run from having a mixture; empty where it has one, or names none."""
+        """The reason why the run has no mixture; empty where it has one, or names none."""
         return self.shares_problem or ("" if self.mixture else self.mix_problem)
 
     @property

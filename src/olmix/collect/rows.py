@@ -10,6 +10,7 @@ from pathlib import Path
 from olmix.collect.record import USABLE, Record, Value
 from olmix.collect.selection import Selection
 from olmix.errors import DataError, MissingPackageError
+from olmix.text.numbers import counted
 
 __all__ = ["Options", "Rows", "check_mixtures", "check_rows", "sort_runs", "usable_runs"]
 
@@ -45,7 +46,7 @@ class Options:
     priors: Path | None = None
 
     def directions(self) -> dict[str, bool]:
-        """Return whether lower is better of the metrics whose direction was given.
+        """Whether lower is better of the metrics whose direction was given.
 
         Raises:
             DataError: a metric was given both.
@@ -82,7 +83,9 @@ def usable_runs(records: Sequence[Record], options: Options) -> list[Record]:
     usable = [r for r in records if r.state in USABLE or (options.unfinished and _ran(r))]
     if not usable:
         listed = ", ".join(f"{r.name} ({r.why or r.state})" for r in records[:5])
-        raise DataError(f"no run is finished yet: {listed}. Go on with `olmix launch run`.")
+        raise DataError(
+            f"no run is finished yet: {listed}. Train the rest with `olmix launch run`."
+        )
     return usable
 
 
@@ -96,7 +99,9 @@ def check_mixtures(usable: Sequence[Record]) -> None:
     if not wrong or any(record.mixture for record in usable):
         return
     shown = [f"{name}: {what}" for name, what in wrong.items()]
-    more = [f"and {len(shown) - _MOST_SHOWN} runs more"] if len(shown) > _MOST_SHOWN else []
+    more = (
+        [f"and {counted(len(shown) - _MOST_SHOWN, 'more run')}"] if len(shown) > _MOST_SHOWN else []
+    )
     raise DataError(
         "\n".join([*shown[:_MOST_SHOWN], *more])
         + "\nCorrect them. Without token_shares the mix that was asked for counts, and it may come "

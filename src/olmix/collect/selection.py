@@ -26,7 +26,7 @@ class Selection:
         lower_is_better: direction of each column.
         given: columns whose direction the user gave; that of the others is as their names say.
         errors: column to the name under which its standard error was logged, where there is one.
-        notes: what was decided; the list of metrics first, where nobody named them.
+        notes: what was decided; the list of metrics first, where none were named.
     """
 
     logged: Mapping[str, str]
@@ -140,7 +140,7 @@ def _found(records: Sequence[Record]) -> tuple[list[str], tuple[str, ...]]:
             f"no run has logged any metric: {others} was logged. Choose what counts with --metric"
         )
     notes = [
-        f"nobody named the metrics; taken: {shortened(names, _MOST_NAMED)}. Others: --metric NAME"
+        f"no metrics were named; taken: {shortened(names, _MOST_NAMED)}. Others: --metric NAME"
     ]
     rest = [*found.others, *(name for name in found.metrics if name not in names)]
     if rest:
@@ -189,7 +189,7 @@ def _without_errors(
         for family, members in families.items()
     }
     gone = [name for name in wanted if name in errors]
-    notes = (f"standard errors are no metrics: {shortened(gone, _MOST_NAMED)}",) if gone else ()
+    notes = (f"standard errors are not metrics: {shortened(gone, _MOST_NAMED)}",) if gone else ()
     of_columns = {
         column: owners[name]
         for members in kept.values()

@@ -40,6 +40,7 @@ from olmix.collect.write import (
 from olmix.config import LaunchConfig
 from olmix.errors import DataError
 from olmix.text.files import write_json
+from olmix.text.numbers import counted
 
 __all__ = ["Collected", "Options", "collect", "collect_wandb"]
 
@@ -48,7 +49,7 @@ _SHARE_TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Collected:
-    """What was collected.
+    """The collected tables.
 
     Attributes:
         ratios: path of the table of mixtures; `None` where no run has one.
@@ -199,12 +200,12 @@ def _write_errors(
 
 
 def _notes(rows: Rows, report: Completeness) -> list[str]:
-    """Say how mixtures were read, and which runs were trained on others than asked for."""
+    """Report how mixtures were read, and which runs were trained on others than asked for."""
     read: dict[str, list[str]] = {}
     for record in rows.tabled:
         for reading in record.readings:
             read.setdefault(reading, []).append(record.name)
-    notes = [f"{len(runs)} runs, such as {runs[0]}: {how}" for how, runs in read.items()]
+    notes = [f"{counted(len(runs), 'run')}, such as {runs[0]}: {how}" for how, runs in read.items()]
     far = report.shares_off
     if far:
         worst = max(far, key=lambda name: far[name])

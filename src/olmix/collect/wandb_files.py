@@ -99,7 +99,7 @@ def _chunks(file: Path) -> Iterator[bytes]:
     """
     data = file.read_bytes()
     if data[:4] != b":W&B":
-        raise DataError(f"{file}: this is no .wandb file; its header is missing")
+        raise DataError(f"{file}: this is not a .wandb file; its header is missing")
     position, pending = 7, b""
     while position + _HEADER.size <= len(data):
         left = _BLOCK_BYTES - position % _BLOCK_BYTES

@@ -1,4 +1,4 @@
-"""What every config model shares: strictness, reading from YAML, and errors that help.
+"""The base of every config model: strictness, reading from YAML, and errors that help.
 
 Sections are frozen Pydantic models that refuse unknown keys. Paths in a file are relative to that
 file and absolute once loaded.
@@ -362,7 +362,7 @@ _NOUNS = {
 
 
 def _explain(model: type[BaseModel], item: Any, where: Sequence[str | int]) -> str:
-    """Say in words what one Pydantic error means: what was found, and what is allowed."""
+    """Return a Pydantic error in words: what was found, and what is allowed."""
     kind, value, context = item["type"], item.get("input"), item.get("ctx", {})
     if kind == "missing":
         return "this key is required and missing"

@@ -26,7 +26,7 @@ _Paths = Annotated[tuple[LocalPath, ...], Field(strict=False), NotEmpty]
 
 
 class _Node(Section):
-    """What a source, a topic and a quality bucket have in common."""
+    """The common part of a source, a topic and a quality bucket."""
 
     name: Annotated[str, Field(min_length=1)]
     """Its name, without those above it."""

@@ -1,4 +1,4 @@
-"""What is measured: on validation tokens, by in-loop tasks, or offline by other tools."""
+"""The evaluation of a run: on validation tokens, by in-loop tasks, or offline by other tools."""
 
 from __future__ import annotations
 

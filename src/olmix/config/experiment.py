@@ -94,18 +94,18 @@ def _drop_required(schema: dict[str, Any]) -> None:
 
 
 class MetadataConfig(Section):
-    """What the experiment is; everything but name and framework is kept as it is."""
+    """The experiment's metadata; everything but name and framework is kept as it is."""
 
     model_config = ConfigDict(json_schema_extra=_drop_required)
 
     name: str
     """Unique name of the experiment; part of the names of folders."""
     framework: Annotated[str, Field(examples=["torchtune", "hydra"])]
-    """What trains the runs."""
+    """The framework that trains the runs."""
     question: str | None = None
-    """What the experiment is to find out."""
+    """The question that the experiment is to answer."""
     hypothesis: str | None = None
-    """What is expected."""
+    """The expected outcome."""
     researcher: str | None = None
     """Who runs it."""
     date: str | None = None
@@ -174,7 +174,7 @@ class OutputConfig(Section):
 
 
 class ConditionConfig(Section):
-    """What happens to the runs whose parameters have certain values."""
+    """A rule for the runs whose parameters have certain values."""
 
     when: Annotated[dict[str, Any], Field(min_length=1)]
     """Parameter names and their values; all must match. A list matches any of its values."""
@@ -214,7 +214,7 @@ class SamplerConfig(Section):
 
 
 class SlurmConfig(SlurmJob):
-    """What the array script asks SLURM for; keys as in the `infra` section of a launch."""
+    """The SLURM resources of the array script; keys as in the `infra` section of a launch."""
 
     gpus: SlurmGpus = 1
     """GPUs of a run on each node: a number, or a type and a number such as `h100:1`. A distributed
@@ -243,17 +243,17 @@ class ExperimentConfig(Section):
     model_config = ConfigDict(json_schema_extra=_allow_short_form)
 
     experiment: MetadataConfig
-    """What the experiment is."""
+    """Name, framework and purpose of the experiment."""
     framework_config: FrameworkConfig
     """Where its runs start from."""
     variables: dict[str, _Values] = {}
-    """What is tested: parameter names and the list of their values."""
+    """The variables to test: parameter names, each with its list of values."""
     paired: Annotated[tuple[_Group, ...], Field(strict=False)] = ()
     """Groups of variables that move together: the first values of all, then the second ones."""
     controls: dict[str, Any] = {}
-    """What stays the same."""
+    """The settings that stay the same in all runs."""
     conditions: Annotated[tuple[ConditionConfig, ...], Field(strict=False)] = ()
-    """What happens to runs with certain values."""
+    """Rules for runs with certain values."""
     sampler: SamplerConfig = SamplerConfig()
     """Which points become runs."""
     replicates: Annotated[int, Field(ge=1, le=1_000)] | _Seeds = 1
@@ -263,6 +263,6 @@ class ExperimentConfig(Section):
     output: OutputConfig = OutputConfig()
     """Where the configs go."""
     slurm: SlurmConfig | None = None
-    """What the array script of `--slurm` asks for."""
+    """The resources that the array script of `--slurm` asks for."""
     seconds_per_step: Positive | None = None
     """Stated speed, from which `preview` estimates GPU-hours."""

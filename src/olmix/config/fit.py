@@ -142,7 +142,7 @@ class FilteringConfig(Section):
 
 
 class FitConfig(Section):
-    """What `olmix fit` reads. It needs two CSV files and nothing else of Olmix."""
+    """The config of `olmix fit`, which needs two CSV files and nothing else of Olmix."""
 
     swarm: SwarmTables
     """The tables of the swarm."""
@@ -163,7 +163,7 @@ class FitConfig(Section):
     constraints: ConstraintsConfig = ConstraintsConfig()
     """Limits on the mixture."""
     filtering: FilteringConfig = FilteringConfig()
-    """What to leave out, pin and weigh."""
+    """Runs and metrics to leave out, domains to pin, weights of metrics."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -261,7 +261,7 @@ class FitConfig(Section):
         law, proposer = self.regression.type, self.proposer
         if proposer.type == "exact" and law != "log_linear":
             rules.broken(
-                f"`exact` needs a convex law and `{law}` is none; use `gradient`, or "
+                f"`exact` needs a convex law, which `{law}` is not; use `gradient`, or "
                 "regression.type log_linear",
                 "proposer",
                 "type",
@@ -281,12 +281,18 @@ class FitConfig(Section):
         searches = proposer.type == "search" or (proposer.type == "auto" and law == "search")
         for key, given in (("risk", proposer.risk > 0), ("floors", proposer.floors is not None)):
             if given and searches:
-                rules.broken("it has no effect where the best run is taken", "proposer", key)
+                rules.broken(
+                    "it has no effect with `search`, which takes the best run",
+                    "proposer",
+                    key,
+                )
             if given and proposer.make_worst_mix:
-                rules.broken("it does not go with make_worst_mix", "proposer", key)
+                rules.broken("it cannot be combined with make_worst_mix", "proposer", key)
         if proposer.pareto and (searches or proposer.make_worst_mix):
             rules.broken(
-                "there is no front of the best run or the worst mixture", "proposer", "pareto"
+                "a Pareto front needs fitted laws: it fits neither `search` nor make_worst_mix",
+                "proposer",
+                "pareto",
             )
         simulates = proposer.type == "simulation" or (proposer.type == "auto" and law == "lightgbm")
         if proposer.temperature is not None and not simulates:

@@ -25,10 +25,10 @@ def _is_no_option(text: str) -> str:
 
 
 class _AnyInfra(Section):
-    """What all backends have."""
+    """The settings of all backends."""
 
     rate_per_hour: Annotated[float, Field(ge=0)] | None = None
-    """What one device costs an hour, in any currency: a core for the embedded trainer on this
+    """The price of one device for an hour, in any currency: a core for the embedded trainer on this
     machine, a GPU elsewhere. The estimate of a launch then has a price."""
 
 
@@ -68,7 +68,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class BeakerMount(Section):
-    """What Beaker mounts into a run: one of a bucket, a host folder, a data set or a secret."""
+    """A mount of a Beaker run: one of a bucket, a host folder, a data set or a secret."""
 
     path: _Place
     """Where the run sees it."""
@@ -148,7 +148,7 @@ class BeakerInfra(_AnyInfra):
     weka_buckets: _Names = ("oe-training-default",)
     """Names of Weka buckets."""
     mounts: Annotated[tuple[BeakerMount, ...], Field(strict=False)] = ()
-    """What else is mounted."""
+    """Further mounts."""
     runs_dir: _Place | None = None
     """Folder of the groups as a run sees it, where it is mounted elsewhere than here."""
     shared_filesystem: bool = False
@@ -177,7 +177,7 @@ class BeakerInfra(_AnyInfra):
         for section, names in (("env", self.env), ("env_secrets", self.env_secrets)):
             for name in names:
                 if _VARIABLE.fullmatch(name) is None:
-                    rules.broken("is no name of an environment variable", section, name)
+                    rules.broken("is not a valid name of an environment variable", section, name)
                 elif name in _OWN_VARIABLES:
                     rules.broken(f"is set by Olmix ({_OWN_VARIABLES[name]})", section, name)
         for name, value in self.env.items():
@@ -194,7 +194,7 @@ class BeakerInfra(_AnyInfra):
 
     @property
     def all_mounts(self) -> tuple[BeakerMount, ...]:
-        """What is mounted, Weka buckets included."""
+        """All mounts, Weka buckets included."""
         buckets = self.weka_buckets if self.weka else ()
         return (
             *(BeakerMount(path=f"/weka/{bucket}", weka=bucket) for bucket in buckets),

@@ -66,7 +66,7 @@ def _check_run_name(name: str, rules: Rules) -> None:
 
 
 class GenerationConfig(Section):
-    """What `olmix generate` reads: only what is needed to sample mixtures."""
+    """The config of `olmix generate`: only the settings that sampling mixtures needs."""
 
     name: str = "swarm"
     """Name of the swarm; variants are named `NAME-GROUP-0000`."""
@@ -125,7 +125,7 @@ class LaunchConfig(Section):
     name: str
     """Name of the experiment, or of the run."""
     description: str = ""
-    """What it is for, in words."""
+    """Its purpose, in words."""
     infra: Infra = LocalInfra()
     """Where it runs."""
     training: Training = ProxyTraining()
@@ -133,7 +133,7 @@ class LaunchConfig(Section):
     data: DataConfig
     """The data tree."""
     eval: LaunchEval
-    """What is measured."""
+    """The evaluation."""
     trackers: TrackersConfig | None = None
     """Where metrics go besides the `metrics.jsonl` of each run."""
     group_id: str | None = None

@@ -32,7 +32,7 @@ class PriorsConfig(Section):
     ] = None
     """Tokens of all domains together, checked against the counts; they are its source."""
     fingerprints: dict[str, str] | None = None
-    """What the token files of each domain were known by when they were counted."""
+    """The fingerprint of each domain's token files at the time they were counted."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -103,7 +103,7 @@ _Lines = Annotated[str, BeforeValidator(_read_lines), _TEXT_OR_LIST]
 
 
 class SlurmJob(Section):
-    """What a job asks SLURM for, and the environment of its runs."""
+    """The resources that a job asks SLURM for, and the environment of its runs."""
 
     partition: SlurmLine | None = None
     """Partition of the jobs."""
@@ -147,7 +147,7 @@ class SlurmJob(Section):
     container: SlurmLine | None = None
     """Container image to run in."""
     container_runtime: Literal["apptainer", "pyxis"] = "apptainer"
-    """What starts the container."""
+    """The program that starts the container."""
     setup: _Lines | None = None
     """Shell lines before the run: a text, or a list of lines."""
 
@@ -170,7 +170,7 @@ class SlurmJob(Section):
 
     @property
     def has_own_environment(self) -> bool:
-        """Whether the settings say which Python runs, so that the one at work here does not."""
+        """Whether the settings say which Python runs, so that the current one does not."""
         return any((self.venv, self.conda, self.python, self.container))
 
     def directives(self, name: str, array: str, log: str) -> Mapping[str, str | int | bool | None]:

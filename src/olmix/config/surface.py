@@ -28,7 +28,7 @@ class SurfaceConfig(Section):
     factors: Annotated[dict[str, Literal["linear", "log"]], NotEmpty]
     """Settings, and the scale on which each acts evenly; ``log`` for learning rates."""
     metric: Annotated[str, Field(min_length=1)]
-    """What the surface predicts."""
+    """The metric that the surface predicts."""
     lower_is_better: bool | None = None
     """Direction of the metric. It must be said of a name that sounds as if higher were better, such
     as an accuracy; of others lower is."""

@@ -77,8 +77,8 @@ class SwarmConfig(Section):
     """How mixtures are spread: drawn around the prior (`dirichlet`), evenly over all that is
     allowed (`polytope`), or where a fit learns most (`optimal`)."""
     criterion: Literal["D", "I"] = "D"
-    """What `optimal` makes small: the volume of the parameters' error (D) or the mean error of
-    the predictions (I)."""
+    """The error that `optimal` makes small: the volume of the parameters' error (D), or the mean
+    error of the predictions (I)."""
     model: Literal["log_linear", "linear", "gp"] = "log_linear"
     """The law that `optimal` spreads mixtures for."""
     references: Annotated[tuple[Reference, ...], Field(strict=False)] = ()

@@ -38,7 +38,7 @@ MIX_FILE = "mix.json"
 MANIFEST_FILE = "data_manifest.json"
 """The data of a run, for a command: paths, weight and repetition of each domain."""
 PLACEHOLDERS = ("config", "mix_json", "data_manifest", "run_dir", "max_tokens", "seed")
-"""What `CommandTraining.command` may ask for."""
+"""The names that `CommandTraining.command` may use in braces."""
 
 CHINCHILLA_TOKENS_PER_PARAMETER = 20
 """Tokens per non-embedding parameter of a compute-optimal run (Hoffmann et al. 2022)."""
@@ -94,7 +94,7 @@ class ProxyTraining(Section):
     eval_interval: Annotated[int, Field(ge=0)] = 0
     """Steps between two evaluations; 0 evaluates at the end only."""
     checkpoint_interval_s: NonNegative = 10.0
-    """Seconds between two checkpoints; a killed run goes on from its last one."""
+    """Seconds between two checkpoints; a killed run resumes from its last one."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -196,7 +196,7 @@ class OlmoCoreTraining(Section):
     """Checkpoint to start from, or a folder of them: the weights of the latest, not its step or its
     optimizer."""
     checkpoint_interval: _Count = 1000
-    """Steps between two checkpoints; a killed run goes on from its last one."""
+    """Steps between two checkpoints; a killed run resumes from its last one."""
     train_type: Literal["pretrain", "anneal"] = "pretrain"
     """Whether the learning rate warms up and falls by a cosine, or falls linearly to 0."""
     eval_interval: _Count = 1000
@@ -234,7 +234,7 @@ class OlmoCoreTraining(Section):
             )
         if self.global_batch_size is not None and self.global_batch_size % self.sequence_length:
             rules.broken(
-                f"{self.global_batch_size} tokens are no whole number of sequences of "
+                f"{self.global_batch_size} tokens are not a whole number of sequences of "
                 f"{self.sequence_length}",
                 "global_batch_size",
             )

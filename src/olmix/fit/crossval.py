@@ -32,8 +32,8 @@ from olmix.records.fit.scores import Calibration, Scores
 from olmix.simplex import Array, hellinger
 
 __all__ = [
-    "Candidate",
     "HeldOut",
+    "LawCandidate",
     "MetricFit",
     "Scores",
     "assign_folds",
@@ -66,7 +66,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class LawCandidate:
     """One law for one metric.
 
     Attributes:
@@ -102,7 +102,7 @@ class MetricFit:
     """
 
     name: str
-    candidates: Mapping[str, Candidate]
+    candidates: Mapping[str, LawCandidate]
     chosen: str
     noise_sd: float | None
     signal_p_value: float
@@ -115,7 +115,7 @@ class MetricFit:
         return self.signal_p_value < SIGNAL_LEVEL
 
     @property
-    def best(self) -> Candidate:
+    def best(self) -> LawCandidate:
         """The chosen candidate."""
         return self.candidates[self.chosen]
 
@@ -151,11 +151,11 @@ def cross_validate(
         for first in range(0, len(swarm.metrics), _TOGETHER):
             some = np.arange(first, min(first + _TOGETHER, len(swarm.metrics)))
             fitted = law.fit_many(swarm.unique_mixtures, values[some], counts[some])
-            weights = counts[some][:, None, :] * kept
+            row_weights = counts[some][:, None, :] * kept
             by_fold = law.fit_many(
                 swarm.unique_mixtures,
                 np.repeat(values[some], num_folds, axis=0),
-                weights.reshape(-1, len(folds)),
+                row_weights.reshape(-1, len(folds)),
                 start=[one for one in fitted for _ in range(num_folds)],
             )
             for own, index in enumerate(some.tolist()):
@@ -262,11 +262,11 @@ def _held_out(swarm: Swarm, by_fold: Sequence[FittedLaw], folds: NDArray[np.intp
 def _stack(
     swarm: Swarm,
     index: int,
-    candidates: Mapping[str, Candidate],
+    candidates: Mapping[str, LawCandidate],
     folds: NDArray[np.intp],
     live: NDArray[np.bool_],
     measured: Array,
-) -> Candidate:
+) -> LawCandidate:
     """Return the weighted average of the candidates as one candidate more.
 
     Args:
@@ -284,8 +284,8 @@ def _stack(
         joined[folds == fold] = (
             stack_weights(errors[:, folds[live] != fold]) @ held[:, folds == fold]
         )
-    weights = stack_weights(errors)
-    used = [(law.law, w) for law, w in zip(candidates.values(), weights, strict=True) if w > 0]
+    law_weights = stack_weights(errors)
+    used = [(law.law, w) for law, w in zip(candidates.values(), law_weights, strict=True) if w > 0]
     law = FittedStack(tuple(one for one, _ in used), np.array([w for _, w in used]))
     return _candidate(swarm, index, law, joined)
 
@@ -308,7 +308,7 @@ def _check_folds(swarm: Swarm, counts: Array, kept: Array) -> None:
         )
 
 
-def _candidate(swarm: Swarm, index: int, law: FittedLaw, held: Array) -> Candidate:
+def _candidate(swarm: Swarm, index: int, law: FittedLaw, held: Array) -> LawCandidate:
     """Judge a law by its predictions `held` (U,) of mixtures that were left out."""
     unique = swarm.unique_mixtures
     measured = swarm.values[:, index] * swarm.signs[index]
@@ -317,7 +317,7 @@ def _candidate(swarm: Swarm, index: int, law: FittedLaw, held: Array) -> Candida
     everywhere = law.predict(unique)[swarm.group]
     y = measured[seen]
     delta = max(0.5 * float(np.subtract(*np.percentile(y, [75, 25]))) / 1.349, 1e-9)
-    return Candidate(
+    return LawCandidate(
         law=law,
         cv=scores(y, held[swarm.group][seen]),
         train=scores(y, everywhere[seen]),
@@ -328,7 +328,7 @@ def _candidate(swarm: Swarm, index: int, law: FittedLaw, held: Array) -> Candida
 
 
 def _calibration(
-    swarm: Swarm, index: int, chosen: Candidate, folds: NDArray[np.intp], distances: Array
+    swarm: Swarm, index: int, chosen: LawCandidate, folds: NDArray[np.intp], distances: Array
 ) -> Calibration:
     """Calibrate intervals for single runs by the errors of held-out predictions."""
     measured = swarm.values[:, index] * swarm.signs[index]
@@ -345,7 +345,7 @@ def _calibration(
 def _choose(
     swarm: Swarm,
     index: int,
-    candidates: Mapping[str, Candidate],
+    candidates: Mapping[str, LawCandidate],
     folds: NDArray[np.intp],
     live: NDArray[np.bool_],
     measured: Array,

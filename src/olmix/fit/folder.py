@@ -187,7 +187,7 @@ def config_to_plain(config: FitConfig, name: str, data: str) -> dict[str, Any]:
 
 
 def is_complete(folder: Path, fit_only: bool) -> bool:
-    """Return whether a folder holds a whole fit."""
+    """Whether a folder holds a whole fit."""
     needed = COMPLETE if fit_only else (*COMPLETE, "proposal.json", "mix.yaml")
     return all((folder / name).is_file() for name in needed)
 
@@ -195,7 +195,7 @@ def is_complete(folder: Path, fit_only: bool) -> bool:
 def make_beside(output_dir: Path, name: str) -> Path:
     """Make a folder beside the place of a fit folder, to write it in.
 
-    What processes of this machine that no longer run had begun of the same fit is removed.
+    Unfinished folders of the same fit whose process, on this machine, has ended are removed.
 
     Raises:
         DataError: the folder cannot be made.
@@ -215,7 +215,7 @@ def make_beside(output_dir: Path, name: str) -> Path:
 
 
 def _runs(pid: str) -> bool:
-    """Return whether a process of this machine runs; what is no number is left alone."""
+    """Whether a process of this machine runs; what is no number is left alone."""
     if not pid.isdigit():
         return True
     try:

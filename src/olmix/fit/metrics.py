@@ -34,7 +34,7 @@ class Metrics:
         names: (M,) names of metrics, or of families where these are averaged.
         values: (R, M) measured values in the order of the metrics table; NaN where there is none.
         lower_is_better: (M,) direction of each.
-        weights: (M,) weight in the objective, not negative.
+        objective_weights: (M,) weight in the objective, not negative.
         families: names of the metrics that each family averages, where families are asked for.
         parts: these metrics, one by one.
         notes: what was decided, as sentences.
@@ -45,7 +45,7 @@ class Metrics:
     names: tuple[str, ...]
     values: Array
     lower_is_better: tuple[bool, ...]
-    weights: Array
+    objective_weights: Array
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
@@ -74,9 +74,11 @@ def select_metrics(config: FitConfig, table: Table) -> Metrics:
         return Metrics((), nothing, (), np.empty(0), tuple(notes), problems=tuple(problems))
     averaged = config.regression.aggregate_task_families
     names = tuple(kept) if averaged else tuple(n for members in kept.values() for n in members)
-    weights = np.array([config.filtering.obj_weights.get(name, 1.0) for name in names])
-    problems += _weight_problems(config, weights, set(names) if averaged else known | asked, table)
-    counted = {name for name, weight in zip(names, weights, strict=True) if weight > 0}
+    objective_weights = np.array([config.filtering.obj_weights.get(name, 1.0) for name in names])
+    problems += _weight_problems(
+        config, objective_weights, set(names) if averaged else known | asked, table
+    )
+    counted = {name for name, weight in zip(names, objective_weights, strict=True) if weight > 0}
     found = directions(config, table.path, kept, counted)
     notes, problems = [*notes, *found.notes], [*problems, *found.problems]
     if averaged:
@@ -88,7 +90,9 @@ def select_metrics(config: FitConfig, table: Table) -> Metrics:
         values = table.select(names)
         direction = tuple(found.lower_is_better[name] for name in names)
     warnings = tuple(_not_dropped(config, table, families))
-    chosen = Metrics(names, values, direction, weights, tuple(notes), warnings, tuple(problems))
+    chosen = Metrics(
+        names, values, direction, objective_weights, tuple(notes), warnings, tuple(problems)
+    )
     if not averaged:
         return chosen
     members = tuple(dict.fromkeys(name for family in kept.values() for name in family))
@@ -106,7 +110,7 @@ def spreads(values: Array) -> Array:
     return np.array([float(winsorise(one).std()) if one.size else 0.0 for one in measured])
 
 
-def scale_note(names: Sequence[str], weights: Array, found: Array) -> str | None:
+def scale_note(names: Sequence[str], objective_weights: Array, found: Array) -> str | None:
     """Return what to say where one metric decides the objective alone, else `None`.
 
     Both its spread and what it adds to the average must be far from those of another metric: a
@@ -114,13 +118,13 @@ def scale_note(names: Sequence[str], weights: Array, found: Array) -> str | None
 
     Args:
         names: (M,) the metrics.
-        weights: (M,) their weights in the objective.
+        objective_weights: (M,) their weights in the objective.
         found: (M,) their spreads.
     """
-    used = np.flatnonzero((weights > 0) & (found > 0))
+    used = np.flatnonzero((objective_weights > 0) & (found > 0))
     if len(used) < 2:
         return None
-    share = (weights * found)[used]
+    share = (objective_weights * found)[used]
     most, least = int(used[share.argmax()]), int(used[share.argmin()])
     ratio, by_spread = share.max() / share.min(), found[most] / found[least]
     if min(ratio, by_spread) <= SCALES_APART:
@@ -157,7 +161,7 @@ def _metric_columns(config: FitConfig, table: Table) -> tuple[dict[str, list[str
         )
     if asked & others:
         notes.append(
-            f"{shortened(sorted(asked & others))}: no metrics by their names, left out; one that "
+            f"{shortened(sorted(asked & others))}: not metrics by their names, left out; one that "
             "is named in eval.tasks or lower_is_better counts."
         )
     return {
@@ -182,7 +186,7 @@ def _with_categories(table: Table, families: Families) -> tuple[Table, list[str]
             problems.append(
                 f"{table.path}: eval.tasks: {name} is the average of {len(parts)} subtasks, of "
                 f"which {', '.join(missing[:3])}{' and more' if len(missing) > 3 else ''} are "
-                "not there"
+                "missing"
             )
     return replace(table, columns=tuple(columns), values=np.hstack(values)), problems
 
@@ -229,7 +233,7 @@ def _unknown_floors(config: FitConfig, families: Families) -> list[str]:
 
 
 def _weight_problems(
-    config: FitConfig, weights: Array, known: Collection[str], table: Table
+    config: FitConfig, objective_weights: Array, known: Collection[str], table: Table
 ) -> list[str]:
     """Return what is wrong with the weights of the objective."""
     where = "eval.tasks" if config.regression.aggregate_task_families else table.path
@@ -237,7 +241,7 @@ def _weight_problems(
         f"{where}: filtering.obj_weights: there is no metric {name}{_hint(name, known)}"
         for name in sorted(set(config.filtering.obj_weights) - set(known))
     ]
-    if not weights.sum() > 0:
+    if not objective_weights.sum() > 0:
         problems.append("filtering.obj_weights: all weights are 0, so there is nothing to optimise")
     return problems
 
@@ -252,7 +256,7 @@ def _mixed_families(kept: Families, lower: Mapping[str, bool]) -> list[str]:
 
 
 def _scales_within(table: Table, kept: Families) -> list[str]:
-    """Say which families are the average of metrics on different scales."""
+    """Name the families that are the average of metrics on different scales."""
     notes = []
     for family, members in kept.items():
         found = spreads(table.select(members))

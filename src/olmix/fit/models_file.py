@@ -1,6 +1,6 @@
 """Fitted laws in a file that a person can read: `models.json`, and its way back.
 
-The file holds every parameter with all its digits, so laws that were loaded predict the very
+The file holds every parameter with all its digits, so loaded laws predict exactly the
 numbers that the fitted ones did.
 """
 
@@ -29,6 +29,7 @@ from olmix.records.fit.scores import Calibration
 from olmix.records.metric import Metric, Objective
 from olmix.simplex import Array, hellinger
 from olmix.text.files import read_json
+from olmix.text.numbers import counted
 
 __all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_laws"]
 
@@ -81,7 +82,7 @@ class LoadedFit:
 
     @property
     def objective(self) -> Objective:
-        """What the fit optimises."""
+        """The objective of the fit."""
         return Objective.build(
             [
                 Metric(name, self.lower_is_better[name], w)
@@ -117,7 +118,8 @@ class LoadedFit:
         array = np.atleast_2d(np.asarray(mixtures, dtype=np.float64))
         if array.shape[1] != len(self.domains):
             raise DataError(
-                f"found mixtures of {array.shape[1]} domains; this fit has {len(self.domains)}: "
+                f"found mixtures of {counted(array.shape[1], 'domain')}; this fit has "
+                f"{len(self.domains)}: "
                 f"{', '.join(self.domains)}"
             )
         return array
@@ -167,8 +169,8 @@ def _build(chosen: str, laws: Mapping[str, Mapping[str, Any]]) -> FittedLaw:
         return FittedAverage(members, np.asarray(plain["shares"], dtype=np.float64))
     if chosen != STACKED:
         return _LAWS[chosen].from_plain(laws[chosen])
-    weights = laws[chosen]["weights"]
-    return FittedStack.from_members(weights, {name: _build(name, laws) for name in weights})
+    law_weights = laws[chosen]["weights"]
+    return FittedStack.from_members(law_weights, {name: _build(name, laws) for name in law_weights})
 
 
 def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]:

@@ -12,6 +12,7 @@ from olmix.fit.mixture_rows import rescaled_note, without_noise, wrong_weights
 from olmix.fit.models_file import LoadedFit
 from olmix.simplex import Array
 from olmix.text.csv import Table
+from olmix.text.numbers import counted
 
 __all__ = ["predict_table"]
 
@@ -77,7 +78,7 @@ def _mixtures(fit: LoadedFit, table: Table) -> Array:
     if problems:
         shown = problems[:_MOST_SHOWN]
         if len(problems) > len(shown):
-            shown.append(f"and {len(problems) - len(shown)} problems more")
+            shown.append(f"and {counted(len(problems) - len(shown), 'more problem')}")
         raise DataError("\n".join(shown))
     note = rescaled_note(table.runs, rows)
     if note is not None:

@@ -21,12 +21,12 @@ from olmix.fit.uncertainty import estimate, gain
 from olmix.mixture import repetition_factors
 from olmix.records.fit.proposal import (
     Distance,
-    Estimate,
     Mix,
     PredictedAverage,
     PredictedGain,
     PredictedMetric,
     PredictedPerformance,
+    PredictedValue,
     Proposal,
     ProposedObjective,
 )
@@ -34,8 +34,8 @@ from olmix.records.fit.scores import (
     LEVEL,
     Calibration,
     Fit,
-    FittedLaw,
     FittedMetric,
+    LawScores,
     ObjectiveEntry,
     UsedRuns,
 )
@@ -124,7 +124,7 @@ def _metric_record(swarm: Swarm, index: int, fitted: MetricFit) -> FittedMetric:
         objective_weight=float(swarm.objective_weights[index]),
         chosen=fitted.chosen,
         candidates={
-            name: FittedLaw(one.cv, one.train, one.cv_loss, one.test, name)
+            name: LawScores(one.cv, one.train, one.cv_loss, one.test, name)
             for name, one in fitted.candidates.items()
         },
         calibration=fitted.calibration,
@@ -142,7 +142,7 @@ def objective_of(swarm: Swarm) -> Objective:
 
 
 def _choice_notes(swarm: Swarm, fits: Sequence[MetricFit]) -> list[str]:
-    """Say which law was chosen for each metric, and where there is nothing to see."""
+    """Name the law chosen for each metric, and the metrics without a signal."""
     notes = []
     for index, fitted in enumerate(fits):
         best = fitted.best
@@ -153,7 +153,7 @@ def _choice_notes(swarm: Swarm, fits: Sequence[MetricFit]) -> list[str]:
             f"held-out rank correlation {best.cv.spearman:.2f})."
         )
         notes += [
-            f"{fitted.name}: {law} was left out: a run that it had not seen is {why}."
+            f"{fitted.name}: {law} was left out: a held-out run is {why}."
             for law, why in fitted.refused.items()
         ]
         if not fitted.signal:
@@ -202,10 +202,10 @@ def _turn(value: float, sign: float) -> float:
     return sign * value + 0.0
 
 
-def _turned(found: Estimate, sign: float, bounds: Calibration) -> Estimate:
+def _turned(found: PredictedValue, sign: float, bounds: Calibration) -> PredictedValue:
     """Return an estimate in the direction of the table, its ends inside the metric's bounds."""
     ends = bounds.inside(np.array([_turn(found.low, sign), _turn(found.high, sign)]))
-    return Estimate(_turn(found.mean, sign), float(ends.min()), float(ends.max()))
+    return PredictedValue(_turn(found.mean, sign), float(ends.min()), float(ends.max()))
 
 
 def proposal_record(fit: SwarmFit, judged: JudgedProposal) -> Proposal:
@@ -294,7 +294,7 @@ def _signal_warnings(swarm: Swarm, fits: Sequence[MetricFit], reliable: bool) ->
 
 
 def statement(config: FitConfig, swarm: Swarm, found: PredictedGain, reliable: bool) -> str:
-    """Say the result in one sentence, and no more than is known.
+    """Return the result in one sentence that claims no more than is known.
 
     Args:
         config: what was asked.
@@ -308,7 +308,7 @@ def statement(config: FitConfig, swarm: Swarm, found: PredictedGain, reliable: b
         safe = 3 * (int(swarm.live.sum()) + 1)
         runs = f"more runs (at least {max(safe, 2 * swarm.num_groups)} mixtures)"
         return (
-            f"No reliable signal in this swarm: predictions of {name} for runs left out do not "
+            f"No reliable signal in this swarm: predictions of {name} for held-out runs do not "
             f"rank them better than chance, so this mixture is a guess. What would help: {runs}, "
             "replicates to measure the noise, longer runs, or another metric."
         )

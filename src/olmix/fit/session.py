@@ -34,7 +34,7 @@ from olmix.records.fit.proposal import Proposal
 from olmix.simplex import hellinger
 from olmix.text.csv import Table, read_table
 from olmix.text.frames import table_of
-from olmix.text.numbers import fixed
+from olmix.text.numbers import counted, fixed
 
 __all__ = ["FittedSwarm", "LoadedSwarm", "ProposedMixture", "fit_laws", "load_swarm", "propose"]
 
@@ -213,7 +213,7 @@ class ProposedMixture:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader must know."""
+        """Warnings about the fit, as sentences."""
         return self.proposal.warnings
 
     def __repr__(self) -> str:
@@ -392,7 +392,7 @@ def _html(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -
 
     shown = [f"<tr>{cells('td', row)}</tr>" for row in rows[:_MOST_ROWS]]
     more = len(rows) - len(shown)
-    note = f"<p>and {more} rows more</p>" if more > 0 else ""
+    note = f"<p>and {counted(more, 'more row')}</p>" if more > 0 else ""
     return (
         f"<p>{html.escape(caption)}</p><table><thead><tr>{cells('th', columns)}</tr></thead>"
         f"<tbody>{''.join(shown)}</tbody></table>{note}"

@@ -25,6 +25,7 @@ from olmix.fit.tied_domains import Frozen, find_frozen, find_pinned, pin
 from olmix.laws.outliers import without_accidents
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table
+from olmix.text.numbers import counted
 
 __all__ = ["Swarm", "read_swarm"]
 
@@ -191,7 +192,7 @@ def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> 
     runs = sorted(set(ratios.runs) & set(metrics.runs))
     filtered = _filtered_out(config, domains, {run: weights[run] for run in runs})
     if len(filtered) == len(runs):
-        raise DataError(f"{ratios.path}: `filtering` leaves none of {len(runs)} runs")
+        raise DataError(f"{ratios.path}: `filtering` leaves none of {counted(len(runs), 'run')}")
     runs = [run for run in runs if run not in filtered]
     frozen = find_frozen(domains, np.array([weights[run] for run in runs]))
     values = _measured(metrics, chosen, runs)
@@ -208,7 +209,7 @@ def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> 
     mixtures = np.array([weights[run] for run in runs])
     return _assemble(
         config,
-        _Tables(ratios, metrics, chosen, dropped),
+        _SwarmTables(ratios, metrics, chosen, dropped),
         runs,
         mixtures if frozen is None else frozen.collapse(mixtures),
         np.array([values[run] for run in runs]),
@@ -225,7 +226,7 @@ def _stop(problems: Sequence[str]) -> None:
     if problems:
         shown = list(problems[:_MOST_SHOWN])
         if len(problems) > len(shown):
-            shown.append(f"and {len(problems) - len(shown)} problems more")
+            shown.append(f"and {counted(len(problems) - len(shown), 'more problem')}")
         raise DataError("\n".join(shown))
 
 
@@ -288,7 +289,7 @@ def _measured(table: Table, chosen: Metrics, runs: Sequence[str]) -> dict[str, A
 
 
 @dataclass(frozen=True)
-class _Tables:
+class _SwarmTables:
     """Both tables, what is fitted of them, and the runs that take no part."""
 
     ratios: Table
@@ -299,7 +300,7 @@ class _Tables:
 
 def _assemble(
     config: FitConfig,
-    tables: _Tables,
+    tables: _SwarmTables,
     runs: list[str],
     mixtures: Array,
     values: Array,
@@ -319,8 +320,10 @@ def _assemble(
     names = dict(zip(ratios.runs, ratios.names, strict=True))
     other = dict(zip(metrics.runs, metrics.names, strict=True))
     found = spreads(values[~held_out])
-    weights = chosen.weights / found if config.standardise else chosen.weights
-    scales = None if config.standardise else scale_note(chosen.names, weights, found)
+    objective_weights = (
+        chosen.objective_weights / found if config.standardise else chosen.objective_weights
+    )
+    scales = None if config.standardise else scale_note(chosen.names, objective_weights, found)
     swarm = Swarm(
         domains=domains,
         live=live,
@@ -331,7 +334,7 @@ def _assemble(
         measured=measured,
         values=values,
         lower_is_better=chosen.lower_is_better,
-        objective_weights=weights / np.sort(weights).sum(),
+        objective_weights=objective_weights / np.sort(objective_weights).sum(),
         group=group,
         held_out=held_out,
         dropped=tables.dropped,
@@ -347,7 +350,7 @@ def _assemble(
     return replace(swarm, notes=(*notes, *swarm.warnings), parts=_parts(swarm, tables))
 
 
-def _parts(swarm: Swarm, tables: _Tables) -> Swarm | None:
+def _parts(swarm: Swarm, tables: _SwarmTables) -> Swarm | None:
     """Return the swarm with the metrics that its families average, `None` without families.
 
     Raises:
@@ -435,7 +438,11 @@ def _wrong_numbers(
     problems = []
     needed = num_live + 1
     enough = True
-    held = f" besides {held_out.sum()} runs held out by regression.n_test" if held_out.any() else ""
+    held = (
+        f" besides {counted(int(held_out.sum()), 'run')} held out by regression.n_test"
+        if held_out.any()
+        else ""
+    )
     for name, column in zip(chosen.names, values.T, strict=True):
         measured = np.isfinite(column) & ~held_out
         mixtures = len(np.unique(group[measured]))
@@ -443,20 +450,20 @@ def _wrong_numbers(
             enough = False
             problems.append(
                 f"{table.path}: {name}: {mixtures} different mixtures are there{held} to fit "
-                f"{num_live} domains, which takes at least {needed}; {3 * needed} would be safe"
+                f"{num_live} domains, which takes at least {needed}; aim for {3 * needed}"
             )
         elif np.ptp(column[measured]) == 0:
             problems.append(
                 f"{table.path}: {name} is {column[measured][0]:g} in every run, so nothing can be "
                 "learnt from it. Add it to filtering.drop_metrics"
             )
-    counted = chosen.weights > 0
-    measured_in = [set(group[np.isfinite(c) & ~held_out].tolist()) for c in values.T[counted]]
+    weighed = chosen.objective_weights > 0
+    measured_in = [set(group[np.isfinite(c) & ~held_out].tolist()) for c in values.T[weighed]]
     together = len(set.intersection(*measured_in))
     if enough and together < needed:
-        gaps = np.isnan(values).sum(axis=0) * counted
+        gaps = np.isnan(values).sum(axis=0) * weighed
         problems.append(
-            f"{table.path}: {together} different mixtures have all {counted.sum()} metrics of the "
+            f"{table.path}: {together} different mixtures have all {weighed.sum()} metrics of the "
             f"average, which takes at least {needed}; {chosen.names[int(gaps.argmax())]} lacks "
             "most. Complete the table, or set the weight of metrics with gaps to 0 in "
             "filtering.obj_weights"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from olmix.text.numbers import counted
+
 if TYPE_CHECKING:
     from olmix.fit.swarm import Swarm
 
@@ -19,12 +21,13 @@ def swarm_notes(swarm: Swarm) -> list[str]:
     """Return what was read and what is odd about it."""
     runs, live, dropped = swarm.runs, swarm.live, swarm.dropped
     notes = [
-        f"{len(runs)} runs of {swarm.num_groups} different mixtures of {int(live.sum())} domains "
+        f"{counted(len(runs), 'run')} of {counted(swarm.num_groups, 'different mixture')} of "
+        f"{counted(int(live.sum()), 'domain')} "
         "are used."
     ]
     if dropped:
         notes.append(
-            f"{len(dropped)} runs take no part: {', '.join(sorted(dropped)[:_MOST_RUNS])}."
+            f"Left out ({counted(len(dropped), 'run')}): {', '.join(sorted(dropped)[:_MOST_RUNS])}."
         )
     unused = [name for name, used in zip(swarm.domains, live, strict=True) if not used]
     if unused:
@@ -34,7 +37,9 @@ def swarm_notes(swarm: Swarm) -> list[str]:
     for name, column in zip(swarm.metrics, swarm.measured.T, strict=True):
         missing = int(np.isnan(column).sum())
         if missing:
-            notes.append(f"{name} is missing in {missing} runs, which its fit leaves out.")
+            notes.append(
+                f"{name} is missing in {counted(missing, 'run')}, which its fit leaves out."
+            )
     notes += _accidents(swarm)
     safe = 3 * (swarm.num_free + 1)
     if swarm.num_groups < safe:
@@ -44,12 +49,12 @@ def swarm_notes(swarm: Swarm) -> list[str]:
         )
     if swarm.held_out.any():
         held_out = int(swarm.held_out.sum())
-        notes.append(f"{held_out} runs are held out of every fit (regression.n_test).")
+        notes.append(f"Held out of every fit: {counted(held_out, 'run')} (regression.n_test).")
     return [*notes, *_tied(swarm), *_pinned(swarm)]
 
 
 def _accidents(swarm: Swarm) -> list[str]:
-    """Say which values were taken for accidents, and of which mixtures they are."""
+    """Name the values that were taken for accidents, with their mixtures."""
     notes = []
     for index, name in enumerate(swarm.metrics):
         measured, counted = swarm.measured[:, index], swarm.values[:, index]
@@ -67,7 +72,7 @@ def _accidents(swarm: Swarm) -> list[str]:
 
 
 def _tied(swarm: Swarm) -> list[str]:
-    """Say which domains are fitted as one."""
+    """Name the domains that are fitted as one."""
     return [
         f"{', '.join(f'{name} ({100 * share:.1f} %)' for name, share in members.items())} keep "
         f"their shares in every run: they are fitted as one domain, {group}."
@@ -76,7 +81,7 @@ def _tied(swarm: Swarm) -> list[str]:
 
 
 def _pinned(swarm: Swarm) -> list[str]:
-    """Say which domains have the same weight in every run."""
+    """Name the domains that have the same weight in every run."""
     return [
         f"{name} is {100 * weight:.4g} % of every run, so nothing is known of other weights: it is "
         "pinned there in the natural, the uniform and the proposed mixture."

@@ -177,7 +177,7 @@ def pin(mixtures: Array, domains: Sequence[str], pins: Mapping[str, float]) -> A
 
 
 def _together(left: Array, right: Array) -> bool:
-    """Return whether two columns (R,) keep their share of each other in all runs."""
+    """Whether two columns (R,) keep their share of each other in all runs."""
     total = left + right
     seen = total >= _LEAST_TOTAL
     if len(np.unique(np.round(total[seen], 6))) < _LEAST_RUNS or not right.any():

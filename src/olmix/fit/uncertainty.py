@@ -37,7 +37,7 @@ from olmix.fit.swarm import Swarm
 from olmix.laws.law import Draws, FittedLaw, Law
 from olmix.laws.outliers import mean_square
 from olmix.laws.stack import FittedStack, stacked_samples
-from olmix.records.fit.proposal import Estimate, PredictedGain
+from olmix.records.fit.proposal import PredictedGain, PredictedValue
 from olmix.records.fit.scores import LEVEL, Calibration, Scores
 from olmix.simplex import Array
 
@@ -170,12 +170,12 @@ def draw_metrics(
     if num_samples is None:
         num_samples = _FEW_SAMPLES if len(fits) > _MANY_METRICS else NUM_SAMPLES
     rng = np.random.default_rng(seed)
-    weights = rng.standard_exponential((num_samples, len(unique)))
+    row_weights = rng.standard_exponential((num_samples, len(unique)))
     normals = rng.standard_normal((num_samples, len(mixtures)))
     uniforms = rng.permutation(num_samples) / num_samples
     drawn = []
     for index, fitted in enumerate(fits):
-        draws = Draws(weights * counts[index], normals, uniforms)
+        draws = Draws(row_weights * counts[index], normals, uniforms)
         drawn.append(_sample(fitted.best.law, laws, unique, values[index], draws, mixtures))
     return np.stack(drawn)
 
@@ -212,16 +212,16 @@ def _sample(
     """Return predictions at mixtures (K, D) by laws that could as well be true, (B, K)."""
     if isinstance(law, FittedStack):
         parts = [_sample(one, laws, mixtures, values, draws, at) for one in law.members]
-        return stacked_samples(parts, law.weights, draws.uniforms)
+        return stacked_samples(parts, law.law_weights, draws.uniforms)
     return laws[law.name].sample(law, mixtures, values, draws, at)
 
 
-def estimate(boot: Bootstrap, index: int) -> Estimate:
+def estimate(boot: Bootstrap, index: int) -> PredictedValue:
     """Return the predicted objective of mixture `index`, less is better, with its interval."""
     variance = float(_variance(boot.samples[:, index])) + boot.error(index)
     half = _quantile(boot.fit.freedom) * float(np.sqrt(variance))
     mean = float(boot.mean[index])
-    return Estimate(mean, mean - half, mean + half)
+    return PredictedValue(mean, mean - half, mean + half)
 
 
 def gain(boot: Bootstrap, proposed: int, other: int) -> PredictedGain:

@@ -6,15 +6,15 @@ from olmix.launch.folders import check_checkpoints, missing_runs, read_launch
 from olmix.launch.group_plan import Group, identity_of, load_group
 from olmix.launch.local.engine import Event, Launched, launch_local
 from olmix.launch.metadata import describe_launch, wandb_group, write_launch
-from olmix.launch.preview import Estimate, estimate, render_launch, render_training
+from olmix.launch.preview import LaunchEstimate, estimate, render_launch, render_training
 from olmix.launch.status import RunReport, cancel, find_group, read_group, read_log
 from olmix.records.group import read_jobs
 
 __all__ = [
     "ChosenGroup",
-    "Estimate",
     "Event",
     "Group",
+    "LaunchEstimate",
     "Launched",
     "RunReport",
     "Submitted",

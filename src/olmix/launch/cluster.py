@@ -21,13 +21,14 @@ from olmix.launch.metadata import describe_launch, write_launch
 from olmix.records.group import GROUP_FILE, Job, add_job, read_jobs
 from olmix.records.run import CANCEL_FILE, RunFolder, lock
 from olmix.text.files import write_bytes
+from olmix.text.numbers import counted
 
 __all__ = ["Submitted", "submit_group"]
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """What was submitted.
+    """The submitted runs and jobs.
 
     Attributes:
         folder: the group's folder.
@@ -101,7 +102,7 @@ def _prepare(
 
 @dataclass(frozen=True)
 class _Before:
-    """What was there before a launch.
+    """The state of the group's folder before a launch.
 
     Attributes:
         folder: the group's folder.
@@ -143,7 +144,8 @@ def _check_queued(folder: Path, identities: Mapping[str, str]) -> None:
     ]
     if changed:
         raise LaunchError(
-            f"{len(changed)} runs in the queue have another config, mixture or data by now: "
+            "the config, mixture or data of queued runs has changed "
+            f"({counted(len(changed), 'run')}): "
             f"{', '.join(changed[:5])}. Stop them with `olmix launch cancel -g {folder.name}`, "
             "then launch again."
         )

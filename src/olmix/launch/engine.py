@@ -1,4 +1,4 @@
-"""What Olmix asks of a cluster's scheduler: render, submit, watch, cancel, show logs.
+"""The interface to a cluster's scheduler: render, submit, watch, cancel, show logs.
 
 An engine knows jobs and nothing of training. Each run is one process,
 ``python -m olmix.train.run_one RUN_DIR``, which leaves everything in its folder; what a scheduler
@@ -26,7 +26,7 @@ class NoAnswerError(LaunchError):
 
 @dataclass(frozen=True)
 class JobState:
-    """What an engine says of one run.
+    """The state of one run, as an engine sees it.
 
     Attributes:
         state: in Olmix's words; pre-empted and requeued jobs are pending.
@@ -45,7 +45,7 @@ class Engine(ABC):
 
     @abstractmethod
     def render(self, group: Group, folder: Path, runs: Sequence[str]) -> str:
-        """Return exactly what `submit` sends, as text; asks nobody and needs no credentials.
+        """Return exactly what `submit` sends, as text; needs neither network nor credentials.
 
         Args:
             group: the runs and where they are carried out.
@@ -77,7 +77,7 @@ class Engine(ABC):
         """Return what the scheduler says of each run.
 
         Runs that it does not know are left out, and so are jobs that bear the number of one of
-        these and are not this group's: they are told.
+        these and are not this group's: a warning names them.
         """
 
     @abstractmethod

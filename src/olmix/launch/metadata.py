@@ -1,4 +1,4 @@
-"""What is known of a launch: when, by whom, on which machine, from which commit.
+"""The metadata of a launch: when, by whom, on which machine, from which commit.
 
 `group.json` in the folder of the runs holds it all; a copy without the mixtures lies beside the
 variants, so that these tell where they were trained.
@@ -71,7 +71,7 @@ def write_launch(
     try:
         write_launch_note(folder, group.source, record)
     except OSError as error:
-        logger.warning("nothing is noted beside the variants: %s", error)
+        logger.warning("nothing was written beside the variants: %s", error)
 
 
 def _other_runs(folder: Path, names: set[str]) -> list[GroupRun]:

@@ -1,4 +1,4 @@
-"""What a launch would do and cost, without doing it; needs no credentials and no trainer."""
+"""A preview of a launch: what it would do and cost; needs no credentials and no trainer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ from olmix.launch.local.workers import available_cores, slots_of
 from olmix.records.run import RunFolder
 from olmix.text.yaml import render_yaml
 
-__all__ = ["ASSUMED_TOKENS_PER_SECOND", "Estimate", "estimate", "render_launch", "render_training"]
+__all__ = [
+    "ASSUMED_TOKENS_PER_SECOND",
+    "LaunchEstimate",
+    "estimate",
+    "render_launch",
+    "render_training",
+]
 
 ASSUMED_TOKENS_PER_SECOND = 100_000.0
 """Speed of the default proxy model on one core, used where none is given or measured."""
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What a launch takes.
+class LaunchEstimate:
+    """The size, time and price of a launch.
 
     Attributes:
         num_runs: runs of the group.
@@ -60,7 +66,7 @@ def estimate(
     folder: Path | None = None,
     tokens_per_second: float | None = None,
     rate_per_hour: float | None = None,
-) -> Estimate:
+) -> LaunchEstimate:
     """Estimate tokens, FLOPs, time and price of what a group still has to train.
 
     Args:
@@ -81,7 +87,7 @@ def estimate(
         hours = devices * tokens / speed / 3600
         seconds = None if at_once is None else tokens / speed / max(at_once, 1)
     rate = rate_per_hour if rate_per_hour is not None else group.infra.rate_per_hour
-    return Estimate(
+    return LaunchEstimate(
         num_runs=len(group.runs),
         num_missing=len(missing),
         num_tokens=None if tokens is None else int(tokens),

@@ -1,4 +1,4 @@
-"""What the runs of a group are doing, read from their folders alone."""
+"""The state of the runs of a group, read from their folders alone."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def read_group(folder: Path, infra: Infra | None = None) -> tuple[RunReport, ...
     last = {run: job for job in jobs for run in job.runs}
 
     def look(report: RunReport) -> RunReport:
-        # A run that ended while the scheduler was asked has said so in its folder by now.
+        # A run that ended while the scheduler was asked has meanwhile said so in its folder.
         again = _read_run(report.folder, report.num_tokens, on_cluster=True)
         if again.status.state in ENDED or report.name not in last:
             return again
@@ -153,7 +153,9 @@ def _with_job(report: RunReport, found: JobState | None, printed: Callable[[], s
     state: RunState = "pending"
     if found is None:
         gone = status.state == "running"
-        note = "its job is gone; `olmix launch resume` picks it up" if gone else status.error
+        note = (
+            "its job no longer exists; `olmix launch resume` picks it up" if gone else status.error
+        )
         note = _join(note, printed())
     elif found.state == "finished":
         # The job ended well, but its run is not: the folder would say so.

@@ -68,12 +68,12 @@ class Search(Law):
         self,
         mixtures: Array,
         values: Array,
-        weights: Array,
+        row_weights: Array,
         start: Sequence[FittedLaw] | None = None,
     ) -> list[FittedLaw]:
         """Keep the runs of each problem."""
         del start
         return [
             FittedSearch(mixtures[row > 0], y[row > 0])
-            for y, row in zip(values, weights, strict=True)
+            for y, row in zip(values, row_weights, strict=True)
         ]

@@ -138,7 +138,7 @@ class ExponentialLaw(Law):
         self,
         mixtures: Array,
         values: Array,
-        weights: Array,
+        row_weights: Array,
         start: Sequence[FittedLaw] | None = None,
     ) -> list[FittedLaw]:
         """Fit a batch of problems, choosing the settings of each by leave-one-out error."""
@@ -148,14 +148,14 @@ class ExponentialLaw(Law):
         designs = phi - middle[:, None, :]
         unit = designs.var(axis=1).mean(axis=1)
         pairs = [(g, ridge) for g in range(len(settings)) for ridge in self.ridges]
-        units = _units(values, weights)
+        units = _units(values, row_weights)
         design = np.array([g for g, _ in pairs])
         ridge = np.array([strength for _, strength in pairs])
         searched = self._problems(
             designs,
             np.tile(design, len(values)),
             np.repeat(values, len(pairs), axis=0),
-            np.repeat(weights, len(pairs), axis=0),
+            np.repeat(row_weights, len(pairs), axis=0),
             np.tile(ridge * unit[design], len(values)),
             np.repeat(units, len(pairs)),
         )
@@ -165,14 +165,14 @@ class ExponentialLaw(Law):
         index = np.arange(len(values)) * len(pairs) + chosen
         thorough = self.thorough and start is None
         ends = solve(searched.take(index), start=found.take(index), thorough=thorough)
-        final, top = _in_units(ends, units), _highest(values, weights)
+        final, top = _in_units(ends, units), _highest(values, row_weights)
         return [
             self._build(final, i, middle[design[pick]], settings[design[pick]], ridge[pick], top[i])
             for i, pick in enumerate(chosen)
         ]
 
     def refit_many(
-        self, fitted: Sequence[FittedLaw], mixtures: Array, values: Array, weights: Array
+        self, fitted: Sequence[FittedLaw], mixtures: Array, values: Array, row_weights: Array
     ) -> list[FittedLaw]:
         """Fit again to other weights, keeping settings and starting from `fitted` (one each)."""
         laws = [law for law in fitted if isinstance(law, FittedExponential)]
@@ -183,12 +183,12 @@ class ExponentialLaw(Law):
         unit = designs.var(axis=1).mean(axis=1)
         design = np.array([settings.index(law.setting) for law in laws])
         ridge = np.array([law.ridge for law in laws])
-        units = _units(values, weights)
-        problems = self._problems(designs, design, values, weights, ridge * unit[design], units)
+        units = _units(values, row_weights)
+        problems = self._problems(designs, design, values, row_weights, ridge * unit[design], units)
         start = _as_curves(laws, middle[design], mean_value(problems) * units)
         start = _in_units(start, 1 / units)
         found = _in_units(solve(problems, start=start, max_steps=REFIT_STEPS), units)
-        top = _highest(values, weights)
+        top = _highest(values, row_weights)
         return [
             self._build(found, i, middle[design[i]], settings[design[i]], law.ridge, top[i])
             for i, law in enumerate(laws)
@@ -199,13 +199,13 @@ class ExponentialLaw(Law):
         designs: Array,
         design: NDArray[np.intp],
         values: Array,
-        weights: Array,
+        row_weights: Array,
         ridge: Array,
         units: Array,
     ) -> Problems:
         """Set up problems in which values count in `units` (P,), so that tolerances make sense."""
         values = values / units[:, None]
-        live = np.where(weights > 0, values, np.nan)
+        live = np.where(row_weights > 0, values, np.nan)
         # Losses, errors and bits per byte cannot fall below 0; other metrics have no such floor.
         lowest = np.where(np.nanmin(live, axis=1) > 0, 0.0, -np.inf)
         delta = 0.5 * _spread(live)
@@ -216,7 +216,7 @@ class ExponentialLaw(Law):
             designs=designs,
             design=design,
             y=values,
-            weights=weights,
+            row_weights=row_weights,
             ridge=ridge,
             delta=np.maximum(delta, 1e-3),
             lowest=lowest,
@@ -250,13 +250,13 @@ def left_out_error(problems: Problems, curves: Curves) -> Array:
     """Return the mean Huber loss of the leave-one-out residuals, (P,)."""
     residuals, leverage = hat_diagonal(problems, curves)
     left_out = residuals / np.maximum(1 - leverage, 0.02)
-    loss = problems.weights * huber(left_out, problems.delta[:, None])
-    return np.asarray(loss.sum(axis=1) / problems.weights.sum(axis=1))
+    loss = problems.row_weights * huber(left_out, problems.delta[:, None])
+    return np.asarray(loss.sum(axis=1) / problems.row_weights.sum(axis=1))
 
 
-def _highest(values: Array, weights: Array) -> Array:
+def _highest(values: Array, row_weights: Array) -> Array:
     """Return the largest value that each problem's runs support, (P,)."""
-    live = np.where(weights > 0, values, np.nan)
+    live = np.where(row_weights > 0, values, np.nan)
     low, high = np.nanmin(live, axis=1), np.nanmax(live, axis=1)
     return np.asarray(high + _BEYOND * (high - low))
 
@@ -267,9 +267,9 @@ def _spread(live: Array) -> Array:
     return np.asarray((high - low) / 1.349)
 
 
-def _units(values: Array, weights: Array) -> Array:
+def _units(values: Array, row_weights: Array) -> Array:
     """Return the standard deviation of each problem's values, (P,)."""
-    live = np.where(weights > 0, values, np.nan)
+    live = np.where(row_weights > 0, values, np.nan)
     spread, size = np.nanstd(live, axis=1), np.nanmax(np.abs(live), axis=1)
     return np.asarray(np.where(spread > 1e-12 * size, spread, np.where(size > 0, size, 1.0)))
 

@@ -28,7 +28,7 @@ import numpy as np
 from olmix.errors import MissingPackageError
 from olmix.simplex import Array
 
-__all__ = ["Settings", "factorise", "kernel", "kernel_slope", "maximise"]
+__all__ = ["KernelSettings", "factorise", "kernel", "kernel_slope", "maximise"]
 
 MEAN = 1.0
 """Variance of the unknown mean, in units of the variance of the targets."""
@@ -42,8 +42,8 @@ _TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What maximising chooses, for standardised coordinates and targets.
+class KernelSettings:
+    """The numbers that maximising chooses, for standardised coordinates and targets.
 
     Attributes:
         lengths: (D,) distance over which the metric changes, per coordinate.
@@ -60,13 +60,13 @@ class Settings:
         return np.append(np.log(self.lengths), np.log([self.signal, self.noise]))
 
     @classmethod
-    def from_vector(cls, vector: Array) -> Settings:
+    def from_vector(cls, vector: Array) -> KernelSettings:
         """Return the settings of a vector of logarithms, (D + 2,)."""
         values = np.exp(vector)
         return cls(values[:-2], float(values[-2]), float(values[-1]))
 
     @classmethod
-    def start(cls, size: int) -> Settings:
+    def start(cls, size: int) -> KernelSettings:
         """Return the centre of the prior for `size` coordinates."""
         return cls(np.full(size, _usual_length(size)), 1.0, _NOISE)
 
@@ -80,13 +80,13 @@ def _distances(left: Array, right: Array) -> Array:
     return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
 
 
-def kernel(left: Array, right: Array, settings: Settings) -> Array:
+def kernel(left: Array, right: Array, settings: KernelSettings) -> Array:
     """Return the covariance of the targets at coordinates (q, D) and (n, D), (q, n)."""
     bent = _ROOT * _distances(left / settings.lengths, right / settings.lengths)
     return np.asarray(MEAN + settings.signal * (1 + bent) * np.exp(-bent))
 
 
-def kernel_slope(left: Array, right: Array, settings: Settings) -> Array:
+def kernel_slope(left: Array, right: Array, settings: KernelSettings) -> Array:
     """Return ``dk/d(r^2)`` twice over at (q, D) and (n, D), (q, n).
 
     The derivative of the kernel by coordinate `d` of the left side is this times
@@ -96,22 +96,22 @@ def kernel_slope(left: Array, right: Array, settings: Settings) -> Array:
     return np.asarray(-3.0 * settings.signal * np.exp(-bent))
 
 
-def factorise(points: Array, weights: Array, settings: Settings) -> Array:
+def factorise(points: Array, row_weights: Array, settings: KernelSettings) -> Array:
     """Return the lower Cholesky factor of the covariance of the measured targets, (n, n)."""
     covariance = kernel(points, points, settings)
-    covariance[np.diag_indices(len(points))] += settings.noise / weights
+    covariance[np.diag_indices(len(points))] += settings.noise / row_weights
     return np.asarray(np.linalg.cholesky(covariance))
 
 
 def maximise(
-    points: Array, targets: Array, weights: Array, start: Settings, max_steps: int
-) -> tuple[Settings, float]:
+    points: Array, targets: Array, row_weights: Array, start: KernelSettings, max_steps: int
+) -> tuple[KernelSettings, float]:
     """Return the most probable settings, and minus the logarithm of their posterior density.
 
     Args:
         points: (n, D) standardised coordinates.
         targets: (n,) standardised targets.
-        weights: (n,) runs behind each target, above 0.
+        row_weights: (n,) runs behind each target, above 0.
         start: where the search begins.
         max_steps: most steps of L-BFGS; 0 judges the start.
 
@@ -123,33 +123,35 @@ def maximise(
     except ImportError:
         raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
     if max_steps == 0:
-        return start, _surprise(start.to_vector(), points, targets, weights)[0]
+        return start, _surprise(start.to_vector(), points, targets, row_weights)[0]
     size = points.shape[1]
     bounds = [_BOUNDS["length"]] * size + [_BOUNDS["signal"], _BOUNDS["noise"]]
     found = optimize.minimize(
-        lambda vector: _surprise(vector, points, targets, weights),
+        lambda vector: _surprise(vector, points, targets, row_weights),
         start.to_vector(),
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
         options={"maxiter": max_steps, "ftol": _TOLERANCE},
     )
-    return Settings.from_vector(found.x), float(found.fun)
+    return KernelSettings.from_vector(found.x), float(found.fun)
 
 
-def _surprise(vector: Array, points: Array, targets: Array, weights: Array) -> tuple[float, Array]:
+def _surprise(
+    vector: Array, points: Array, targets: Array, row_weights: Array
+) -> tuple[float, Array]:
     """Return minus the log posterior density of the settings, and its derivative."""
     from scipy.linalg import lapack
 
     size = points.shape[1]
-    settings = Settings.from_vector(vector)
+    settings = KernelSettings.from_vector(vector)
     scaled = points / settings.lengths
     bent = _ROOT * _distances(scaled, scaled)
     decay = np.exp(-bent)
     matern = settings.signal * (1 + bent) * decay
     covariance = MEAN + matern
     diagonal = np.diag_indices(len(points))
-    covariance[diagonal] += settings.noise / weights
+    covariance[diagonal] += settings.noise / row_weights
     try:
         factor = np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
@@ -164,7 +166,7 @@ def _surprise(vector: Array, points: Array, targets: Array, weights: Array) -> t
     gradient[:size] = (scaled**2 * spread.sum(axis=1)[:, None]).sum(axis=0)
     gradient[:size] -= (scaled * (spread @ scaled)).sum(axis=0)
     gradient[size] = 0.5 * (inner * matern).sum()
-    gradient[size + 1] = 0.5 * settings.noise * (inner[diagonal] / weights).sum()
+    gradient[size + 1] = 0.5 * settings.noise * (inner[diagonal] / row_weights).sum()
     prior = np.append(np.full(size, np.log(_usual_length(size))), [0.0, np.log(_NOISE)])
     width = np.append(np.full(size, _LENGTH_SD), [_WIDE_SD, _WIDE_SD])
     away = (vector - prior) / width

@@ -31,7 +31,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from olmix.laws.gaussian import MEAN, Settings, factorise, kernel, kernel_slope, maximise
+from olmix.laws.gaussian import MEAN, KernelSettings, factorise, kernel, kernel_slope, maximise
 from olmix.laws.law import Draws, FittedLaw, SeparateLaw
 from olmix.simplex import Array
 
@@ -55,8 +55,8 @@ class FittedGaussianProcess(FittedLaw):
 
     Attributes:
         points: (n, D) mixtures it was fitted to.
-        weights: (n,) runs behind each.
-        solution: (n,) kernel weights: the prediction is ``kernel @ solution``, then unscaled.
+        row_weights: (n,) runs behind each.
+        solution: (n,) coefficients: the prediction is ``kernel @ solution``, then unscaled.
         middle: (D,) mean of the coordinates.
         width: (D,) standard deviation of the coordinates.
         settings: lengths, signal and noise in standardised units.
@@ -69,11 +69,11 @@ class FittedGaussianProcess(FittedLaw):
     convex: ClassVar[bool] = False
 
     points: Array
-    weights: Array
+    row_weights: Array
     solution: Array
     middle: Array
     width: Array
-    settings: Settings
+    settings: KernelSettings
     shift: float
     offset: float | None
     centre: float
@@ -98,7 +98,7 @@ class FittedGaussianProcess(FittedLaw):
 
     @cached_property
     def _factor(self) -> Array:
-        return factorise(self._placed, self.weights, self.settings)
+        return factorise(self._placed, self.row_weights, self.settings)
 
     def _targets(self, mixtures: Array) -> Array:
         return kernel(self._place(mixtures), self._placed, self.settings) @ self.solution
@@ -159,7 +159,7 @@ class FittedGaussianProcess(FittedLaw):
             "mean": MEAN,
             "signal": self.settings.signal,
             "noise": self.settings.noise,
-            "weights": self.weights.tolist(),
+            "weights": self.row_weights.tolist(),
             "solution": self.solution.tolist(),
             "points": self.points.tolist(),
         }
@@ -168,16 +168,16 @@ class FittedGaussianProcess(FittedLaw):
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Build the law from what `to_plain` returned."""
         keys = ("points", "weights", "solution", "middle", "width", "lengths")
-        points, weights, solution, middle, width, lengths = (
+        points, row_weights, solution, middle, width, lengths = (
             np.asarray(plain[key], dtype=np.float64) for key in keys
         )
         return cls(
             points=points,
-            weights=weights,
+            row_weights=row_weights,
             solution=solution,
             middle=middle,
             width=width,
-            settings=Settings(lengths, plain["signal"], plain["noise"]),
+            settings=KernelSettings(lengths, plain["signal"], plain["noise"]),
             shift=plain["shift"],
             offset=plain["offset"],
             centre=plain["centre"],
@@ -232,48 +232,48 @@ class GaussianProcess(SeparateLaw):
         """Return draws from the posterior at mixtures (K, D), (B, K)."""
         del mixtures, values
         if not isinstance(fitted, FittedGaussianProcess):
-            raise TypeError(f"{fitted.name} is no Gaussian process")
+            raise TypeError(f"{fitted.name} is not a Gaussian process")
         return fitted.sample(at, draws.normals)
 
     def fit_one(
-        self, mixtures: Array, values: Array, weights: Array, start: FittedLaw | None
+        self, mixtures: Array, values: Array, row_weights: Array, start: FittedLaw | None
     ) -> FittedLaw:
         """Search every choice of offset and shift a little, and the best one to the end."""
         # A search never begins at a fit to other runs: its lengths would tell of runs left out.
-        first, shift = Settings.start(mixtures.shape[1]), self.shifts[0]
+        first, shift = KernelSettings.start(mixtures.shape[1]), self.shifts[0]
         search, last = (
             (_SEARCH_STEPS, _FULL_STEPS) if start is None else (_FOLD_SEARCH_STEPS, _FOLD_STEPS)
         )
         tried = [
-            self._try(mixtures, values, weights, shift, offset, first, search)
+            self._try(mixtures, values, row_weights, shift, offset, first, search)
             for offset in _offsets(values)
         ]
         best = min(tried, key=lambda one: one[1])
         others = [other for other in self.shifts if other != shift]
         tried = [
-            self._try(mixtures, values, weights, other, best[0].offset, first, search)
+            self._try(mixtures, values, row_weights, other, best[0].offset, first, search)
             for other in others
         ]
         law, _ = min([best, *tried], key=lambda one: one[1])
-        law, _ = self._try(mixtures, values, weights, law.shift, law.offset, law.settings, last)
-        return self._condition(law, mixtures, values, weights)
+        law, _ = self._try(mixtures, values, row_weights, law.shift, law.offset, law.settings, last)
+        return self._condition(law, mixtures, values, row_weights)
 
     def refit_one(
-        self, fitted: FittedLaw, mixtures: Array, values: Array, weights: Array
+        self, fitted: FittedLaw, mixtures: Array, values: Array, row_weights: Array
     ) -> FittedLaw:
         """Condition on other weights, keeping the settings of `fitted`."""
         if not isinstance(fitted, FittedGaussianProcess):
-            raise TypeError(f"{fitted.name} is no Gaussian process")
-        return self._condition(fitted, mixtures, values, weights)
+            raise TypeError(f"{fitted.name} is not a Gaussian process")
+        return self._condition(fitted, mixtures, values, row_weights)
 
     def _try(
         self,
         mixtures: Array,
         values: Array,
-        weights: Array,
+        row_weights: Array,
         shift: float,
         offset: float | None,
-        start: Settings,
+        start: KernelSettings,
         max_steps: int,
     ) -> tuple[FittedGaussianProcess, float]:
         """Return the law with its settings chosen, and minus its log evidence for the metric."""
@@ -283,14 +283,14 @@ class GaussianProcess(SeparateLaw):
         level = values if offset is None else np.log(values - offset)
         centre, scale = float(level.mean()), max(float(level.std()), 1e-300)
         settings, surprise = maximise(
-            (phi - middle) / width, (level - centre) / scale, weights, start, max_steps
+            (phi - middle) / width, (level - centre) / scale, row_weights, start, max_steps
         )
         # Densities of the metric itself, so that offsets can be compared.
         surprise += len(values) * float(np.log(scale))
         surprise += 0.0 if offset is None else float(level.sum())
         law = self.fitted(
             points=mixtures,
-            weights=weights,
+            row_weights=row_weights,
             solution=np.zeros(len(mixtures)),
             middle=middle,
             width=width,
@@ -304,13 +304,13 @@ class GaussianProcess(SeparateLaw):
 
     @staticmethod
     def _condition(
-        law: FittedGaussianProcess, mixtures: Array, values: Array, weights: Array
+        law: FittedGaussianProcess, mixtures: Array, values: Array, row_weights: Array
     ) -> FittedGaussianProcess:
         """Return the law with its settings, conditioned on these runs."""
         from scipy.linalg import cho_solve
 
         level = values if law.offset is None else np.log(np.maximum(values - law.offset, 1e-300))
-        law = replace(law, points=mixtures, weights=weights)
+        law = replace(law, points=mixtures, row_weights=row_weights)
         targets = (level - law.centre) / law.scale
         return replace(law, solution=cho_solve((law._factor, True), targets))
 

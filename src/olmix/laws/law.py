@@ -1,4 +1,4 @@
-"""What a law is: a rule that predicts one metric from a mixture.
+"""Laws: rules that predict one metric from a mixture.
 
 Every law minimises: metrics of which more is better have their sign turned before they are fitted.
 A law is fitted to many problems at once (metrics, folds, bootstrap samples), because a batch costs
@@ -28,12 +28,12 @@ class Draws:
     """Random numbers that all laws and metrics share, so that their errors are compared fairly.
 
     Attributes:
-        weights: (B, n) weight of each mixture in each refit.
+        row_weights: (B, n) weight of each mixture in each refit.
         normals: (B, K) standard normal numbers, one for each mixture that is predicted.
         uniforms: (B,) which member of a stack a draw comes from, in [0, 1).
     """
 
-    weights: Array
+    row_weights: Array
     normals: Array
     uniforms: Array
 
@@ -74,14 +74,14 @@ class Law(ABC):
     convex: ClassVar[bool]
     """Whether the prediction is a convex function of the mixture."""
     fitted: ClassVar[type[FittedLaw]]
-    """What fitting returns."""
+    """The result of fitting a law."""
 
     @abstractmethod
     def fit_many(
         self,
         mixtures: Array,
         values: Array,
-        weights: Array,
+        row_weights: Array,
         start: Sequence[FittedLaw] | None = None,
     ) -> list[FittedLaw]:
         """Fit a batch of problems that share their mixtures.
@@ -89,17 +89,17 @@ class Law(ABC):
         Args:
             mixtures: (n, D) mixtures.
             values: (P, n) measured values, lower is better; anything where the weight is 0.
-            weights: (P, n) weight of each row in each problem.
+            row_weights: (P, n) weight of each row in each problem.
             start: a fit to most of the same rows for each problem, where a search may begin. All
-                settings are chosen anew.
+                settings are chosen again.
         """
 
     def refit_many(
-        self, fitted: Sequence[FittedLaw], mixtures: Array, values: Array, weights: Array
+        self, fitted: Sequence[FittedLaw], mixtures: Array, values: Array, row_weights: Array
     ) -> list[FittedLaw]:
         """Fit again to other weights, keeping settings and starting from `fitted` (one each)."""
         del fitted
-        return self.fit_many(mixtures, values, weights)
+        return self.fit_many(mixtures, values, row_weights)
 
     def sample(
         self,
@@ -120,24 +120,28 @@ class Law(ABC):
             draws: the random numbers.
             at: (K, D) mixtures to predict.
         """
-        size = len(draws.weights)
+        size = len(draws.row_weights)
         repeated = np.repeat(values[None], size, axis=0)
-        refits = self.refit_many([fitted] * size, mixtures, repeated, draws.weights)
+        refits = self.refit_many([fitted] * size, mixtures, repeated, draws.row_weights)
         return np.stack([refit.predict(at) for refit in refits])
 
     def fit(
-        self, mixtures: ArrayLike, values: ArrayLike, weights: ArrayLike | None = None
+        self, mixtures: ArrayLike, values: ArrayLike, row_weights: ArrayLike | None = None
     ) -> FittedLaw:
         """Fit one metric, accidents moved to the end of what is usual (`outliers`).
 
         Args:
             mixtures: (n, D) mixtures.
             values: (n,) measured values, lower is better.
-            weights: (n,) weight of each row; 1 by default.
+            row_weights: (n,) weight of each row; 1 by default.
         """
         rows = np.asarray(mixtures, dtype=np.float64)
         array = without_accidents(rows, np.asarray(values, dtype=np.float64))[None]
-        each = np.ones_like(array) if weights is None else np.asarray(weights, dtype=float)[None]
+        each = (
+            np.ones_like(array)
+            if row_weights is None
+            else np.asarray(row_weights, dtype=float)[None]
+        )
         return self.fit_many(rows, array, each)[0]
 
 
@@ -148,40 +152,40 @@ class SeparateLaw(Law):
         self,
         mixtures: Array,
         values: Array,
-        weights: Array,
+        row_weights: Array,
         start: Sequence[FittedLaw] | None = None,
     ) -> list[FittedLaw]:
         """Fit a batch of problems, one after the other."""
         begin = start if start is not None else [None] * len(values)
         return [
             self.fit_one(mixtures[row > 0], y[row > 0], row[row > 0], first)
-            for y, row, first in zip(values, weights, begin, strict=True)
+            for y, row, first in zip(values, row_weights, begin, strict=True)
         ]
 
     def refit_many(
-        self, fitted: Sequence[FittedLaw], mixtures: Array, values: Array, weights: Array
+        self, fitted: Sequence[FittedLaw], mixtures: Array, values: Array, row_weights: Array
     ) -> list[FittedLaw]:
         """Fit again to other weights, keeping settings, one after the other."""
         return [
             self.refit_one(law, mixtures[row > 0], y[row > 0], row[row > 0])
-            for law, y, row in zip(fitted, values, weights, strict=True)
+            for law, y, row in zip(fitted, values, row_weights, strict=True)
         ]
 
     @abstractmethod
     def fit_one(
-        self, mixtures: Array, values: Array, weights: Array, start: FittedLaw | None
+        self, mixtures: Array, values: Array, row_weights: Array, start: FittedLaw | None
     ) -> FittedLaw:
         """Fit one problem.
 
         Args:
             mixtures: (n, D) mixtures.
             values: (n,) measured values, lower is better.
-            weights: (n,) weights, above 0.
+            row_weights: (n,) weights, above 0.
             start: a fit to most of the same rows, where a search may begin.
         """
 
     def refit_one(
-        self, fitted: FittedLaw, mixtures: Array, values: Array, weights: Array
+        self, fitted: FittedLaw, mixtures: Array, values: Array, row_weights: Array
     ) -> FittedLaw:
         """Fit one problem to other weights, keeping the settings of `fitted`."""
-        return self.fit_one(mixtures, values, weights, fitted)
+        return self.fit_one(mixtures, values, row_weights, fitted)

@@ -113,7 +113,7 @@ class LightGbm(SeparateLaw):
         self.seed = seed
 
     def fit_one(
-        self, mixtures: Array, values: Array, weights: Array, start: FittedLaw | None
+        self, mixtures: Array, values: Array, row_weights: Array, start: FittedLaw | None
     ) -> FittedLaw:
         """Choose size and number of trees by cross-validation, then fit to all rows."""
         del start
@@ -127,30 +127,30 @@ class LightGbm(SeparateLaw):
         for leaves in _LEAVES:
             result = library.cv(
                 {**_COMMON, "num_leaves": leaves, "seed": self.seed},
-                library.Dataset(mixtures, values, weight=weights, free_raw_data=False),
+                library.Dataset(mixtures, values, weight=row_weights, free_raw_data=False),
                 num_boost_round=_MOST_TREES,
                 folds=folds,
                 callbacks=[library.early_stopping(_PATIENCE, verbose=False)],
             )
             errors = next(value for key, value in result.items() if key.endswith("l2-mean"))
             best = min(best, (float(errors[-1]), leaves, len(errors)))
-        return self._train(mixtures, values, weights, best[1], best[2])
+        return self._train(mixtures, values, row_weights, best[1], best[2])
 
     def refit_one(
-        self, fitted: FittedLaw, mixtures: Array, values: Array, weights: Array
+        self, fitted: FittedLaw, mixtures: Array, values: Array, row_weights: Array
     ) -> FittedLaw:
         """Fit again to other weights, keeping the size and number of trees."""
         if not isinstance(fitted, FittedLightGbm):
             raise TypeError(f"{fitted.name} is not made of trees")
-        return self._train(mixtures, values, weights, fitted.leaves, fitted.trees)
+        return self._train(mixtures, values, row_weights, fitted.leaves, fitted.trees)
 
     def _train(
-        self, mixtures: Array, values: Array, weights: Array, leaves: int, trees: int
+        self, mixtures: Array, values: Array, row_weights: Array, leaves: int, trees: int
     ) -> FittedLightGbm:
         library = _library()
         booster = library.train(
             {**_COMMON, "num_leaves": leaves, "seed": self.seed},
-            library.Dataset(mixtures, values, weight=weights),
+            library.Dataset(mixtures, values, weight=row_weights),
             num_boost_round=trees,
         )
         return FittedLightGbm(booster.model_to_string(), leaves, trees)

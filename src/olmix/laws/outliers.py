@@ -1,7 +1,7 @@
 """Accidents among measurements, told from runs whose mixture explains what they measured.
 
-A run that blew up tells that it blew up, not how far: its loss may be 10 or 1e9. Such a value
-counts as if it lay at the end of what is usual. But a run without a domain, or with little else,
+The value of a run that blew up shows no more than that: it may be 10 or 1e9. Such a value
+counts as if it lay at the end of the usual range. But a run without a domain, or with little else,
 lies as far out and teaches most. A value that lies far out is therefore an accident only where its
 neighbours in *mixture* speak against it (`accidents`).
 
@@ -31,7 +31,7 @@ _APART = 0.95
 
 
 def _usual_range(values: Array, reach: float = FAR_OUT) -> tuple[float, float]:
-    """Return the ends of what is usual: median and interquartile range, infinite if it is 0."""
+    """Return the ends of the usual range: median and interquartile range, infinite if it is 0."""
     low, middle, high = (float(q) for q in np.percentile(values, [25, 50, 75]))
     width = reach * (high - low) / 1.349
     return (middle - width, middle + width) if width > 0 else (-np.inf, np.inf)
@@ -44,7 +44,7 @@ def far_out(values: Array, reach: float = FAR_OUT) -> NDArray[np.bool_]:
 
 
 def winsorise(values: Array, reach: float = FAR_OUT) -> Array:
-    """Return values (n,) with those far outside moved to the end of what is usual."""
+    """Return values (n,) with those far outside moved to the end of the usual range."""
     return np.asarray(np.clip(values, *_usual_range(values, reach)))
 
 

@@ -147,7 +147,7 @@ class _PowerSum(SeparateLaw):
     own_shifts: ClassVar[bool]
 
     def fit_one(
-        self, mixtures: Array, values: Array, weights: Array, start: FittedLaw | None
+        self, mixtures: Array, values: Array, row_weights: Array, start: FittedLaw | None
     ) -> FittedLaw:
         """Fit constant, effects, exponents and shifts together."""
         try:
@@ -157,7 +157,7 @@ class _PowerSum(SeparateLaw):
         size = mixtures.shape[1]
         centre, scale = float(values.mean()), max(float(values.std()), 1e-300)
         targets = (values - centre) / scale
-        root = np.sqrt(weights / weights.mean())
+        root = np.sqrt(row_weights / row_weights.mean())
         if isinstance(start, FittedPowerSum):
             shifts, exponents = start.shifts, start.exponents
         else:
@@ -228,13 +228,13 @@ class _PowerSum(SeparateLaw):
         return float(theta[0]), np.asarray(effects)
 
     def refit_one(
-        self, fitted: FittedLaw, mixtures: Array, values: Array, weights: Array
+        self, fitted: FittedLaw, mixtures: Array, values: Array, row_weights: Array
     ) -> FittedLaw:
         """Fit the effects again to other weights, keeping shifts and exponents."""
         if not isinstance(fitted, FittedPowerSum):
-            raise TypeError(f"{fitted.name} is no sum of power laws")
+            raise TypeError(f"{fitted.name} is not a sum of power laws")
         centre, scale = float(values.mean()), max(float(values.std()), 1e-300)
-        root = np.sqrt(weights / weights.mean())
+        root = np.sqrt(row_weights / row_weights.mean())
         targets = (values - centre) / scale
         constant, effects = self._linear(mixtures, targets, root, fitted.shifts, fitted.exponents)
         return self.fitted(

@@ -55,7 +55,7 @@ class Problems:
         designs: (G, n, p) features, centred.
         design: (P,) which design a problem uses.
         y: (P, n) measured values; anything where the weight is 0.
-        weights: (P, n) weight of each row, 0 for rows that take no part.
+        row_weights: (P, n) weight of each row, 0 for rows that take no part.
         ridge: (P,) strength of the ridge, per unit of weight.
         delta: (P,) where the Huber loss turns from squares to absolute values.
         lowest: (P,) smallest offset that is allowed; -inf for none.
@@ -66,7 +66,7 @@ class Problems:
     designs: Array
     design: IntArray
     y: Array
-    weights: Array
+    row_weights: Array
     ridge: Array
     delta: Array
     lowest: Array
@@ -171,13 +171,13 @@ def _from_everywhere(problems: Problems, best: Curves, low: Array, high: Array) 
 
 def mean_value(problems: Problems) -> Array:
     """Return the weighted mean of the measured values, (P,)."""
-    y = np.where(problems.weights > 0, problems.y, 0.0)
-    return np.asarray((problems.weights * y).sum(axis=1) / problems.weights.sum(axis=1))
+    y = np.where(problems.row_weights > 0, problems.y, 0.0)
+    return np.asarray((problems.row_weights * y).sum(axis=1) / problems.row_weights.sum(axis=1))
 
 
 def _curvature_bounds(problems: Problems) -> tuple[Array, Array, Array]:
     """Return the mean of the metric and the smallest and largest curvature, each (P,)."""
-    live = problems.weights > 0
+    live = problems.row_weights > 0
     mu = mean_value(problems)
     best = np.where(live, problems.y, np.inf).min(axis=1)
     worst = np.where(live, problems.y, -np.inf).max(axis=1)
@@ -210,14 +210,14 @@ def _start(problems: Problems, mu: Array, low: Array, high: Array) -> Curves:
 def _closed_form(problems: Problems, mu: Array, curvature: Array) -> Curves:
     """Solve for the slopes at a given curvature by weighted least squares of the logarithm."""
     inner = 1 + curvature[:, None] * (problems.y - mu[:, None])
-    inner = np.where(problems.weights > 0, np.maximum(inner, _FLOOR), 1.0)
+    inner = np.where(problems.row_weights > 0, np.maximum(inner, _FLOOR), 1.0)
     target = np.log(inner) / curvature[:, None]
     # The logarithm stretches errors by 1 / inner.
-    weights = problems.weights * inner**2
+    stretched = problems.row_weights * inner**2
     design = problems.designs[problems.design]
     ones = np.ones((*design.shape[:2], 1))
     full = np.concatenate([ones, design], axis=2)
-    weighted = full * weights[:, :, None]
+    weighted = full * stretched[:, :, None]
     gram = np.swapaxes(weighted, 1, 2) @ full
     gram += _penalty(problems, full.shape[2])
     right = (weighted * target[:, :, None]).sum(axis=1)
@@ -232,7 +232,7 @@ def _penalty(problems: Problems, size: int) -> Array:
     The first parameter is `alpha`, then come the slopes; the trace keeps matrices solvable.
     """
     _, _, p = problems.designs.shape
-    total = problems.weights.sum(axis=1)
+    total = problems.row_weights.sum(axis=1)
     diagonal = np.full((len(problems), size), 1e-12) * total[:, None]
     diagonal[:, 1 : p + 1] += (problems.ridge * total)[:, None]
     return np.asarray(diagonal[:, :, None] * np.eye(size))
@@ -247,13 +247,13 @@ def _effect(problems: Problems, curves: Curves) -> Array:
 def _residuals(problems: Problems, curves: Curves, eta: Array) -> Array:
     k = curves.curvature[:, None]
     raw = problems.y - curves.mu[:, None] - np.expm1(np.minimum(k * eta, 50.0)) / k
-    return np.where(problems.weights > 0, raw, 0.0)
+    return np.where(problems.row_weights > 0, raw, 0.0)
 
 
 def _loss(problems: Problems, curves: Curves) -> Array:
     residuals = _residuals(problems, curves, _effect(problems, curves))
-    fit = (problems.weights * huber(residuals, problems.delta[:, None])).sum(axis=1)
-    total = problems.weights.sum(axis=1)
+    fit = (problems.row_weights * huber(residuals, problems.delta[:, None])).sum(axis=1)
+    total = problems.row_weights.sum(axis=1)
     return np.asarray(fit + 0.5 * problems.ridge * total * (curves.beta**2).sum(axis=1))
 
 
@@ -319,7 +319,7 @@ def hat_diagonal(problems: Problems, curves: Curves) -> tuple[Array, Array]:
 def _normal_equations(problems: Problems, now: Curves) -> tuple[Array, Array, Array, Array]:
     residuals, derivatives = jacobian(problems, now)
     pull = problems.delta[:, None] / np.maximum(np.abs(residuals), problems.delta[:, None])
-    weighted = derivatives * (problems.weights * pull)[:, :, None]
+    weighted = derivatives * (problems.row_weights * pull)[:, :, None]
     hessian = np.swapaxes(weighted, 1, 2) @ derivatives + _penalty(problems, derivatives.shape[2])
     return residuals, derivatives, weighted, hessian
 
@@ -331,7 +331,7 @@ def _propose_step(
     residuals, _, weighted, hessian = _normal_equations(problems, now)
     p = now.beta.shape[1]
     gradient = (weighted * residuals[:, :, None]).sum(axis=1)
-    total = problems.weights.sum(axis=1)
+    total = problems.row_weights.sum(axis=1)
     gradient[:, 1 : p + 1] -= (problems.ridge * total)[:, None] * now.beta
     stuck = ((now.curvature <= low) & (gradient[:, -1] < 0)) | (
         (now.curvature >= high) & (gradient[:, -1] > 0)

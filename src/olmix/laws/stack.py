@@ -47,31 +47,33 @@ class FittedStack(FittedLaw):
 
     Attributes:
         members: the laws.
-        weights: (L,) their weights, above 0 and summing to 1.
+        law_weights: (L,) their weights, above 0 and summing to 1.
     """
 
     name: ClassVar[str] = STACKED
     convex: ClassVar[bool] = False
 
     members: tuple[FittedLaw, ...]
-    weights: Array
+    law_weights: Array
 
     def predict(self, mixtures: ArrayLike) -> Array:
         """Return the predicted metric of mixtures (n, D), shape (n,)."""
         parts = [
-            w * law.predict(mixtures) for w, law in zip(self.weights, self.members, strict=True)
+            w * law.predict(mixtures) for w, law in zip(self.law_weights, self.members, strict=True)
         ]
         return np.asarray(np.sum(parts, axis=0))
 
     def gradient(self, mixtures: ArrayLike) -> Array:
         """Return the derivative of the prediction by each weight at mixtures (n, D), (n, D)."""
-        pairs = zip(self.weights, self.members, strict=True)
+        pairs = zip(self.law_weights, self.members, strict=True)
         return np.asarray(np.sum([w * law.gradient(mixtures) for w, law in pairs], axis=0))
 
     def to_plain(self) -> dict[str, Any]:
         """Return the names and weights of the members, which stand beside it in the file."""
-        weights = dict(zip([law.name for law in self.members], self.weights.tolist(), strict=True))
-        return {"law": self.name, "weights": weights}
+        law_weights = dict(
+            zip([law.name for law in self.members], self.law_weights.tolist(), strict=True)
+        )
+        return {"law": self.name, "weights": law_weights}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> FittedStack:
@@ -80,10 +82,10 @@ class FittedStack(FittedLaw):
 
     @classmethod
     def from_members(
-        cls, weights: Mapping[str, float], laws: Mapping[str, FittedLaw]
+        cls, law_weights: Mapping[str, float], laws: Mapping[str, FittedLaw]
     ) -> FittedStack:
         """Build a stack from the weight of each law, by name."""
-        used = {name: weight for name, weight in weights.items() if weight > 0}
+        used = {name: weight for name, weight in law_weights.items() if weight > 0}
         return cls(tuple(laws[name] for name in used), np.array(list(used.values())))
 
 
@@ -107,14 +109,14 @@ class FittedAverage(FittedStack):
     def to_plain(self) -> dict[str, Any]:
         """Return the weights and the whole members."""
         members = [member.to_plain() for member in self.members]
-        return {"law": self.name, "shares": self.weights.tolist(), "members": members}
+        return {"law": self.name, "shares": self.law_weights.tolist(), "members": members}
 
 
 def parts_of(law: FittedLaw) -> list[tuple[FittedLaw, float]]:
     """Return the laws that a law averages, with their weights; one that averages none is alone."""
     if not isinstance(law, FittedStack):
         return [(law, 1.0)]
-    return list(zip(law.members, law.weights.tolist(), strict=True))
+    return list(zip(law.members, law.law_weights.tolist(), strict=True))
 
 
 def stack_weights(errors: Array) -> Array:
@@ -136,26 +138,26 @@ def stack_weights(errors: Array) -> Array:
                 solved = np.linalg.solve(matrix[np.ix_(index, index)], np.ones(count))
             except np.linalg.LinAlgError:
                 continue
-            weights = solved / solved.sum()
-            if (weights < 0).any():
+            law_weights = solved / solved.sum()
+            if (law_weights < 0).any():
                 continue
-            value = float(weights @ matrix[np.ix_(index, index)] @ weights)
+            value = float(law_weights @ matrix[np.ix_(index, index)] @ law_weights)
             if value < lowest - 1e-15:
                 best, lowest = np.zeros(size), value
-                best[index] = weights
+                best[index] = law_weights
     best[best < _LEAST] = 0.0
     return np.asarray(best / best.sum())
 
 
-def stacked_samples(parts: Sequence[Array], weights: Array, uniforms: Array) -> Array:
+def stacked_samples(parts: Sequence[Array], law_weights: Array, uniforms: Array) -> Array:
     """Return draws of which each comes from one law, chosen with its weight, (B, K).
 
     Where the laws disagree the draws do too: they are those of a mixture of the laws.
 
     Args:
         parts: (B, K) draws of each law.
-        weights: (L,) weights of the laws.
+        law_weights: (L,) weights of the laws.
         uniforms: (B,) numbers in [0, 1) that choose.
     """
-    chosen = np.searchsorted(np.cumsum(weights)[:-1], uniforms, side="right")
+    chosen = np.searchsorted(np.cumsum(law_weights)[:-1], uniforms, side="right")
     return np.asarray(np.stack(parts)[chosen, np.arange(len(uniforms))])

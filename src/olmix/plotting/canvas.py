@@ -1,4 +1,4 @@
-"""What all figures share: their size, the look of their axes, titles and captions.
+"""The canvas of all figures: their size, the look of their axes, titles and captions.
 
 Axes have a fixed size in inches and the figure grows around them when it is saved with
 ``bbox_inches="tight"``, so no label is ever clipped and text has the same size in every figure.

@@ -1,4 +1,4 @@
-"""What a proposal gains: as predicted, and as measured over fresh seeds."""
+"""Gains of a proposal: as predicted, and as measured over fresh seeds."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from olmix.plotting.canvas import (
 )
 from olmix.plotting.palette import INK, MUTED, mixture_colour, mixture_label, sequential
 from olmix.simplex import Array
+from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -131,7 +132,7 @@ def weights_heat(ax: Axes, weights: ArrayLike, runs: Sequence[str], domains: Seq
         ax.set_yticks(np.arange(len(runs)) + 0.5, [plain(shorten(name, 26)) for name in runs])
     else:
         ax.set_yticks([])
-        ax.set_ylabel(f"{len(runs)} runs")
+        ax.set_ylabel(f"{counted(len(runs), 'run')}")
     for spine in ax.spines.values():
         spine.set_visible(False)
     side = ax.inset_axes((1.03, 0.0, 0.025, 1.0))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from olmix.plotting.canvas import add_caption, new_figure, plain, say_empty, shorten, style_axes
 from olmix.plotting.palette import INK, MUTED
+from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +39,9 @@ def curves_figure(curves: Mapping[str, Sequence[tuple[int, float]]], metric: str
             )
     ax.set_xlabel("optimizer steps")
     ax.set_ylabel(plain(metric))
-    add_caption(ax, f"{metric} during training", f"n = {len(curves)} runs, one line each.")
+    add_caption(
+        ax, f"{metric} during training", f"n = {counted(len(curves), 'run')}, one line each."
+    )
     return figure
 
 

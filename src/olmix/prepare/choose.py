@@ -14,6 +14,7 @@ from olmix.prepare.documents import Document
 from olmix.prepare.folder import FolderDomain, list_domains, passed_over, read_documents
 from olmix.prepare.left_out import Tally
 from olmix.text.files import digest
+from olmix.text.numbers import counted
 
 __all__ = ["FORMAT", "PrepareRequest", "Texts", "choose"]
 
@@ -23,7 +24,7 @@ FORMAT = 3
 
 @dataclass(frozen=True)
 class PrepareRequest:
-    """What to prepare.
+    """The texts to prepare and where to write them.
 
     Attributes:
         output: folder to write.
@@ -165,7 +166,7 @@ def _from_folder(
     texts = [
         Texts(
             domain.name,
-            f"{len(domain.files)} files of {root.name}/{domain.name}",
+            f"{counted(len(domain.files), 'file')} of {root.name}/{domain.name}",
             domain.name in request.held_out,
             reader(domain),
             request.max_bytes,

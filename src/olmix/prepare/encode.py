@@ -26,7 +26,7 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class PreparedDomain:
-    """What became of a domain.
+    """The token files of a domain.
 
     Attributes:
         name: the domain.

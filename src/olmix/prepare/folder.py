@@ -17,6 +17,7 @@ from olmix.prepare.left_out import Tally
 from olmix.prepare.tables import TABLES, is_dataset, is_description, read_rows
 from olmix.text.file_kind import BOM, COMPRESSIONS, SNIFFED_BYTES, FileKind, describe, kind_of
 from olmix.text.json_lines import TextLine, read_block, read_texts, unpack
+from olmix.text.numbers import counted
 
 __all__ = ["FolderDomain", "list_domains", "passed_over", "read_documents"]
 
@@ -65,13 +66,13 @@ def list_domains(root: Path) -> tuple[FolderDomain, ...]:
 
 
 def passed_over(root: Path, domains: Iterable[FolderDomain]) -> list[str]:
-    """Say which files and links `list_domains` does not look at, apart from hidden ones."""
+    """Name the files and links that `list_domains` ignores, apart from hidden ones."""
     warnings = []
     loose = sorted(p.name for p in root.iterdir() if p.is_file() and not p.name.startswith("."))
     if loose:
         names = _readable(", ".join(loose[:3]))
         warnings.append(
-            f"{len(loose)} files directly in {root.name} are passed over ({names}); "
+            f"passed over {counted(len(loose), 'file')} directly in {root.name} ({names}); "
             "move them into the subfolder of a domain"
         )
     for domain in domains:
@@ -80,7 +81,9 @@ def passed_over(root: Path, domains: Iterable[FolderDomain]) -> list[str]:
             if path.is_symlink() and path.is_dir():
                 warnings.append(f"{name}: passed over, links to folders are not followed")
             elif path.is_symlink() and not path.exists():
-                warnings.append(f"{name}: passed over, a link to {path.readlink()}, which is gone")
+                warnings.append(
+                    f"{name}: passed over, a link to {path.readlink()}, which no longer exists"
+                )
     return warnings
 
 
@@ -105,7 +108,7 @@ def read_documents(root: Path, domain: FolderDomain, tally: Tally) -> Iterator[D
     for path in domain.files:
         name = _readable(path.relative_to(root).as_posix())
         if of_dataset and is_description(path):
-            tally.note("belong to a dataset and hold none of its texts")
+            tally.note("passed over, part of a dataset and none of its texts")
             continue
         try:
             yield from _read_file(name, path, tally)
@@ -154,7 +157,7 @@ def _read_stream(
     kind = kind_of(start)
     if b"\0" in start or kind not in {"json", "text", "binary"}:
         what = "" if kind == "binary" else f" but {describe(kind)}"
-        tally.pass_over(name, f"it is no text{what}", path.stat().st_size)
+        tally.pass_over(name, f"it is not text{what}", path.stat().st_size)
         return
     content = read_block(name, stream, -1)
     try:
@@ -164,10 +167,10 @@ def _read_stream(
         return
     plain = text.removeprefix("\ufeff")
     if plain != text:
-        tally.note("lose their byte-order mark")
+        tally.note("byte-order mark removed")
     lines = plain.replace("\r\n", "\n").replace("\r", "\n")
     if lines != plain:
-        tally.note("lose the carriage returns of their lines")
+        tally.note("carriage returns removed")
     with path.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     yield Document(name, lines, file_sha256=digest)
@@ -200,7 +203,8 @@ def _read_lines(name: str, stream: IO[bytes], tally: Tally) -> Iterator[Document
     if bad:
         tally.leave_out("not readable", 0, len(bad))
         tally.warnings.append(
-            f"{name}: {len(bad)} lines passed over (first: {bad[0].number}); each must be a JSON "
+            f"{name}: {counted(len(bad), 'line')} passed over (first: {bad[0].number}); each must "
+            "be a JSON "
             f"object with a `text` string of valid Unicode; the first {bad[0].problem}"
         )
 
@@ -215,4 +219,4 @@ def _read_table(name: str, path: Path, kind: FileKind, tally: Tally) -> Iterator
             yield Document(f"{name}:{number}", text)
     if without:
         tally.leave_out("not readable", 0, without)
-        tally.warnings.append(f"{name}: {without} rows without a text are passed over")
+        tally.warnings.append(f"{name}: passed over {counted(without, 'row')} without a text")

@@ -1,10 +1,12 @@
-"""What is in the texts of a domain and not in its token files: how much of it, and why."""
+"""Text of a domain that is not in its token files: how much of it, and why."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
+
+from olmix.text.numbers import counted
 
 __all__ = ["LeftOut", "Reason", "Tally"]
 
@@ -58,7 +60,10 @@ class Tally:
 
     def notes(self, domain: str) -> list[str]:
         """Return in words, with their number, what was noted of files."""
-        return [f"domain {domain}: {count} files {what}" for what, count in self._noted.items()]
+        return [
+            f"domain {domain}: {what} ({counted(count, 'file')})"
+            for what, count in self._noted.items()
+        ]
 
     def left_out(self) -> tuple[LeftOut, ...]:
         """Return all that was left out, by its reason."""

@@ -38,7 +38,7 @@ from olmix.text.yaml import write_yaml
 __all__ = ["Prepared", "PreparedDomain", "Progress", "prepare"]
 
 SAMPLE_BYTES = 150_000
-"""What each domain gives to the training of the tokenizer, so that none dominates it."""
+"""The text that each domain gives to train the tokenizer, so that none dominates it."""
 FEW_VALIDATION_TOKENS = 10_000
 """Validation tokens below which differences between runs drown in noise."""
 
@@ -62,7 +62,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What `prepare` did.
+    """The result of `prepare`.
 
     Attributes:
         domains: what became of each domain.
@@ -82,7 +82,7 @@ def prepare(
 
     Args:
         request: what to prepare.
-        on_progress: called as the work goes on.
+        on_progress: called during the work.
 
     Raises:
         DataError: with everything that is wrong with the texts or the request.

@@ -9,6 +9,7 @@ from olmix.errors import DataError
 from olmix.prepare.choose import PrepareRequest, Texts
 from olmix.prepare.documents import Document, Split, deduplicate, hold_out, split_documents
 from olmix.prepare.left_out import LeftOut, Tally
+from olmix.text.numbers import counted
 
 __all__ = ["ReadDomain", "Reading", "read_all"]
 
@@ -35,7 +36,7 @@ class ReadDomain:
 
 @dataclass(frozen=True)
 class Reading:
-    """What reading all texts has found.
+    """The result of reading all texts.
 
     Attributes:
         domains: in the order in which they were asked for.
@@ -108,7 +109,8 @@ def _distinct(entry: Texts, seen: Collection[str], tally: Tally) -> list[Documen
     documents = _up_to(fresh(), entry.max_bytes)
     if repeated:
         tally.warnings.append(
-            f"domain {entry.name}: {len(repeated)} texts are left out that another domain holds "
+            f"domain {entry.name}: left out {counted(len(repeated), 'text')} that another domain "
+            "holds "
             f"too, such as {repeated[0]}"
         )
     return documents

@@ -49,7 +49,7 @@ def is_companion(name: str) -> bool:
 
 @dataclass(frozen=True)
 class FileCount:
-    """What a file holds.
+    """The counts of one file.
 
     Attributes:
         num_tokens: its tokens.
@@ -131,7 +131,7 @@ class FileCounter:
                 total += sum(len(entry.ids) for entry in encoded)
         if num_wrong > _SHOWN:
             wrong.append(
-                f"{name}: {num_wrong:,} lines in all are no JSON object with a text in the field "
+                f"{name}: {num_wrong:,} lines in all are not JSON objects with a text in the field "
                 f"{self._data.text_field} (data.text_field)"
             )
         if wrong:
@@ -151,7 +151,7 @@ class FileCounter:
                 try:
                     self._tokenizer = Tokenizer.from_file(path)
                 except Exception as error:
-                    raise DataError(f"{path}: this is no tokenizer.json: {error}") from error
+                    raise DataError(f"{path}: this is not a tokenizer.json: {error}") from error
             return self._tokenizer
 
     def _parquet(self, name: str) -> int:

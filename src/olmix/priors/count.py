@@ -26,6 +26,7 @@ from olmix.priors.storage import WORKERS, RemoteFile, Storage
 from olmix.records.fingerprint import domain_fingerprint
 from olmix.records.token_files import RAW_ENDINGS, companion_of, ending_of, several_types
 from olmix.records.tokens import expand
+from olmix.text.numbers import counted
 from olmix.text.yaml import render_yaml
 
 __all__ = ["Counts", "DomainCount", "count_domains", "count_tokens", "render_priors"]
@@ -37,7 +38,7 @@ OnDomain = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class DomainCount:
-    """What one domain holds.
+    """The counts of one domain.
 
     Attributes:
         domain: its name.
@@ -56,7 +57,7 @@ class DomainCount:
 
 @dataclass(frozen=True)
 class Counts:
-    """What all domains hold.
+    """The counts of all domains.
 
     Attributes:
         domains: one entry per domain, in the order of the config.
@@ -85,7 +86,7 @@ def count_domains(
         data: the data tree; paths are local or URLs.
         on_domain: called with (domain, domains done, domains in all) after each.
         use_cache: whether counts of object storage may come from the cache; local files are
-            counted anew in any case.
+            counted again in any case.
 
     Raises:
         DataError: with every unreadable path, pattern without a file, file that is damaged or no
@@ -176,7 +177,8 @@ class _Counter:
                 counts.append(DomainCount(domain, tokens, len(files), size, mark))
                 if tokens == 0 and is_sound:
                     self._problems.append(
-                        f"domain {domain}: 0 tokens in {len(files)} files ({size:,} bytes); a "
+                        f"domain {domain}: 0 tokens in {counted(len(files), 'file')} ({size:,} "
+                        "bytes); a "
                         "domain without tokens cannot be sampled: give it data, or leave it out"
                     )
                 if on_domain is not None:

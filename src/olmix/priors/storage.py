@@ -41,7 +41,7 @@ WORKERS = 16
 _CHUNK = 10_000
 _TIMEOUT_S = 30
 _FIELD = {name: re.compile(rf"<{name}>([^<]+)</{name}>") for name in ("Code", "Message")}
-"""What a storage server says of an error, in XML."""
+"""The fields of a storage server's error, in XML."""
 
 
 class RemoteFile(NamedTuple):

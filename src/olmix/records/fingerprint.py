@@ -1,4 +1,4 @@
-"""What the token files of a domain are known by: while it is the same, old counts hold."""
+"""A fingerprint of a domain's token files: while it is the same, old counts hold."""
 
 from __future__ import annotations
 

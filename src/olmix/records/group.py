@@ -5,7 +5,7 @@ folder of the variants says the same without the mixtures, so that variants tell
 trained. `jobs.jsonl` gets a line as soon as a scheduler accepts a job.
 
 People copy these folders, and disks fail: a run's name that could leave the folder, a job that is
-not this group's and a value of another kind are refused here, so that nobody else has to ask.
+not this group's and a value of another kind are refused here, so that no other module has to check.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ _Words = Annotated[tuple[str, ...], Field(strict=False)]
 _Size = Annotated[int, Field(ge=0, le=10**18)]
 
 
-class _Record(BaseModel):
+class _GroupFile(BaseModel):
     """Part of a file that Olmix writes; keys of later releases are passed over."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())
 
 
-class GroupRun(_Record):
+class GroupRun(_GroupFile):
     """A run of a group, as it was launched: of a swarm, or a command of a sweep.
 
     Attributes:
@@ -91,7 +91,7 @@ class GroupRun(_Record):
     params: dict[str, Any] = {}
 
 
-class GroupRecord(_Record):
+class GroupRecord(_GroupFile):
     """The content of `group.json`; what a file does not say is empty.
 
     Attributes:
@@ -221,7 +221,7 @@ def add_job(folder: Path, job: Job) -> None:
 def read_jobs(folder: Path) -> list[Job]:
     """Return the jobs of a group; of several that carried out one run, the last counts.
 
-    Lines that are no jobs, or jobs of another group, are told and passed over.
+    Lines that are no jobs, or jobs of another group, are skipped with a warning.
     """
     file = folder / JOBS_FILE
     try:
@@ -237,7 +237,7 @@ def read_jobs(folder: Path) -> list[Job]:
         except (ValueError, RecursionError):
             job = None
         if job is None:
-            logger.warning("%s, line %d is no job and is passed over", file, number)
+            logger.warning("%s, line %d is not a job and is skipped", file, number)
         elif job.group != folder.name and job.group != _group_id(folder):
             logger.warning(
                 "%s, line %d: job %s is of the group %s and is left alone",

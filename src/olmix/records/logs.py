@@ -1,4 +1,4 @@
-"""What trainers logged: `metrics.jsonl`, torchtune's text, CSV, TensorBoard's event files.
+"""Logs of trainers: `metrics.jsonl`, torchtune's text, CSV, TensorBoard's event files.
 
 A step that was logged again, after a restart, counts once: the later value. Numbers that are not
 finite stay, so that a run that diverged can be told from one that never logged.

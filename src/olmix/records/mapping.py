@@ -105,7 +105,7 @@ class _File(_Part):
 
 @dataclass(frozen=True)
 class MappingRecord:
-    """What `run_mapping.yaml` says.
+    """The content of `run_mapping.yaml`.
 
     Attributes:
         experiment: name of the experiment.
@@ -129,7 +129,7 @@ def read_mapping_record(folder: Path) -> MappingRecord:
     file = folder / MAPPING
     if not file.is_file():
         raise DataError(
-            f"{folder}: this is no folder of an experiment; it has no {MAPPING}. "
+            f"{folder}: this is not the folder of an experiment; it has no {MAPPING}. "
             "`olmix sweep generate` makes one."
         )
     try:

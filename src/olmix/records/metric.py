@@ -1,4 +1,4 @@
-"""What a metric is, which way is better, and the value of an objective: said here and nowhere else.
+"""Metrics: which names are metrics, which way is better, and the value of an objective.
 
 Whatever reads, ranks, fits or compares measurements asks this module. A name that trainers log is
 a metric unless it is bookkeeping (steps, times, tokens, learning rates) or the standard error of
@@ -243,7 +243,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Objective:
-    """What is optimised: one metric, or a weighted average of several.
+    """The objective: one metric, or a weighted average of several.
 
     Attributes:
         name: its name in words.
@@ -273,7 +273,7 @@ class Objective:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Objective:
-        """Return the objective that stands in `proposal.json`."""
+        """Return the objective in `proposal.json`."""
         lower = bool(plain["lower_is_better"])
         signs = plain.get("signs") or {}
         metrics = tuple(
@@ -284,7 +284,7 @@ class Objective:
         return cls(str(plain["name"]), metrics)
 
     def to_plain(self) -> dict[str, Any]:
-        """Return it as it stands in `proposal.json`."""
+        """Return it as `proposal.json` holds it."""
         return {
             "name": self.name,
             "lower_is_better": self.lower_is_better,

@@ -2,7 +2,7 @@
 
 The trainer writes them (`olmix.records.run_writer`), `launch` and `collect` read them.
 ``status.json`` is replaced as a whole; ``metrics.jsonl`` grows by whole lines, and a line cut off
-by a crash is passed over. Whatever a file holds, reading it here raises no more than a `DataError`.
+by a crash is passed over. Whatever a file holds, reading it here raises at most a `DataError`.
 
 | state | means |
 |---|---|
@@ -10,7 +10,7 @@ by a crash is passed over. Whatever a file holds, reading it here raises no more
 | `running` | a process trains it |
 | `finished` | trained to its end; there is a summary |
 | `failed` | ended by an error, which the status tells; `diverged` where its loss was not finite |
-| `cancelled` | somebody asked for its end, and not to take it up again |
+| `cancelled` | somebody cancelled it, and it is not to be resumed |
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ RunState = Literal["pending", "running", "finished", "failed", "cancelled"]
 ENDED = ("finished", "failed", "cancelled")
 """States in which nothing more happens by itself."""
 INTERRUPTED = "interrupted; launch again to resume"
-"""What the status of a run says that stopped on request: Ctrl-C, SIGTERM, a launcher that ends."""
+"""The note of a run that stopped on request: Ctrl-C, SIGTERM, a launcher that ends."""
 _STATUS_BYTES = 1 << 20
 _SUMMARY_BYTES = 1 << 26
 """Sizes above which such a file is not one of ours."""
@@ -61,7 +61,7 @@ _TURN_S = 1.0
 
 @dataclass(frozen=True)
 class Status:
-    """What a run is doing.
+    """The state of a run.
 
     Attributes:
         state: `pending` until a worker takes it up.
@@ -86,7 +86,7 @@ class Status:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Status:
-        """Return the status that stands in `status.json`; an absurd number counts as not given.
+        """Return the status in `status.json`; an absurd number counts as missing.
 
         Raises:
             DataError: there is no such state, or the identity is no text.
@@ -94,7 +94,9 @@ class Status:
         state, identity, error = (plain.get(key) for key in ("state", "identity", "error"))
         known = next((name for name in get_args(RunState) if name == state), None)
         if known is None or not isinstance(identity, str | None):
-            raise DataError(f"state = {state!r}, identity = {identity!r}: is no status of a run")
+            raise DataError(
+                f"state = {state!r}, identity = {identity!r}: is not the status of a run"
+            )
         return cls(
             state=known,
             identity=identity or "",
@@ -125,7 +127,7 @@ def progress_of(record: Mapping[str, Any]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         identity: of the run; empty where a trainer of another kind wrote the file.
@@ -139,7 +141,7 @@ class Summary:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Summary:
-        """Return the summary that stands in `summary.json`; what is no number is no metric."""
+        """Return the summary in `summary.json`; entries that are not numbers are no metrics."""
         identity, metrics = plain.get("identity"), plain.get("metrics")
         return cls(
             identity=identity if isinstance(identity, str) else "",
@@ -180,7 +182,7 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        """What the trainer printed."""
+        """The file of the trainer's output."""
         return self.path / "log.txt"
 
     @property

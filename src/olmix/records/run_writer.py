@@ -85,7 +85,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 def ended_by(error: BaseException) -> dict[str, Any]:
     """Return `state`, `error` and `diverged` of a run that an exception has ended.
 
-    A generator that is closed is one that nobody asks for the rest of its runs.
+    A closed generator is one whose remaining runs are no longer wanted.
     """
     if isinstance(error, KeyboardInterrupt | Terminated | GeneratorExit):
         return {"state": "pending", "error": INTERRUPTED, "diverged": False}
@@ -154,7 +154,7 @@ class RunWriter:
         return keep_steps(self.folder.metrics, last)
 
     def progress(self, **changes: float) -> Status:
-        """Say how far the run is: `step`, `num_steps`, `tokens_per_second`, what is known."""
+        """Report progress: `step`, `num_steps`, `tokens_per_second`, as far as known."""
         return self.folder.update_status(state="running", **changes)
 
     def sync(self) -> int:
@@ -187,26 +187,26 @@ class RunWriter:
         self._end_trackers(summary, ok=True)
 
     def accept(self) -> None:
-        """Say that the run is finished whose trainer has written the summary itself."""
+        """Mark the run as finished; its trainer has written the summary itself."""
         self._end(state="finished")
 
     def fail(self, error: str, *, diverged: bool = False, **changes: float) -> None:
-        """Say that the run failed and why."""
+        """Mark the run as failed, with the reason."""
         self._end(state="failed", error=error, diverged=diverged, **changes)
         self._end_trackers({}, ok=False)
 
     def interrupt(self, why: str = INTERRUPTED, **changes: float) -> None:
-        """Say that the run stopped on request, and waits to be taken up again."""
+        """Mark the run as pending: it stopped on request and can be resumed."""
         self._end(state="pending", error=why, **changes)
         self._end_trackers({}, ok=False)
 
     def end_with(self, error: BaseException, **changes: float) -> None:
-        """Say how the run ended by an exception."""
+        """Mark how the run ended by an exception."""
         self._end(**ended_by(error), **changes)
         self._end_trackers({}, ok=False)
 
     def close(self) -> None:
-        """Close the log of a run whose end is told elsewhere."""
+        """Close the log of a run whose end is reported elsewhere."""
         self._close_log()
         self._end_trackers({}, ok=False)
 
@@ -295,7 +295,7 @@ def final_metrics(
         lost = list(metrics) if not any(map(math.isfinite, metrics.values())) else []
     if lost:
         raise DivergedError(
-            f"{lost[0]} became {metrics[lost[0]]}, which is no finite number. Lower the learning "
-            "rate, or make its warm-up longer."
+            f"{lost[0]} became {metrics[lost[0]]}, which is not a finite number. Lower the "
+            "learning rate, or make its warm-up longer."
         )
     return metrics, {name: value for name, value in facts.items() if math.isfinite(value)}

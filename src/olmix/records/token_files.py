@@ -1,6 +1,6 @@
 r"""How token ids lie in a file: their type, where they begin and how many there are.
 
-What a file says of itself comes first, and must agree with `data.dtype` and with its size:
+The file's own header comes first, and must agree with `data.dtype` and with its size:
 
 | file | its type is in |
 |---|---|

@@ -1,4 +1,4 @@
-"""What token files say of themselves: NumPy headers, Megatron indices, datatrove metadata.
+"""The headers of token files: NumPy headers, Megatron indices, datatrove metadata.
 
 Each must agree with the size of its file and with `data.dtype`, if that is given.
 """
@@ -95,7 +95,7 @@ def num_tokens_in(name: str, size: int, dtype: TokenDtype, advice: str) -> int:
     width = np.dtype(dtype).itemsize
     if size % width:
         raise DataError(
-            f"{name}: {size} bytes are no whole number of {dtype} tokens ({width} bytes each). "
+            f"{name}: {size} bytes are not a whole number of {dtype} tokens ({width} bytes each). "
             f"{advice}"
         )
     return int(size // width)
@@ -161,7 +161,7 @@ def read_megatron(
     path, length = index
     head = files.read(path, 0, _MEGATRON_HEADER)
     if kind_of(head) != "megatron_index" or len(head) < _MEGATRON_HEADER:
-        raise DataError(f"{name}: its .idx is no Megatron index, or cut off")
+        raise DataError(f"{name}: its .idx is not a Megatron index, or is cut off")
     _, code, sequences, documents = struct.unpack_from("<QBQQ", head, 9)
     if code not in _MEGATRON_WIDTHS:
         raise DataError(f"{name}: its .idx names the type {code}, which holds no tokens")

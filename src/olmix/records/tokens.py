@@ -53,7 +53,8 @@ def expand(patterns: Sequence[str], what: str) -> tuple[Path, ...]:
             links = {*matched, pattern} - set(found)
             dangling = sorted(name for name in links if _is_dangling(Path(name)))
             missing += [
-                f"{name}: a link to {Path(name).readlink()}, which is gone" for name in dangling
+                f"{name}: a link to {Path(name).readlink()}, which no longer exists"
+                for name in dangling
             ]
         if not found and not dangling:
             missing.append(f"{pattern}: no such file")
@@ -158,9 +159,9 @@ def byte_lengths(tokenizer: str | Path) -> NDArray[np.int32]:
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such tokenizer file") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: this is no tokenizer.json: {error!r}") from error
+        raise DataError(f"{path}: this is not a tokenizer.json: {error!r}") from error
     if "ByteLevel" not in kinds:
-        raise DataError(f"{path}: bits per byte need a byte-level BPE; this tokenizer is none.")
+        raise DataError(f"{path}: bits per byte need a byte-level BPE; this tokenizer is not one.")
     lengths = np.zeros(max([*vocabulary.values(), *special]) + 1, dtype=np.int32)
     for token, index in vocabulary.items():
         lengths[index] = 0 if index in special else len(token)

@@ -1,6 +1,6 @@
 """W&B, trackio and TensorBoard while training, for whatever trains.
 
-A tracker that fails is dropped with a warning; the run goes on. A package that is not installed is
+A tracker that fails is dropped with a warning; the run continues. A package not installed is
 another matter: it fails the run before its first step, with the command that installs it.
 """
 
@@ -24,12 +24,12 @@ _WANDB_TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What trackers are told of a run.
+    """The facts about a run that trackers receive.
 
     Attributes:
         name: its name.
         folder: its folder.
-        id: stays the same when it goes on after it was killed.
+        id: stays the same when a killed run resumes.
         group: the runs that it belongs to.
         config: what it was configured with, as JSON can hold it.
         tags: words to find it by.
@@ -77,9 +77,9 @@ class Trackers:
         for sink in list(self._sinks):
             try:
                 act(sink)
-            except Exception as error:  # noqa: BLE001  whatever it is, training goes on
+            except Exception as error:  # noqa: BLE001  whatever it is, training continues
                 logger.warning(
-                    "%s failed and is left out from here on: %s; metrics.jsonl has everything",
+                    "%s failed and is dropped for this run: %s; metrics.jsonl has everything",
                     sink.name,
                     error,
                 )

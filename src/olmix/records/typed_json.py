@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, Val
 
 from olmix.errors import DataError
 from olmix.text.files import write_json
+from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -110,7 +111,7 @@ def read_record(kind: type[Record], path: Path, again: str) -> Record:
         found = error.errors(include_url=False)
         problems = [f"{path}: {_words(problem)}" for problem in found[:_MOST_PROBLEMS]]
         if len(found) > len(problems):
-            problems.append(f"{path}: and {len(found) - len(problems)} problems more")
+            problems.append(f"{path}: and {counted(len(found) - len(problems), 'more problem')}")
         versions = [problem for problem in found if problem["loc"] == ("format",)]
         if versions:
             problems = [

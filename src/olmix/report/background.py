@@ -1,4 +1,4 @@
-"""What the run folders, and the data that they were trained on, tell about how a fit came about."""
+"""The background of a fit, from the run folders and the data that they were trained on."""
 
 from __future__ import annotations
 

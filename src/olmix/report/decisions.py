@@ -17,7 +17,7 @@ from olmix.report.sentences import (
     subtitle,
     warnings,
 )
-from olmix.text.numbers import fixed, per_cent, percent
+from olmix.text.numbers import counted, fixed, per_cent, percent
 
 __all__ = ["explain"]
 
@@ -64,7 +64,7 @@ def _coverage(content: FitFolder) -> list[str]:
 
 
 def _search(content: FitFolder, proposal: Proposal) -> list[str]:
-    """Say how the mixture was searched for, and within which limits."""
+    """Describe how the mixture was searched for, and within which limits."""
     how = _PROPOSERS.get(proposal.proposer, proposal.proposer)
     texts = [f"It was found by {proposal.proposer}: {how}."]
     if math.isfinite(proposal.kl_reg) and proposal.kl_reg > 0:
@@ -82,5 +82,5 @@ def _search(content: FitFolder, proposal: Proposal) -> list[str]:
         texts.append("Metrics with a floor stay within it (proposer.floors).")
     capped = [name for name, cap in proposal.caps.items() if 0 < cap < 1]
     if capped:
-        texts.append(f"The tokens that there are limit {len(capped)} domains.")
+        texts.append(f"The available tokens limit {counted(len(capped), 'domain')}.")
     return texts

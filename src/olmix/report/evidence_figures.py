@@ -10,8 +10,8 @@ import numpy as np
 
 from olmix import plotting
 from olmix.records.fit.folder import FitFolder
-from olmix.report.figure import Plan
-from olmix.text.numbers import fixed, percent
+from olmix.report.figure import PlannedFigure
+from olmix.text.numbers import counted, fixed, percent
 
 __all__ = ["evidence_plans", "response_plans"]
 
@@ -19,7 +19,7 @@ _MOST_FRONTS = 3
 _MARKED = ("natural", "best_seen", "proposed")
 
 
-def response_plans(content: FitFolder) -> Iterator[Plan]:
+def response_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     """Plan how the objective responds around the proposal, and the Pareto fronts."""
     proposal, objective = content.proposal, content.objective
     if proposal is None or "proposed" not in proposal.mixtures:
@@ -27,7 +27,7 @@ def response_plans(content: FitFolder) -> Iterator[Plan]:
     label = f"{objective.name}{f' ({objective.unit})' if objective.unit else ''}"
     proposed = content.weights_of(proposal.mixtures["proposed"].weights)
     if content.responses:
-        yield Plan(
+        yield PlannedFigure(
             "responses",
             "responses",
             f"{objective.name} against the weight of each domain",
@@ -47,7 +47,7 @@ def response_plans(content: FitFolder) -> Iterator[Plan]:
     yield from _front_plans(content)
 
 
-def _ternary_plan(content: FitFolder, label: str) -> Plan:
+def _ternary_plan(content: FitFolder, label: str) -> PlannedFigure:
     found, proposal = content.ternary, content.proposal
     if found is None or proposal is None:
         raise ValueError("there is no triangle to draw")
@@ -62,7 +62,7 @@ def _ternary_plan(content: FitFolder, label: str) -> Plan:
             words.append(
                 f"{plotting.mixture_label(name)} has {percent(float(three.sum()))} in them"
             )
-    return Plan(
+    return PlannedFigure(
         "ternary",
         "responses",
         f"{content.objective.name} over mixtures of three domains",
@@ -83,20 +83,21 @@ def _ternary_plan(content: FitFolder, label: str) -> Plan:
     )
 
 
-def _front_plans(content: FitFolder) -> Iterator[Plan]:
+def _front_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     """Plan one figure for each of the first pairs of families."""
     front = content.front
     if front is None:
         return
     for left, right in list(combinations(range(len(front.families)), 2))[:_MOST_FRONTS]:
         names = (front.families[left], front.families[right])
-        yield Plan(
+        yield PlannedFigure(
             f"pareto_{left + 1}_{right + 1}",
             "responses",
             f"Pareto front of {names[0]} and {names[1]}",
-            f"{len(front.values)} mixtures of which none is predicted to be better than another in "
+            f"{counted(len(front.values), 'mixture')} of which none is predicted to be better than "
+            "another in "
             "every family. Data:\u00a0pareto.csv",
-            f"{len(front.values)} points from "
+            f"{counted(len(front.values), 'point')} from "
             f"{fixed(float(front.values[:, left].min()), 4)} to "
             f"{fixed(float(front.values[:, left].max()), 4)} of {names[0]}.",
             (2.7, 2.5),
@@ -114,13 +115,13 @@ def _front_plans(content: FitFolder) -> Iterator[Plan]:
         )
 
 
-def evidence_plans(content: FitFolder) -> Iterator[Plan]:
+def evidence_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     """Plan the evidence for every effect, and how honest the intervals are."""
     if content.evidence is not None:
         size = content.evidence.size
         width, height = (0.56, 0.36) if size <= plotting.MOST_NUMBERS else (0.3, 0.24)
         clear = int((np.abs(np.nan_to_num(content.evidence)) > 1.645).sum())
-        yield Plan(
+        yield PlannedFigure(
             "interaction_matrix_signed_evidence",
             "effects",
             "How sure each effect is",
@@ -145,7 +146,7 @@ def evidence_plans(content: FitFolder) -> Iterator[Plan]:
     coverage = {metric.name: metric.coverage for metric in content.metrics if metric.coverage}
     if coverage:
         name, levels = next(iter(coverage.items()))
-        yield Plan(
+        yield PlannedFigure(
             "calibration",
             "cross-validation",
             "How many held-out runs the intervals hold",

@@ -1,6 +1,6 @@
-"""What the page needs to predict any mixture by itself: the fitted laws as JSON.
+"""The fitted laws as JSON, from which the page predicts any mixture by itself.
 
-`explorer.js` evaluates the very formulas of the fit stage from these numbers. Mixtures that were
+`explorer.js` evaluates the same formulas as the fit stage from these numbers. Mixtures that were
 fitted are written once; laws that need them, Gaussian processes and nearest runs, refer to their
 rows. Trees are read from LightGBM's own text.
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Picture", "Plan"]
+__all__ = ["Picture", "PlannedFigure"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedFigure:
     """A figure that is still to be drawn; without a `group` it is only a file."""
 
     stem: str

@@ -1,4 +1,4 @@
-"""What is drawn: every figure of a fit folder with its file name, title, caption and words.
+"""Every figure of a fit folder, with its file name, title, caption and alt text.
 
 Each figure becomes a PNG file in the folder; those that the page shows become SVG inside it. The
 numbers of a figure are in its alt text, and in the CSV or JSON file that its caption names.
@@ -19,10 +19,10 @@ from olmix.records.fit.proposal import MIXTURES, Gain
 from olmix.records.fit.scores import LEVEL, FittedMetric, Scores
 from olmix.records.fit.tables import Predictions, read_mixture
 from olmix.report.evidence_figures import evidence_plans, response_plans
-from olmix.report.figure import Picture, Plan
+from olmix.report.figure import Picture, PlannedFigure
 from olmix.report.svg import inline_svg, png_bytes
 from olmix.text.files import write_bytes
-from olmix.text.numbers import fixed, percent, signed, with_error
+from olmix.text.numbers import counted, fixed, percent, signed, with_error
 
 __all__ = ["Curves", "draw_figures"]
 
@@ -72,7 +72,7 @@ def draw_figures(
     return pictures
 
 
-def _plans(content: FitFolder, curves: Curves) -> Iterator[Plan]:
+def _plans(content: FitFolder, curves: Curves) -> Iterator[PlannedFigure]:
     if content.proposal is not None:
         yield from _proposal_plans(content)
         yield from _gain_plans(content)
@@ -102,7 +102,7 @@ def _shares(mixture: Mapping[str, float]) -> str:
     return ", ".join(f"{domain} {percent(weight)}" for domain, weight in ordered)
 
 
-def _proposal_plans(content: FitFolder) -> Iterator[Plan]:
+def _proposal_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     """Plan the bars of the proposal, of all mixtures, and of the best for each metric alone."""
     proposal = content.proposal
     if proposal is None:
@@ -111,8 +111,10 @@ def _proposal_plans(content: FitFolder) -> Iterator[Plan]:
     pair = {str(n): weights[n] for n in ("natural", "proposed") if n in weights}
     which = "worst" if proposal.worst else "proposed"
     path = next(iter(sorted(content.folder.glob("opt_avg_all_metrics_*_optimal.json"))), None)
-    caption = f"Fitted to {len(content.runs)} runs, {content.split}. Data:\u00a0proposal.json"
-    yield Plan(
+    caption = (
+        f"Fitted to {counted(len(content.runs), 'run')}, {content.split}. Data:\u00a0proposal.json"
+    )
+    yield PlannedFigure(
         path.stem if path is not None else "opt_avg_all_metrics_optimal",
         "mixture",
         f"Natural and {which} mixture",
@@ -122,7 +124,7 @@ def _proposal_plans(content: FitFolder) -> Iterator[Plan]:
         _bars(pair),
         partial(plotting.mixture_bars, mixtures=pair),
     )
-    yield Plan(
+    yield PlannedFigure(
         "mixtures",
         "",
         "All mixtures",
@@ -137,11 +139,11 @@ def _proposal_plans(content: FitFolder) -> Iterator[Plan]:
         best = read_mixture(file)
         if best is not None:
             both = {"natural": natural, "best_for_this_metric": best}
-            yield Plan(
+            yield PlannedFigure(
                 file.stem,
                 "",
                 f"The best mixture for {metric.name} alone",
-                f"{metric.num_runs} runs, {plotting.law_label(metric.chosen)} law, "
+                f"{counted(metric.num_runs, 'run')}, {plotting.law_label(metric.chosen)} law, "
                 f"{content.split}. Data:\u00a0{file.name}",
                 "",
                 _bars(both),
@@ -153,13 +155,13 @@ def _bar(gain: Gain) -> plotting.GainBar:
     return plotting.GainBar(gain.mean, gain.low, gain.high)
 
 
-def _gain_plans(content: FitFolder) -> Iterator[Plan]:
+def _gain_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     proposal, verification = content.proposal, content.verification
     if proposal is None or not proposal.gains:
         return
     predicted = {name: _bar(gain) for name, gain in proposal.gains.items()}
     measured = {} if verification is None else verification.gains
-    caption = f"Predicted from {len(content.runs)} runs, {content.split}"
+    caption = f"Predicted from {counted(len(content.runs), 'run')}, {content.split}"
     if verification is not None:
         caption += f"; measured with {len(verification.seeds)} fresh paired seeds"
     files = "proposal.json" if verification is None else "proposal.json, verification.json"
@@ -168,7 +170,7 @@ def _gain_plans(content: FitFolder) -> Iterator[Plan]:
         + (f", measured {signed(measured[name].mean)}." if name in measured else ".")
         for name, gain in proposal.gains.items()
     )
-    yield Plan(
+    yield PlannedFigure(
         "gains",
         "gains",
         f"Gain on {content.objective.name}",
@@ -185,7 +187,7 @@ def _gain_plans(content: FitFolder) -> Iterator[Plan]:
     )
 
 
-def _verification_plan(content: FitFolder) -> Plan:
+def _verification_plan(content: FitFolder) -> PlannedFigure:
     found = content.verification
     if found is None:
         raise ValueError("there is no verification to draw")
@@ -193,11 +195,12 @@ def _verification_plan(content: FitFolder) -> Plan:
         f"{plotting.mixture_label(name)} {with_error(*found.means[name])}" for name in found.means
     )
     better = "Lower is better." if found.lower_is_better else "Higher is better."
-    return Plan(
+    return PlannedFigure(
         "verification",
         "verification",
         f"{found.metric}, measured with fresh seeds",
-        f"{len(found.seeds)} seeds ({found.seeds[0]} to {found.seeds[-1]}) that the swarm never "
+        f"{counted(len(found.seeds), 'seed')} ({found.seeds[0]} to {found.seeds[-1]}) that the "
+        "swarm never "
         "used; a thin line joins the runs of one seed. Below each: mean and standard error. "
         "Data:\u00a0verification.csv"
         if found.seeds
@@ -214,7 +217,7 @@ def _verification_plan(content: FitFolder) -> Plan:
     )
 
 
-def _scores_plan(content: FitFolder) -> Plan:
+def _scores_plan(content: FitFolder) -> PlannedFigure:
     scores = {
         m.name: {name: law.cv.spearman for name, law in m.candidates.items()}
         for m in content.metrics
@@ -225,11 +228,12 @@ def _scores_plan(content: FitFolder) -> Plan:
         f"{m.name}: {plotting.law_label(m.chosen)} {fixed(m.law.cv.spearman, 2)}."
         for m in content.metrics
     )
-    return Plan(
+    return PlannedFigure(
         "cross_validation",
         "cross-validation",
         "How well each law ranks runs that it has not seen",
-        f"{len(content.runs)} runs, {content.split}. The law with the smallest held-out error is "
+        f"{counted(len(content.runs), 'run')}, {content.split}. The law with the smallest held-out "
+        "error is "
         "chosen, which need not be the best at ranking. Data:\u00a0fit.json",
         alt,
         (2.7, max(len(scores) * max(0.34, 0.13 * most_laws), 0.7)),
@@ -237,7 +241,7 @@ def _scores_plan(content: FitFolder) -> Plan:
     )
 
 
-def _fit_plans(content: FitFolder) -> Iterator[Plan]:
+def _fit_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     """Plan predicted against measured: of the objective, where it is an average, then by metric."""
     average = _objective_predictions(content)
     if average is not None:
@@ -255,7 +259,7 @@ def _fit_plans(content: FitFolder) -> Iterator[Plan]:
         if index < MOST_FITS_IN_PAGE:
             yield plan
         else:
-            yield Plan(plan.stem, "", plan.title, plan.caption, "", plan.size, plan.draw)
+            yield PlannedFigure(plan.stem, "", plan.title, plan.caption, "", plan.size, plan.draw)
 
 
 def _objective_predictions(content: FitFolder) -> Predictions | None:
@@ -284,10 +288,10 @@ def _fit_plan(
     unit: str,
     law: str,
     scores: Scores | None,
-) -> Plan:
+) -> PlannedFigure:
     """Plan one scatter of predictions against measurements."""
     known = np.isfinite(found.measured) & np.isfinite(found.held_out)
-    words = f"{int(known.sum())} runs held out in turn ({content.split})"
+    words = f"{counted(int(known.sum()), 'run')} held out in turn ({content.split})"
     if scores is not None:
         suffix = f" {unit}" if unit else ""
         words += (
@@ -295,7 +299,7 @@ def _fit_plan(
         )
     positions = {run: index for index, run in enumerate(found.runs)}
     named = {mix: positions[run] for mix, run in _named_runs(content).items() if run in positions}
-    return Plan(
+    return PlannedFigure(
         stem,
         "fits",
         title,
@@ -332,7 +336,7 @@ def _named_runs(content: FitFolder) -> dict[str, str]:
     return named
 
 
-def _effects_plan(content: FitFolder) -> Plan:
+def _effects_plan(content: FitFolder) -> PlannedFigure:
     effects = content.effects
     if effects is None:
         raise ValueError("there are no effects to draw")
@@ -342,13 +346,14 @@ def _effects_plan(content: FitFolder) -> Plan:
     )
     numbers = ", ".join(f"{domain} {signed(float(value))}" for domain, value in strongest)
     width, height = (0.56, 0.36) if effects.size <= plotting.MOST_NUMBERS else (0.3, 0.24)
-    return Plan(
+    return PlannedFigure(
         "interaction_matrix",
         "effects",
         "Effect of each domain on each metric",
-        f"{len(content.runs)} runs, {content.split}. Blue helps, orange harms. "
+        f"{counted(len(content.runs), 'run')}, {content.split}. Blue helps, orange harms. "
         "Data:\u00a0interaction_matrix.csv",
-        f"Heat map of {len(content.metrics)} metrics by {len(content.domains)} domains. "
+        f"Heat map of {counted(len(content.metrics), 'metric')} by "
+        f"{counted(len(content.domains), 'domain')}. "
         f"{objective.name}: {numbers}.",
         (max(width * len(content.domains), 2.2), max(height * len(content.metrics), 0.8)),
         partial(
@@ -362,7 +367,7 @@ def _effects_plan(content: FitFolder) -> Plan:
     )
 
 
-def _swarm_plan(content: FitFolder) -> Plan:
+def _swarm_plan(content: FitFolder) -> PlannedFigure:
     """Plan the heat map of all mixtures, the best run on top."""
     table = content.ratios
     if table is None:
@@ -374,12 +379,13 @@ def _swarm_plan(content: FitFolder) -> Plan:
     known = [run for run in content.runs if run in values]
     order = sorted(known, key=lambda run: np.nan_to_num(sign * values[run], nan=np.inf))
     row_height = 0.17 if len(order) <= 60 else max(4.2 / len(order), 0.012)
-    return Plan(
+    return PlannedFigure(
         "swarm",
         "swarm",
         f"All mixtures of the swarm, best {content.objective.name} on top",
-        f"{len(order)} runs. Data:\u00a0ratios.csv",
-        f"Heat map of the weights of {len(order)} runs over {len(domains)} domains.",
+        f"{counted(len(order), 'run')}. Data:\u00a0ratios.csv",
+        f"Heat map of the weights of {counted(len(order), 'run')} over "
+        f"{counted(len(domains), 'domain')}.",
         (max(0.42 * len(domains), 2.0), max(row_height * len(order), 0.8)),
         partial(
             plotting.weights_heat,
@@ -399,14 +405,15 @@ def _objective_values(content: FitFolder) -> tuple[tuple[str, ...], list[float]]
     return found.runs, found.measured.tolist()
 
 
-def _curves_plan(content: FitFolder, curves: Curves) -> Plan:
-    return Plan(
+def _curves_plan(content: FitFolder, curves: Curves) -> PlannedFigure:
+    return PlannedFigure(
         "training",
         "training",
         "Training loss of every run",
-        f"{len(curves)} runs, each on its own mixture: a low loss may only say that the mixture is "
+        f"{counted(len(curves), 'run')}, each on its own mixture: a low loss may only say that the "
+        "mixture is "
         "easy. Data:\u00a0metrics.jsonl of each run",
-        f"Training loss against tokens of {len(curves)} runs.",
+        f"Training loss against tokens of {counted(len(curves), 'run')}.",
         (3.3, 2.3),
         partial(plotting.training_curves, curves=curves, named=_named_runs(content)),
     )

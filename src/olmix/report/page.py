@@ -1,4 +1,4 @@
-"""What the page says: the content of a fit folder turned into the words and rows of the template.
+"""The text of the page: the content of a fit folder as words and rows of the template.
 
 Everything here is text that is ready to show; the template decides only where it stands.
 """
@@ -50,7 +50,7 @@ _NOT_SETTINGS = re.compile(r"(^|_)(hash|hashes|versions|packages|machine)$")
 
 @dataclass(frozen=True)
 class Background:
-    """What the fit folder does not know: how it came about.
+    """The facts that the fit folder does not hold: how it came about.
 
     Attributes:
         commands: the commands that made it, in order.
@@ -106,7 +106,7 @@ class Page:
 def build_page(
     content: FitFolder, pictures: Sequence[Picture], background: Background, title: str
 ) -> Page:
-    """Say everything that the page says."""
+    """Return all text of the page."""
     groups: dict[str, tuple[Picture, ...]] = {}
     for picture in pictures:
         groups[picture.group] = (*groups.get(picture.group, ()), picture)

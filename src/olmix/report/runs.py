@@ -13,7 +13,7 @@ from olmix.records.fit.folder import FitFolder
 from olmix.text.csv import Table
 from olmix.text.numbers import fixed
 
-__all__ = ["Cell", "Row", "RunsTable", "runs_table", "verification_table"]
+__all__ = ["Cell", "RunsTable", "RunsTableRow", "runs_table", "verification_table"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class RunsTableRow:
     """One run."""
 
     label: str
@@ -52,7 +52,7 @@ class RunsTable:
     """
 
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[RunsTableRow, ...]
 
 
 def runs_table(content: FitFolder) -> RunsTable:
@@ -80,7 +80,9 @@ def runs_table(content: FitFolder) -> RunsTable:
         cells += [_cell(objective[run], 4) for _ in first]
         cells += [_share(weight) for weight in shares.get(run, [math.nan] * len(domains))]
         cells += [_cell(measured[name].get(run, math.nan), 4) for name in others]
-        rows.append((sign * objective[run], Row(content.names[run], run == best, tuple(cells))))
+        rows.append(
+            (sign * objective[run], RunsTableRow(content.names[run], run == best, tuple(cells)))
+        )
     rows.sort(key=lambda item: math.inf if math.isnan(item[0]) else item[0])
     return RunsTable(columns, tuple(row for _, row in rows))
 
@@ -108,7 +110,7 @@ def verification_table(content: FitFolder) -> RunsTable | None:
             text = row.get(key) or ""
             cells.append(Cell(text, text) if key == "seed" else _cell(_float(text), 4))
         mixture = row.get("mixture") or ""
-        rows.append(Row(mixture_label(mixture), False, tuple(cells)))
+        rows.append(RunsTableRow(mixture_label(mixture), False, tuple(cells)))
     columns = tuple(Column(key, "fact" if key == "seed" else "metric") for key in keys)
     return RunsTable(columns, tuple(rows))
 

@@ -1,4 +1,4 @@
-"""What the page says in sentences: the result first, and above each table what to see in it."""
+"""The sentences of the page: the result first, and above each table what to see in it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Head:
 
 
 def head(content: FitFolder) -> Head:
-    """Say the result: what was measured if it was, else what is predicted, else that it is not."""
+    """Return the result: measured if it was, else predicted, else that there is none."""
     proposal, found = content.proposal, content.verification
     if proposal is None:
         words = "The laws were fitted; no mixture was proposed, as proposer.fit_only asks."
@@ -112,7 +112,7 @@ def head(content: FitFolder) -> Head:
 
 
 def _measured_head(found: Verification, *, is_worst: bool) -> Head:
-    """Say what the verification measured."""
+    """Return the result of the verification."""
     natural = found.gains.get("natural")
     tone = "plain"
     if is_worst or (natural is not None and natural.high < 0):
@@ -129,7 +129,7 @@ def _measured_head(found: Verification, *, is_worst: bool) -> Head:
 
 
 def scope(content: FitFolder) -> str:
-    """Say what the result holds for, and what was not tested."""
+    """Return the scope of the result, and what was not tested."""
     if content.proposal is None or (content.verification is None and not content.proposal.reliable):
         return ""
     cells = {content.run_facts.get(run, {}).get("tokens") or "" for run in content.runs}
@@ -163,7 +163,7 @@ def ordered_gains(gains: Mapping[str, AnyGain]) -> list[tuple[str, AnyGain]]:
 
 
 def subtitle(content: FitFolder) -> str:
-    """Say what was optimised, and with how much."""
+    """Return what was optimised, and with how much data."""
     objective = content.objective
     direction = f"{'lower' if objective.lower_is_better else 'higher'} is better"
     if objective.mixed:
@@ -196,14 +196,14 @@ def mixture_reading(content: FitFolder) -> str:
 
 
 def gain_reading(content: FitFolder) -> str:
-    """Say whether the prediction held."""
+    """Return the sentence that says whether the prediction held."""
     if content.proposal is None:
         return ""
     predicted = content.proposal.gains.get("natural")
     if content.verification is None or predicted is None:
         return (
-            f"Predicted by the fitted laws; the interval covers {per_cent(LEVEL)} of what the "
-            "swarm's noise and the choice of runs make possible. The proposal itself was not "
+            f"Predicted by the fitted laws; the interval covers {per_cent(LEVEL)} of outcomes that "
+            "the swarm's noise and the choice of runs allow. The proposal itself has not been "
             "trained yet."
         )
     measured = content.verification.gains.get("natural")
@@ -239,22 +239,22 @@ def verification_reading(content: FitFolder) -> str:
 
 
 def law_reading(content: FitFolder) -> str:
-    """Say how far the laws can be trusted, for the objective."""
+    """Return how far the laws can be trusted, for the objective."""
     metric = content.metrics[0]
     scores = metric.law.cv
     if len(content.objective.metrics) > 1 and content.objective_scores is not None:
         average = content.objective_scores
         average_unit = f" {content.objective.unit}" if content.objective.unit else ""
         return (
-            f"{content.objective.name}: the laws together rank runs that they have not seen with a "
-            f"Spearman correlation of {fixed(average.spearman, 2)}, "
-            f"RMSE {fixed(average.rmse, 4)}{average_unit}. Split: {content.split}."
+            f"{content.objective.name}: the laws together rank held-out runs with a "
+            f"Spearman correlation of {fixed(average.spearman, 2)} (1 is perfect), RMSE "
+            f"{fixed(average.rmse, 4)}{average_unit} (lower is better). Split: {content.split}."
         )
     unit = f" {metric.unit}" if metric.unit else ""
     text = (
-        f"{metric.name}: the {law_label(metric.chosen)} law ranks runs that it has not seen with a "
-        f"Spearman correlation of {fixed(scores.spearman, 2)} and errs by {fixed(scores.rmse, 4)}"
-        f"{unit} (RMSE)"
+        f"{metric.name}: the {law_label(metric.chosen)} law ranks held-out runs with a "
+        f"Spearman correlation of {fixed(scores.spearman, 2)} (1 is perfect) and errs by "
+        f"{fixed(scores.rmse, 4)}{unit} (RMSE, lower is better)"
     )
     if math.isfinite(metric.noise_sd) and metric.noise_sd > 0:
         text += (

@@ -12,7 +12,7 @@ from olmix.sweep.errors import (
 )
 from olmix.sweep.generate import SweepResult, generate_configs
 from olmix.sweep.merge import merge
-from olmix.sweep.study_plan import Plan, PlannedRun, build_plan
+from olmix.sweep.study_plan import PlannedRun, StudyPlan, build_plan
 
 __all__ = [
     "BaseConfigNotFoundError",
@@ -20,8 +20,8 @@ __all__ = [
     "EmptyVariableError",
     "ExperimentSchemaError",
     "MergeError",
-    "Plan",
     "PlannedRun",
+    "StudyPlan",
     "SweepResult",
     "TorchtuneValidationError",
     "TypeMismatchError",

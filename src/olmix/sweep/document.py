@@ -17,7 +17,7 @@ from olmix.sweep.scalars import render_flow, render_key
 from olmix.text.yaml import load, render_yaml
 from olmix.text.yaml_rules import OmegaConfYaml
 
-__all__ = ["Document"]
+__all__ = ["YamlDocument"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class _Edit:
     text: str
 
 
-class Document:
+class YamlDocument:
     """The text of a YAML mapping, and what OmegaConf reads from it.
 
     Args:
@@ -58,7 +58,7 @@ class Document:
     def render(self, config: Mapping[str, Any]) -> str:
         """Return the text with the values of `config`, which may add and leave out keys.
 
-        A file with aliases is written anew, because one place of its text has several meanings; so
+        A file with aliases is rewritten, because one place of its text has several meanings; so
         is one in braces.
         """
         if not self.keeps_comments:
@@ -120,7 +120,7 @@ class Document:
 
 
 def _is_block(node: Any, kind: type[MappingNode | SequenceNode]) -> bool:
-    """Say whether a value is a mapping or a list with entries on lines of their own."""
+    """Whether a value is a mapping or a list with entries on lines of their own."""
     return isinstance(node, kind) and bool(node.value and not node.flow_style)
 
 
@@ -143,7 +143,7 @@ def _value(value: Any, indent: int) -> str:
 
 
 def _same(old: Any, new: Any) -> bool:
-    """Compare values and their types: 1, 1.0 and true differ."""
+    """Whether two values and their types agree: 1, 1.0 and true differ."""
     if type(old) is not type(new):
         return False
     if isinstance(old, dict):

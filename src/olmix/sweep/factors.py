@@ -13,6 +13,7 @@ from olmix.sweep.design import SEED
 from olmix.sweep.folder import Mapped
 from olmix.sweep.scalars import kind_of, render_flow
 from olmix.text.csv import write_table
+from olmix.text.numbers import counted
 from olmix.text.yaml import write_yaml
 
 __all__ = ["Factors", "choose_factors", "write_factors"]
@@ -24,7 +25,7 @@ SURFACE = "surface.yaml"
 
 @dataclass(frozen=True)
 class Factors:
-    """What a surface can be fitted to.
+    """The factors that a surface can be fitted to.
 
     Attributes:
         scales: for each factor, whether it acts evenly on a ``linear`` or a ``log`` scale, as its
@@ -59,7 +60,9 @@ def choose_factors(ranking: Sequence[Mapped]) -> Factors:
     notes = []
     if len(runs) < len(ranking):
         shown = ", ".join(f"{name}={render_flow(value)}" for name, value in fixed.items())
-        notes.append(f"{len(ranking) - len(runs)} runs are left out: only {shown}, of the best run")
+        notes.append(
+            f"left out: {counted(len(ranking) - len(runs), 'run')}; only {shown}, of the best run"
+        )
     if len(factors) < len(varied):
         gone = ", ".join(name for name in varied if name not in factors)
         notes.append(f"{gone}: left out, because it always moves together with another one")
@@ -113,7 +116,7 @@ def _levels(runs: Sequence[Mapped], name: str) -> list[float]:
 
 
 def _move_together(runs: Sequence[Mapped], one: str, other: str) -> bool:
-    """Say whether one variable always rises, or always falls, where the other one rises."""
+    """Whether one variable always rises, or always falls, where the other one rises."""
     pairs = sorted({(run.params[one], run.params[other]) for run in runs})
     steps = [(b[0] - a[0], b[1] - a[1]) for a, b in itertools.pairwise(pairs)]
     return all(x > 0 < y for x, y in steps) or all(x > 0 > y for x, y in steps)

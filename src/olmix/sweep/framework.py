@@ -1,4 +1,4 @@
-"""What a sweep asks of a training framework, and which frameworks there are.
+"""Training frameworks: the interface that a sweep needs, and the list of them.
 
 Nothing outside a framework's own modules knows how its configs look, what reads them or how a run
 is started; the sweep itself plans, merges, names and writes.
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from olmix.errors import ConfigError, NotAvailableError, nearest
 from olmix.records.logs import Curves
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.errors import BaseConfigNotFoundError, ExperimentSchemaError, Finding
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.merge import Parameters
@@ -65,7 +65,7 @@ class Base:
 
     name: str
     data: Mapping[str, Any]
-    document: Document | None
+    document: YamlDocument | None
     recipe: str | None
 
 
@@ -86,7 +86,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run takes, as far as its config tells.
+    """The size of a run, as far as its config tells.
 
     Attributes:
         effective_batch: sequences per optimizer step, over all processes.
@@ -103,7 +103,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the framework's own check says of one config.
+    """The verdict of the framework's own check on one config.
 
     Attributes:
         errors: why it is invalid; empty if it is not.
@@ -180,7 +180,7 @@ class Framework(ABC):
         return tuple(name.split("."))
 
     def knows(self, base: Base, path: Path_) -> bool:
-        """Say whether anything reads what stands at a path."""
+        """Whether anything reads what stands at a path."""
         return path[0] in base.data
 
     def parameters_of(self, component: str) -> Parameters | None:
@@ -241,7 +241,7 @@ class Framework(ABC):
         raise NotAvailableError(f"there is no example for the framework {self.name}")
 
 
-def read_base_file(experiment: Experiment) -> Document:
+def read_base_file(experiment: Experiment) -> YamlDocument:
     """Read `framework_config.base_config_file`.
 
     Raises:
@@ -249,7 +249,7 @@ def read_base_file(experiment: Experiment) -> Document:
     """
     path = Path(str(experiment.config.framework_config.base_config_file))
     try:
-        return Document(path.read_text(encoding="utf-8"), str(path))
+        return YamlDocument(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         what = f"{path}: there is no such file; give the path of a config of this framework"
     except (OSError, UnicodeDecodeError) as error:

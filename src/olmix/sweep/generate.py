@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from olmix import __version__
 from olmix.errors import DataError, Problem
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.errors import MergeError, TorchtuneValidationError
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.folder import (
@@ -29,7 +29,7 @@ from olmix.sweep.framework import Verdict
 from olmix.sweep.keep_ids import keep_ids
 from olmix.sweep.report import describe_params, render_report
 from olmix.sweep.slurm import old_scripts, write_scripts
-from olmix.sweep.study_plan import Plan, PlannedRun, build_plan
+from olmix.sweep.study_plan import PlannedRun, StudyPlan, build_plan
 from olmix.text.files import write_text
 
 __all__ = ["SweepResult", "Validator", "generate_configs"]
@@ -39,7 +39,7 @@ Validator = Literal["inprocess", "subprocess", "none"]
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What was generated.
+    """The generated experiment.
 
     Attributes:
         folder: the experiment's folder.
@@ -54,7 +54,7 @@ class SweepResult:
     folder: Path
     runs: tuple[Mapped, ...]
     report: str
-    plan: Plan
+    plan: StudyPlan
     num_new: int
     script: Path | None
     is_valid: bool
@@ -129,7 +129,7 @@ def _existing(target: Path) -> dict[str, Mapped]:
     return {}
 
 
-def _row(plan: Plan, run: PlannedRun) -> Mapped:
+def _row(plan: StudyPlan, run: PlannedRun) -> Mapped:
     file = f"{CONFIGS}/{run.id}.yaml"
     recipe, slurm = plan.base.recipe, plan.experiment.config.slurm
     gpus = slurm.num_gpus if slurm is not None else 1
@@ -138,7 +138,7 @@ def _row(plan: Plan, run: PlannedRun) -> Mapped:
     return Mapped(run.id, run.params, file, run.output_dir, recipe, run.hash, known)
 
 
-def _text(plan: Plan, run: PlannedRun) -> str:
+def _text(plan: StudyPlan, run: PlannedRun) -> str:
     """Return a config file: which experiment, run and values made it, then the config."""
     about = plan.experiment.config.experiment
     header = (
@@ -149,13 +149,13 @@ def _text(plan: Plan, run: PlannedRun) -> str:
     return header + plan.framework.render(plan.base, run.config, run.given)
 
 
-def _check_text(plan: Plan, texts: Mapping[str, str]) -> None:
+def _check_text(plan: StudyPlan, texts: Mapping[str, str]) -> None:
     """Read the first file again: it must say what was planned."""
     document = plan.base.document
     if document is None or not plan.framework.writes_whole_configs:
         return
     name, text = next(iter(texts.items()))
-    if Document(text, name).data != plan.runs[0].config:
+    if YamlDocument(text, name).data != plan.runs[0].config:
         raise MergeError(
             [
                 Problem(
@@ -166,7 +166,7 @@ def _check_text(plan: Plan, texts: Mapping[str, str]) -> None:
         )
 
 
-def _about(plan: Plan) -> dict[str, Any]:
+def _about(plan: StudyPlan) -> dict[str, Any]:
     return {
         "experiment": plan.experiment.config.experiment.name,
         "framework": plan.framework.name,
@@ -174,7 +174,7 @@ def _about(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _create(target: Path, plan: Plan, rows: list[Mapped], texts: Mapping[str, str]) -> None:
+def _create(target: Path, plan: StudyPlan, rows: list[Mapped], texts: Mapping[str, str]) -> None:
     """Write a new folder beside its place and rename it into it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -192,7 +192,7 @@ def _create(target: Path, plan: Plan, rows: list[Mapped], texts: Mapping[str, st
 
 def _update(
     target: Path,
-    plan: Plan,
+    plan: StudyPlan,
     rows: list[Mapped],
     texts: Mapping[str, str],
     old: Mapping[str, Mapped],
@@ -214,7 +214,7 @@ def _update(
 
 
 def _report(
-    plan: Plan,
+    plan: StudyPlan,
     rows: list[Mapped],
     verdicts: list[Verdict] | None,
     trained: Mapping[str, str] | None,
@@ -224,7 +224,7 @@ def _report(
 
 def _check(
     target: Path,
-    plan: Plan,
+    plan: StudyPlan,
     rows: list[Mapped],
     num_new: int,
     validator: Validator,

@@ -13,7 +13,7 @@ from typing import Any
 
 from olmix.errors import MissingPackageError
 from olmix.records.logs import Curves, number, read_jsonl
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.framework import (
     OUTPUT_DIR,
@@ -61,7 +61,7 @@ class Hydra(Framework):
         return Base(document.name, document.data, document, RECIPE)
 
     def knows(self, base: Base, path: Path_) -> bool:
-        """Say whether the base has a top-level key; a preset is not composed and knows all."""
+        """Whether the base has a top-level key; a preset is not composed and knows all."""
         return not base.data or path[0] in base.data
 
     def check_names(self, base: Base, names: Mapping[str, Path_]) -> Iterable[tuple[str, str]]:
@@ -107,7 +107,7 @@ class Hydra(Framework):
         verdicts: dict[Path, Verdict] = {}
         runs: dict[Path, list[str]] = {}
         for path in configs:
-            words = Document(path.read_text(encoding="utf-8"), str(path)).data.get("overrides")
+            words = YamlDocument(path.read_text(encoding="utf-8"), str(path)).data.get("overrides")
             if isinstance(words, list):
                 runs[path] = list(map(str, words))
             else:
@@ -179,7 +179,7 @@ def _overrides(base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]
     if isinstance(config.get("output_dir"), str):
         # The run's own folder: below the key `output_dir` Hydra would add date and time.
         words.append(f"hydra.run.dir={_hydra_value(config['output_dir'])}")
-    # A composed file is what the runs start from: what it says is handed on.
+    # The runs start from a composed file: its values are passed on.
     values = {path: at(config, path) for path, _ in flatten(base.data)}
     for path, value in (values | dict(given)).items():
         if value == DELETE or not has(config, path):

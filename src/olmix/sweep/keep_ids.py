@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.folder import Mapped, used_ids
 from olmix.sweep.framework import OUTPUT_DIR, Path_
 from olmix.sweep.merge import at
 from olmix.sweep.own_folders import shared_folders, with_folders
-from olmix.sweep.study_plan import Plan, PlannedRun
+from olmix.sweep.study_plan import PlannedRun, StudyPlan
 
 __all__ = ["keep_ids"]
 
 
-def keep_ids(plan: Plan, old: Mapping[str, Mapped], target: Path) -> tuple[PlannedRun, ...]:
+def keep_ids(plan: StudyPlan, old: Mapping[str, Mapped], target: Path) -> tuple[PlannedRun, ...]:
     """Give runs that are in the folder the id that they have there, and new ones a new id.
 
     An id is never used again for another config: its results are still there.
@@ -50,7 +50,7 @@ def keep_ids(plan: Plan, old: Mapping[str, Mapped], target: Path) -> tuple[Plann
 
 
 def _old_folders(
-    plan: Plan, run: PlannedRun, known: Mapped | None, target: Path
+    plan: StudyPlan, run: PlannedRun, known: Mapped | None, target: Path
 ) -> dict[Path_, str]:
     """Return where a run of the folder writes now, by the key that says so."""
     if known is None:
@@ -61,12 +61,12 @@ def _old_folders(
         str(at(run.config, path)) for path in plan.framework.folders(run.config).keys() - found
     )
     if any("${" not in text for text in texts) and file.is_file():
-        written = Document(file.read_text(encoding="utf-8"), str(file)).data
+        written = YamlDocument(file.read_text(encoding="utf-8"), str(file)).data
         found |= {path: str(at(written, path)) for path in plan.framework.folders(written)}
     return found
 
 
-def _move(plan: Plan, run: PlannedRun, new_id: str, before: Mapping[Path_, str]) -> PlannedRun:
+def _move(plan: StudyPlan, run: PlannedRun, new_id: str, before: Mapping[Path_, str]) -> PlannedRun:
     """Give a run its id, and its folders the names that go with it."""
 
     def rename(path: Path_, folder: str) -> str:

@@ -41,7 +41,7 @@ _MISSING = object()
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a component can be given.
+    """The parameters of a component.
 
     Attributes:
         kinds: types that each parameter takes (as `kind_of` names them); empty where unknown.
@@ -77,7 +77,7 @@ class Mismatch:
     new: Any
 
     def explain(self) -> str:
-        """Say which key, which type the base has and which was found."""
+        """Return the key, the type that the base has and the one that was found."""
         if self.new == DELETE:
             return f"the base has no {'.'.join(self.path)} that could be deleted"
         if isinstance(self.old, list) and _is_numbered(self.new):
@@ -209,7 +209,7 @@ def _agrees(old: Any, new: Any, kinds: Sequence[str] | frozenset[str]) -> bool:
 
 
 def _is_numbered(value: Any) -> bool:
-    """Say whether a value is a mapping of the numbers of entries."""
+    """Whether a value is a mapping of the numbers of entries."""
     return isinstance(value, Mapping) and bool(value) and all(str(k).isdecimal() for k in value)
 
 
@@ -224,7 +224,7 @@ def at(config: Any, path: Sequence[str]) -> Any:
 
 
 def has(config: Any, path: Sequence[str]) -> bool:
-    """Say whether anything stands at a path, be it null."""
+    """Whether anything stands at a path, be it null."""
     return _walk(config, path) is not _MISSING
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a plan as a whole: too many runs, none, or a scale that varies unseen."""
+"""Checks of a plan as a whole: too many runs, none, or a scale that varies unseen."""
 
 from __future__ import annotations
 

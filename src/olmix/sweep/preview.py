@@ -1,4 +1,4 @@
-"""What a plan would do: the difference of each run from the base, and what it costs."""
+"""A preview of a plan: the difference of each run from the base, and what it costs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from olmix.sweep.merge import flatten
 from olmix.sweep.scalars import render_flow
-from olmix.sweep.study_plan import Plan, PlannedRun
+from olmix.sweep.study_plan import PlannedRun, StudyPlan
 
 __all__ = ["differences", "gpu_hours"]
 
 _ABSENT = "(not set)"
 
 
-def differences(plan: Plan, run: PlannedRun) -> list[tuple[str, str, str]]:
+def differences(plan: StudyPlan, run: PlannedRun) -> list[tuple[str, str, str]]:
     """Return (path, value of the base, value of the run) of everything that a run changes."""
     before, after = _leaves(plan.base.data), _leaves(run.config)
     paths = dict.fromkeys([*before, *after])

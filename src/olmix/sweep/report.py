@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from olmix.sweep.framework import Verdict
 from olmix.sweep.scalars import render_flow
-from olmix.sweep.study_plan import Plan
+from olmix.sweep.study_plan import StudyPlan
 
 __all__ = ["describe_params", "render_report"]
 
@@ -20,7 +20,7 @@ def describe_params(params: Mapping[str, object]) -> str:
 
 
 def render_report(
-    plan: Plan,
+    plan: StudyPlan,
     ids: Sequence[str],
     verdicts: Sequence[Verdict] | None,
     trained: Mapping[str, str] | None,
@@ -42,7 +42,7 @@ def render_report(
     return "\n".join(lines) + "\n"
 
 
-def _head(plan: Plan) -> Iterator[str]:
+def _head(plan: StudyPlan) -> Iterator[str]:
     about = plan.experiment.config.experiment
     yield f"Experiment {about.name}"
     for key in ("question", "hypothesis", "researcher", "date"):
@@ -61,7 +61,7 @@ def _head(plan: Plan) -> Iterator[str]:
         yield f"  steps per run: {', '.join(map(str, steps))}"
 
 
-def _own(plan: Plan) -> Iterator[str]:
+def _own(plan: StudyPlan) -> Iterator[str]:
     yield ""
     yield "1. Olmix's checks: passed"
     for finding in plan.findings:
@@ -74,7 +74,9 @@ def _own(plan: Plan) -> Iterator[str]:
         )
 
 
-def _framework(plan: Plan, ids: Sequence[str], verdicts: Sequence[Verdict] | None) -> Iterator[str]:
+def _framework(
+    plan: StudyPlan, ids: Sequence[str], verdicts: Sequence[Verdict] | None
+) -> Iterator[str]:
     yield ""
     title = f"2. The check of {plan.framework.name}"
     if verdicts is None:
@@ -99,7 +101,7 @@ def _framework(plan: Plan, ids: Sequence[str], verdicts: Sequence[Verdict] | Non
             yield f"      {error}"
 
 
-def _smoke(plan: Plan, ids: Sequence[str], trained: Mapping[str, str] | None) -> Iterator[str]:
+def _smoke(plan: StudyPlan, ids: Sequence[str], trained: Mapping[str, str] | None) -> Iterator[str]:
     yield ""
     if trained is None:
         yield "3. Training on a tiny model: not made"

@@ -1,4 +1,4 @@
-"""What the runs of an experiment measured: final metrics, curves, main effects, the best run."""
+"""The results of an experiment: final metrics, curves, main effects, the best run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Results:
-    """What was measured.
+    """The results of an experiment.
 
     Attributes:
         folder: where the tables and plots are.
@@ -187,7 +187,7 @@ def _why_none(
     diverged: Sequence[RunState],
     unfinished: Sequence[RunState],
 ) -> str:
-    """Say why there is no run to compare; nothing where none has logged anything."""
+    """Return why there is no run to compare; nothing where none has logged anything."""
     if diverged or unfinished:
         reasons = []
         if diverged:

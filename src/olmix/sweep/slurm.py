@@ -14,8 +14,9 @@ from olmix.config.experiment import SlurmConfig
 from olmix.errors import Problem
 from olmix.sweep.errors import ExperimentSchemaError
 from olmix.sweep.folder import Mapped
-from olmix.sweep.study_plan import Plan
+from olmix.sweep.study_plan import StudyPlan
 from olmix.text.files import write_text
+from olmix.text.numbers import counted
 from olmix.text.slurm import (
     comment,
     compress,
@@ -32,7 +33,7 @@ SUBMIT = "submit_experiment.sh"
 """Submits all arrays, where there are several."""
 
 
-def write_scripts(plan: Plan, rows: Sequence[Mapped], target: Path) -> Path:
+def write_scripts(plan: StudyPlan, rows: Sequence[Mapped], target: Path) -> Path:
     """Write the scripts into the experiment's folder; returns the one that starts all runs.
 
     Raises:
@@ -56,7 +57,7 @@ def old_scripts(target: Path) -> list[Path]:
     return [*(file for name in (SCRIPT, SUBMIT) if (file := target / name).is_file()), *parts]
 
 
-def render_scripts(plan: Plan, rows: Sequence[Mapped], folder: Path) -> dict[str, str]:
+def render_scripts(plan: StudyPlan, rows: Sequence[Mapped], folder: Path) -> dict[str, str]:
     """Return the text of every script, by its name.
 
     `sbatch` takes the first one as it is, and `sbatch --array=...` too.
@@ -97,7 +98,7 @@ def render_scripts(plan: Plan, rows: Sequence[Mapped], folder: Path) -> dict[str
 
 
 def _array_script(
-    plan: Plan, slurm: SlurmConfig, folder: Path, part: Sequence[int], digits: int, script: str
+    plan: StudyPlan, slurm: SlurmConfig, folder: Path, part: Sequence[int], digits: int, script: str
 ) -> Iterator[str]:
     """Yield the lines of the array of some runs, all of which lie within one array's indices."""
     first = part[0] // slurm.max_array_size * slurm.max_array_size
@@ -113,7 +114,7 @@ def _array_script(
     words = ['"$config"' if word == "CONFIG" else shlex.quote(word) for word in command]
     yield from (
         "#!/usr/bin/env bash",
-        comment(f"Experiment {name}: {len(part)} runs of {recipe}."),
+        comment(f"Experiment {name}: {counted(len(part), 'run')} of {recipe}."),
         f"# Start all of them with: sbatch {script}",
         f"# Start some of them with: sbatch --array=0,2 {script}",
         *([f"# Task N is run {first} + N."] if first else []),

@@ -1,4 +1,4 @@
-"""What the runs of an experiment's folder are doing, from the files that they write."""
+"""The state of an experiment's runs, from the files that they write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from olmix.errors import DataError
 from olmix.records.logs import has_diverged
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import Experiment, load_experiment
 from olmix.sweep.folder import EXPERIMENT, Mapped, read_mapping
 from olmix.sweep.framework import OUTPUT_DIR, Framework, Path_, Verdict, find_framework
@@ -22,7 +22,7 @@ Curve = Sequence[tuple[int, float]]
 
 @dataclass(frozen=True)
 class RunState:
-    """What a run is doing.
+    """The state of a run.
 
     Attributes:
         run: its row in the mapping.
@@ -90,7 +90,7 @@ def _state(root: Path, framework: Framework, row: Mapped) -> RunState:
 def _config(root: Path, row: Mapped) -> Mapping[str, Any]:
     file = root / row.config
     try:
-        return Document(file.read_text(encoding="utf-8"), str(file)).data
+        return YamlDocument(file.read_text(encoding="utf-8"), str(file)).data
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error}") from None
 

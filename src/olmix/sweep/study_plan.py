@@ -30,8 +30,9 @@ from olmix.sweep.plan_checks import check_number, check_points, warn_of_scale
 from olmix.sweep.scalars import render_flow
 from olmix.sweep.values import DerivationError, Scope, resolve, unknown_references
 from olmix.text.files import digest
+from olmix.text.numbers import counted
 
-__all__ = ["Plan", "PlannedRun", "build_plan", "config_hash"]
+__all__ = ["PlannedRun", "StudyPlan", "build_plan", "config_hash"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """All runs of an experiment.
 
     Attributes:
@@ -88,7 +89,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
     return digest(_hashable(plain), 12)
 
 
-def build_plan(source: str | Path | Mapping[str, Any] | Experiment) -> Plan:
+def build_plan(source: str | Path | Mapping[str, Any] | Experiment) -> StudyPlan:
     """Read an experiment, and plan and check its runs.
 
     Raises:
@@ -113,7 +114,7 @@ class _Planner:
         self._names = find_names(config, self.framework, self.base)
         self._watches = [Watch(config, index) for index in range(len(config.conditions))]
 
-    def plan(self) -> Plan:
+    def plan(self) -> StudyPlan:
         config = self.experiment.config
         self.findings += check_names(config, self.framework, self.base, self._names)
         self.findings += check_points(config)
@@ -130,7 +131,7 @@ class _Planner:
         self._raise()
         if len(planned) > len(runs):
             what = (
-                f"{len(planned)} combinations give {len(runs)} different configs; "
+                f"{len(planned)} combinations give {counted(len(runs), 'different config')}; "
                 "equal ones are generated once"
             )
             self.findings.append(Finding(None, what, notice=True))
@@ -142,7 +143,7 @@ class _Planner:
         self._note(self.framework.check_runs(self.base, whole))
         self._raise()
         findings = tuple(dict.fromkeys(self.findings))
-        return Plan(self.experiment, self.framework, self.base, tuple(runs), findings, own)
+        return StudyPlan(self.experiment, self.framework, self.base, tuple(runs), findings, own)
 
     def _check_folders(self, own: Mapping[Path_, str], runs: Sequence[PlannedRun]) -> None:
         for path, folder in own.items():
@@ -152,7 +153,7 @@ class _Planner:
             )
             self.findings.append(Finding(None, what, notice=True))
         for path, folder in collisions(self.framework, [run.config for run in runs]):
-            what = f"two runs write to {folder}; give each a folder of its own"
+            what = f"two runs write to {folder}; give each its own folder"
             self.findings.append(Finding(ValidationError, what, self._names.source(path)))
 
     def _raise(self) -> None:

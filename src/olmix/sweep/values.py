@@ -42,7 +42,7 @@ class DerivationError(ValueError):
 
 @dataclass(frozen=True)
 class Scope:
-    """What derived values of a run can name.
+    """The names that derived values of a run can use.
 
     Attributes:
         names: values of the variables and controls in this run, as they are written.

@@ -1,4 +1,4 @@
-"""What is wrong with the names and values that an experiment gives, before any merge."""
+"""Checks of the names and values that an experiment gives, before any merge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RANGE = frozenset({"min", "max", "scale", "step"})
 
 
 def is_range(value: object) -> bool:
-    """Say whether the values of a variable are given as ``{min, max, scale, step}``."""
+    """Whether the values of a variable are given as ``{min, max, scale, step}``."""
     return isinstance(value, Mapping) and "min" in value and "max" in value
 
 
@@ -64,7 +64,7 @@ def check_variables(raw: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _check_name(where: Location) -> Iterator[Finding]:
     if not isinstance(where[-1], str) or not _KEY.fullmatch(where[-1]):
-        what = f"{where[-1]!r} is no parameter name; names are such as lora_rank or optimizer.lr"
+        what = f"{where[-1]!r} is not a parameter name; names look like lora_rank or optimizer.lr"
         yield Finding(ExperimentSchemaError, what, where)
 
 

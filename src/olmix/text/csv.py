@@ -15,6 +15,7 @@ import numpy as np
 from olmix.errors import DataError
 from olmix.simplex import Array
 from olmix.text.files import write_text
+from olmix.text.numbers import counted
 
 __all__ = ["Table", "parse_table", "read_table", "write_table"]
 
@@ -115,7 +116,9 @@ def parse_table(
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
-            problems.append(f"{where(line)}: {len(cells)} cells; the header has {len(header)}")
+            problems.append(
+                f"{where(line)}: {counted(len(cells), 'cell')}; the header has {len(header)}"
+            )
             continue
         row = []
         for index in used:
@@ -140,7 +143,7 @@ def parse_table(
     if problems:
         shown = problems[:50]
         if len(problems) > len(shown):
-            shown.append(f"{file}: and {len(problems) - len(shown)} problems more")
+            shown.append(f"{file}: and {counted(len(problems) - len(shown), 'more problem')}")
         raise DataError("\n".join(shown))
     array = np.array(values, dtype=np.float64).reshape(len(runs), len(columns))
     return Table(file, tuple(runs), tuple(names), tuple(columns), array)
@@ -198,7 +201,7 @@ def _download(address: str) -> str:
     """Return the text at an address.
 
     Raises:
-        DataError: it cannot be had; says how to go on without a network.
+        DataError: it cannot be read; the message says how to do without a network.
     """
     from urllib.error import HTTPError, URLError
     from urllib.request import urlopen
@@ -213,7 +216,7 @@ def _download(address: str) -> str:
             error.close()
         raise DataError(
             f"{address}: cannot be downloaded: {reason}.\n"
-            "  Without a network, get the file elsewhere and write its path in place of the address"
+            "  Without a network, get the file elsewhere and write its path instead of the address"
         ) from error
 
 

@@ -120,7 +120,7 @@ def read_texts(name: str, stream: IO[bytes], field: str) -> Iterator[TextLine]:
             continue
         except ValueError as error:
             reason = str(error).partition(":")[0]
-            yield TextLine(number, None, f"is no JSON ({reason}): {_shown(line)}")
+            yield TextLine(number, None, f"is not JSON ({reason}): {_shown(line)}")
             continue
         yield _text_of(number, content, field)
 

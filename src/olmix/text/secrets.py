@@ -2,7 +2,7 @@
 
 Certain are keys of well-known services, by their shape; private keys; passwords in URLs; and what
 is given to a name that surely means a secret (`--api-key VALUE`, `WANDB_API_KEY=VALUE`), unless it
-refers to something (`$NAME`, a path), or is a number or a placeholder. A refusal has no way round,
+refers to something (`$NAME`, a path), or is a number or a placeholder. Nothing overrides a refusal,
 so in doubt a text passes. Hiding costs nothing: it also takes what only looks like a secret.
 
 What is said of a secret never holds its value.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 __all__ = ["HIDDEN", "find_secrets", "judge", "redact"]
 
 HIDDEN = "***"
-"""What stands in the place of a secret."""
+"""The text that takes the place of a secret."""
 
 _SHAPE = re.compile(
     r"""(?<![\w-])(?:
@@ -96,7 +96,7 @@ def judge(name: str, value: str) -> str | None:
 
 
 def find_secrets(text: str, *, only_urls: bool = False) -> tuple[str, ...]:
-    """Say of each certain secret in a text what it is and why, but never its value.
+    """Return a sentence for each certain secret in a text: what it is and why, never its value.
 
     Args:
         text: a command, lines of a shell, a path or URL.
@@ -166,7 +166,7 @@ def _given(text: str, *, only_urls: bool) -> Iterator[_Span]:
 
 
 _SAID = {"parameter": "{}= in a URL", "header": "{}", "option": "--{}", "variable": "{}="}
-"""What a secret goes by, by how its name is given."""
+"""The word for a secret, by how its name is given."""
 
 
 def _likely(text: str) -> Iterator[_Span]:

@@ -96,7 +96,7 @@ def environment_lines(
 
 
 def own_environment() -> str | None:
-    """Return the folder of the environment that is at work here; `None` for the system's Python."""
+    """Return the folder of the active environment; `None` for the system's Python."""
     own = sys.prefix != sys.base_prefix or (Path(sys.prefix) / "conda-meta").is_dir()
     return sys.prefix if own else None
 

@@ -151,14 +151,14 @@ def load(text: str, name: str, rules: type[Yaml12] = Yaml12) -> Yaml12:
 
 def _explain(error: yaml.MarkedYAMLError, text: str) -> Problem:
     """Return what PyYAML found wrong, and what to do about it."""
-    mark, begun = error.problem_mark, error.context_mark
+    mark, started = error.problem_mark, error.context_mark
     lines = re.split(f"\r\n|[\r\n{_OLD_ENDS}]", text.rstrip())
     number = min(mark.line, len(lines) - 1)  # the end of a file is below its last line
     what = _WHOLE.get(error.problem, error.problem)
     if not isinstance(error, TooMuchError):
         what = f"not valid YAML: {what}"
-    if begun is not None and begun.line != number and str(error.context).startswith("while"):
-        what += f" {error.context} from line {begun.line + 1} on"
+    if started is not None and started.line != number and str(error.context).startswith("while"):
+        what += f" {error.context} from line {started.line + 1} on"
     advice = [words for part, words in _ADVICE.items() if part in what]
     line = lines[number]
     if "\t" in (*line[: len(line) - len(line.lstrip())], line[mark.column : mark.column + 1]):

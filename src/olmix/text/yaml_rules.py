@@ -1,4 +1,4 @@
-"""What YAML means, to Olmix and to OmegaConf: two sets of rules for one parser.
+"""The meaning of YAML to Olmix and to OmegaConf: two sets of rules for one parser.
 
 All files of Olmix are `Yaml12`: ``3e-4`` is a number, ``on`` is a word. Torchtune and Hydra read
 their configs with OmegaConf, whose rules are `OmegaConfYaml`. The two differ in scalars:

@@ -51,7 +51,7 @@ _ASKED_TO_END = (0, -signal.SIGINT, 128 + signal.SIGINT, -signal.SIGTERM, 128 + 
 
 @dataclass(frozen=True)
 class _Command:
-    """What is run, where, with which additions to the environment, and what it is."""
+    """A command, its folder, its additions to the environment, and a name for it."""
 
     words: Sequence[str]
     folder: Path
@@ -114,7 +114,7 @@ def _prepare(folder: RunFolder) -> _Command:
         raise LaunchError(f"{folder.config}: training.trainer is not `command`")
     mix = config.mix.to_plain() if config.mix is not None else {}
     paths = {name: path[-1].paths for name, path in iter_domains(config.data.tree())}
-    write_json(folder.path / MIX_FILE, mix, sync=False)  # written anew at every start
+    write_json(folder.path / MIX_FILE, mix, sync=False)  # written again at every start
     domains = {name: {**share, "paths": list(paths[name])} for name, share in mix.items()}
     used = [name for name, share in mix.items() if share["weight"] > 0]
     write_json(
@@ -227,10 +227,10 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
 
 
 class _Reports:
-    """What the command has reported so far.
+    """The reports of the command so far.
 
     Args:
-        run: tells of it in the status.
+        run: reports it in the status.
     """
 
     def __init__(self, run: RunWriter) -> None:
@@ -261,7 +261,7 @@ class _Reports:
 
 
 def _reason(code: int, folder: RunFolder) -> str:
-    """Say how the command ended, with the last lines that it printed."""
+    """Describe how the command ended, with the last lines that it printed."""
     how = f"signal {-code}" if code < 0 else f"exit status {code}"
     text = folder.log.read_text(encoding="utf-8", errors="replace")
     lines = [line for line in text.splitlines() if line.strip()][-_LAST_LINES:]

@@ -26,7 +26,7 @@ def train_any(
 
     Args:
         folders: run folders; the caller holds their locks.
-        on_progress: called now and then while a run goes on.
+        on_progress: called now and then during a run.
         should_stop: asked now and then; a run that stops can be resumed.
     """
     proxies = []

@@ -1,4 +1,4 @@
-"""What a process must settle before and just after it loads JAX: threads, core, compiled programs.
+"""The environment of a process before and after it loads JAX: threads, core, compiled programs.
 
 Libraries read their number of threads when they are loaded, so `use_one_thread` comes before NumPy
 and JAX; this module imports neither by itself.
@@ -39,7 +39,7 @@ def pin(core: int) -> None:
     try:
         os.sched_setaffinity(0, {core})
     except OSError as error:
-        logger.warning("core %d cannot be had (%s); running on any", core, error)
+        logger.warning("core %d is not available (%s); running on any", core, error)
 
 
 def cache_folder() -> Path:

@@ -6,7 +6,7 @@ folder. So every start has a mark, which its processes inherit in their environm
 (`torchrun` gives its workers sessions of their own), and the run folder says which mark that is and
 which process group it began with. What bears the mark is ended before anything else is started.
 
-A number may belong to another process group by now. So a group counts only while its leader is the
+The number may be reused by another process group. So a group counts only while its leader is the
 one that was started, or while a member bears the mark or prints to the log of the run: as long as
 one member lives, the system gives the number of its group to nobody else.
 """

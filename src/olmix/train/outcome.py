@@ -26,7 +26,7 @@ class Outcome:
 
     Attributes:
         run: the folder.
-        state: `skipped` where the very same run was finished before; `interrupted` where it
+        state: `skipped` where the same run was finished before; `interrupted` where it
             stopped on request and can be resumed.
         error: why it failed.
     """
@@ -64,7 +64,7 @@ def outcome_of(folder: RunFolder) -> Outcome:
 
 
 def fail_run(folder: RunFolder, error: Exception) -> Outcome:
-    """Say in the status and the log of a run that it failed before its trainer could."""
+    """Mark a run as failed in its status and log, where it failed before its trainer could."""
     note_failure(error)
     if folder.path.is_dir():
         folder.update_status(**ended_by(error))
@@ -72,7 +72,7 @@ def fail_run(folder: RunFolder, error: Exception) -> Outcome:
 
 
 def note_failure(error: BaseException) -> None:
-    """Log an error in words; one that nobody foresaw with its traceback."""
+    """Log an error in words; an unforeseen one with its traceback."""
     if isinstance(error, OlmixError):
         logger.error("%s", error)
     else:

@@ -1,7 +1,7 @@
 """One run in a process of its own, as clusters start it: ``python -m olmix.train.run_one RUN_DIR``.
 
 SIGTERM, which schedulers send before a time limit or a pre-emption, makes the run save its state
-and end with status 75; the next start of the same command goes on from there. Status 0 says that
+and end with status 75; the next start of the same command resumes there. Status 0 says that
 the run is finished, also where it was finished before, 1 that it failed (`status.json` says why), 2
 that the folder is none.
 """

@@ -10,7 +10,7 @@ It reads one JSON object a line on standard input and answers in the same way on
 With `--plain` it loads no library and sets no number of threads: for runs of other trainers, which
 are processes of their own.
 
-`state` is finished, failed, skipped (the very same run was finished before) or interrupted. A line
+`state` is finished, failed, skipped (the same run was finished before) or interrupted. A line
 that cannot be read is answered with a failed `run` of null. When standard input ends, or on
 SIGTERM, the worker writes a checkpoint, sets the run back to pending, and leaves.
 """

@@ -22,7 +22,7 @@ from olmix.records.fit.scores import LEVEL
 from olmix.records.fit.verification import MeanAndError, MeasuredGain, MeasuredMix, Verification
 from olmix.records.metric import Objective
 from olmix.simplex import Array
-from olmix.text.numbers import gain_of, with_error
+from olmix.text.numbers import counted, gain_of, with_error
 from olmix.verify.verification_plan import VerificationPlan
 
 __all__ = ["compare"]
@@ -41,7 +41,7 @@ def compare(plan: VerificationPlan, metrics: Mapping[str, Mapping[str, float]]) 
     """
     missing = sorted({run for run in plan.run_of.values() if run not in metrics})
     if missing:
-        raise DataError(f"{len(missing)} runs are not finished: {', '.join(missing)}")
+        raise DataError(f"not finished ({counted(len(missing), 'run')}): {', '.join(missing)}")
     metrics = {run: _finite(found) for run, found in metrics.items()}
     objective = plan.objective
     value_of = {
@@ -111,7 +111,7 @@ def paired_gain(differences: Array) -> MeasuredGain:
 
 
 def statement(gains: Mapping[str, MeasuredGain], objective: Objective) -> str:
-    """Say in one sentence what the verification shows, and what it does not."""
+    """Return in one sentence what the verification shows, and what it does not."""
     parts: list[str] = []
     in_full = True
     for other, gain in gains.items():

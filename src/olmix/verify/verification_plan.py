@@ -49,7 +49,7 @@ class VerificationPlan:
 
     @property
     def objective(self) -> Objective:
-        """What the fit optimised."""
+        """The objective of the fit."""
         return self.proposal.objective.asked
 
 

@@ -37,7 +37,7 @@ def test_what_most_trainers_log_beside_the_loss_is_no_metric(tmp_path):
     line = {"step": 1, "epoch": 1, "loss": 2.0, "seconds": 9.0, "tokens_per_second": 1e5}
     found = collect([_runs(tmp_path / "runs", [[line | {"lr": 0.1, "grad_norm": 3}]])], tmp_path)
     assert _columns(found) == ("loss",)
-    assert found.notes[0] == "nobody named the metrics; taken: loss. Others: --metric NAME"
+    assert found.notes[0] == "no metrics were named; taken: loss. Others: --metric NAME"
     assert found.notes[1] == (
         "logged and not taken: epoch, seconds, tokens_per_second, lr, grad_norm"
     )

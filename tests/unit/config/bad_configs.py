@@ -406,7 +406,7 @@ CASES = [
         "exact needs convex",
         "type: log_linear}",
         "type: log_weight}\nproposer: {type: exact}",
-        ":8: proposer.type: `exact` needs a convex law and `log_weight` is none",
+        ":8: proposer.type: `exact` needs a convex law, which `log_weight` is not",
     ),
     _fit(
         "caps without tokens",

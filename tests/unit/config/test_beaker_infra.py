@@ -51,7 +51,7 @@ def test_all_broken_rules_are_reported_at_once():
     assert message.splitlines() == [
         "launch.yaml: docker_image: give image or docker_image, not both",
         "launch.yaml: min_runtime_s: has no effect on jobs that are not preemptible",
-        "launch.yaml: env.A B: is no name of an environment variable",
+        "launch.yaml: env.A B: is not a valid name of an environment variable",
         "launch.yaml: env.OLMIX_GROUP: is set by Olmix (the group's id)",
         "launch.yaml: env.TWICE: is in env_secrets too; give it once",
     ]

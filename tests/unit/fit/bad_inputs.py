@@ -157,10 +157,10 @@ CASES = [
     ("a negative risk", "fit", *_add("proposer: {risk: -1}"), "proposer.risk"),
     ("a risk in a convex problem", "fit", *_add("proposer: {type: exact, risk: 1}"), "not convex"),
     ("a floor of the worst mixture", "fit", *_add("proposer: {make_worst_mix: true, floors: 0.1}"),
-     "does not go with make_worst_mix"),
+     "cannot be combined with make_worst_mix"),
     ("a floor of nothing", "fit", *_add("proposer: {floors: {z: 0.1}}"), "no metric z is fitted"),
     ("a negative floor", "fit", *_add("proposer: {floors: {x: -0.1}}"), "proposer.floors"),
-    ("a front of the best run", "fit", *_add("proposer: {type: search, pareto: 5}"),
+    ("a Pareto front of the best run", "fit", *_add("proposer: {type: search, pareto: 5}"),
      "proposer.pareto"),
     ("a yes for a switch", "fit", *_add("proposer: {fit_only: often}"), "proposer.fit_only"),
     # constraints and filtering

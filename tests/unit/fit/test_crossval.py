@@ -40,7 +40,7 @@ def _main_law(fit):
     law = fit.best.law
     if fit.chosen != "stacked":
         return fit.chosen
-    return next(one.name for one, w in zip(law.members, law.weights, strict=True) if w > 0.9)
+    return next(one.name for one, w in zip(law.members, law.law_weights, strict=True) if w > 0.9)
 
 
 @pytest.mark.parametrize("seed", range(4))

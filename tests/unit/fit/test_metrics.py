@@ -23,7 +23,7 @@ def _tasks(**families):
 def test_without_eval_all_columns_take_part_in_the_order_of_their_names(planted):
     found, problems = _select(planted, lower_is_better={"acc": False})
     assert found.names == ("acc", "code_bpb", "docs_bpb")
-    assert found.weights.tolist() == [1, 1, 1]
+    assert found.objective_weights.tolist() == [1, 1, 1]
     assert problems == []
 
 
@@ -97,7 +97,7 @@ def test_bookkeeping_and_standard_errors_are_left_out_with_a_note(planted):
     assert (found.names, problems) == (("code_bpb", "docs_bpb"), [])
     errors, others = found.notes
     assert "acc_stderr,none, docs_bpb_se: standard errors" in errors
-    assert "lr, seconds: no metrics by their names" in others
+    assert "lr, seconds: not metrics by their names" in others
 
 
 @pytest.mark.parametrize(

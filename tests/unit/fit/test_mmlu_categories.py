@@ -36,7 +36,7 @@ def test_a_category_with_missing_subtasks_is_refused_by_name(tmp_path):
     planted = _planted(tmp_path)
     del planted.metrics[f"mmlu_sociology{SUFFIX}"]
     tasks = {"qa": [f"mmlu_social_sciences{SUFFIX}"]}
-    with pytest.raises(DataError, match=f"of which mmlu_sociology{SUFFIX} are not there"):
+    with pytest.raises(DataError, match=f"of which mmlu_sociology{SUFFIX} are missing"):
         read_swarm(planted.write().config(eval={"type": "offline", "tasks": tasks}))
 
 

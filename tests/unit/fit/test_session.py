@@ -80,7 +80,7 @@ def test_results_show_themselves_as_tables_with_escaped_names(swarm, fitted):
         assert "<table>" in page
         assert "<b>" not in page
         assert repr(shown).startswith(type(shown).__name__)
-    assert "and 1 rows more" in swarm._repr_html_()
+    assert "and 1 more row" in swarm._repr_html_()
 
 
 def test_the_name_of_the_stage_is_a_function_and_a_package():

@@ -77,7 +77,7 @@ def test_a_run_that_one_table_lacks_is_left_out_and_named(planted):
     assert "metrics.csv has no metrics of it" in swarm.dropped["r002"]
     assert "ratios.csv has no mixture of it" in swarm.dropped["r020"]
     assert not {"r002", "r020"} & set(swarm.runs)
-    assert any(note == "2 runs take no part: r002, r020." for note in swarm.notes)
+    assert any(note == "Left out (2 runs): r002, r020." for note in swarm.notes)
 
 
 def test_a_missing_value_leaves_a_run_out_for_that_metric_alone(planted):
@@ -85,7 +85,7 @@ def test_a_missing_value_leaves_a_run_out_for_that_metric_alone(planted):
     swarm = read_swarm(planted.write().config())
     assert np.isnan(swarm.values[4, 0])
     assert np.isfinite(swarm.values[4, 1])
-    assert "y is missing in 1 runs, which its fit leaves out." in swarm.notes
+    assert "y is missing in 1 run, which its fit leaves out." in swarm.notes
 
 
 def test_a_run_without_any_metric_is_dropped(planted):
@@ -239,7 +239,7 @@ def test_many_problems_are_cut_short(planted):
     (planted.folder / "metrics.csv").write_text(
         "\n".join(["run,y", *(f"x{i},1" for i in range(80))])
     )
-    assert _refused(planted).endswith("and 30 problems more")
+    assert _refused(planted).endswith("and 30 more problems")
 
 
 def test_columns_that_are_not_the_domains_are_named_on_both_sides(planted):
@@ -256,7 +256,7 @@ def test_tables_without_a_common_run_are_refused(planted):
 def test_too_few_mixtures_are_counted_without_replicates(tmp_path):
     planted = plant(tmp_path, {"y": log_linear}, num=4, replicates=10)
     assert (
-        "y: 4 different mixtures are there to fit 4 domains, which takes at least 5; 15 would be"
+        "y: 4 different mixtures are there to fit 4 domains, which takes at least 5; aim for 15"
         in _refused(planted)
     )
 

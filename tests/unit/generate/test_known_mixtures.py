@@ -9,7 +9,7 @@ from olmix.generate import diagnose, generate, group_of, inspect_folder, sample_
 from olmix.generate.known_mixtures import load_mixtures
 from olmix.generate.next_batch import expected_improvement, proposer_of
 from olmix.mixture import Mixture
-from olmix.records.fit.scores import Fit, FittedLaw, FittedMetric, Scores, UsedRuns
+from olmix.records.fit.scores import Fit, FittedMetric, LawScores, Scores, UsedRuns
 from olmix.records.metric import Metric, Objective
 from olmix.records.typed_json import write_record
 
@@ -136,7 +136,7 @@ def test_expected_improvement_is_that_of_the_normal_distribution():
 
 def test_a_fit_proposes_mixtures_that_are_good_and_unlike_each_other(tmp_path):
     (tmp_path / "ratios.csv").write_text("run,a,b,c\n1,0.4,0.3,0.3\n2,0.3,0.4,0.3\n3,0.3,0.3,0.4\n")
-    metric = FittedMetric(True, 3, 1.0, "l", {"l": FittedLaw(Scores(rmse=0.05))})
+    metric = FittedMetric(True, 3, 1.0, "l", {"l": LawScores(Scores(rmse=0.05))})
     record = Fit(domains=NAMES, metrics={"m": metric}, runs=UsedRuns(("1", "2", "3")))
     write_record(tmp_path / "fit.json", record)
     (tmp_path / "config.json").write_text(

@@ -27,12 +27,12 @@ def test_many_problems_at_once_give_what_each_gives_alone(swarm, law):
 @pytest.mark.parametrize("law", LAWS)
 def test_a_run_without_weight_is_never_seen(swarm, law):
     x, rows = swarm
-    weights = np.ones(36)
-    weights[4] = 0
+    row_weights = np.ones(36)
+    row_weights[4] = 0
     other = rows[0].copy()
     other[4] = 99.0
     np.testing.assert_array_equal(
-        law.fit(x, rows[0], weights).predict(x), law.fit(x, other, weights).predict(x)
+        law.fit(x, rows[0], row_weights).predict(x), law.fit(x, other, row_weights).predict(x)
     )
 
 
@@ -50,9 +50,9 @@ def test_a_refit_to_the_same_weights_stays_where_it_is(swarm, law):
 def test_a_refit_follows_the_weights(swarm, law):
     x, rows = swarm
     fitted = law.fit(x, rows[0])
-    weights = np.full((1, 36), 1e-3)
-    weights[0, 8] = 1.0
-    (again,) = law.refit_many([fitted], x, rows[:1], weights)
+    row_weights = np.full((1, 36), 1e-3)
+    row_weights[0, 8] = 1.0
+    (again,) = law.refit_many([fitted], x, rows[:1], row_weights)
     before, after = (abs(f.predict(x)[8] - rows[0, 8]) for f in (fitted, again))
     assert after < before
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from olmix.laws.gaussian import MEAN, Settings, _surprise, factorise, kernel, maximise
+from olmix.laws.gaussian import MEAN, KernelSettings, _surprise, factorise, kernel, maximise
 
 
 def _problem(num=12, size=3, seed=0):
@@ -15,12 +15,12 @@ def _problem(num=12, size=3, seed=0):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_gradient_is_that_of_finite_differences(seed):
-    points, targets, weights = _problem(seed=seed)
-    vector = Settings.start(3).to_vector() + np.random.default_rng(seed).normal(0, 0.5, 5)
-    _, gradient = _surprise(vector, points, targets, weights)
+    points, targets, row_weights = _problem(seed=seed)
+    vector = KernelSettings.start(3).to_vector() + np.random.default_rng(seed).normal(0, 0.5, 5)
+    _, gradient = _surprise(vector, points, targets, row_weights)
     step = 1e-6 * np.eye(5)
     both = [
-        [_surprise(vector + sign * row, points, targets, weights)[0] for sign in (1, -1)]
+        [_surprise(vector + sign * row, points, targets, row_weights)[0] for sign in (1, -1)]
         for row in step
     ]
     numeric = [(up - down) / 2e-6 for up, down in both]
@@ -28,34 +28,38 @@ def test_the_gradient_is_that_of_finite_differences(seed):
 
 
 def test_the_density_is_that_of_the_textbook():
-    points, targets, weights = _problem()
-    settings = Settings(np.full(3, 2 * np.sqrt(3)), 1.0, 0.01)  # centre of the prior: no prior term
-    covariance = kernel(points, points, settings) + np.diag(settings.noise / weights)
+    points, targets, row_weights = _problem()
+    settings = KernelSettings(
+        np.full(3, 2 * np.sqrt(3)), 1.0, 0.01
+    )  # centre of the prior: no prior term
+    covariance = kernel(points, points, settings) + np.diag(settings.noise / row_weights)
     expected = 0.5 * targets @ np.linalg.solve(covariance, targets)
     expected += 0.5 * np.linalg.slogdet(covariance)[1]
-    assert _surprise(settings.to_vector(), points, targets, weights)[0] == pytest.approx(expected)
+    assert _surprise(settings.to_vector(), points, targets, row_weights)[0] == pytest.approx(
+        expected
+    )
 
 
 def test_searching_never_ends_higher_than_it_started():
-    points, targets, weights = _problem(num=30)
-    start = Settings.start(3)
-    _, before = maximise(points, targets, weights, start, 0)
-    found, after = maximise(points, targets, weights, start, 60)
+    points, targets, row_weights = _problem(num=30)
+    start = KernelSettings.start(3)
+    _, before = maximise(points, targets, row_weights, start, 0)
+    found, after = maximise(points, targets, row_weights, start, 60)
     assert after <= before
     # The first coordinate alone matters, so its length is the shortest.
     assert found.lengths.argmin() == 0
 
 
 def test_the_kernel_is_greatest_at_its_own_point_and_a_constant_far_away():
-    settings = Settings(np.ones(2), 0.7, 0.1)
+    settings = KernelSettings(np.ones(2), 0.7, 0.1)
     near, far = np.zeros((1, 2)), np.full((1, 2), 1e3)
     assert kernel(near, near, settings)[0, 0] == pytest.approx(MEAN + 0.7)
     assert kernel(near, far, settings)[0, 0] == pytest.approx(MEAN)
 
 
 def test_the_factor_gives_back_the_covariance():
-    points, _, weights = _problem()
-    settings = Settings.start(3)
-    factor = factorise(points, weights, settings)
-    expected = kernel(points, points, settings) + np.diag(settings.noise / weights)
+    points, _, row_weights = _problem()
+    settings = KernelSettings.start(3)
+    factor = factorise(points, row_weights, settings)
+    expected = kernel(points, points, settings) + np.diag(settings.noise / row_weights)
     np.testing.assert_allclose(factor @ factor.T, expected)

@@ -77,11 +77,11 @@ def test_a_diverged_run_does_not_decide(law):
 def test_rows_without_weight_take_no_part(law):
     x = draw_mixtures(40, 4)
     y = _noisy(x)
-    weights = np.ones(40)
-    weights[30:] = 0
+    row_weights = np.ones(40)
+    row_weights[30:] = 0
     changed = y.copy()
     changed[30:] = 99.0
-    one, other = law.fit(x, y, weights), law.fit(x, changed, weights)
+    one, other = law.fit(x, y, row_weights), law.fit(x, changed, row_weights)
     np.testing.assert_allclose(other.predict(x), one.predict(x), rtol=1e-9)
 
 

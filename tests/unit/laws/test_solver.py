@@ -15,14 +15,16 @@ from olmix.laws.solver import (
 )
 
 
-def _problems(y, x, *, ridge=1e-6, delta=1.0, weights=None, lowest=-np.inf, reach=0.9):
+def _problems(y, x, *, ridge=1e-6, delta=1.0, row_weights=None, lowest=-np.inf, reach=0.9):
     y = np.atleast_2d(y)
     size = len(y)
     return Problems(
         designs=(x - x.mean(axis=0))[None],
         design=np.zeros(size, dtype=np.intp),
         y=y,
-        weights=np.ones_like(y) if weights is None else np.atleast_2d(weights).astype(float),
+        row_weights=np.ones_like(y)
+        if row_weights is None
+        else np.atleast_2d(row_weights).astype(float),
         ridge=np.full(size, ridge),
         delta=np.full(size, delta),
         lowest=np.full(size, lowest),
@@ -39,7 +41,7 @@ def swarm():
 
 def _total(problems, curves):
     """What the docstring of the solver says is minimised, for the first problem."""
-    x, w = problems.designs[0], problems.weights[0]
+    x, w = problems.designs[0], problems.row_weights[0]
     k = curves.curvature[0]
     f = curves.mu[0] + np.expm1(k * (curves.alpha[0] + x @ curves.beta[0])) / k
     fit = (w * huber(problems.y[0] - f, problems.delta[0])).sum()
@@ -109,30 +111,30 @@ def test_a_batch_gives_what_each_problem_gives_alone(swarm):
 
 def test_rows_without_weight_change_nothing_whatever_they_hold(swarm):
     x, y = swarm
-    weights = np.ones(40)
-    weights[:3] = 0
+    row_weights = np.ones(40)
+    row_weights[:3] = 0
     wild = y.copy()
     wild[:3] = [1e6, -1e6, np.nan]
     np.testing.assert_array_equal(
-        solve(_problems(y, x, weights=weights)).beta,
-        solve(_problems(wild, x, weights=weights)).beta,
+        solve(_problems(y, x, row_weights=row_weights)).beta,
+        solve(_problems(wild, x, row_weights=row_weights)).beta,
     )
-    assert np.isfinite(mean_value(_problems(wild, x, weights=weights))).all()
+    assert np.isfinite(mean_value(_problems(wild, x, row_weights=row_weights))).all()
 
 
 def test_weights_count_like_repeated_rows(swarm):
     x, y = swarm
-    weights = np.ones(40)
-    weights[5] = 3
+    row_weights = np.ones(40)
+    row_weights[5] = 3
     x3, y3 = np.vstack([x, x[[5, 5]]]), np.append(y, y[[5, 5]])
-    once = _problems(y, x, weights=weights)
+    once = _problems(y, x, row_weights=row_weights)
     # The same centre for both, since the ridge does not touch the constant.
     twice = _problems(y3, x3)
     twice = Problems(
         (x3 - x.mean(axis=0))[None],
         twice.design,
         twice.y,
-        twice.weights,
+        twice.row_weights,
         twice.ridge,
         twice.delta,
         twice.lowest,
@@ -170,9 +172,9 @@ def test_leverages_give_the_residuals_of_fits_without_each_row():
     quick = residuals[0] / (1 - leverage[0])
     slow = []
     for row in range(25):
-        weights = np.ones(25)
-        weights[row] = 0
-        without = solve(_problems(y, x, ridge=1e-4, delta=10.0, weights=weights))
+        row_weights = np.ones(25)
+        row_weights[row] = 0
+        without = solve(_problems(y, x, ridge=1e-4, delta=10.0, row_weights=row_weights))
         k = without.curvature[0]
         eta = without.alpha[0] + (x - x.mean(axis=0))[row] @ without.beta[0]
         slow.append(y[row] - without.mu[0] - np.expm1(k * eta) / k)

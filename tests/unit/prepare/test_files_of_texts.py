@@ -78,7 +78,7 @@ def test_rows_of_parquet_are_documents(texts, tmp_path, name, kind):
     _write_table(texts / "c" / name, [*_texts("c"), None], kind)
     prepared = _prepare(texts, tmp_path)
     assert _domain(prepared, "c").documents == 30
-    assert f"c/{name}: 1 rows without a text are passed over" in prepared.warnings
+    assert f"c/{name}: passed over 1 row without a text" in prepared.warnings
 
 
 def test_a_saved_dataset_is_a_domain(texts, tmp_path):
@@ -94,7 +94,7 @@ def test_a_saved_dataset_is_a_domain(texts, tmp_path):
     (texts / "c" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
     prepared = _prepare(texts, tmp_path)
     assert _domain(prepared, "c").documents == 60
-    said = "domain c: 7 files belong to a dataset and hold none of its texts"
+    said = "domain c: passed over, part of a dataset and none of its texts (7 files)"
     assert said in prepared.warnings
 
 
@@ -133,10 +133,10 @@ def test_what_is_left_out_is_counted_per_domain_and_kept_in_the_manifest(texts, 
     assert left["not readable"] == LeftOut("not readable", 3, 206)
     assert _domain(prepared, "b").left_out[0].reason == "in another domain"
     warnings = "\n".join(prepared.warnings)
-    assert "a/again.jsonl: 1 lines passed over (first: 33)" in warnings
+    assert "a/again.jsonl: 1 line passed over (first: 33)" in warnings
     assert "the first found 5 in the field text" in warnings
     assert "a/cut.jsonl.gz: passed over, is damaged or cut off" in warnings
-    assert "a/archive.txt: passed over, it is no text but a zip archive" in warnings
+    assert "a/archive.txt: passed over, it is not text but a zip archive" in warnings
     manifest = json.loads((tmp_path / "data/manifest.json").read_text())
     assert {"reason": "empty", "texts": 2, "size_bytes": 1} in manifest["domains"]["a"]["left_out"]
     assert _prepare(texts, tmp_path).domains == prepared.domains
@@ -164,8 +164,8 @@ def test_what_a_held_out_domain_does_not_use_is_said(texts, tmp_path):
 def test_what_is_changed_in_a_text_is_said(texts, tmp_path):
     (texts / "a" / "windows.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n" * 20)
     warnings = _prepare(texts, tmp_path).warnings
-    assert "domain a: 1 files lose their byte-order mark" in warnings
-    assert "domain a: 1 files lose the carriage returns of their lines" in warnings
+    assert "domain a: byte-order mark removed (1 file)" in warnings
+    assert "domain a: carriage returns removed (1 file)" in warnings
 
 
 def test_damaged_files_among_the_texts_stop_nothing(texts, tmp_path):

@@ -52,7 +52,7 @@ def test_a_text_of_a_held_out_domain_is_left_out_of_all_others(texts, tmp_path):
         copy.write_bytes((texts / "c" / f"{index}.txt").read_bytes())
     prepared = _prepare(texts, tmp_path, held_out=("c",))
     assert _hashes(tmp_path, "train").isdisjoint(_hashes(tmp_path, "validation"))
-    assert "domain a: 30 texts are left out that another domain holds too" in prepared.warnings[0]
+    assert "domain a: left out 30 texts that another domain holds too" in prepared.warnings[0]
     assert [domain.documents for domain in prepared.domains] == [30, 30, 30]
 
 
@@ -201,7 +201,7 @@ def test_a_file_name_that_is_no_unicode_is_written_with_its_bytes(texts, tmp_pat
 )
 def test_a_line_of_jsonl_that_cannot_be_used_is_counted(texts, tmp_path, line):
     (texts / "a" / "more.jsonl").write_text(line + "\n")
-    assert "a/more.jsonl: 1 lines passed over" in _prepare(texts, tmp_path).warnings[0]
+    assert "a/more.jsonl: 1 line passed over" in _prepare(texts, tmp_path).warnings[0]
 
 
 def test_a_line_of_jsonl_may_hold_other_line_separators(texts, tmp_path):
@@ -230,7 +230,7 @@ def test_files_beside_the_domains_and_links_to_folders_are_named(texts, tmp_path
     (tmp_path / "far").mkdir()
     (texts / "a" / "link").symlink_to(tmp_path / "far")
     warnings = "\n".join(_prepare(texts, tmp_path).warnings)
-    assert "1 files directly in texts are passed over (loose.txt)" in warnings
+    assert "passed over 1 file directly in texts (loose.txt)" in warnings
     assert "a/link: passed over, links to folders are not followed" in warnings
 
 

@@ -46,5 +46,5 @@ def test_nothing_unreadable_is_counted_as_empty_and_all_of_it_is_named(tmp_path)
     message = str(caught.value)
     assert "domain a" in message
     assert "no such file" in message
-    assert "3 bytes are no whole number of uint16 tokens" in message
+    assert "3 bytes are not a whole number of uint16 tokens" in message
     assert "belongs to two domains, c and d" in message

@@ -116,7 +116,7 @@ def test_a_line_that_a_power_failure_cut_off_costs_one_job_alone(tmp_path, caplo
         Job("1", ("a",), group=group),
         Job("3", ("c",), "u", group, "cluster"),
     ]
-    assert "line 2 is no job" in caplog.text
+    assert "line 2 is not a job" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_what_is_no_job_is_told_and_passed_over(tmp_path, caplog, line):
     text = f"{line}\n{good}\n"
     (tmp_path / JOBS_FILE).write_bytes(text.encode("utf-8", "surrogateescape"))
     assert [job.id for job in read_jobs(tmp_path)] == ["7"]
-    assert "line 1 is no job" in caplog.text
+    assert "line 1 is not a job" in caplog.text
 
 
 def test_jobs_that_were_submitted_for_another_group_are_told_and_left_alone(tmp_path, caplog):

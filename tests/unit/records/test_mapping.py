@@ -69,7 +69,7 @@ def test_numbers_that_are_texts_are_taken(tmp_path):
 
 
 def test_a_folder_without_a_mapping_is_no_experiment(tmp_path):
-    with pytest.raises(DataError, match="this is no folder of an experiment"):
+    with pytest.raises(DataError, match="this is not the folder of an experiment"):
         read_mapping_record(tmp_path)
 
 

@@ -64,7 +64,7 @@ def test_a_tracker_that_fails_is_left_out_and_the_others_go_on(caplog):
         both.finish({}, ok=True)
     assert good.steps == [1, 2, "end"]
     (record,) = caplog.records
-    assert "broken failed and is left out from here on: the service is down" in record.message
+    assert "broken failed and is dropped for this run: the service is down" in record.message
 
 
 @pytest.mark.parametrize(

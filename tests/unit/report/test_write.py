@@ -186,7 +186,7 @@ def test_fit_json_alone_makes_a_page(fit):
         if file.name != "fit.json":
             file.unlink()
     write_report(fit)
-    assert "there are no predictions" in Outline(read(fit)).text
+    assert "holds no predictions" in Outline(read(fit)).text
 
 
 def test_odd_values_are_shown_as_unknown(fit):

@@ -263,7 +263,7 @@ CASES = [
         "  lora_rank:",
         "  lora-rank:",
         ExperimentSchemaError,
-        "'lora-rank' is no parameter name",
+        "'lora-rank' is not a parameter name",
     ),
     _change(
         "a variable that is controlled",

@@ -3,7 +3,7 @@
 import pytest
 
 from olmix.errors import ConfigError
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 
 TEXT = """\
 # é😀 above: a colon
@@ -64,12 +64,12 @@ def changed(data, path, value):
 @pytest.mark.parametrize("path", CHANGES)
 def test_one_value_changes_and_every_other_line_stays(path, start, end):
     text = TEXT.replace("\n", end)
-    document = Document(start + text, "base")
+    document = YamlDocument(start + text, "base")
     assert document.keeps_comments
     line, value = CHANGES[path]
     wanted = changed(document.data, path, value)
     written = document.render(wanted)
-    assert Document(written, "new").data == wanted
+    assert YamlDocument(written, "new").data == wanted
     lines = written.splitlines()
     assert line in lines
     kept = set(text.splitlines())
@@ -78,7 +78,7 @@ def test_one_value_changes_and_every_other_line_stays(path, start, end):
 
 
 def test_all_values_change_at_once_and_keys_come_and_go():
-    document = Document(TEXT, "base")
+    document = YamlDocument(TEXT, "base")
     wanted = document.data
     for path, (_, value) in CHANGES.items():
         wanted = changed(wanted, path, value)
@@ -86,12 +86,12 @@ def test_all_values_change_at_once_and_keys_come_and_go():
     wanted["nested"] = {**wanted["nested"], "new": {"é": "😀: 1"}}
     wanted["more"] = ["😀", None]
     written = document.render(wanted)
-    assert Document(written, "new").data == wanted
+    assert YamlDocument(written, "new").data == wanted
     assert "# 😀 beside" in written
 
 
 def test_nothing_changes_where_no_value_does():
-    document = Document(TEXT, "base")
+    document = YamlDocument(TEXT, "base")
     assert document.render(document.data) == f"{TEXT}\n"
 
 
@@ -99,10 +99,10 @@ def test_nothing_changes_where_no_value_does():
     "text", ["a: &a {b: 1}\nc: *a  # d\n", "a: {<<: {b: 1}}  # d\n", "{a: {b: 1}, c: 2}  # d\n"]
 )
 def test_what_cannot_be_spliced_is_written_anew(text):
-    document = Document(text, "base")
+    document = YamlDocument(text, "base")
     assert not document.keeps_comments
     wanted = {**document.data, "new": [1]}
-    assert Document(document.render(wanted), "new").data == wanted
+    assert YamlDocument(document.render(wanted), "new").data == wanted
 
 
 @pytest.mark.parametrize(
@@ -117,5 +117,5 @@ def test_what_cannot_be_spliced_is_written_anew(text):
 )
 def test_what_is_no_config_is_refused_with_its_line(text, said):
     with pytest.raises(ConfigError) as found:
-        Document(text, "base")
+        YamlDocument(text, "base")
     assert said in str(found.value)

@@ -27,7 +27,7 @@ def test_other_variables_are_held_at_the_best_run():
     found = choose_factors(runs)
     assert {run.params["opt"] for run in found.runs} == {"a"}
     assert found.scales == {"lr": "linear"}
-    assert found.note == "3 runs are left out: only opt=a, use_dora=true, of the best run"
+    assert found.note == "left out: 3 runs; only opt=a, use_dora=true, of the best run"
 
 
 def test_of_variables_that_move_together_one_is_taken():

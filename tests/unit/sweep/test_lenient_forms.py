@@ -9,7 +9,7 @@ from sweep_studies import BASE
 
 from olmix.errors import ConfigError
 from olmix.sweep import build_plan, generate_configs
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 
 ROOT = Path(__file__).parents[3]
 
@@ -69,7 +69,7 @@ def test_keys_are_deleted_by_a_tag(tmp_path):
         assert "lora_dropout" not in config["model"]
     result = generate_configs(made.experiment, tmp_path / "out", validator="none")
     text = result.configs[1].read_text()
-    assert Document(text, "").data == second | {"output_dir": result.runs[1].output_dir}
+    assert YamlDocument(text, "").data == second | {"output_dir": result.runs[1].output_dir}
 
 
 def test_keys_for_anchors_are_passed_over(tmp_path):

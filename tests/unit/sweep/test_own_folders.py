@@ -6,7 +6,7 @@ import pytest
 from sweep_studies import BASE
 
 from olmix.sweep import ValidationError, build_plan, generate_configs
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.status import read_states
 from olmix.sweep.torchtune.registry import read_registry
 
@@ -108,7 +108,7 @@ def test_runs_keep_all_their_folders_when_others_come_and_go(tmp_path):
         return {
             run.params["lora_rank"]: (
                 run.output_dir,
-                Document((result.folder / run.config).read_text(), "").data["checkpointer"][
+                YamlDocument((result.folder / run.config).read_text(), "").data["checkpointer"][
                     "output_dir"
                 ],
             )

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from olmix.errors import NotAvailableError
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.torchtune.assets import Assets
 from olmix.sweep.torchtune.registry import read_registry
 from olmix.sweep.torchtune.shrink import data_of, shrink
@@ -26,12 +26,12 @@ NOT_TINY = {
 def configs(recipe=None):
     for shipped in read_registry().configs.values():
         if recipe in (None, shipped.recipe):
-            yield shipped, Document(shipped.path.read_text(), shipped.name).data
+            yield shipped, YamlDocument(shipped.path.read_text(), shipped.name).data
 
 
 def tiny(name):
     shipped = read_registry().configs[name]
-    config = Document(shipped.path.read_text(), name).data
+    config = YamlDocument(shipped.path.read_text(), name).data
     return shrink(config, data_of(shipped.recipe), ASSETS, FOLDER)
 
 

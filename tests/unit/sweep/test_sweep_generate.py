@@ -9,7 +9,7 @@ import pytest
 from olmix.config import read_yaml
 from olmix.errors import DataError, OlmixError
 from olmix.sweep import build_plan, generate_configs
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.status import read_states
 from olmix.sweep.torchtune.registry import read_registry
 
@@ -28,7 +28,7 @@ def generate(folder, **sections):
 
 def config(result, index=0):
     path = result.configs[index]
-    return Document(path.read_text(), str(path)).data
+    return YamlDocument(path.read_text(), str(path)).data
 
 
 def notes(result):
@@ -326,7 +326,7 @@ def test_every_shipped_config_round_trips_with_its_comments():
     files = sorted(root.rglob("*.yaml"))
     assert len(files) >= 150
     for file in files:
-        document = Document(file.read_text(), file.name)
+        document = YamlDocument(file.read_text(), file.name)
         assert document.keeps_comments
         assert document.render(document.data).rstrip("\n") == file.read_text().rstrip("\n")
 
@@ -336,7 +336,7 @@ def test_every_shipped_config_reads_as_omegaconf_reads_it():
     for shipped in read_registry().configs.values():
         loaded = omegaconf.OmegaConf.load(shipped.path)
         plain = omegaconf.OmegaConf.to_container(loaded, resolve=False)
-        assert Document(shipped.path.read_text(), shipped.name).data == plain
+        assert YamlDocument(shipped.path.read_text(), shipped.name).data == plain
 
 
 def test_layer_1_and_preview_need_no_torch(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from olmix.errors import ConfigError
 from olmix.sweep import build_plan, generate_configs
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.status import validate_folder
 from olmix.text.yaml import write_yaml
 
@@ -24,7 +24,7 @@ def experiment(variables, preset="quick_test", **sections):
 
 def overrides(result, index):
     path = result.configs[index]
-    return Document(path.read_text(encoding="utf-8"), str(path)).data["overrides"]
+    return YamlDocument(path.read_text(encoding="utf-8"), str(path)).data["overrides"]
 
 
 TEXTS = [

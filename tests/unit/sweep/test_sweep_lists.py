@@ -3,7 +3,7 @@
 import pytest
 
 from olmix.sweep import TypeMismatchError, generate_configs, merge
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.torchtune.registry import read_registry
 
 BASE = "llama3_2/1B_lora_single_device"
@@ -40,14 +40,14 @@ def test_an_entry_that_is_not_there_and_one_of_another_type_are_errors():
 
 
 def test_a_list_is_changed_in_its_own_text():
-    document = Document(LISTED, "base")
-    wanted = Document(LISTED, "base").data
+    document = YamlDocument(LISTED, "base")
+    wanted = YamlDocument(LISTED, "base").data
     wanted["dataset"][0]["source"] = "csv"
     wanted["dataset"][1]["split"] = "test"
     wanted["names"][1] = "k_proj"
     wanted["nested"][0][1] = 9
     text = document.render(wanted)
-    assert Document(text, "new").data == wanted
+    assert YamlDocument(text, "new").data == wanted
     for line in (
         "dataset:  # two of them",
         "    source: csv  # where from",
@@ -74,7 +74,7 @@ def test_a_variable_may_be_a_path_into_a_list(tmp_path):
         "controls": {"dataset": {1: {"packed": False}}},
     }
     result = generate_configs(made, tmp_path / "out", validator="none")
-    found = Document(result.configs[1].read_text(), "run").data["dataset"]
+    found = YamlDocument(result.configs[1].read_text(), "run").data["dataset"]
     assert found[0]["data_files"] == "/b.json"
     assert found[1]["packed"] is False
     made["variables"] = {"dataset.0.data_fils": ["/a.json"]}

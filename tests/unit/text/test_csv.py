@@ -38,7 +38,7 @@ def test_a_table_can_be_read_from_an_address(tmp_path, address):
 def test_an_address_that_answers_nothing_is_told_with_a_way_out(address):
     with pytest.raises(DataError, match="cannot be downloaded: File not found") as caught:
         read_table(f"{address}/nowhere.csv")
-    assert "write its path in place of the address" in str(caught.value)
+    assert "write its path instead of the address" in str(caught.value)
 
 
 def test_columns_without_a_meaning_are_skipped(tmp_path):

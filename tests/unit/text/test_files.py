@@ -158,7 +158,7 @@ def test_patterns_are_expanded_and_missing_ones_named(tmp_path):
 
 def test_token_files_of_an_odd_size_are_refused(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"\0\0\0")
-    with pytest.raises(DataError, match="3 bytes are no whole number of uint16 tokens"):
+    with pytest.raises(DataError, match="3 bytes are not a whole number of uint16 tokens"):
         open_tokens(tmp_path / "a.bin", "uint16")
     (tmp_path / "b.bin").write_bytes(b"")
     with pytest.raises(DataError, match="0 bytes"):

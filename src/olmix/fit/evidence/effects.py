@@ -1,4 +1,4 @@
-"""What each domain does to each metric, and how sure that is.
+"""The effect of each domain on each metric, and how sure it is.
 
     effect_dm   = d f_m(x + h (e_d - x)) / dh  at h = 0
     evidence_dm = mean of the change at h = STEP / its standard deviation, over draws of laws

@@ -27,11 +27,11 @@ from olmix.fit.swarm_fit import SwarmFit
 from olmix.records.fit.tables import FrontFamily, FrontSummary
 from olmix.simplex import Array
 
-__all__ = ["Front", "families_of", "front_summary", "pareto_front"]
+__all__ = ["ParetoFront", "families_of", "front_summary", "pareto_front"]
 
 
 @dataclass(frozen=True)
-class Front:
+class ParetoFront:
     """Mixtures of which none is better than another in every family.
 
     Attributes:
@@ -72,7 +72,7 @@ def pareto_front(
     references: References,
     kl: float,
     on_step: Callable[[str], None] | None = None,
-) -> Front:
+) -> ParetoFront:
     """Return the front that `proposer.pareto` weighted sums find.
 
     Args:
@@ -90,9 +90,9 @@ def pareto_front(
     scales = np.array([spread(row[row > 0] @ measured[row > 0]) for row in metrics])
     mixtures = []
     for share in _directions(config.proposer.pareto, len(families), config.regression.seed):
-        weights = (share / scales) @ metrics
-        total = float(weights.sum())
-        objective = build_objective(fit, weights / total, 1 / total, kl)
+        metric_weights = (share / scales) @ metrics
+        total = float(metric_weights.sum())
+        objective = build_objective(fit, metric_weights / total, 1 / total, kl)
         found, _ = minimise(config, objective, feasible, references, 1 / total)
         mixtures.append(found)
         if on_step is not None:
@@ -102,10 +102,10 @@ def pareto_front(
     kept = not_beaten(losses)
     order = np.argsort(losses[kept, 0], kind="stable")
     values = _signs(swarm, families) * losses[kept]
-    return Front(families, rows[kept][order], values[order])
+    return ParetoFront(families, rows[kept][order], values[order])
 
 
-def front_summary(fit: SwarmFit, front: Front, mixtures: Mapping[str, Array]) -> FrontSummary:
+def front_summary(fit: SwarmFit, front: ParetoFront, mixtures: Mapping[str, Array]) -> FrontSummary:
     """Return what is in `pareto.json`: the families, and their averages at named mixtures."""
     swarm, families = fit.swarm, front.families
     signs = _signs(swarm, families)

@@ -9,7 +9,7 @@ import numpy as np
 
 from olmix.fit.evidence.effects import probes, signed_evidence
 from olmix.fit.propose.feasible import Feasible, feasible_mixtures
-from olmix.fit.propose.proposal import Proposal, propose
+from olmix.fit.propose.proposal import FoundMixture, propose
 from olmix.fit.propose.references import References, find_references
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.fit.uncertainty import Bootstrap, bootstrap
@@ -30,7 +30,7 @@ class JudgedProposal:
         evidence: (D, M) signed evidence of every effect at the natural mixture.
     """
 
-    found: Proposal
+    found: FoundMixture
     feasible: Feasible
     references: References
     boot: Bootstrap

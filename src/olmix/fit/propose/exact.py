@@ -16,7 +16,7 @@ import numpy as np
 
 from olmix.errors import MissingPackageError, OlmixError
 from olmix.fit.propose.feasible import Feasible
-from olmix.fit.propose.objective import Objective
+from olmix.fit.propose.objective import ProposerObjective
 from olmix.laws.exponential import FittedExponential
 from olmix.simplex import Array, fill_to_caps
 
@@ -29,7 +29,7 @@ class ProposerError(OlmixError):
     """The solver does not reach the optimum."""
 
 
-def solve_exact(objective: Objective, feasible: Feasible, scale: float) -> Array:
+def solve_exact(objective: ProposerObjective, feasible: Feasible, scale: float) -> Array:
     """Return the best mixture of a convex objective, (D,).
 
     Args:
@@ -53,7 +53,7 @@ def solve_exact(objective: Objective, feasible: Feasible, scale: float) -> Array
     scale = scale + objective.kl_weight
     shares = cp.Variable(int(free.sum()))
     terms = []
-    for weight, law in zip(objective.weights, objective.laws, strict=True):
+    for weight, law in zip(objective.metric_weights, objective.laws, strict=True):
         if not isinstance(law, FittedExponential) or not law.convex:
             raise OlmixError(f"the exact proposer cannot use the law {law.name}")
         constant = law.intercept + float(law.slopes @ feasible.fixed)

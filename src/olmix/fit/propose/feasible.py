@@ -37,12 +37,12 @@ class Feasible:
 
     @property
     def free_total(self) -> float:
-        """What the free domains share."""
+        """The weight that the free domains share."""
         return float(1 - self.fixed.sum())
 
     @property
     def free_caps(self) -> Array:
-        """Caps of the free domains as shares of what they share, at most 1."""
+        """Caps of the free domains as shares of their total, at most 1."""
         return np.asarray(np.minimum(self.caps[self.free] / max(self.free_total, 1e-300), 1.0))
 
     def restrict(self, mixture: Array) -> Array:
@@ -59,7 +59,7 @@ class Feasible:
         return whole
 
     def contains(self, mixture: Array, tolerance: float = 1e-6) -> bool:
-        """Return whether a mixture is allowed."""
+        """Whether a mixture is allowed."""
         pinned = np.abs(mixture - self.fixed)[self.pinned]
         below = mixture <= self.caps + tolerance
         return bool((pinned <= tolerance).all() and below.all())

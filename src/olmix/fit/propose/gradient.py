@@ -15,7 +15,7 @@ import numpy as np
 
 from olmix.errors import MissingPackageError
 from olmix.fit.propose.feasible import Feasible
-from olmix.fit.propose.objective import Objective
+from olmix.fit.propose.objective import ProposerObjective
 from olmix.simplex import Array, fill_to_caps, normalise, project_to_caps
 
 __all__ = ["TRACE", "optimality_gap", "search", "starting_points"]
@@ -50,7 +50,7 @@ def starting_points(
     return np.array(starts)
 
 
-def search(objective: Objective, feasible: Feasible, starts: Array, scale: float) -> Array:
+def search(objective: ProposerObjective, feasible: Feasible, starts: Array, scale: float) -> Array:
     """Return the best mixture found from a few of the starts, the best ones, (D,).
 
     Args:
@@ -72,7 +72,9 @@ def search(objective: Objective, feasible: Feasible, starts: Array, scale: float
     return feasible.expand(best)
 
 
-def _descend(objective: Objective, feasible: Feasible, shares: Array, scale: float) -> Array:
+def _descend(
+    objective: ProposerObjective, feasible: Feasible, shares: Array, scale: float
+) -> Array:
     """Return the end of SLSQP on the scaled problem from one start, shares (F,)."""
     try:
         from scipy import optimize
@@ -105,7 +107,7 @@ def _descend(objective: Objective, feasible: Feasible, shares: Array, scale: flo
     return np.asarray(np.maximum(fill_to_caps(point / point.sum(), caps), 0.0))
 
 
-def optimality_gap(objective: Objective, feasible: Feasible, mixture: Array) -> float:
+def optimality_gap(objective: ProposerObjective, feasible: Feasible, mixture: Array) -> float:
     """Return how much better any allowed mixture can be, to first order (Frank-Wolfe gap).
 
     For a convex objective it bounds the distance of the value from the optimum. Slopes are taken

@@ -19,7 +19,7 @@ from olmix.errors import InfeasibleError
 from olmix.fit.propose.exact import ProposerError, solve_exact
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.gradient import search, starting_points
-from olmix.fit.propose.objective import Objective
+from olmix.fit.propose.objective import ProposerObjective
 from olmix.fit.propose.references import References
 from olmix.fit.propose.simulation import TEMPERATURE, simulate
 from olmix.laws.best_run import FittedSearch
@@ -40,7 +40,7 @@ _HALVINGS = 40
 
 def minimise(
     config: FitConfig,
-    objective: Objective,
+    objective: ProposerObjective,
     feasible: Feasible,
     references: References,
     scale: float,
@@ -74,7 +74,7 @@ def minimise(
         except ProposerError as error:
             if wanted == "exact":
                 raise
-            logger.warning("%s; the gradient proposer is used in its place", error)
+            logger.warning("%s; the gradient proposer is used instead", error)
     simulated = wanted == "simulation" or (wanted == "auto" and not smooth)
     found = references.natural
     for penalty in _PENALTIES if objective.floors else (0.0,):
@@ -93,7 +93,7 @@ def minimise(
 
 
 def _keep_floors(
-    objective: Objective, feasible: Feasible, references: References, mixture: Array
+    objective: ProposerObjective, feasible: Feasible, references: References, mixture: Array
 ) -> Array:
     """Return the mixture, moved as little as it takes to keep all floors."""
     if objective.excess(mixture[None])[0] <= _KEPT:
@@ -109,7 +109,7 @@ def _keep_floors(
 
 
 def _anchor(
-    objective: Objective, feasible: Feasible, references: References, mixture: Array
+    objective: ProposerObjective, feasible: Feasible, references: References, mixture: Array
 ) -> Array:
     """Return the best of the known mixtures that keep all floors, the prior among them."""
     known = [feasible.expand(feasible.restrict(one)) for one in references.mixtures.values()]
@@ -125,6 +125,6 @@ def _anchor(
     )
 
 
-def _most_missed(objective: Objective, mixture: Array) -> str:
+def _most_missed(objective: ProposerObjective, mixture: Array) -> str:
     missed: Sequence[float] = [floor.excess(mixture[None])[0] for floor in objective.floors]
     return objective.floors[int(np.argmax(missed))].name

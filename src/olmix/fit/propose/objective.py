@@ -1,4 +1,4 @@
-"""What a proposal minimises.
+"""The function that a proposer minimises.
 
     F(x) = sum_m v_m f_m(x) + kl_reg s KL(x || reference) + risk sd(x),      sum_m v_m = 1
     where  f_j(x) <= f_j(prior) + floor_j  for metrics with a floor
@@ -24,7 +24,7 @@ import numpy as np
 from olmix.laws.law import FittedLaw
 from olmix.simplex import Array, hellinger
 
-__all__ = ["Floor", "Objective", "Risk"]
+__all__ = ["MetricFloor", "ProposerObjective", "Risk"]
 
 _TINY = 1e-300
 _NEAR = 1e-4
@@ -60,7 +60,7 @@ class Risk:
 
 
 @dataclass(frozen=True)
-class Floor:
+class MetricFloor:
     """A limit on one metric: the mixture must not be predicted to be worse than this.
 
     Attributes:
@@ -82,12 +82,12 @@ class Floor:
 
 
 @dataclass(frozen=True)
-class Objective:
+class ProposerObjective:
     """A weighted sum of laws, the divergence from a reference mixture, and the risk.
 
     Attributes:
         laws: laws with a weight above 0.
-        weights: their weights; negative ones look for the worst mixture.
+        metric_weights: their weights; negative ones look for the worst mixture.
         kl_weight: weight of the divergence, in units of the average.
         reference: (D,) reference mixture.
         risk: error that is added, if any.
@@ -96,11 +96,11 @@ class Objective:
     """
 
     laws: Sequence[FittedLaw]
-    weights: Array
+    metric_weights: Array
     kl_weight: float
     reference: Array
     risk: Risk | None = None
-    floors: tuple[Floor, ...] = ()
+    floors: tuple[MetricFloor, ...] = ()
     penalty: float = 0.0
 
     @property
@@ -109,13 +109,15 @@ class Objective:
         laws = [*self.laws, *(floor.law for floor in self.floors)]
         return (
             all(law.convex for law in laws)
-            and bool((self.weights >= 0).all())
+            and bool((self.metric_weights >= 0).all())
             and (self.risk is None or self.risk.slope == 0)
         )
 
     def average(self, mixtures: Array) -> Array:
         """Return the weighted sum of the laws at mixtures (n, D), (n,)."""
-        parts = [w * law.predict(mixtures) for w, law in zip(self.weights, self.laws, strict=True)]
+        parts = [
+            w * law.predict(mixtures) for w, law in zip(self.metric_weights, self.laws, strict=True)
+        ]
         return np.asarray(np.sum(parts, axis=0)) if parts else np.zeros(len(mixtures))
 
     def excess(self, mixtures: Array) -> Array:
@@ -139,7 +141,7 @@ class Objective:
     def gradient(self, mixtures: Array) -> Array:
         """Return the derivative of the objective by each weight, (n, D)."""
         total = np.zeros_like(mixtures)
-        for weight, law in zip(self.weights, self.laws, strict=True):
+        for weight, law in zip(self.metric_weights, self.laws, strict=True):
             total += weight * law.gradient(mixtures)
         if self.kl_weight > 0:
             ratio = np.maximum(mixtures, _TINY) / np.maximum(self.reference, _TINY)

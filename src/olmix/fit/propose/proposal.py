@@ -15,7 +15,7 @@ from olmix.fit.calibration import NORMAL_QUANTILE
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.gradient import TRACE, optimality_gap
 from olmix.fit.propose.minimise import minimise
-from olmix.fit.propose.objective import Floor, Objective, Risk
+from olmix.fit.propose.objective import MetricFloor, ProposerObjective, Risk
 from olmix.fit.propose.references import (
     References,
     measured_objective,
@@ -30,7 +30,7 @@ from olmix.laws.law import FittedLaw
 from olmix.laws.stack import FittedAverage, parts_of
 from olmix.simplex import Array
 
-__all__ = ["Proposal", "build_objective", "chosen_kl", "propose", "propose_each"]
+__all__ = ["FoundMixture", "build_objective", "chosen_kl", "propose", "propose_each"]
 
 VERTEX = 0.95
 """Weight from which one domain alone is called a vertex."""
@@ -44,7 +44,7 @@ _LARGE_GAP = 0.01
 
 
 @dataclass(frozen=True)
-class Proposal:
+class FoundMixture:
     """A proposed mixture and how it was found.
 
     Attributes:
@@ -58,22 +58,24 @@ class Proposal:
 
     mixture: Array
     proposer: str
-    objective: Objective
+    objective: ProposerObjective
     kl_reg: float
     gap: float
     warnings: tuple[str, ...]
 
 
-def build_objective(fit: SwarmFit, weights: Array, scale: float, kl: float) -> Objective:
+def build_objective(
+    fit: SwarmFit, metric_weights: Array, scale: float, kl: float
+) -> ProposerObjective:
     """Return the objective of a weighted average of metrics, without risk and floors.
 
     Args:
         fit: the laws.
-        weights: (M,) weights of the metrics.
+        metric_weights: (M,) weights of the metrics.
         scale: standard deviation of the average over the swarm.
         kl: weight of the divergence, in units of `scale`.
     """
-    used = np.flatnonzero(weights > 0)
+    used = np.flatnonzero(metric_weights > 0)
     laws: list[FittedLaw] = []
     shares: list[float] = []
     for index in used:
@@ -81,11 +83,11 @@ def build_objective(fit: SwarmFit, weights: Array, scale: float, kl: float) -> O
         # Apart, so that an average of convex laws is seen to be convex.
         parts = parts_of(law) if isinstance(law, FittedAverage) else [(law, 1.0)]
         laws += [part for part, _ in parts]
-        shares += [float(weights[index]) * share for _, share in parts]
+        shares += [float(metric_weights[index]) * share for _, share in parts]
     direction = -1.0 if fit.config.proposer.make_worst_mix else 1.0
-    return Objective(
+    return ProposerObjective(
         laws=laws,
-        weights=direction * np.array(shares),
+        metric_weights=direction * np.array(shares),
         kl_weight=kl * scale,
         reference=reference_mixture(fit.config, fit.swarm),
     )
@@ -107,7 +109,7 @@ def chosen_kl(fit: SwarmFit) -> float:
     held = held_out_average(swarm, fit.fits)
     seen = np.flatnonzero(np.isfinite(measured))
     scale = spread(measured)
-    only_kl = Objective([], np.empty(0), scale, reference_mixture(config, swarm))
+    only_kl = ProposerObjective([], np.empty(0), scale, reference_mixture(config, swarm))
     divergence = only_kl.value(swarm.unique_mixtures)
     rng = np.random.default_rng(config.regression.seed)
     size = min(_HANDFUL, len(seen))
@@ -126,7 +128,7 @@ def chosen_kl(fit: SwarmFit) -> float:
     )
 
 
-def propose(fit: SwarmFit, feasible: Feasible, references: References) -> Proposal:
+def propose(fit: SwarmFit, feasible: Feasible, references: References) -> FoundMixture:
     """Return the proposed mixture for the weighted average of the metrics.
 
     Args:
@@ -156,7 +158,7 @@ def propose(fit: SwarmFit, feasible: Feasible, references: References) -> Propos
     ]
     if config.proposer.make_worst_mix:
         warnings.insert(0, "This is the worst mixture, not the best: make_worst_mix is set.")
-    return Proposal(mixture, proposer, objective, kl, gap, tuple(warnings))
+    return FoundMixture(mixture, proposer, objective, kl, gap, tuple(warnings))
 
 
 def _risk(fit: SwarmFit) -> Risk | None:
@@ -168,7 +170,7 @@ def _risk(fit: SwarmFit) -> Risk | None:
     return Risk(fit.swarm.fitted_mixtures, factor * errors.base, factor * errors.slope)
 
 
-def _floors(fit: SwarmFit) -> tuple[Floor, ...]:
+def _floors(fit: SwarmFit) -> tuple[MetricFloor, ...]:
     """Return the limits on single metrics: their predictions at the prior, and what is allowed."""
     allowed = fit.config.proposer.floors
     if allowed is None:
@@ -179,7 +181,7 @@ def _floors(fit: SwarmFit) -> tuple[Floor, ...]:
         if worse is not None:
             law = fitted.best.law
             at_prior = float(law.predict(fit.natural[None])[0])
-            floors.append(Floor(fitted.name, law, at_prior + worse, scale))
+            floors.append(MetricFloor(fitted.name, law, at_prior + worse, scale))
     return tuple(floors)
 
 
@@ -208,8 +210,8 @@ def propose_each(
     result = {}
     metrics = fit.swarm.metrics
     alone = np.eye(len(metrics))
-    for name, weights, scale in zip(metrics, alone, _metric_spreads(fit.swarm), strict=True):
-        objective = build_objective(fit, weights, scale, kl)
+    for name, metric_weights, scale in zip(metrics, alone, _metric_spreads(fit.swarm), strict=True):
+        objective = build_objective(fit, metric_weights, scale, kl)
         mixture, _ = minimise(fit.config, objective, feasible, references, scale)
         result[name] = without_traces(mixture, feasible)
         if on_step is not None:

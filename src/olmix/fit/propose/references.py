@@ -76,7 +76,7 @@ def measured_objective(swarm: Swarm) -> Array:
 def spread(values: Array) -> float:
     """Return the standard deviation of what was measured, NaN ignored; never 0.
 
-    A value far out counts as if it lay at the end of what is usual (`outliers.winsorise`).
+    A value far out counts as if it lay at the end of the usual range (`outliers.winsorise`).
     """
     seen = values[np.isfinite(values)]
     return max(float(winsorise(seen).std()) if seen.size else 0.0, 1e-300)

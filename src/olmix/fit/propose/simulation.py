@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from olmix.fit.propose.feasible import Feasible
-from olmix.fit.propose.objective import Objective
+from olmix.fit.propose.objective import ProposerObjective
 from olmix.simplex import Array, normalise, project_to_caps
 
 __all__ = ["TEMPERATURE", "simulate"]
@@ -32,7 +32,7 @@ _MOST_MOVES = 400
 
 
 def simulate(
-    objective: Objective, feasible: Feasible, prior: Array, temperature: float, seed: int
+    objective: ProposerObjective, feasible: Feasible, prior: Array, temperature: float, seed: int
 ) -> Array:
     """Return the best of many random mixtures, (D,).
 
@@ -66,7 +66,7 @@ def simulate(
     return feasible.expand(_refine(objective, feasible, best))
 
 
-def _refine(objective: Objective, feasible: Feasible, shares: Array) -> Array:
+def _refine(objective: ProposerObjective, feasible: Feasible, shares: Array) -> Array:
     """Move weight between pairs of domains until no move helps; returns shares (F,)."""
     size = len(shares)
     givers, takers = np.nonzero(~np.eye(size, dtype=bool))

@@ -13,13 +13,13 @@ from olmix.fit.surface.polynomial import ORDERS, Surface, fit_terms, held_out, t
 from olmix.fit.surface.runs import Runs
 from olmix.simplex import Array
 
-__all__ = ["Candidate", "Interval", "Optimum", "choose", "compare", "find_optimum"]
+__all__ = ["Interval", "Optimum", "SurfaceCandidate", "choose", "compare", "find_optimum"]
 
 _MOST_CORNERS = 6
 
 
 @dataclass(frozen=True)
-class Candidate:
+class SurfaceCandidate:
     """A polynomial and how well it predicts points that it has not seen.
 
     Attributes:
@@ -61,14 +61,14 @@ class Optimum:
     edges: tuple[str, ...]
 
 
-def compare(runs: Runs) -> dict[str, Candidate]:
+def compare(runs: Runs) -> dict[str, SurfaceCandidate]:
     """Return the polynomials that the runs determine, by order, from few terms to many.
 
     An order without a term of its own, or without a degree of freedom to measure its error, is not
     among them.
     """
     coded, group = runs.coded, runs.group
-    found: dict[str, Candidate] = {}
+    found: dict[str, SurfaceCandidate] = {}
     seen: set[tuple[tuple[int, ...], ...]] = set()
     for order in ORDERS:
         terms = terms_of(order, runs.factors)
@@ -78,11 +78,11 @@ def compare(runs: Runs) -> dict[str, Candidate]:
             continue
         seen.add(terms)
         rmse = float(np.sqrt(np.mean((runs.values - predicted) ** 2)))
-        found[order] = Candidate(surface, predicted, rmse)
+        found[order] = SurfaceCandidate(surface, predicted, rmse)
     return found
 
 
-def choose(candidates: Mapping[str, Candidate], order: str) -> Candidate:
+def choose(candidates: Mapping[str, SurfaceCandidate], order: str) -> SurfaceCandidate:
     """Return the candidate that was asked for, or the one that predicts best.
 
     Raises:

@@ -15,12 +15,19 @@ from olmix import __version__
 from olmix.config.surface import SurfaceConfig
 from olmix.errors import DataError
 from olmix.fit.folder import FitFiles, make_beside, point_latest, publish
-from olmix.fit.surface.choice import Candidate, Interval, Optimum, choose, compare, find_optimum
+from olmix.fit.surface.choice import (
+    Interval,
+    Optimum,
+    SurfaceCandidate,
+    choose,
+    compare,
+    find_optimum,
+)
 from olmix.fit.surface.polynomial import Surface
 from olmix.fit.surface.runs import Runs, load_runs
 from olmix.records.metric import lower_is_better
 from olmix.text.files import digest
-from olmix.text.numbers import per_cent
+from olmix.text.numbers import counted, per_cent
 
 __all__ = ["SurfaceResult", "fit_surface"]
 
@@ -85,7 +92,7 @@ def fit_surface(config: SurfaceConfig, output_dir: str | Path) -> SurfaceResult:
 
 
 def _direction(config: SurfaceConfig) -> bool:
-    """Return whether lower is better."""
+    """Whether lower is better."""
     if config.lower_is_better is not None:
         return config.lower_is_better
     if not lower_is_better([config.metric], {}):
@@ -97,7 +104,7 @@ def _direction(config: SurfaceConfig) -> bool:
     return True
 
 
-def _predictions(runs: Runs, chosen: Candidate) -> dict[str, list[float]]:
+def _predictions(runs: Runs, chosen: SurfaceCandidate) -> dict[str, list[float]]:
     settings = {f.name: runs.settings[:, i].tolist() for i, f in enumerate(runs.factors)}
     return settings | {
         "measured": runs.values.tolist(),
@@ -145,8 +152,8 @@ def _write_optimum(
 def _summary(
     config: SurfaceConfig,
     runs: Runs,
-    candidates: Mapping[str, Candidate],
-    chosen: Candidate,
+    candidates: Mapping[str, SurfaceCandidate],
+    chosen: SurfaceCandidate,
     optimum: Optimum | None,
 ) -> dict[str, Any]:
     surface = chosen.surface
@@ -198,7 +205,10 @@ def _optimum_to_plain(optimum: Optimum) -> dict[str, Any]:
 def _notes(runs: Runs) -> list[str]:
     notes = []
     if runs.left_out:
-        notes.append(f"{len(runs.left_out)} runs have no metric yet: {', '.join(runs.left_out)}.")
+        notes.append(
+            f"Without a metric yet ({counted(len(runs.left_out), 'run')}): "
+            f"{', '.join(runs.left_out)}."
+        )
     two = [f.name for f in runs.factors if len(f.levels) == 2]
     if two:
         notes.append(
@@ -208,10 +218,10 @@ def _notes(runs: Runs) -> list[str]:
 
 
 def _statement(config: SurfaceConfig, runs: Runs, optimum: Optimum | None) -> str:
-    """Say in words what the surface allows to be said."""
+    """Return the result in words, claiming no more than the surface supports."""
     if optimum is None:
         return (
-            f"No surface predicts {config.metric} at points left out better than the mean of all "
+            f"No surface predicts {config.metric} at held-out points better than the mean of all "
             "runs does: over these ranges the factors do not matter, or the runs are too few or "
             "too noisy to show it. Nothing is proposed."
         )
@@ -220,7 +230,8 @@ def _statement(config: SurfaceConfig, runs: Runs, optimum: Optimum | None) -> st
     predicted, gain = optimum.predicted, optimum.gain
     text = (
         f"The surface is best at {settings}: {config.metric} {predicted.value:.4g} there "
-        f"({percent} of single runs between {predicted.low:.4g} and {predicted.high:.4g}). "
+        f"({percent} of single runs between {predicted.low:.4g} and {predicted.high:.4g}; "
+        f"{'lower' if _direction(config) else 'higher'} is better). "
     )
     tested = dict(
         zip(
@@ -238,7 +249,7 @@ def _statement(config: SurfaceConfig, runs: Runs, optimum: Optimum | None) -> st
         )
     else:
         text += (
-            f"It is no proof: the gain over {optimum.tested}, the best tested point, is "
+            f"This is not proof: the gain over {optimum.tested}, the best tested point, is "
             f"{gain.value:.2g} ({gain.low:.2g} to {gain.high:.2g}), so that point is as good as "
             "far as these runs can tell."
         )

@@ -81,7 +81,7 @@ def load_runs(config: SurfaceConfig) -> Runs:
     if len(names) < _FEWEST:
         raise DataError(
             f"{metrics.path}: {len(names)} runs of {settings.path} have the metric "
-            f"{config.metric}; a surface needs {_FEWEST} at the least"
+            f"{config.metric}; a surface needs at least {_FEWEST}"
         )
     rows = settings.select(tuple(config.factors))
     rows = rows[[settings.runs.index(run) for run in names]]
@@ -128,7 +128,7 @@ def _unusable(
 
 
 def _confounded(table: Table, runs: Runs) -> list[str]:
-    """Say which factors always move together, so that their effects cannot be told apart."""
+    """Name the factors that always move together, whose effects cannot be told apart."""
     return [
         f"{table.path}: {first.name} and {second.name} always move together, so their effects "
         "cannot be told apart; keep one of them in factors"
@@ -138,7 +138,7 @@ def _confounded(table: Table, runs: Runs) -> list[str]:
 
 
 def _is_monotone(pairs: Array) -> bool:
-    """Say whether the second column always rises, or always falls, where the first one rises."""
+    """Whether the second column always rises, or always falls, where the first one rises."""
     first, second = np.diff(pairs, axis=0).T
     return bool((first > 0).all() and ((second > 0).all() or (second < 0).all()))
 

@@ -156,7 +156,9 @@ class BeakerEngine(Engine):
         with connected() as beaker:
             workload = _get_workload(beaker, job)
             if workload is None:
-                raise LaunchError(f"Beaker: {run}: experiment {job.id} does not exist (any more)")
+                raise LaunchError(
+                    f"Beaker: {run}: experiment {job.id} does not exist or was deleted"
+                )
             tasks = workload.experiment.tasks
             texts = [_read_log(beaker, workload, task) for task in tasks]
         if len(texts) == 1:
@@ -185,7 +187,7 @@ class BeakerEngine(Engine):
 
 
 def _end_state(word: str, reasons: Sequence[str], *, by_user: bool, resumes: bool) -> JobState:
-    """Say how an experiment ended.
+    """Return how an experiment ended.
 
     Args:
         word: `failed` or `canceled`.
@@ -245,7 +247,7 @@ def _get_workload(beaker: Beaker, job: Job) -> BeakerWorkload | None:
     from beaker.exceptions import BeakerWorkloadNotFound
 
     if not (job.id.isascii() and job.id.isalnum()):
-        logger.warning("%r is no id of an experiment of Beaker and is left alone", job.id)
+        logger.warning("%r is not the id of a Beaker experiment and is left alone", job.id)
         return None
     with suppress(BeakerWorkloadNotFound):
         workload = beaker.workload.get(job.id)
@@ -342,7 +344,7 @@ class _Creation:
 
     Attributes:
         created: the experiments so far.
-        error: the first refusal; no experiment is begun after it.
+        error: the first refusal; no experiment is started after it.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ def _run_folder(infra: BeakerInfra, folder: Path, run: str) -> str:
 
 
 def _is_distributed(infra: BeakerInfra, group: Group) -> bool:
-    """Return whether a run takes all its GPUs as one torchrun job."""
+    """Whether a run takes all its GPUs as one torchrun job."""
     return infra.gpus * infra.nodes > 1 and any(
         isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
         for run in group.runs

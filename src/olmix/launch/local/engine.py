@@ -1,7 +1,7 @@
 """The local engine: a swarm on this machine, one worker process per core.
 
 Runs are folders; all state is in files. A launch that is killed at any moment is completed by
-launching again: finished runs are skipped, unfinished ones go on from their last checkpoint.
+launching again: finished runs are skipped, unfinished ones resume from their last checkpoint.
 """
 
 from __future__ import annotations

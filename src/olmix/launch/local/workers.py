@@ -27,7 +27,7 @@ __all__ = ["Message", "Slot", "Worker", "available_cores", "slots_of"]
 
 @dataclass(frozen=True)
 class Message:
-    """What a worker said, or that it ended.
+    """A message of a worker, or the news that it ended.
 
     Attributes:
         worker: which one.

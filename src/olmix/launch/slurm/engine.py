@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 60
 _ACCOUNTS_TIMEOUT_S = 15
-"""Seconds for `sacct`, without which the rest goes on: a slurmdbd that hangs would take 45."""
+"""Seconds for `sacct`, which nothing depends on: a slurmdbd that hangs would take 45."""
 _UNKNOWN_JOB = "Invalid job id"
 _ID = re.compile(r"[1-9][0-9]{0,11}")
 _FIRST_CHARACTERS = 2000
@@ -120,12 +120,12 @@ class SlurmEngine(Engine):
         return Job(match[1], chunk.runs, (folder.resolve() / LOGS).as_uri())
 
     def _of_this_cluster(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return the jobs that this cluster may have numbered; the others are told."""
+        """Return the jobs that this cluster may have numbered; warn of the others."""
         here = self._config("ClusterName") if any(job.cluster for job in jobs) else None
         found = []
         for job in jobs:
             if _ID.fullmatch(job.id) is None:
-                logger.warning("%r is no number of a job of SLURM and is left alone", job.id)
+                logger.warning("%r is not the number of a SLURM job and is left alone", job.id)
             elif None not in (job.cluster, here) and job.cluster != here:
                 logger.warning(
                     "job %s is of the cluster %s, and this is %s; it is left alone",
@@ -183,7 +183,7 @@ class SlurmEngine(Engine):
         """Return how jobs ended, of what `sacct` knows by job and task, and the names of the jobs.
 
         What does not run and does not wait to `squeue` has ended, whatever stands in the accounts:
-        they lag behind by seconds, by hours where slurmdbd was away, and for good where a
+        they lag behind by seconds, by hours where slurmdbd was away, and forever where a
         controller lost its jobs. Nothing is returned where there are no accounts.
         """
         listed = ",".join(job.id for job in jobs)
@@ -287,9 +287,9 @@ def _tasks(job: Job) -> range:
 
 
 def _ours(jobs: Iterable[Job], names: Mapping[str, str]) -> list[Job]:
-    """Return the jobs whose number is not that of another group's job; the others are told.
+    """Return the jobs whose number is not that of another group's job; warn of the others.
 
-    Numbers come back: a controller may count anew, and folders are copied between clusters.
+    Numbers come back: a controller may count from 1 again, and folders are copied between clusters.
 
     Args:
         jobs: jobs of a group.

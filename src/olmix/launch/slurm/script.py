@@ -1,4 +1,4 @@
-"""The array scripts of a group and the lists of their tasks, as text. Asks nobody.
+"""The array scripts of a group and the lists of their tasks, as text, made without the cluster.
 
 A script starts its run in the background and waits, because only so bash passes signals on:
 SIGTERM of a pre-emption or of `scancel`, and SIGUSR1, which SLURM sends `signal_s` seconds before
@@ -28,7 +28,7 @@ _RUN = "olmix.train.run_one"
 
 
 def job_name(group_id: str) -> str:
-    """Return the name of all jobs of a group, by which they are told from those of others."""
+    """Return the name of all jobs of a group, which sets them apart from others' jobs."""
     return f"olmix-{group_id}"
 
 
@@ -121,7 +121,7 @@ def _render_script(
 
 
 def _python(infra: SlurmInfra) -> str:
-    """Return the Python of the runs: the one that is at work here, unless the config says more.
+    """Return the Python of the runs: the current one, unless the config says otherwise.
 
     A launcher that submits through `ssh` is on another machine, with other environments.
     """
@@ -172,7 +172,7 @@ def _wait(infra: SlurmInfra) -> Iterator[str]:
         # Its status is the run's own; that of a torchrun says nothing.
         yield 'if [ "$expired" = yes ] && grep -q \'"state": "pending"\' "$run/status.json"; then'
         # A script that ends before SLURM has stopped it makes the requeued job a failed one.
-        yield '  scontrol requeue "$SLURM_JOB_ID" && exec sleep 60 # go on later'
+        yield '  scontrol requeue "$SLURM_JOB_ID" && exec sleep 60 # resume later'
         yield "fi"
     else:
         yield 'echo "status $status, time limit reached: $expired"'

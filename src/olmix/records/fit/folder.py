@@ -18,7 +18,7 @@ from olmix.records.fit.proposal import Proposal, read_proposal
 from olmix.records.fit.scores import FittedMetric, Scores, read_fit
 from olmix.records.fit.settings import read_fit_config
 from olmix.records.fit.tables import (
-    Front,
+    FrontTable,
     Predictions,
     Row,
     Triangle,
@@ -91,7 +91,7 @@ class FitFolder:
     evidence: Array | None = None
     responses: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
     ternary: Triangle | None = None
-    front: Front | None = None
+    front: FrontTable | None = None
     frozen: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     run_facts: Mapping[str, Row] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
@@ -145,7 +145,7 @@ def read_fit_folder(folder: Path) -> FitFolder:
     names, domains = [metric.name for metric in metrics], fit.domains
     predictions = tried(lambda: read_predictions(folder / "predictions.csv")) or {}
     if not predictions:
-        problems.append("predictions.csv: there are no predictions")
+        problems.append("predictions.csv: holds no predictions")
     matrix = folder / "interaction_matrix.csv"
     evidence = folder / "interaction_matrix_signed_evidence.csv"
     ratios = tables.get("ratios")

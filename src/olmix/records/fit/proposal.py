@@ -28,13 +28,13 @@ __all__ = [
     "MIXTURES",
     "VERIFIED",
     "Distance",
-    "Estimate",
     "Gain",
     "Mix",
     "PredictedAverage",
     "PredictedGain",
     "PredictedMetric",
     "PredictedPerformance",
+    "PredictedValue",
     "Proposal",
     "ProposedObjective",
     "read_proposal",
@@ -92,7 +92,7 @@ class PredictedGain(Gain):
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PredictedValue:
     """A predicted value with its 90 % interval.
 
     Attributes:
@@ -119,14 +119,14 @@ class Mix:
     """
 
     weights: Weights
-    predicted: Estimate = Estimate()
+    predicted: PredictedValue = PredictedValue()
     run: Name | None = None
     measured: Number = math.nan
 
 
 @dataclass(frozen=True)
 class ProposedObjective:
-    """What the proposal optimises, as it stands in the file.
+    """The objective of the proposal, as it stands in the file.
 
     Attributes:
         name: its name in words.

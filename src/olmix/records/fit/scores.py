@@ -34,8 +34,8 @@ __all__ = [
     "LEVEL",
     "Calibration",
     "Fit",
-    "FittedLaw",
     "FittedMetric",
+    "LawScores",
     "ObjectiveEntry",
     "Scores",
     "UsedRuns",
@@ -68,7 +68,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class FittedLaw:
+class LawScores:
     """One candidate law for one metric.
 
     Attributes:
@@ -171,7 +171,7 @@ class FittedMetric:
     num_runs: Annotated[int, Field(ge=0, le=10**9)]
     objective_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     chosen: Name
-    candidates: Annotated[Table[FittedLaw], Field(min_length=1)]
+    candidates: Annotated[Table[LawScores], Field(min_length=1)]
     calibration: Calibration | None = field(default=None, metadata=OPTIONAL)
     noise_sd: Number = math.nan
     signal: bool = False
@@ -179,7 +179,7 @@ class FittedMetric:
     name: Name = field(default="", metadata=KEY)
 
     @property
-    def law(self) -> FittedLaw:
+    def law(self) -> LawScores:
         """The law that was chosen."""
         return self.candidates.get(self.chosen) or next(iter(self.candidates.values()))
 
@@ -261,7 +261,7 @@ class Fit:
 
     @property
     def asked(self) -> Objective:
-        """What a proposal would optimise: all metrics where none has a weight."""
+        """The metrics that a proposal would optimise: all of them where none has a weight."""
         plain = [
             Metric(one.name, one.lower_is_better, one.objective_weight) for one in self.ordered
         ]

@@ -1,4 +1,4 @@
-"""What readers of a fit folder take from its `config.json`, the resolved config of the fit."""
+"""The part of `config.json`, the resolved config of a fit, that readers of its folder need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["read_fit_config"]
 
 
 @dataclass(frozen=True)
-class _Tables:
+class _TablePaths:
     ratios: Text | None = None
     metrics: Text | None = None
 
@@ -46,7 +46,7 @@ class _Proposer:
 class _Settings:
     """The sections that are read, to check them; all others are shown as they are."""
 
-    swarm: _Tables = _Tables()
+    swarm: _TablePaths = _TablePaths()
     regression: _Regression = _Regression()
     eval: _Tasks | None = None
     filtering: _Filtering = _Filtering()

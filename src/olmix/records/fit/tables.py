@@ -25,9 +25,9 @@ from olmix.text.files import read_json
 
 __all__ = [
     "FAMILY",
-    "Front",
     "FrontFamily",
     "FrontSummary",
+    "FrontTable",
     "Predictions",
     "Triangle",
     "read_effects",
@@ -94,7 +94,7 @@ class FrontSummary:
 
 
 @dataclass(frozen=True)
-class Front:
+class FrontTable:
     """The Pareto front over families.
 
     Attributes:
@@ -174,7 +174,7 @@ def read_triangle(path: Path) -> Triangle | None:
     return Triangle(domains, weights, np.array([_cell(row, "predicted") for row in rows]))
 
 
-def read_front(folder: Path) -> Front | None:
+def read_front(folder: Path) -> FrontTable | None:
     """Return the Pareto front of a fit folder; `None` where none was asked for.
 
     Raises:
@@ -194,7 +194,7 @@ def read_front(folder: Path) -> Front | None:
     ]
     if lacking:
         raise DataError(f"{file}: mixtures: these lack a family: {', '.join(lacking[:8])}. {AGAIN}")
-    return Front(
+    return FrontTable(
         families,
         np.array([[_cell(row, f"{FAMILY}{family}") for family in families] for row in rows]),
         tuple(family.lower_is_better for family in summary.families.values()),

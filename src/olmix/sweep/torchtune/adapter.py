@@ -10,7 +10,7 @@ from typing import Any
 
 from olmix.errors import MissingPackageError
 from olmix.records.logs import Curves
-from olmix.sweep.document import Document
+from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.framework import (
     Base,
@@ -74,7 +74,7 @@ class Torchtune(Framework):
                 raise base_not_found(
                     experiment, f"{what}\n  `tune ls` lists all of them.", "base_config"
                 )
-            document = Document(shipped.path.read_text(encoding="utf-8"), shipped.name)
+            document = YamlDocument(shipped.path.read_text(encoding="utf-8"), shipped.name)
             return Base(shipped.name, document.data, document, recipe or shipped.recipe)
         document = read_base_file(experiment)
         recipe = recipe or _guess_recipe(document, registry)
@@ -86,7 +86,7 @@ class Torchtune(Framework):
         return PLACES.get(name, tuple(name.split(".")))
 
     def knows(self, base: Base, path: Path_) -> bool:
-        """Say whether the base has a key or its recipe reads it."""
+        """Whether the base has a key or its recipe reads it."""
         return path[0] in base.data or path[0] in reads_of(base).keys
 
     def parameters_of(self, component: str) -> Parameters | None:
@@ -195,7 +195,7 @@ def _near(name: str, known: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*close[:4], *same, *close]))[:_MAX_LISTED]
 
 
-def _guess_recipe(document: Document, registry: Registry) -> str | None:
+def _guess_recipe(document: YamlDocument, registry: Registry) -> str | None:
     """Return the recipe that a file names in its comments, or the only one that it fits."""
     for match in _COMMAND.finditer(document.text):
         if match[1] in registry.recipes:

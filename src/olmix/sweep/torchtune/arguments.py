@@ -138,7 +138,7 @@ def _refused(component: str, key: str, value: Any) -> _Refused | None:
     if key in parameters.kinds:
         return _refused_value(component, key, value, parameters)
     if key == _TRUST and parameters.rest == _LOADER_ARGUMENTS:
-        what = f"`datasets` runs no code of data sets any more, and passes {_TRUST} over; remove it"
+        what = f"`datasets` no longer runs code of data sets and ignores {_TRUST}; remove it"
         return _Refused(what, is_name=True, level="warning")
     known = list(parameters.kinds)
     if parameters.rest == _LOADER_ARGUMENTS:

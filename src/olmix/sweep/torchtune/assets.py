@@ -22,7 +22,7 @@ MAX_SEQ_LEN = 128
 _ROWS = 64
 
 Kind = Literal["alpaca", "preference", "prompts"]
-"""What rows are read as: instructions with answers, pairs of answers, or prompts alone."""
+"""The form that rows are read as: instructions with answers, pairs of answers, or prompts alone."""
 
 _READERS: Mapping[Kind, Mapping[str, Any]] = {
     "alpaca": {"_component_": "torchtune.datasets.alpaca_dataset"},
@@ -110,7 +110,7 @@ def _row(number: int) -> dict[str, Any]:
     instruction = f"{_WORDS[number % len(_WORDS)]} the {thing} number {number}"
     output = f"there are {number * 7 % 23} {other} and {number} more"
 
-    def talk(answer: str) -> list[dict[str, str]]:
+    def dialogue(answer: str) -> list[dict[str, str]]:
         return [
             {"role": "user", "content": instruction},
             {"role": "assistant", "content": answer},
@@ -120,6 +120,6 @@ def _row(number: int) -> dict[str, Any]:
         "instruction": instruction,
         "input": " ".join(str(number * k) for k in range(1, 4)) if number % 2 else "",
         "output": output,
-        "chosen": talk(output),
-        "rejected": talk(f"no {other}"),
+        "chosen": dialogue(output),
+        "rejected": dialogue(f"no {other}"),
     }

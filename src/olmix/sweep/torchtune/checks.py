@@ -1,4 +1,4 @@
-"""What we check of a merged config before it is written, because `tune validate` does not.
+"""Checks of a merged config before it is written that `tune validate` leaves out.
 
 `tune validate` binds argument names of the top-level components and nothing else: it passes unknown
 keys, values of any type, and combinations that fail when training starts.

@@ -1,4 +1,4 @@
-"""What a torchtune run takes: batch, steps and tokens, as far as the config tells."""
+"""The size of a torchtune run: batch, steps and tokens, as far as the config tells."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _MODEL: Mapping[str, Any] = {
 }
 _WEIGHTS = "tiny.pt"
 _MAX_SEQ_LEN = 256
-"""What a prompt with its answer takes."""
+"""Room for a prompt with its answer, in tokens."""
 
 
 def write_example(folder: Path) -> Path:

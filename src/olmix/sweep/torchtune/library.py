@@ -11,7 +11,7 @@ __all__ = ["import_torchtune"]
 def import_torchtune() -> tuple[Any, Any]:
     """Return OmegaConf and torchtune's `config`; raises `ImportError`.
 
-    The first import warns of the future of other packages, which is not ours to mend.
+    The first import warns about other packages, which we cannot fix.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)

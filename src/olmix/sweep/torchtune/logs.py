@@ -1,4 +1,4 @@
-"""What a torchtune run has written: its metrics, and whether it ended."""
+"""Logs of a torchtune run: its metrics, and whether it ended."""
 
 from __future__ import annotations
 

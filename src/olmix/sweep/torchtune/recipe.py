@@ -28,7 +28,7 @@ _METHODS = {"get", "items", "keys", "values", "pop", "copy", "update"}
 
 @dataclass(frozen=True)
 class Reads:
-    """What a recipe reads of its config.
+    """The keys of its config that a recipe reads.
 
     Attributes:
         keys: the top-level keys, each with those read below it.

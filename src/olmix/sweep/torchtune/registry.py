@@ -31,7 +31,7 @@ class Shipped:
 
 @dataclass(frozen=True)
 class Registry:
-    """What torchtune ships.
+    """The configs and recipes that torchtune ships.
 
     Attributes:
         configs: configs by name.

@@ -46,7 +46,7 @@ _ELSEWHERE = (
     *("fsdp_cpu_offload", "data_parallel_shard_dim", "data_parallel_replicate_dim"),
     *("tensor_parallel_dim", "tensor_parallel_plan", "profiler"),
 )
-"""What a single process on a CPU takes no part of."""
+"""Keys that mean nothing to a single process on a CPU."""
 _STEPS = 2
 _BATCH = 2
 _LENGTH: Mapping[str, Any] = {

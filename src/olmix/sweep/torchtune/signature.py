@@ -1,4 +1,4 @@
-"""What a component can be given, from its source; nothing is imported.
+"""The parameters of a component, read from its source; nothing is imported.
 
 ``torchtune.datasets.alpaca_cleaned_dataset`` is followed through the ``__init__.py`` files that
 pass it on to its definition: a function, a class or a ``functools.partial``. A component whose
@@ -53,7 +53,7 @@ def parameters_of(component: str) -> Parameters | None:
 
 @functools.cache
 def is_missing(component: str) -> bool:
-    """Say whether a module that is installed surely holds no such component."""
+    """Whether a module that is installed surely holds no such component."""
     head, _, name = component.rpartition(".")
     if not head or _find(component) is not None:
         return False

@@ -1,4 +1,4 @@
-"""What OLMo-core trains a run with: its model, data, optimizer, schedule and callbacks."""
+"""The parts of a run of OLMo-core: its model, data, optimizer, schedule and callbacks."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from olmix.records.run import RunFolder
 from olmix.records.tokens import byte_lengths, data_dtype
 from olmix.runlog import Run
 from olmix.train.olmo_core.process import is_distributed
-from olmix.train.olmo_core.schedule import Plan, build_plan
+from olmix.train.olmo_core.schedule import TrainingSchedule, build_schedule
 from olmix.train.olmo_core.tasks import add_tasks
 from olmix.train.outcome import Progress
 
-__all__ = ["Caller", "Work", "build_trainer", "build_work"]
+__all__ = ["Caller", "OlmoCoreWork", "build_trainer", "build_work"]
 
 _MICRO_EVAL_TOKENS = 1 << 16
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a run needs, taken from its config and checked.
+class OlmoCoreWork:
+    """A run's settings, taken from its config and checked.
 
     Attributes:
         training: the training section.
@@ -40,18 +40,18 @@ class Work:
     mix: Mixture
     tokenizer: Any
     model: Any
-    plan: Plan
+    plan: TrainingSchedule
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Whom a run tells how far it is, and asks whether to go on."""
+    """Callbacks of a run: its progress, and whether it should continue."""
 
     on_progress: Callable[[Progress], None]
     should_stop: Callable[[], bool]
 
 
-def build_work(config: LaunchConfig, training: OlmoCoreTraining, mix: Mixture) -> Work:
+def build_work(config: LaunchConfig, training: OlmoCoreTraining, mix: Mixture) -> OlmoCoreWork:
     """Return what a run needs, on the devices that there are.
 
     Raises:
@@ -64,8 +64,8 @@ def build_work(config: LaunchConfig, training: OlmoCoreTraining, mix: Mixture) -
     tokenizer = build_tokenizer(training, config.data)
     model = _build_model_config(training, tokenizer)
     parameters = training.model_parameters or model.num_non_embedding_params
-    plan = build_plan(training, parameters, get_world_size())
-    return Work(training, mix, tokenizer, model, plan)
+    plan = build_schedule(training, parameters, get_world_size())
+    return OlmoCoreWork(training, mix, tokenizer, model, plan)
 
 
 def _build_model_config(training: OlmoCoreTraining, tokenizer: Any) -> Any:
@@ -87,7 +87,7 @@ def _build_model_config(training: OlmoCoreTraining, tokenizer: Any) -> Any:
 
 
 def build_trainer(
-    folder: RunFolder, config: LaunchConfig, work: Work, run: Run | None, caller: Caller
+    folder: RunFolder, config: LaunchConfig, work: OlmoCoreWork, run: Run | None, caller: Caller
 ) -> tuple[Any, Any, dict[str, Any]]:
     """Return the trainer, what it takes from each domain, and our callbacks by name."""
     from olmo_core.data import NumpyDataLoaderConfig
@@ -135,7 +135,7 @@ def build_trainer(
     return trainer, taken, reports
 
 
-def _build_module(work: Work, model: Any) -> Any:
+def _build_module(work: OlmoCoreWork, model: Any) -> Any:
     """Return the model with its optimizer and schedule."""
     import torch
     from olmo_core.config import DType
@@ -168,7 +168,7 @@ def _build_module(work: Work, model: Any) -> Any:
 
 
 def _build_reports(
-    config: LaunchConfig, work: Work, run: Run | None, caller: Caller
+    config: LaunchConfig, work: OlmoCoreWork, run: Run | None, caller: Caller
 ) -> dict[str, Any]:
     """Return our callbacks."""
     from olmix.train.olmo_core.callbacks import RunFolderCallback, ValidationCallback

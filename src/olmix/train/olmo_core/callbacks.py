@@ -1,4 +1,4 @@
-"""What OLMo-core's trainer tells a run folder: metrics, progress, bits per byte; when it stops."""
+"""Callbacks of OLMo-core's trainer: metrics, progress and bits per byte for the run folder."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class RunFolderCallback(Callback):  # type: ignore[misc]  # OLMo-core is not fol
             self.trainer.cancel_run("asked to stop")
 
     def post_train(self) -> None:
-        """Leave out the last evaluations of a run that stops on its way: nobody waits for them."""
+        """Leave out the last evaluations of a run that stops on its way: they are not needed."""
         if self.step >= self.num_steps:
             return
         for callback in self.trainer.callbacks.values():
@@ -97,7 +97,7 @@ class ValidationCallback(Callback):  # type: ignore[misc]
     run: Run | None = None
     """The run; none on other ranks."""
     validation: Validation | None = None
-    """What is measured."""
+    """The validation windows."""
     interval: int = 1000
     """Steps between two evaluations."""
     tokens_per_step: int = 0
@@ -105,7 +105,7 @@ class ValidationCallback(Callback):  # type: ignore[misc]
     num_steps: int = 0
     """Steps of the run."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """What the last evaluation found."""
+    """The metrics of the last evaluation."""
     measured_at: int = -1
     """Step of the last evaluation in this process."""
     waits: bool = False

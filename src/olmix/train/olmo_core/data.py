@@ -17,7 +17,7 @@ from olmix.mixture import Mixture
 from olmix.records.token_files import read_layout
 from olmix.records.token_formats import LOCAL
 from olmix.records.tokens import byte_lengths, data_dtype, expand, open_tokens
-from olmix.train.olmo_core.schedule import Plan
+from olmix.train.olmo_core.schedule import TrainingSchedule
 
 __all__ = ["Mixed", "Taken", "build_dataset", "build_tokenizer", "count_taken", "source_paths"]
 
@@ -30,7 +30,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Taken:
-    """What a run sees of its domains.
+    """The data that a run sees of its domains.
 
     Attributes:
         shares: share of each domain in the tokens of the run.
@@ -147,7 +147,7 @@ def build_dataset(
     training: OlmoCoreTraining,
     data: DataConfig,
     mix: Mixture,
-    plan: Plan,
+    plan: TrainingSchedule,
     tokenizer: Any,
     work_dir: Path,
 ) -> Mixed:
@@ -201,7 +201,7 @@ def _instance_filter(training: OlmoCoreTraining) -> Any:
 
 
 def _source_mixture(
-    training: OlmoCoreTraining, mix: Mixture, plan: Plan, paths: Mapping[str, list[str]]
+    training: OlmoCoreTraining, mix: Mixture, plan: TrainingSchedule, paths: Mapping[str, list[str]]
 ) -> Any:
     """Return OLMo-core's config of a mixture of files."""
     from olmo_core.data.source_mixture import (

@@ -1,4 +1,4 @@
-"""What a run of OLMo-core changes in its process, and undoes where it does not suit a small run."""
+"""The process of a run of OLMo-core: settings it changes, and undoes where a small run needs it."""
 
 from __future__ import annotations
 

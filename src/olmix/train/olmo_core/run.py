@@ -20,9 +20,9 @@ from olmix.records.olmo_checkpoints import checkpoint_problem
 from olmix.records.run import RunFolder
 from olmix.runlog import Run
 from olmix.text.files import digest, read_json, write_json
-from olmix.train.olmo_core.build import Caller, Work, build_trainer, build_work
+from olmix.train.olmo_core.build import Caller, OlmoCoreWork, build_trainer, build_work
 from olmix.train.olmo_core.process import is_distributed, keep_log, prepare_environment
-from olmix.train.olmo_core.schedule import Plan
+from olmix.train.olmo_core.schedule import TrainingSchedule
 from olmix.train.olmo_core.tasks import check_tasks, pick_metrics
 from olmix.train.outcome import Progress
 
@@ -40,7 +40,7 @@ def train_run(
     on_progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train one run, or go on with it from its last checkpoint.
+    """Train one run, from its last checkpoint if it has one.
 
     It writes `metrics.jsonl`, `status.json`, `summary.json` and `log.txt` of the folder as the
     embedded trainer does; OLMo-core's own checkpoints lie in `checkpoints/`. Under `torchrun` all
@@ -153,10 +153,10 @@ def _check(config: LaunchConfig, training: OlmoCoreTraining) -> None:
         raise ConfigError([Problem("data.tokenizer", what)], config.name)
 
 
-def _forget_other_runs(folder: RunFolder, config: LaunchConfig, plan: Plan) -> None:
+def _forget_other_runs(folder: RunFolder, config: LaunchConfig, plan: TrainingSchedule) -> None:
     """Remove checkpoints and logs of a run that is not this one.
 
-    OLMo-core refuses to go on where the data or its total has changed; so the run starts afresh.
+    OLMo-core refuses to resume where the data or its total has changed, so the run starts over.
     """
     plain = config.to_plain()
     kept = {key: plain[key] for key in ("training", "data", "mix")}
@@ -169,9 +169,7 @@ def _forget_other_runs(folder: RunFolder, config: LaunchConfig, plan: Plan) -> N
     except DataError:
         before = None
     if before is not None and before != record:
-        logger.info(
-            "%s: its config has changed since its checkpoint: it starts afresh", folder.name
-        )
+        logger.info("%s: its config has changed since its checkpoint: it starts over", folder.name)
         for name in ("checkpoints", "cache"):
             shutil.rmtree(folder.path / name, ignore_errors=True)
         folder.metrics.unlink(missing_ok=True)
@@ -179,7 +177,12 @@ def _forget_other_runs(folder: RunFolder, config: LaunchConfig, plan: Plan) -> N
 
 
 def _conclude(
-    run: Run, config: LaunchConfig, work: Work, taken: Any, reports: dict[str, Any], step: int
+    run: Run,
+    config: LaunchConfig,
+    work: OlmoCoreWork,
+    taken: Any,
+    reports: dict[str, Any],
+    step: int,
 ) -> None:
     """Write the summary of a run that is done, or set one that was stopped back to pending."""
     if step < work.plan.num_steps:

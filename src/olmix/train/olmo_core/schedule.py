@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from olmix.config import OlmoCoreTraining
 from olmix.errors import ConfigError, Problem
 
-__all__ = ["Plan", "build_plan"]
+__all__ = ["TrainingSchedule", "build_schedule"]
 
 _REFERENCE_PARAMETERS = 108_000_000
 _REFERENCE_SEQUENCES = 160
@@ -28,7 +28,7 @@ _MOST_WARMUP = 0.1
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingSchedule:
     """The numbers of a run.
 
     Attributes:
@@ -53,7 +53,9 @@ class Plan:
         return self.num_steps * self.batch_tokens
 
 
-def build_plan(training: OlmoCoreTraining, num_parameters: int, num_devices: int) -> Plan:
+def build_schedule(
+    training: OlmoCoreTraining, num_parameters: int, num_devices: int
+) -> TrainingSchedule:
     """Return the numbers of a run.
 
     Args:
@@ -98,4 +100,4 @@ def build_plan(training: OlmoCoreTraining, num_parameters: int, num_devices: int
         warmup = round(min(num_parameters / (sequences * length), _MOST_WARMUP * num_steps))
     share = sequences // num_devices
     part = max(n for n in range(1, min(share, training.device_batch_size) + 1) if share % n == 0)
-    return Plan(length, sequences * length, part * length, num_steps, rate, warmup)
+    return TrainingSchedule(length, sequences * length, part * length, num_steps, rate, warmup)

@@ -25,7 +25,7 @@ from olmix.mixture import Mixture
 from olmix.records.tokens import expand, open_tokens
 from olmix.train.proxy.quota import assign_slots
 
-__all__ = ["Plan", "Windows", "check_tokens", "open_windows", "plan_run", "window_order"]
+__all__ = ["WindowPlan", "Windows", "check_tokens", "open_windows", "plan_run", "window_order"]
 
 Tokens = NDArray[np.int32]
 Indices = NDArray[np.intp]
@@ -123,7 +123,7 @@ def check_tokens(domain: Windows, tokens: NDArray[np.unsignedinteger], vocab_siz
 
 
 @dataclass(frozen=True)
-class Plan:
+class WindowPlan:
     """The windows of a run, in order.
 
     Attributes:
@@ -205,7 +205,7 @@ class Plan:
 
 def plan_run(
     domains: Sequence[Windows], mix: Mixture, training: ProxyTraining, vocab_size: int
-) -> Plan:
+) -> WindowPlan:
     """Lay out the windows of a run.
 
     Args:
@@ -225,12 +225,12 @@ def plan_run(
     for index in range(len(ordered)):
         mine = slots == index
         visits[mine] = np.arange(mine.sum())
-    plan = Plan(ordered, slots, visits, training.batch_size, training.seed, vocab_size)
+    plan = WindowPlan(ordered, slots, visits, training.batch_size, training.seed, vocab_size)
     _check_passes(plan, mix)
     return plan
 
 
-def _check_passes(plan: Plan, mix: Mixture) -> None:
+def _check_passes(plan: WindowPlan, mix: Mixture) -> None:
     problems = []
     for domain, count in zip(plan.domains, plan.counts, strict=True):
         factor, size = mix[domain.name].repetition_factor, domain.num_windows

@@ -12,9 +12,9 @@ from olmix.errors import DivergedError, in_words
 from olmix.records.run import RunFolder
 from olmix.train.environment import compile_lock
 from olmix.train.outcome import Outcome, Progress, fail_run, note_failure, run_logs
-from olmix.train.proxy.lanes import Swarm
+from olmix.train.proxy.lanes import Lanes
 from olmix.train.proxy.loop import CHUNK, programs
-from olmix.train.proxy.run import Job, prepare, read_config
+from olmix.train.proxy.run import ProxyRun, prepare, read_config
 
 __all__ = ["Outcome", "Progress", "train_runs"]
 
@@ -42,7 +42,7 @@ def train_runs(
         on_progress: called for each run at most twice a second.
         should_stop: asked between chunks of steps; a run that stops writes a checkpoint first.
     """
-    jobs: list[Job] = []
+    jobs: list[ProxyRun] = []
     with run_logs(folders):
         for folder in folders:
             if should_stop():
@@ -53,7 +53,7 @@ def train_runs(
                 if folder.is_finished(work.identity):
                     yield Outcome(folder.path, "skipped")
                     continue
-                jobs.append(Job(folder, work))
+                jobs.append(ProxyRun(folder, work))
             except Exception as error:  # noqa: BLE001  a bad run must not end the others
                 yield fail_run(folder, error)
         try:
@@ -66,9 +66,9 @@ def train_runs(
             raise
 
 
-def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
+def _groups(jobs: Sequence[ProxyRun]) -> list[list[ProxyRun]]:
     """Split jobs into those that can be trained side by side."""
-    groups: dict[object, list[Job]] = {}
+    groups: dict[object, list[ProxyRun]] = {}
     for job in jobs:
         training = job.work.training
         validation = job.work.validation.tokens
@@ -89,7 +89,7 @@ class _Sitting:
 
     def __init__(
         self,
-        jobs: Sequence[Job],
+        jobs: Sequence[ProxyRun],
         on_progress: Callable[[Progress], None],
         should_stop: Callable[[], bool],
     ) -> None:
@@ -122,7 +122,7 @@ class _Sitting:
         geometry = replace(works[0].geometry, lanes=len(works) if len(works) > 1 else 0)
         with compile_lock():
             programs(geometry)
-        swarm = Swarm(geometry, [job.initial for job in self._jobs], [w.hyper for w in works])
+        swarm = Lanes(geometry, [job.initial for job in self._jobs], [w.hyper for w in works])
         self._started = self._saved = time.monotonic()
         count = 1
         while self._live and self._step < self._training.num_steps:
@@ -139,7 +139,7 @@ class _Sitting:
             job.finish(self._seconds(), self._rate())
             yield Outcome(job.folder.path, "finished")
 
-    def _advance(self, swarm: Swarm, count: int) -> None:
+    def _advance(self, swarm: Lanes, count: int) -> None:
         """Take up to `count` steps, no further than the next evaluation, and record them."""
         interval = self._training.eval_interval
         stop = min(self._step + count, self._training.num_steps)
@@ -148,14 +148,14 @@ class _Sitting:
         log = swarm.train([job.work.plan.batches(self._step, stop) for job in self._jobs])
         start, self._step = self._step, stop
         for index in list(self._live):
-            self._guard(index, partial(Job.record_losses, first_step=start, log=log[index]))
+            self._guard(index, partial(ProxyRun.record_losses, first_step=start, log=log[index]))
         due = interval and stop % interval == 0
         if self._live and (due or stop == self._training.num_steps):
             nats = swarm.evaluate(self._jobs[0].work.validation)
             for index in list(self._live):
-                self._guard(index, partial(Job.record_evaluation, step=stop, nats=nats[index]))
+                self._guard(index, partial(ProxyRun.record_evaluation, step=stop, nats=nats[index]))
 
-    def _guard(self, index: int, record: Callable[[Job], None]) -> None:
+    def _guard(self, index: int, record: Callable[[ProxyRun], None]) -> None:
         """Let a run that diverged fail by itself."""
         job = self._live[index]
         try:
@@ -172,7 +172,7 @@ class _Sitting:
         ended, self._ended = self._ended, []
         return ended
 
-    def _keep(self, swarm: Swarm) -> None:
+    def _keep(self, swarm: Lanes) -> None:
         """Write checkpoints and report progress where they are due."""
         now = time.monotonic()
         unfinished = self._step < self._training.num_steps
@@ -181,12 +181,12 @@ class _Sitting:
         if now - self._reported >= REPORT_INTERVAL_S:
             self._report(self._rate())
 
-    def _save(self, swarm: Swarm) -> None:
+    def _save(self, swarm: Lanes) -> None:
         for index, job in self._live.items():
             job.save(self._step, swarm.state(index), self._seconds())
         self._saved = time.monotonic()
 
-    def _interrupt(self, swarm: Swarm) -> Iterator[Outcome]:
+    def _interrupt(self, swarm: Lanes) -> Iterator[Outcome]:
         self._save(swarm)
         for job in self._live.values():
             job.writer.interrupt(step=self._step, tokens_per_second=self._rate())

@@ -16,10 +16,10 @@ from olmix.train.proxy.evaluation import Validation
 from olmix.train.proxy.loop import CHUNK, Geometry, TrainState, programs
 from olmix.train.proxy.optimizer import Hyper
 
-__all__ = ["Swarm"]
+__all__ = ["Lanes"]
 
 
-class Swarm:
+class Lanes:
     """Runs of one geometry that are at the same step.
 
     Args:

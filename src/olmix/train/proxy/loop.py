@@ -52,7 +52,7 @@ class TrainState(NamedTuple):
 
 @dataclass(frozen=True)
 class Geometry:
-    """What a compilation depends on.
+    """The sizes that a compilation depends on.
 
     Attributes:
         shape: sizes of the model.

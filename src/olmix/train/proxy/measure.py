@@ -38,7 +38,7 @@ def measure(training: ProxyTraining, vocab_size: int, seconds: float = 2.0) -> f
     import numpy as np
 
     from olmix.train.environment import compile_lock
-    from olmix.train.proxy.lanes import Swarm
+    from olmix.train.proxy.lanes import Lanes
     from olmix.train.proxy.loop import CHUNK, Geometry, initial_state, programs
     from olmix.train.proxy.model import Shape
     from olmix.train.proxy.optimizer import Hyper
@@ -50,7 +50,7 @@ def measure(training: ProxyTraining, vocab_size: int, seconds: float = 2.0) -> f
     tokens = np.random.default_rng(0).integers(vocab_size, size=size, dtype=np.int32)
     with compile_lock():
         programs(geometry)
-    swarm = Swarm(geometry, [initial_state(0, geometry.shape)], [Hyper.of(training)])
+    swarm = Lanes(geometry, [initial_state(0, geometry.shape)], [Hyper.of(training)])
     swarm.train([tokens[:1]])
     num_steps, started, ends = 0, time.perf_counter(), time.perf_counter() + seconds
     count = 1

@@ -1,8 +1,8 @@
 """One run: what its config asks for, and what it leaves in its folder.
 
-A job knows nothing of steps or of other runs. It is told what was measured, and writes it (through
+A job knows nothing of steps or of other runs. It takes the measurements and writes them (through
 `RunWriter`, like every trainer) so that a
-killed run goes on from its checkpoint as if nothing had happened: records that were written after
+killed run resumes from its checkpoint as if nothing had happened: records that were written after
 the checkpoint are cut off, because they will be written again.
 """
 
@@ -29,21 +29,21 @@ from olmix.records.run_config import open_run_trackers, read_run_config
 from olmix.records.run_writer import RunWriter
 from olmix.records.tokens import byte_lengths, data_dtype
 from olmix.simplex import Array
-from olmix.train.proxy.batches import Plan, open_windows, plan_run
+from olmix.train.proxy.batches import WindowPlan, open_windows, plan_run
 from olmix.train.proxy.checkpoint import Position, load_checkpoint, save_checkpoint
 from olmix.train.proxy.evaluation import Validation, build_validation
 from olmix.train.proxy.loop import Geometry, TrainState, initial_state
 from olmix.train.proxy.model import Shape
 from olmix.train.proxy.optimizer import Hyper
 
-__all__ = ["Job", "Work", "prepare"]
+__all__ = ["ProxyRun", "ProxyWork", "prepare"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a run's config asks for, with its data opened and checked.
+class ProxyWork:
+    """A run as its config asks for it, with its data opened and checked.
 
     Attributes:
         identity: hash of all of it.
@@ -60,13 +60,13 @@ class Work:
     config: LaunchConfig
     training: ProxyTraining
     mix: Mixture
-    plan: Plan
+    plan: WindowPlan
     validation: Validation
     geometry: Geometry
     hyper: Hyper
 
 
-def prepare(config: LaunchConfig) -> Work:
+def prepare(config: LaunchConfig) -> ProxyWork:
     """Open and check everything that a run needs.
 
     Raises:
@@ -98,10 +98,12 @@ def prepare(config: LaunchConfig) -> Work:
         for name, files in evaluation.paths.items()
     ]
     validation = build_validation(held_out, evaluation.max_tokens, lengths, geometry.eval_batch)
-    return Work(identity, config, training, mix, plan, validation, geometry, Hyper.of(training))
+    return ProxyWork(
+        identity, config, training, mix, plan, validation, geometry, Hyper.of(training)
+    )
 
 
-class Job:
+class ProxyRun:
     """A run that is being trained, and its folder.
 
     Args:
@@ -109,13 +111,13 @@ class Job:
         work: what `prepare` made of its config.
 
     Attributes:
-        writer: tells of it in its folder.
+        writer: reports it in its folder.
         initial: state to start from.
         loss: training loss of the last step, `None` before the first.
         metrics: what the last evaluation found.
     """
 
-    def __init__(self, folder: RunFolder, work: Work) -> None:
+    def __init__(self, folder: RunFolder, work: ProxyWork) -> None:
         self.folder = folder
         self.work = work
         self.metrics: dict[str, float] = {}
@@ -137,7 +139,7 @@ class Job:
             keep_bytes=self._position.metrics_bytes,
             trackers=open_run_trackers(folder, work.config),
         )
-        where = "starts" if stored is None else f"goes on from step {self._position.step}"
+        where = "starts" if stored is None else f"resumes at step {self._position.step}"
         logger.info("%s (%s) %s", folder.name, work.identity, where)
 
     @property

@@ -6,7 +6,7 @@ from olmix.errors import OlmixError
 from olmix.fit.propose.exact import solve_exact
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.gradient import optimality_gap, search, starting_points
-from olmix.fit.propose.objective import Objective
+from olmix.fit.propose.objective import ProposerObjective
 from olmix.laws.log_linear import FittedLogLinear
 from olmix.laws.log_weight import FittedLogWeight
 
@@ -22,7 +22,7 @@ def _free(size=3, caps=None):
 def _objective(kl_weight, seed=0, num_laws=2):
     rng = np.random.default_rng(seed)
     laws = [FittedLogLinear(1.0, 0.0, rng.normal(0, 1.5, 3), 0.1) for _ in range(num_laws)]
-    return Objective(laws, np.full(num_laws, 1 / num_laws), kl_weight, PRIOR)
+    return ProposerObjective(laws, np.full(num_laws, 1 / num_laws), kl_weight, PRIOR)
 
 
 def grid(step):
@@ -58,7 +58,7 @@ def test_it_agrees_with_the_gradient_proposer(seed):
 
 def test_for_one_metric_alone_the_best_mixture_is_a_vertex():
     law = FittedLogLinear(2.0, -0.5, SLOPES, 0.1)
-    objective = Objective([law], np.ones(1), 0.0, np.full(4, 0.25))
+    objective = ProposerObjective([law], np.ones(1), 0.0, np.full(4, 0.25))
     np.testing.assert_allclose(solve_exact(objective, _free(4), 1.0), [1, 0, 0, 0], atol=1e-6)
 
 
@@ -83,7 +83,7 @@ def test_the_size_of_the_metric_does_not_matter():
     one = FittedLogLinear(0.0, 0.0, np.array([-1.0, 1.0, 0.5]), 0.1)
     scale = np.exp(-14.0)
     found = [
-        solve_exact(Objective([law], np.ones(1), 0.2 * unit, PRIOR), _free(), unit)
+        solve_exact(ProposerObjective([law], np.ones(1), 0.2 * unit, PRIOR), _free(), unit)
         for law, unit in ((small, scale), (one, 1.0))
     ]
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)
@@ -91,6 +91,6 @@ def test_the_size_of_the_metric_does_not_matter():
 
 def test_a_law_that_is_not_convex_is_refused():
     law = FittedLogWeight(1.5, -1.0, POWERS, 0.1, 0.03)
-    objective = Objective([law], np.ones(1), 0.0, np.full(4, 0.25))
+    objective = ProposerObjective([law], np.ones(1), 0.0, np.full(4, 0.25))
     with pytest.raises(OlmixError, match="the exact proposer cannot use the law log_weight"):
         solve_exact(objective, _free(4), 1.0)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fit_fixtures import POWERS, SLOPES, draw_mixtures
-from olmix.fit.propose.objective import Objective
+from olmix.fit.propose.objective import ProposerObjective
 from olmix.laws.log_linear import FittedLogLinear
 from olmix.laws.log_weight import FittedLogWeight
 
@@ -13,14 +13,14 @@ PRIOR = np.array([0.4, 0.3, 0.2, 0.1])
 
 def test_it_is_the_weighted_average_and_the_divergence():
     x = draw_mixtures(7, 4)
-    found = Objective([LINE, POWER], np.array([0.25, 0.75]), 0.2, PRIOR).value(x)
+    found = ProposerObjective([LINE, POWER], np.array([0.25, 0.75]), 0.2, PRIOR).value(x)
     divergence = (x * np.log(x / PRIOR)).sum(axis=1)
     expected = 0.25 * LINE.predict(x) + 0.75 * POWER.predict(x) + 0.2 * divergence
     np.testing.assert_allclose(found, expected)
 
 
 def test_at_the_prior_the_divergence_is_0_and_at_a_weight_of_0_it_is_finite():
-    objective = Objective([LINE], np.ones(1), 5.0, PRIOR)
+    objective = ProposerObjective([LINE], np.ones(1), 5.0, PRIOR)
     assert objective.value(PRIOR[None])[0] == pytest.approx(LINE.predict(PRIOR)[0])
     corner = np.array([[0.0, 0.0, 0.0, 1.0]])
     assert objective.value(corner)[0] == pytest.approx(LINE.predict(corner)[0] + 5 * np.log(10))
@@ -29,7 +29,7 @@ def test_at_the_prior_the_divergence_is_0_and_at_a_weight_of_0_it_is_finite():
 @pytest.mark.parametrize("kl_weight", [0.0, 0.3])
 def test_its_gradient_agrees_with_finite_differences(kl_weight):
     x, h = draw_mixtures(5, 4), 1e-6
-    objective = Objective([LINE, POWER], np.array([0.4, -0.6]), kl_weight, PRIOR)
+    objective = ProposerObjective([LINE, POWER], np.array([0.4, -0.6]), kl_weight, PRIOR)
     numeric = np.stack(
         [(objective.value(x + h * e) - objective.value(x - h * e)) / (2 * h) for e in np.eye(4)],
         axis=1,
@@ -38,6 +38,6 @@ def test_its_gradient_agrees_with_finite_differences(kl_weight):
 
 
 def test_only_convex_laws_with_weights_above_0_are_convex():
-    assert Objective([LINE], np.ones(1), 0.0, PRIOR).convex
-    assert not Objective([LINE], -np.ones(1), 0.0, PRIOR).convex
-    assert not Objective([LINE, POWER], np.array([0.5, 0.5]), 0.0, PRIOR).convex
+    assert ProposerObjective([LINE], np.ones(1), 0.0, PRIOR).convex
+    assert not ProposerObjective([LINE], -np.ones(1), 0.0, PRIOR).convex
+    assert not ProposerObjective([LINE, POWER], np.array([0.5, 0.5]), 0.0, PRIOR).convex

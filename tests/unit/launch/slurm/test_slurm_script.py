@@ -52,7 +52,7 @@ trap 'expired=yes; kill -TERM "$child"' USR1 # the time limit is near
 while kill -0 "$child" 2>/dev/null; do wait "$child" || true; done
 status=0; wait "$child" || status=$?
 if [ "$expired" = yes ] && grep -q '"state": "pending"' "$run/status.json"; then
-  scontrol requeue "$SLURM_JOB_ID" && exec sleep 60 # go on later
+  scontrol requeue "$SLURM_JOB_ID" && exec sleep 60 # resume later
 fi
 exit "$status"
 """
@@ -407,7 +407,7 @@ def test_what_is_no_number_of_a_job_never_reaches_slurm(monkeypatch, caplog, num
     assert engine.states([job(number, ("a",))]) == {}
     assert not any(number in " ".join(words) for words in engine.said if number)
     assert engine.said == []
-    assert "is no number of a job" in caplog.text
+    assert "is not the number of a SLURM job" in caplog.text
 
 
 def test_a_job_of_another_cluster_is_told_and_left_alone(monkeypatch, caplog):

@@ -2,14 +2,14 @@ import pytest
 
 from olmix.config import OlmoCoreTraining
 from olmix.errors import ConfigError
-from olmix.train.olmo_core.schedule import build_plan
+from olmix.train.olmo_core.schedule import build_schedule
 
 M = 1_000_000
 
 
 def _plan(parameters=108 * M, devices=1, **training):
     plain = {"proxy_model_id": "olmo2_100m", "max_tokens": 20 * parameters, **training}
-    return build_plan(OlmoCoreTraining.from_dict(plain), parameters, devices)
+    return build_schedule(OlmoCoreTraining.from_dict(plain), parameters, devices)
 
 
 def test_what_is_left_out_follows_the_ladder_of_olmo():
@@ -52,5 +52,5 @@ def test_what_does_not_split_or_fill_a_step_is_refused_at_once():
 
 
 def test_a_batch_is_a_whole_number_of_sequences():
-    with pytest.raises(ConfigError, match="no whole number of sequences of 2048"):
+    with pytest.raises(ConfigError, match="not a whole number of sequences of 2048"):
         _plan(global_batch_size=3000)

@@ -91,7 +91,7 @@ def test_an_interrupted_run_goes_on_to_bitwise_the_same_result(project, finished
     assert 0 < status.step < 40
     assert folder.checkpoint.is_file()
     assert train(folder)[folder.name].state == "finished"
-    assert f"goes on from step {status.step}" in folder.log.read_text()
+    assert f"resumes at step {status.step}" in folder.log.read_text()
     assert result(folder) == result(finished)
 
 
