@@ -32,6 +32,9 @@ REPLICATE_SEED = 1_000
 _SAME = 1e-6
 """Mixtures that differ by less in every weight are the same."""
 _REDRAWS = 20
+_FEW, _TOO_FEW = 0.75, 0.5
+"""Shares of different samples: below the first runs are wasted, up to the second samples fell
+together. A sparse design draws a single domain more than once; that is no harm."""
 
 Kind = Literal["natural", "uniform", "sampled"]
 
@@ -93,7 +96,7 @@ def sample_swarm(
         seed = REPLICATE_SEED + replicate
         variants += [Variant(v.kind, v.mix, seed) for v in variants[: len(references)]]
     variants += [Variant("sampled", mix) for mix in mixes[len(references) :]]
-    _report(config, rules, weights, known)
+    _report(config, rules, sampled, (known, *references.values()))
     return tuple(variants)
 
 
@@ -202,59 +205,67 @@ def _is_known(weights: Array, known: Array) -> Array:
     return found
 
 
-def _report(config: GenerationConfig, rules: Constraints, weights: Array, known: Array) -> None:
-    """Log what a reader should know of the mixtures (n, D), and refuse those that no fit can use.
+def _report(
+    config: GenerationConfig, rules: Constraints, sampled: Array, others: Sequence[Array]
+) -> None:
+    """Log what a reader should know of a swarm, and refuse one that no fit can use.
+
+    Args:
+        config: what was asked for.
+        rules: the feasible set.
+        sampled: (n, D) the mixtures of the design.
+        others: references and mixtures that were run before, (F, D) each.
 
     Raises:
-        InfeasibleError: mixtures fell together, and too few different ones are left.
+        InfeasibleError: most samples are equal, and too few different mixtures are left.
     """
     capped = int((rules.caps < 1).sum())
     logger.info("%d of %d domains are capped by their tokens", capped, len(rules.caps))
     if config.swarm.sample_multiplier is not None:
         logger.warning("swarm.sample_multiplier has no effect: no draw is ever thrown away")
-    different = len(distinct_mixtures(np.vstack([known, weights])))
-    safe = 3 * (rules.num_free + 1)
-    if len(distinct_mixtures(weights)) < len(weights):
-        _report_equal(config, rules, weights, different)
-    elif different < safe:
+    num_free = rules.num_free
+    total = len(distinct_mixtures(np.vstack([*others, sampled])))
+    share = len(distinct_mixtures(sampled)) / len(sampled)
+    needed, safe = least_mixtures(num_free), 3 * (num_free + 1)
+    if share < _FEW:
+        said, remedy = _explain_equal(config, rules, sampled)
+        if share <= _TOO_FEW and total < needed and num_free > 1:
+            raise InfeasibleError(
+                f"{said} With all others there are {total} different ones; a fit of {num_free} "
+                f"domains takes at least {needed}, and {safe} would be safe. {remedy}"
+            )
+        logger.warning("%s %s", said, remedy)
+    elif total < safe:
         logger.warning(
-            "%d mixtures for %d domains; 3 x (domains + 1) = %d is a safer number",
-            different,
-            rules.num_free,
+            "%d different mixtures for %d domains; 3 x (domains + 1) = %d is a safer number",
+            total,
+            num_free,
             safe,
         )
 
 
-def _report_equal(
-    config: GenerationConfig, rules: Constraints, weights: Array, different: int
-) -> None:
-    """Warn of mixtures that are equal; refuse the swarm where a fit cannot use what is left."""
+def _explain_equal(config: GenerationConfig, rules: Constraints, sampled: Array) -> tuple[str, str]:
+    """Return why sampled mixtures (n, D) are equal, and what to change, in words."""
     swarm, domains = config.swarm, config.data.domains
-    natural = config.priors.natural(domains)
+    shares = config.priors.natural(domains)
     small = [
         f"{name} ({100 * share:.2g} %)"
-        for name, share, least in zip(domains, natural, rules.minimum, strict=True)
+        for name, share, least in zip(domains, shares, rules.minimum, strict=True)
         if share < least
     ]
     said = (
-        f"{len(weights)} mixtures were drawn, {len(distinct_mixtures(weights))} of them distinct."
+        f"{len(sampled)} mixtures were sampled; distinct ones among them: "
+        f"{len(distinct_mixtures(sampled))}."
     )
     if small:
         said += (
             f" Weights below swarm.minimum_weight = {swarm.minimum_weight:g} become 0, and the "
             f"natural shares of {', '.join(small)} lie below it."
         )
-    help_ = (
-        "Lower swarm.minimum_weight, or swarm.mix_temperature (now "
-        f"{swarm.mix_temperature:g}; towards 0 mixtures lie around the uniform one)."
+    return said, (
+        f"Lower swarm.minimum_weight, or swarm.mix_temperature = {swarm.mix_temperature:g}: "
+        "towards 0 mixtures lie around the uniform one."
     )
-    needed = least_mixtures(rules.num_free)
-    if different < needed and rules.num_free > 1:
-        raise InfeasibleError(
-            f"{said} A fit of {rules.num_free} domains takes at least {needed} different mixtures; "
-            f"{3 * (rules.num_free + 1)} would be safe. {help_}"
-        )
-    logger.warning("%s %s", said, help_)
 
 
 def group_of(

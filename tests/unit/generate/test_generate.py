@@ -206,9 +206,9 @@ def test_a_swarm_of_too_few_different_mixtures_is_refused_with_what_to_change():
     with pytest.raises(InfeasibleError) as caught:
         sample_swarm(_skewed(references=["natural"]))
     message = str(caught.value)
-    assert "21 mixtures were drawn, 1 of them distinct" in message
+    assert "20 mixtures were sampled; distinct ones among them: 1." in message
     assert "dclm:code (0.015 %)" in message
-    assert "A fit of 4 domains takes at least 5 different mixtures" in message
+    assert "there are 1 different ones; a fit of 4 domains takes at least 5" in message
     assert "swarm.minimum_weight" in message
     assert "swarm.mix_temperature" in message
     better = _skewed(references=["natural"], mix_temperature=0.1)
