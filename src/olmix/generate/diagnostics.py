@@ -21,14 +21,13 @@ from olmix.errors import OlmixError
 from olmix.generate.constraints import rank
 from olmix.generate.criteria import feature_map
 from olmix.generate.known_mixtures import read_variants
+from olmix.generate.next_round import APART
 from olmix.generate.optimal import distances_to
 from olmix.mixture import Mixture
 from olmix.simplex import Array, distinct_mixtures
 
 __all__ = ["Diagnostics", "diagnose", "inspect_folder"]
 
-NEAR = 0.01
-"""Mixtures nearer than this (Euclidean distance of weights) are near-duplicates."""
 _SAME = 1e-6
 _LEAST_MIXTURES = 3
 """Mixtures from which equal shares are no chance."""
@@ -50,7 +49,7 @@ class Diagnostics:
         enough: whether K >= 3 (m + 1).
         least_distance: smallest Euclidean distance between two distinct mixtures.
         median_distance: median distance of a mixture to its nearest other one.
-        near_duplicates: pairs of distinct mixtures nearer than `NEAR`.
+        near_duplicates: pairs of distinct mixtures nearer than `next_round.APART`.
         discrepancy: energy distance between the swarm and uniform points of the simplex of the
             domains that vary; 0 for a perfectly even spread.
         d_efficiency_linear: ``m det(W'W / K)^(1/m)``, 1 for equally many runs of each domain alone.
@@ -182,7 +181,7 @@ def _neighbours(rows: Array) -> tuple[Array, int]:
         here = np.arange(len(distances))
         distances[here, first + here] = np.inf
         nearest[first : first + 512] = distances.min(axis=1)
-        pairs += int((distances < NEAR).sum())
+        pairs += int((distances < APART).sum())
     return nearest, pairs // 2
 
 
