@@ -105,8 +105,12 @@ def _changed(
     generation: GenerationConfig, file: str, after: Path | None, num_variants: int | None
 ) -> GenerationConfig:
     """Return the config with what the command line says of the swarm."""
-    given = {"after": None if after is None else str(after.absolute()), "variants": num_variants}
-    changes = {key: value for key, value in given.items() if value is not None}
+    changes: dict[str, str | int] = {}
+    if num_variants is not None:
+        changes["variants"] = num_variants
+    if after is not None:
+        # The design of the config was that of the first round; now the fit chooses.
+        changes |= {"after": str(after.absolute()), "design": "dirichlet"}
     if not changes:
         return generation
     plain = generation.to_plain()

@@ -18,14 +18,14 @@ def _run(capsys, *words):
     return caught.value.code, output.out, output.err
 
 
-def _generation(folder, **source):
+def _generation(folder, design="dirichlet", **source):
     config = {
         "name": "s",
         "data": {
             "sources": [{"name": n, "paths": ["x"], **(source if n == "a" else {})} for n in "abcd"]
         },
         "priors": {"token_counts": dict.fromkeys("abcd", 1000)},
-        "swarm": {"variants": 20},
+        "swarm": {"variants": 20, "design": design},
         "max_tokens": 1000,
     }
     file = folder / "generation.yaml"
@@ -41,7 +41,14 @@ def _rows(folder):
 def test_the_next_round_has_new_mixtures_alone_and_grows(capsys, tmp_path):
     planted = plant(tmp_path, {"y": log_weight})
     fit_swarm(planted.config(), tmp_path / "fit")
-    words = ("generate", "-c", _generation(tmp_path), "-o", tmp_path / "round2", "--no-plots")
+    words = (
+        "generate",
+        "-c",
+        _generation(tmp_path, "optimal"),
+        "-o",
+        tmp_path / "round2",
+        "--no-plots",
+    )
     after = ("--after", tmp_path / "fit" / "latest")
     status, _, err = _run(capsys, *words, *after, "-n", 6)
     assert status == 0, err
