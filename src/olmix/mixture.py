@@ -129,6 +129,8 @@ class Mixture(Mapping[str, Share]):
 def repetition_factors(weights: Array, max_tokens: int, token_counts: Array) -> Array:
     """Return how many passes over each domain a mixture takes, at least 1.
 
+    Passes are counted by the tokens of a domain's files, here and where trainers check them.
+
     Args:
         weights: (..., D) mixtures.
         max_tokens: tokens of the training run.

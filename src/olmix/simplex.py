@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from olmix.errors import InfeasibleError
 
 __all__ = [
+    "SAME_DECIMALS",
     "Array",
+    "distinct_mixtures",
     "fill_to_caps",
     "hellinger",
     "normalise",
@@ -23,7 +25,17 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+SAME_DECIMALS = 6
+"""Decimals to which the weights of two runs of one mixture agree."""
 _TOLERANCE = 1e-9
+
+
+def distinct_mixtures(weights: ArrayLike) -> Array:
+    """Return the mixtures (n, D) without those that are there already, in their order."""
+    array = np.asarray(weights, dtype=np.float64)
+    # Adding 0 turns -0 into 0, so that equal mixtures have equal bytes.
+    _, first = np.unique(np.round(array, SAME_DECIMALS) + 0.0, axis=0, return_index=True)
+    return np.asarray(array[np.sort(first)])
 
 
 def normalise(weights: ArrayLike) -> Array:

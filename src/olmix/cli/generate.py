@@ -12,7 +12,7 @@ from olmix.cli.terminal import done, table
 
 if TYPE_CHECKING:
     from olmix.config import GenerationConfig
-    from olmix.generate import Diagnostics, Generated, Proposer
+    from olmix.generate import Diagnostics, EarlierFit, Generated
 
 __all__ = ["generate"]
 
@@ -22,6 +22,17 @@ __all__ = ["generate"]
 @path_option("-o", "--output", about="Folder of the variants.")
 @path_option(
     "--base", about="Launch config: makes each variant a complete one. Left out, variants are bare."
+)
+@path_option(
+    "--after",
+    about="Fit folder, such as fit/latest: place the next round of runs by it (swarm.after).",
+)
+@click.option(
+    "-n",
+    "--variants",
+    "num_variants",
+    type=click.IntRange(min=1),
+    help="Number of sampled mixtures (swarm.variants).",
 )
 @click.option(
     "--allow-mixed", is_flag=True, help="Write into a folder that holds another group too."
@@ -48,6 +59,8 @@ def generate(
     config: Path | None,
     output: Path | None,
     base: Path | None,
+    after: Path | None,
+    num_variants: int | None,
     allow_mixed: bool,
     allow_pickle: bool,
     plots: bool,
@@ -62,6 +75,8 @@ def generate(
     from olmix.generate import generate as run
 
     generation = None if config is None else GenerationConfig.from_yaml(config)
+    if generation is not None:
+        generation = _changed(generation, str(config), after, num_variants)
     if folder is not None:
         _inspect(folder, generation, as_json)
         return
@@ -74,7 +89,7 @@ def generate(
         launch,
         allow_mixed=allow_mixed,
         allow_pickle=allow_pickle,
-        propose=_proposer(generation),
+        fit=_earlier_fit(generation),
     )
     _show_swarm(generation, made)
     if plots:
@@ -86,15 +101,29 @@ def generate(
     )
 
 
-def _proposer(generation: GenerationConfig) -> Proposer | None:
-    """Return what chooses mixtures from the fit that the config names, if it names one."""
-    if generation.swarm.next is None:
-        return None
-    from olmix.fit import load_fit
-    from olmix.generate.next_batch import proposer_of
+def _changed(
+    generation: GenerationConfig, file: str, after: Path | None, num_variants: int | None
+) -> GenerationConfig:
+    """Return the config with what the command line says of the swarm."""
+    changes: dict[str, str | int] = {}
+    if num_variants is not None:
+        changes["variants"] = num_variants
+    if after is not None:
+        # The design of the config was that of the first round; now the fit chooses.
+        changes |= {"after": str(after.absolute()), "design": "dirichlet"}
+    if not changes:
+        return generation
+    plain = generation.to_plain()
+    return generation.from_dict({**plain, "swarm": {**plain["swarm"], **changes}}, file)
 
-    fit = load_fit(generation.swarm.next)
-    return proposer_of(fit.folder, fit.domains, fit.predict, fit.objective)
+
+def _earlier_fit(generation: GenerationConfig) -> EarlierFit | None:
+    """Return the fit that the config names, if it names one."""
+    if generation.swarm.after is None:
+        return None
+    from olmix.fit.saved_draws import load_draws
+
+    return load_draws(generation.swarm.after)
 
 
 def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
@@ -113,7 +142,8 @@ def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
     table("", ("domain", "natural", "least", "median", "most"), rows)
     found = diagnose([v.mix for v in made.variants], domains, generation.max_tokens)
     click.echo(
-        f"{found.num_mixtures} mixtures of {found.num_live} domains, rank {found.rank}; "
+        f"{found.num_mixtures} distinct mixtures of {found.num_free} free domains, "
+        f"rank {found.rank}; "
         f"nearest pair {found.least_distance:.3g}; D-efficiency {found.d_efficiency_linear:.3f}; "
         f"at most {found.most_repetition:.2f} passes over a domain",
         err=True,
@@ -158,7 +188,8 @@ def _inspect(folder: Path, generation: GenerationConfig | None, as_json: bool) -
 
 
 def _rows(found: Diagnostics) -> list[tuple[str, str]]:
-    needed = 3 * (found.num_live + 1)
+    needed = 3 * (found.num_free + 1)
+    pinned = found.num_live - found.num_free
     unknown = "unknown (bare variants: give -c)"
 
     def count(value: Any, form: str) -> str:
@@ -167,8 +198,9 @@ def _rows(found: Diagnostics) -> list[tuple[str, str]]:
     return [
         ("runs", f"{found.num_runs}"),
         ("distinct mixtures K", f"{found.num_mixtures}"),
-        ("live domains m", f"{found.num_live} of {found.num_domains}"),
-        ("rank", f"{found.rank}" + ("" if found.rank == found.num_live else "  too low")),
+        ("live domains", f"{found.num_live} of {found.num_domains}"),
+        ("free domains m", f"{found.num_free}" + (f", {pinned} pinned" if pinned else "")),
+        ("rank", f"{found.rank}" + ("" if found.rank >= found.num_free else "  too low")),
         (
             "K >= 3 (m + 1)",
             ("yes" if found.enough else "no") + f": {found.num_mixtures} of {needed}",

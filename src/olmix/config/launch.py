@@ -13,7 +13,7 @@ from olmix.config.data import DataConfig
 from olmix.config.evaluation import LaunchEval, ValidationEval
 from olmix.config.infra import Infra, LocalInfra
 from olmix.config.priors import Priors
-from olmix.config.swarm import SwarmConfig
+from olmix.config.swarm import SwarmConfig, prior_problems
 from olmix.config.trackers import TrackersConfig
 from olmix.config.training import ProxyTraining, Training
 from olmix.domains import iter_nodes
@@ -115,6 +115,8 @@ class GenerationConfig(Section):
                         "swarm",
                         *where,
                     )
+        for key, what in prior_problems(self.data.tree(), swarm):
+            rules.broken(what, "swarm", key)
         rules.enforce()
         return self
 

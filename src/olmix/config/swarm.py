@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from olmix.config.base import (
     LocalPath,
@@ -15,8 +16,9 @@ from olmix.config.base import (
     Section,
     Weight,
 )
+from olmix.domains import Node, join
 
-__all__ = ["GroupBound", "RatioBound", "SwarmConfig"]
+__all__ = ["GroupBound", "RatioBound", "SwarmConfig", "pin_of", "prior_problems"]
 
 Reference = Literal["natural", "uniform"]
 
@@ -124,9 +126,11 @@ class SwarmConfig(Section):
     fixed_source_weights: dict[str, Weight] = {}
     """Sources pinned to a share of the whole mixture."""
     manual_prior: dict[str, NonNegative] = {}
-    """Prior shares of the sources, in place of their natural ones."""
+    """Prior shares of the sources, in place of their natural ones. Sources that are not named keep
+    their natural proportions within what the named ones leave of 1."""
     manual_topic_prior: dict[str, NonNegative] = {}
-    """Prior shares of `source:topic`, in place of the natural ones within their source."""
+    """Prior shares of `source:topic`, in place of the natural ones within their source; topics of
+    the same source that are not named share what the named ones leave."""
     sample_multiplier: Annotated[int, Field(ge=1)] | None = None
     """Accepted for older configs; it has no effect, because no draw is ever thrown away."""
     existing_mix_file: LocalPath | None = None
@@ -142,9 +146,10 @@ class SwarmConfig(Section):
     augment: LocalPath | None = None
     """A swarm to extend: a folder of variants or its `swarm.csv`. Its mixtures count as runs that
     there are; only new ones are written."""
-    next: LocalPath | None = None
-    """A fit folder, such as `fit/latest`, that proposes the next mixtures: those that are most
-    likely to be better than the best so far, and unlike each other."""
+    after: Annotated[LocalPath | None, Field(validation_alias=AliasChoices("after", "next"))] = None
+    """A fit folder, such as `fit/latest`, after which the next round of runs is placed: around its
+    proposal, where laws that could as well be true have their best mixtures, and a quarter of them
+    elsewhere. References are not run again. Files of earlier releases may say `next`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -167,9 +172,9 @@ class SwarmConfig(Section):
             value: dict[str, float] = getattr(self, key)
             if value and sum(value.values()) <= 0:
                 rules.broken("at least one share must be above 0", key)
-        if self.next is not None and self.design != "dirichlet":
+        if self.after is not None and self.design != "dirichlet":
             rules.broken(
-                f"it is `{self.design}`, but with `next` the fit chooses; remove one", "design"
+                f"it is `{self.design}`, but with `after` the fit chooses; remove one", "design"
             )
         rules.enforce()
         return self
@@ -187,3 +192,38 @@ class SwarmConfig(Section):
         """Return the temperature of "source_" or "topic_"."""
         own = getattr(self, f"{group}mix_temperature")
         return float(self.mix_temperature if own is None else own)
+
+
+def pin_of(path: Sequence[Node], swarm: SwarmConfig) -> float | None:
+    """Return the share that the last node of a path is pinned to, or ``None``."""
+    if len(path) == 1 and path[0].name in swarm.fixed_source_weights:
+        return swarm.fixed_source_weights[path[0].name]
+    return path[-1].weight
+
+
+def prior_problems(tree: Sequence[Node], swarm: SwarmConfig) -> Iterator[tuple[str, str]]:
+    """Yield the manual priors that leave siblings no share, as the key and what is wrong."""
+
+    def visit(path: tuple[Node, ...], children: Sequence[Node]) -> Iterator[tuple[str, str]]:
+        key = "manual_topic_prior" if path else "manual_prior"
+        manual: dict[str, float] = getattr(swarm, key)
+        pins = {join((*path, child)): pin_of((*path, child), swarm) for child in children}
+        free = [name for name, pin in pins.items() if pin is None]
+        named, rest = [n for n in free if n in manual], [n for n in free if n not in manual]
+        pinned = sum(pin for pin in pins.values() if pin is not None)
+        total = sum(manual[name] for name in named)
+        if named and rest and total + pinned >= 1:
+            with_pins = f" (with {pinned:g} of pins)" if pinned else ""
+            yield (
+                key,
+                f"{', '.join(named)} add up to {total:g}{with_pins}, which leaves nothing for "
+                f"{', '.join(rest)}. Shares are parts of 1: lower them, or name all siblings "
+                "(0 leaves one out)",
+            )
+        elif named and not rest and total <= 0:
+            yield key, f"{', '.join(named)} are all 0; at least one share must be above 0"
+        for child in children:
+            if not child.is_domain:
+                yield from visit((*path, child), child.children)
+
+    yield from visit((), tree)

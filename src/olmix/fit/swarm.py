@@ -22,15 +22,14 @@ from olmix.fit.metrics import Metrics, scale_note, select_metrics, spreads
 from olmix.fit.mixture_rows import rescaled_note, without_noise, wrong_weights
 from olmix.fit.swarm_notes import swarm_notes
 from olmix.fit.tied_domains import Frozen, find_frozen, find_pinned, pin
+from olmix.laws.least_mixtures import least_mixtures
 from olmix.laws.outliers import without_accidents
-from olmix.simplex import Array
+from olmix.simplex import SAME_DECIMALS, Array
 from olmix.text.csv import Table, read_table
 from olmix.text.numbers import counted
 
 __all__ = ["Swarm", "read_swarm"]
 
-_SAME_MIXTURE = 6
-"""Decimals to which the weights of two runs of one mixture agree."""
 _MOST_SHOWN = 50
 _EXACT = 7
 """Digits from which equal numbers are no chance."""
@@ -316,7 +315,8 @@ def _assemble(
     group = _group(mixtures, _stable_order(domains))
     held_out = _hold_out(group, config.regression.n_test, config.regression.seed)
     num_free = int(live.sum()) - len(pinned)
-    _stop(_wrong_numbers(metrics, chosen, values, group, held_out, num_free))
+    least = least_mixtures(num_free, config.regression.type)
+    _stop(_wrong_numbers(metrics, chosen, values, group, held_out, num_free, least))
     names = dict(zip(ratios.runs, ratios.names, strict=True))
     other = dict(zip(metrics.runs, metrics.names, strict=True))
     found = spreads(values[~held_out])
@@ -398,7 +398,7 @@ def _copies(
         row = values[run]
         if not any(len(f"{value:.15g}".strip("-0.").replace(".", "")) >= _EXACT for value in row):
             continue
-        key = np.round(mixtures[run], _SAME_MIXTURE).tobytes() + row.tobytes()
+        key = np.round(mixtures[run], SAME_DECIMALS).tobytes() + row.tobytes()
         if first.setdefault(key, run) != run:
             copies[run] = f"the same run as {first[key]}: the same mixture, the same metrics"
     return copies
@@ -412,7 +412,7 @@ def _group(mixtures: Array, order: NDArray[np.intp]) -> NDArray[np.intp]:
     """Number the unique mixtures in the order of their first run, (R,)."""
     seen: dict[bytes, int] = {}
     # Adding 0 turns -0 into 0, so that equal mixtures have equal bytes.
-    rounded = np.round(mixtures[:, order], _SAME_MIXTURE) + 0.0
+    rounded = np.round(mixtures[:, order], SAME_DECIMALS) + 0.0
     return np.array([seen.setdefault(row.tobytes(), len(seen)) for row in rounded], dtype=np.intp)
 
 
@@ -432,11 +432,11 @@ def _wrong_numbers(
     values: Array,
     group: NDArray[np.intp],
     held_out: NDArray[np.bool_],
-    num_live: int,
+    num_free: int,
+    needed: int,
 ) -> list[str]:
-    """Return metrics that never change, and too few mixtures for a metric or for the average."""
+    """Return metrics that never change, and those with too few mixtures, as the average may be."""
     problems = []
-    needed = num_live + 1
     enough = True
     held = (
         f" besides {counted(int(held_out.sum()), 'run')} held out by regression.n_test"
@@ -450,7 +450,7 @@ def _wrong_numbers(
             enough = False
             problems.append(
                 f"{table.path}: {name}: {mixtures} different mixtures are there{held} to fit "
-                f"{num_live} domains, which takes at least {needed}; aim for {3 * needed}"
+                f"{num_free} domains, which takes at least {needed}; aim for {3 * (num_free + 1)}"
             )
         elif np.ptp(column[measured]) == 0:
             problems.append(

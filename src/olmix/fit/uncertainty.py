@@ -51,6 +51,7 @@ __all__ = [
     "held_out_average",
     "objective_fit",
     "predicted_average",
+    "sample_law",
 ]
 
 NUM_SAMPLES = 200
@@ -176,7 +177,7 @@ def draw_metrics(
     drawn = []
     for index, fitted in enumerate(fits):
         draws = Draws(row_weights * counts[index], normals, uniforms)
-        drawn.append(_sample(fitted.best.law, laws, unique, values[index], draws, mixtures))
+        drawn.append(sample_law(fitted.best.law, laws, unique, values[index], draws, mixtures))
     return np.stack(drawn)
 
 
@@ -201,7 +202,7 @@ def bootstrap(
     return Bootstrap(mean, samples, trained, far, fit)
 
 
-def _sample(
+def sample_law(
     law: FittedLaw,
     laws: Mapping[str, Law],
     mixtures: Array,
@@ -211,7 +212,7 @@ def _sample(
 ) -> Array:
     """Return predictions at mixtures (K, D) by laws that could as well be true, (B, K)."""
     if isinstance(law, FittedStack):
-        parts = [_sample(one, laws, mixtures, values, draws, at) for one in law.members]
+        parts = [sample_law(one, laws, mixtures, values, draws, at) for one in law.members]
         return stacked_samples(parts, law.law_weights, draws.uniforms)
     return laws[law.name].sample(law, mixtures, values, draws, at)
 

@@ -1,13 +1,14 @@
 """Sampling the mixtures of a swarm, from a generation config to one file per variant."""
 
 from olmix.generate.diagnostics import Diagnostics, diagnose, inspect_folder
-from olmix.generate.swarm import Proposer, Variant, group_of, sample_swarm
+from olmix.generate.next_round import EarlierFit
+from olmix.generate.swarm import Variant, group_of, sample_swarm
 from olmix.generate.write import Generated, generate
 
 __all__ = [
     "Diagnostics",
+    "EarlierFit",
     "Generated",
-    "Proposer",
     "Variant",
     "diagnose",
     "generate",

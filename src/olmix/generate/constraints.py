@@ -24,11 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import GenerationConfig, SwarmConfig
+from olmix.config.swarm import pin_of
 from olmix.domains import SEPARATOR, Node, domain_names, iter_domains, iter_nodes, join
 from olmix.errors import InfeasibleError
 from olmix.simplex import Array
 
-__all__ = ["Constraints", "Floor", "Linear", "build_constraints", "readable_count"]
+__all__ = ["Constraints", "Floor", "Linear", "build_constraints", "rank", "readable_count"]
 
 Mask = NDArray[np.bool_]
 
@@ -100,6 +101,14 @@ class Constraints:
         """Whether any rule says "0 or at least"."""
         return bool((self.minimum > 0).any() or self.floors)
 
+    @property
+    def num_free(self) -> int:
+        """How many domains a fit has to tell apart: those with room, less one for each pin."""
+        # With weights that sum to 1, ``row . w = share`` is ``(row - share) . w = 0``.
+        pins = [rule.row - rule.low for rule in self.linear if rule.low == rule.high]
+        room = self.caps > 0
+        return int(room.sum()) - (rank(np.array(pins)[:, room]) if pins else 0)
+
     def without_minima(self) -> Constraints:
         """Return the rules without "0 or at least": one polytope that holds all the others."""
         return replace(
@@ -133,6 +142,11 @@ class Constraints:
     def contains(self, weights: Array, tolerance: float = 1e-8) -> Mask:
         """Return which of the mixtures (n, D) are feasible, (n,)."""
         return np.asarray(self.violation(weights) <= tolerance)
+
+
+def rank(rows: Array) -> int:
+    """Return how many of the rows (p, D) are independent of each other."""
+    return int(np.linalg.matrix_rank(rows, tol=1e-8)) if rows.size else 0
 
 
 def readable_count(tokens: float) -> str:
@@ -199,13 +213,6 @@ def _members(tree: Sequence[Node], domains: Sequence[str]) -> dict[str, Mask]:
 
 def _parent(name: str) -> str:
     return name.rpartition(SEPARATOR)[0]
-
-
-def pin_of(path: Sequence[Node], swarm: SwarmConfig) -> float | None:
-    """Return the share that the last node of a path is pinned to, or ``None``."""
-    if len(path) == 1 and path[0].name in swarm.fixed_source_weights:
-        return swarm.fixed_source_weights[path[0].name]
-    return path[-1].weight
 
 
 def _is_settled(path: Sequence[Node], tree: Sequence[Node], swarm: SwarmConfig) -> bool:

@@ -5,7 +5,8 @@ The laws are written as sums of features, ``value = f(w) . parameters``:
     linear       f(w) = w
     log_linear   f(w) = [1, exp(t.w) w]: the tangent of exp(c) + exp(t.w) by c and t. It depends on
                  t, which nobody knows before the runs, so criteria are averaged over draws of it
-    gp           f(w) = features of a Gaussian process with a squared-exponential kernel (Nystroem)
+    gp           f(w) = features of the law `gp_sqrt` before any run: its kernel at the centre of
+                 its prior (Nystroem)
 
 With the information matrix ``M = ridge I + sum of f f'`` over the runs, D-optimality makes
 ``log det M`` large, which is the volume of what the parameters may still be; I-optimality makes
@@ -22,6 +23,8 @@ from typing import Literal
 
 import numpy as np
 
+from olmix.laws.gaussian import Settings, kernel
+from olmix.laws.gp import FittedGpSqrt, GpSqrt
 from olmix.simplex import Array
 
 __all__ = ["Criterion", "Features", "Information", "feature_map"]
@@ -36,8 +39,7 @@ SLOPE_SD = 1.5
 """Deviation of the slopes t; fitted swarms of bits-per-byte metrics have slopes of this size."""
 NUM_CENTRES = 96
 RIDGE = 1e-6
-NOISE = 1e-3
-"""Variance of the noise beside that of the Gaussian process."""
+_TINY_SD = 1e-9
 
 
 def feature_map(model: str, reference: Array) -> Features:
@@ -63,25 +65,19 @@ def feature_map(model: str, reference: Array) -> Features:
 
 
 def _kernel_features(reference: Array) -> Features:
-    centres = reference[:NUM_CENTRES]
-    distances = _squared_distances(centres, centres)
-    length = float(np.median(distances[distances > 0])) if (distances > 0).any() else 1.0
-    values, vectors = np.linalg.eigh(np.exp(-distances / (2 * length)))
+    settings, shift = Settings.start(reference.shape[1]), GpSqrt.shifts[0]
+    phi = FittedGpSqrt.coordinates(reference, shift)
+    middle, width = phi.mean(axis=0), phi.std(axis=0)
+    width = np.where(width > _TINY_SD, width, 1.0)
+
+    def place(weights: Array) -> Array:
+        return np.asarray((FittedGpSqrt.coordinates(weights, shift) - middle) / width)
+
+    centres = place(reference[:NUM_CENTRES])
+    values, vectors = np.linalg.eigh(kernel(centres, centres, settings))
     kept = values > 1e-8 * values.max()
-    root = vectors[:, kept] / np.sqrt(values[kept])
-
-    def features(weights: Array) -> Array:
-        kernel = np.exp(-_squared_distances(weights, centres) / (2 * length))
-        return np.asarray((kernel @ root)[None] / np.sqrt(NOISE))
-
-    return features
-
-
-def _squared_distances(left: Array, right: Array) -> Array:
-    """Return squared Euclidean distances, (n, m)."""
-    inner = left @ right.T
-    sizes = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)[None]
-    return np.asarray(np.maximum(sizes - 2 * inner, 0.0))
+    root = vectors[:, kept] / np.sqrt(values[kept] * settings.noise)
+    return lambda weights: np.asarray((kernel(place(weights), centres, settings) @ root)[None])
 
 
 class Information:

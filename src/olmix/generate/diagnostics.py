@@ -1,6 +1,9 @@
 """What a swarm covers, and what a fit could learn from it.
 
-Legend: ``K`` distinct mixtures, ``n`` runs, ``D`` domains, ``m`` live ones (weight in any run).
+Shares that are the same in all runs are pinned (`weight`, `fixed_source_weights`, domains that are
+reused as one), and no fit has to learn of them: they are no domains that a swarm should tell apart.
+
+Legend: ``K`` distinct mixtures, ``n`` runs, ``D`` domains, ``m`` free ones.
 """
 
 from __future__ import annotations
@@ -13,18 +16,21 @@ from typing import Any
 import numpy as np
 
 from olmix.config import CommandTraining, GenerationConfig, LaunchConfig, read_yaml
+from olmix.domains import SEPARATOR
 from olmix.errors import OlmixError
+from olmix.generate.constraints import rank
 from olmix.generate.criteria import feature_map
 from olmix.generate.known_mixtures import read_variants
+from olmix.generate.next_round import APART
 from olmix.generate.optimal import distances_to
 from olmix.mixture import Mixture
-from olmix.simplex import Array
+from olmix.simplex import Array, distinct_mixtures
 
 __all__ = ["Diagnostics", "diagnose", "inspect_folder"]
 
-NEAR = 0.01
-"""Mixtures nearer than this (Euclidean distance of weights) are near-duplicates."""
-_SAME = 1e-9
+_SAME = 1e-6
+_LEAST_MIXTURES = 3
+"""Mixtures from which equal shares are no chance."""
 _NUM_EVEN = 2_048
 
 
@@ -36,15 +42,16 @@ class Diagnostics:
         num_runs: n.
         num_mixtures: K, runs of the same mixture counted once.
         num_domains: D.
-        num_live: m.
-        rank: of the distinct mixtures; below `num_live`, some domains always move together and no
-            fit can tell them apart.
+        num_live: domains with weight in any run.
+        num_free: m, live domains less one for each share that is the same in all runs.
+        rank: of the distinct mixtures; below m, some domains always move together and no fit can
+            tell them apart.
         enough: whether K >= 3 (m + 1).
         least_distance: smallest Euclidean distance between two distinct mixtures.
         median_distance: median distance of a mixture to its nearest other one.
-        near_duplicates: pairs of distinct mixtures nearer than `NEAR`.
+        near_duplicates: pairs of distinct mixtures nearer than `next_round.APART`.
         discrepancy: energy distance between the swarm and uniform points of the simplex of the
-            live domains; 0 for a perfectly even spread.
+            domains that vary; 0 for a perfectly even spread.
         d_efficiency_linear: ``m det(W'W / K)^(1/m)``, 1 for equally many runs of each domain alone.
         d_efficiency_log_linear: the same for the tangent of the log-linear law, averaged over its
             slopes, as a share of what runs of each domain alone reach.
@@ -59,6 +66,7 @@ class Diagnostics:
     num_mixtures: int
     num_domains: int
     num_live: int
+    num_free: int
     rank: int
     enough: bool
     least_distance: float
@@ -96,24 +104,28 @@ def diagnose(
     factors = np.array(
         [[mix[d].repetition_factor if d in mix else 1.0 for d in domains] for mix in mixes]
     )
-    distinct = np.unique(weights.round(12), axis=0)
+    distinct = distinct_mixtures(weights)
     live = np.flatnonzero((distinct > 0).any(axis=0))
     inner = distinct[:, live]
     nearest, pairs = _neighbours(inner)
+    pins = _pins([domains[int(index)] for index in live], inner)
+    num_free = len(live) - rank(pins)
+    varied = _varied(inner, pins)
     total = None if max_tokens is None else max_tokens * len(mixes)
     return Diagnostics(
         num_runs=len(mixes),
         num_mixtures=len(distinct),
         num_domains=len(domains),
         num_live=len(live),
-        rank=int(np.linalg.matrix_rank(inner, tol=1e-8)),
-        enough=len(distinct) >= 3 * (len(live) + 1),
+        num_free=num_free,
+        rank=rank(inner),
+        enough=len(distinct) >= 3 * (num_free + 1),
         least_distance=float(nearest.min(initial=np.inf)) if len(distinct) > 1 else 0.0,
         median_distance=float(np.median(nearest)) if len(distinct) > 1 else 0.0,
         near_duplicates=pairs,
-        discrepancy=_discrepancy(inner),
-        d_efficiency_linear=_d_efficiency("linear", inner),
-        d_efficiency_log_linear=_d_efficiency("log_linear", inner),
+        discrepancy=_discrepancy(varied),
+        d_efficiency_linear=_d_efficiency("linear", varied),
+        d_efficiency_log_linear=_d_efficiency("log_linear", varied),
         expected_repetition=dict(zip(domains, factors.mean(axis=0).tolist(), strict=True)),
         most_repetition=float(factors.max()),
         tokens_per_run=max_tokens,
@@ -124,6 +136,43 @@ def diagnose(
     )
 
 
+def _pins(names: Sequence[str], rows: Array) -> Array:
+    """Return what is pinned in mixtures (K, D), as rows whose product with each is 0, (p, D).
+
+    A source, topic or domain is pinned where its share of what is above it never changes.
+    """
+    if len(rows) < _LEAST_MIXTURES:
+        return np.empty((0, len(names)))
+    paths = [name.split(SEPARATOR) for name in names]
+    nodes = {SEPARATOR.join(path[: depth + 1]) for path in paths for depth in range(len(path))}
+
+    def members(node: str) -> Array:
+        below = [name == node or name.startswith(node + SEPARATOR) for name in names]
+        return np.array(below, dtype=np.float64) if node else np.ones(len(names))
+
+    found = []
+    for node in sorted(nodes):
+        own, above = members(node), members(node.rpartition(SEPARATOR)[0])
+        total = rows @ above
+        some = total > _SAME
+        shares = (rows[some] @ own) / total[some]
+        if some.sum() >= _LEAST_MIXTURES and np.ptp(shares) < _SAME:
+            found.append(own - shares.mean() * above)
+    return np.array(found).reshape(-1, len(names))
+
+
+def _varied(rows: Array, pins: Array) -> Array:
+    """Return mixtures (K, D) of the domains that no pin (p, D) settles, rows summing to 1."""
+    kept, full = np.ones(rows.shape[1], dtype=bool), rank(rows)
+    for pin in pins:
+        # Of a pin's domain alone the sign is positive; those of a pinned source vary within it.
+        if (pin > 0).sum() == 1:
+            without = kept & (pin <= 0)
+            kept = without if rank(rows[:, without]) == full else kept
+    total = rows[:, kept].sum(axis=1, keepdims=True)
+    return np.asarray(rows[:, kept] / total) if (total > 0).all() else rows
+
+
 def _neighbours(rows: Array) -> tuple[Array, int]:
     """Return the distance of each mixture to its nearest other one, (K,), and the near pairs."""
     nearest, pairs = np.full(len(rows), np.inf), 0
@@ -132,7 +181,7 @@ def _neighbours(rows: Array) -> tuple[Array, int]:
         here = np.arange(len(distances))
         distances[here, first + here] = np.inf
         nearest[first : first + 512] = distances.min(axis=1)
-        pairs += int((distances < NEAR).sum())
+        pairs += int((distances < APART).sum())
     return nearest, pairs // 2
 
 

@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import SwarmConfig
+from olmix.config.swarm import pin_of
 from olmix.domains import SEPARATOR, Node, domain_names, iter_nodes, join
 from olmix.errors import InfeasibleError
-from olmix.generate.constraints import Constraints, pin_of
+from olmix.generate.constraints import Constraints
 from olmix.generate.solve import check_feasible, nearest
 from olmix.simplex import Array, sparsify_rows, temper
 
@@ -85,14 +86,22 @@ def _prior_shares(
     natural: Mapping[str, float],
     swarm: SwarmConfig,
 ) -> Array:
-    """Return the prior shares of siblings, shape (K,), after manual priors and temperature."""
-    prefix = join(path) + SEPARATOR if path else ""
-    names = [prefix + child.name for child in children]
+    """Return the prior shares of siblings, shape (K,), after manual priors and temperature.
+
+    Siblings that a manual prior does not name keep their natural proportions within what the named
+    and the pinned ones leave.
+    """
+    names = [join((*path, child)) for child in children]
     manual = swarm.manual_topic_prior if path else swarm.manual_prior
     shares = np.array([_mass(name, natural) for name in names])
-    if any(manual.get(name, 0.0) > 0 for name in names):
-        # A sibling that a manual prior leaves out has no share in it.
-        shares = np.array([manual.get(name, 0.0) for name in names])
+    named = np.array([name in manual for name in names])
+    if named.any():
+        pins = [pin_of((*path, child), swarm) for child in children]
+        given = np.array([manual.get(name, 0.0) for name in names])
+        taken = [g if pin is None else pin for g, pin in zip(given, pins, strict=True)]
+        rest = np.where(named | [pin is not None for pin in pins], 0.0, shares)
+        left = (1.0 - sum(taken)) / rest.sum() if rest.any() else 0.0
+        shares = given + left * rest
     return temper(shares, swarm.temperature("topic_" if path else "source_"))
 
 

@@ -12,15 +12,17 @@ import numpy as np
 
 from olmix.config import GenerationConfig, LaunchConfig
 from olmix.domains import Node
-from olmix.errors import ConfigError, Problem
+from olmix.errors import ConfigError, InfeasibleError, Problem
 from olmix.generate.constraints import Constraints, build_constraints
 from olmix.generate.dirichlet import draw_dirichlet, move_into, prior_mixture
 from olmix.generate.known_mixtures import load_mixtures
+from olmix.generate.next_round import EXPLORE, EarlierFit, next_round, runs_of
+from olmix.laws.least_mixtures import least_mixtures
 from olmix.mixture import Mixture, repetition_factors
-from olmix.simplex import Array
+from olmix.simplex import Array, distinct_mixtures
 from olmix.text.files import digest
 
-__all__ = ["Proposer", "Variant", "group_of", "known_mixtures", "sample_swarm"]
+__all__ = ["Variant", "group_of", "known_mixtures", "sample_swarm"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +32,11 @@ REPLICATE_SEED = 1_000
 _SAME = 1e-6
 """Mixtures that differ by less in every weight are the same."""
 _REDRAWS = 20
+_FEW, _TOO_FEW = 0.75, 0.5
+"""Shares of different samples: below the first runs are wasted, up to the second samples fell
+together. A sparse design draws a single domain more than once; that is no harm."""
 
 Kind = Literal["natural", "uniform", "sampled"]
-Proposer = Callable[[Constraints, Array, int, int], Array]
-"""(rules, candidates (N, D), number wanted, seed) to the mixtures proposed, (n, D)."""
 
 
 @dataclass(frozen=True)
@@ -52,29 +55,35 @@ class Variant:
 
 
 def sample_swarm(
-    config: GenerationConfig, *, allow_pickle: bool = False, propose: Proposer | None = None
+    config: GenerationConfig, *, allow_pickle: bool = False, fit: EarlierFit | None = None
 ) -> tuple[Variant, ...]:
     """Draw the variants of a swarm: the references, their replicates, then the samples.
 
     The sample ``i`` depends on the seed and the samples before it alone, so asking for more
-    variants leaves the earlier ones as they were.
+    variants leaves the earlier ones as they were. A round after a fit has samples alone.
 
     Args:
         config: the generation config.
         allow_pickle: whether `swarm.existing_mix_file` may be a pickle.
-        propose: what chooses mixtures for `swarm.next`.
+        fit: the fit that `swarm.after` names.
 
     Raises:
-        InfeasibleError: no mixture satisfies the config; says what stands in the way.
-        ConfigError: `swarm.next` is given and nothing proposes.
+        InfeasibleError: no mixture satisfies the config, or so few different ones that no fit can
+            use them; says what stands in the way.
+        ConfigError: `swarm.after` is given and no fit.
     """
+    if config.swarm.after is not None and fit is None:
+        problem = Problem("swarm.after", "only `olmix generate` loads a fit")
+        raise ConfigError([problem], config.name)
     tree, swarm, domains = config.data.tree(), config.swarm, config.data.domains
     natural = dict(zip(domains, config.priors.natural(domains), strict=True))
     rules = build_constraints(config, prior_mixture(tree, natural, swarm))
     known = known_mixtures(config, allow_pickle=allow_pickle)
-    references = _references(config, tree, natural, known)
+    if fit is not None:
+        known = np.vstack([known, runs_of(fit, domains)])
+    references = {} if fit is not None else _references(config, tree, natural, known)
     fixed = np.vstack([known, *references.values()])
-    sampled = _sample(config, rules, fixed, known, propose)
+    sampled = _sample(config, rules, fixed, known, fit)
     weights = np.vstack([*references.values(), sampled])
     factors = repetition_factors(weights, config.max_tokens, config.priors.counts(domains))
     mixes = [
@@ -87,7 +96,7 @@ def sample_swarm(
         seed = REPLICATE_SEED + replicate
         variants += [Variant(v.kind, v.mix, seed) for v in variants[: len(references)]]
     variants += [Variant("sampled", mix) for mix in mixes[len(references) :]]
-    _report(config, rules, variants)
+    _report(config, rules, sampled, (known, *references.values()))
     return tuple(variants)
 
 
@@ -135,23 +144,26 @@ def _sample(
     rules: Constraints,
     fixed: Array,
     known: Array,
-    propose: Proposer | None,
+    fit: EarlierFit | None,
 ) -> Array:
     """Draw the samples of the design that the config asks for, (variants, D)."""
     tree, swarm, domains = config.data.tree(), config.swarm, config.data.domains
     natural = dict(zip(domains, config.priors.natural(domains), strict=True))
 
-    def dirichlet(rngs: Sequence[np.random.Generator]) -> Array:
-        return move_into(draw_dirichlet(tree, natural, swarm, rngs), tree, swarm, rules)
+    def into_rules(weights: Array) -> Array:
+        return move_into(weights, tree, swarm, rules)
 
-    if swarm.next is not None:
+    def dirichlet(rngs: Sequence[np.random.Generator]) -> Array:
+        return into_rules(draw_dirichlet(tree, natural, swarm, rngs))
+
+    if fit is not None:
         from olmix.generate.optimal import candidates_of
 
-        if propose is None:
-            problem = Problem("swarm.next", "only `olmix generate` loads a fit")
-            raise ConfigError([problem], config.name)
-        choices = candidates_of(rules, dirichlet, swarm.seed)
-        return propose(rules, choices, swarm.variants, swarm.seed)
+        seed = [swarm.seed, len(fit.runs)]
+        rngs = np.random.default_rng(seed).spawn(swarm.variants // EXPLORE)
+        explored = _draw_new(dirichlet, rngs, known)
+        wide = candidates_of(rules, dirichlet, swarm.seed)
+        return next_round(rules, fit, wide, into_rules, explored, swarm.variants, swarm.seed)
     rngs = np.random.default_rng(swarm.seed).spawn(swarm.variants)
     if swarm.design == "optimal":
         from olmix.generate.optimal import optimal_design
@@ -193,20 +205,67 @@ def _is_known(weights: Array, known: Array) -> Array:
     return found
 
 
-def _report(config: GenerationConfig, rules: Constraints, variants: Sequence[Variant]) -> None:
+def _report(
+    config: GenerationConfig, rules: Constraints, sampled: Array, others: Sequence[Array]
+) -> None:
+    """Log what a reader should know of a swarm, and refuse one that no fit can use.
+
+    Args:
+        config: what was asked for.
+        rules: the feasible set.
+        sampled: (n, D) the mixtures of the design.
+        others: references and mixtures that were run before, (F, D) each.
+
+    Raises:
+        InfeasibleError: most samples are equal, and too few different mixtures are left.
+    """
     capped = int((rules.caps < 1).sum())
     logger.info("%d of %d domains are capped by their tokens", capped, len(rules.caps))
     if config.swarm.sample_multiplier is not None:
         logger.warning("swarm.sample_multiplier has no effect: no draw is ever thrown away")
-    weights = np.array([variant.mix.weights(rules.domains) for variant in variants])
-    live = int((weights > 0).any(axis=0).sum())
-    if len(variants) < 3 * (live + 1):
+    num_free = rules.num_free
+    total = len(distinct_mixtures(np.vstack([*others, sampled])))
+    share = len(distinct_mixtures(sampled)) / len(sampled)
+    needed, safe = least_mixtures(num_free), 3 * (num_free + 1)
+    if share < _FEW:
+        said, remedy = _explain_equal(config, rules, sampled)
+        if share <= _TOO_FEW and total < needed and num_free > 1:
+            raise InfeasibleError(
+                f"{said} With all others there are {total} different ones; a fit of {num_free} "
+                f"domains takes at least {needed}, and {safe} would be safe. {remedy}"
+            )
+        logger.warning("%s %s", said, remedy)
+    elif total < safe:
         logger.warning(
-            "%d runs for %d domains; 3 x (domains + 1) = %d is a safer number",
-            len(variants),
-            live,
-            3 * (live + 1),
+            "%d different mixtures for %d domains; 3 x (domains + 1) = %d is a safer number",
+            total,
+            num_free,
+            safe,
         )
+
+
+def _explain_equal(config: GenerationConfig, rules: Constraints, sampled: Array) -> tuple[str, str]:
+    """Return why sampled mixtures (n, D) are equal, and what to change, in words."""
+    swarm, domains = config.swarm, config.data.domains
+    shares = config.priors.natural(domains)
+    small = [
+        f"{name} ({100 * share:.2g} %)"
+        for name, share, least in zip(domains, shares, rules.minimum, strict=True)
+        if share < least
+    ]
+    said = (
+        f"{len(sampled)} mixtures were sampled; distinct ones among them: "
+        f"{len(distinct_mixtures(sampled))}."
+    )
+    if small:
+        said += (
+            f" Weights below swarm.minimum_weight = {swarm.minimum_weight:g} become 0, and the "
+            f"natural shares of {', '.join(small)} lie below it."
+        )
+    return said, (
+        f"Lower swarm.minimum_weight, or swarm.mix_temperature = {swarm.mix_temperature:g}: "
+        "towards 0 mixtures lie around the uniform one."
+    )
 
 
 def group_of(
@@ -231,9 +290,11 @@ def group_of(
     for key in ("existing_mix_file", "augment"):
         if key in swarm:
             swarm[key] = digest(known.round(9).tolist())
-    if config.swarm.next is not None:
+    if config.swarm.after is not None:
         # `fit/latest` is a link to the folder that is named by the hash of the fit.
-        swarm["next"] = Path(config.swarm.next).resolve().name
+        swarm["after"] = Path(config.swarm.after).resolve().name
+    if config.swarm.design == "optimal" and config.swarm.model == "gp":
+        swarm["model"] = "gp_sqrt"  # releases before had a kernel of their own
     plain["data"] = _shape(config.data.tree())
     # What the token files held when they were counted moves no mixture.
     plain.get("priors", {}).pop("fingerprints", None)

@@ -13,8 +13,10 @@ import numpy as np
 
 from olmix.config import GenerationConfig, LaunchConfig, ProxyTraining, VariantConfig
 from olmix.errors import ConfigError, OlmixError, Problem
-from olmix.generate.swarm import Proposer, Variant, group_of, sample_swarm
+from olmix.generate.next_round import EarlierFit
+from olmix.generate.swarm import Variant, group_of, sample_swarm
 from olmix.mixture import Mixture
+from olmix.simplex import distinct_mixtures
 from olmix.text.csv import write_table
 from olmix.text.files import write_text
 from olmix.text.yaml import parse_yaml, render_yaml
@@ -50,7 +52,7 @@ def generate(
     *,
     allow_mixed: bool = False,
     allow_pickle: bool = False,
-    propose: Proposer | None = None,
+    fit: EarlierFit | None = None,
 ) -> Generated:
     """Sample a swarm and write one file per variant, and `swarm.csv`.
 
@@ -59,7 +61,7 @@ def generate(
 
     Raises:
         ConfigError: the base does not fit the generation config, or the folder holds another group.
-        InfeasibleError: no mixture satisfies the config.
+        InfeasibleError: no mixture satisfies the config, or too few different ones.
     """
     if base is not None:
         _check_base(config, base)
@@ -67,7 +69,7 @@ def generate(
     out = Path(folder)
     if not allow_mixed:
         _check_folder(out, f"{config.name}-{group}-")
-    variants = sample_swarm(config, allow_pickle=allow_pickle, propose=propose)
+    variants = sample_swarm(config, allow_pickle=allow_pickle, fit=fit)
     sections: Mapping[str, Any] = {}
     if base is not None and variants:
         # The first variant is checked as a whole; the others differ by name, mixture and seed.
@@ -184,9 +186,13 @@ def _write_csv(
 ) -> None:
     domains = config.data.domains
     weights = np.array([variant.mix.weights(domains) for variant in variants])
+    different = distinct_mixtures(weights)
+    # The first of those that are the same stands for them.
+    nearest = [int(np.abs(different - row).max(axis=1).argmin()) for row in weights]
     columns: dict[str, Any] = {
         "kind": [variant.kind for variant in variants],
         "seed": [variant.seed for variant in variants],
+        "mixture": nearest,
     }
     columns |= {name: weights[:, i].tolist() for i, name in enumerate(domains)}
     write_table(path, [file.stem for file in files], columns)

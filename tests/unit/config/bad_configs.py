@@ -200,8 +200,8 @@ CASES = [
     _generation(
         "design of later",
         "variants: 4",
-        "next: fit/latest, design: polytope",
-        ":14: swarm.design: it is `polytope`, but with `next` the fit chooses; remove one",
+        "after: fit/latest, design: polytope",
+        ":14: swarm.design: it is `polytope`, but with `after` the fit chooses; remove one",
     ),
     _generation("design unknown", "variants: 4", "design: dirichet", "Did you mean `dirichlet`?"),
     _generation(

@@ -261,6 +261,18 @@ def test_too_few_mixtures_are_counted_without_replicates(tmp_path):
     )
 
 
+def test_gaussian_processes_need_no_more_mixtures_than_domains(tmp_path):
+    letters = "".join(chr(ord("a") + index) for index in range(26))
+    planted = plant(tmp_path, {"y": lambda x: 3 - x[:, 0] + x[:, 1]}, num=20, domains=letters)
+    assert read_swarm(planted.config(regression={"type": "gp"})).num_groups == 20
+    assert read_swarm(planted.config(regression={"type": "auto"})).num_groups == 20
+    assert "20 different mixtures are there to fit 26 domains, which takes at least 27" in _refused(
+        planted, regression={"type": "log_linear"}
+    )
+    few = plant(tmp_path, {"y": lambda x: 3 - x[:, 0] + x[:, 1]}, num=15, domains=letters)
+    assert "26 domains, which takes at least 16; 81 would be safe" in _refused(few)
+
+
 def test_held_out_runs_that_leave_too_few_are_named_as_the_reason(planted):
     message = _refused(planted, regression={"n_test": 18})
     assert "runs held out by regression.n_test" in message

@@ -6,6 +6,9 @@ import pytest
 from olmix.config import GenerationConfig, LaunchConfig, VariantConfig, read_yaml
 from olmix.errors import ConfigError, InfeasibleError
 from olmix.generate import generate, group_of, sample_swarm
+from olmix.generate.constraints import build_constraints
+from olmix.generate.dirichlet import prior_mixture
+from olmix.simplex import distinct_mixtures
 
 SOURCES = [
     {
@@ -156,9 +159,85 @@ def test_the_mean_of_many_draws_is_the_prior():
 def test_a_manual_prior_replaces_the_natural_one():
     swarm = {"variants": 3000, "references": [], "minimum_weight": 0.0, "enable_bound": False}
     strong = {"min_strength": 5.0, "max_strength": 20.0}
-    config = _config({**swarm, **strong, "manual_prior": {"wiki": 3.0, "math": 1.0}})
+    config = _config({**swarm, **strong, "manual_prior": {"dclm": 0.0, "wiki": 3.0, "math": 1.0}})
     mean = _weights(sample_swarm(config), config).mean(axis=0)
     np.testing.assert_allclose(mean, [0.0, 0.0, 0.75, 0.25], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("swarm", "prior"),
+    [
+        # What wiki leaves goes to dclm and math as 7 to 2, their natural proportion.
+        ({"manual_prior": {"wiki": 0.1}}, [0.2, 0.5, 0.1, 0.2]),
+        ({"manual_prior": {"wiki": 0.55}}, [0.1, 0.25, 0.55, 0.1]),
+        ({"manual_prior": {"math": 0.0, "wiki": 0.3}}, [0.2, 0.5, 0.3, 0.0]),
+        # The pinned source keeps its share, and the named one has its own of the whole.
+        (
+            {"manual_prior": {"wiki": 0.3}, "fixed_source_weights": {"math": 0.35}},
+            [0.1, 0.25, 0.3, 0.35],
+        ),
+        ({"manual_topic_prior": {"dclm:code": 0.1}}, [0.07, 0.63, 0.1, 0.2]),
+    ],
+)
+def test_siblings_that_a_manual_prior_does_not_name_keep_their_natural_proportions(swarm, prior):
+    config = _config(swarm)
+    natural = dict(zip(config.data.domains, [0.2, 0.5, 0.1, 0.2], strict=True))
+    found = prior_mixture(config.data.tree(), natural, config.swarm)
+    np.testing.assert_allclose(list(found.values()), prior, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("swarm", "said"),
+    [
+        (
+            {"manual_prior": {"wiki": 3.0, "math": 1.0}},
+            "swarm.manual_prior: wiki, math add up to 4, which leaves nothing for dclm",
+        ),
+        (
+            {"manual_prior": {"wiki": 0.7}, "fixed_source_weights": {"math": 0.3}},
+            "wiki add up to 0.7 (with 0.3 of pins), which leaves nothing for dclm",
+        ),
+        (
+            {"manual_topic_prior": {"dclm:web": 1.0}},
+            "swarm.manual_topic_prior: dclm:web add up to 1, which leaves nothing for dclm:code",
+        ),
+    ],
+)
+def test_a_manual_prior_that_leaves_its_siblings_nothing_is_refused(swarm, said):
+    with pytest.raises(ConfigError) as caught:
+        _config(swarm)
+    assert said in str(caught.value)
+
+
+def _skewed(**swarm):
+    counts = {"dclm:code": 150, "dclm:web": 30, "wiki": 10, "math": 10**6}
+    return _config({"variants": 20, **swarm}, counts=counts, max_tokens=1000)
+
+
+def test_a_swarm_of_too_few_different_mixtures_is_refused_with_what_to_change():
+    with pytest.raises(InfeasibleError) as caught:
+        sample_swarm(_skewed(references=["natural"]))
+    message = str(caught.value)
+    assert "20 mixtures were sampled; distinct ones among them: 1." in message
+    assert "dclm:code (0.015 %)" in message
+    assert "there are 1 different ones; a fit of 4 domains takes at least 5" in message
+    assert "swarm.minimum_weight" in message
+    assert "swarm.mix_temperature" in message
+    better = _skewed(references=["natural"], mix_temperature=0.1)
+    weights = _weights(sample_swarm(better), better)
+    assert len(distinct_mixtures(weights)) > 10
+
+
+def test_pins_are_no_domains_that_a_swarm_must_tell_apart():
+    sources = [
+        {**source, "weight": 0.2} if source["name"] == "math" else source for source in SOURCES
+    ]
+    pinned = _config(sources=sources)
+    assert build_constraints(_config()).num_free == 4
+    assert build_constraints(pinned).num_free == 3
+    # All sources pinned: one pin follows from the others.
+    fixed = {"dclm": 0.5, "wiki": 0.3, "math": 0.2}
+    assert build_constraints(_config({"fixed_source_weights": fixed})).num_free == 2
 
 
 def test_tiny_strengths_put_all_weight_on_few_domains():

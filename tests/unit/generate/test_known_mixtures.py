@@ -7,11 +7,7 @@ from olmix.config import GenerationConfig, LaunchConfig
 from olmix.errors import ConfigError, DataError
 from olmix.generate import diagnose, generate, group_of, inspect_folder, sample_swarm
 from olmix.generate.known_mixtures import load_mixtures
-from olmix.generate.next_batch import expected_improvement, proposer_of
 from olmix.mixture import Mixture
-from olmix.records.fit.scores import Fit, FittedMetric, LawScores, Scores, UsedRuns
-from olmix.records.metric import Metric, Objective
-from olmix.records.typed_json import write_record
 
 NAMES = ("a", "b", "c")
 
@@ -101,6 +97,37 @@ def test_domains_that_move_together_lower_the_rank():
     assert found.d_efficiency_linear < 1e-3
 
 
+PINNED = {
+    "a domain": (["p", "a", "b", "c"], lambda free: np.column_stack([[0.2] * 9, 0.8 * free])),
+    "a source of two topics": (
+        ["s:x", "s:y", "a", "b"],
+        lambda free: np.column_stack(
+            [0.4 * free[:, 0], 0.4 * (1 - free[:, 0]), 0.6 * free[:, 1], 0.6 * (1 - free[:, 1])]
+        ),
+    ),
+    "a topic within its source": (
+        ["s:x", "s:y", "s:z", "a"],
+        lambda free: np.column_stack(
+            [
+                0.3 * (1 - free[:, 0]),
+                0.7 * (1 - free[:, 0]) * free[:, 1],
+                0.7 * (1 - free[:, 0]) * (1 - free[:, 1]),
+                free[:, 0],
+            ]
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", PINNED)
+def test_pins_raise_no_alarm(what):
+    names, place = PINNED[what]
+    rows = place(np.random.default_rng(0).dirichlet(np.ones(3), 9))
+    found = diagnose([Mixture.from_weights(names, row) for row in rows], names)
+    assert (found.num_live, found.num_free, found.rank) == (4, 3, 3)
+    assert not found.enough
+
+
 def test_even_swarms_have_less_discrepancy_than_lopsided_ones():
     rng = np.random.default_rng(0)
     even = rng.dirichlet(np.ones(3), 200)
@@ -125,28 +152,3 @@ def test_a_folder_of_launch_configs_knows_its_tokens_and_flops(tmp_path):
     found = inspect_folder(tmp_path)
     assert found.total_tokens == 8 * 1000
     assert found.total_flops == 6.0 * 13_895_808 * 8 * 1000
-
-
-def test_expected_improvement_is_that_of_the_normal_distribution():
-    rng = np.random.default_rng(0)
-    draws = 1.0 + 0.5 * rng.standard_normal(400_000)
-    found = expected_improvement(np.array([1.0]), np.array([0.5]), 0.8)[0]
-    assert found == pytest.approx(np.maximum(0.8 - draws, 0).mean(), rel=0.02)
-
-
-def test_a_fit_proposes_mixtures_that_are_good_and_unlike_each_other(tmp_path):
-    (tmp_path / "ratios.csv").write_text("run,a,b,c\n1,0.4,0.3,0.3\n2,0.3,0.4,0.3\n3,0.3,0.3,0.4\n")
-    metric = FittedMetric(True, 3, 1.0, "l", {"l": LawScores(Scores(rmse=0.05))})
-    record = Fit(domains=NAMES, metrics={"m": metric}, runs=UsedRuns(("1", "2", "3")))
-    write_record(tmp_path / "fit.json", record)
-    (tmp_path / "config.json").write_text(
-        json.dumps({"swarm": {"ratios": str(tmp_path / "ratios.csv")}})
-    )
-    propose = proposer_of(
-        tmp_path, NAMES, lambda w: {"m": (w[:, 0] - 0.7) ** 2}, Objective.build([Metric("m")])
-    )
-    chosen = sample_swarm(_config(next=str(tmp_path), references=[]), propose=propose)
-    weights = np.array([v.mix.weights(NAMES) for v in chosen])
-    assert len(weights) == 6
-    assert abs(weights[:, 0].mean() - 0.7) < 0.2
-    assert np.unique(weights.round(3), axis=0).shape[0] == 6

@@ -31,6 +31,7 @@ Tokens = NDArray[np.int32]
 Indices = NDArray[np.intp]
 
 _STEPS_PER_CHECK = 64
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Windows:
     def num_windows(self) -> int:
         """Windows of one pass."""
         return int(self.starts[-1])
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all files, those that fill no window included."""
+        return sum(len(file) for file in self.files)
 
     def read(self, indices: Indices) -> NDArray[np.unsignedinteger]:
         """Return windows by index: (n,) to (n, context_length + 1) of the files' own type."""
@@ -215,7 +221,7 @@ def plan_run(
         vocab_size: tokens of the vocabulary.
 
     Raises:
-        ConfigError: names every domain of which the run needs more passes than the mixture allows.
+        ConfigError: names every domain of which the run takes more tokens than the mixture allows.
     """
     # By name, so that the order of a config file changes nothing.
     ordered = tuple(sorted(domains, key=lambda domain: domain.name))
@@ -231,11 +237,17 @@ def plan_run(
 
 
 def _check_passes(plan: WindowPlan, mix: Mixture) -> None:
+    """Refuse a run that takes more of a domain than the mixture allows.
+
+    A factor is one of tokens (`mixture.repetition_factors`), whatever fills a window: what generate
+    and verify write fits the files whose tokens they counted.
+    """
     problems = []
     for domain, count in zip(plan.domains, plan.counts, strict=True):
         factor, size = mix[domain.name].repetition_factor, domain.num_windows
-        # Windows are whole, so a run may go over a factor that its tokens just meet.
-        if count > math.ceil(factor * size) + 1:
+        # Windows are whole, so a domain may get up to one more than its weight says.
+        tokens = (int(count) - 1) * domain.context_length
+        if tokens > factor * domain.num_tokens * (1 + _ROUNDING):
             passes = math.ceil(100 * count / size) / 100
             problems.append(
                 Problem(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from olmix.config import ProxyTraining
 from olmix.errors import ConfigError, DataError
-from olmix.mixture import Mixture
+from olmix.mixture import Mixture, repetition_factors
 from olmix.train.proxy.batches import Windows, open_windows, plan_run, window_order
 
 CONTEXT = 4
@@ -114,6 +114,23 @@ def test_too_many_passes_are_refused_with_what_would_do():
 def test_a_run_may_go_one_window_over_a_factor_that_its_tokens_just_meet():
     domain = windows("a", 4 * 31 + 1)
     assert plan([domain], {"a": 1.0}, 8, factor=1.0).epochs["a"] == 32 / 31
+
+
+@given(
+    st.lists(st.integers(CONTEXT + 1, 60), min_size=1, max_size=6),
+    st.floats(0.02, 0.98),
+    st.integers(1, 40),
+    st.integers(0, 3),
+)
+def test_the_factor_that_is_written_for_a_mixture_is_enough_for_its_run(sizes, weight, steps, odd):
+    """Whatever is lost at the ends of files, and whatever the rounding of shares and steps."""
+    domains = [windows("a", *sizes), windows("b", 10_000)]
+    shape = {"context_length": CONTEXT, "batch_size": 4, "d_model": 8, "num_heads": 1}
+    length = ProxyTraining.from_dict({"max_tokens": 4 * CONTEXT * steps + odd, **shape})
+    weights = np.array([weight, 1 - weight])
+    factors = repetition_factors(weights, length.num_tokens, np.array([sum(sizes), 10_000]))
+    mix = Mixture.from_weights(["a", "b"], weights, factors)
+    assert plan_run(domains, mix, length, 2**16).num_steps == steps
 
 
 def test_a_domain_without_one_window_is_refused(tmp_path):

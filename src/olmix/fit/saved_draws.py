@@ -1,0 +1,109 @@
+"""Draws from a fit that lies in a folder: what the next round of runs is placed by.
+
+Gaussian processes draw from the posterior that was saved; other laws are refitted to the tables of
+the fit with random weights, as for its intervals (`uncertainty`).
+
+Legend: ``R`` runs, ``L`` columns of the tables, ``B`` draws, ``K`` mixtures asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from olmix.config import FitConfig
+from olmix.errors import DataError
+from olmix.fit.models_file import LoadedFit, load_fit
+from olmix.fit.swarm import Swarm, read_swarm
+from olmix.fit.swarm_fit import candidate_laws, one_thread
+from olmix.fit.uncertainty import sample_law
+from olmix.laws.law import Draws, Law
+from olmix.records.fit.proposal import read_proposal
+from olmix.records.fit.settings import read_fit_config
+from olmix.simplex import Array
+from olmix.text.csv import read_table
+
+__all__ = ["SavedDraws", "load_draws"]
+
+
+@dataclass(frozen=True)
+class SavedDraws:
+    """A fit that laws can be drawn from.
+
+    Attributes:
+        fit: the laws.
+        swarm: the runs that they were fitted to.
+        laws: how each law is fitted again, by name.
+        runs: (R, L) mixtures of all runs of the table, used or not.
+        proposal: (L,) the mixture that was proposed.
+    """
+
+    fit: LoadedFit
+    swarm: Swarm
+    laws: Mapping[str, Law]
+    runs: Array
+    proposal: Array
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Names of the columns, (L,)."""
+        return self.swarm.leaves
+
+    def draw(self, mixtures: Array, number: int, seed: int) -> Array:
+        """Return the objective at mixtures (K, L), less is better, by drawn laws: (number, K).
+
+        The first draws of a larger number are those of a smaller one.
+        """
+        swarm, at = self.swarm, self.swarm.collapse(mixtures)
+        values, counts = swarm.averaged()
+        unique = swarm.unique_mixtures
+        by_weight, by_normal, by_law = np.random.default_rng(seed).spawn(3)
+        weights = by_weight.standard_exponential((number, len(unique)))
+        normals = by_normal.standard_normal((number, len(at)))
+        uniforms = by_law.random(number)
+        total = np.zeros((number, len(at)))
+        with one_thread():
+            for index, name in enumerate(swarm.metrics):
+                share = self.fit.objective_weights[name]
+                if share > 0:
+                    draws = Draws(weights * counts[index], normals, uniforms)
+                    law = self.fit.laws[name]
+                    total += share * sample_law(law, self.laws, unique, values[index], draws, at)
+        return total
+
+
+def load_draws(folder: str | Path) -> SavedDraws:
+    """Load a fit folder, such as `fit/latest`, and the tables that it was fitted to.
+
+    Raises:
+        DataError: the folder is no finished fit, or its tables are not there or have changed.
+    """
+    place = Path(folder)
+    fit = load_fit(place)
+    # The file holds hashes and versions too.
+    found = read_fit_config(place)
+    plain = {key: value for key, value in found.items() if key in FitConfig.model_fields}
+    if not plain:
+        raise DataError(f"{place}: holds no config.json. Run `olmix fit` again")
+    config = FitConfig.from_dict(plain, str(place / "config.json"))
+    swarm = read_swarm(config)
+    if swarm.domains != fit.domains or set(swarm.metrics) != set(fit.metrics):
+        raise DataError(
+            f"{place}: {config.swarm.ratios} and {config.swarm.metrics} have other domains or "
+            "metrics than when they were fitted. Run `olmix fit` again"
+        )
+    weights = read_proposal(place).mixtures["proposed"].weights
+    return SavedDraws(
+        fit=fit,
+        swarm=swarm,
+        laws={law.name: law for law in candidate_laws(config)},
+        runs=_normalised(read_table(config.swarm.ratios).select(swarm.leaves)),
+        proposal=np.array([weights[name] for name in swarm.leaves]),
+    )
+
+
+def _normalised(rows: Array) -> Array:
+    return np.asarray(rows / rows.sum(axis=1, keepdims=True))
