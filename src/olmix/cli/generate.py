@@ -121,7 +121,7 @@ def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
 
 
 def _draw(generation: GenerationConfig, made: Generated) -> None:
-    from olmix.errors import MissingPackageError
+    from olmix.errors import MissingPackageError, how_to_install
     from olmix.report.design import draw_swarm
 
     domains = generation.data.domains
@@ -129,7 +129,8 @@ def _draw(generation: GenerationConfig, made: Generated) -> None:
     try:
         draw_swarm(made.folder, [file.stem for file in made.files], domains, weights)
     except MissingPackageError:
-        click.echo("no pictures: matplotlib is not installed (pip install 'olmix[fit]')", err=True)
+        hint = how_to_install("fit")
+        click.echo(f"no pictures: matplotlib is not installed; {hint}", err=True)
 
 
 def _inspect(folder: Path, generation: GenerationConfig | None, as_json: bool) -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.fit.calibration import bounds_of, calibrate, error_at_trained
 from olmix.fit.swarm import Swarm
 from olmix.laws.law import FittedLaw, Law
@@ -381,10 +381,8 @@ def rank_p_value(measured: Array, predicted: Array) -> float:
         measured: (n,) measured values, one per unique mixture.
         predicted: (n,) held-out predictions.
     """
-    try:
+    with needs("fit", "Fitting a swarm"):
         from scipy import stats
-    except ImportError:
-        raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
     correlation = _correlation(_ranks(measured), _ranks(predicted))
     freedom = len(measured) - 2
     if freedom < 1:

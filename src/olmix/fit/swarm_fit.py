@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.fit.crossval import (
     HeldOut,
     MetricFit,
@@ -78,12 +78,10 @@ def one_thread() -> AbstractContextManager[object]:
 
     On two cores that other processes use too, two threads made a fit up to ten times slower.
     """
-    try:
+    with needs("fit", "Fitting a swarm"):
         # SciPy brings a linear algebra library of its own; only what is loaded can be limited.
         import scipy.linalg  # noqa: F401
         from threadpoolctl import threadpool_limits
-    except ImportError:
-        raise MissingPackageError("threadpoolctl", "fit", "Fitting a swarm") from None
     limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
     return limits
 

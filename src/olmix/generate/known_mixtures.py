@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from olmix.config import VariantConfig, read_yaml
-from olmix.errors import ConfigError, DataError, MissingPackageError, OlmixError, Problem
+from olmix.errors import ConfigError, DataError, OlmixError, Problem, needs
 from olmix.mixture import Mixture
 from olmix.simplex import Array
 
@@ -123,10 +123,8 @@ def _read_pickle(file: Path, domains: Sequence[str], allowed: bool) -> Array:
             ],
             str(file),
         )
-    try:
+    with needs("pickle", "Reading a pickled table"):
         import pandas as pd
-    except ImportError:
-        raise MissingPackageError("pandas", "pickle", "Reading a pickled table") from None
     try:
         table: Any = pd.read_pickle(file)
         columns = _columns([str(name) for name in table.columns], domains, file)

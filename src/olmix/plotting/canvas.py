@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.plotting.palette import GRID, INK, MUTED, PAPER
 from olmix.simplex import Array
 
@@ -58,10 +58,8 @@ def style() -> Iterator[None]:
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    try:
+    with needs("fit", "Drawing figures"):
         import matplotlib.style
-    except ImportError:
-        raise MissingPackageError("matplotlib", "fit", "Drawing figures") from None
     ours = {
         "svg.fonttype": "none",
         "svg.hashsalt": "olmix",
@@ -81,10 +79,8 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    try:
+    with needs("fit", "Drawing figures"):
         from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingPackageError("matplotlib", "fit", "Drawing figures") from None
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER)
     return figure, figure.add_axes((0.0, 0.0, 1.0, 1.0))
 

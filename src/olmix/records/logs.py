@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, SupportsFloat
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.text.files import read_records
 
 __all__ = [
@@ -153,13 +153,9 @@ def read_tensorboard(files: Iterable[Path]) -> Curves:
     found = sorted(files)
     if not found:
         return {}
-    try:
+    with needs("tensorboard", f"Reading {found[0].name}"):
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
         from tensorboard.util.tensor_util import make_ndarray
-    except ImportError:
-        raise MissingPackageError(
-            "tensorboard", "tensorboard", f"Reading {found[0].name}"
-        ) from None
     curves: Curves = {}
     everything = {"scalars": 0, "tensors": 0}
     for file in found:

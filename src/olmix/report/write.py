@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.records.fit.folder import FitFolder, read_fit_folder
 from olmix.records.fit.report_notes import ReportNotes, read_report_notes
 from olmix.records.typed_json import write_record
@@ -146,10 +146,8 @@ def _text(path: Path | None) -> str | None:
 
 def _render(page: Page) -> str:
     """Return the page as HTML."""
-    try:
+    with needs("fit", "Writing a report"):
         import jinja2
-    except ImportError:
-        raise MissingPackageError("jinja2", "fit", "Writing a report") from None
     files = resources.files("olmix.report")
 
     def text(name: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import MissingPackageError
+from olmix.errors import require
 from olmix.records.logs import Curves, number, read_jsonl
 from olmix.sweep.document import Document
 from olmix.sweep.experiment import Experiment
@@ -94,10 +94,7 @@ class Hydra(Framework):
 
     def require(self) -> None:
         """Raise a `MissingPackageError` where runs cannot be composed."""
-        if not _can_compose():
-            raise MissingPackageError(
-                "hydra-core", "grpo", "Composing the runs (--no-validate leaves it out)"
-            )
+        require(["hydra"], "grpo", "Composing the runs (--no-validate leaves it out)")
 
     def validate(
         self, configs: Sequence[Path], method: str, on_step: OnStep | None = None

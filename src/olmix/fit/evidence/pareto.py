@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.minimise import minimise
 from olmix.fit.propose.proposal import build_objective
@@ -145,10 +145,8 @@ def _losses(fit: SwarmFit, shares: Array, mixtures: Array) -> Array:
 
 def _directions(number: int, size: int, seed: int) -> Array:
     """Return weights of the families, (number, size), each family alone among them."""
-    try:
+    with needs("fit", "A Pareto front"):
         from scipy.stats import qmc
-    except ImportError:
-        raise MissingPackageError("scipy", "fit", "A Pareto front") from None
     if size == 1:
         return np.ones((1, 1))
     if size == 2:

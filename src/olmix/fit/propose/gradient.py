@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.objective import Objective
 from olmix.simplex import Array, fill_to_caps, normalise, project_to_caps
@@ -74,10 +74,8 @@ def search(objective: Objective, feasible: Feasible, starts: Array, scale: float
 
 def _descend(objective: Objective, feasible: Feasible, shares: Array, scale: float) -> Array:
     """Return the end of SLSQP on the scaled problem from one start, shares (F,)."""
-    try:
+    with needs("fit", "The gradient proposer"):
         from scipy import optimize
-    except ImportError:
-        raise MissingPackageError("scipy", "fit", "The gradient proposer") from None
     free, caps = feasible.free, feasible.free_caps
     least = np.minimum(1e-12, caps)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import MissingPackageError
+from olmix.errors import require
 from olmix.records.logs import Curves
 from olmix.sweep.document import Document
 from olmix.sweep.experiment import Experiment
@@ -139,11 +138,8 @@ class Torchtune(Framework):
 
     def require(self) -> None:
         """Raise a `MissingPackageError` where torchtune cannot be imported."""
-        for package in ("torch", "torchao", "omegaconf"):
-            if importlib.util.find_spec(package) is None:
-                raise MissingPackageError(
-                    package, "torchtune", "`tune validate` (--no-validate leaves it out)"
-                )
+        needed = ("torch", "torchao", "omegaconf")
+        require(needed, "torchtune", "`tune validate` (--no-validate leaves it out)")
 
     def smoke(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import MissingPackageError
+from olmix.errors import MissingPackageError, needs
 from olmix.sweep.framework import OnStep, Verdict
 from olmix.sweep.torchtune.library import import_torchtune
 
@@ -40,11 +40,8 @@ def validate_configs(
 
 
 def _inprocess(configs: Sequence[Path]) -> Iterator[Verdict]:
-    try:
+    with needs("torchtune", "`tune validate`"):
         omegaconf, torchtune_config = import_torchtune()
-    except ImportError as error:
-        package = getattr(error, "name", None) or "torch"
-        raise MissingPackageError(package, "torchtune", "`tune validate`") from None
     for path in configs:
         try:
             loaded: Any = omegaconf.load(path)
@@ -115,7 +112,7 @@ def _failing_node(loaded: Any, message: str) -> str | None:
 def _subprocess(configs: Sequence[Path]) -> Iterator[Verdict]:
     tune = Path(sys.executable).with_name("tune")
     if not tune.is_file():
-        raise MissingPackageError("torchtune", "torchtune", "`tune validate`")
+        raise MissingPackageError(["torchtune"], "torchtune", "`tune validate`")
 
     def run(path: Path) -> Verdict:
         done = subprocess.run(
