@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,8 @@ from olmix.prepare.reading import ReadDomain
 from olmix.prepare.tokenizer import Tokenizer
 from olmix.records.fingerprint import domain_fingerprint
 from olmix.records.token_formats import LOCAL
-from olmix.text.files import write_bytes, write_text
+from olmix.text.csv import write_rows
+from olmix.text.files import write_bytes
 
 __all__ = ["PreparedDomain", "encode_all", "train_file", "validation_file"]
 
@@ -79,7 +78,7 @@ def encode_all(
         tokenizer: makes the tokens.
         on_domain: called with (domain, domains done) before each.
     """
-    rows: list[list[object]] = []
+    rows: list[list[int | str]] = []
     prepared = []
     for index, domain in enumerate(domains):
         name, split = domain.texts.name, domain.split
@@ -105,13 +104,8 @@ def encode_all(
                 for d, tokens in zip(documents, encoded, strict=True)
             )
         prepared.append(_summary(domain, counts, output))
-    stream = StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
-        ["domain", "split", "path", "sha256", "file_sha256", "bytes", "tokens", "licence"]
-    )
-    writer.writerows(rows)
-    write_text(output / "provenance.csv", stream.getvalue())
+    columns = ("domain", "split", "path", "sha256", "file_sha256", "bytes", "tokens", "licence")
+    write_rows(output / "provenance.csv", columns, rows)
     return tuple(prepared)
 
 

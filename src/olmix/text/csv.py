@@ -1,10 +1,15 @@
-"""CSV tables of numbers keyed by run: `ratios.csv` and `metrics.csv`."""
+"""CSV tables: numbers keyed by run, such as `ratios.csv` and `metrics.csv`, and rows of any kind.
+
+Text that a spreadsheet would take for a formula is written behind an apostrophe, and read without
+it.
+"""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -15,7 +20,7 @@ from olmix.errors import DataError
 from olmix.simplex import Array
 from olmix.text.files import write_text
 
-__all__ = ["Table", "read_table", "write_table"]
+__all__ = ["Table", "read_table", "unguarded", "write_rows", "write_table"]
 
 ID_COLUMNS = ("run", "run_id")
 FALLBACK_ID = "index"
@@ -23,6 +28,8 @@ FALLBACK_ID = "index"
 _MARKS = {"\t": "tabs", ";": "semicolons"}
 SKIPPED_COLUMNS = ("", "index", "name")
 _TIMEOUT_S = 30
+_FORMULA = re.compile(r"'*[=+\-@]")
+"""How a cell begins that a spreadsheet computes, and one that has been made harmless."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ def read_table(path: str | Path) -> Table:
     file = str(path)
     text = _download(file) if file.startswith(("http://", "https://")) else _read(file)
     reader = csv.reader(StringIO(text))
-    header = [cell.strip() for cell in next(reader, [])]
+    header = [unguarded(cell.strip()) for cell in next(reader, [])]
     ids = [name for name in ID_COLUMNS if name in header]
     ids = ids or [name for name in header if name == FALLBACK_ID]
     if len(ids) != 1:
@@ -104,11 +111,11 @@ def read_table(path: str | Path) -> Table:
                     "needed, or an empty cell where nothing was measured"
                 )
             row.append(math.nan if value is None else value)
-        run = cells[key].strip()
+        run = unguarded(cells[key].strip())
         if not run:
             problems.append(f"{file}:{line}: the {ids[0]} is empty")
         runs.append(run)
-        names.append(cells[label].strip() or run)
+        names.append(unguarded(cells[label].strip()) or run)
         values.append(row)
     problems += [f"{file}: the {ids[0]} {run} is given twice" for run in _repeated(runs) if run]
     if not runs and not problems:
@@ -172,13 +179,29 @@ def write_table(
 
     Numbers are written with the fewest digits that give them back exactly.
     """
+    cells = [[_cell(value) for value in values] for values in columns.values()]
+    write_rows(path, ["run", *columns], zip(runs, *cells, strict=True))
+
+
+def write_rows(
+    path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[float | str | None]]
+) -> None:
+    """Write a CSV file of these columns; text that begins like a formula is made harmless."""
     stream = StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["run", *columns])
-    for index, run in enumerate(runs):
-        row = [_cell(values[index]) for values in columns.values()]
-        writer.writerow([run, *row])
+    writer.writerows([_guarded(cell) for cell in row] for row in (columns, *rows))
     write_text(path, stream.getvalue())
+
+
+def unguarded(cell: str) -> str:
+    """Return the text that `write_rows` was given for a cell."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def _guarded(cell: float | str | None) -> float | str | None:
+    if isinstance(cell, str) and _FORMULA.match(cell) and _number(cell) is None:
+        return f"'{cell}"
+    return cell
 
 
 def _cell(value: float | str | None) -> str:
@@ -195,6 +218,8 @@ def _number(cell: str) -> float | None:
     text = cell.strip()
     if text == "":
         return math.nan
+    if "_" in text:  # Python reads 1_000 as a number, a spreadsheet does not
+        return None
     try:
         return float(text)
     except ValueError:
