@@ -16,7 +16,7 @@ Legend: ``R`` runs, ``M`` metrics, ``U`` unique mixtures, ``K`` folds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -30,6 +30,7 @@ from olmix.laws.solver import huber
 from olmix.laws.stack import STACKED, FittedStack, stack_weights
 from olmix.records.fit.scores import Calibration, Scores
 from olmix.simplex import Array, hellinger
+from olmix.text.progress import NOBODY, Steps
 
 __all__ = [
     "Candidate",
@@ -131,7 +132,7 @@ def cross_validate(
     swarm: Swarm,
     laws: Sequence[Law],
     folds: NDArray[np.intp],
-    on_step: Callable[[str, int], None] | None = None,
+    steps: Steps = NOBODY,
 ) -> list[MetricFit]:
     """Fit and cross-validate every law on every metric.
 
@@ -139,7 +140,7 @@ def cross_validate(
         swarm: the runs.
         laws: candidates.
         folds: (U,) fold of each unique mixture.
-        on_step: told the name of a law and how many metrics it was fitted to.
+        steps: counts each metric that a law was fitted to.
     """
     values, counts = swarm.averaged()
     num_folds = int(folds.max()) + 1
@@ -160,8 +161,7 @@ def cross_validate(
             for own, index in enumerate(some.tolist()):
                 held = _held_out(swarm, by_fold[own * num_folds : (own + 1) * num_folds], folds)
                 per_metric[index][law.name] = HeldOut(fitted[own], held)
-            if on_step is not None:
-                on_step(law.name, len(some))
+            steps(f"{law.name} cross-validated", len(some))
     return compare_laws(swarm, per_metric, folds)
 
 

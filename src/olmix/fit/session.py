@@ -13,7 +13,7 @@ step as keywords, and are checked as in a file.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,13 @@ from olmix.fit.evidence.proposals import JudgedProposal, propose_judged
 from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.results import proposal_record
 from olmix.fit.swarm import Swarm, read_swarm
-from olmix.fit.swarm_fit import SwarmFit, one_thread
+from olmix.fit.swarm_fit import SwarmFit, candidate_laws, one_thread
 from olmix.fit.swarm_fit import fit_laws as fit_every_law
 from olmix.plotting import mixture_label
 from olmix.records.fit.proposal import Proposal
 from olmix.simplex import Array, hellinger
 from olmix.text.numbers import fixed
+from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["FittedSwarm", "LoadedSwarm", "ProposedMixture", "fit_laws", "load_swarm", "propose"]
 
@@ -258,14 +259,14 @@ def load_swarm(
 def fit_laws(
     swarm: LoadedSwarm,
     regression: str | Mapping[str, Any] | None = None,
-    on_step: Callable[[str, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> FittedSwarm:
     """Fit and cross-validate the laws of every metric.
 
     Args:
         swarm: what `load_swarm` returned.
         regression: name of a regressor, or the section `regression` of the fit config.
-        on_step: told the name of a law and how many metrics it was fitted to.
+        on_progress: told of each metric that a law was fitted to.
     """
     if regression is None:
         config, data = swarm.config, swarm.swarm
@@ -275,7 +276,8 @@ def fit_laws(
         again = load_swarm(config=swarm.config, regression=section)
         config, data = again.config, again.swarm
     with one_thread():
-        return FittedSwarm(fit_every_law(config, data, on_step))
+        steps = Steps(on_progress, len(candidate_laws(config)) * len(data.metrics))
+        return FittedSwarm(fit_every_law(config, data, steps))
 
 
 def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -29,6 +29,7 @@ from olmix.laws.log_linear import LogLinear
 from olmix.laws.log_weight import LogWeight
 from olmix.laws.power_sum import AutoScale, BiMix
 from olmix.simplex import Array
+from olmix.text.progress import NOBODY, Steps
 
 __all__ = ["SwarmFit", "candidate_laws", "fit_laws", "one_thread"]
 
@@ -106,7 +107,7 @@ def candidate_laws(config: FitConfig) -> tuple[Law, ...]:
 def fit_laws(
     config: FitConfig,
     swarm: Swarm,
-    on_step: Callable[[str, int], None] | None = None,
+    steps: Steps = NOBODY,
     known: Sequence[Mapping[str, HeldOut]] | None = None,
 ) -> SwarmFit:
     """Fit and cross-validate every candidate law for every metric.
@@ -114,14 +115,14 @@ def fit_laws(
     Args:
         config: the laws, the folds and the seed.
         swarm: the runs.
-        on_step: told the name of a law and how many metrics it was fitted to.
+        steps: counts each metric that a law was fitted to.
         known: laws of each metric that were fitted to the same runs before.
     """
     laws = candidate_laws(config)
     num_folds = min(config.regression.num_folds, len(swarm.fitted_mixtures))
     folds = assign_folds(swarm.num_groups, num_folds, config.regression.seed)
     if known is None:
-        fits = cross_validate(swarm, laws, folds, on_step)
+        fits = cross_validate(swarm, laws, folds, steps)
     else:
         fits = compare_laws(swarm, known, folds)
     objective = objective_fit(swarm, fits, folds)

@@ -16,7 +16,7 @@ from olmix.runlog import Run
 from olmix.train.olmo_core.process import is_distributed
 from olmix.train.olmo_core.schedule import Plan, build_plan
 from olmix.train.olmo_core.tasks import add_tasks
-from olmix.train.outcome import Progress
+from olmix.train.outcome import RunProgress
 
 __all__ = ["Caller", "Work", "build_trainer", "build_work"]
 
@@ -47,7 +47,7 @@ class Work:
 class Caller:
     """Whom a run tells how far it is, and asks whether to go on."""
 
-    on_progress: Callable[[Progress], None]
+    on_progress: Callable[[RunProgress], None]
     should_stop: Callable[[], bool]
 
 

@@ -24,7 +24,7 @@ from olmix.train.olmo_core.build import Caller, Work, build_trainer, build_work
 from olmix.train.olmo_core.process import is_distributed, keep_log, prepare_environment
 from olmix.train.olmo_core.schedule import Plan
 from olmix.train.olmo_core.tasks import check_tasks, pick_metrics
-from olmix.train.outcome import Progress
+from olmix.train.outcome import RunProgress
 
 __all__ = ["train_run"]
 
@@ -37,7 +37,7 @@ def train_run(
     folder: RunFolder,
     config: LaunchConfig,
     *,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train one run, or go on with it from its last checkpoint.
