@@ -16,8 +16,10 @@ of files (`OSError`).
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 __all__ = [
@@ -31,8 +33,11 @@ __all__ = [
     "OlmixError",
     "Problem",
     "explain",
+    "how_to_install",
     "in_words",
     "nearest",
+    "needs",
+    "require",
 ]
 
 
@@ -64,18 +69,63 @@ class MissingPackageError(OlmixError):
     """An optional package is needed and not installed.
 
     Args:
-        package: name of the package that could not be imported.
-        extra: the extra of Olmix that installs it.
-        purpose: what it is needed for, as the start of a sentence.
+        modules: what could not be imported.
+        extra: the extra of Olmix that installs them.
+        purpose: what they are needed for, as the start of a sentence.
     """
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        self.package = package
-        self.extra = extra
+    def __init__(self, modules: Sequence[str], extra: str, purpose: str) -> None:
+        names = [_PACKAGES.get(module, module.replace("_", "-")) for module in modules]
+        several = len(names) > 1
         super().__init__(
-            f"{purpose} needs the package `{package}`, which is not installed.\n"
-            f"  Install it with: pip install 'olmix[{extra}]'"
+            f"{purpose} needs the package{'s' * several} "
+            f"{', '.join(f'`{name}`' for name in names)}, "
+            f"which {'are' if several else 'is'} not installed.\n"
+            f"  Install {'them' if several else 'it'} with: {how_to_install(extra)}"
         )
+
+
+_PACKAGES = {
+    "beaker": "beaker-py",
+    "hydra": "hydra-core",
+    "olmo_core": "ai2-olmo-core",
+    "olmo_eval": "ai2-olmo-eval",
+    "tunix": "google-tunix",
+}
+"""Packages whose name is not the name of their module."""
+
+
+def how_to_install(extra: str) -> str:
+    """Return the command that installs an extra."""
+    return f"pip install '.[{extra}]' (in the checkout of Olmix)"
+
+
+@contextmanager
+def needs(extra: str, purpose: str) -> Iterator[None]:
+    """Import optional packages in a `with` block; names the extra of one that is not there.
+
+    Args:
+        extra: the extra of Olmix that installs them.
+        purpose: what they are needed for, as the start of a sentence.
+
+    Raises:
+        MissingPackageError: an import in the block fails.
+    """
+    try:
+        yield
+    except ImportError as error:
+        module = (error.name or str(error)).partition(".")[0]
+        raise MissingPackageError([module], extra, purpose) from error
+
+
+def require(modules: Iterable[str], extra: str, purpose: str) -> None:
+    """Check that modules can be found, without importing them.
+
+    Raises:
+        MissingPackageError: names all that are missing.
+    """
+    if missing := [module for module in modules if importlib.util.find_spec(module) is None]:
+        raise MissingPackageError(missing, extra, purpose)
 
 
 @dataclass(frozen=True)

@@ -241,10 +241,10 @@ KILLED = """
 import os, signal, sys
 from olmix.config import FitConfig
 from olmix.fit import fit_swarm
-def on_step(done, total, note):
-    if note.startswith("best mixture"):
+def on_progress(now):
+    if now.note.startswith("best mixture"):
         os.kill(os.getpid(), signal.SIGKILL)
-fit_swarm(FitConfig.from_yaml(sys.argv[1]), sys.argv[2], on_step)
+fit_swarm(FitConfig.from_yaml(sys.argv[1]), sys.argv[2], on_progress)
 """
 
 

@@ -259,5 +259,5 @@ def test_a_tracker_that_is_missing_is_said_before_training(capsys, monkeypatch, 
     monkeypatch.setitem(sys.modules, "wandb", None)
     status, out, err = call(capsys, "+experiment=quick_test", "logging=[wandb]")
     assert status == 2
-    assert "pip install 'olmix[wandb]'" in err
+    assert "pip install '.[wandb]'" in err
     assert "Traceback" not in out + err

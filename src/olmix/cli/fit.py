@@ -39,11 +39,11 @@ def fit(config: Path, output_dir: Path, explains: bool) -> None:
     from olmix.report import write_report
 
     settings = FitConfig.from_yaml(config)
-    with progress("fitting") as view:
-        result = fit_swarm(settings, output_dir, view.update)
+    with progress("fitting") as show:
+        result = fit_swarm(settings, output_dir, show)
     command = shell_line(["olmix", "fit", "-c", str(config), "-o", str(output_dir)])
-    with progress("drawing") as view:
-        page = write_report(result.folder, commands=(command,), on_step=view.update)
+    with progress("drawing") as show:
+        page = write_report(result.folder, commands=(command,), on_progress=show)
     show_fit(result)
     if explains:
         _show_explanation(result.folder)

@@ -149,7 +149,7 @@ def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
         err=True,
     )
     swarm = generation.swarm
-    if not swarm.references and swarm.next is None and swarm.augment is None:
+    if not swarm.references and swarm.after is None and swarm.augment is None:
         click.echo(
             "the natural and the uniform mixture are not among them; `swarm.references: [natural, "
             "uniform]` adds both, which a fit is better for",
@@ -158,7 +158,7 @@ def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
 
 
 def _draw(generation: GenerationConfig, made: Generated) -> None:
-    from olmix.errors import MissingPackageError
+    from olmix.errors import MissingPackageError, how_to_install
     from olmix.report.design import draw_swarm
 
     domains = generation.data.domains
@@ -166,7 +166,8 @@ def _draw(generation: GenerationConfig, made: Generated) -> None:
     try:
         draw_swarm(made.folder, [file.stem for file in made.files], domains, weights)
     except MissingPackageError:
-        click.echo("no pictures: matplotlib is not installed (pip install 'olmix[fit]')", err=True)
+        hint = how_to_install("fit")
+        click.echo(f"no pictures: matplotlib is not installed; {hint}", err=True)
 
 
 def _inspect(folder: Path, generation: GenerationConfig | None, as_json: bool) -> None:

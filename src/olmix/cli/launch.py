@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from olmix.cli.options import path_option
-from olmix.cli.terminal import ProgressView, ask, done, progress, table
+from olmix.cli.terminal import ask, done, progress, table
 from olmix.text.numbers import counted
+from olmix.text.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
     from olmix.config import Infra
@@ -254,12 +255,12 @@ def run_group(group: Group, output: Path) -> Launched:
     """Launch a group on this machine, showing progress."""
     from olmix.launch import launch_local
 
-    with progress("training") as view:
-        view.update(0, len(group.runs), "starting workers")
-        return launch_local(group, output, _follow(view, len(group.runs)))
+    with progress("training") as show:
+        show(Progress(0, len(group.runs), "starting workers"))
+        return launch_local(group, output, _follow(show, len(group.runs)))
 
 
-def _follow(view: ProgressView, num_runs: int) -> Callable[[Event], None]:
+def _follow(show: OnProgress, num_runs: int) -> Callable[[Event], None]:
     """Return a listener that adds up the progress of all runs."""
     share: dict[str, float] = {}
     speed: dict[str, float] = {}
@@ -268,7 +269,8 @@ def _follow(view: ProgressView, num_runs: int) -> Callable[[Event], None]:
     def listen(event: Event) -> None:
         detail = event.detail
         if event.state == "progress":
-            share[event.run] = detail["step"] / max(detail["num_steps"], 1)
+            # A trainer that tells neither steps nor tokens is at its beginning until it ends.
+            share[event.run] = detail["share"] or 0.0
             speed[event.run] = detail.get("tokens_per_second") or 0.0
         elif event.state in ("finished", "skipped", "failed"):
             share[event.run] = 1.0
@@ -279,7 +281,7 @@ def _follow(view: ProgressView, num_runs: int) -> Callable[[Event], None]:
         note = f"{len(ended)}/{counted(num_runs, 'run')}"
         if sum(speed.values()) > 0:
             note += f", {sum(speed.values()):,.0f} tokens/s"
-        view.update(sum(share.values()), num_runs, note)
+        show(Progress(sum(share.values()), num_runs, note))
 
     return listen
 

@@ -58,7 +58,7 @@ def prepare(
     seed: int,
 ) -> None:
     """Turn texts into a tokenizer and raw token files per domain, with provenance."""
-    from olmix.prepare import PrepareRequest, Progress
+    from olmix.prepare import PrepareRequest
     from olmix.prepare import prepare as run
 
     request = PrepareRequest(
@@ -69,11 +69,7 @@ def prepare(
         vocab_size=vocab_size,
         seed=seed,
     )
-    with progress("preparing") as view:
-
-        def show(step: Progress) -> None:
-            view.update(step.done, step.total, f"{step.stage} {step.domain}")
-
+    with progress("preparing") as show:
         prepared = run(request, show)
     rows = [
         (

@@ -38,10 +38,8 @@ def compute(config: Path, output: Path | None, no_cache: bool) -> None:
 
     file = read_yaml(config).section("data")
     data = validate(DataConfig, file.data, file)
-    with progress("counting") as view:
-        found = count_domains(
-            data, lambda name, n, total: view.update(n, total, name), use_cache=not no_cache
-        )
+    with progress("counting") as show:
+        found = count_domains(data, show, use_cache=not no_cache)
     counts = found.domains
     total = sum(count.num_tokens for count in counts)
     if found.counted is not None:

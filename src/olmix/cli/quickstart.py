@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from olmix.cli.terminal import done, shell_line
-from olmix.errors import ConfigError, LaunchError, Problem, nearest
+from olmix.errors import ConfigError, LaunchError, Problem, nearest, require
 from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
@@ -28,6 +28,12 @@ FIXED_S = 25.0
 """Seconds of a loop that do not grow with the runs: starting workers, compiling, fitting, plots."""
 TRAINING_SHARE = 0.8
 """Share of a worker's time that is training; the rest is evaluation and files."""
+
+_NEEDED = (
+    *("tokenizers", "jax", "optax"),
+    *("scipy", "cvxpy", "clarabel", "matplotlib", "jinja2", "threadpoolctl"),
+)
+"""What the steps import beside the base install: all that is missing is named before the first."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,8 @@ def quickstart(
     commands = _Commands()
     if target is not None:
         _check_target(target, _domains_of(data))
+    built_in = () if data is not None or held_out else ("networkx",)
+    require((*built_in, *_NEEDED), "quickstart", "olmix quickstart")
     words = ["prepare", "-o", str(output / "data"), "--seed", str(seed)]
     words += ["--texts", str(data)] if data is not None else []
     words += [word for name in held_out for word in ("--held-out", name)]

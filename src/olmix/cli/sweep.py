@@ -73,14 +73,14 @@ def generate(
     """Write a complete config for each run, and check all of them."""
     from olmix.sweep import generate_configs
 
-    with progress("checking configs") as view:
+    with progress("checking configs") as show:
         result = generate_configs(
             _read(experiment, max_runs),
             output_dir,
             validator="none" if no_validate else validator,
             smoke=smoke,
             slurm=slurm,
-            on_step=lambda what, ready, total: view.update(ready, total, what),
+            on_progress=show,
         )
     if as_json:
         click.echo(json.dumps(_summary(result), indent=2))
@@ -251,8 +251,8 @@ def validate(path: Path, validator: Literal["inprocess", "subprocess"]) -> int:
 def _validate_folder(path: Path, validator: str) -> int:
     from olmix.sweep.status import validate_folder
 
-    with progress("checking configs") as view:
-        verdicts = validate_folder(path, validator, view.update)
+    with progress("checking configs") as show:
+        verdicts = validate_folder(path, validator, show)
     rows = [
         (run_id, "invalid" if verdict.errors else "valid", ", ".join(verdict.missing))
         for run_id, verdict in verdicts.items()

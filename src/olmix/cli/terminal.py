@@ -5,77 +5,89 @@ Data goes to standard output, messages and progress go to standard error.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from olmix.errors import OlmixError
+from olmix.text.progress import OnProgress, Progress
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+__all__ = ["ask", "done", "progress", "shell_line", "table"]
 
-__all__ = ["ProgressView", "ask", "done", "progress", "shell_line", "table"]
-
-_LINE_EVERY_S = 5.0
-
-
-class ProgressView(Protocol):
-    """How far a piece of work is."""
-
-    def update(self, completed: float, total: float, note: str = "") -> None:
-        """Show `completed` of `total`, with a short note behind it."""
-
-
-class _Bar:
-    """A progress bar on a terminal."""
-
-    def __init__(self, bar: Progress, what: str) -> None:
-        self._bar = bar
-        self._task = bar.add_task(what, total=None, note="")
-
-    def update(self, completed: float, total: float, note: str = "") -> None:
-        self._bar.update(self._task, completed=completed, total=total, note=note)
+_FIRST_LINE_S = 5.0
+_LINE_EVERY = 0.1
+"""Share of the work between two lines."""
+_LINE_EVERY_S = 30.0
+"""Seconds between two lines on work whose total is not known."""
 
 
 class _Lines:
-    """A line now and then, where output does not go to a terminal."""
+    """A line every 10 % at most, where output does not go to a terminal."""
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._next: float | None = None
+        self._began: tuple[float, float] | None = None
+        self._next_share, self._next_time = 0.0, _FIRST_LINE_S
 
-    def update(self, completed: float, total: float, note: str = "") -> None:
+    def __call__(self, now: Progress) -> None:
         # What was imported before the first step is no progress, and is not counted.
-        self._next = time.monotonic() + _LINE_EVERY_S if self._next is None else self._next
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _LINE_EVERY_S
-            share = 100 * completed / total if total else 0
-            click.echo(f"  {self._what}: {share:.0f} %  {note}".rstrip(), err=True)
+        share = now.share
+        self._began = self._began or (time.monotonic(), share or 0.0)
+        seconds = time.monotonic() - self._began[0]
+        if seconds < self._next_time or (share or self._next_share) < self._next_share:
+            return
+        words = [f"  {self._what}:"]
+        if share is None:
+            self._next_time = seconds + _LINE_EVERY_S
+        else:
+            self._next_share = math.floor(share / _LINE_EVERY + 1) * _LINE_EVERY
+            words.append(f"{100 * share:.0f} %")
+            if self._began[1] < share < 1:
+                left = seconds * (1 - share) / (share - self._began[1])
+                words.append(f"({_clock(left)} left)")
+        click.echo(" ".join([*words, now.note]).rstrip(), err=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 @contextmanager
-def progress(what: str) -> Iterator[ProgressView]:
-    """Show how far a piece of work is for the length of a `with` block."""
+def progress(what: str) -> Iterator[OnProgress]:
+    """Show how far a piece of work is, and the time left, for the length of a `with` block."""
     if not sys.stderr.isatty():
         yield _Lines(what)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(bar_width=30),
-        TextColumn("{task.percentage:>3.0f} %"),
+        TaskProgressColumn(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", style="dim"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield _Bar(bar, what)
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, note="")
+        yield lambda now: bar.update(
+            task, completed=now.done, total=now.total or None, note=now.note
+        )
 
 
 def table(

@@ -16,7 +16,7 @@ from typing import Any
 
 from olmix.collect.record import Record, State
 from olmix.collect.wandb_runs import keep_latest, record_of
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.records.logs import Curves, add_record, step_of
 
 __all__ = ["find_wandb_files", "read_wandb_files"]
@@ -44,10 +44,8 @@ def read_wandb_files(files: Sequence[Path]) -> list[Record]:
 
 
 def _read_run(file: Path) -> Record:
-    try:
+    with needs("wandb", f"Reading {file.name}"):
         from wandb.proto import wandb_internal_pb2 as messages
-    except ImportError:
-        raise MissingPackageError("wandb", "wandb", f"Reading {file.name}") from None
     name, group = file.stem.removeprefix("run-"), ""
     config: dict[str, Any] = {}
     summary: dict[str, Any] = {}

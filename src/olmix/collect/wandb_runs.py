@@ -10,7 +10,7 @@ from typing import Any
 
 from olmix.collect.mixes import read_mix, read_shares
 from olmix.collect.record import USABLE, Record, State, numbers_of
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.records.logs import Curves, add_record, flatten, number, step_of
 
 __all__ = ["keep_latest", "read_project", "record_of"]
@@ -44,11 +44,9 @@ def read_project(project: str, group: str | None) -> list[Record]:
         MissingPackageError: wandb is not installed.
         DataError: the service does not answer as asked, or holds no such run.
     """
-    try:
+    with needs("wandb", "Reading a W&B project"):
         import wandb
         from wandb.errors import Error
-    except ImportError:
-        raise MissingPackageError("wandb", "wandb", "Reading a W&B project") from None
     try:
         api = wandb.Api(timeout=_TIMEOUT_S)
         filters = {"group": group} if group is not None else {}

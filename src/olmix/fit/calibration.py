@@ -27,7 +27,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.laws.outliers import mean_square
 from olmix.records.fit.scores import LEVEL, Calibration
 from olmix.simplex import Array
@@ -127,10 +127,8 @@ def error_at_trained(own: Array, held_out: Array, noise_sd: float | None, freedo
 
 def _typical(size: Array, distances: Array, least: float) -> tuple[float, float]:
     """Return the expected size of an error as a line in the distance, at least `least` at 0."""
-    try:
+    with needs("fit", "Fitting a swarm"):
         from scipy import optimize
-    except ImportError:
-        raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
     level = max(float(size.mean()), 1e-300)
     least = max(least, _LEAST_SHARE * level)  # a swarm of exact predictions still gets some width
     design = np.stack([np.ones_like(distances), distances], axis=1)

@@ -16,13 +16,13 @@ Legend: ``R`` runs, ``M`` metrics, ``U`` unique mixtures, ``K`` folds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.fit.calibration import bounds_of, calibrate, error_at_trained
 from olmix.fit.swarm import Swarm
 from olmix.laws.law import FittedLaw, Law
@@ -30,6 +30,7 @@ from olmix.laws.solver import huber
 from olmix.laws.stack import AVERAGED, STACKED, FittedAverage, FittedStack, stack_weights
 from olmix.records.fit.scores import Calibration, Scores
 from olmix.simplex import Array, hellinger
+from olmix.text.progress import NOBODY, Steps
 
 __all__ = [
     "HeldOut",
@@ -132,7 +133,7 @@ def cross_validate(
     swarm: Swarm,
     laws: Sequence[Law],
     folds: NDArray[np.intp],
-    on_step: Callable[[str, int], None] | None = None,
+    steps: Steps = NOBODY,
 ) -> list[MetricFit]:
     """Fit and cross-validate every law on every metric.
 
@@ -140,7 +141,7 @@ def cross_validate(
         swarm: the runs.
         laws: candidates.
         folds: (U,) fold of each unique mixture.
-        on_step: told the name of a law and how many metrics it was fitted to.
+        steps: counts each metric that a law was fitted to.
     """
     values, counts = swarm.averaged()
     num_folds = int(folds.max()) + 1
@@ -161,8 +162,7 @@ def cross_validate(
             for own, index in enumerate(some.tolist()):
                 held = _held_out(swarm, by_fold[own * num_folds : (own + 1) * num_folds], folds)
                 per_metric[index][law.name] = HeldOut(fitted[own], held)
-            if on_step is not None:
-                on_step(law.name, len(some))
+            steps(f"{law.name} cross-validated", len(some))
     return compare_laws(swarm, per_metric, folds)
 
 
@@ -401,10 +401,8 @@ def rank_p_value(measured: Array, predicted: Array) -> float:
         measured: (n,) measured values, one per unique mixture.
         predicted: (n,) held-out predictions.
     """
-    try:
+    with needs("fit", "Fitting a swarm"):
         from scipy import stats
-    except ImportError:
-        raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
     correlation = _correlation(_ranks(measured), _ranks(predicted))
     freedom = len(measured) - 2
     if freedom < 1:

@@ -7,7 +7,6 @@ beside its place and renamed into it, so that a folder that is there is complete
 
 from __future__ import annotations
 
-import csv
 import glob
 import math
 import os
@@ -15,7 +14,6 @@ import platform
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from olmix import __version__
 from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.simplex import Array
-from olmix.text.csv import Table, read_table, write_table
+from olmix.text.csv import Table, read_table, write_rows, write_table
 from olmix.text.files import digest, read_json, write_json, write_text
 from olmix.text.yaml import render_yaml
 
@@ -149,17 +147,13 @@ class FitFiles:
 
     def rows(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Write a CSV file of these columns."""
-        stream = StringIO()
-        csv.writer(stream, lineterminator="\n").writerows([columns, *rows])
-        write_text(self.folder / name, stream.getvalue())
+        write_rows(self.folder / name, columns, rows)
 
     def matrix(self, name: str, rows: Sequence[str], columns: Sequence[str], values: Array) -> None:
         """Write a matrix as `name.npy` and, with the names of its rows, as `name.csv`."""
         np.save(self.folder / f"{name}.npy", values, allow_pickle=False)
-        lines = [",".join(["domain", *map(_quoted, columns)])]
-        for row, cells in zip(rows, values, strict=True):
-            lines.append(",".join([_quoted(row), *(repr(float(cell)) for cell in cells)]))
-        write_text(self.folder / f"{name}.csv", "\n".join(lines) + "\n")
+        cells = ((row, *line) for row, line in zip(rows, values.tolist(), strict=True))
+        self.rows(f"{name}.csv", ("domain", *columns), cells)
 
     def weights(self, name: str, mixture: Mapping[str, float]) -> None:
         """Write a mixture as a list of ``{"domain", "weight"}``."""
@@ -172,11 +166,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _quoted(cell: str) -> str:
-    doubled = cell.replace('"', '""')
-    return f'"{doubled}"' if any(mark in cell for mark in ',"\n') else cell
 
 
 def config_to_plain(config: FitConfig, name: str, data: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,31 +50,15 @@ from olmix.records.fit.scores import Fit, read_fit
 from olmix.records.fit.tables import FAMILY
 from olmix.records.typed_json import to_plain
 from olmix.text.files import write_json
+from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["fit_swarm"]
 
 logger = logging.getLogger(__name__)
 
-OnStep = Callable[[float, float, str], None]
-
-
-class _Steps:
-    """Counts steps and tells a callback about them."""
-
-    def __init__(self, on_step: OnStep | None, total: int) -> None:
-        self._on_step = on_step
-        self._total = total
-        self._done = 0
-
-    def __call__(self, note: str, count: int = 1) -> None:
-        """Say that a step is done, or several."""
-        self._done = min(self._done + count, self._total)
-        if self._on_step is not None:
-            self._on_step(float(self._done), float(self._total), note)
-
 
 def fit_swarm(
-    config: FitConfig, output_dir: str | Path, on_step: OnStep | None = None
+    config: FitConfig, output_dir: str | Path, on_progress: OnProgress | None = None
 ) -> FitResult:
     """Fit a swarm and write the fit folder, all but its figures and its report.
 
@@ -82,7 +66,7 @@ def fit_swarm(
         config: what to fit.
         output_dir: the folder goes into it, named by the hash of config and data, and
             `output_dir/latest` points at it. A complete folder of the same hash is used as it is.
-        on_step: called with steps done, steps in all, and what was done.
+        on_progress: called after each step.
 
     Raises:
         InfeasibleError: no mixture satisfies the constraints; found before anything is fitted.
@@ -114,7 +98,7 @@ def fit_swarm(
         files.text("path_to_regression_model.txt", f"{(folder / 'models.json').resolve()}\n")
         with one_thread():
             known = _known_laws(output, laws_hash(config, data), swarm)
-            fit, proposal = _compute(config, swarm, files, known, on_step)
+            fit, proposal = _compute(config, swarm, files, known, on_progress)
         publish(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -146,7 +130,7 @@ def _compute(
     swarm: Swarm,
     files: FitFiles,
     known: Sequence[Mapping[str, HeldOut]] | None,
-    on_step: OnStep | None,
+    on_progress: OnProgress | None,
 ) -> tuple[Fit, Proposal | None]:
     """Fit, propose and write; returns what is in `fit.json` and `proposal.json`."""
     shares, whole = shares_of(config), swarm
@@ -155,8 +139,8 @@ def _compute(
     curve_steps = len(shares) - 1
     num_laws = len(candidate_laws(config)) if known is None else 0
     total = (num_laws + 1) * len(swarm.metrics) + 3 + curve_steps + config.proposer.pareto
-    steps = _Steps(on_step, total)
-    fit = fit_laws(config, swarm, lambda law, n: steps(f"{law} cross-validated", n), known)
+    steps = Steps(on_progress, total)
+    fit = fit_laws(config, swarm, steps, known)
     summary = fit_record(fit, file_stems(swarm.metrics))
     for note in summary.notes[len(swarm.notes) :]:
         logger.info("%s", note)
@@ -192,7 +176,7 @@ def _write_fit(fit: SwarmFit, files: FitFiles) -> None:
 
 
 def _write_proposal(
-    fit: SwarmFit, judged: JudgedProposal, files: FitFiles, steps: _Steps
+    fit: SwarmFit, judged: JudgedProposal, files: FitFiles, steps: Steps
 ) -> Proposal:
     """Write the proposal and all that follows from it; returns what is in `proposal.json`."""
     config, swarm, fits, found = fit.config, fit.swarm, fit.fits, judged.found

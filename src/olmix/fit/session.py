@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import html
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, overload
@@ -27,7 +27,7 @@ from olmix.fit.given_mixtures import read_mixtures
 from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.results import proposal_record
 from olmix.fit.swarm import Swarm, read_swarm
-from olmix.fit.swarm_fit import SwarmFit, one_thread
+from olmix.fit.swarm_fit import SwarmFit, candidate_laws, one_thread
 from olmix.fit.swarm_fit import fit_laws as fit_every_law
 from olmix.plotting import mixture_label
 from olmix.records.fit.proposal import Proposal
@@ -35,6 +35,7 @@ from olmix.simplex import hellinger
 from olmix.text.csv import Table, read_table
 from olmix.text.frames import table_of
 from olmix.text.numbers import counted, fixed
+from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["FittedSwarm", "LoadedSwarm", "ProposedMixture", "fit_laws", "load_swarm", "propose"]
 
@@ -323,14 +324,14 @@ def _load(
 def fit_laws(
     swarm: LoadedSwarm,
     regression: str | Mapping[str, Any] | None = None,
-    on_step: Callable[[str, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> FittedSwarm:
     """Fit and cross-validate the laws of every metric.
 
     Args:
         swarm: what `load_swarm` returned.
         regression: name of a regressor, or the section `regression` of the fit config.
-        on_step: told the name of a law and how many metrics it was fitted to.
+        on_progress: told of each metric that a law was fitted to.
 
     Raises:
         ConfigError: there is no such regressor, or no such setting of it.
@@ -348,7 +349,8 @@ def fit_laws(
         if UNIFORM_PRIOR in swarm.swarm.warnings:
             data = replace(data, warnings=(*data.warnings, UNIFORM_PRIOR))
     with one_thread():
-        return FittedSwarm(fit_every_law(config, data, on_step))
+        steps = Steps(on_progress, len(candidate_laws(config)) * len(data.metrics))
+        return FittedSwarm(fit_every_law(config, data, steps))
 
 
 def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:

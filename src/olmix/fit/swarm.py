@@ -347,10 +347,10 @@ def _assemble(
     used = ratios.rows(runs)[:, [ratios.columns.index(name) for name in config.priors.domains]]
     rescaled = rescaled_note(runs, used)
     notes = (*swarm_notes(swarm), *(() if rescaled is None else (rescaled,)), *chosen.notes)
-    return replace(swarm, notes=(*notes, *swarm.warnings), parts=_parts(swarm, tables))
+    return replace(swarm, notes=(*notes, *swarm.warnings), parts=_parts(swarm, tables, least))
 
 
-def _parts(swarm: Swarm, tables: _SwarmTables) -> Swarm | None:
+def _parts(swarm: Swarm, tables: _SwarmTables, least: int) -> Swarm | None:
     """Return the swarm with the metrics that its families average, `None` without families.
 
     Raises:
@@ -362,9 +362,8 @@ def _parts(swarm: Swarm, tables: _SwarmTables) -> Swarm | None:
     rows = _measured(tables.metrics, parts, swarm.runs)
     measured = np.array([rows[run] for run in swarm.runs])
     values = _cleaned(swarm.mixtures, measured, parts.lower_is_better)
-    _stop(
-        _wrong_numbers(tables.metrics, parts, values, swarm.group, swarm.held_out, swarm.num_free)
-    )
+    group, held_out = swarm.group, swarm.held_out
+    _stop(_wrong_numbers(tables.metrics, parts, values, group, held_out, swarm.num_free, least))
     return replace(
         swarm,
         metrics=parts.names,

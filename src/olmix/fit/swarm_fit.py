@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.fit.crossval import (
     HeldOut,
     MetricFit,
@@ -30,6 +30,7 @@ from olmix.laws.log_linear import LogLinear
 from olmix.laws.log_weight import LogWeight
 from olmix.laws.power_sum import AutoScale, BiMix
 from olmix.simplex import Array
+from olmix.text.progress import NOBODY, Steps
 
 __all__ = ["SwarmFit", "candidate_laws", "fit_laws", "one_thread"]
 
@@ -86,12 +87,10 @@ def one_thread() -> AbstractContextManager[object]:
 
     On two cores that other processes use too, two threads made a fit up to ten times slower.
     """
-    try:
+    with needs("fit", "Fitting a swarm"):
         # SciPy brings a linear algebra library of its own; only what is loaded can be limited.
         import scipy.linalg  # noqa: F401
         from threadpoolctl import threadpool_limits
-    except ImportError:
-        raise MissingPackageError("threadpoolctl", "fit", "Fitting a swarm") from None
     limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
     return limits
 
@@ -116,7 +115,7 @@ def candidate_laws(config: FitConfig) -> tuple[Law, ...]:
 def fit_laws(
     config: FitConfig,
     swarm: Swarm,
-    on_step: Callable[[str, int], None] | None = None,
+    steps: Steps = NOBODY,
     known: Sequence[Mapping[str, HeldOut]] | None = None,
 ) -> SwarmFit:
     """Fit and cross-validate every candidate law for every metric.
@@ -124,7 +123,7 @@ def fit_laws(
     Args:
         config: the laws, the folds and the seed.
         swarm: the runs.
-        on_step: told the name of a law and how many metrics it was fitted to.
+        steps: counts each metric that a law was fitted to.
         known: laws of each metric that were fitted to the same runs before.
     """
     laws = candidate_laws(config)
@@ -132,10 +131,10 @@ def fit_laws(
     folds = assign_folds(swarm.num_groups, num_folds, config.regression.seed)
     parts: list[MetricFit] = []
     if swarm.parts is not None:
-        parts = cross_validate(swarm.parts, laws, folds, on_step)
+        parts = cross_validate(swarm.parts, laws, folds, steps)
         fits = average_families(swarm, parts, folds)
     elif known is None:
-        fits = cross_validate(swarm, laws, folds, on_step)
+        fits = cross_validate(swarm, laws, folds, steps)
     else:
         fits = compare_laws(swarm, known, folds)
     objective = objective_fit(swarm, fits, folds)

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.fit.calibration import NORMAL_QUANTILE, bounds_of, calibrate, error_at_trained
 from olmix.fit.crossval import MetricFit, fold_distances, rank_p_value, scores
 from olmix.fit.propose.references import measured_objective, nearest_run_distance
@@ -254,8 +254,6 @@ def _above(mean: float, std_error: float, boot: Bootstrap) -> float:
 
 
 def _quantile(freedom: int) -> float:
-    try:
+    with needs("fit", "Fitting a swarm"):
         from scipy import stats
-    except ImportError:
-        raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
     return float(stats.t.ppf(0.5 + LEVEL / 2, freedom))

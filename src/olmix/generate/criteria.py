@@ -23,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 
-from olmix.laws.gaussian import Settings, kernel
+from olmix.laws.gaussian import KernelSettings, kernel
 from olmix.laws.gp import FittedGpSqrt, GpSqrt
 from olmix.simplex import Array
 
@@ -65,7 +65,7 @@ def feature_map(model: str, reference: Array) -> Features:
 
 
 def _kernel_features(reference: Array) -> Features:
-    settings, shift = Settings.start(reference.shape[1]), GpSqrt.shifts[0]
+    settings, shift = KernelSettings.start(reference.shape[1]), GpSqrt.shifts[0]
     phi = FittedGpSqrt.coordinates(reference, shift)
     middle, width = phi.mean(axis=0), phi.std(axis=0)
     width = np.where(width > _TINY_SD, width, 1.0)

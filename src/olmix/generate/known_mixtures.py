@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from olmix.config import VariantConfig, read_yaml
-from olmix.errors import ConfigError, DataError, MissingPackageError, OlmixError, Problem
+from olmix.errors import ConfigError, DataError, OlmixError, Problem, needs
 from olmix.mixture import Mixture
 from olmix.simplex import Array
+from olmix.text.csv import unguarded
 
 __all__ = ["load_mixtures", "read_variants"]
 
@@ -96,7 +97,7 @@ def _read_csv(file: Path, domains: Sequence[str]) -> Array:
         raise DataError(f"{file}: there is no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file}: cannot be read as CSV: {error}") from error
-    header = [cell.strip() for cell in table[0]] if table else []
+    header = [unguarded(cell.strip()) for cell in table[0]] if table else []
     columns = _columns(header, domains, file)
     rows = np.zeros((len(table) - 1, len(domains)))
     for line, cells in enumerate(table[1:], start=2):
@@ -123,10 +124,8 @@ def _read_pickle(file: Path, domains: Sequence[str], allowed: bool) -> Array:
             ],
             str(file),
         )
-    try:
+    with needs("pickle", "Reading a pickled table"):
         import pandas as pd
-    except ImportError:
-        raise MissingPackageError("pandas", "pickle", "Reading a pickled table") from None
     try:
         table: Any = pd.read_pickle(file)
         columns = _columns([str(name) for name in table.columns], domains, file)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from olmix.errors import InfeasibleError, MissingPackageError
+from olmix.errors import InfeasibleError, needs
 from olmix.generate.constraints import Constraints, Mask
 from olmix.simplex import Array
 
@@ -30,10 +30,8 @@ _ON = 1e-9
 
 
 def _optimise() -> Any:
-    try:
+    with needs("design", "Sampling within these constraints"):
         import scipy.optimize
-    except ImportError:
-        raise MissingPackageError("scipy", "design", "Sampling within these constraints") from None
     return scipy.optimize
 
 

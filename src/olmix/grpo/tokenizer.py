@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.grpo.rewards import TAGS
 
 __all__ = ["BUILT_IN_SIZE", "TextTokenizer", "built_in_tokenizer", "load_tokenizer"]
@@ -86,10 +86,8 @@ class TextTokenizer:
 
 
 def _import_tokenizers() -> Any:
-    try:
+    with needs("grpo", "GRPO training"):
         import tokenizers
-    except ImportError:
-        raise MissingPackageError("tokenizers", "grpo", "GRPO training") from None
     return tokenizers
 
 

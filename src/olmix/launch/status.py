@@ -51,7 +51,7 @@ class RunReport:
         status = self.status
         if status.state != "running" or not status.step or not status.tokens_per_second:
             return None
-        if self.num_tokens is None:
+        if self.num_tokens is None or not status.num_steps:
             return None
         share = 1 - status.step / max(status.num_steps, status.step)
         return share * self.num_tokens / status.tokens_per_second

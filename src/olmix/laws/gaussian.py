@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.simplex import Array
 
 __all__ = ["KernelSettings", "factorise", "kernel", "kernel_slope", "maximise"]
@@ -118,10 +118,8 @@ def maximise(
     Raises:
         MissingPackageError: scipy is not installed.
     """
-    try:
+    with needs("fit", "Fitting a swarm"):
         from scipy import optimize
-    except ImportError:
-        raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
     if max_steps == 0:
         return start, _surprise(start.to_vector(), points, targets, row_weights)[0]
     size = points.shape[1]

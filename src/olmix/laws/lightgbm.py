@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.laws.law import FittedLaw, SeparateLaw
 from olmix.simplex import Array
 
@@ -50,10 +50,8 @@ _COMMON = {
 
 
 def _library() -> Any:
-    try:
+    with needs("lightgbm", "The regressor lightgbm"):
         import lightgbm
-    except ImportError:
-        raise MissingPackageError("lightgbm", "lightgbm", "The regressor lightgbm") from None
     return lightgbm
 
 

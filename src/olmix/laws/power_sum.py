@@ -31,7 +31,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.laws.law import FittedLaw, SeparateLaw
 from olmix.simplex import Array
 
@@ -150,10 +150,8 @@ class _PowerSum(SeparateLaw):
         self, mixtures: Array, values: Array, row_weights: Array, start: FittedLaw | None
     ) -> FittedLaw:
         """Fit constant, effects, exponents and shifts together."""
-        try:
+        with needs("fit", "Fitting a swarm"):
             from scipy import optimize
-        except ImportError:
-            raise MissingPackageError("scipy", "fit", "Fitting a swarm") from None
         size = mixtures.shape[1]
         centre, scale = float(values.mean()), max(float(values.std()), 1e-300)
         targets = (values - centre) / scale

@@ -4,7 +4,7 @@ matplotlib is imported inside the functions, and its global settings are never c
 sizes and fonts are given where they are used, so a plot looks the same in a report and a notebook.
 """
 
-from olmix.plotting.canvas import add_caption, new_figure, plain, shorten, style
+from olmix.plotting.canvas import add_caption, new_figure, plain, save_figure, shorten, style
 from olmix.plotting.design import ternary, weight_histograms
 from olmix.plotting.gains import GainBar, gain_bars, verification_dots
 from olmix.plotting.laws import (
@@ -41,6 +41,7 @@ __all__ = [
     "plain",
     "predicted_against_measured",
     "response_curves",
+    "save_figure",
     "shorten",
     "style",
     "ternary",

@@ -11,13 +11,16 @@ import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.plotting.palette import GRID, INK, MUTED, PAPER
 from olmix.simplex import Array
+from olmix.text.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +40,8 @@ __all__ = [
     "data_limits",
     "new_figure",
     "plain",
+    "render_figure",
+    "save_figure",
     "say_empty",
     "shorten",
     "style",
@@ -58,10 +63,8 @@ def style() -> Iterator[None]:
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    try:
+    with needs("fit", "Drawing figures"):
         import matplotlib.style
-    except ImportError:
-        raise MissingPackageError("matplotlib", "fit", "Drawing figures") from None
     ours = {
         "svg.fonttype": "none",
         "svg.hashsalt": "olmix",
@@ -75,16 +78,57 @@ def style() -> Iterator[None]:
         yield
 
 
+def render_figure(
+    figure: Figure,
+    kind: str = "png",
+    *,
+    pad_inches: float = 0.1,
+    dpi: float | Literal["figure"] = "figure",
+    facecolor: str = "auto",
+    metadata: Mapping[str, None] | None = None,
+) -> bytes:
+    """Return a figure as the bytes of a `png` or `svg` file, cut to what is drawn.
+
+    Args:
+        figure: made by `new_figure`.
+        kind: format.
+        pad_inches: paper around what is drawn.
+        dpi: dots per inch; those of the figure where it is not given.
+        facecolor: the paper; the figure's own with `auto`.
+        metadata: entries to leave out, such as the date.
+    """
+    buffer = BytesIO()
+    figure.savefig(
+        buffer,
+        format=kind,
+        bbox_inches="tight",
+        pad_inches=pad_inches,
+        dpi=dpi,
+        facecolor=facecolor,
+        metadata=metadata,
+    )
+    return buffer.getvalue()
+
+
+def save_figure(
+    figure: Figure,
+    path: Path,
+    *,
+    pad_inches: float = 0.1,
+    dpi: float | Literal["figure"] = "figure",
+) -> None:
+    """Write a figure as PNG in one step."""
+    write_bytes(path, render_figure(figure, pad_inches=pad_inches, dpi=dpi))
+
+
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     """Return a figure and its axes of `width` x `height` inches, labels not counted.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    try:
+    with needs("fit", "Drawing figures"):
         from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingPackageError("matplotlib", "fit", "Drawing figures") from None
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER)
     return figure, figure.add_axes((0.0, 0.0, 1.0, 1.0))
 

@@ -2,6 +2,6 @@
 
 from olmix.prepare.choose import PrepareRequest
 from olmix.prepare.left_out import LeftOut
-from olmix.prepare.pipeline import Prepared, PreparedDomain, Progress, prepare
+from olmix.prepare.pipeline import Prepared, PreparedDomain, prepare
 
-__all__ = ["LeftOut", "PrepareRequest", "Prepared", "PreparedDomain", "Progress", "prepare"]
+__all__ = ["LeftOut", "PrepareRequest", "Prepared", "PreparedDomain", "prepare"]

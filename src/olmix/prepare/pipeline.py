@@ -10,7 +10,7 @@ manifest.json                 written last: its presence means that all is there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,31 +33,15 @@ from olmix.prepare.tokenizer import (
     train_tokenizer,
 )
 from olmix.text.files import write_json, write_text
+from olmix.text.progress import OnProgress, Steps
 from olmix.text.yaml import write_yaml
 
-__all__ = ["Prepared", "PreparedDomain", "Progress", "prepare"]
+__all__ = ["Prepared", "PreparedDomain", "prepare"]
 
 SAMPLE_BYTES = 150_000
 """The text that each domain gives to train the tokenizer, so that none dominates it."""
 FEW_VALIDATION_TOKENS = 10_000
 """Validation tokens below which differences between runs drown in noise."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the work is.
-
-    Attributes:
-        stage: `reading`, `learning` the tokenizer, or `encoding`.
-        domain: the domain it is at.
-        done: units done.
-        total: units in all.
-    """
-
-    stage: str
-    domain: str
-    done: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -75,9 +59,7 @@ class Prepared:
     reused: bool
 
 
-def prepare(
-    request: PrepareRequest, on_progress: Callable[[Progress], None] | None = None
-) -> Prepared:
+def prepare(request: PrepareRequest, on_progress: OnProgress | None = None) -> Prepared:
     """Turn texts into a tokenizer and token files; a second call with the same texts does nothing.
 
     Args:
@@ -88,7 +70,6 @@ def prepare(
         DataError: with everything that is wrong with the texts or the request.
         MissingPackageError: `tokenizers` is not installed.
     """
-    tell = on_progress or (lambda _: None)
     _check(request)
     passed_over: list[str] = []
     texts, fingerprint = choose(request, passed_over)
@@ -98,24 +79,22 @@ def prepare(
     if found is not None and same and _complete(request.output, found):
         return _reused(found)
     check_tokenizers()
-    steps = 3 * len(texts)
-    reading = read_all(
-        request, texts, passed_over, lambda n, i: tell(Progress("reading", n, i, steps))
-    )
+    steps = Steps(on_progress, 3 * len(texts))
+    reading = read_all(request, texts, passed_over, steps)
     claim(request.output)
     drop_stale(
         request.output,
         [entry.name for entry in texts if not entry.held_out],
         [entry.name for entry in texts],
     )
-    tell(Progress("learning", "tokenizer", 0, 1))
+    steps("learning tokenizer", 0)
     tokenizer = train_tokenizer(_sample(d.split for d in reading.domains), request.vocab_size)
     write_text(request.output / "tokenizer.json", tokenizer.to_json())
     domains = encode_all(
         request.output,
         reading.domains,
         tokenizer,
-        lambda n, i: tell(Progress("encoding", n, len(texts) + 2 * i, steps)),
+        steps,
     )
     warnings = (*reading.warnings, *_few(domains))
     _write_data_config(request.output, tokenizer, domains)

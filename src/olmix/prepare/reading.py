@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from olmix.errors import DataError
@@ -10,6 +10,7 @@ from olmix.prepare.choose import PrepareRequest, Texts
 from olmix.prepare.documents import Document, Split, deduplicate, hold_out, split_documents
 from olmix.prepare.left_out import LeftOut, Tally
 from olmix.text.numbers import counted
+from olmix.text.progress import Steps
 
 __all__ = ["ReadDomain", "Reading", "read_all"]
 
@@ -51,7 +52,7 @@ def read_all(
     request: PrepareRequest,
     texts: Sequence[Texts],
     noted: Sequence[str],
-    on_domain: Callable[[str, int], None],
+    steps: Steps,
 ) -> Reading:
     """Read and split every domain.
 
@@ -59,7 +60,7 @@ def read_all(
         request: what to prepare.
         texts: the domains.
         noted: what was passed over before, in words.
-        on_domain: called with (domain, domains read) before each.
+        steps: one for each domain.
 
     Raises:
         DataError: names all domains that are too small at once.
@@ -70,8 +71,8 @@ def read_all(
     seen: set[str] = set()
     # Held-out domains come first: a text that they hold is left out of all others, so that it is
     # trained on nowhere.
-    for index, entry in enumerate(sorted(texts, key=lambda entry: not entry.held_out)):
-        on_domain(entry.name, index)
+    for entry in sorted(texts, key=lambda entry: not entry.held_out):
+        steps(f"reading {entry.name}", 0)
         tally = Tally()
         documents = _distinct(entry, seen, tally)
         seen.update(document.digest for document in documents)
@@ -86,6 +87,7 @@ def read_all(
         tally.leave_out("beyond the validation ceiling", unused, len(split.unused))
         found[entry.name] = ReadDomain(entry, len(documents), split, tally.left_out())
         warnings += [*tally.warnings, *tally.notes(entry.name)]
+        steps(f"reading {entry.name}")
         problem = _too_small(entry, split, len(documents))
         if problem is not None:
             problems.append(problem)

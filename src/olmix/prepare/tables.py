@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.text.file_kind import FileKind
 
 __all__ = ["TABLES", "is_dataset", "is_description", "read_rows"]
@@ -48,10 +48,8 @@ def read_rows(path: Path, kind: FileKind) -> Iterator[tuple[int, str | None]]:
         DataError: it is damaged, or has no column of texts.
         MissingPackageError: pyarrow is not installed.
     """
-    try:
+    with needs("storage", "Reading parquet and Arrow"):
         import pyarrow as pa
-    except ImportError:
-        raise MissingPackageError("pyarrow", "storage", "Reading parquet and Arrow") from None
     number = 0
     try:
         for values in _batches(path, kind):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 
 __all__ = ["EOS", "EOS_ID", "Tokenizer", "check_tokenizers", "train_tokenizer"]
 
@@ -57,10 +57,8 @@ def check_tokenizers() -> None:
     Raises:
         MissingPackageError: `tokenizers` is not installed.
     """
-    try:
+    with needs("prepare", "Making tokens of texts"):
         import tokenizers  # noqa: F401
-    except ImportError:
-        raise MissingPackageError("tokenizers", "prepare", "Making tokens of texts") from None
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:

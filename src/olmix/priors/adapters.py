@@ -19,7 +19,7 @@ from threading import Lock
 from typing import IO, Any
 
 from olmix.config import DataConfig, TokenDtype
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.priors.files import Files
 from olmix.records.token_files import ending_of, read_layout
 from olmix.text.file_kind import (
@@ -142,10 +142,8 @@ class FileCounter:
         path = self._data.tokenizer
         if path is None:
             raise DataError(f"{name}: counting texts needs data.tokenizer, a tokenizer.json")
-        try:
+        with needs("prepare", "Counting texts"):
             from tokenizers import Tokenizer
-        except ImportError:
-            raise MissingPackageError("tokenizers", "prepare", "Counting texts") from None
         with self._lock:
             if self._tokenizer is None:
                 try:
@@ -155,11 +153,9 @@ class FileCounter:
             return self._tokenizer
 
     def _parquet(self, name: str) -> int:
-        try:
+        with needs("storage", "Counting parquet files"):
             import pyarrow as pa
             import pyarrow.parquet as pq
-        except ImportError:
-            raise MissingPackageError("pyarrow", "storage", "Counting parquet files") from None
         column = self._data.parquet_column
         total = 0
         with self._files.open(name) as stream:

@@ -8,7 +8,7 @@ and ending, and all of them where one of these has a header or a companion.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,13 +27,12 @@ from olmix.records.fingerprint import domain_fingerprint
 from olmix.records.token_files import RAW_ENDINGS, companion_of, ending_of, several_types
 from olmix.records.tokens import expand
 from olmix.text.numbers import counted
+from olmix.text.progress import OnProgress, Steps
 from olmix.text.yaml import render_yaml
 
 __all__ = ["Counts", "DomainCount", "count_domains", "count_tokens", "render_priors"]
 
 _PROBES = 3
-
-OnDomain = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -71,20 +70,20 @@ class Counts:
 
 
 def count_tokens(
-    data: DataConfig, on_domain: OnDomain | None = None, *, use_cache: bool = False
+    data: DataConfig, on_progress: OnProgress | None = None, *, use_cache: bool = False
 ) -> tuple[DomainCount, ...]:
     """Count the tokens of every domain, in the order of the config; see `count_domains`."""
-    return count_domains(data, on_domain, use_cache=use_cache).domains
+    return count_domains(data, on_progress, use_cache=use_cache).domains
 
 
 def count_domains(
-    data: DataConfig, on_domain: OnDomain | None = None, *, use_cache: bool = False
+    data: DataConfig, on_progress: OnProgress | None = None, *, use_cache: bool = False
 ) -> Counts:
     """Count the tokens of every domain, in the order of the config.
 
     Args:
         data: the data tree; paths are local or URLs.
-        on_domain: called with (domain, domains done, domains in all) after each.
+        on_progress: called after each domain.
         use_cache: whether counts of object storage may come from the cache; local files are
             counted again in any case.
 
@@ -105,7 +104,7 @@ def count_domains(
             return Counts(found, kept["counted"])
     storage = Storage({str(scheme): settings for scheme, settings in data.storage.items()})
     counter = _Counter(data, storage, places)
-    counts = counter.count(on_domain)
+    counts = counter.count(on_progress)
     if file is not None and all_remote:
         write_cache(file, [asdict(count) for count in counts])
     return Counts(counts, dtype=counter.dtype)
@@ -156,13 +155,14 @@ class _Counter:
         """Type of the ids in all arrays that were looked into."""
         return next(iter(self._dtypes), None)
 
-    def count(self, on_domain: OnDomain | None) -> tuple[DomainCount, ...]:
+    def count(self, on_progress: OnProgress | None) -> tuple[DomainCount, ...]:
         remote = [p for some in self._places.values() for p in some if p.scheme != "file"]
         unique = {place.text: place for place in remote}
         listed = self._storage.find(list(unique.values())) if remote else {}
         counts = []
+        steps = Steps(on_progress, len(self._data.domains))
         with ThreadPoolExecutor(WORKERS) as pool:
-            for index, domain in enumerate(self._data.domains):
+            for domain in self._data.domains:
                 known = len(self._problems)
                 if self._places[domain][0].scheme == "file":
                     files = self._local(domain)
@@ -181,8 +181,7 @@ class _Counter:
                         "bytes); a "
                         "domain without tokens cannot be sampled: give it data, or leave it out"
                     )
-                if on_domain is not None:
-                    on_domain(domain, index + 1, len(self._data.domains))
+                steps(domain)
         wrong = several_types(self._dtypes)
         problems = [*dict.fromkeys(self._problems), *([wrong] if wrong else [])]
         if problems:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from olmix.config import StorageConfig
-from olmix.errors import DataError, MissingPackageError, NotAvailableError
+from olmix.errors import DataError, NotAvailableError, needs
 from olmix.priors.locations import Location
 
 __all__ = ["RemoteFile", "Storage", "endpoint_of"]
@@ -218,10 +218,8 @@ def _by_prefix(places: Sequence[Location]) -> dict[str, list[Location]]:
 
 
 def _connect(scheme: str, bucket: str, settings: StorageConfig) -> Any:
-    try:
+    with needs("storage", "Reading object storage"):
         from obstore.store import GCSStore, S3Store
-    except ImportError:
-        raise MissingPackageError("obstore", "storage", "Reading object storage") from None
     endpoint = endpoint_of(scheme, settings)
     client: dict[str, Any] = {"timeout": timedelta(seconds=_TIMEOUT_S)}
     retry: dict[str, Any] = {

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, SupportsFloat
 
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.text.files import read_records
 
 __all__ = [
@@ -158,13 +158,9 @@ def read_tensorboard(files: Iterable[Path]) -> Curves:
     found = sorted(files)
     if not found:
         return {}
-    try:
+    with needs("tensorboard", f"Reading {found[0].name}"):
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
         from tensorboard.util.tensor_util import make_ndarray
-    except ImportError:
-        raise MissingPackageError(
-            "tensorboard", "tensorboard", f"Reading {found[0].name}"
-        ) from None
     curves: Curves = {}
     everything = {"scalars": 0, "tensors": 0}
     for file in found:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from olmix.config.trackers import TrackersConfig, TrackioTracker, WandbTracker
-from olmix.errors import MissingPackageError
+from olmix.errors import require
 
 __all__ = ["TrackedRun", "Trackers", "open_trackers"]
 
@@ -94,7 +94,8 @@ def open_trackers(run: TrackedRun, wanted: TrackersConfig | None) -> Trackers | 
     """
     starts = _starts(run, wanted) if wanted is not None else {}
     for package in starts:
-        _require(package)
+        name = package.lower().removesuffix("x")
+        require([package], name, f"Logging to {name}")
     sinks: list[Sink] = []
     for name, start in starts.items():
         try:
@@ -114,15 +115,6 @@ def _starts(run: TrackedRun, wanted: TrackersConfig) -> dict[str, Callable[[], S
     if wanted.tensorboard:
         starts["tensorboardX"] = lambda: _TensorBoard(run)
     return starts
-
-
-def _require(package: str) -> None:
-    """Raise a `MissingPackageError` where a tracker's package is not installed."""
-    from importlib.util import find_spec
-
-    if find_spec(package) is None:
-        name = package.lower().removesuffix("x")
-        raise MissingPackageError(package, name, f"Logging to {name}")
 
 
 class _Wandb:

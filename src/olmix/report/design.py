@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from olmix.domains import SEPARATOR
-from olmix.plotting import new_figure, style, weight_histograms, weights_heat
+from olmix.plotting import new_figure, save_figure, style, weight_histograms, weights_heat
 from olmix.simplex import Array
-from olmix.text.files import atomic_path
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 __all__ = ["draw_swarm"]
 
@@ -45,13 +44,7 @@ def draw_swarm(
         height = min(2.0 + 0.12 * len(runs), 9.0)
         figure, ax = new_figure(min(2.0 + 0.3 * len(domains), 14.0), height)
         weights_heat(ax, array, runs, domains)
-        _save(figure, Path(folder) / "weights.png")
+        save_figure(figure, Path(folder) / "weights.png", dpi=120)
         figure, ax = new_figure(5.0, 0.8 + 0.45 * len(sources))
         weight_histograms(ax, by_source, sources)
-        _save(figure, Path(folder) / "histograms.png")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_path(path) as beside:
-        figure.savefig(beside, format="png", bbox_inches="tight", dpi=120)
-    figure.clear()
+        save_figure(figure, Path(folder) / "histograms.png", dpi=120)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -23,6 +23,7 @@ from olmix.report.figure import Picture, PlannedFigure
 from olmix.report.svg import inline_svg, png_bytes
 from olmix.text.files import write_bytes
 from olmix.text.numbers import counted, fixed, percent, signed, with_error
+from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["Curves", "draw_figures"]
 
@@ -41,14 +42,14 @@ def _stem(content: FitFolder, metric: FittedMetric) -> str:
 
 
 def draw_figures(
-    content: FitFolder, curves: Curves, on_step: Callable[[float, float], None] | None = None
+    content: FitFolder, curves: Curves, on_progress: OnProgress | None = None
 ) -> list[Picture]:
     """Draw every figure, write the PNG files, and return those that the page shows.
 
     Args:
         content: what they show.
         curves: training loss by run.
-        on_step: called with the figures that are drawn, and all.
+        on_progress: called after each figure.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
@@ -56,9 +57,8 @@ def draw_figures(
     pictures = []
     with plotting.style():
         plans = list(_plans(content, curves))
+        steps = Steps(on_progress, len(plans))
         for index, plan in enumerate(plans):
-            if on_step is not None:
-                on_step(float(index), float(len(plans)))
             figure, ax = plotting.new_figure(*plan.size)
             plan.draw(ax)
             file = f"{plan.stem}.png"
@@ -69,6 +69,7 @@ def draw_figures(
                 )
             plotting.add_caption(ax, plan.title, plan.caption)
             write_bytes(content.folder / file, png_bytes(figure))
+            steps(plan.stem)
     return pictures
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING
 
+from olmix.plotting.canvas import render_figure
 from olmix.plotting.palette import GRID, INK, MIXTURE_COLOURS, MUTED, PAPER
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _VARIABLES = {
 }
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _POINTS_PER_PIXEL = 0.75
+_PAD_INCHES = 0.06
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class Drawing:
 
 def png_bytes(figure: Figure) -> bytes:
     """Return a figure as a PNG file; the same figure always gives the same bytes."""
-    return _saved(figure, "png", {"Software": None})
+    return render_figure(
+        figure, pad_inches=_PAD_INCHES, facecolor=PAPER, metadata={"Software": None}
+    )
 
 
 def inline_svg(figure: Figure, alt: str, name: str) -> Drawing:
@@ -51,7 +54,9 @@ def inline_svg(figure: Figure, alt: str, name: str) -> Drawing:
         alt: what the figure shows, in words.
         name: prefix of the ids inside, unique within the page.
     """
-    text = _saved(figure, "svg", _NO_METADATA).decode("utf-8")
+    text = render_figure(
+        figure, "svg", pad_inches=_PAD_INCHES, facecolor="none", metadata=_NO_METADATA
+    ).decode("utf-8")
     text = text[text.index("<svg") :]
     for pattern in (
         r"<metadata>.*?</metadata>",
@@ -82,16 +87,3 @@ def _page_tag(tag: str, name: str) -> str:
     for colour, variable in _VARIABLES.items():
         tag = tag.replace(colour, f"var({variable})")
     return tag
-
-
-def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
-    buffer = BytesIO()
-    figure.savefig(
-        buffer,
-        format=kind,
-        bbox_inches="tight",
-        pad_inches=0.06,
-        metadata=metadata,
-        facecolor=PAPER if kind == "png" else "none",
-    )
-    return buffer.getvalue()

@@ -7,12 +7,12 @@ so that `olmix verify` can write the page again and nothing is lost.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.records.fit.folder import FitFolder, read_fit_folder
 from olmix.records.fit.report_notes import ReportNotes, read_report_notes
 from olmix.records.typed_json import write_record
@@ -27,6 +27,7 @@ from olmix.report.background import (
 from olmix.report.figures import draw_figures
 from olmix.report.page import Background, Page, build_page
 from olmix.text.files import digest, write_text
+from olmix.text.progress import OnProgress
 
 __all__ = ["merge_commands", "write_report"]
 
@@ -44,7 +45,7 @@ def write_report(
     title: str = "",
     machine: Mapping[str, str] | None = None,
     manifest: Path | None = None,
-    on_step: Callable[[float, float], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Path:
     """Write `report.html` and a PNG file of every figure into a fit folder.
 
@@ -57,7 +58,7 @@ def write_report(
         title: title of the page.
         machine: facts of the machine; those that the launch noted where left out.
         manifest: `manifest.json` of `olmix prepare`; found through the runs where left out.
-        on_step: called with the figures that are drawn, and all.
+        on_progress: called after each figure.
 
     Returns:
         path of the page.
@@ -86,7 +87,7 @@ def write_report(
     inputs = _inputs(content, [repr(curves), repr(background), heading])
     if known.inputs == inputs and target.is_file():
         return target
-    page = build_page(content, draw_figures(content, curves, on_step), background, heading)
+    page = build_page(content, draw_figures(content, curves, on_progress), background, heading)
     notes = ReportNotes(
         inputs=inputs,
         title=heading,
@@ -146,10 +147,8 @@ def _text(path: Path | None) -> str | None:
 
 def _render(page: Page) -> str:
     """Return the page as HTML."""
-    try:
+    with needs("fit", "Writing a report"):
         import jinja2
-    except ImportError:
-        raise MissingPackageError("jinja2", "fit", "Writing a report") from None
     files = resources.files("olmix.report")
 
     def text(name: str) -> str:

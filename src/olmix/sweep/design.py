@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from olmix.config.experiment import ExperimentConfig
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.simplex import Array
 from olmix.sweep.variables import is_range
 
@@ -103,10 +103,8 @@ def _unit_cube(kind: str, number: int, dimensions: int, seed: int) -> Array:
     rng = np.random.default_rng(seed)
     if kind == "random" or dimensions == 0:
         return rng.random((number, dimensions))
-    try:
+    with needs("fit", f"The sampler `{kind}`"):
         from scipy.stats import qmc
-    except ImportError:
-        raise MissingPackageError("scipy", "fit", f"The sampler `{kind}`") from None
     if kind == "latin_hypercube":
         drawn = qmc.LatinHypercube(dimensions, rng=rng).random(number)
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,6 +20,7 @@ from olmix.sweep.document import YamlDocument
 from olmix.sweep.errors import BaseConfigNotFoundError, ExperimentSchemaError, Finding
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.merge import Parameters
+from olmix.text.progress import OnProgress
 
 __all__ = [
     "FRAMEWORKS",
@@ -28,7 +29,6 @@ __all__ = [
     "Cost",
     "Framework",
     "Note",
-    "OnStep",
     "Path_",
     "Verdict",
     "base_not_found",
@@ -41,8 +41,6 @@ Path_ = tuple[str, ...]
 """Path of keys in a config; an entry of a list is named by its number."""
 OUTPUT_DIR: Path_ = ("output_dir",)
 """Where a config says to which folder a run's results go."""
-OnStep = Callable[[int, int], None]
-"""Told how many of how many are done."""
 
 FRAMEWORKS = {
     "torchtune": "olmix.sweep.torchtune.adapter:TORCHTUNE",
@@ -140,7 +138,7 @@ class Framework(ABC):
 
     @abstractmethod
     def validate(
-        self, configs: Sequence[Path], method: str, on_step: OnStep | None = None
+        self, configs: Sequence[Path], method: str, on_progress: OnProgress | None = None
     ) -> list[Verdict]:
         """Check the files with the framework's own check, all of them."""
 
@@ -221,14 +219,14 @@ class Framework(ABC):
         self,
         base: Base,
         configs: Mapping[str, dict[str, Any]],
-        on_step: OnStep | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Mapping[str, str]:
         """Train every config for two steps on a tiny model; say why it fails, or nothing, by id.
 
         Raises:
             NotAvailableError: the framework or the recipe cannot be trained on something tiny.
         """
-        del base, configs, on_step
+        del base, configs, on_progress
         raise NotAvailableError(f"--smoke is not available for the framework {self.name}")
 
     def write_example(self, folder: Path) -> Path:

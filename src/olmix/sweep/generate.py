@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,7 @@ from olmix.sweep.report import describe_params, render_report
 from olmix.sweep.slurm import old_scripts, write_scripts
 from olmix.sweep.study_plan import PlannedRun, StudyPlan, build_plan
 from olmix.text.files import write_text
+from olmix.text.progress import OnProgress
 
 __all__ = ["SweepResult", "Validator", "generate_configs"]
 
@@ -72,7 +73,7 @@ def generate_configs(
     validator: Validator = "inprocess",
     smoke: bool = False,
     slurm: bool = False,
-    on_step: Callable[[str, int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> SweepResult:
     """Turn an experiment into complete, checked configs.
 
@@ -83,7 +84,7 @@ def generate_configs(
         validator: the framework's own check in this process, by its command line, or not at all.
         smoke: whether every config is also trained for two steps on a tiny model.
         slurm: whether to write an array script.
-        on_step: told what is done, how many of how many.
+        on_progress: called after each check.
 
     Raises:
         ConfigWriterError: the experiment is wrong; nothing is written.
@@ -107,7 +108,9 @@ def generate_configs(
     else:
         new = len(rows)
         _create(target, plan, rows, texts)
-    return _check(target, plan, rows, new, validator, smoke=smoke, slurm=slurm, on_step=on_step)
+    return _check(
+        target, plan, rows, new, validator, smoke=smoke, slurm=slurm, on_progress=on_progress
+    )
 
 
 def _existing(target: Path) -> dict[str, Mapped]:
@@ -231,21 +234,17 @@ def _check(
     *,
     smoke: bool,
     slurm: bool,
-    on_step: Callable[[str, int, int], None] | None,
+    on_progress: OnProgress | None,
 ) -> SweepResult:
     """Run the checks that need the files, write the report and the array script."""
-
-    def step(what: str) -> Callable[[int, int], None]:
-        return lambda done, total: on_step(what, done, total) if on_step is not None else None
-
     files = [target / row.config for row in rows]
     verdicts = None
     if validator != "none":
-        verdicts = plan.framework.validate(files, validator, step("validate"))
+        verdicts = plan.framework.validate(files, validator, on_progress)
     trained = None
     if smoke and not any(verdict.errors for verdict in verdicts or ()):
         configs = {run.id: run.config for run in plan.runs}
-        trained = plan.framework.smoke(plan.base, configs, step("smoke"))
+        trained = plan.framework.smoke(plan.base, configs, on_progress)
     report = _report(plan, rows, verdicts, trained)
     write_text(target / REPORT, report)
     invalid = [

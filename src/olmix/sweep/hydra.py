@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import MissingPackageError
+from olmix.errors import require
 from olmix.records.logs import Curves, number, read_jsonl
 from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import Experiment
@@ -20,13 +20,13 @@ from olmix.sweep.framework import (
     Base,
     Framework,
     Note,
-    OnStep,
     Path_,
     Verdict,
     read_base_file,
 )
 from olmix.sweep.merge import DELETE, at, flatten, has
 from olmix.sweep.scalars import render_flow, render_key
+from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["HYDRA", "Hydra"]
 
@@ -94,13 +94,10 @@ class Hydra(Framework):
 
     def require(self) -> None:
         """Raise a `MissingPackageError` where runs cannot be composed."""
-        if not _can_compose():
-            raise MissingPackageError(
-                "hydra-core", "grpo", "Composing the runs (--no-validate leaves it out)"
-            )
+        require(["hydra"], "grpo", "Composing the runs (--no-validate leaves it out)")
 
     def validate(
-        self, configs: Sequence[Path], method: str, on_step: OnStep | None = None
+        self, configs: Sequence[Path], method: str, on_progress: OnProgress | None = None
     ) -> list[Verdict]:
         """Compose the overrides that every file holds, and check the runs that they make."""
         del method
@@ -115,8 +112,7 @@ class Hydra(Framework):
         for path, notes in zip(runs, _compose(list(runs.values())), strict=True):
             said = (f"{'.'.join(note.path)}: {note.what}".removeprefix(": ") for note in notes)
             verdicts[path] = Verdict(tuple(said))
-        if on_step is not None:
-            on_step(len(configs), len(configs))
+        Steps(on_progress, len(configs))("validate", len(configs))
         return [verdicts[path] for path in configs]
 
     def command(self, recipe: str, config: str, gpus: int) -> list[str]:

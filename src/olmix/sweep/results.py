@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +17,7 @@ from olmix.sweep.factors import Factors, choose_factors, write_factors
 from olmix.sweep.folder import Mapped
 from olmix.sweep.scalars import render_flow
 from olmix.sweep.status import Curve, RunState, framework_of, read_states
-from olmix.text.csv import write_table
-from olmix.text.files import write_text
+from olmix.text.csv import write_rows, write_table
 
 __all__ = ["Effect", "Results", "main_effects", "noise_sd", "write_results"]
 
@@ -250,24 +247,22 @@ def _number(value: float | None) -> float | str | None:
 
 
 def _write_curves(path: Path, curves: Mapping[str, Mapping[str, Curve]]) -> None:
-    stream = StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["run", "metric", "step", "value"])
-    for run, found in curves.items():
-        for name, points in found.items():
-            writer.writerows([run, name, step, repr(value)] for step, value in points)
-    write_text(path, stream.getvalue())
+    rows = (
+        (run, name, *point)
+        for run, found in curves.items()
+        for name, points in found.items()
+        for point in points
+    )
+    write_rows(path, ("run", "metric", "step", "value"), rows)
 
 
 def _write_effects(path: Path, effects: Mapping[str, Sequence[Effect]]) -> None:
-    stream = StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["variable", "value", "runs", "mean", "std"])
-    for name, levels in effects.items():
-        for effect in levels:
-            row = [name, effect.level, effect.num_runs, repr(effect.mean), repr(effect.spread)]
-            writer.writerow(row)
-    write_text(path, stream.getvalue())
+    rows = (
+        (name, effect.level, effect.num_runs, effect.mean, effect.spread)
+        for name, levels in effects.items()
+        for effect in levels
+    )
+    write_rows(path, ("variable", "value", "runs", "mean", "std"), rows)
 
 
 def _draw(
@@ -276,7 +271,7 @@ def _draw(
     effects: Mapping[str, Sequence[Effect]],
     metric: str,
 ) -> None:
-    from olmix.plotting.canvas import style
+    from olmix.plotting.canvas import save_figure, style
     from olmix.plotting.sweeps import curves_figure, effects_figure
 
     logged: dict[str, Curve] = {}
@@ -294,4 +289,4 @@ def _draw(
         if points:
             figures["main_effects.png"] = effects_figure(points, metric)
         for name, figure in figures.items():
-            figure.savefig(target / name, bbox_inches="tight", pad_inches=0.15)
+            save_figure(figure, target / name, pad_inches=0.15)

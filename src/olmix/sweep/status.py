@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import Experiment, load_experiment
 from olmix.sweep.folder import EXPERIMENT, Mapped, read_mapping
 from olmix.sweep.framework import OUTPUT_DIR, Framework, Path_, Verdict, find_framework
+from olmix.text.progress import OnProgress
 
 __all__ = ["Curve", "RunState", "framework_of", "read_states", "validate_folder"]
 
@@ -96,7 +97,7 @@ def _config(root: Path, row: Mapped) -> Mapping[str, Any]:
 
 
 def validate_folder(
-    folder: str | Path, method: str, on_step: Callable[[int, int], None] | None = None
+    folder: str | Path, method: str, on_progress: OnProgress | None = None
 ) -> dict[str, Verdict]:
     """Run the framework's own check on every config of a folder, by id of the run.
 
@@ -108,5 +109,5 @@ def validate_folder(
     rows, _ = read_mapping(root)
     framework = framework_of(root)
     framework.require()
-    verdicts = framework.validate([root / row.config for row in rows], method, on_step)
+    verdicts = framework.validate([root / row.config for row in rows], method, on_progress)
     return dict(zip((row.id for row in rows), verdicts, strict=True))

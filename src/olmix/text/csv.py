@@ -1,4 +1,8 @@
-"""CSV tables of numbers keyed by run: `ratios.csv` and `metrics.csv`."""
+"""CSV tables: numbers keyed by run, such as `ratios.csv` and `metrics.csv`, and rows of any kind.
+
+Text that a spreadsheet would take for a formula is written behind an apostrophe, and read without
+it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ from olmix.simplex import Array
 from olmix.text.files import write_text
 from olmix.text.numbers import counted
 
-__all__ = ["Table", "parse_table", "read_table", "write_table"]
+__all__ = ["Table", "parse_table", "read_table", "unguarded", "write_rows", "write_table"]
 
 ID_COLUMNS = ("run", "run_id")
 FALLBACK_ID = "index"
@@ -27,6 +31,8 @@ SKIPPED_COLUMNS = ("", "index", "name")
 _OPENED = re.compile(r'(?:^|,)\s*"')
 """A cell that begins with a quote."""
 _TIMEOUT_S = 30
+_FORMULA = re.compile(r"'*[=+\-@]")
+"""How a cell begins that a spreadsheet computes, and one that has been made harmless."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def parse_table(
     def where(row: int) -> str:
         return file + place.format(row)
 
-    header = [cell.strip() for cell in header]
+    header = [unguarded(cell.strip()) for cell in header]
     ids = [name for name in ID_COLUMNS if name in header]
     ids = ids or [name for name in header if name == FALLBACK_ID]
     if len(ids) != 1:
@@ -129,11 +135,11 @@ def parse_table(
                     "needed, or an empty cell where nothing was measured"
                 )
             row.append(math.nan if value is None else value)
-        run = cells[key].strip()
+        run = unguarded(cells[key].strip())
         if not run:
             problems.append(f"{where(line)}: the {ids[0]} is empty")
         runs.append(run)
-        names.append(cells[label].strip() or run)
+        names.append(unguarded(cells[label].strip()) or run)
         values.append(row)
     problems += [f"{file}: the {ids[0]} {run} is given twice" for run in _repeated(runs) if run]
     if not runs and not problems:
@@ -229,13 +235,29 @@ def write_table(
 
     Numbers are written with the fewest digits that give them back exactly.
     """
+    cells = [[_cell(value) for value in values] for values in columns.values()]
+    write_rows(path, ["run", *columns], zip(runs, *cells, strict=True))
+
+
+def write_rows(
+    path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[float | str | None]]
+) -> None:
+    """Write a CSV file of these columns; text that begins like a formula is made harmless."""
     stream = StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["run", *columns])
-    for index, run in enumerate(runs):
-        row = [_cell(values[index]) for values in columns.values()]
-        writer.writerow([run, *row])
+    writer.writerows([_guarded(cell) for cell in row] for row in (columns, *rows))
     write_text(path, stream.getvalue())
+
+
+def unguarded(cell: str) -> str:
+    """Return the text that `write_rows` was given for a cell."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def _guarded(cell: float | str | None) -> float | str | None:
+    if isinstance(cell, str) and _FORMULA.match(cell) and _number(cell) is None:
+        return f"'{cell}"
+    return cell
 
 
 def _cell(value: float | str | None) -> str:
@@ -252,6 +274,8 @@ def _number(cell: str) -> float | None:
     text = cell.strip()
     if text == "":
         return math.nan
+    if "_" in text:  # Python reads 1_000 as a number, a spreadsheet does not
+        return None
     try:
         return float(text)
     except ValueError:

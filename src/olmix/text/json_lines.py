@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.text.file_kind import BOM, Compression
 
 __all__ = [
@@ -55,10 +55,8 @@ def unpack(name: str, stream: IO[bytes], compression: Compression) -> IO[bytes]:
         return lzma.open(stream)
     if compression == "bzip2":
         return bz2.open(stream)
-    try:
+    with needs("storage", f"Reading zstd data ({name})"):
         import pyarrow as pa
-    except ImportError:
-        raise MissingPackageError("pyarrow", "storage", f"Reading zstd data ({name})") from None
     source = pa.PythonFile(stream, mode="r")
     return pa.CompressedInputStream(source, "zstd")  # type: ignore[no-any-return]
 

@@ -33,7 +33,7 @@ from olmix.records.run_writer import LOSSES, RunWriter, final_metrics
 from olmix.records.tokens import data_dtype
 from olmix.text.files import read_json, write_json
 from olmix.train.leftover import announce, end_leftover, forget, remember
-from olmix.train.outcome import Outcome, Progress, outcome_of
+from olmix.train.outcome import Outcome, RunProgress, outcome_of
 
 __all__ = ["run_command"]
 
@@ -57,12 +57,13 @@ class _Command:
     folder: Path
     environment: Mapping[str, str]
     identity: str
+    max_tokens: int | None = None
 
 
 def run_command(
     folder: RunFolder,
     *,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Run the command of a run folder to its end.
@@ -90,7 +91,7 @@ def run_command(
             run.fail(f"{command.words[0]} cannot be started: {error.strerror}")
             return outcome_of(folder)
         try:
-            stopped = _watch(process, run, on_progress, should_stop)
+            stopped = _watch(process, _Reports(run, command.max_tokens), on_progress, should_stop)
         except BaseException:
             end_leftover(folder.path, _GRACE_S)  # nobody would watch it
             process.poll()
@@ -129,7 +130,8 @@ def _prepare(folder: RunFolder) -> _Command:
         sync=False,
     )
     environment = {**shared, "OLMIX_GROUP": config.group_id or ""}
-    return _Command(config.training.words(run_dir), Path.cwd(), environment, run_identity(config))
+    words, tokens = config.training.words(run_dir), config.training.max_tokens
+    return _Command(words, Path.cwd(), environment, run_identity(config), tokens)
 
 
 def _start(command: _Command, folder: RunFolder) -> subprocess.Popen[bytes]:
@@ -155,15 +157,15 @@ def _start(command: _Command, folder: RunFolder) -> subprocess.Popen[bytes]:
 
 def _watch(
     process: subprocess.Popen[bytes],
-    run: RunWriter,
-    on_progress: Callable[[Progress], None],
+    reports: _Reports,
+    on_progress: Callable[[RunProgress], None],
     should_stop: Callable[[], bool],
 ) -> bool:
     """Wait for the end of the command and of all that it started; returns whether it was stopped.
 
     A command that a signal reached before it reached this process was stopped too.
     """
-    folder, reports, deadline = run.folder, _Reports(run), None
+    folder, deadline = reports.folder, None
     while not _ended(process, _POLL_S):
         if deadline is None and should_stop():
             deadline = time.monotonic() + _GRACE_S
@@ -231,14 +233,16 @@ class _Reports:
 
     Args:
         run: reports it in the status.
+        max_tokens: tokens that it is to train on, where that is known.
     """
 
-    def __init__(self, run: RunWriter) -> None:
-        self._run = run
+    def __init__(self, run: RunWriter, max_tokens: int | None) -> None:
+        self.folder = run.folder
+        self._max_tokens = max_tokens
         self._reader = MetricsReader(run.folder)
         self._last: dict[str, Any] = {}
 
-    def look(self, on_progress: Callable[[Progress], None]) -> None:
+    def look(self, on_progress: Callable[[RunProgress], None]) -> None:
         """Keep what is new in the status, and tell of it."""
         records = self._reader.read_new()
         if not records:
@@ -246,16 +250,18 @@ class _Reports:
         for record in records:
             self._last.update(record)
         # A trainer that reports by `olmix.runlog` keeps the status itself, and logs metrics alone.
-        status = self._run.folder.update_status(**progress_of(self._last))
+        status = self.folder.update_status(**progress_of(self._last))
         losses = [number(self._last.get(name)) for name in LOSSES]
         loss = next((loss for loss in losses if loss is not None), None)
+        tokens = number(self._last.get("tokens"))
         on_progress(
-            Progress(
-                self._run.folder.path,
+            RunProgress(
+                self.folder.path,
                 status.step,
                 status.num_steps,
                 status.tokens_per_second,
                 loss,
+                tokens / self._max_tokens if tokens is not None and self._max_tokens else None,
             )
         )
 

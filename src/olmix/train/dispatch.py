@@ -9,7 +9,7 @@ from olmix.errors import OlmixError
 from olmix.records.run import COMMAND_FILE, RunFolder
 from olmix.records.run_config import read_run_config
 from olmix.train.command import run_command
-from olmix.train.outcome import Outcome, Progress, fail_run, outcome_of, run_logs
+from olmix.train.outcome import Outcome, RunProgress, fail_run, outcome_of, run_logs
 
 __all__ = ["train_any", "trainer_of"]
 
@@ -17,7 +17,7 @@ __all__ = ["train_any", "trainer_of"]
 def train_any(
     folders: Sequence[RunFolder],
     *,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
     """Train run folders and yield how each of them ended.
@@ -65,7 +65,7 @@ def trainer_of(folder: RunFolder) -> str:
 def _train_one(
     folder: RunFolder,
     trainer: str,
-    on_progress: Callable[[Progress], None],
+    on_progress: Callable[[RunProgress], None],
     should_stop: Callable[[], bool],
 ) -> Outcome:
     """Train one run that is not of the embedded trainer."""

@@ -13,7 +13,7 @@ from olmix.errors import OlmixError, in_words
 from olmix.records.run import RunFolder
 from olmix.records.run_writer import ended_by
 
-__all__ = ["Outcome", "Progress", "fail_run", "note_failure", "outcome_of", "run_logs"]
+__all__ = ["Outcome", "RunProgress", "fail_run", "note_failure", "outcome_of", "run_logs"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,15 +37,16 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How far a run is.
 
     Attributes:
         run: the folder.
         step: steps done.
-        num_steps: steps to do.
+        num_steps: steps to do; 0 where the trainer does not say.
         tokens_per_second: speed of this run since it was taken up.
         loss: training loss of the last step; `None` before the first.
+        tokens_share: share of the tokens that are trained on, where that is known.
     """
 
     run: Path
@@ -53,6 +54,13 @@ class Progress:
     num_steps: int
     tokens_per_second: float
     loss: float | None
+    tokens_share: float | None = None
+
+    @property
+    def share(self) -> float | None:
+        """Share that is done, by steps or else by tokens; `None` where neither is known."""
+        share = self.step / self.num_steps if self.num_steps > 0 else self.tokens_share
+        return None if share is None else min(share, 1.0)
 
 
 def outcome_of(folder: RunFolder) -> Outcome:

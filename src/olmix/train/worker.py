@@ -4,7 +4,7 @@ It reads one JSON object a line on standard input and answers in the same way on
 
     {"ready": true, "device": "cpu"}                                 once, when it can take work
     -> {"runs": ["runs/a/a-0000"]}                                   several train side by side
-    {"run": ..., "step": 64, "num_steps": 312, "tokens_per_second": 1.1e5, "loss": 4.1}
+    {"run": ..., "step": 64, "num_steps": 312, "tokens_per_second": 1.1e5, "loss": 4.1, ...}
     {"run": ..., "state": "finished", "error": null}                 once for each run
 
 With `--plain` it loads no library and sets no number of threads: for runs of other trainers, which
@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 from olmix.train.environment import pin, use_compilation_cache, use_one_thread
 
 if TYPE_CHECKING:
-    from olmix.train.outcome import Outcome, Progress
+    from olmix.train.outcome import Outcome, RunProgress
 
 __all__ = ["main"]
 
@@ -145,8 +145,8 @@ def _serve(runs: Sequence[Path], inbox: _Inbox, send: Callable[[dict[str, Any]],
     from olmix.train.dispatch import train_any
     from olmix.train.outcome import fail_run
 
-    def on_progress(progress: Progress) -> None:
-        send({**asdict(progress), "run": str(progress.run)})
+    def on_progress(progress: RunProgress) -> None:
+        send({**asdict(progress), "run": str(progress.run), "share": progress.share})
 
     waiting = dict.fromkeys(runs)
 

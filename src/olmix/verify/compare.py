@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.plotting import mixture_label
 from olmix.records.fit.proposal import VERIFIED
 from olmix.records.fit.scores import LEVEL
@@ -95,10 +95,8 @@ def paired_gain(differences: Array) -> MeasuredGain:
     Args:
         differences: (S,) gain of each seed; positive means that the proposal is better.
     """
-    try:
+    with needs("fit", "Comparing mixtures"):
         from scipy import stats
-    except ImportError:
-        raise MissingPackageError("scipy", "fit", "Comparing mixtures") from None
     mean, error = float(differences.mean()), _std_error(differences)
     freedom = len(differences) - 1
     half = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * error

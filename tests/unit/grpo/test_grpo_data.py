@@ -112,5 +112,5 @@ def test_a_source_says_what_to_install(monkeypatch, kind, module):
         return real(name, *rest)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(MissingPackageError, match=r"pip install 'olmix\[grpo-data\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install '\.\[grpo-data\]'"):
         load_questions(source(kind, "x"))

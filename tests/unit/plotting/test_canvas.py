@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from olmix.plotting import add_caption, new_figure, plain, shorten, style
-from olmix.plotting.canvas import data_limits, style_axes
+from olmix.plotting.canvas import data_limits, render_figure, save_figure, style_axes
 
 mpl = pytest.importorskip("matplotlib")
 
@@ -48,3 +48,11 @@ def test_title_and_caption_stand_outside_of_everything_else():
         assert title.get_window_extent().y0 >= box.y1
         assert caption.get_window_extent().y1 <= box.y0
         figure.savefig(BytesIO(), bbox_inches="tight")
+
+
+def test_a_figure_is_saved_in_one_step(tmp_path):
+    with style():
+        figure, _ = new_figure(1, 1)
+        save_figure(figure, tmp_path / "figure.png")
+        assert (tmp_path / "figure.png").read_bytes() == render_figure(figure)
+    assert [file.name for file in tmp_path.iterdir()] == ["figure.png"]

@@ -75,7 +75,7 @@ def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
     name, wanted, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingPackageError, match=rf"pip install 'olmix\[{name}\]'"):
+    with pytest.raises(MissingPackageError, match=rf"pip install '\.\[{name}\]'"):
         open_run_trackers(RunFolder(tmp_path), _config(**{name: wanted}))
 
 
@@ -83,7 +83,7 @@ def test_a_tracker_that_does_not_start_is_left_out(tmp_path, monkeypatch, caplog
     def fail(*_):
         raise TimeoutError("no answer")
 
-    monkeypatch.setattr(trackers, "_require", lambda package: None)
+    monkeypatch.setattr(trackers, "require", lambda *_: None)
     monkeypatch.setattr(trackers, "_Wandb", fail)
     open_run_trackers(RunFolder(tmp_path), _config(wandb={"project": "p"})).log(1, {"loss": 1.0})
     assert "wandb does not start and is left out: no answer" in caplog.text

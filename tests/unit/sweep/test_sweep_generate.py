@@ -358,7 +358,7 @@ def test_layer_1_and_preview_need_no_torch(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "--no-validate leaves it out" in done.stdout
-    assert "pip install 'olmix[torchtune]'" in done.stdout
+    assert "pip install '.[torchtune]'" in done.stdout
     assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from olmix.errors import DataError
-from olmix.text.csv import read_table, write_table
+from olmix.text.csv import read_table, write_rows, write_table
 
 
 @pytest.fixture
@@ -80,3 +80,19 @@ def test_quotes_that_close_are_fine(tmp_path):
     table = read_table(tmp_path / "t.csv")
     assert table.columns == ("a", 'b "c"')
     assert table.values.tolist() == [[0.1, 0.2], [0.3, 0.4]]
+
+
+@pytest.mark.parametrize("name", ["=1+2", "+a", "-b", "@c", "'=d", "'plain", "-0_5"])
+def test_text_that_looks_like_a_formula_is_harmless_in_a_spreadsheet_and_comes_back(name, tmp_path):
+    write_table(tmp_path / "t.csv", [name], {name: [-1.5]})
+    header, row = (tmp_path / "t.csv").read_text().splitlines()
+    assert not row.startswith(("=", "+", "-", "@"))
+    assert header.split(",")[1][0] not in "=+-@"
+    table = read_table(tmp_path / "t.csv")
+    assert (table.runs, table.columns) == ((name,), (name,))
+    assert table.values.tolist() == [[-1.5]]
+
+
+def test_numbers_that_begin_with_a_sign_stay_numbers(tmp_path):
+    write_rows(tmp_path / "t.csv", ["x"], [[-1.5], ["-1.5"], ["+2e3"], ["-inf"]])
+    assert (tmp_path / "t.csv").read_text() == "x\n-1.5\n-1.5\n+2e3\n-inf\n"

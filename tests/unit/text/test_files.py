@@ -116,7 +116,7 @@ def test_a_table_written_and_read_again_is_bitwise_the_same(tmp_path):
         ("run,a\nr1,1\nr1,2\n", "the run r1 is given twice"),
         ("run,a,a\nr1,1,2\n", "the column a is given twice"),
         ("run,a\nr1,one\n", ":2: a: found 'one'; a number is needed"),
-        ("run,a\nr1,inf\n", ":2: a: found 'inf'"),
+        ("run,a\nr1,1_000\n", ":2: a: found '1_000'"),
         ("run,a\nr1,1,2\n", ":2: 3 cells; the header has 2"),
         ("run,a\n,1\n", ":2: the run is empty"),
         ("run,a\n", "the table has no rows"),

@@ -285,3 +285,18 @@ def test_a_log_with_odd_lines_stops_nothing_and_its_last_numbers_are_kept(tiny, 
     assert (seen[-1].step, seen[-1].num_steps, seen[-1].loss) == (3, 4, 1.5)
     assert json.loads(folder.summary.read_text())["metrics"] == {"loss": 1.5}
     assert folder.read_status().step == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "share"),
+    [({"tokens": 1250}, 0.25), ({"tokens": 9e9}, 1.0), ({}, None), ({"num_steps": 10}, 0.3)],
+)
+def test_how_far_a_run_is_follows_from_its_steps_or_else_its_tokens(tiny, tmp_path, said, share):
+    log = tmp_path / "log"
+    log.write_text(json.dumps({"step": 3, "loss": 1.5, **said}) + "\n")
+    code = f"import os, shutil; shutil.copy({str(log)!r}, os.environ['OLMIX_RUN_DIR']"
+    code += " + '/metrics.jsonl')"
+    folder = folder_with(tiny, tmp_path, python(code, tmp_path))
+    seen = []
+    run_command(folder, on_progress=seen.append)
+    assert seen[-1].share == share

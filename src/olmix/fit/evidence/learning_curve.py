@@ -6,7 +6,6 @@ it leaves out. Smaller shares lie within larger ones, so the curve is that of on
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit, fit_laws
+from olmix.text.progress import NOBODY, Steps
 
 __all__ = ["COLUMNS", "keep_share", "learning_curve", "shares_of"]
 
@@ -85,15 +85,13 @@ def keep_share(swarm: Swarm, share: float, seed: int) -> Swarm:
     return replace(swarm, held_out=held_out, parts=parts)
 
 
-def learning_curve(
-    swarm: Swarm, largest: SwarmFit, on_step: Callable[[str], None] | None = None
-) -> list[tuple[Any, ...]]:
+def learning_curve(swarm: Swarm, largest: SwarmFit, steps: Steps = NOBODY) -> list[tuple[Any, ...]]:
     """Return the rows of `learning_curve.csv`: one per share and metric, the largest share first.
 
     Args:
         swarm: the runs, none of them held out but by `n_test`.
         largest: the fit to the largest share, which is not fitted again.
-        on_step: told when a smaller share is done.
+        steps: counts each smaller share.
     """
     config = largest.config
     first, *smaller = shares_of(config)
@@ -101,8 +99,7 @@ def learning_curve(
     for share in smaller:
         part = keep_share(swarm, share, config.regression.seed)
         rows += _rows(share, fit_laws(config, part))
-        if on_step is not None:
-            on_step(f"{share:g} of the mixtures fitted")
+        steps(f"{share:g} of the mixtures fitted")
     return rows
 
 

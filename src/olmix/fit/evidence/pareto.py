@@ -10,14 +10,14 @@ Legend: ``F`` families, ``M`` metrics, ``N`` points, ``D`` domains.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.minimise import minimise
 from olmix.fit.propose.proposal import build_objective
@@ -26,6 +26,7 @@ from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.records.fit.tables import FrontFamily, FrontSummary
 from olmix.simplex import Array
+from olmix.text.progress import NOBODY, Steps
 
 __all__ = ["ParetoFront", "families_of", "front_summary", "pareto_front"]
 
@@ -71,7 +72,7 @@ def pareto_front(
     feasible: Feasible,
     references: References,
     kl: float,
-    on_step: Callable[[str], None] | None = None,
+    steps: Steps = NOBODY,
 ) -> ParetoFront:
     """Return the front that `proposer.pareto` weighted sums find.
 
@@ -80,7 +81,7 @@ def pareto_front(
         feasible: what is allowed.
         references: mixtures to start from.
         kl: weight of the divergence, in units of the spread.
-        on_step: told when a point is found.
+        steps: counts each point.
     """
     config, swarm = fit.config, fit.swarm
     families = families_of(config, swarm)
@@ -95,8 +96,7 @@ def pareto_front(
         objective = build_objective(fit, metric_weights / total, 1 / total, kl)
         found, _ = minimise(config, objective, feasible, references, 1 / total)
         mixtures.append(found)
-        if on_step is not None:
-            on_step("point of the Pareto front found")
+        steps("point of the Pareto front found")
     rows = np.stack(mixtures)
     losses = _losses(fit, metrics, rows)
     kept = not_beaten(losses)
@@ -145,10 +145,8 @@ def _losses(fit: SwarmFit, shares: Array, mixtures: Array) -> Array:
 
 def _directions(number: int, size: int, seed: int) -> Array:
     """Return weights of the families, (number, size), each family alone among them."""
-    try:
+    with needs("fit", "A Pareto front"):
         from scipy.stats import qmc
-    except ImportError:
-        raise MissingPackageError("scipy", "fit", "A Pareto front") from None
     if size == 1:
         return np.ones((1, 1))
     if size == 2:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from olmix.fit.propose.references import References, find_references
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.fit.uncertainty import Bootstrap, bootstrap
 from olmix.simplex import Array
+from olmix.text.progress import NOBODY, Steps
 
 __all__ = ["JudgedProposal", "propose_judged"]
 
@@ -42,7 +42,7 @@ class JudgedProposal:
         return {**self.references.mixtures, "proposed": self.found.mixture}
 
 
-def propose_judged(fit: SwarmFit, on_step: Callable[[str], None] | None = None) -> JudgedProposal:
+def propose_judged(fit: SwarmFit, steps: Steps = NOBODY) -> JudgedProposal:
     """Propose a mixture and judge it against the references.
 
     Raises:
@@ -52,12 +52,10 @@ def propose_judged(fit: SwarmFit, on_step: Callable[[str], None] | None = None) 
     feasible = feasible_mixtures(config, swarm.live)
     references = find_references(config, swarm, feasible)
     found = propose(fit, feasible, references)
-    if on_step is not None:
-        on_step("proposal found")
+    steps("proposal found")
     compared = np.stack([*references.mixtures.values(), found.mixture])
     draws = fit.draw(np.vstack([compared, probes(fit.natural)]))
     boot = bootstrap(swarm, fit.fits, compared, draws[:, :, : len(compared)], fit.objective)
     evidence = signed_evidence(swarm, draws[:, :, len(compared) :])
-    if on_step is not None:
-        on_step("uncertainty measured")
+    steps("uncertainty measured")
     return JudgedProposal(found, feasible, references, boot, evidence)

@@ -14,7 +14,7 @@ import warnings
 
 import numpy as np
 
-from olmix.errors import MissingPackageError, OlmixError
+from olmix.errors import OlmixError, needs
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.objective import ProposerObjective
 from olmix.laws.exponential import FittedExponential
@@ -41,11 +41,9 @@ def solve_exact(objective: ProposerObjective, feasible: Feasible, scale: float) 
         MissingPackageError: cvxpy or Clarabel is not installed.
         ProposerError: the solver does not reach the optimum.
     """
-    try:
+    with needs("fit", "The exact proposer"):
         import clarabel  # noqa: F401
         import cvxpy as cp
-    except ImportError:
-        raise MissingPackageError("cvxpy", "fit", "The exact proposer") from None
     free, total = feasible.free, feasible.free_total
     if free.sum() <= 1:
         return feasible.expand(np.ones(int(free.sum())))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.objective import ProposerObjective
 from olmix.simplex import Array, fill_to_caps, normalise, project_to_caps
@@ -76,10 +76,8 @@ def _descend(
     objective: ProposerObjective, feasible: Feasible, shares: Array, scale: float
 ) -> Array:
     """Return the end of SLSQP on the scaled problem from one start, shares (F,)."""
-    try:
+    with needs("fit", "The gradient proposer"):
         from scipy import optimize
-    except ImportError:
-        raise MissingPackageError("scipy", "fit", "The gradient proposer") from None
     free, caps = feasible.free, feasible.free_caps
     least = np.minimum(1e-12, caps)
 

@@ -6,7 +6,7 @@ vertex, or far from every run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +29,7 @@ from olmix.fit.uncertainty import held_out_average
 from olmix.laws.law import FittedLaw
 from olmix.laws.stack import FittedAverage, parts_of
 from olmix.simplex import Array
+from olmix.text.progress import NOBODY, Steps
 
 __all__ = ["FoundMixture", "build_objective", "chosen_kl", "propose", "propose_each"]
 
@@ -196,7 +197,7 @@ def propose_each(
     feasible: Feasible,
     references: References,
     kl: float,
-    on_step: Callable[[str], None] | None = None,
+    steps: Steps = NOBODY,
 ) -> dict[str, Array]:
     """Return the best mixture for each metric alone, without risk and floors, (D,) each.
 
@@ -205,7 +206,7 @@ def propose_each(
         feasible: what is allowed.
         references: mixtures to start from.
         kl: weight of the divergence, in units of each metric's spread.
-        on_step: told when a metric is done.
+        steps: counts each metric.
     """
     result = {}
     metrics = fit.swarm.metrics
@@ -214,8 +215,7 @@ def propose_each(
         objective = build_objective(fit, metric_weights, scale, kl)
         mixture, _ = minimise(fit.config, objective, feasible, references, scale)
         result[name] = without_traces(mixture, feasible)
-        if on_step is not None:
-            on_step(f"best mixture for {name}")
+        steps(f"best mixture for {name}")
     return result
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from olmix.errors import DataError, MissingPackageError
+from olmix.errors import DataError, needs
 from olmix.fit.surface.polynomial import ORDERS, Surface, fit_terms, held_out, terms_of
 from olmix.fit.surface.runs import Runs
 from olmix.simplex import Array
@@ -107,10 +107,8 @@ def find_optimum(
     Raises:
         MissingPackageError: scipy is not installed.
     """
-    try:
+    with needs("fit", "A response surface"):
         from scipy import stats
-    except ImportError:
-        raise MissingPackageError("scipy", "fit", "A response surface") from None
     sign = 1.0 if lower_is_better else -1.0
     tested = runs.coded
     best = int(np.argmin(sign * surface.predict(tested)))

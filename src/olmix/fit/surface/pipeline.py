@@ -117,7 +117,7 @@ def _write_optimum(
     files: FitFiles, config: SurfaceConfig, runs: Runs, surface: Surface, optimum: Optimum
 ) -> None:
     """Write the best settings, and the surface along each factor through them."""
-    from olmix.plotting.canvas import style
+    from olmix.plotting.canvas import save_figure, style
     from olmix.plotting.surface import Profile, profiles_figure
 
     files.yaml(
@@ -139,14 +139,14 @@ def _write_optimum(
         "profiles.csv",
         ("factor", "value", config.metric, "standard_error"),
         [
-            (profile.name, *map(repr, map(float, row)))
+            (profile.name, *map(float, row))
             for profile in profiles
             for row in zip(profile.values, profile.mean, profile.error, strict=True)
         ],
     )
     with style():
         figure = profiles_figure(profiles, runs.values, config.metric)
-        figure.savefig(files.folder / "profiles.png", bbox_inches="tight", pad_inches=0.15)
+        save_figure(figure, files.folder / "profiles.png", pad_inches=0.15)
 
 
 def _summary(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from olmix.errors import LaunchError, MissingPackageError
+from olmix.errors import LaunchError, needs
 
 if TYPE_CHECKING:
     from beaker import Beaker
@@ -28,14 +28,12 @@ def connected() -> Iterator[Beaker]:
         MissingPackageError: beaker-py is not installed.
         LaunchError: there is no token, or Beaker cannot be reached or refuses.
     """
-    try:
+    with needs("beaker", "Launching on Beaker"):
         import grpc
         import requests
         from beaker import Beaker
         from beaker.exceptions import BeakerConfigurationError, BeakerError
         from yaml import YAMLError
-    except ImportError:
-        raise MissingPackageError("beaker-py", "beaker", "Launching on Beaker") from None
     try:
         client = Beaker.from_env(check_for_upgrades=False)
     except (

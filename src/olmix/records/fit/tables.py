@@ -21,6 +21,7 @@ from olmix.records.fit.scores import AGAIN
 from olmix.records.typed_json import Items, Name, Table, read_record
 from olmix.records.typed_json import Number as Value
 from olmix.simplex import Array
+from olmix.text.csv import unguarded
 from olmix.text.files import read_json
 
 __all__ = [
@@ -125,7 +126,14 @@ def read_rows(path: Path) -> tuple[Row, ...]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: cannot be read as UTF-8 text: {error}. {AGAIN}") from error
     try:
-        return tuple(csv.DictReader(StringIO(text, newline="")))
+        lines = csv.reader(StringIO(text, newline=""))
+        header = [unguarded(cell) for cell in next(lines, [])]
+        empty = dict.fromkeys(header, "")
+        return tuple(
+            empty | dict(zip(header, map(unguarded, cells), strict=False))
+            for cells in lines
+            if cells
+        )
     except csv.Error as error:
         raise DataError(f"{path}: cannot be read as CSV: {error}. {AGAIN}") from error
 

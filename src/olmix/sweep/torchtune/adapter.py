@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import MissingPackageError
+from olmix.errors import require
 from olmix.records.logs import Curves
 from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import Experiment
@@ -17,7 +16,6 @@ from olmix.sweep.framework import (
     Cost,
     Framework,
     Note,
-    OnStep,
     Path_,
     Verdict,
     base_not_found,
@@ -35,6 +33,7 @@ from olmix.sweep.torchtune.registry import Registry, read_registry
 from olmix.sweep.torchtune.smoke import train_tiny
 from olmix.sweep.torchtune.sources import complete_sources
 from olmix.sweep.torchtune.validation import validate_configs
+from olmix.text.progress import OnProgress
 
 __all__ = ["TORCHTUNE", "Torchtune"]
 
@@ -132,27 +131,24 @@ class Torchtune(Framework):
         self,
         configs: Sequence[Path],
         method: str,
-        on_step: OnStep | None = None,
+        on_progress: OnProgress | None = None,
     ) -> list[Verdict]:
         """Check configs as `tune validate` does."""
-        return validate_configs(configs, method, on_step)
+        return validate_configs(configs, method, on_progress)
 
     def require(self) -> None:
         """Raise a `MissingPackageError` where torchtune cannot be imported."""
-        for package in ("torch", "torchao", "omegaconf"):
-            if importlib.util.find_spec(package) is None:
-                raise MissingPackageError(
-                    package, "torchtune", "`tune validate` (--no-validate leaves it out)"
-                )
+        needed = ("torch", "torchao", "omegaconf")
+        require(needed, "torchtune", "`tune validate` (--no-validate leaves it out)")
 
     def smoke(
         self,
         base: Base,
         configs: Mapping[str, dict[str, Any]],
-        on_step: OnStep | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Mapping[str, str]:
         """Train every config for two steps on a tiny model of its family."""
-        return train_tiny(base, configs, on_step)
+        return train_tiny(base, configs, on_progress)
 
     def write_example(self, folder: Path) -> Path:
         """Write a study of four runs that train on a CPU."""

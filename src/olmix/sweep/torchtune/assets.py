@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from olmix.errors import MissingPackageError
+from olmix.errors import needs
 
 __all__ = ["MAX_SEQ_LEN", "VOCABULARY", "Assets", "Kind", "build_assets"]
 
@@ -80,10 +80,8 @@ def build_assets(folder: Path) -> Assets:
     Raises:
         MissingPackageError: sentencepiece is not installed; torchtune brings it.
     """
-    try:
+    with needs("torchtune", "Training a tiny model"):
         import sentencepiece
-    except ImportError:
-        raise MissingPackageError("sentencepiece", "torchtune", "Training a tiny model") from None
     folder.mkdir(parents=True, exist_ok=True)
     rows = [_row(number) for number in range(_ROWS)]
     data = folder / "rows.json"

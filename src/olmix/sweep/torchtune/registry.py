@@ -55,7 +55,7 @@ def read_registry() -> Registry:
     """
     spec = importlib.util.find_spec("torchtune")
     if spec is None or spec.origin is None:
-        raise MissingPackageError("torchtune", "torchtune", "A sweep over torchtune configs")
+        raise MissingPackageError(["torchtune"], "torchtune", "A sweep over torchtune configs")
     package = Path(spec.origin).parent
     root = package.parent / "recipes"
     tree = ast.parse((package / "_recipe_registry.py").read_text(encoding="utf-8"))

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from olmix.sweep.framework import Base, OnStep
+from olmix.sweep.framework import Base
 from olmix.sweep.torchtune.assets import build_assets
 from olmix.sweep.torchtune.registry import read_registry
 from olmix.sweep.torchtune.shrink import data_of, shrink
 from olmix.text.files import digest
+from olmix.text.progress import OnProgress, Steps
 from olmix.text.yaml import render_yaml
 
 __all__ = ["train_tiny"]
@@ -26,7 +27,7 @@ __all__ = ["train_tiny"]
 def train_tiny(
     base: Base,
     configs: Mapping[str, dict[str, Any]],
-    on_step: OnStep | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Mapping[str, str]:
     """Train each config for two steps; return why it fails, or nothing, by id.
 
@@ -57,17 +58,18 @@ def train_tiny(
             },
             "keys": list(jobs),
         }
-        reasons = _train(folder, job, on_step)
+        reasons = _train(folder, job, on_progress)
         return {run: reasons[key] for run, key in keys.items()}
 
 
-def _train(folder: Path, job: Mapping[str, Any], on_step: OnStep | None) -> dict[str, str]:
+def _train(folder: Path, job: Mapping[str, Any], on_progress: OnProgress | None) -> dict[str, str]:
     """Train in a process of its own; return why each config fails, or nothing."""
     keys: list[str] = job["keys"]
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
     command = [sys.executable, "-m", "olmix.sweep.torchtune.smoke_worker", str(folder / "job.json")]
     log = folder / "log.txt"
     reasons: dict[str, str] = {}
+    steps = Steps(on_progress, len(keys))
     with (
         log.open("w", encoding="utf-8") as errors,
         subprocess.Popen(
@@ -79,7 +81,6 @@ def _train(folder: Path, job: Mapping[str, Any], on_step: OnStep | None) -> dict
                 continue
             entry = json.loads(line)
             reasons[entry["key"]] = entry["error"]
-            if on_step is not None:
-                on_step(len(reasons), len(keys))
+            steps("smoke")
     tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
     return {key: reasons.get(key, f"the training process died:\n{tail}") for key in keys}

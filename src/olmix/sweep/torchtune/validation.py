@@ -10,41 +10,39 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import MissingPackageError
-from olmix.sweep.framework import OnStep, Verdict
+from olmix.errors import MissingPackageError, needs
+from olmix.sweep.framework import Verdict
 from olmix.sweep.torchtune.library import import_torchtune
+from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["validate_configs"]
 
 
 def validate_configs(
-    configs: Sequence[Path], method: str, on_step: OnStep | None = None
+    configs: Sequence[Path], method: str, on_progress: OnProgress | None = None
 ) -> list[Verdict]:
     """Check every config; one that fails does not stop the others.
 
     Args:
         configs: files.
         method: ``inprocess``, or ``subprocess`` for the real command line (5 s for each).
-        on_step: told how many of how many are checked.
+        on_progress: called after each.
 
     Raises:
         MissingPackageError: torchtune, torch or torchao is not installed.
     """
     check = _subprocess if method == "subprocess" else _inprocess
+    steps = Steps(on_progress, len(configs))
     verdicts: list[Verdict] = []
     for verdict in check(configs):
         verdicts.append(verdict)
-        if on_step is not None:
-            on_step(len(verdicts), len(configs))
+        steps("validate")
     return verdicts
 
 
 def _inprocess(configs: Sequence[Path]) -> Iterator[Verdict]:
-    try:
+    with needs("torchtune", "`tune validate`"):
         omegaconf, torchtune_config = import_torchtune()
-    except ImportError as error:
-        package = getattr(error, "name", None) or "torch"
-        raise MissingPackageError(package, "torchtune", "`tune validate`") from None
     for path in configs:
         try:
             loaded: Any = omegaconf.load(path)
@@ -115,7 +113,7 @@ def _failing_node(loaded: Any, message: str) -> str | None:
 def _subprocess(configs: Sequence[Path]) -> Iterator[Verdict]:
     tune = Path(sys.executable).with_name("tune")
     if not tune.is_file():
-        raise MissingPackageError("torchtune", "torchtune", "`tune validate`")
+        raise MissingPackageError(["torchtune"], "torchtune", "`tune validate`")
 
     def run(path: Path) -> Verdict:
         done = subprocess.run(

@@ -16,7 +16,7 @@ from olmix.runlog import Run
 from olmix.train.olmo_core.process import is_distributed
 from olmix.train.olmo_core.schedule import TrainingSchedule, build_schedule
 from olmix.train.olmo_core.tasks import add_tasks
-from olmix.train.outcome import Progress
+from olmix.train.outcome import RunProgress
 
 __all__ = ["Caller", "OlmoCoreWork", "build_trainer", "build_work"]
 
@@ -47,7 +47,7 @@ class OlmoCoreWork:
 class Caller:
     """Callbacks of a run: its progress, and whether it should continue."""
 
-    on_progress: Callable[[Progress], None]
+    on_progress: Callable[[RunProgress], None]
     should_stop: Callable[[], bool]
 
 

@@ -14,7 +14,7 @@ from olmo_core.train.callbacks import Callback, EvaluatorCallback
 from olmo_core.train.common import TRAIN_CE_LOSS_METRIC
 
 from olmix.runlog import Run
-from olmix.train.outcome import Progress
+from olmix.train.outcome import RunProgress
 from olmix.train.proxy.evaluation import Validation
 
 __all__ = ["RunFolderCallback", "ValidationCallback"]
@@ -34,7 +34,7 @@ class RunFolderCallback(Callback):  # type: ignore[misc]  # OLMo-core is not fol
     """Tokens of one step on all devices."""
     num_steps: int = 0
     """Steps of the run."""
-    on_progress: Callable[[Progress], None] = lambda _: None
+    on_progress: Callable[[RunProgress], None] = lambda _: None
     """Called when metrics were logged."""
     should_stop: Callable[[], bool] = lambda: False
     """Asked after every step."""
@@ -75,11 +75,11 @@ class RunFolderCallback(Callback):  # type: ignore[misc]  # OLMo-core is not fol
             self.run.log(step, plain, tokens=step * self.tokens_per_step)
             self.on_progress(self._progress(self.run, step))
 
-    def _progress(self, run: Run, step: int) -> Progress:
+    def _progress(self, run: Run, step: int) -> RunProgress:
         first, since = self.started
         rate = (step - first) * self.tokens_per_step / max(time.monotonic() - since, 1e-9)
         loss = self.logged.get(TRAIN_CE_LOSS_METRIC)
-        return Progress(run.folder.path, step, self.num_steps, max(rate, 0.0), loss)
+        return RunProgress(run.folder.path, step, self.num_steps, max(rate, 0.0), loss)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must hold: a resumed run keeps the metrics of its past."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import olmix
 from olmix.config import InLoopEval, LaunchConfig, OlmoCoreTraining, ValidationEval
-from olmix.errors import ConfigError, DataError, DivergedError, MissingPackageError, Problem
+from olmix.errors import ConfigError, DataError, DivergedError, Problem, require
 from olmix.mixture import Mixture
 from olmix.records.olmo_checkpoints import checkpoint_problem
 from olmix.records.run import RunFolder
@@ -24,7 +24,7 @@ from olmix.train.olmo_core.build import Caller, OlmoCoreWork, build_trainer, bui
 from olmix.train.olmo_core.process import is_distributed, keep_log, prepare_environment
 from olmix.train.olmo_core.schedule import TrainingSchedule
 from olmix.train.olmo_core.tasks import check_tasks, pick_metrics
-from olmix.train.outcome import Progress
+from olmix.train.outcome import RunProgress
 
 __all__ = ["train_run"]
 
@@ -37,7 +37,7 @@ def train_run(
     folder: RunFolder,
     config: LaunchConfig,
     *,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train one run, from its last checkpoint if it has one.
@@ -62,8 +62,7 @@ def train_run(
         raise ConfigError(
             [Problem("training", "an olmo_core run with a mix is needed")], folder.name
         )
-    if importlib.util.find_spec("olmo_core") is None:
-        raise MissingPackageError("ai2-olmo-core", "olmo-core", "training.trainer: olmo_core")
+    require(["olmo_core"], "olmo-core", "training.trainer: olmo_core")
     # A launcher moves a folder aside whose run is another one; what is finished here is this run.
     if folder.read_status().state == "finished" and folder.summary.is_file():
         logger.info("%s is finished", folder.name)

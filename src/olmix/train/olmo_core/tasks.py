@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Mapping
 from typing import Any
 
 from olmix.config import InLoopEval
-from olmix.errors import ConfigError, MissingPackageError, Problem, nearest
+from olmix.errors import ConfigError, Problem, nearest, require
 
 __all__ = ["add_tasks", "check_tasks", "pick_metrics"]
 
@@ -29,8 +28,7 @@ def check_tasks(evaluation: InLoopEval, run: str) -> None:
         MissingPackageError: the package of the tasks is not installed.
         ConfigError: names every task that it does not have, and every metric of another task.
     """
-    if importlib.util.find_spec("olmo_eval") is None:
-        raise MissingPackageError("ai2-olmo-eval", "olmo-core-eval", "eval.type: inloop")
+    require(["olmo_eval"], "olmo-core-eval", "eval.type: inloop")
     from olmo_eval import list_tasks
 
     problems = find_problems(evaluation, list_tasks())

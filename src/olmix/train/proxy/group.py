@@ -11,12 +11,12 @@ from functools import partial
 from olmix.errors import DivergedError, in_words
 from olmix.records.run import RunFolder
 from olmix.train.environment import compile_lock
-from olmix.train.outcome import Outcome, Progress, fail_run, note_failure, run_logs
+from olmix.train.outcome import Outcome, RunProgress, fail_run, note_failure, run_logs
 from olmix.train.proxy.lanes import Lanes
 from olmix.train.proxy.loop import CHUNK, programs
 from olmix.train.proxy.run import ProxyRun, prepare, read_config
 
-__all__ = ["Outcome", "Progress", "train_runs"]
+__all__ = ["Outcome", "RunProgress", "train_runs"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ CALL_TARGET_S = 0.5
 def train_runs(
     folders: Sequence[RunFolder],
     *,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
     """Train run folders and yield how each of them ended.
@@ -90,7 +90,7 @@ class _Sitting:
     def __init__(
         self,
         jobs: Sequence[ProxyRun],
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[RunProgress], None],
         should_stop: Callable[[], bool],
     ) -> None:
         self._jobs = list(jobs)
@@ -198,7 +198,7 @@ class _Sitting:
         for job in self._live.values():
             job.writer.progress(step=self._step, tokens_per_second=rate)
             self._on_progress(
-                Progress(job.folder.path, self._step, self._training.num_steps, rate, job.loss)
+                RunProgress(job.folder.path, self._step, self._training.num_steps, rate, job.loss)
             )
 
     def _seconds(self) -> float:

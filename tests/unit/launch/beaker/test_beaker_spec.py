@@ -254,7 +254,7 @@ def test_preview_needs_no_beaker_py_and_running_says_how_to_install_it(monkeypat
     engine = BeakerEngine(infra(weka=True, image="me/olmix"))
     document = engine.render(GROUP, FOLDER, [RUN]).partition("\n")[2]
     assert json.loads(document)["budget"] == "ai2/oe-base"
-    with pytest.raises(MissingPackageError, match=r"pip install 'olmix\[beaker\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install '\.\[beaker\]'"):
         list(engine.submit(GROUP, FOLDER, [RUN]))
 
 

@@ -36,7 +36,7 @@ def test_a_metric_that_its_task_does_not_have_is_named_with_those_it_has(caplog)
 
 @pytest.mark.skipif(importlib.util.find_spec("olmo_eval") is not None, reason="they are there")
 def test_without_the_package_of_tasks_it_is_said_how_to_install_it():
-    with pytest.raises(MissingPackageError, match=r"pip install 'olmix\[olmo-core-eval\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install '\.\[olmo-core-eval\]'"):
         check_tasks(_evaluation(copa=BPB), "run")
 
 
