@@ -15,12 +15,14 @@ from typing import Any
 
 from olmix.errors import ConfigError, MissingPackageError, Problem, nearest
 from olmix.grpo.config import RunConfig
+from olmix.grpo.suggestions import older_name, suggest
 
 __all__ = [
     "CONF",
     "changed",
     "check_all",
     "check_each",
+    "check_run",
     "compose",
     "config_groups",
     "expand_sweep",
@@ -140,9 +142,8 @@ def _explain(error: Exception) -> str:
     """Return what Hydra says, without its hints on its own debugging, and with its cause."""
     unknown = _UNKNOWN_KEY.match(str(error))
     if unknown is not None:
-        guess = nearest(unknown[1], _flatten(compose([])))
-        hint = f"; did you mean `{guess}`?" if guess else ""
-        return f"there is no key `{unknown[1]}`{hint} (+{unknown[1]}=... adds one)"
+        hint = suggest(unknown[1])
+        return f"there is no key `{unknown[1]}`" + (f"; {hint}" if hint else "")
     option = _UNKNOWN_OPTION.search(str(error))
     if option is not None and option[1] in (groups := config_groups()):
         guess = nearest(option[2], groups[option[1]])
@@ -158,12 +159,63 @@ def _explain(error: Exception) -> str:
     return "\n  ".join(line for line in lines if "HYDRA_FULL_ERROR" not in line)
 
 
+_ALIASES = (
+    ("optimizer.schedule_type", "scheduler.name"),
+    ("optimizer.schedule_type", "scheduler"),
+    ("optimizer.warmup_steps", "scheduler.warmup_fraction"),
+    ("grpo.eos_tokens", "generation.eos_tokens"),
+    ("training.num_epochs", "training.epochs"),
+)
+"""Keys that say the same, of which an override line may give one."""
+
+
+def _contradictions(overrides: Sequence[str]) -> Iterator[Problem]:
+    """Yield settings that a line of overrides gives twice, by two names and two values.
+
+    Where only one was given, the composed tree holds the default of the other.
+    """
+    given = {
+        key.lstrip("+"): value
+        for key, sign, value in (word.partition("=") for word in overrides)
+        if sign and value not in ("null", "")
+    }
+    for older, newer in _ALIASES:
+        if older in given and newer in given and given[older] != given[newer]:
+            yield Problem(older, f"found {given[older]}, but {newer} = {given[newer]}; give one")
+
+
+def check_run(overrides: Sequence[str]) -> RunConfig:
+    """Compose and check a run.
+
+    Raises:
+        ConfigError: with all that is wrong.
+    """
+    try:
+        config = RunConfig.from_dict(compose(overrides), "config")
+    except ConfigError as error:
+        found = [_with_older_name(problem) for problem in error.problems]
+        twice = {p.where: p for p in _contradictions(overrides)}
+        places = {problem.where for problem in found}
+        found.extend(problem for where, problem in twice.items() if where not in places)
+        raise ConfigError(found, "config") from error
+    problems = {problem.where: problem for problem in _contradictions(overrides)}
+    if problems:
+        raise ConfigError(problems.values(), "config")
+    return config
+
+
+def _with_older_name(problem: Problem) -> Problem:
+    """Name the key that is called otherwise here, of one that is unknown."""
+    hint = older_name(problem.where) if problem.what.startswith("unknown key") else None
+    return Problem(problem.where, f"unknown key; {hint}") if hint else problem
+
+
 def check_each(runs: Sequence[Sequence[str]]) -> list[list[Problem]]:
     """Compose and check each of several runs; return what is wrong with each."""
     found: list[list[Problem]] = []
     for overrides in runs:
         try:
-            RunConfig.from_dict(compose(overrides), "config")
+            check_run(overrides)
             found.append([])
         except ConfigError as error:
             found.append(list(error.problems))
@@ -180,7 +232,7 @@ def check_all(runs: Sequence[Sequence[str]]) -> list[RunConfig]:
     problems: dict[Problem, None] = {}
     for overrides in runs:
         try:
-            configs.append(RunConfig.from_dict(compose(overrides), "config"))
+            configs.append(check_run(overrides))
         except ConfigError as error:
             where = f"{' '.join(overrides)}: " if len(runs) > 1 else ""
             for problem in error.problems:
@@ -201,12 +253,20 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     from hydra.errors import HydraException
 
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-        swept = [entry for entry in parsed if entry.is_sweep_override()]
-        plain = [entry.input_line for entry in parsed if not entry.is_sweep_override()]
-        [batch] = BasicSweeper.split_arguments(swept, max_batch_size=None)
+        with _loader() as loader:
+            # `model=glob(*)` asks the loader which options there are.
+            parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+            swept = [entry for entry in parsed if entry.is_sweep_override()]
+            plain = [entry.input_line for entry in parsed if not entry.is_sweep_override()]
+            [batch] = BasicSweeper.split_arguments(swept, max_batch_size=None)
     except HydraException as error:
         raise ConfigError([Problem("", _explain(error))], "overrides") from error
+    except (ValueError, ZeroDivisionError) as error:  # a range whose step is 0
+        words = " ".join(entry.input_line for entry in swept)
+        raise ConfigError([Problem("", f"{words}: {error}")], "overrides") from error
+    if not batch:
+        words = " ".join(entry.input_line for entry in swept)
+        raise ConfigError([Problem("", f"{words}: there is no value to sweep over")], "overrides")
     return [[*plain, *run] for run in batch]
 
 

@@ -6,13 +6,16 @@ of range and values without an effect are found when the tree has been composed,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from olmix.config.base import Fraction, NonNegative, Positive, Rules, Section, Weight
+from olmix.grpo.answers import AnswerKind
 from olmix.grpo.architecture import PRESETS, Architecture
+from olmix.grpo.rewards import check_rewards
 
 __all__ = [
     "EvaluationConfig",
@@ -33,6 +36,9 @@ _Tokens = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False,
 _AxisSizes = Annotated[tuple[Annotated[int, Field(ge=-1)], ...], Field(strict=False)]
 _Mesh = Annotated[tuple[_AxisSizes, _Names], Field(strict=False)]
 _Schedule = Literal["constant", "linear", "cosine", "warmup_cosine"]
+_COSINE_WARMUP = 0.1
+"""Share of the updates, where none is given."""
+_GSM8K = {"data_source": "huggingface", "data_path": "openai/gsm8k", "data_subset": "main"}
 
 
 class ArchitectureConfig(Section):
@@ -127,6 +133,13 @@ class ModelConfig(Section):
             rules.broken(f"has no effect with source={self.source}; use source=local", "path")
         if self.source in ("huggingface", "kaggle") and self.model_id is None:
             rules.broken(f"source={self.source} needs a name", "model_id")
+        try:
+            re.compile(self.lora_module_path)
+        except re.error as error:
+            rules.broken(
+                f'found "{self.lora_module_path}"; that is no regular expression: {error}',
+                "lora_module_path",
+            )
         if self.warm_start is not None and not self.is_random:
             rules.broken(f"has no effect on weights from {self.source}", "warm_start")
         sizes, names = self.mesh_shape
@@ -192,8 +205,9 @@ class SchedulerConfig(Section):
 
     name: _Schedule
     """Which curve; `cosine` is `warmup_cosine`."""
-    warmup_fraction: Weight = 0.0
-    """Share of the updates in which the rate rises from 0."""
+    warmup_fraction: Weight | None = None
+    """Share of the updates in which the rate rises from 0; where left out, a tenth with
+    `warmup_cosine` and none with the others."""
     end_value: Weight | None = None
     """Where the curve ends, as a share of the learning rate (0)."""
 
@@ -213,6 +227,8 @@ class RewardConfig(Section):
     """``module:function`` of a reward of one's own."""
     weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     """Factor in the sum of the rewards; below 0 it is a penalty."""
+    timeout_s: Positive | None = None
+    """Seconds that a call of the function may take; any where left out."""
 
 
 class GrpoConfig(Section):
@@ -232,6 +248,9 @@ class GrpoConfig(Section):
     """Clip above, where it differs."""
     eos_tokens: _Tokens | None = None
     """The older place of `generation.eos_tokens`."""
+    answer: AnswerKind = "number"
+    """How a given answer is compared with the true one, in rewards and evaluation: as one number,
+    as mathematics (math-verify), as exactly the same text, or as the letter of a choice."""
     rewards: Annotated[dict[str, RewardConfig], Field(min_length=1)]
     """Name to weight, or to `function` and `weight`."""
 
@@ -257,9 +276,7 @@ class GrpoConfig(Section):
                 f"found {self.epsilon_high}; at least epsilon = {self.epsilon} is needed",
                 "epsilon_high",
             )
-        from olmix.grpo.rewards import check_rewards
-
-        for name, what in check_rewards(self.rewards):
+        for name, what in check_rewards({n: r.function for n, r in self.rewards.items()}):
             rules.broken(what, "rewards", name)
         if all(reward.weight == 0 for reward in self.rewards.values()):
             rules.broken("all weights are 0: there is nothing to learn", "rewards")
@@ -287,8 +304,9 @@ class GenerationConfig(Section):
 class TrainingConfig(Section):
     """Data, batches and checkpoints."""
 
-    data_source: Literal["synthetic", "jsonl", "huggingface", "tfds", "kaggle"] = "synthetic"
-    """Where the questions come from; `synthetic` is arithmetic, made here."""
+    data_source: Literal["synthetic", "jsonl", "huggingface", "tfds", "kaggle"] | None = None
+    """Where the questions come from; `synthetic` is arithmetic, made here. Where left out: that for
+    a model with random weights, GSM8K from Hugging Face for others."""
     data_path: str | None = None
     """File, folder or name of the dataset."""
     data_subset: str | None = None
@@ -337,7 +355,12 @@ class TrainingConfig(Section):
         rules = Rules()
         if self.num_epochs is not None and self.epochs not in (1, self.num_epochs):
             rules.broken(f"contradicts training.epochs = {self.epochs}; give one", "num_epochs")
-        if self.data_source == "synthetic":
+        if self.data_source is None:
+            if self.data_path is not None or self.data_subset is not None:
+                rules.broken(
+                    "say what data_path is: jsonl, huggingface, tfds or kaggle", "data_source"
+                )
+        elif self.data_source == "synthetic":
             for key in ("data_path", "data_subset"):
                 if getattr(self, key) is not None:
                     rules.broken("has no effect with data_source=synthetic", key)
@@ -409,6 +432,14 @@ class RunConfig(Section):
     evaluation: EvaluationConfig
 
     @property
+    def data(self) -> TrainingConfig:
+        """The training with the source of its data."""
+        if self.training.data_source is not None:
+            return self.training
+        chosen = {"data_source": "synthetic"} if self.model.is_random else _GSM8K
+        return self.training.model_copy(update=chosen)
+
+    @property
     def eos_tokens(self) -> tuple[int, ...] | None:
         """Tokens that end an answer, from whichever place."""
         return self.generation.eos_tokens or self.grpo.eos_tokens
@@ -429,7 +460,10 @@ class RunConfig(Section):
         """Updates in which the learning rate rises."""
         if self.optimizer.warmup_steps is not None:
             return self.optimizer.warmup_steps
-        return round(self.scheduler.warmup_fraction * self.num_updates)
+        is_cosine = self.scheduler.name in ("cosine", "warmup_cosine")
+        usual = _COSINE_WARMUP if is_cosine else 0.0
+        given = self.scheduler.warmup_fraction
+        return round((usual if given is None else given) * self.num_updates)
 
     @model_validator(mode="after")
     def _check(self) -> RunConfig:
@@ -441,6 +475,7 @@ class RunConfig(Section):
                 "grpo",
                 "eos_tokens",
             )
+        self._check_schedule(rules)
         if self.warmup_updates > self.num_updates:
             rules.broken(
                 f"found {self.warmup_updates}; the run has {self.num_updates} updates",
@@ -449,3 +484,21 @@ class RunConfig(Section):
             )
         rules.enforce()
         return self
+
+    def _check_schedule(self, rules: Rules) -> None:
+        """Refuse two values of one setting; the tree's own `scheduler.name` gives way."""
+        steps, fraction = self.optimizer.warmup_steps, self.scheduler.warmup_fraction
+        if steps is not None and fraction is not None and steps != fraction * self.num_updates:
+            rules.broken(
+                f"found {steps}, but scheduler.warmup_fraction = {fraction:g} of "
+                f"{self.num_updates} updates; give one",
+                "optimizer",
+                "warmup_steps",
+            )
+        name, older = self.scheduler.name, self.optimizer.schedule_type
+        if older is not None and name not in ("warmup_cosine", older):
+            rules.broken(
+                f"found {older}, but scheduler.name = {name}; give one",
+                "optimizer",
+                "schedule_type",
+            )
