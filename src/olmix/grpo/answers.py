@@ -160,7 +160,7 @@ def _plain(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).strip()
     boxed = _BOXED.fullmatch(text.strip("$ "))
     text = boxed[1] if boxed else text
-    text = _TEXT.sub(r"\1", text).replace("\u2212", "-").strip()
+    text = _TEXT.sub(r"\1", text).replace("\u2212", "-").strip(" \n").removesuffix(".")
     text = text[2:-2] if len(text) > 4 and text[:2] == text[-2:] == "**" else text
     text = " ".join(text.split()).removesuffix(".")
     if len(text) > 2 and text[0] == text[-1] == "$":

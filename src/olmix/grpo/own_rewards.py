@@ -1,9 +1,9 @@
 """Rewards as a run uses them: imported, called, and what they return checked.
 
 A reward of one's own is ``module:name``: a function, an asynchronous function, or a class, of
-which one object is made and called. It is imported from where Python looks and from the working
-folder. It gets the keywords that it names, or all of them with ``**columns``: ``prompts``,
-``completions``, ``completion_ids`` (the tokens) and the columns of the dataset.
+which one object is made and called. It is imported from where Python looks, from the working folder
+and from the two above it. It gets the keywords that it names, or all of them with ``**columns``:
+``prompts``, ``completions``, ``completion_ids`` (the tokens) and the columns of the dataset.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ __all__ = ["Reward", "load_rewards", "try_rewards"]
 
 _SHOWN = 120
 """Letters of an answer that an error shows."""
+_ABOVE = 2
+"""Folders above the working folder in which rewards are looked for."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,9 @@ def load_rewards(grpo: GrpoConfig) -> list[Reward]:
         except Exception as error:  # noqa: BLE001 - importing a user's module runs it
             what = f"{entry.function}: {type(error).__name__}: {error}"
             if isinstance(error, ModuleNotFoundError):
-                what += f"; it is looked for in {Path.cwd()} and among what is installed"
+                what += (
+                    f"; looked for in {Path.cwd()}, the two folders above, and what is installed"
+                )
             problems.append(Problem(f"grpo.rewards.{name}", what))
             continue
         loaded.append(Reward(name, function, entry.weight, entry.timeout_s))
@@ -202,14 +206,26 @@ def load_rewards(grpo: GrpoConfig) -> list[Reward]:
     return loaded
 
 
-def _import(path: str) -> RewardFunction:
-    """Import ``module:name``, from the working folder where nothing else is called so."""
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        # At the end: a folder `datasets/` where one works must not hide the package.
-        sys.path.append(folder)
+def _search(module: str) -> None:
+    """Let Python find a module of the working folder, or of the two folders above it.
+
+    Runs of `olmix sweep` start in the sweep's folder, which stands where one works.
+    """
+    name = module.partition(".")[0]
+    here = Path.cwd()
+    for folder in (here, *here.parents[:_ABOVE]):
+        if (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file():
+            if str(folder) not in sys.path:
+                # At the end: a `datasets.py` where one works must not hide the package.
+                sys.path.append(str(folder))
+            break
     importlib.invalidate_caches()
+
+
+def _import(path: str) -> RewardFunction:
+    """Import ``module:name`` and, where it is a class, make one object of it."""
     module, _, name = path.partition(":")
+    _search(module)
     found: Any = getattr(importlib.import_module(module), name)
     function: Any = found() if inspect.isclass(found) else found
     if not callable(function):

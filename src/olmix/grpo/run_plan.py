@@ -134,8 +134,8 @@ def data_warnings(dataset: Dataset, config: RunConfig) -> Iterator[str]:
     where = config.data.data_path or "the data"
     if dataset.num_copies:
         yield (
-            f"{where}: {dataset.num_copies:,} questions are copies of others by their text; copies "
-            "are on the same side of the split"
+            f"{where}: {dataset.num_copies:,} questions are copies of others by their text; those "
+            "of held-out questions are left out"
         )
     if dataset.num_too_long:
         room = config.generation.max_prompt_length
