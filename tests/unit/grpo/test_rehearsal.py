@@ -20,7 +20,9 @@ def test_the_data_are_named_and_counted(tmp_path):
     records = [{"question": f"{n % 20} + 1?", "answer": str(n % 20 + 1)} for n in range(30)]
     words = jsonl(tmp_path / "d.jsonl", records)
     [found] = rehearse([config(*words)])
-    assert found.data == f"jsonl {tmp_path / 'd.jsonl'}, 28 questions, 2 held out", "no copies of those"
+    assert found.data == f"jsonl {tmp_path / 'd.jsonl'}, 28 questions, 2 held out", (
+        "no copies of those"
+    )
     assert any("10 questions are copies" in warning for warning in found.warnings)
     [made, fetched] = rehearse([config(), check_run([])])
     assert made.data == "synthetic, 610 questions, 61 held out"
