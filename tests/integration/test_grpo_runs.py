@@ -161,7 +161,7 @@ def test_the_learning_rate_rises_and_falls_as_the_schedule_says():
     assert cosine[-1] > 0.04, "the last rollout is not wasted"
     line = rates("scheduler=linear", "scheduler.end_value=0.1")
     np.testing.assert_allclose(line, np.linspace(1.0, 0.1, 11)[:-1], rtol=1e-5)
-    assert min(rates("training.num_batches=2")[:2]) >= 0.5
+    assert min(rates("training.num_batches=2")[:2]) > 0.49
     np.testing.assert_allclose(rates("scheduler=constant"), 1.0)
 
 
@@ -183,7 +183,7 @@ def test_a_reward_from_where_one_works_trains_in_a_process_of_its_own(tmp_path):
     status, _, err = finish(start(tmp_path, "--multirun", *words, *more, reward))
     assert status == 0, err
     [row] = RunFolder(tmp_path / "sweep" / "0").read_metrics()
-    assert -1.0 <= row["reward/mine"] < 0.0
+    assert row["reward/mine"] < 0.0
     reward = "+grpo.rewards.mine={function:'my_own_rewards:late'}"
     status, _, err = finish(start(tmp_path, *SMALL, *more, reward, "hydra.run.dir=run"))
     assert status == 2

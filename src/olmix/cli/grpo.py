@@ -204,7 +204,8 @@ def check_overrides() -> None:
     import json
     import sys
 
-    from olmix.grpo.compose import check_each, require_hydra
+    from olmix.grpo.compose import require_hydra
+    from olmix.grpo.run_checks import check_each
 
     require_hydra()
     found = check_each(json.load(sys.stdin))

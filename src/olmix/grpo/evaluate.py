@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from olmix.grpo.answers import require_verifier
 from olmix.grpo.checkpoints import read_saved_run
 from olmix.grpo.config import RunConfig
 from olmix.grpo.data import Question, held_out_questions, load_dataset
@@ -139,9 +140,11 @@ def evaluate_checkpoint(
     Raises:
         DataError: there is no such checkpoint, or its base model is gone.
         ConfigError: an override is wrong.
+        MissingPackageError: the package that compares the answers is not installed.
     """
     saved = read_saved_run(path, step)
     config = _override(saved.config, overrides)
+    require_verifier(config.grpo.answer)
     from olmix.grpo.devices import make_mesh
     from olmix.grpo.models import add_lora, load_model
     from olmix.grpo.tokenizer import load_tokenizer

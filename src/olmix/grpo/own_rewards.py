@@ -51,10 +51,11 @@ class Reward:
     timeout_s: float | None = None
 
     @property
-    def columns(self) -> list[str]:
-        """Columns of the dataset that it cannot do without, question and answer apart."""
+    def may_need_columns(self) -> bool:
+        """Whether it may ask for columns of the dataset beside question and answer."""
         known = ("prompts", "completions", "completion_ids", "question", "answer")
-        return [name for name in _required(self.function) if name not in known]
+        takes_all = any(each.kind is each.VAR_KEYWORD for each in _parameters(self.function))
+        return takes_all or not set(_required(self.function)) <= set(known)
 
     def score(
         self,

@@ -53,6 +53,7 @@ class Recorder:
         self._scores: dict[str, list[float | None]] = {reward.name: [] for reward in rewards}
         self._begin = time.monotonic()
         self._hopeless = {"clipped": 0, "constant": 0}
+        self._abstained = False
         self._clear()
 
     def _clear(self) -> None:
@@ -160,10 +161,24 @@ class Recorder:
                 "training.gradient_clip."
             )
         self._warn(row)
+        self._warn_of_abstentions()
         if self._on_step is not None:
             self._on_step(row)
         self._begin = now
         self._clear()
+
+    def _warn_of_abstentions(self) -> None:
+        """Say once that all rewards abstained from an answer, whose reward is then 0."""
+        unscored = sum(
+            all(s is None for s in each) for each in zip(*self._scores.values(), strict=True)
+        )
+        if unscored and not self._abstained:
+            self._abstained = True
+            logger.warning(
+                "all rewards abstained from %d of %d answers of a step; their reward is 0",
+                unscored,
+                len(self._totals),
+            )
 
     def _means(self) -> dict[str, float]:
         """Return the mean of each reward over the answers from which it did not abstain."""

@@ -73,7 +73,7 @@ def _rehearse(
             try_rewards(rewards, dataset.train[0])
         elif not problems:
             # Columns are not known yet: only rewards that need none can be called.
-            try_rewards([each for each in rewards if not each.columns], _MADE_UP)
+            try_rewards([each for each in rewards if not each.may_need_columns], _MADE_UP)
     except OlmixError as error:
         problems.append(str(error))
     plan = make_plan(config)

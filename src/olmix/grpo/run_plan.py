@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from olmix.grpo.answers import is_readable
 from olmix.grpo.config import RunConfig
-from olmix.grpo.data import Dataset, is_local
+from olmix.grpo.data import Dataset
 from olmix.grpo.tokenizer import BUILT_IN_SIZE
 
 __all__ = ["Plan", "data_warnings", "describe_data", "make_plan"]
@@ -123,8 +123,7 @@ def describe_data(config: RunConfig, dataset: Dataset | None) -> str:
     data = config.data
     named = " ".join(str(p) for p in (data.data_source, data.data_path, data.data_subset) if p)
     if dataset is None:
-        where = "is read" if is_local(data) else "is fetched"
-        return f"{named}, {where} when the run starts"
+        return f"{named}, is fetched when the run starts"
     held = len(dataset.held_out)
     return f"{named}, {len(dataset.train) + held:,} questions, {held:,} held out"
 

@@ -1,8 +1,14 @@
 import pytest
 
 from olmix.errors import ConfigError
-from olmix.grpo.compose import check_run, compose, expand_sweep, null_deletions, split_words
+from olmix.grpo.compose import (
+    compose,
+    expand_sweep,
+    null_deletions,
+    split_words,
+)
 from olmix.grpo.config import RunConfig
+from olmix.grpo.run_checks import check_run
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from olmix.errors import DataError
-from olmix.grpo.compose import check_run
 from olmix.grpo.rehearsal import rehearse
+from olmix.grpo.run_checks import check_run
 
 
 def config(*words):

@@ -1,7 +1,7 @@
 import pytest
 
 from olmix.errors import ConfigError
-from olmix.grpo.compose import check_run
+from olmix.grpo.run_checks import check_run
 from olmix.grpo.suggestions import known_keys, suggest
 
 
