@@ -33,7 +33,7 @@ demo: $(VENV)/.demo  ## Run the whole loop on this machine: texts to a verified 
 
 # GRPO training. Overrides go into ARGS: make train ARGS="model=gemma3_1b training.num_batches=50"
 $(VENV)/.grpo: $(BIN)/uv pyproject.toml constraints.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[grpo]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[grpo,grpo-data]'
 	@touch $@
 
 train: $(VENV)/.grpo  ## Train with GRPO

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -60,7 +61,10 @@ def test_each_training_of_the_guide_composes_and_is_planned(capsys, words):
         ("--info config-groups", "dapo, default, dr_grpo, gspo"),
         ("model=gemma3_1b --cfg job --resolve seed=7", "seed: 7"),
         ("--changed optimizer=sgd", "optimizer.momentum"),
-        ("--help", "model: gemma3_1b, gemma3_270m"),
+        ("--help", "--dry-run"),
+        ("-h", "olmix grpo train --multirun optimizer.learning_rate=3e-6,1e-5"),
+        ("-c job", "output_dir: outputs/${project_name}"),
+        ("--hydra-help", "--experimental-rerun"),
     ],
 )
 def test_the_configuration_can_be_seen(capsys, monkeypatch, tmp_path, words, text):
@@ -111,7 +115,7 @@ def test_the_users_own_tree_is_searched_first(capsys, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("words", "texts"),
     [
-        ("model=gemma3_2b", ("Could not find 'model/gemma3_2b'", "gemma3_270m")),
+        ("model=gemma3_2b", ("there is no model `gemma3_2b`", "gemma3_270m")),
         ("optimzer.learning_rate=1", ("did you mean `optimizer.learning_rate`?",)),
         ("training.epoch=2", ("did you mean `training.epochs`?",)),
         ("+optimizer.learnng_rate=1", ("did you mean `learning_rate`?",)),
@@ -123,6 +127,20 @@ def test_the_users_own_tree_is_searched_first(capsys, monkeypatch, tmp_path):
         ("--multirun seed=1,2 training.num_batches=0,3", ("num_batches=0", "num_batches")),
         ("seed=[1", ("no viable alternative at input '[1'",)),
         ("--overrides missing.yaml", ("missing.yaml",)),
+        ("--dry-run model.lora_module_path='.*('", ("no regular expression",)),
+        ("--multirun seed=range(1,4,0)", ("must not be zero",)),
+        (
+            "++optimizer.warmup_steps=10 scheduler.warmup_fraction=0.5",
+            ("scheduler.warmup_fraction = 0.5", "give one"),
+        ),
+        (
+            "--dry-run model=gemma3_tiny training.data_source=jsonl training.data_path=none.jsonl",
+            ("none.jsonl: cannot be read",),
+        ),
+        (
+            "--dry-run +experiment=quick_test +grpo.rewards.x={function:'no_such_module:f'}",
+            ("grpo.rewards.x", "No module named 'no_such_module'"),
+        ),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_written(
@@ -140,14 +158,20 @@ def test_what_is_wrong_is_said_before_anything_is_written(
 def test_weights_that_cannot_be_had_are_a_sentence(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for command in ([], ["model.source=local", "model.path=missing"]):
-        words = [sys.executable, str(ROOT / "run_training.py"), *command]
+        data = "training.data_source=synthetic"
+        words = [sys.executable, str(ROOT / "run_training.py"), data, *command]
         done = subprocess.run(
             words,
             capture_output=True,
             text=True,
             check=False,
             cwd=tmp_path,
-            env={"HF_HUB_OFFLINE": "1", "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+            env={
+                "HF_HUB_OFFLINE": "1",
+                "HOME": str(tmp_path),
+                "PATH": "/usr/bin:/bin",
+                "PYTHONPATH": str(ROOT / "src"),
+            },
         )
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
@@ -174,6 +198,33 @@ def test_the_older_flags_still_work(capsys):
     status, out, _ = call(capsys, "show-config", command=agent_tunix)
     assert status == 0
     assert "model_size: 270m" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["-m", "agent_tunix.train", "--dry-run", "+experiment=quick_test"], "synthetic, 610"),
+        (["-m", "agent_tunix.utils", "show-config"], "model_size: 270m"),
+        (["-m", "agent_tunix.utils", "check-gpu", "--help"], "--json"),
+        (["-m", "agent_tunix.evaluate", "--help"], "--checkpoint-dir"),
+        (["-c", "from agent_tunix.train import train; train(); print('went on')"], "went on"),
+    ],
+    ids=lambda words: words[1][:20] if isinstance(words, list) else "",
+)
+def test_the_modules_of_the_older_project_are_commands(words, text, tmp_path):
+    rest = ["--cfg", "job"] if words[0] == "-c" else []
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, *words, *rest],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert text in done.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_sweep_writes_what_a_training_reads(capsys, monkeypatch, tmp_path):
@@ -240,6 +291,11 @@ def test_every_documented_command_is_one(capsys, monkeypatch, tmp_path):
     from olmix.cli.grpo import grpo
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    Path("my_rewards.py").write_text(
+        "def short(prompts, completions, **columns):\n"
+        "    return [1 / (1 + len(text)) for text in completions]\n"
+    )
     trainings = [words[3:] for words in _documented() if words[2] == "train"]
     assert len(trainings) >= 14
     for words in trainings:
@@ -251,7 +307,7 @@ def test_every_documented_command_is_one(capsys, monkeypatch, tmp_path):
     assert others == {"show-config", "evaluate", "export", "results", "check-gpu"}
     for name in others:
         assert call(capsys, name, "--help", command=grpo)[0] == 0
-    assert list(tmp_path.iterdir()) == []
+    assert [entry.name for entry in tmp_path.iterdir()] == ["my_rewards.py"]
 
 
 def test_a_tracker_that_is_missing_is_said_before_training(capsys, monkeypatch, tmp_path):

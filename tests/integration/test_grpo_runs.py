@@ -157,10 +157,40 @@ def test_the_learning_rate_rises_and_falls_as_the_schedule_says():
 
     cosine = rates("++optimizer.warmup_steps=3")
     np.testing.assert_allclose(cosine[:4], [0.25, 0.5, 0.75, 1.0], rtol=1e-6)
-    np.testing.assert_allclose(cosine[-1], 0.0, atol=1e-6)
+    assert cosine[3:] == sorted(cosine[3:], reverse=True)
+    assert cosine[-1] > 0.04, "the last rollout is not wasted"
     line = rates("scheduler=linear", "scheduler.end_value=0.1")
-    np.testing.assert_allclose(line, np.linspace(1.0, 0.1, 10), rtol=1e-5)
+    np.testing.assert_allclose(line, np.linspace(1.0, 0.1, 11)[:-1], rtol=1e-5)
+    assert min(rates("training.num_batches=2")[:2]) > 0.49
     np.testing.assert_allclose(rates("scheduler=constant"), 1.0)
+
+
+def test_a_reward_from_where_one_works_trains_in_a_process_of_its_own(tmp_path):
+    pytest.importorskip("submitit")
+    (tmp_path / "my_own_rewards.py").write_text(
+        "class Short:\n"
+        "    async def __call__(self, completions, completion_ids, **columns):\n"
+        "        assert all(len(ids) for ids in completion_ids)\n"
+        "        return [None if 'x' in text else -len(text) / 40 for text in completions]\n"
+        "def late(completions):\n"
+        "    done = len(completions) > 2\n"
+        "    return [float('nan') if done else 0.0 for _ in completions]\n"
+    )
+    _, *rest = SMALL
+    words = ("+experiment=[quick_test,submitit_local]", *rest, "hydra.sweep.dir=sweep")
+    more = ("training.num_batches=1", "grpo.answer=math")
+    reward = "+grpo.rewards.mine={function:'my_own_rewards:Short',weight:0.1}"
+    status, _, err = finish(start(tmp_path, "--multirun", *words, *more, reward))
+    assert status == 0, err
+    [row] = RunFolder(tmp_path / "sweep" / "0").read_metrics()
+    assert row["reward/mine"] < 0.0
+    reward = "+grpo.rewards.mine={function:'my_own_rewards:late'}"
+    status, _, err = finish(start(tmp_path, *SMALL, *more, reward, "hydra.run.dir=run"))
+    assert status == 2
+    assert "grpo.rewards.mine: it returned nan for the answer" in err
+    assert "Traceback" not in err
+    assert RunFolder(tmp_path / "run").read_status().state == "failed"
+    assert not (tmp_path / "run" / "metrics.jsonl").exists(), "no update was done"
 
 
 def test_the_devices_are_told(capsys):

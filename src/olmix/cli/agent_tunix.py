@@ -65,7 +65,7 @@ def train(overrides: tuple[str, ...], dry_run: bool, **given: str | None) -> int
     words.extend(overrides)
     better = " ".join(["olmix grpo train", *words])
     click.echo(f"warning: the flags of agent-tunix are deprecated; use: {better}", err=True)
-    return run_words([*words, *(["--dry-run"] if dry_run else [])])
+    return run_words(words, dry_run=dry_run)
 
 
 for _command in (evaluate, check_gpu, show_config):

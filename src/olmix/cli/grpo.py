@@ -14,7 +14,7 @@ from olmix.cli.main import run
 from olmix.cli.terminal import done, table
 
 if TYPE_CHECKING:
-    from olmix.grpo.config import RunConfig
+    from olmix.grpo.rehearsal import Rehearsal
 
 __all__ = [
     "check_gpu",
@@ -40,58 +40,76 @@ def grpo() -> None:
     """Train with GRPO on Tunix, from a configuration that is composed on the command line."""
 
 
-@grpo.command(context_settings={**_ANY_WORDS, "help_option_names": []})
+_EPILOG = """\b
+olmix grpo train +experiment=quick_test
+olmix grpo train model=gemma3_1b optimizer.learning_rate=5e-6
+olmix grpo train --multirun optimizer.learning_rate=3e-6,1e-5
+olmix grpo train '+grpo.rewards.short={function:"my_rewards:short",weight:0.2}'
+olmix grpo train --dry-run +experiment=full_training
+olmix grpo train --info config-groups
+
+Other options are Hydra's (--hydra-help).
+"""
+
+
+@grpo.command(context_settings=_ANY_WORDS, epilog=_EPILOG)
+@click.option("--dry-run", is_flag=True, help="Check configuration, data and rewards; plan; stop.")
+@click.option("--changed", is_flag=True, help="Show what KEY=VALUE changes: key, default, now.")
+@click.option(
+    "--overrides",
+    "files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="File of KEY=VALUE, such as a run of `olmix sweep generate`.",
+)
+@click.option("-m", "--multirun", is_flag=True, help="Train each combination of KEY=A,B.")
+@click.option("--cfg", metavar="job|hydra|all", help="Show the configuration.")
+@click.option("--resolve", is_flag=True, help="With --cfg: with ${...} filled in.")
+@click.option(
+    "--info", metavar="WHAT", help="Show config-groups, defaults, defaults-tree, plugins, all, ..."
+)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[KEY=VALUE]...")
-def train(words: tuple[str, ...]) -> int:
-    r"""Train; KEY=VALUE changes the configuration, --multirun sweeps.
+def train(
+    words: tuple[str, ...],
+    dry_run: bool,
+    changed: bool,
+    files: tuple[Path, ...],
+    **hydras: str | bool | None,
+) -> int:
+    """Train; KEY=VALUE changes the configuration, --multirun sweeps."""
+    from olmix.grpo.compose import read_overrides, require_hydra
 
-    \b
-    olmix grpo train +experiment=quick_test
-    olmix grpo train model=gemma3_1b optimizer.learning_rate=5e-6
-    olmix grpo train --multirun optimizer.learning_rate=3e-6,1e-5
-    olmix grpo train --cfg job --resolve          show the configuration
-    olmix grpo train --changed KEY=VALUE          show what overrides change
-    olmix grpo train --info config-groups         show what can be chosen
-    olmix grpo train --dry-run                    shapes, memory and steps; trains nothing
-    olmix grpo train --overrides FILE             a run of `olmix sweep generate`
-    """
-    return run_words(words)
+    require_hydra()
+    read = [word for file in files for word in read_overrides(file)]
+    flags: list[str] = []
+    for name, value in hydras.items():
+        if value:
+            flags.extend([f"--{name}"] if value is True else [f"--{name}", str(value)])
+    return run_words([*flags, *read, *words], dry_run=dry_run, show_changes=changed)
 
 
-def run_words(words: Sequence[str]) -> int:
-    """Carry out the words of a training command, Hydra's and ours.
+def run_words(words: Sequence[str], *, dry_run: bool = False, show_changes: bool = False) -> int:
+    """Carry out the words of a training command, which are Hydra's.
 
     Raises:
         MissingPackageError: Hydra is not installed.
         ConfigError: the configuration is wrong.
+        DataError: it is a dry run, and data or rewards are not as the configuration wants.
     """
-    from olmix.grpo.compose import read_overrides, require_hydra
+    from olmix.grpo.compose import require_hydra
 
     require_hydra()
-    rest: list[str] = []
-    ours: set[str] = set()
-    pending = iter(words)
-    for word in pending:
-        if word in ("--dry-run", "--changed"):
-            ours.add(word)
-        elif word == "--overrides":
-            file = next(pending, None)
-            if file is None:
-                raise click.UsageError("--overrides needs a file")
-            rest.extend(read_overrides(file))
-        else:
-            rest.append(word)
-    if "--dry-run" in ours:
-        return _dry_run(rest)
-    if "--changed" in ours:
-        return _changed(rest)
-    if _is_info(rest, "config-groups"):
+    if dry_run:
+        return _dry_run(words)
+    if show_changes:
+        return _changed(words)
+    if _is_info(words, "config-groups"):
         return _config_groups()
     from olmix.grpo.app import main
 
     # Hydra configures logging for the run, into the run's folder too.
     logging.getLogger("olmix").handlers.clear()
-    return main(rest)
+    return main(words)
 
 
 def _is_info(words: Sequence[str], what: str) -> bool:
@@ -100,27 +118,25 @@ def _is_info(words: Sequence[str], what: str) -> bool:
 
 
 def _dry_run(words: Sequence[str]) -> int:
-    """Compose, check and say what would run."""
+    """Compose, check, try data and rewards, and say what would run."""
     from olmix.grpo.app import preflight
-    from olmix.grpo.run_plan import make_plan
+    from olmix.grpo.rehearsal import rehearse
 
     configs = preflight(words)
     if not configs:
         click.echo("the runs come from a sweeper of their own, one after the other", err=True)
         return 0
-    for index, config in enumerate(configs):
+    for index, rehearsal in enumerate(rehearse(configs)):
         title = f"Run {index} of {len(configs)}" if len(configs) > 1 else "The run"
-        table(title, ("what", "value"), _plan_rows(config))
-        for warning in make_plan(config).warnings:
+        table(title, ("what", "value"), _plan_rows(rehearsal))
+        for warning in rehearsal.warnings:
             click.echo(f"warning: {warning}", err=True)
     done(f"{len(configs)} configurations are valid; nothing was trained or written")
     return 0
 
 
-def _plan_rows(config: RunConfig) -> list[tuple[str, str]]:
-    from olmix.grpo.run_plan import make_plan
-
-    plan = make_plan(config)
+def _plan_rows(rehearsal: Rehearsal) -> list[tuple[str, str]]:
+    config, plan = rehearsal.config, rehearsal.plan
 
     def memory(value: int | None) -> str:
         return "said by the weights' folder" if value is None else f"{value / _GIB:.3f} GiB"
@@ -137,6 +153,8 @@ def _plan_rows(config: RunConfig) -> list[tuple[str, str]]:
         ("trained by LoRA", count(plan.lora_parameters)),
         ("learner", f"{config.grpo.variant}, {config.grpo.num_generations} answers a prompt"),
         ("rewards", ", ".join(f"{n} {r.weight:g}" for n, r in config.grpo.rewards.items())),
+        ("answers", f"compared as {config.grpo.answer}"),
+        ("data", rehearsal.data),
         ("optimizer", f"{config.optimizer.kind}, {config.schedule} to "
                       f"{config.optimizer.learning_rate:g}, warm-up {config.warmup_updates}"),
         ("steps", f"{plan.steps:,} = {training.num_batches:,} batches x {training.passes} epochs"),
@@ -186,7 +204,8 @@ def check_overrides() -> None:
     import json
     import sys
 
-    from olmix.grpo.compose import check_each, require_hydra
+    from olmix.grpo.compose import require_hydra
+    from olmix.grpo.run_checks import check_each
 
     require_hydra()
     found = check_each(json.load(sys.stdin))

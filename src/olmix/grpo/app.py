@@ -18,7 +18,6 @@ from hydra.experimental.callback import Callback
 from olmix.errors import OlmixError, explain
 from olmix.grpo.compose import (
     CONF,
-    check_all,
     expand_sweep,
     null_deletions,
     register_user_tree,
@@ -26,6 +25,7 @@ from olmix.grpo.compose import (
     uses_own_sweeper,
 )
 from olmix.grpo.config import RunConfig
+from olmix.grpo.run_checks import check_all
 from olmix.text.files import write_text
 
 __all__ = ["Records", "main", "preflight", "train"]

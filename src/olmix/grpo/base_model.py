@@ -13,8 +13,9 @@ from typing import Any
 
 from olmix.errors import DataError, needs
 from olmix.grpo.architecture import Architecture
-from olmix.grpo.config import ModelConfig, RunConfig
+from olmix.grpo.config import RunConfig
 from olmix.grpo.gguf_weights import smollm2_folder
+from olmix.grpo.model_config import ModelConfig
 from olmix.grpo.models import random_model, read_state
 from olmix.grpo.tokenizer import BUILT_IN_SIZE, built_in_tokenizer
 from olmix.grpo.warm_start import warm_start

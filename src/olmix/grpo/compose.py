@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import ConfigError, Problem, nearest, needs
-from olmix.grpo.config import RunConfig
+from olmix.grpo.suggestions import suggest
 
 __all__ = [
     "CONF",
     "changed",
-    "check_all",
-    "check_each",
     "compose",
     "config_groups",
     "expand_sweep",
@@ -138,9 +136,8 @@ def _explain(error: Exception) -> str:
     """Return what Hydra says, without its hints on its own debugging, and with its cause."""
     unknown = _UNKNOWN_KEY.match(str(error))
     if unknown is not None:
-        guess = nearest(unknown[1], _flatten(compose([])))
-        hint = f"; did you mean `{guess}`?" if guess else ""
-        return f"there is no key `{unknown[1]}`{hint} (+{unknown[1]}=... adds one)"
+        hint = suggest(unknown[1])
+        return f"there is no key `{unknown[1]}`" + (f"; {hint}" if hint else "")
     option = _UNKNOWN_OPTION.search(str(error))
     if option is not None and option[1] in (groups := config_groups()):
         guess = nearest(option[2], groups[option[1]])
@@ -156,38 +153,6 @@ def _explain(error: Exception) -> str:
     return "\n  ".join(line for line in lines if "HYDRA_FULL_ERROR" not in line)
 
 
-def check_each(runs: Sequence[Sequence[str]]) -> list[list[Problem]]:
-    """Compose and check each of several runs; return what is wrong with each."""
-    found: list[list[Problem]] = []
-    for overrides in runs:
-        try:
-            RunConfig.from_dict(compose(overrides), "config")
-            found.append([])
-        except ConfigError as error:
-            found.append(list(error.problems))
-    return found
-
-
-def check_all(runs: Sequence[Sequence[str]]) -> list[RunConfig]:
-    """Compose and check each of several runs.
-
-    Raises:
-        ConfigError: with the problems of all runs, each once.
-    """
-    configs: list[RunConfig] = []
-    problems: dict[Problem, None] = {}
-    for overrides in runs:
-        try:
-            configs.append(RunConfig.from_dict(compose(overrides), "config"))
-        except ConfigError as error:
-            where = f"{' '.join(overrides)}: " if len(runs) > 1 else ""
-            for problem in error.problems:
-                problems.setdefault(Problem(problem.where, f"{where}{problem.what}"))
-    if problems:
-        raise ConfigError(problems, "config")
-    return configs
-
-
 def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     """Return the overrides of each run of a ``--multirun`` with Hydra's own sweeper.
 
@@ -199,12 +164,20 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     from hydra.errors import HydraException
 
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-        swept = [entry for entry in parsed if entry.is_sweep_override()]
-        plain = [entry.input_line for entry in parsed if not entry.is_sweep_override()]
-        [batch] = BasicSweeper.split_arguments(swept, max_batch_size=None)
+        with _loader() as loader:
+            # `model=glob(*)` asks the loader which options there are.
+            parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+            swept = [entry for entry in parsed if entry.is_sweep_override()]
+            plain = [entry.input_line for entry in parsed if not entry.is_sweep_override()]
+            [batch] = BasicSweeper.split_arguments(swept, max_batch_size=None)
     except HydraException as error:
         raise ConfigError([Problem("", _explain(error))], "overrides") from error
+    except (ValueError, ZeroDivisionError) as error:  # a range whose step is 0
+        words = " ".join(entry.input_line for entry in swept)
+        raise ConfigError([Problem("", f"{words}: {error}")], "overrides") from error
+    if not batch:
+        words = " ".join(entry.input_line for entry in swept)
+        raise ConfigError([Problem("", f"{words}: there is no value to sweep over")], "overrides")
     return [[*plain, *run] for run in batch]
 
 

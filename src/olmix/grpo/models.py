@@ -11,7 +11,7 @@ import numpy as np
 
 from olmix.errors import DataError
 from olmix.grpo.architecture import Architecture
-from olmix.grpo.config import ModelConfig
+from olmix.grpo.model_config import ModelConfig
 from olmix.grpo.weights import read_architecture
 
 __all__ = ["add_lora", "load_model", "random_model", "read_state"]

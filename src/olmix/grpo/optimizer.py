@@ -13,14 +13,15 @@ def learning_rate(config: RunConfig, update: Any) -> Any:
     """Return the learning rate of an update, counted from 0; a number or an array of JAX.
 
     It rises in equal parts over W warm-up updates, (update + 1) / (W + 1) of the peak, so that no
-    update is wasted on a rate of 0; then it stays, or falls by a line or a cosine to
-    ``scheduler.end_value`` times the peak at the last update.
+    update is wasted on a rate of 0; then it stays, or falls by a line or a cosine towards
+    ``scheduler.end_value`` times the peak, which the update after the last would have: the last one
+    counts too.
     """
     import jax.numpy as jnp
 
     peak, warmup = config.optimizer.learning_rate, config.warmup_updates
     rising = (update + 1) / (warmup + 1)
-    done = jnp.clip((update - warmup) / max(config.num_updates - 1 - warmup, 1), 0.0, 1.0)
+    done = jnp.clip((update - warmup) / max(config.num_updates - warmup, 1), 0.0, 1.0)
     end = config.scheduler.end_value or 0.0
     left = {
         "constant": jnp.ones_like(done),

@@ -13,7 +13,7 @@ import numpy as np
 
 from olmix.errors import DivergedError
 from olmix.grpo.config import RunConfig
-from olmix.grpo.rewards import Reward
+from olmix.grpo.own_rewards import Reward
 from olmix.records.run_writer import RunWriter, keep_steps
 
 __all__ = ["Recorder"]
@@ -50,15 +50,16 @@ class Recorder:
         self._samples_file = run.folder.path / "samples.jsonl"
         self._rate, self._on_step = rate, on_step
         self.rows: list[dict[str, float]] = []
-        self._scores: dict[str, list[float]] = {reward.name: [] for reward in rewards}
+        self._scores: dict[str, list[float | None]] = {reward.name: [] for reward in rewards}
         self._begin = time.monotonic()
         self._hopeless = {"clipped": 0, "constant": 0}
+        self._abstained = False
         self._clear()
 
     def _clear(self) -> None:
         for scores in self._scores.values():
             scores.clear()
-        self._lengths: list[int] = []
+        self._tokens: list[Sequence[int]] = []
         self._ended: list[bool] = []
         self._totals: list[float] = []
         self._samples: list[dict[str, Any]] = []
@@ -79,21 +80,22 @@ class Recorder:
                 for name, values in columns.items()
                 if not isinstance(values, str)
             }
-            given = reward.function(
-                prompts=[str(text) for text in prompts],
-                completions=[str(text) for text in completions],
-                **texts,
+            noted = self._scores[reward.name]
+            scores = reward.score(
+                [str(text) for text in prompts],
+                [str(text) for text in completions],
+                texts,
+                self._tokens[len(noted) : len(noted) + len(completions)],
             )
-            scores = [float(score) for score in given]
-            self._scores[reward.name].extend(scores)
-            return [reward.weight * score for score in scores]
+            noted.extend(scores)
+            return [0.0 if score is None else reward.weight * score for score in scores]
 
         weighted.__name__ = reward.name
         return weighted
 
-    def on_rollout(self, lengths: Sequence[int], ended: Sequence[bool]) -> None:
+    def on_rollout(self, tokens: Sequence[Sequence[int]], ended: Sequence[bool]) -> None:
         """Take the tokens of each answer, and whether it ended by itself."""
-        self._lengths.extend(lengths)
+        self._tokens.extend(tokens)
         self._ended.extend(ended)
 
     def on_answers(
@@ -116,7 +118,7 @@ class Recorder:
                     "rewards": scores,
                     "reward": float(totals[index]),
                     "advantage": float(advantages[index]),
-                    "tokens": self._lengths[offset + index],
+                    "tokens": len(self._tokens[offset + index]),
                     "ended": self._ended[offset + index],
                 }
             )
@@ -129,12 +131,13 @@ class Recorder:
         """
         now = time.monotonic()
         groups = np.reshape(self._totals, (-1, self._config.grpo.num_generations))
+        lengths = [len(tokens) for tokens in self._tokens]
         rollout, whole = self._rollout_end - self._begin, now - self._begin
         row: dict[str, float] = {
             "step": step,
             "reward": float(groups.mean()),
-            **{f"reward/{name}": float(np.mean(s)) for name, s in self._scores.items()},
-            "completion_length": float(np.mean(self._lengths)),
+            **self._means(),
+            "completion_length": float(np.mean(lengths)),
             "clipped_fraction": 1.0 - float(np.mean(self._ended)),
             "zero_variance_fraction": float(np.mean(np.ptp(groups, axis=1) < 1e-9)),
             "kl": measured["kl"],
@@ -142,10 +145,10 @@ class Recorder:
             "grad_norm": measured["grad_norm"],
             "ratio_clipped_fraction": measured["pg_clipfrac"],
             "learning_rate": self._rate(step * self._config.grpo.num_iterations - 1),
-            "tokens": sum(self._lengths),
+            "tokens": sum(lengths),
             "rollout_s": rollout,
             "update_s": whole - rollout,
-            "tokens_per_second": sum(self._lengths) / whole,
+            "tokens_per_second": sum(lengths) / whole,
         }
         self.rows.append(row)
         self._run.log(row)
@@ -158,10 +161,29 @@ class Recorder:
                 "training.gradient_clip."
             )
         self._warn(row)
+        self._warn_of_abstentions()
         if self._on_step is not None:
             self._on_step(row)
         self._begin = now
         self._clear()
+
+    def _warn_of_abstentions(self) -> None:
+        """Say once that all rewards abstained from an answer, whose reward is then 0."""
+        unscored = sum(
+            all(s is None for s in each) for each in zip(*self._scores.values(), strict=True)
+        )
+        if unscored and not self._abstained:
+            self._abstained = True
+            logger.warning(
+                "all rewards abstained from %d of %d answers of a step; their reward is 0",
+                unscored,
+                len(self._totals),
+            )
+
+    def _means(self) -> dict[str, float]:
+        """Return the mean of each reward over the answers from which it did not abstain."""
+        given = {n: [s for s in scores if s is not None] for n, scores in self._scores.items()}
+        return {f"reward/{n}": float(np.mean(scores)) for n, scores in given.items() if scores}
 
     def _warn(self, row: Mapping[str, float]) -> None:
         """Say in words when nothing can be learned, once per state."""

@@ -142,8 +142,12 @@ def write_reward_plot(rows: Sequence[Mapping[str, float]], path: Path, *, seed: 
     from olmix.plotting import add_caption, new_figure, save_figure, style
     from olmix.plotting.rewards import reward_curves
 
-    names = [name for name in rows[0] if name.startswith("reward/")]
-    curves = {name.removeprefix("reward/"): [row[name] for row in rows] for name in names}
+    names = dict.fromkeys(name for row in rows for name in row if name.startswith("reward/"))
+    curves = {
+        # A step in which a reward abstained from all answers is a gap.
+        name.removeprefix("reward/"): [row.get(name, math.nan) for row in rows]
+        for name in names
+    }
     steps = [row["step"] for row in rows]
     write_table(path.with_suffix(".csv"), [str(int(step)) for step in steps], curves)
     with style():

@@ -23,10 +23,11 @@ from olmix.errors import DataError
 from olmix.grpo.base_model import base_folder
 from olmix.grpo.checkpoints import identity, open_checkpoints, saved_base
 from olmix.grpo.config import RunConfig
-from olmix.grpo.data import Question, batches, held_out_questions, load_questions
+from olmix.grpo.data import Dataset, batches, held_out_questions, load_dataset
+from olmix.grpo.fit_prompts import shorter_questions
+from olmix.grpo.own_rewards import load_rewards, try_rewards
 from olmix.grpo.prompts import render_prompt
-from olmix.grpo.rewards import load_rewards
-from olmix.grpo.run_plan import make_plan
+from olmix.grpo.run_plan import data_warnings, make_plan
 from olmix.grpo.tokenizer import TextTokenizer, load_tokenizer
 from olmix.records.run import RunFolder
 from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
@@ -92,8 +93,9 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
     folder = run.folder.path
     for warning in make_plan(config).warnings:
         logger.warning(warning)
-    rewards = load_rewards(config.grpo.rewards)
-    questions = load_questions(config.training)
+    rewards = load_rewards(config.grpo)
+    dataset = load_dataset(config.data)
+    try_rewards(rewards, dataset.train[0])
     run.track(start_trackers(config, folder))
     from olmix.grpo.devices import make_mesh
 
@@ -110,7 +112,9 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
     tokenizer = load_tokenizer(base_path)
     reference, architecture = load_model(base_path, config.model, mesh)
     _check_vocabulary(architecture.vocab_size, tokenizer, config)
-    _check_prompts(questions, tokenizer, config)
+    dataset = shorter_questions(dataset, tokenizer, config)
+    for warning in data_warnings(dataset, config):
+        logger.warning(warning)
     actor = add_lora(reference, config.model, mesh, config.seed)
     open_checkpoints(config, checkpoint_dir, base_path)
     recorder = Recorder(
@@ -128,7 +132,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
         listener=recorder,
         checkpoint_dir=checkpoint_dir,
     )
-    held = held_out_questions(questions, config.evaluation.num_prompts, config.evaluation.seed)
+    held = held_out_questions(dataset, config.evaluation.num_prompts, config.evaluation.seed)
     measured: dict[str, dict[str, float]] = {}
     with mesh:
         if config.evaluation.at_start:
@@ -139,7 +143,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
             logger.info("going on after step %d, from %s", done, checkpoint_dir)
         recorder.resume(done)
         if done < config.training.num_steps:
-            trainer.train(islice(_columns(questions, config), done, None))
+            trainer.train(islice(_columns(dataset, config), done, None))
         else:
             trainer.close()
             logger.info("all %d steps are done already; nothing was trained", done)
@@ -185,28 +189,11 @@ def _check_vocabulary(entries: int, tokenizer: TextTokenizer, config: RunConfig)
         )
 
 
-def _check_prompts(
-    questions: Sequence[Question], tokenizer: TextTokenizer, config: RunConfig
-) -> None:
-    """Refuse prompts that are longer than the room for them; Tunix would change all shapes."""
-    room = config.generation.max_prompt_length
-    template = config.model.prompt_template
-    longest = max(
-        len(tokenizer.encode(render_prompt(entry.question, template))) for entry in questions
-    )
-    longest += tokenizer.bos_id() is not None
-    if longest > room:
-        raise DataError(
-            f"generation.max_prompt_length = {room}, but the longest prompt has {longest} tokens; "
-            f"set it to {longest} or more"
-        )
-
-
-def _columns(questions: Sequence[Question], config: RunConfig) -> Iterator[dict[str, Any]]:
+def _columns(dataset: Dataset, config: RunConfig) -> Iterator[dict[str, Any]]:
     """Yield the batches of the whole run as Tunix takes them: arrays, `prompts` among them."""
     training = config.training
     for batch in batches(
-        questions,
+        dataset,
         batch_size=training.batch_size,
         num_batches=training.num_batches,
         epochs=training.passes,
@@ -236,7 +223,9 @@ def _summarise(
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Return what a run came to: its metrics, means over the last tenth of the steps, and facts."""
     last = rows[-max(1, len(rows) // _LAST_SHARE) :]
-    means = {name: float(np.mean([row[name] for row in last])) for name in rows[-1]}
+    # A reward that abstains from all answers of a step has no mean in its row.
+    names = dict.fromkeys(name for row in last for name in row)
+    means = {n: float(np.mean([row[n] for row in last if n in row])) for n in names}
     tokens = int(sum(row["tokens"] for row in rows))
     spent = sum(row["rollout_s"] + row["update_s"] for row in rows)
     evaluated = {

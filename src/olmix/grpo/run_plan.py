@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from olmix.grpo.answers import is_readable
 from olmix.grpo.config import RunConfig
+from olmix.grpo.data import Dataset
 from olmix.grpo.tokenizer import BUILT_IN_SIZE
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "data_warnings", "describe_data", "make_plan"]
 
 _OPTIMIZER_COPIES = {"adamw": 2, "sgd": 1}
 
@@ -106,4 +108,48 @@ def _warnings(config: RunConfig, lora: int | None) -> Iterator[str]:
         yield (
             "grpo.epsilon_high has no effect with grpo.num_iterations=1: each answer is used for "
             "one update, whose importance ratio is 1"
+        )
+    numeric = config.grpo.rewards.get("numeric_answer")
+    if config.grpo.answer in ("exact", "choice") and numeric is not None and numeric.weight:
+        yield (
+            f"grpo.rewards.numeric_answer reads numbers, whatever grpo.answer = "
+            f"{config.grpo.answer} says; where the answers are none, it is always 0: "
+            "grpo.rewards.numeric_answer=0"
+        )
+
+
+def describe_data(config: RunConfig, dataset: Dataset | None) -> str:
+    """Return the source of the questions and, where it has been read, how many there are."""
+    data = config.data
+    named = " ".join(str(p) for p in (data.data_source, data.data_path, data.data_subset) if p)
+    if dataset is None:
+        return f"{named}, is fetched when the run starts"
+    held = len(dataset.held_out)
+    return f"{named}, {len(dataset.train) + held:,} questions, {held:,} held out"
+
+
+def data_warnings(dataset: Dataset, config: RunConfig) -> Iterator[str]:
+    """Yield what is odd about the questions: copies, long ones, answers of another kind."""
+    where = config.data.data_path or "the data"
+    if dataset.num_copies:
+        yield (
+            f"{where}: {dataset.num_copies:,} questions are copies of others by their text; those "
+            "of held-out questions are left out"
+        )
+    if dataset.num_too_long:
+        room = config.generation.max_prompt_length
+        yield (
+            f"{where}: {dataset.num_too_long:,} questions are left out, because their prompts have "
+            f"more than generation.max_prompt_length = {room} tokens"
+        )
+    kind, questions = config.grpo.answer, (*dataset.train, *dataset.held_out)
+    odd = [entry.answer for entry in questions if not is_readable(entry.answer, kind)]
+    if odd:
+        what, others = {
+            "number": ("single number", "math, exact or choice"),
+            "choice": ("letter of a choice", "number, math or exact"),
+        }[kind]
+        yield (
+            f"{where}: {len(odd):,} of {len(questions):,} true answers are no {what}, such as "
+            f'"{odd[0][:60]}"; only the same text meets them. Perhaps grpo.answer is {others}.'
         )

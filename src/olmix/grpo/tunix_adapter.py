@@ -38,7 +38,7 @@ __all__ = ["SeededRollout", "StepListener", "Trainer", "restore_lora"]
 class StepListener(Protocol):
     """Hears what happens in a step, in this order."""
 
-    def on_rollout(self, lengths: Sequence[int], ended: Sequence[bool]) -> None:
+    def on_rollout(self, tokens: Sequence[Sequence[int]], ended: Sequence[bool]) -> None:
         """Take the tokens of each answer, and whether it ended by itself."""
 
     def on_answers(
@@ -122,7 +122,7 @@ class SeededRollout(vanilla_rollout.VanillaRollout):  # type: ignore[misc]  # Tu
         lengths = [len(tokens) for tokens in output.tokens]
         ended = [length < room for length in lengths]
         output.tokens = [row[: length + 1] for row, length in zip(buffer, lengths, strict=True)]
-        self._listener.on_rollout([len(tokens) for tokens in output.tokens], ended)
+        self._listener.on_rollout([tokens.tolist() for tokens in output.tokens], ended)
         return output
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from olmix.errors import DataError
 from olmix.grpo.config import RunConfig
-from olmix.grpo.data import Question, batches, synthetic_questions
+from olmix.grpo.data import Question, batches, split_questions, synthetic_questions
 from olmix.grpo.prompts import render_prompt
 from olmix.grpo.tokenizer import TextTokenizer
 
@@ -58,7 +58,7 @@ def warm_start(model: Any, tokenizer: TextTokenizer, config: RunConfig) -> float
     step = nnx.jit(_step, donate_argnames=("optimizer",))
     rng = np.random.default_rng([config.seed, 1])
     stream = batches(
-        synthetic_questions(),
+        split_questions(synthetic_questions()),
         batch_size=warm.batch_size,
         num_batches=warm.steps,
         epochs=1,

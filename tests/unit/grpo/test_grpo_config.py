@@ -1,8 +1,14 @@
 import pytest
 
 from olmix.errors import ConfigError
-from olmix.grpo.compose import compose, expand_sweep, null_deletions, split_words
+from olmix.grpo.compose import (
+    compose,
+    expand_sweep,
+    null_deletions,
+    split_words,
+)
 from olmix.grpo.config import RunConfig
+from olmix.grpo.run_checks import check_run
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +67,10 @@ def test_the_optimizer_is_known_by_its_keys(plain):
         ({"grpo": {"rewards": {"exact_formt": 1.0}}}, "did you mean `exact_format`"),
         ({"grpo": {"rewards": {"mine": {"function": "mine"}}}}, '"module:function" is needed'),
         ({"grpo": {"rewards": {"exact_format": 0}}}, "nothing to learn"),
-        ({"training": {"data_path": "x"}}, "no effect with data_source=synthetic"),
+        (
+            {"training": {"data_source": "synthetic", "data_path": "x"}},
+            "no effect with data_source=synthetic",
+        ),
         ({"training": {"data_source": "jsonl"}}, "data_source=jsonl needs it"),
         ({"training": {"micro_batch_size": 3}}, "must divide batch_size = 4"),
         ({"evaluation": {"num_samples": 4}}, "greedy answers are all the same"),
@@ -73,6 +82,17 @@ def test_the_optimizer_is_known_by_its_keys(plain):
         ({"model": {"custom_params": {"num_kv_heads": 3}}}, "must be a multiple of"),
         ({"model": {"custom_params": {"num_kv_heads": 4}}}, "must be below num_heads = 4"),
         ({"model": {"custom_params": {"hiden_size": 4}}}, "did you mean `hidden_size`"),
+        ({"model": {"lora_module_path": ".*("}}, "no regular expression: missing"),
+        ({"grpo": {"answer": "maths"}}, "number, math, exact, choice"),
+        (
+            {"optimizer": {"warmup_steps": 3}, "scheduler": {"warmup_fraction": 0.5}},
+            "found 3, but scheduler.warmup_fraction = 0.5 of 10 updates; give one",
+        ),
+        (
+            {"optimizer": {"schedule_type": "cosine"}, "scheduler": {"name": "linear"}},
+            "found cosine, but scheduler.name = linear",
+        ),
+        ({"training": {"data_path": "x.jsonl"}}, "say what data_path is: jsonl"),
         ({"logging": ["stdout"]}, "jsonl, tensorboard, trackio, wandb"),
     ],
 )
@@ -105,3 +125,51 @@ def test_a_sweep_is_every_combination():
     assert len(runs) == 6
     assert runs[0] == ["seed=1", "model=a", "x=0"]
     assert runs[-1] == ["seed=1", "model=b", "x=20"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("++optimizer.warmup_steps=100", "scheduler.warmup_fraction=0.5"),
+        ("+optimizer.schedule_type=linear", "scheduler=warmup_cosine"),
+        ("training.epochs=1", "training.num_epochs=2"),
+        ("grpo.eos_tokens=[1]", "generation.eos_tokens=[2]"),
+    ],
+)
+def test_one_setting_by_two_names_is_refused(words):
+    with pytest.raises(ConfigError, match="give one") as caught:
+        check_run(words)
+    assert len(caught.value.problems) == 1
+    assert check_run(words[:1])
+
+
+def test_each_name_alone_does_and_the_same_value_twice_too(plain):
+    assert changed(plain, optimizer={"warmup_steps": 3}).warmup_updates == 3
+    assert changed(plain, scheduler={"warmup_fraction": 0.3}).warmup_updates == 3
+    both = {"optimizer": {"warmup_steps": 5}, "scheduler": {"warmup_fraction": 0.5}}
+    assert changed(plain, **both).warmup_updates == 5
+    assert changed(plain).warmup_updates == 1, "a tenth, where none is given"
+
+
+def test_a_released_model_learns_gsm8k_unless_told_otherwise():
+    for words, source in (
+        ([], "huggingface"),
+        (["model=smollm2_135m"], "huggingface"),
+        (["model=gemma3_tiny"], "synthetic"),
+        (["+model.custom_params={num_layers:2}"], "synthetic"),
+        (["training.data_source=synthetic"], "synthetic"),
+    ):
+        data = check_run(words).data
+        assert data.data_source == source
+        assert (data.data_path == "openai/gsm8k") == (source == "huggingface")
+
+
+def test_the_options_of_a_group_can_be_swept_over():
+    runs = expand_sweep(["model=glob(gemma3*)", "seed=1"])
+    assert runs == [["seed=1", f"model=gemma3_{size}"] for size in ("1b", "270m", "tiny")]
+
+
+@pytest.mark.parametrize("word", ["seed=range(1,4,0)", "seed=range(4,1)", "model=glob(zz*)"])
+def test_a_sweep_over_nothing_is_a_sentence(word):
+    with pytest.raises(ConfigError, match=word.partition("=")[0]):
+        expand_sweep([word])

@@ -7,8 +7,10 @@ from olmix.grpo.config import TrainingConfig
 from olmix.grpo.data import (
     batches,
     held_out_questions,
+    load_dataset,
     load_questions,
     read_folder,
+    split_questions,
     synthetic_questions,
 )
 
@@ -32,7 +34,7 @@ def test_synthetic_answers_are_true():
 
 
 def test_training_and_evaluation_share_no_question():
-    questions = synthetic_questions()
+    questions = split_questions(synthetic_questions())
     stream = batches(questions, batch_size=7, num_batches=200, epochs=1, seed=3)
     trained = {entry.question for batch in stream for entry in batch}
     held = {entry.question for entry in held_out_questions(questions, 1000, seed=1)}
@@ -40,8 +42,31 @@ def test_training_and_evaluation_share_no_question():
     assert not held & trained
 
 
+def test_copies_of_a_question_are_on_one_side_of_the_split(tmp_path):
+    records = [{"question": f" Q{n % 30}  or not?", "answer": str(n)} for n in range(70)]
+    records[40]["question"] = " Q10 or\tnot? "
+    dataset = load_dataset(source("jsonl", write_jsonl(tmp_path / "d.jsonl", records)))
+    assert dataset.num_copies == 40
+    assert len(dataset.held_out) == 3
+    held = {" ".join(entry.question.split()) for entry in dataset.held_out}
+    assert not held & {" ".join(entry.question.split()) for entry in dataset.train}
+    kept = sum(f"Q{n % 30} or not?" not in held for n in range(70))
+    assert len(dataset.train) == kept, "copies of what is trained on stay"
+
+
+def test_prompts_that_are_too_long_are_left_out_after_the_split():
+    whole = split_questions(synthetic_questions())
+    shorter = whole.within(len, 14)
+    assert shorter.num_too_long > 0
+    assert len(shorter.train) + len(shorter.held_out) + shorter.num_too_long == 610
+    assert set(map(id, shorter.held_out)) <= set(map(id, whole.held_out))
+    assert whole.within(len, 99) == whole
+    with pytest.raises(DataError, match=r"max_prompt_length = 5, but the prompts have 14 to 16"):
+        whole.within(len, 5)
+
+
 def test_batches_depend_on_the_seed_alone_and_an_epoch_repeats_them():
-    questions = synthetic_questions()
+    questions = split_questions(synthetic_questions())
     settings = {"batch_size": 4, "num_batches": 5, "epochs": 2}
     first = [tuple(e.question for e in b) for b in batches(questions, seed=0, **settings)]
     again = [tuple(e.question for e in b) for b in batches(questions, seed=0, **settings)]
@@ -92,9 +117,11 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path):
     (tmp_path / "bad.jsonl").write_text("[1]\n")
     with pytest.raises(DataError, match=r"bad.jsonl:1: found list"):
         load_questions(source("jsonl", tmp_path / "bad.jsonl"))
-    few = write_jsonl(tmp_path / "few.jsonl", [{"question": "a", "answer": "b"}] * 9)
-    with pytest.raises(DataError, match="at least 10 are needed"):
-        load_questions(source("jsonl", few))
+    few = write_jsonl(
+        tmp_path / "few.jsonl", [{"question": f"{n % 9}?", "answer": "b"} for n in range(20)]
+    )
+    with pytest.raises(DataError, match="9 different questions; at least 10"):
+        load_dataset(source("jsonl", few))
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import logging
 import numpy as np
 import pytest
 
-from olmix.errors import DivergedError
+from olmix.errors import DataError, DivergedError
 from olmix.grpo.compose import compose
 from olmix.grpo.config import RunConfig
 from olmix.grpo.evaluate import pass_at_k
+from olmix.grpo.own_rewards import Reward
 from olmix.grpo.recorder import Recorder
-from olmix.grpo.rewards import Reward
 from olmix.records.run import RunFolder
 from olmix.records.run_writer import RunWriter, keep_steps
 
@@ -27,7 +27,7 @@ def recorder(tmp_path):
 
 def play(recorder, weighted, step, completions, ended, measured=MEASURED):
     """Go through one step as the trainer does."""
-    recorder.on_rollout([len(text) for text in completions], ended)
+    recorder.on_rollout([list(text.encode()) for text in completions], ended)
     prompts = np.array(["p", "p", "q", "q"])
     totals = np.array(weighted(prompts, np.array(completions), answer=np.array(["1"] * 4)))
     recorder.on_answers(prompts, completions, totals, totals - totals.mean())
@@ -76,6 +76,35 @@ def test_rows_after_a_checkpoint_are_dropped(recorder):
     assert [row["step"] for row in made.rows] == [1, 2]
     assert len(keep_steps(folder / "samples.jsonl", 9)) == 4
     assert keep_steps(folder / "none.jsonl", 9) == []
+
+
+def test_a_reward_may_abstain_and_its_mean_is_over_the_others(tmp_path):
+    def even(completions, completion_ids):
+        assert [len(ids) for ids in completion_ids] == [len(text) for text in completions]
+        return [None if len(text) % 2 else len(text) for text in completions]
+
+    reward = Reward("even", even, 0.5)
+    config = RunConfig.from_dict(compose(["+experiment=quick_test", "grpo.num_generations=2"]))
+    with RunWriter(RunFolder(tmp_path)) as run:
+        made = Recorder(run, config, [reward], rate=float)
+        play(made, made.watch(reward), 1, ["a", "ab", "abc", "abcd"], [True] * 4)
+        play(made, made.watch(reward), 2, ["a", "a", "abc", "abc"], [True] * 4)
+    first, second = RunFolder(tmp_path).read_metrics()
+    assert first["reward/even"] == 3.0
+    assert first["reward"] == (0 + 1 + 0 + 2) / 4
+    assert "reward/even" not in second, "no answer was scored: there is no mean"
+    sample = json.loads((tmp_path / "samples.jsonl").read_text().splitlines()[0])
+    assert sample["rewards"] == {"even": None}
+
+
+def test_what_is_no_score_stops_the_run_before_the_step_is_written(tmp_path):
+    reward = Reward("late", lambda completions, **_: [float("nan")] * len(completions), 1.0)
+    config = RunConfig.from_dict(compose(["+experiment=quick_test", "grpo.num_generations=2"]))
+    with RunWriter(RunFolder(tmp_path)) as run:
+        made = Recorder(run, config, [reward], rate=float)
+        with pytest.raises(DataError, match=r"grpo.rewards.late: it returned nan for the answer"):
+            play(made, made.watch(reward), 1, ["a", "ab", "abc", "abcd"], [True] * 4)
+    assert not (tmp_path / "metrics.jsonl").exists()
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_once_it_is_written(recorder):

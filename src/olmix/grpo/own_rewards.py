@@ -1,0 +1,259 @@
+"""Rewards as a run uses them: imported, called, and what they return checked.
+
+A reward of one's own is ``module:name``: a function, an asynchronous function, or a class, of
+which one object is made and called. It is imported from where Python looks, from the working folder
+and from the two above it. It gets the keywords that it names, or all of them with ``**columns``:
+``prompts``, ``completions``, ``completion_ids`` (the tokens) and the columns of the dataset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import math
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from olmix.errors import ConfigError, DataError, Problem
+from olmix.grpo.answers import require_verifier
+from olmix.grpo.config import GrpoConfig
+from olmix.grpo.data import Question
+from olmix.grpo.rewards import REWARDS, RewardFunction, answer_reward
+
+__all__ = ["Reward", "load_rewards", "try_rewards"]
+
+_SHOWN = 120
+"""Letters of an answer that an error shows."""
+_ABOVE = 2
+"""Folders above the working folder in which rewards are looked for."""
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A reward with its weight.
+
+    Attributes:
+        name: in `grpo.rewards`.
+        function: gets keywords, returns one number per completion.
+        weight: factor in the sum.
+        timeout_s: seconds that a call may take; `None` for any.
+    """
+
+    name: str
+    function: RewardFunction
+    weight: float
+    timeout_s: float | None = None
+
+    @property
+    def may_need_columns(self) -> bool:
+        """Whether it may ask for columns of the dataset beside question and answer."""
+        known = ("prompts", "completions", "completion_ids", "question", "answer")
+        takes_all = any(each.kind is each.VAR_KEYWORD for each in _parameters(self.function))
+        return takes_all or not set(_required(self.function)) <= set(known)
+
+    def score(
+        self,
+        prompts: Sequence[str],
+        completions: Sequence[str],
+        columns: Mapping[str, Any],
+        token_ids: Sequence[Sequence[int]],
+    ) -> list[float | None]:
+        """Return a number per completion; `None` where the reward abstains.
+
+        Raises:
+            DataError: it failed, took too long, or returned something else; with the answer.
+        """
+        known = {
+            **columns,
+            "prompts": list(prompts),
+            "completions": list(completions),
+            "completion_ids": token_ids,
+        }
+        missing = [name for name in _required(self.function) if name not in known]
+        if missing:
+            raise self._error(
+                f"it needs {', '.join(missing)}, which is no column of the data; there are: "
+                f"{', '.join(known)}"
+            )
+        try:
+            given = _call(self.function, _chosen(self.function, known), self.timeout_s)
+        except TimeoutError as error:
+            first = _shorten(completions[0])
+            raise self._error(
+                f"it took longer than timeout_s = {self.timeout_s:g} for {len(completions)} "
+                f"answers, the first of which is {first}"
+            ) from error
+        except Exception as error:  # whatever a user's function raises
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            raise self._error(
+                f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}), "
+                f"on {len(completions)} answers, the first of which is {_shorten(completions[0])}"
+            ) from error
+        return self._read(given, completions)
+
+    def _error(self, what: str) -> DataError:
+        return DataError(f"grpo.rewards.{self.name}: {what}")
+
+    def _read(self, given: Any, completions: Sequence[str]) -> list[float | None]:
+        wanted = "one finite number per answer, or None to abstain, is needed"
+        try:
+            values = None if isinstance(given, str | bytes | Mapping) else list(given)
+        except TypeError:
+            values = None
+        if values is None or len(values) != len(completions):
+            raise self._error(
+                f"it returned {_shorten(given)} for {len(completions)} answers, the first of "
+                f"which is {_shorten(completions[0])}; {wanted}"
+            )
+        return [self._number(v, text, wanted) for v, text in zip(values, completions, strict=True)]
+
+    def _number(self, value: Any, completion: str, wanted: str) -> float | None:
+        if value is None:
+            return None
+        try:
+            number = math.nan if isinstance(value, str | bytes) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if math.isfinite(number):
+            return number
+        raise self._error(
+            f"it returned {_shorten(value)} for the answer {_shorten(completion)}; {wanted}"
+        )
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _parameters(function: RewardFunction) -> list[inspect.Parameter]:
+    return list(inspect.signature(function).parameters.values())
+
+
+def _required(function: RewardFunction) -> list[str]:
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p.name for p in _parameters(function) if p.kind in named and p.default is p.empty]
+
+
+def _chosen(function: RewardFunction, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those keywords that a function takes."""
+    parameters = _parameters(function)
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        return dict(known)
+    names = {each.name for each in parameters}
+    return {name: value for name, value in known.items() if name in names}
+
+
+def _call(function: RewardFunction, arguments: Mapping[str, Any], timeout_s: float | None) -> Any:
+    """Call a function and wait for what it returns; asynchronous ones get a loop of their own.
+
+    Raises:
+        TimeoutError: it took too long. Its thread is left behind.
+    """
+    is_async = any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))
+    if timeout_s is None and not is_async:
+        return function(**arguments)
+    outcome: dict[str, Any] = {}
+
+    async def wait() -> Any:
+        return await function(**arguments)
+
+    def work() -> None:
+        try:
+            outcome["value"] = asyncio.run(wait()) if is_async else function(**arguments)
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            outcome["error"] = error
+
+    thread = threading.Thread(target=work, daemon=True, name="reward")
+    thread.start()
+    thread.join(timeout_s)
+    if thread.is_alive():
+        raise TimeoutError
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["value"]
+
+
+def load_rewards(grpo: GrpoConfig) -> list[Reward]:
+    """Import the rewards of a config.
+
+    Raises:
+        ConfigError: a module or function is missing, or does not take completions; all at once.
+        MissingPackageError: the package that compares the answers is not installed.
+    """
+    require_verifier(grpo.answer)
+    built_in = {**REWARDS, "check_answer": answer_reward(grpo.answer)}
+    loaded, problems = [], []
+    for name, entry in grpo.rewards.items():
+        try:
+            function = built_in[name] if entry.function is None else _import(entry.function)
+        except Exception as error:  # noqa: BLE001 - importing a user's module runs it
+            what = f"{entry.function}: {type(error).__name__}: {error}"
+            if isinstance(error, ModuleNotFoundError):
+                what += (
+                    f"; looked for in {Path.cwd()}, the two folders above, and what is installed"
+                )
+            problems.append(Problem(f"grpo.rewards.{name}", what))
+            continue
+        loaded.append(Reward(name, function, entry.weight, entry.timeout_s))
+    if problems:
+        raise ConfigError(problems)
+    return loaded
+
+
+def _search(module: str) -> None:
+    """Let Python find a module of the working folder, or of the two folders above it.
+
+    Runs of `olmix sweep` start in the sweep's folder, which stands where one works.
+    """
+    name = module.partition(".")[0]
+    here = Path.cwd()
+    for folder in (here, *here.parents[:_ABOVE]):
+        if (folder / f"{name}.py").is_file() or (folder / name / "__init__.py").is_file():
+            if str(folder) not in sys.path:
+                # At the end: a `datasets.py` where one works must not hide the package.
+                sys.path.append(str(folder))
+            break
+    importlib.invalidate_caches()
+
+
+def _import(path: str) -> RewardFunction:
+    """Import ``module:name`` and, where it is a class, make one object of it."""
+    module, _, name = path.partition(":")
+    _search(module)
+    found: Any = getattr(importlib.import_module(module), name)
+    function: Any = found() if inspect.isclass(found) else found
+    if not callable(function):
+        raise TypeError(f"found {type(function).__name__}; a function or a class is needed")
+    parameters = _parameters(function)
+    takes_all = any(each.kind is each.VAR_KEYWORD for each in parameters)
+    if not takes_all and not any(each.name == "completions" for each in parameters):
+        raise TypeError("a reward takes `prompts`, `completions` and `**columns`")
+    checked: RewardFunction = function
+    return checked
+
+
+def try_rewards(rewards: Sequence[Reward], question: Question) -> None:
+    """Call each reward once on two made-up answers to a question, the right one and none.
+
+    Raises:
+        DataError: with what is wrong with each.
+    """
+    right = f"<reasoning>It is so.</reasoning><answer>{question.answer}</answer>"
+    completions = [right, "I do not know."]
+    columns = {name: [value] * 2 for name, value in question.columns.items()}
+    columns |= {"question": [question.question] * 2, "answer": [question.answer] * 2}
+    problems = []
+    for reward in rewards:
+        try:
+            reward.score([question.question] * 2, completions, columns, [[0, 1], [0, 1]])
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        raise DataError("\n".join(problems))

@@ -1,0 +1,96 @@
+"""A dry run: what can be tried of a run without training, network, JAX or files written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from olmix.errors import DataError, OlmixError
+from olmix.grpo.config import RunConfig, TrainingConfig
+from olmix.grpo.data import Dataset, Question, is_local, load_dataset
+from olmix.grpo.fit_prompts import local_tokenizer, shorter_questions
+from olmix.grpo.own_rewards import load_rewards, try_rewards
+from olmix.grpo.run_plan import Plan, data_warnings, describe_data, make_plan
+
+__all__ = ["Rehearsal", "rehearse"]
+
+_MADE_UP = Question("What is 3 + 4?", "7", {})
+"""For rewards, where the data are read only when the run starts."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a dry run found.
+
+    Attributes:
+        config: of the run.
+        plan: its shapes, memory and steps.
+        data: source of the questions and, where they could be read, how many there are.
+        warnings: what is allowed and hardly meant.
+    """
+
+    config: RunConfig
+    plan: Plan
+    data: str
+    warnings: tuple[str, ...]
+
+
+def rehearse(configs: Sequence[RunConfig]) -> list[Rehearsal]:
+    """Try the runs: read local data, measure prompts, and call each reward on two answers.
+
+    Data that several runs share are read once.
+
+    Raises:
+        DataError: with what is wrong with data and rewards of all runs, each once.
+    """
+    read: dict[TrainingConfig, Dataset | OlmixError] = {}
+    rehearsals: list[Rehearsal] = []
+    problems: dict[str, None] = {}
+    for config in configs:
+        found, wrong = _rehearse(config, read)
+        rehearsals.append(found)
+        problems |= dict.fromkeys(wrong)
+    if problems:
+        raise DataError("\n".join(problems))
+    return rehearsals
+
+
+def _rehearse(
+    config: RunConfig, read: dict[TrainingConfig, Dataset | OlmixError]
+) -> tuple[Rehearsal, list[str]]:
+    problems: list[str] = []
+    warnings: list[str] = []
+    dataset: Dataset | None = None
+    try:
+        dataset = _dataset(config, read)
+        if dataset is not None:
+            warnings.extend(data_warnings(dataset, config))
+    except OlmixError as error:
+        problems.append(str(error))
+    try:
+        rewards = load_rewards(config.grpo)
+        if dataset is not None:
+            try_rewards(rewards, dataset.train[0])
+        elif not problems:
+            # Columns are not known yet: only rewards that need none can be called.
+            try_rewards([each for each in rewards if not each.may_need_columns], _MADE_UP)
+    except OlmixError as error:
+        problems.append(str(error))
+    plan = make_plan(config)
+    data = describe_data(config, dataset)
+    return Rehearsal(config, plan, data, (*plan.warnings, *warnings)), problems
+
+
+def _dataset(config: RunConfig, read: dict[TrainingConfig, Dataset | OlmixError]) -> Dataset | None:
+    if not is_local(config.data):
+        return None
+    if config.data not in read:
+        try:
+            read[config.data] = load_dataset(config.data)
+        except OlmixError as error:
+            read[config.data] = error
+    dataset = read[config.data]
+    if isinstance(dataset, OlmixError):
+        raise dataset
+    tokenizer = local_tokenizer(config)
+    return dataset if tokenizer is None else shorter_questions(dataset, tokenizer, config)
