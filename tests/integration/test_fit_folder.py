@@ -212,15 +212,15 @@ def test_a_fit_without_a_proposal_has_none(capsys, planted):
 
 def test_progress_ends_where_it_said(planted):
     steps = []
-    fit_swarm(planted.config(), planted.folder / "fit", lambda *step: steps.append(step))
-    done = [step[0] for step in steps]
+    fit_swarm(planted.config(), planted.folder / "fit", steps.append)
+    done = [step.done for step in steps]
     assert done == sorted(done)
-    assert steps[-1][0] == steps[-1][1]
+    assert steps[-1].done == steps[-1].total
 
 
 def test_a_fit_that_breaks_leaves_nothing(planted):
-    def explode(done, total, note):
-        if "proposal" in note:
+    def explode(progress):
+        if "proposal" in progress.note:
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
@@ -352,16 +352,16 @@ BAD_TABLES = {
         lambda p: _edit_row(p, "ratios.csv", 4, lambda row: row.rsplit(",", 2)[0]),
         ["ratios.csv:5: 3 cells; the header has 5"],
     ),
-    "words, infinities and a short row at once": (
+    "words, numbers of code and a short row at once": (
         lambda p: (
             _edit_row(p, "metrics.csv", 1, _first_cell("high")),
-            _edit_row(p, "metrics.csv", 2, _first_cell("inf")),
+            _edit_row(p, "metrics.csv", 2, _first_cell("1_000")),
             _edit_row(p, "metrics.csv", 3, lambda row: "r002"),
         ),
         [
             "metrics.csv:2: y: found 'high'; a number is needed",
-            "metrics.csv:3: y: found 'inf'; a number is needed",
-            "metrics.csv:4: 1 cells; the header has 3",
+            "metrics.csv:3: y: found '1_000'; a number is needed",
+            "metrics.csv:4: 1 cell; the header has 3",
         ],
     ),
     "bytes that are no text": (

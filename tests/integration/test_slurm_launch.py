@@ -126,7 +126,7 @@ def test_runs_in_the_queue_are_not_submitted_twice_and_cancelled_ones_do_not_com
     group = swarm(array_limit=2)
     seed = group.runs[0].training.model_copy(update={"seed": 7})
     other = group.runs[0].model_copy(update={"training": seed})
-    with pytest.raises(LaunchError, match=f"have another config.*: {other.name}"):
+    with pytest.raises(LaunchError, match=f"of queued runs has changed .*: {other.name}"):
         submit_group(replace(group, runs=(other, *group.runs[1:])), tmp_path)
     cancel(launched.folder)
     ids = ",".join(job.id for job in launched.jobs)

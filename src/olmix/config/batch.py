@@ -54,7 +54,7 @@ def read_batch(value: object, length: int, *, kept: bool = False) -> object:
 
 
 def _both_readings(number: int, length: int) -> str:
-    whole = "" if number % length == 0 else f", no whole number of sequences of {length}"
+    whole = "" if number % length == 0 else f", not a whole number of sequences of {length}"
     share = number / length
     return (
         f"this many tokens are {share:.3g} sequences of {length} a step{whole}, and this many "

@@ -115,7 +115,7 @@ def require_verifier(kind: AnswerKind) -> None:
     try:
         import math_verify  # noqa: F401
     except ImportError:
-        raise MissingPackageError("math-verify", "grpo", "grpo.answer=math") from None
+        raise MissingPackageError(["math-verify"], "grpo", "grpo.answer=math") from None
 
 
 def read_number(text: str) -> Fraction | None:

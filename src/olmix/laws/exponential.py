@@ -37,8 +37,10 @@ SEARCH_STEPS = 12
 REFIT_STEPS = 12
 """Steps of the solver from one fit to that of a resampled swarm."""
 _BEYOND = 0.5
-"""How far above the worst run a prediction may lie, as a share of the range of the runs. An
-exponential of slopes that few runs determine would reach any number."""
+_BEYOND_TRUSTED = 3.0
+"""How far above the worst run a prediction may lie, as a share of the range of the runs: always,
+and what is added where runs left out are predicted exactly. An exponential of slopes that few runs
+determine would reach any number."""
 PAPER_DELTA = 0.02
 """Where the Huber loss of RegMix and Olmix turns linear, in units of the metric."""
 
@@ -164,8 +166,9 @@ class ExponentialLaw(Law):
         chosen = score.argmin(axis=1)
         index = np.arange(len(values)) * len(pairs) + chosen
         thorough = self.thorough and start is None
-        ends = solve(searched.take(index), start=found.take(index), thorough=thorough)
-        final, top = _in_units(ends, units), _highest(values, row_weights)
+        problems = searched.take(index)
+        ends = solve(problems, start=found.take(index), thorough=thorough)
+        final, top = _in_units(ends, units), _highest(values, row_weights, _trust(problems, ends))
         return [
             self._build(final, i, middle[design[pick]], settings[design[pick]], ridge[pick], top[i])
             for i, pick in enumerate(chosen)
@@ -188,7 +191,7 @@ class ExponentialLaw(Law):
         start = _as_curves(laws, middle[design], mean_value(problems) * units)
         start = _in_units(start, 1 / units)
         found = _in_units(solve(problems, start=start, max_steps=REFIT_STEPS), units)
-        top = _highest(values, row_weights)
+        top = [law.offset + law.most for law in laws]
         return [
             self._build(found, i, middle[design[i]], settings[design[i]], law.ridge, top[i])
             for i, law in enumerate(laws)
@@ -254,11 +257,20 @@ def left_out_error(problems: Problems, curves: Curves) -> Array:
     return np.asarray(loss.sum(axis=1) / problems.row_weights.sum(axis=1))
 
 
-def _highest(values: Array, row_weights: Array) -> Array:
+def _trust(problems: Problems, curves: Curves) -> Array:
+    """Return how well runs left out are predicted, (P,): 1 exactly, 0 by a third of a spread."""
+    residuals, leverage = hat_diagonal(problems, curves)
+    left_out = residuals / np.maximum(1 - leverage, 0.02)
+    weights = problems.row_weights
+    error = np.sqrt((weights * left_out**2).sum(axis=1) / weights.sum(axis=1))
+    return np.asarray(np.clip(1 - 3 * error, 0.0, 1.0))
+
+
+def _highest(values: Array, row_weights: Array, trust: Array) -> Array:
     """Return the largest value that each problem's runs support, (P,)."""
     live = np.where(row_weights > 0, values, np.nan)
     low, high = np.nanmin(live, axis=1), np.nanmax(live, axis=1)
-    return np.asarray(high + _BEYOND * (high - low))
+    return np.asarray(high + (_BEYOND + _BEYOND_TRUSTED * trust) * (high - low))
 
 
 def _spread(live: Array) -> Array:

@@ -80,7 +80,7 @@ def test_another_unit_of_a_step_is_refused(given):
 
 
 def test_tokens_of_a_step_are_whole_sequences_however_they_are_given():
-    assert "no whole number of sequences" in _refused(_training, global_batch_size="3000 tokens")
+    assert "not a whole number of sequences" in _refused(_training, global_batch_size="3000 tokens")
 
 
 @pytest.mark.parametrize("given", ["1 sequence", "5 sequences", "64 sequences"])

@@ -146,5 +146,5 @@ def test_a_trial_names_every_reward_that_fails_and_where():
 def test_mathematics_needs_its_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "math_verify", None)
     grpo = GrpoConfig.from_dict({"answer": "math", "rewards": {"check_answer": 1.0}})
-    with pytest.raises(MissingPackageError, match=r"pip install 'olmix\[grpo\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install '\.\[grpo\]'"):
         load_rewards(grpo)

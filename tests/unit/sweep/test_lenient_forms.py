@@ -111,7 +111,7 @@ def test_code_of_data_sets_is_warned_of():
     pytest.importorskip("datasets", reason="what a loader takes is read from its source")
     controls = {"dataset": {"source": "x/y", "trust_remote_code": True}}
     made = build_plan({"experiment_name": "x", "base_config": BASE, "controls": controls})
-    assert "passes trust_remote_code over" in said(made)
+    assert "ignores trust_remote_code" in said(made)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_errors_are_sentences_with_exit_status_2(tmp_path):
             f"error: {file}:3: variables.lora_rank: the variable lora_rank"
         )
     done = run(*OLMIX, "status", str(tmp_path), expect=2)
-    assert "no folder of an experiment" in done.stderr
+    assert "not the folder of an experiment" in done.stderr
 
 
 def test_max_runs_is_the_limit_of_a_grid():

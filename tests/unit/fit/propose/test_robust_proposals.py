@@ -94,12 +94,15 @@ def test_a_floor_of_a_metric_that_is_not_there_is_an_error(planted):
 
 
 def test_floors_that_nothing_keeps_are_an_error_that_names_the_metric(planted):
-    # The pins keep the natural mixture out, and z only gets worse with a.
+    # The caps keep the natural mixture out, and z only gets worse with a.
+    counts = {"a": 10_000_000, "b": 200_000, "c": 200_000, "d": 200_000}
+    sizes = {"a": 0.1, "b": 0.3, "c": 0.3, "d": 0.3}
     with pytest.raises(InfeasibleError, match=r"proposer.floors.*z is missed by most"):
         proposed(
             planted,
             proposer={"floors": {"z": 0.0}},
-            filtering={"fixed_weight": {"a": 0.8}},
+            priors={"token_counts": counts, "relative_sizes": sizes},
+            constraints={"enabled": True, "target_tokens": 1_000_000, "repetition_factor": 1.0},
         )
 
 
