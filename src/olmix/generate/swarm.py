@@ -229,7 +229,8 @@ def _report(
     needed, safe = least_mixtures(num_free), 3 * (num_free + 1)
     if share < _FEW:
         said, remedy = _explain_equal(config, rules, sampled)
-        if share <= _TOO_FEW and total < needed and num_free > 1:
+        asked = sum(map(len, others)) + len(sampled)  # so few may be what was asked for
+        if share <= _TOO_FEW and total < needed <= asked and num_free > 1:
             raise InfeasibleError(
                 f"{said} With all others there are {total} different ones; a fit of {num_free} "
                 f"domains takes at least {needed}, and {safe} would be safe. {remedy}"

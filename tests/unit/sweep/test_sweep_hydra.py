@@ -36,12 +36,12 @@ TEXTS = [
 
 
 def test_every_text_arrives_as_it_was_written(tmp_path):
-    made = experiment({"model.lora_module_path": TEXTS})
+    made = experiment({"training.question_column": TEXTS})
     result = generate_configs(made, tmp_path / "out")
     assert len(result.runs) == len(TEXTS)
     for index, text in enumerate(TEXTS):
         composed = compose.compose(overrides(result, index))
-        assert composed["model"]["lora_module_path"] == text
+        assert composed["training"]["question_column"] == text
 
 
 def test_a_misspelt_preset_key_and_value_are_found_without_training(tmp_path):
