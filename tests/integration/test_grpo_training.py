@@ -132,6 +132,7 @@ def test_an_exported_model_is_that_of_transformers_and_trains_on(learned, capsys
         "model.dtype=float32",
         "generation.max_prompt_length=48",
         "generation.max_new_tokens=24",
+        "training.data_source=synthetic",
         "training.num_batches=2",
         "evaluation.num_prompts=4",
         "hydra.run.dir=run",
