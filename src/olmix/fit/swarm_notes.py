@@ -15,6 +15,9 @@ __all__ = ["swarm_notes"]
 
 _MOST_RUNS = 8
 _MOST_DOMAINS = 4
+_LEAST_METRICS = 3
+_ROUNDING = 1e-3
+"""Share of a spread by which a mean that was written with few digits may be off."""
 
 
 def swarm_notes(swarm: Swarm) -> list[str]:
@@ -40,7 +43,7 @@ def swarm_notes(swarm: Swarm) -> list[str]:
             notes.append(
                 f"{name} is missing in {counted(missing, 'run')}, which its fit leaves out."
             )
-    notes += _accidents(swarm)
+    notes += [*_accidents(swarm), *_means_of_others(swarm)]
     safe = 3 * (swarm.num_free + 1)
     if swarm.num_groups < safe:
         notes.append(
@@ -69,6 +72,24 @@ def _accidents(swarm: Swarm) -> list[str]:
                 f"{counted[row]:.4g}."
             )
     return notes
+
+
+def _means_of_others(swarm: Swarm) -> list[str]:
+    """Name metrics that are the mean of all others: their information counts twice."""
+    number = len(swarm.metrics)
+    if number < _LEAST_METRICS:
+        return []
+    whole = swarm.measured[np.isfinite(swarm.measured).all(axis=1)]
+    if len(whole) < _LEAST_METRICS:
+        return []
+    others = (whole.sum(axis=1, keepdims=True) - whole) / (number - 1)
+    same = np.abs(whole - others).max(axis=0) <= _ROUNDING * whole.std(axis=0)
+    return [
+        f"{name} is the mean of the other metrics in every run: leave it out "
+        "(filtering.drop_metrics), since an average of fits predicts better than a fit of averages."
+        for name, mean in zip(swarm.metrics, same, strict=True)
+        if mean
+    ]
 
 
 def _tied(swarm: Swarm) -> list[str]:

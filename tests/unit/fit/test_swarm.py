@@ -357,3 +357,11 @@ def test_sums_beyond_one_per_cent_are_refused(planted):
     for column in planted.ratios.values():
         column[2] *= 0.98
     assert "the weights add up to 0.98, not to 1" in _refused(planted.write())
+
+
+def test_a_column_that_is_the_mean_of_the_others_is_pointed_out(planted):
+    pairs = zip(planted.metrics["y"], planted.metrics["z"], strict=True)
+    planted.metrics["mean"] = [None if None in pair else sum(pair) / 2 for pair in pairs]
+    swarm = read_swarm(planted.write().config())
+    assert any(note.startswith("mean is the mean of the other metrics") for note in swarm.notes)
+    assert len([note for note in swarm.notes if "mean of the other" in note]) == 1
