@@ -82,8 +82,9 @@ def _means_of_others(swarm: Swarm) -> list[str]:
     whole = swarm.measured[np.isfinite(swarm.measured).all(axis=1)]
     if len(whole) < _LEAST_METRICS:
         return []
-    others = (whole.sum(axis=1, keepdims=True) - whole) / (number - 1)
-    same = np.abs(whole - others).max(axis=0) <= _ROUNDING * whole.std(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # of an accident of 1e308
+        others = (whole.sum(axis=1, keepdims=True) - whole) / (number - 1)
+        same = np.abs(whole - others).max(axis=0) <= _ROUNDING * whole.std(axis=0)
     return [
         f"{name} is the mean of the other metrics in every run: leave it out "
         "(filtering.drop_metrics), since an average of fits predicts better than a fit of averages."
