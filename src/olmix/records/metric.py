@@ -30,7 +30,6 @@ __all__ = [
     "Logged",
     "Metric",
     "Objective",
-    "bpb_name",
     "error_of",
     "is_metric",
     "lower_is_better",
@@ -198,11 +197,6 @@ def lower_is_better(names: Sequence[str], given: Mapping[str, bool]) -> bool:
     said = [given[name] for name in names if name in given]
     told = [lower for name in names if (lower := lower_is_better_by_name(name)) is not None]
     return next(iter((*said, *told)), True)
-
-
-def bpb_name(domain: str) -> str:
-    """Return the name under which the trainers of Olmix report a domain's bits per byte."""
-    return f"{domain}_bpb"
 
 
 def unit_of(names: Iterable[str]) -> str:

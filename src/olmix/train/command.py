@@ -27,11 +27,12 @@ from olmix.domains import iter_domains
 from olmix.errors import DivergedError, LaunchError
 from olmix.records.identity import run_identity
 from olmix.records.logs import flatten, number
+from olmix.records.mapping import read_command_file
 from olmix.records.run import COMMAND_FILE, MetricsReader, RunFolder, progress_of
 from olmix.records.run_config import read_run_config
 from olmix.records.run_writer import LOSSES, RunWriter, final_metrics
 from olmix.records.tokens import data_dtype
-from olmix.text.files import read_json, write_json
+from olmix.text.files import write_json
 from olmix.train.leftover import announce, end_leftover, forget, remember
 from olmix.train.outcome import Outcome, RunProgress, outcome_of
 
@@ -105,11 +106,10 @@ def _prepare(folder: RunFolder) -> _Command:
     """Write what the command reads, and return it."""
     run_dir = folder.path.resolve()
     shared = {"OLMIX_RUN_DIR": str(run_dir), "OLMIX_RUN": folder.name}
-    given = folder.path / COMMAND_FILE
-    if given.is_file():
-        raw = read_json(given)
-        environment = {**shared, **raw.get("environment", {})}
-        return _Command(raw["words"], Path(raw["folder"]), environment, raw["identity"])
+    if (folder.path / COMMAND_FILE).is_file():
+        given = read_command_file(folder.path)
+        environment = {**shared, **given.environment}
+        return _Command(list(given.words), Path(given.folder), environment, given.identity)
     config = read_run_config(folder)
     if not isinstance(config.training, CommandTraining):
         raise LaunchError(f"{folder.config}: training.trainer is not `command`")
