@@ -27,7 +27,7 @@ from olmix.config import GenerationConfig, SwarmConfig
 from olmix.config.swarm import pin_of
 from olmix.domains import SEPARATOR, Node, domain_names, iter_domains, iter_nodes, join
 from olmix.errors import InfeasibleError
-from olmix.simplex import Array
+from olmix.simplex import Array, token_caps
 
 __all__ = ["Constraints", "Floor", "Linear", "build_constraints", "rank", "readable_count"]
 
@@ -188,7 +188,7 @@ def _caps(config: GenerationConfig, prior: Mapping[str, float]) -> tuple[Array, 
     labels = [f"{name} has at most all of the mixture" for name in domains]
     if swarm.enable_bound:
         passes = swarm.repetition_factor if swarm.allow_repetition else 1.0
-        caps = np.minimum(passes * counts / config.max_tokens, 1.0)
+        caps = token_caps(counts, passes, config.max_tokens)
         budget = readable_count(config.max_tokens)
         labels = [
             f"{readable_count(count)} tokens x {passes:.1f} repetition over {budget} "
