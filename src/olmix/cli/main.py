@@ -37,6 +37,7 @@ COMMANDS = {
     "fit": ("olmix.cli.fit:fit", "Regress, cross-validate, propose, report."),
     "predict": ("olmix.cli.predict:predict", "Predict any mixtures with the laws of a fit."),
     "verify": ("olmix.cli.verify:verify", "Train the proposal against the natural mixture."),
+    "mix": ("olmix.cli.mix:mix", "Hand a mixture to other trainers."),
     "schema": ("olmix.cli.schema:schema", "Write JSON Schemas, so that editors complete the YAML."),
 }
 
