@@ -76,22 +76,23 @@ def test_a_run_whose_node_is_lost_starts_again_on_another(swarm, tmp_path, clust
 
 
 def test_what_no_node_has_is_said_while_a_run_waits(swarm, tmp_path):
-    launched = submit_group(swarm(gpus=2, labels={"zone": "nowhere"}), tmp_path)
+    group = swarm(gpus=2, labels={"zone": "nowhere"})
+    launched = submit_group(group, tmp_path)
     wait_for(
         lambda: "waits for a node with CPU 1, GPU 2, zone nowhere" in str(_errors(launched.folder)),
         "reason",
     )
     cancel(launched.folder)
     assert set(states(launched.folder).values()) == {"cancelled"}
-    wait_for(lambda: _live(launched, swarm) == [], "end of the job")
+    wait_for(lambda: not _live(launched, group), "end of the job")
 
 
 def _errors(folder):
     return [report.status.error for report in read_group(folder)]
 
 
-def _live(launched, swarm):
-    found = RayEngine(swarm().infra).states(list(launched.jobs))
+def _live(launched, group):
+    found = RayEngine(group.infra).states(list(launched.jobs))
     return [name for name, state in found.items() if state.state in ("pending", "running")]
 
 
