@@ -44,7 +44,7 @@ def _ray(folder, patch):
     if not RAY.is_file():
         pytest.skip("no `ray` command")
     world = World()
-    with private_ray(cpus=2) as cluster:
+    with private_ray(cpus=4) as cluster:
         world.infra = {"backend": "ray", "address": cluster.url}
         yield world
 

@@ -52,7 +52,7 @@ def connected(infra: RayInfra) -> Iterator[JobSubmissionClient]:
     ) as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise LaunchError(
-            f"Ray: {infra.address}: {said[0][:500]}. Check infra.address (and RAY_ADDRESS, which "
+            f"Ray: {infra.address}: {said[0][:500].rstrip('.')}. Check infra.address (and RAY_ADDRESS, which "
             "goes before it), and that the cluster runs: `ray status`."
         ) from error
 
