@@ -229,6 +229,7 @@ def proposal_record(fit: SwarmFit, judged: JudgedProposal) -> Proposal:
         ),
         proposer=found.proposer,
         kl_reg=found.kl_reg,
+        kl_weight=found.objective.kl_weight,
         optimality_gap=found.gap,
         caps=swarm.named(judged.feasible.caps),
         fixed_weight=dict(config.filtering.fixed_weight),
