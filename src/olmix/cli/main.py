@@ -37,6 +37,10 @@ COMMANDS = {
     "fit": ("olmix.cli.fit:fit", "Regress, cross-validate, propose, report."),
     "predict": ("olmix.cli.predict:predict", "Predict any mixtures with the laws of a fit."),
     "verify": ("olmix.cli.verify:verify", "Train the proposal against the natural mixture."),
+    "convert": (
+        "olmix.cli.convert:convert",
+        "Write configs of Ai2's Olmix in our form.",
+    ),
     "schema": ("olmix.cli.schema:schema", "Write JSON Schemas, so that editors complete the YAML."),
 }
 

@@ -96,11 +96,11 @@ class ProposerConfig(Section):
     ``prior ** temperature``. 1, which it is if left out, is the prior; nearer to 0 is more
     uniform."""
     kl_reg: NonNegative | Literal["auto"] = 0.05
-    """Weight of KL(mixture || prior) in the unit of `kl_unit`; 0 ignores the prior; `auto` takes the
-    one with the least regret on runs left out."""
+    """Weight of KL(mixture || prior) in the unit of `kl_unit`; 0 ignores the prior; `auto` takes
+    the one with the least regret on runs left out."""
     kl_unit: Literal["spread", "raw"] = "spread"
-    """Unit of `kl_reg`: the standard deviation of the average over the swarm, so that 0.05 means the
-    same for every swarm (`spread`), or the unit of the metrics (`raw`), as in Ai2's Olmix."""
+    """Unit of `kl_reg`: the standard deviation of the average over the swarm, so that 0.05 means
+    the same for every swarm (`spread`), or the unit of the metrics (`raw`), as in Ai2's Olmix."""
     use_natural_kl: bool = False
     """Whether the KL refers to the token counts even where `relative_sizes` are given."""
     fit_only: bool = False
