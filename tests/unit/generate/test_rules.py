@@ -6,9 +6,10 @@ import pytest
 from olmix.config import GenerationConfig
 from olmix.errors import InfeasibleError
 from olmix.generate import sample_swarm
-from olmix.generate.constraints import build_constraints, readable_count
+from olmix.generate.constraints import build_constraints
 from olmix.generate.dirichlet import prior_mixture
 from olmix.generate.solve import check_feasible, nearest
+from olmix.text.numbers import readable_count
 
 BOTH = ["natural", "uniform"]
 
