@@ -32,6 +32,7 @@ class Options:
         variants: file or folder of variants, for runs that do not say what they were trained on.
         config: launch config whose `eval` and `data` sections describe the runs.
         priors: file of token counts for the fit config.
+        strict: whether runs of one domain on different token files are refused.
     """
 
     value: Value = "last"
@@ -44,6 +45,7 @@ class Options:
     variants: Path | None = None
     config: Path | None = None
     priors: Path | None = None
+    strict: bool = False
 
     def directions(self) -> dict[str, bool]:
         """Whether lower is better of the metrics whose direction was given.

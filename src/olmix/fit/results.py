@@ -114,6 +114,7 @@ def fit_record(fit: SwarmFit, stems: Mapping[str, str]) -> Fit:
         ),
         notes=(*swarm.notes, *_choice_notes(swarm, fit.fits)),
         files=stems,
+        fingerprints=dict(fit.asked.priors.fingerprints or {}),
     )
 
 

@@ -197,7 +197,7 @@ class Proposal:
     objective: ProposedObjective
     proposer: Name = ""
     kl_reg: Number = math.nan
-    kl_weight: Number = math.nan
+    kl_weight: Number = field(default=math.nan, metadata=OPTIONAL)
     optimality_gap: Number = math.nan
     caps: Weights = field(default_factory=dict)
     fixed_weight: Table[Number] = field(default_factory=dict)
