@@ -189,7 +189,8 @@ def check_rows(rows: Rows, selection: Selection) -> None:
             "Choose what was logged with --metric."
         )
     if all(record.name in rows.nan for record in rows.tabled):
+        first = rows.tabled[0].name
         raise DataError(
-            f"{len(rows.nan)} runs, such as {rows.tabled[0].name}, lack some of {names}; no run "
-            "has all. Collect groups with the same eval section together, or choose with --metric."
+            f"no run has all of {names}; {first} lacks {', '.join(rows.nan[first])}. "
+            "Collect groups with the same eval section together, or choose with --metric."
         )

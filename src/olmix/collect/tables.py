@@ -247,7 +247,8 @@ def _notes(rows: Rows, report: Completeness) -> list[str]:
     if far:
         worst = max(far, key=lambda name: far[name])
         notes.append(
-            f"{len(far)} runs were trained on shares more than {_SHARE_TOLERANCE:.0%} from those "
-            f"asked for, {worst} by {far[worst]:.1%}; ratios.csv holds them as trained"
+            f"trained on shares more than {_SHARE_TOLERANCE:.0%} from those asked for: "
+            f"{counted(len(far), 'run')}, {worst} by {far[worst]:.1%}; ratios.csv holds them as "
+            "trained"
         )
     return notes
