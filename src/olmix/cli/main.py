@@ -40,6 +40,10 @@ COMMANDS = {
     "verify": ("olmix.cli.verify:verify", "Train the proposal against the natural mixture."),
     "report": ("olmix.cli.report:report", "Write a report again, or compare two fits."),
     "fits": ("olmix.cli.report:fits", "List the fits of a folder with their headlines."),
+    "convert": (
+        "olmix.cli.convert:convert",
+        "Write configs of Ai2's Olmix in our form.",
+    ),
     "schema": ("olmix.cli.schema:schema", "Write JSON Schemas, so that editors complete the YAML."),
 }
 

@@ -11,6 +11,7 @@ from olmix.cli.options import fit_option, path_option
 from olmix.cli.terminal import ask, done, shell_line, table
 
 if TYPE_CHECKING:
+    from olmix.config import LaunchConfig
     from olmix.records.fit.verification import Verification
 
 __all__ = ["verify"]
@@ -41,9 +42,16 @@ __all__ = ["verify"]
     show_default=True,
     help="Shift all seeds, for an independent second verification.",
 )
+@click.option("--strict", is_flag=True, help="Refuse where token files are not those of the swarm.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def verify(
-    fit_folder: Path, config: Path, output: Path, seeds: int, seed_offset: int, yes: bool
+    fit_folder: Path,
+    config: Path,
+    output: Path,
+    seeds: int,
+    seed_offset: int,
+    strict: bool,
+    yes: bool,
 ) -> int:
     """Train natural, uniform, best seen and proposed mixture with fresh, paired seeds."""
     from olmix.cli.launch import costs_money, report_launch, run_group, show_cost
@@ -56,7 +64,9 @@ def verify(
     from olmix.verify import compare, plan_verification
 
     folder = fit_folder.resolve()
-    plan = plan_verification(folder, LaunchConfig.from_yaml(config), seeds, seed_offset)
+    base = LaunchConfig.from_yaml(config)
+    plan = plan_verification(folder, base, seeds, seed_offset)
+    _check_contents(folder, base, strict)
     group = Group.of(plan.group_id, plan.runs)
     show_cost(group, estimate(group, output / group.group_id))
     if not yes:
@@ -82,6 +92,20 @@ def verify(
         click.echo(line)
     done(f"report: {page}")
     return 0
+
+
+def _check_contents(folder: Path, base: LaunchConfig, strict: bool) -> None:
+    """Say which domains have other token files than when the swarm was trained."""
+    from olmix.errors import DataError
+    from olmix.records.fingerprint import changed_contents, explain_change, local_fingerprints
+    from olmix.records.fit.scores import read_fit
+
+    known = read_fit(folder).fingerprints
+    changed = changed_contents(known, local_fingerprints(base.data)) if known else ()
+    if changed and strict:
+        raise DataError(explain_change(changed, f"the swarm of {folder}"))
+    if changed:
+        click.echo(f"warning: {explain_change(changed, f'the swarm of {folder}')}", err=True)
 
 
 def show_verification(result: Verification, num_swarm_runs: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,16 @@ def read_records(path: str | Path) -> list[Record]:
 
 def _read_group(group: Path) -> list[Record]:
     """Return every run that was launched, also those that never started."""
-    return [_read_launched(RunFolder(group / r.name), r) for r in read_group_record(group).runs]
+    record = read_group_record(group)
+    return [
+        replace(
+            _read_launched(RunFolder(group / run.name), run),
+            group=str(group),
+            contents=record.fingerprints,
+            changed=record.changed,
+        )
+        for run in record.runs
+    ]
 
 
 def _read_launched(run: RunFolder, entry: GroupRun) -> Record:

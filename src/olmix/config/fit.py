@@ -111,8 +111,11 @@ class ProposerConfig(Section):
     ``prior ** temperature``. 1, which it is if left out, is the prior; nearer to 0 is more
     uniform."""
     kl_reg: NonNegative | Literal["auto"] = 0.05
-    """Weight of KL(mixture || prior), in units of the metrics' spread; 0 ignores the prior; `auto`
-    takes the one with the least regret on runs left out."""
+    """Weight of KL(mixture || prior) in the unit of `kl_unit`; 0 ignores the prior; `auto` takes
+    the one with the least regret on runs left out."""
+    kl_unit: Literal["spread", "raw"] = "spread"
+    """Unit of `kl_reg`: the standard deviation of the average over the swarm, so that 0.05 means
+    the same for every swarm (`spread`), or the unit of the metrics (`raw`), as in Ai2's Olmix."""
     use_natural_kl: bool = False
     """Whether the KL refers to the token counts even where `relative_sizes` are given."""
     fit_only: bool = False
@@ -304,6 +307,8 @@ class FitConfig(Section):
                 "proposer",
                 "type",
             )
+        if proposer.kl_unit == "raw" and proposer.kl_reg == "auto":
+            rules.broken("kl_reg `auto` is found in units of the spread", "proposer", "kl_unit")
         if proposer.risk > 0 and proposer.type == "exact":
             rules.broken(
                 "the error of a prediction is not convex; use proposer.type gradient",

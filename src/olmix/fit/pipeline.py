@@ -180,6 +180,12 @@ def _write_proposal(
 ) -> Proposal:
     """Write the proposal and all that follows from it; returns what is in `proposal.json`."""
     config, swarm, fits, found = fit.config, fit.swarm, fit.fits, judged.found
+    logger.info(
+        "KL(mixture || prior) weighs %.3g in the unit of the average (kl_unit: raw): %.3g of the "
+        "swarm's spread",
+        found.objective.kl_weight,
+        found.kl_reg,
+    )
     shared = (fit, judged.feasible, judged.references, found.kl_reg)
     stems = file_stems(swarm.metrics)
     each = propose_each(*shared, steps)

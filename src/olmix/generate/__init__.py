@@ -1,5 +1,6 @@
 """Sampling the mixtures of a swarm, from a generation config to one file per variant."""
 
+from olmix.generate.contents import changes_since
 from olmix.generate.diagnostics import Diagnostics, diagnose, inspect_folder
 from olmix.generate.next_round import EarlierFit
 from olmix.generate.swarm import Variant, group_of, sample_swarm
@@ -10,6 +11,7 @@ __all__ = [
     "EarlierFit",
     "Generated",
     "Variant",
+    "changes_since",
     "diagnose",
     "generate",
     "group_of",
