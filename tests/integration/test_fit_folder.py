@@ -289,7 +289,7 @@ def test_an_output_that_is_a_file_is_refused(capsys, planted):
     (planted.folder / "fit").write_text("mine")
     status, _, err = _fit(capsys, planted)
     assert status == 2
-    assert "cannot be made" in err
+    assert f"{planted.folder / 'fit'}: File exists" in err
     assert (planted.folder / "fit").read_text() == "mine"
 
 

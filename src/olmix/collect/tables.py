@@ -140,22 +140,23 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
     write_metrics(out / METRICS, rows.values, tuple(selection.logged))
     errors = _write_errors(out / STANDARD_ERRORS, rows.tabled, selection, options)
     write_runs(out / "runs.csv", records, domains)
-    write_json(out / "completeness.json", report.to_plain())
     if options.per_checkpoint:
         write_checkpoints(out / "checkpoints.csv", rows.tabled, selection)
     notes = [*selection.notes, *_notes(rows, report)]
     fit_config = None
     if domains:
         write_ratios(out / RATIOS, rows.tabled, domains)
+    else:
+        notes.append(f"no run says what it was trained on: no {RATIOS}. Pass --variants")
+        (out / RATIOS).unlink(missing_ok=True)
+    write_json(out / "completeness.json", report.to_plain())
+    if domains:
         priors, source = find_priors(options.priors, config.get("data"), domains)
         if priors is not None:
             file = out / FIT_CONFIG
             fit_config = write_fit_config(file, selection, priors, source, len(rows.tabled))
         else:
             notes.append(f"no {FIT_CONFIG} was written: {source}. Pass --priors FILE")
-    else:
-        notes.append(f"no run says what it was trained on: no {RATIOS}. Pass --variants")
-        (out / RATIOS).unlink(missing_ok=True)
     if fit_config is None:  # one of an earlier collection would not fit these tables
         (out / FIT_CONFIG).unlink(missing_ok=True)
     return Collected(
