@@ -30,7 +30,7 @@ from olmix.text.files import write_json
 from olmix.text.yaml import render_yaml, write_yaml
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests/integration"))
+sys.path[:0] = [str(ROOT / "tests/integration"), str(ROOT / "tests")]
 
 NUM_RUNS, NUM_DOMAINS = 5_000, 24
 SWARM_RUNS, SWARM_DOMAINS, SWARM_METRICS = 600, 200, 100
