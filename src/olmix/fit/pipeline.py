@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +26,6 @@ from olmix.fit.folder import (
     fit_hash,
     is_complete,
     laws_hash,
-    make_beside,
     point_latest,
     publish,
 )
@@ -49,7 +47,7 @@ from olmix.records.fit.proposal import Proposal, read_proposal
 from olmix.records.fit.scores import Fit, read_fit
 from olmix.records.fit.tables import FAMILY
 from olmix.records.typed_json import to_plain
-from olmix.text.files import write_json
+from olmix.text.files import folder_beside, write_json
 from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["fit_swarm"]
@@ -91,8 +89,7 @@ def fit_swarm(
     if shares_of(config.regression)[-1] != 1:
         # Too small a share is refused before anything is fitted.
         keep_share(swarm, shares_of(config.regression)[-1], config.regression.seed)
-    beside = make_beside(output, name)
-    try:
+    with folder_beside(folder) as beside:
         files = FitFiles(beside)
         files.json("config.json", config_to_plain(config, name, data))
         files.text("path_to_regression_model.txt", f"{(folder / 'models.json').resolve()}\n")
@@ -100,8 +97,6 @@ def fit_swarm(
             known = _known_laws(output, laws_hash(config, data), swarm)
             fit, proposal = _compute(config, swarm, files, known, on_progress)
         publish(beside, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     point_latest(output, name)
     return FitResult(folder, False, fit, proposal, time.perf_counter() - started)
 

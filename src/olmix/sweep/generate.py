@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +29,7 @@ from olmix.sweep.keep_ids import keep_ids
 from olmix.sweep.report import describe_params, render_report
 from olmix.sweep.slurm import old_scripts, write_scripts
 from olmix.sweep.study_plan import PlannedRun, StudyPlan, build_plan
-from olmix.text.files import write_text
+from olmix.text.files import folder_beside, write_text
 from olmix.text.progress import OnProgress
 
 __all__ = ["SweepResult", "Validator", "generate_configs"]
@@ -98,7 +97,7 @@ def generate_configs(
         plan.framework.require()
     target = choose_folder(plan.experiment.config, output_dir)
     old = _existing(target)
-    runs = plan.runs if not old else keep_ids(plan, old, target)
+    runs = plan.runs if not old else keep_ids(plan, old, target, partial(_text, plan))
     plan = replace(plan, runs=runs)
     rows = [_row(plan, run) for run in runs]
     texts = {row.config: _text(plan, run) for row, run in zip(rows, runs, strict=True)}
@@ -179,18 +178,14 @@ def _about(plan: StudyPlan) -> dict[str, Any]:
 
 def _create(target: Path, plan: StudyPlan, rows: list[Mapped], texts: Mapping[str, str]) -> None:
     """Write a new folder beside its place and rename it into it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        (beside / CONFIGS).mkdir(parents=True)
+    with folder_beside(target) as beside:
+        (beside / CONFIGS).mkdir()
         (beside / EXPERIMENT).write_text(plan.experiment.text, encoding="utf-8")
         for name, text in texts.items():
             (beside / name).write_text(text, encoding="utf-8")
         (beside / MAPPING).write_text(render_mapping(rows, _about(plan)), encoding="utf-8")
         (beside / REPORT).write_text(_report(plan, rows, None, None), encoding="utf-8")
         beside.replace(target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _update(
