@@ -44,6 +44,7 @@ COMMANDS = {
         "olmix.cli.convert:convert",
         "Write configs of Ai2's Olmix in our form.",
     ),
+    "mix": ("olmix.cli.mix:mix", "Hand a mixture to other trainers."),
     "schema": ("olmix.cli.schema:schema", "Write JSON Schemas, so that editors complete the YAML."),
 }
 
