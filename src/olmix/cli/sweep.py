@@ -42,7 +42,7 @@ def sweep() -> None:
 )
 def example(folder: Path, framework: str) -> None:
     """Write a small study that trains on a CPU, with everything it needs, to a new FOLDER."""
-    from olmix.sweep.framework import FRAMEWORKS, load_framework
+    from olmix.sweep.frameworks import FRAMEWORKS, load_framework
 
     if framework not in FRAMEWORKS:
         raise click.BadParameter(f"allowed: {', '.join(FRAMEWORKS)}", param_hint="--framework")

@@ -100,7 +100,7 @@ class MetadataConfig(Section):
 
     name: str
     """Unique name of the experiment; part of the names of folders."""
-    framework: Annotated[str, Field(examples=["torchtune", "hydra"])]
+    framework: Annotated[str, Field(examples=["torchtune", "trl", "command", "hydra"])]
     """The framework that trains the runs."""
     question: str | None = None
     """The question that the experiment is to answer."""
@@ -141,7 +141,17 @@ class FrameworkConfig(Section):
     base_config_file: LocalPath | None = None
     """A config file of yours."""
     recipe: Annotated[str, Field(min_length=1)] | None = None
-    """The recipe that a file of yours is for; found out where it is left out."""
+    """The recipe that a file of yours is for; torchtune's is found out where it is left out. TRL's
+    is a command: `sft`, `dpo`, `grpo`, `reward`."""
+    command: Annotated[_Lines, Field(min_length=1)] | None = None
+    """`framework: command`: the words that train a run. `{config}` is its config file, `{flags}`
+    all that the experiment sets as `--key=value`, `{key}` one value."""
+    check_command: Annotated[_Lines, Field(min_length=1)] | None = None
+    """`framework: command`: the words that check a config file; status 0 says that it is valid."""
+    new_keys: _Lines = ()
+    """`framework: command`: keys that the trainer reads and the base config does not have."""
+    output_key: Annotated[str, Field(min_length=1)] = "output_dir"
+    """`framework: command`: the key that says to which folder a run writes."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -105,7 +105,7 @@ def used_ids(folder: Path, results: Iterable[str] = ()) -> set[str]:
         folder: of the experiment.
         results: folders that hold one folder for each run, relative to it.
     """
-    files = [*(folder / CONFIGS).glob("run_*.yaml"), *(folder / REPLACED).glob("run_*.yaml")]
+    files = [*(folder / CONFIGS).glob("run_*"), *(folder / REPLACED).glob("run_*")]
     for place in (RESULTS, *results):
         files += (entry for entry in (folder / place).glob("run_*") if entry.is_dir())
     names = (re.match(r"run_\d+", file.name) for file in files)

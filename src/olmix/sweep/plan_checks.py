@@ -42,19 +42,22 @@ def warn_of_scale(
     config: ExperimentConfig, framework: Framework, base: Base, names: Names
 ) -> Iterator[Finding]:
     """Warn where the LoRA rank varies and alpha does not, so that their ratio varies too."""
+    if framework.scale is None:
+        return
+    rank_key, alpha_key = framework.scale
     varied = [*config.variables, *(name for group in config.paired for name in group)]
     paths = {framework.path_of(base, name): name for name in varied}
-    ranks = [path for path in paths if path[-1] == "lora_rank"]
-    if not ranks or any(path[-1] == "lora_alpha" for path in paths):
+    ranks = [path for path in paths if path[-1] == rank_key]
+    if not ranks or any(path[-1] == alpha_key for path in paths):
         return
     rank = paths[ranks[0]]
     controls = expand({framework.path_of(base, n): v for n, v in config.controls.items()})
     leaves = dict(flatten(controls))
-    if "${" in str(leaves.get((*ranks[0][:-1], "lora_alpha"))):
+    if "${" in str(leaves.get((*ranks[0][:-1], alpha_key))):
         return
     yield Finding(
         None,
-        f"{rank} varies and lora_alpha stays the same, so the scale alpha/rank varies too; "
-        f"to keep it, write lora_alpha: ${{mul:2,${{{rank}}}}} (2 * {rank}) in controls",
+        f"{rank} varies and {alpha_key} stays the same, so the scale alpha/rank varies too; "
+        f"to keep it, write {alpha_key}: ${{mul:2,${{{rank}}}}} (2 * {rank}) in controls",
         names.locations[rank],
     )

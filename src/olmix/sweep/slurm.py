@@ -124,7 +124,7 @@ def _array_script(
         *enter_folder(folder),
         "",
         f'run=$(printf "run_%0{digits}d" "{number}")',
-        'config="configs/$run.yaml"',
+        f'config="configs/$run{plan.framework.suffix}"',
         'if [ ! -f "$config" ]; then',
         '  echo "there is no $config" >&2',
         "  exit 2",

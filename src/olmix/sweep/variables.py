@@ -21,14 +21,7 @@ def is_range(value: object) -> bool:
 
 
 def check_variables(raw: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield what is wrong with the values of the variables, and with bases and names."""
-    bases = raw.get("framework_config")
-    if isinstance(bases, dict) and not {"base_config", "base_config_file"} & set(bases):
-        yield Finding(
-            ExperimentSchemaError,
-            "one of base_config (a name of `tune ls`) and base_config_file (a file) is required",
-            ("framework_config",),
-        )
+    """Yield what is wrong with the values of the variables, and with names."""
     places: list[tuple[Location, Any]] = []
     if isinstance(raw.get("variables"), dict):
         places += [(("variables", name), value) for name, value in raw["variables"].items()]

@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from olmix.errors import nearest
 from olmix.sweep.framework import Base, Note, Path_
-from olmix.sweep.merge import COMPONENT, Parameters, at, has, is_quoted
-from olmix.sweep.scalars import kind_of, render_flow
+from olmix.sweep.merge import COMPONENT, Parameters, at, has
+from olmix.sweep.scalars import render_flow
+from olmix.sweep.source import is_missing, parameters_of, source_tree
 from olmix.sweep.torchtune.parameter_paths import PLACES
 from olmix.sweep.torchtune.recipe import reads_of
-from olmix.sweep.torchtune.signature import is_missing, parameters_of, source_tree
+from olmix.sweep.value_checks import why_refused
 
 __all__ = ["BUILDERS", "missing_keys", "unknown_keys"]
 
@@ -158,25 +159,8 @@ def _refused(component: str, key: str, value: Any) -> _Refused | None:
 
 
 def _refused_value(component: str, key: str, value: Any, parameters: Parameters) -> _Refused | None:
-    kinds, kind = parameters.kinds[key], kind_of(value)
-    if value is None or (kind == "text" and "${" in value):
-        return None
-    if kinds and kind not in kinds and not (kind == "int" and "float" in kinds):
-        allowed = " or ".join(sorted(kinds - {"null"}))
-        hint = "; drop the quotes" if is_quoted(value, kinds) else ""
-        return _Refused(
-            f"{component} takes {allowed} as {key}; found {kind} ({render_flow(value)}){hint}"
-        )
-    choices = parameters.choices.get(key, ())
-    for entry in value if isinstance(value, list) else [value]:
-        if choices and entry not in choices:
-            listed = ", ".join(render_flow(choice) for choice in choices)
-            guess = nearest(str(entry), list(map(str, choices)))
-            hint = f". Did you mean `{guess}`?" if guess is not None else ""
-            return _Refused(
-                f"{component} allows as {key}: {listed}; found {render_flow(entry)}{hint}"
-            )
-    return None
+    what = why_refused(component, key, value, parameters)
+    return None if what is None else _Refused(what)
 
 
 @functools.cache

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
+from olmix.sweep.data_files import format_of
 from olmix.sweep.framework import Note, Path_
 
 __all__ = ["complete_sources", "datasets_of"]
-
-_FORMATS: Mapping[str, str] = {
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".txt": "text",
-    ".arrow": "arrow",
-}
-_PACKED = {".gz", ".bz2", ".xz", ".zst"}
 
 
 def datasets_of(config: Mapping[str, Any]) -> Iterator[tuple[Path_, Any]]:
@@ -42,26 +31,9 @@ def complete_sources(config: Mapping[str, Any], touched: Collection[str]) -> lis
     for path, node in datasets_of(config) if "dataset" in touched else ():
         if not isinstance(node, dict) or node.get("source") is not None:
             continue
-        formats = {_format(name) for name in _names(node.get("data_files"))}
-        source = formats.pop() if len(formats) == 1 else None
+        source = format_of(node.get("data_files"))
         if source is not None:
             node["source"] = source
             what = f"no source is given: {'.'.join(path)}.source is {source}, by the files' suffix"
             notes.append(Note((*path, "data_files"), what, "notice"))
     return notes
-
-
-def _names(files: Any) -> Iterator[str]:
-    """Yield the names of data files, which may be given by split, or as lists."""
-    if isinstance(files, str):
-        yield files
-    elif isinstance(files, Mapping | list):
-        for entry in files.values() if isinstance(files, Mapping) else files:
-            yield from _names(entry)
-
-
-def _format(name: str) -> str | None:
-    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
-    if suffixes and suffixes[-1] in _PACKED:
-        suffixes.pop()
-    return _FORMATS.get(suffixes[-1]) if suffixes else None
