@@ -180,6 +180,10 @@ class Framework(ABC):
         del given
         return render_yaml(dict(config)) if base.document is None else base.document.render(config)
 
+    def comment(self, text: str) -> str:
+        """Return a text as comments of the run's file."""
+        return "".join(f"# {line}\n" for line in text.splitlines()) + "\n"
+
     def read_config(self, file: Path) -> Mapping[str, Any]:
         """Read a run's file again."""
         return YamlDocument(file.read_text(encoding="utf-8"), str(file)).data
@@ -216,7 +220,10 @@ class Framework(ABC):
         return path[0] in base.data
 
     def parameters_of(self, component: str) -> Parameters | None:
-        """Return what a component can be given, `None` where that is unknown."""
+        """Return what a component can be given, `None` where that is unknown.
+
+        The name of the config itself is empty.
+        """
         del component
         return None
 

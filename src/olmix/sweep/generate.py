@@ -144,10 +144,10 @@ def _row(plan: StudyPlan, run: PlannedRun) -> Mapped:
 def _text(plan: StudyPlan, run: PlannedRun) -> str:
     """Return a config file: which experiment, run and values made it, then the config."""
     about = plan.experiment.config.experiment
-    header = (
-        f"# Experiment {about.name}, {run.id}: {describe_params(run.params)}\n"
-        f"# Written by `olmix sweep generate` {__version__} from {plan.base.name}; "
-        "change experiment.yaml and generate again.\n\n"
+    header = plan.framework.comment(
+        f"Experiment {about.name}, {run.id}: {describe_params(run.params)}\n"
+        f"Written by `olmix sweep generate` {__version__} from {plan.base.name}; "
+        "change experiment.yaml and generate again."
     )
     return header + plan.framework.render(plan.base, run.config, run.given)
 

@@ -49,6 +49,7 @@ class Parameters:
         choices: the values allowed, of those parameters that have few.
         required: parameters without a default.
         rest: name under which it takes other names, such as ``load_dataset_kwargs``.
+        defaults: what parameters are where nothing is said, as far as that is written out.
     """
 
     kinds: Mapping[str, frozenset[str]]
@@ -56,10 +57,14 @@ class Parameters:
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     rest: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 ParametersOf = Callable[[str], Parameters | None]
-"""Gives the parameters of a component by its dotted name, or `None` where they are unknown."""
+"""Gives the parameters of a component by its dotted name, or `None` where they are unknown.
+
+The name of the config itself is empty.
+"""
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ class _Merge:
         self, base: dict[str, Any], override: Mapping[str, Any], path: tuple[str, ...]
     ) -> dict[str, Any]:
         """Merge into `base`, which is already a copy."""
-        component = override.get(COMPONENT, base.get(COMPONENT))
+        component = override.get(COMPONENT, base.get(COMPONENT, None if path else ""))
         parameters = self._parameters_of(component) if isinstance(component, str) else None
         if COMPONENT in base and base[COMPONENT] != component and parameters is not None:
             gone = tuple(

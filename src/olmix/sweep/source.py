@@ -9,6 +9,7 @@ source is not found has unknown parameters, and is left to the framework's own c
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import importlib.util
 import sys
@@ -199,17 +200,22 @@ def _dataclass_parameters(node: ast.ClassDef, module: str, steps: int) -> Parame
     kinds: dict[str, frozenset[str]] = {}
     choices: dict[str, tuple[Any, ...]] = {}
     required: set[str] = set()
+    defaults: dict[str, Any] = {}
     for entry in node.body:
         if not isinstance(entry, ast.AnnAssign) or not isinstance(entry.target, ast.Name):
             continue
         name, is_text = entry.target.id, _enum_values(entry.annotation, module)
         kinds[name] = frozenset({"text"} if is_text else _kinds(entry.annotation) or ())
         choices[name] = is_text or _literals(entry.annotation, module) or _listed(entry.value)
+        if any(kind_of(value) not in kinds[name] for value in choices[name]):
+            choices[name] = ()
         given = _keywords(entry.value) if isinstance(entry.value, ast.Call) else {}
         if entry.value is None or (given and not {"default", "default_factory"} & given.keys()):
             required.add(name)
+        with contextlib.suppress(ValueError):
+            defaults[name] = ast.literal_eval(given.get("default", entry.value or ast.Name("")))
     few = {name: values for name, values in choices.items() if values}
-    own = Parameters(kinds, choices=few, required=frozenset(required))
+    own = Parameters(kinds, choices=few, required=frozenset(required), defaults=defaults)
     return join(found, own)
 
 
@@ -222,6 +228,7 @@ def join(one: Parameters, other: Parameters) -> Parameters:
         {**kept, **other.choices},
         (one.required - other.kinds.keys()) | other.required,
         other.rest or one.rest,
+        {**one.defaults, **other.defaults},
     )
 
 
