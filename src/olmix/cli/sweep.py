@@ -348,6 +348,9 @@ def results(
     if found.factors.scales:
         words = ["olmix", "fit", "-c", str(found.folder / "surface.yaml")]
         done(f"response surface: {shell_line([*words, '-o', str(found.folder / 'fit')])}")
+    if found.swarm is not None:
+        words = ["olmix", "fit", "-c", str(found.swarm), "-o", str(found.folder / "mixture-fit")]
+        done(f"mixture: {shell_line(words)}")
     if found.factors.note:
         click.echo(f"note: response surface: {found.factors.note}", err=True)
     return status

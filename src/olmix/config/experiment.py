@@ -41,11 +41,23 @@ _Values = Annotated[
                     "required": ["min", "max"],
                     "additionalProperties": False,
                 },
+                {
+                    "type": "object",
+                    "properties": {
+                        "design": {"enum": ["dirichlet", "optimal"]},
+                        "runs": {"type": "integer", "minimum": 2},
+                        "seed": {"type": "integer", "minimum": 0},
+                        "prior": {"type": "object"},
+                    },
+                    "required": ["design", "runs"],
+                    "additionalProperties": False,
+                },
             ]
         }
     ),
 ]
-"""The values of a variable: a list, or a range ``{min, max, scale, step}`` for a sampler.
+"""The values of a variable: a list, or a range ``{min, max, scale, step}`` for a sampler; of the
+variable `dataset_mix` also a design of mixtures, ``{design, runs, seed, prior}``.
 
 The sweep itself checks them, because what is wrong with each has a sentence of its own.
 """
@@ -256,6 +268,9 @@ class ExperimentConfig(Section):
     """Name, framework and purpose of the experiment."""
     framework_config: FrameworkConfig
     """Where its runs start from."""
+    sources: dict[str, dict[str, Any]] = {}
+    """Data sets by name, of which `dataset_mix` says how much of each a run trains on. A source has
+    the keys that the trainer's data sets have, and `rows` where they cannot be counted."""
     variables: dict[str, _Values] = {}
     """The variables to test: parameter names, each with its list of values."""
     paired: Annotated[tuple[_Group, ...], Field(strict=False)] = ()

@@ -31,6 +31,7 @@ __all__ = [
     "Base",
     "Cost",
     "Framework",
+    "Mixed",
     "Note",
     "Path_",
     "RunFiles",
@@ -108,6 +109,19 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Mixed:
+    """A mixture as a trainer takes it.
+
+    Attributes:
+        datasets: its data sets.
+        shares: the share of each source that they make, which may be near to what was asked for.
+    """
+
+    datasets: list[dict[str, Any]]
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class RunFiles:
     """What a run was given, and where it writes.
 
@@ -141,6 +155,7 @@ class Framework(ABC):
         default_output_dir: where runs write, relative to the experiment's folder, if neither the
             base nor the experiment says; `None` where that is the framework's business.
         scale: the last keys of the LoRA rank and of the alpha that it is scaled by.
+        mix_path: where the data sets of a mixture stand, if there can be one.
         lists: paths at which a list of mappings may stand in place of a mapping.
         suffix: how the names of config files end.
         output_key: where a config says to which folder a run's results go.
@@ -153,6 +168,7 @@ class Framework(ABC):
     writes_whole_configs: ClassVar[bool] = True
     default_output_dir: ClassVar[str | None] = "runs"
     scale: ClassVar[tuple[str, str] | None] = None
+    mix_path: ClassVar[Path_ | None] = None
     lists: ClassVar[frozenset[Path_]] = frozenset()
 
     def __init__(self, section: FrameworkConfig) -> None:
@@ -209,6 +225,18 @@ class Framework(ABC):
         """Add to a merged config what follows from what is given; say what was added."""
         del config, given
         return []
+
+    def mix(self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]) -> Mixed:
+        """Return the data sets that make a mixture, to stand at `mix_path`.
+
+        Args:
+            sources: data sets by name.
+            weights: their shares, which sum to 1.
+
+        Raises:
+            DerivationError: the mixture cannot be made of them.
+        """
+        raise NotImplementedError(self.name)
 
     def path_of(self, base: Base, name: str) -> Path_:
         """Return where a parameter name lives in the config: a dotted name is a path."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from olmix.config.experiment import ExperimentConfig
 from olmix.sweep.design import count_points
 from olmix.sweep.errors import ExperimentSchemaError, Finding
 from olmix.sweep.framework import Base, Framework
 from olmix.sweep.merge import expand, flatten
+from olmix.sweep.mixtures import MIX
 from olmix.sweep.names import Names
 
-__all__ = ["check_number", "check_points", "warn_of_scale"]
+__all__ = ["check_number", "check_points", "warn_of_length", "warn_of_scale"]
 
 _MOST_POINTS = 100_000
 
@@ -61,3 +62,18 @@ def warn_of_scale(
         f"to keep it, write {alpha_key}: ${{mul:2,${{{rank}}}}} (2 * {rank}) in controls",
         names.locations[rank],
     )
+
+
+def warn_of_length(config: ExperimentConfig, steps: Sequence[int | None]) -> Iterator[Finding]:
+    """Warn where mixtures may differ by how long they train, too."""
+    if MIX in config.variables and (None in steps or len(set(steps)) > len(_others(config))):
+        what = (
+            "a mixture has its own number of rows, so that runs train for different numbers of "
+            "steps; set the same number for all (torchtune: max_steps_per_epoch, TRL: max_steps)"
+        )
+        yield Finding(None, what, ("variables", MIX))
+
+
+def _others(config: ExperimentConfig) -> set[str]:
+    """Return what besides the mixture may change the number of steps, and one for all."""
+    return {""} | {name for name in config.variables if name != MIX}

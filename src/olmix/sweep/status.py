@@ -15,7 +15,7 @@ from olmix.sweep.framework import Framework, RunFiles, Verdict
 from olmix.sweep.frameworks import find_framework
 from olmix.text.progress import OnProgress
 
-__all__ = ["Curve", "RunState", "framework_of", "read_states", "validate_folder"]
+__all__ = ["Curve", "RunState", "experiment_of", "framework_of", "read_states", "validate_folder"]
 
 Curve = Sequence[tuple[int, float]]
 """(step, value) of a metric, by step."""
@@ -54,10 +54,11 @@ class RunState:
 
 def framework_of(folder: Path) -> Framework:
     """Return the framework of an experiment's folder."""
-    return find_framework(_experiment(folder))
+    return find_framework(experiment_of(folder))
 
 
-def _experiment(folder: Path) -> Experiment:
+def experiment_of(folder: Path) -> Experiment:
+    """Return the experiment of a folder."""
     return load_experiment(folder / EXPERIMENT)
 
 

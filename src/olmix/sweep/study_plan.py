@@ -25,9 +25,10 @@ from olmix.sweep.experiment import Experiment, load_experiment
 from olmix.sweep.framework import OUTPUT_DIR, Base, Cost, Framework, Note, Path_
 from olmix.sweep.frameworks import check_section, find_framework
 from olmix.sweep.merge import DELETE, Merged, at, expand, flatten, has, merge_all
+from olmix.sweep.mixtures import MIX, is_mixture
 from olmix.sweep.names import check_names, find_names
 from olmix.sweep.own_folders import collisions, shared_folders, with_folders
-from olmix.sweep.plan_checks import check_number, check_points, warn_of_scale
+from olmix.sweep.plan_checks import check_number, check_points, warn_of_length, warn_of_scale
 from olmix.sweep.scalars import render_flow
 from olmix.sweep.values import DerivationError, Scope, resolve, unknown_references
 from olmix.text.files import digest
@@ -133,6 +134,7 @@ class _Planner:
         runs = list(different.values())
         self.findings += check_number(config, len(runs))
         self.findings += warn_of_scale(config, self.framework, self.base, self._names)
+        self.findings += warn_of_length(config, [run.cost.steps for run in runs])
         self._raise()
         if len(planned) > len(runs):
             what = (
@@ -185,7 +187,10 @@ class _Planner:
         values = None if skipped else self._resolve(given, point)
         if values is None:
             return None
-        override = self._override(values)
+        mixed = self._mix(values)
+        if mixed is None:
+            return None
+        override = self._override(values | mixed)
         merged = self._merge(override)
         folder, key = self.framework.default_output_dir, self.framework.output_key
         if folder is not None and not has(merged.config, key):
@@ -215,8 +220,21 @@ class _Planner:
         framework = self.framework
         return merge_all(self.base.data, override, framework.parameters_of, framework.lists)
 
+    def _mix(self, values: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the data sets of a run's mixture, and note its true shares; `None` on errors."""
+        if MIX not in values:
+            return {}
+        try:
+            mixed = self.framework.mix(self.experiment.config.sources, values[MIX])
+        except DerivationError as error:
+            self._wrong(error, *self._names.locations[MIX])
+            return None
+        values[MIX] = dict(mixed.shares)
+        return {MIX: mixed.datasets}
+
     def _override(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        paths = self._names.paths
+        # A mixture that is not made yet stands nowhere.
+        paths = {n: p for n, p in self._names.paths.items() if not is_mixture(n, values.get(n))}
         return expand({paths[name]: value for name, value in values.items() if name in paths})
 
     def _scope(self, given: Mapping[str, Any], point: Point) -> Scope:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from olmix.sweep.errors import EmptyVariableError, ExperimentSchemaError, Finding, Location
+from olmix.sweep.mixtures import MIX, is_design
 from olmix.sweep.scalars import kind_of, render_flow
 
 __all__ = ["check_variables", "is_range"]
@@ -63,6 +64,8 @@ def _check_name(where: Location) -> Iterator[Finding]:
 
 def _check_values(where: Location, value: Any, *, is_grid: bool) -> Iterator[Finding]:
     name = where[-1]
+    if name == MIX and is_design(value):
+        return  # `check_mixtures` knows what is right
     if is_range(value):
         yield from _check_range(where, value, is_grid=is_grid)
     elif not isinstance(value, list):

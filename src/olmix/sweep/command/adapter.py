@@ -98,7 +98,13 @@ class Command(Framework):
 
     def _is_known(self, base: Base, path: Path_) -> bool:
         new = [tuple(key.split(".")) for key in self.section.new_keys]
-        return has(base.data, path) or any(path[: len(key)] == key for key in new)
+        above = [path[:depth] for depth in range(1, len(path))]
+        return (
+            has(base.data, path)
+            or any(path[: len(key)] == key for key in new)
+            # What takes the place of a null, the base cannot say.
+            or any(has(base.data, key) and at(base.data, key) is None for key in above)
+        )
 
     def check_config(
         self, base: Base, config: Mapping[str, Any], given: Iterable[Path_]

@@ -15,6 +15,7 @@ from olmix.sweep.framework import (
     Base,
     Cost,
     Framework,
+    Mixed,
     Note,
     Path_,
     RunFiles,
@@ -32,7 +33,7 @@ from olmix.sweep.torchtune.parameter_paths import PLACES
 from olmix.sweep.torchtune.recipe import find_reads, reads_of
 from olmix.sweep.torchtune.registry import Registry, read_registry
 from olmix.sweep.torchtune.smoke import train_tiny
-from olmix.sweep.torchtune.sources import complete_sources
+from olmix.sweep.torchtune.sources import complete_sources, mix_by_repetition
 from olmix.sweep.torchtune.validation import validate_configs
 from olmix.text.progress import OnProgress
 
@@ -50,6 +51,7 @@ class Torchtune(Framework):
     takes = frozenset({"base_config", "base_config_file", "recipe"})
     default_output_dir = None  # every config that it ships has one
     scale = ("lora_rank", "lora_alpha")
+    mix_path = ("dataset",)
     lists = frozenset({("dataset",)})
     logs = "those of DiskLogger, TensorBoardLogger, and StdoutLogger under the array script"
 
@@ -166,6 +168,10 @@ class Torchtune(Framework):
     def complete(self, config: dict[str, Any], given: Iterable[Path_]) -> list[Note]:
         """Name the format of data files that only their suffix tells."""
         return complete_sources(config, {path[0] for path in given})
+
+    def mix(self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]) -> Mixed:
+        """Return a mixture as a list in which each source stands as often as it must."""
+        return mix_by_repetition(sources, weights)
 
     def read_curves(self, run: RunFiles) -> Curves:
         """Return the metrics of torchtune's own loggers."""

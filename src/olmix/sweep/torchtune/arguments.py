@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from olmix.errors import nearest
 from olmix.sweep.framework import Base, Note, Path_
-from olmix.sweep.merge import COMPONENT, Parameters, at, has
+from olmix.sweep.merge import COMPONENT, Parameters, at, flatten, has
 from olmix.sweep.scalars import render_flow
 from olmix.sweep.source import is_missing, parameters_of, source_tree
 from olmix.sweep.torchtune.parameter_paths import PLACES
@@ -43,7 +43,7 @@ def unknown_keys(
         given: paths that the experiment sets.
     """
     keys = reads_of(base).keys
-    for path in given:
+    for path in _leaves(config, given):
         top = path[0]
         if top not in base.data and top not in keys and (keys or base.recipe is None):
             yield Note(path, _explain_unknown(top, base, keys))
@@ -65,6 +65,16 @@ def unknown_keys(
                 yield Note(path, f"found {render_flow(node)}; a dotted name is needed")
             elif is_missing(node):
                 yield Note(path, f"{node} does not exist in the package that is installed")
+
+
+def _leaves(config: Mapping[str, Any], given: Sequence[Path_]) -> Iterator[Path_]:
+    """Yield paths that are set; of a list of data sets, what each of them has."""
+    for path in given:
+        yield path
+        node = at(config, path)
+        for index, entry in enumerate(node if isinstance(node, list) else []):
+            if isinstance(entry, Mapping):
+                yield from (leaf for leaf, _ in flatten(entry, (*path, str(index))))
 
 
 def missing_keys(base: Base, config: Mapping[str, Any]) -> Iterator[Note]:

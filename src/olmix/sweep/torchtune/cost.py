@@ -51,7 +51,10 @@ def _estimate_ppo(config: Mapping[str, Any], processes: int) -> Cost:
 
 
 def _rows(dataset: Any) -> int | None:
-    """Return the rows of a dataset of one local JSON file that is not packed."""
+    """Return the rows of a dataset of one local JSON file that is not packed, or of a list."""
+    if isinstance(dataset, list):
+        counts = [_rows(entry) for entry in dataset]
+        return None if None in counts else sum(filter(None, counts))
     if not isinstance(dataset, Mapping) or dataset.get("packed") is True:
         return None
     files = dataset.get("data_files")

@@ -16,6 +16,7 @@ from olmix.sweep.framework import (
     Base,
     Cost,
     Framework,
+    Mixed,
     Note,
     Path_,
     RunFiles,
@@ -52,6 +53,7 @@ class Trl(Framework):
     needs_base = False
     logs = "trainer_state.json of the checkpoints, and TensorBoard's event files"
     scale = ("lora_r", "lora_alpha")
+    mix_path = ("datasets",)
 
     def load_base(self, experiment: Experiment) -> Base:
         """Read the base config, if there is one.
@@ -99,6 +101,12 @@ class Trl(Framework):
                 what = f"no path is given: datasets.{index}.path is {found}, by the files' suffix"
                 notes.append(Note(("datasets", str(index)), what, "notice"))
         return notes
+
+    def mix(self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]) -> Mixed:
+        """Return a mixture by the `fraction` of each data set."""
+        plain = {n: {k: v for k, v in node.items() if k != "rows"} for n, node in sources.items()}
+        used = {name: weight for name, weight in weights.items() if weight > 0}
+        return Mixed([plain[name] | {"fraction": w} for name, w in used.items()], weights)
 
     def check_config(
         self, base: Base, config: Mapping[str, Any], given: Iterable[Path_]
