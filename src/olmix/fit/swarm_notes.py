@@ -45,7 +45,13 @@ def swarm_notes(swarm: Swarm) -> list[str]:
             )
     notes += [*_known_errors(swarm), *_accidents(swarm), *_means_of_others(swarm)]
     safe = 3 * (swarm.num_free + 1)
-    if swarm.num_groups < safe:
+    if swarm.num_groups <= swarm.num_free:
+        notes.append(
+            f"{swarm.num_groups} distinct mixtures cannot determine a slope for each of "
+            f"{swarm.num_free} domains: `auto` fits Gaussian processes alone; aim for {safe} or "
+            "more."
+        )
+    elif swarm.num_groups < safe:
         notes.append(
             f"{swarm.num_groups} distinct mixtures is few for {swarm.num_free} domains; aim for "
             f"{safe} or more."

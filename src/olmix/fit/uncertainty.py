@@ -54,6 +54,7 @@ __all__ = [
     "estimate",
     "gain",
     "held_out_average",
+    "num_draws",
     "objective_fit",
     "predicted_average",
     "sample_law",
@@ -161,6 +162,11 @@ def objective_fit(swarm: Swarm, fits: Sequence[MetricFit], folds: NDArray[np.int
     return ObjectiveFit(cv, cv_mse, train_mse, p_value, freedom, calibration)
 
 
+def num_draws(num_metrics: int) -> int:
+    """Return how many laws are drawn for each of so many metrics."""
+    return _FEW_SAMPLES if num_metrics > _MANY_METRICS else NUM_SAMPLES
+
+
 def draw_metrics(
     swarm: Swarm,
     fits: Sequence[MetricFit],
@@ -177,7 +183,7 @@ def draw_metrics(
     values, counts = swarm.averaged()
     unique = swarm.unique_mixtures
     if num_samples is None:
-        num_samples = _FEW_SAMPLES if len(fits) > _MANY_METRICS else NUM_SAMPLES
+        num_samples = num_draws(len(fits))
     rng = np.random.default_rng(seed)
     row_weights = rng.standard_exponential((num_samples, len(unique)))
     normals = rng.standard_normal((num_samples, len(mixtures)))

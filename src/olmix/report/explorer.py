@@ -2,7 +2,7 @@
 
 `explorer.js` evaluates the same formulas as the fit stage from these numbers. Mixtures that were
 fitted are written once; laws that need them, Gaussian processes and nearest runs, refer to their
-rows. Trees are read from LightGBM's own text.
+rows, as in `models.json`. Trees are read from LightGBM's own text.
 """
 
 from __future__ import annotations
@@ -73,7 +73,6 @@ def build_explorer(content: FitFolder) -> Explorer | None:
 def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
     domains = [str(name) for name in models["domains"]]
     mixtures: list[list[float]] = models["mixtures"]
-    rows = {tuple(mixture): row for row, mixture in enumerate(mixtures)}
     proposal, objective = content.proposal, content.objective
     presets = {} if proposal is None else proposal.mixtures
     caps = {} if proposal is None or not proposal.caps else content.weights_of(proposal.caps)
@@ -85,7 +84,7 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
             "lower": metric.lower_is_better,
             "weight": weights.get(metric.name, 0.0) / total,
             "calibration": _error(models["metrics"][metric.name]["calibration"]),
-            "law": _law(models["metrics"][metric.name], rows),
+            "law": _law(models["metrics"][metric.name]),
         }
         for metric in content.metrics
     ]
@@ -113,27 +112,25 @@ def _error(calibration: Mapping[str, Any]) -> dict[str, Any]:
     return {key: calibration.get(key) for key in keys}
 
 
-def _law(entry: Mapping[str, Any], rows: Mapping[tuple[float, ...], int]) -> dict[str, Any]:
+def _law(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the chosen law of a metric; a stack holds its members."""
     laws, chosen = entry["laws"], entry["chosen"]
     plain: Mapping[str, Any] = laws[chosen]
     if "weights" in plain and isinstance(plain["weights"], Mapping):
         members = [
-            {"weight": weight, "law": _one_law(laws[name], rows)}
+            {"weight": weight, "law": _one_law(laws[name])}
             for name, weight in plain["weights"].items()
         ]
         return {"law": "stacked", "members": members}
     if "members" in plain:
         shares = zip(plain["shares"], plain["members"], strict=True)
-        members = [{"weight": share, "law": _one_law(law, rows)} for share, law in shares]
+        members = [{"weight": share, "law": _one_law(law)} for share, law in shares]
         return {"law": "stacked", "members": members}
-    return _one_law(plain, rows)
+    return _one_law(plain)
 
 
-def _one_law(plain: Mapping[str, Any], rows: Mapping[tuple[float, ...], int]) -> dict[str, Any]:
+def _one_law(plain: Mapping[str, Any]) -> dict[str, Any]:
     law = dict(plain)
-    if "points" in law:
-        law["rows"] = [rows[tuple(point)] for point in law.pop("points")]
     if law["law"] == "lightgbm":
         law = {"law": "lightgbm", "trees": _trees(law["model"])}
     return law
