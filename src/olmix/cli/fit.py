@@ -43,7 +43,7 @@ def fit(config: Path, output_dir: Path, explains: bool, drawn: Drawn | None) -> 
         _fit_surface(config, output_dir)
         return
     from olmix.fit import fit_swarm
-    from olmix.report import write_report
+    from olmix.report import summary, write_report
     from olmix.report.figures import MOST_METRICS
     from olmix.text.numbers import shortened
 
@@ -58,6 +58,10 @@ def fit(config: Path, output_dir: Path, explains: bool, drawn: Drawn | None) -> 
     show_fit(result)
     if explains:
         _show_explanation(result.folder)
+    if result.proposal is not None:
+        click.echo()
+        for line in summary(result.folder):
+            click.echo(line)
     if result.reused:
         done("this fit was done before; its laws were reused")
     done(f"report: {page}")

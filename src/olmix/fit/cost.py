@@ -70,7 +70,7 @@ def estimated_cost(config: FitConfig, swarm: Swarm) -> Cost:
     some = n if n <= MOST_IN_FULL else SUBSET
     seconds, square = 0.0, float(size + 2) ** 2
     draws = num_draws(metrics)
-    laws = candidate_laws(config, swarm)
+    laws = candidate_laws(config.regression, swarm)
     for law in laws:
         if isinstance(law, GaussianProcess):
             step = some**3 + some**2 * (4 * size + 20)

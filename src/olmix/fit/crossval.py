@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from olmix.errors import DataError, needs
 from olmix.fit.calibration import bounds_of, calibrate, error_at_trained
-from olmix.fit.noise import as_usual, pooled_variance
+from olmix.fit.noise import as_usual, noise_between
 from olmix.fit.swarm import Swarm
 from olmix.laws.law import FittedLaw, Law
 from olmix.laws.solver import huber
@@ -390,8 +390,7 @@ def noise_of(swarm: Swarm, index: int) -> tuple[float | None, int]:
         index: the metric.
     """
     values, row_weights = swarm.values[:, index], swarm.run_weights[:, index]
-    variance, freedom = pooled_variance(values, row_weights, swarm.group)
-    return (float(np.sqrt(variance)) if freedom else None), freedom
+    return noise_between(values, row_weights, swarm.group)
 
 
 def scores(measured: Array, predicted: Array) -> Scores:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config.fit import SwarmTables
+from olmix.laws.replicates import pooled_sd
 from olmix.records.metric import error_of, sort_names
 from olmix.records.mmlu import subtasks_of
 from olmix.simplex import Array
@@ -35,6 +36,7 @@ __all__ = [
     "errors_of",
     "find_noise",
     "mean_errors",
+    "noise_between",
     "read_metrics",
     "with_errors",
     "wrong_errors",
@@ -164,31 +166,28 @@ def find_noise(values: Array, errors: Array, group: NDArray[np.intp]) -> Noise |
         middle = float(np.median(own[own > 0]))
         ratio = np.where(np.isnan(own), 1.0, np.minimum(own / middle, 1e6)) ** 2
         first = 2 / (1 + ratio)
-        variance, freedom = pooled_variance(column, first, group)
+        between, _ = noise_between(column, first, group)
         # In units of the usual error: what replicates differ by besides.
-        seeds = max(variance / middle**2 - 1, 0.0) if freedom else 0.0
+        seeds = max((between / middle) ** 2 - 1, 0.0) if between is not None else 0.0
         usual[index] = (seeds + 1) * middle**2
         seeds = max(seeds, 1.0)
         weights[:, index] = np.maximum((seeds + 1) / (seeds + ratio), _LEAST)
     return Noise(weights, usual)
 
 
-def pooled_variance(values: Array, weights: Array, group: NDArray[np.intp]) -> tuple[float, int]:
-    """Return the variance between runs of one mixture, pooled, and its degrees of freedom.
+def noise_between(
+    values: Array, weights: Array, group: NDArray[np.intp]
+) -> tuple[float | None, int]:
+    """Return the standard deviation between runs of one mixture, pooled, and its freedom.
 
     Args:
         values: (R,) one metric; NaN where it was not measured.
-        weights: (R,) what a run counts; the variance is that of a run which counts 1.
+        weights: (R,) what a run counts; the deviation is that of a run which counts 1.
         group: (R,) which unique mixture a run trained on.
     """
-    squares, freedom = 0.0, 0
-    for mixture in np.unique(group):
-        rows = (group == mixture) & np.isfinite(values)
-        if rows.sum() > 1:
-            mean = np.average(values[rows], weights=weights[rows])
-            squares += float((weights[rows] * (values[rows] - mean) ** 2).sum())
-            freedom += int(rows.sum()) - 1
-    return (squares / freedom if freedom else 0.0), freedom
+    seen = np.isfinite(values)
+    rows = [np.flatnonzero((group == own) & seen) for own in np.unique(group)]
+    return pooled_sd([values[own] for own in rows], [weights[own] for own in rows])
 
 
 def as_usual(residuals: Array, weights: Array, usual: float) -> Array:

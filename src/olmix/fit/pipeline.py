@@ -89,9 +89,9 @@ def fit_swarm(
     swarm = read_swarm(config)
     for note in swarm.notes:
         logger.info("%s", note)
-    if shares_of(config)[-1] != 1:
+    if shares_of(config.regression)[-1] != 1:
         # Too small a share is refused before anything is fitted.
-        keep_share(swarm, shares_of(config)[-1], config.regression.seed, config.regression.type)
+        keep_share(swarm, shares_of(config.regression)[-1], config.regression)
     beside = make_beside(output, name)
     try:
         files = FitFiles(beside)
@@ -137,11 +137,11 @@ def _compute(
     on_progress: OnProgress | None,
 ) -> tuple[Fit, Proposal | None]:
     """Fit, propose and write; returns what is in `fit.json` and `proposal.json`."""
-    shares, whole = shares_of(config), swarm
+    shares, whole = shares_of(config.regression), swarm
     if shares[0] != 1:
-        swarm = keep_share(swarm, shares[0], config.regression.seed, config.regression.type)
+        swarm = keep_share(swarm, shares[0], config.regression)
     curve_steps = len(shares) - 1
-    num_laws = len(candidate_laws(config, swarm)) if known is None else 0
+    num_laws = len(candidate_laws(config.regression, swarm)) if known is None else 0
     total = (num_laws + 1) * len(swarm.metrics) + 3 + curve_steps + config.proposer.pareto
     steps = Steps(on_progress, total)
     fit = fit_laws(config, swarm, steps, known)
@@ -204,7 +204,8 @@ def _write_proposal(
         files.json("pareto.json", to_plain(front_summary(fit, front, judged.mixtures)))
     files.json("predicted_performance.json", to_plain(predicted_performance(fit, judged)))
     proposal = proposal_record(fit, judged)
-    mix = {"mix": launch_mix(fit.asked, swarm, found.mixture)}
+    tokens = fit.asked.constraints.target_tokens
+    mix = {"mix": launch_mix(swarm, found.mixture, tokens, fit.asked.priors)}
     files.yaml("mix.yaml", mix, f"Proposed by `olmix fit`.\n{proposal.statement}")
     files.json("proposal.json", proposal.to_plain())
     steps("written")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.config import FitConfig
+from olmix.config import FitConfig, RegressionConfig
 from olmix.errors import needs
 from olmix.fit.crossval import (
     HeldOut,
@@ -95,18 +95,18 @@ def one_thread() -> AbstractContextManager[object]:
     return limits
 
 
-def candidate_laws(config: FitConfig, swarm: Swarm | None = None) -> tuple[Law, ...]:
+def candidate_laws(settings: RegressionConfig, swarm: Swarm | None = None) -> tuple[Law, ...]:
     """Return the laws that a config asks for; `auto` compares all that the swarm can determine.
 
     A law with a slope for each domain needs more mixtures than there are domains; with fewer `auto`
     has the Gaussian processes alone.
     """
-    wanted = config.regression.type
+    wanted = settings.type
     families: dict[str, tuple[Law, ...]] = {
         "log_linear": (LogLinear(),),
         "log_weight": (LogWeight(),),
         "gp": (GpSqrt(), GpLog()),
-        "lightgbm": (LightGbm(config.regression.seed),),
+        "lightgbm": (LightGbm(settings.seed),),
         "autoscale": (AutoScale(),),
         "bimix": (BiMix(),),
         "search": (Search(),),
@@ -131,7 +131,7 @@ def fit_laws(
         steps: counts each metric that a law was fitted to.
         known: laws of each metric that were fitted to the same runs before.
     """
-    laws = candidate_laws(config, swarm)
+    laws = candidate_laws(config.regression, swarm)
     num_folds = min(config.regression.num_folds, len(swarm.fitted_mixtures))
     folds = assign_folds(swarm.num_groups, num_folds, config.regression.seed)
     parts: list[MetricFit] = []

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.config import FitConfig
+from olmix.config import RegressionConfig
 from olmix.errors import DataError
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit, fit_laws
@@ -33,13 +33,13 @@ COLUMNS = (
 )
 
 
-def shares_of(config: FitConfig) -> tuple[float, ...]:
+def shares_of(settings: RegressionConfig) -> tuple[float, ...]:
     """Return the shares of `regression.train_split`, the largest first; above 1, numbers of runs.
 
     Raises:
         DataError: shares and numbers of runs stand side by side.
     """
-    given = config.regression.train_split
+    given = settings.train_split
     shares = set(given if isinstance(given, tuple) else (given,))
     if min(shares) < 1 < max(shares):
         raise DataError(
@@ -64,7 +64,7 @@ def _num_kept(swarm: Swarm, order: NDArray[np.intp], share: float) -> int:
     return int(np.searchsorted(np.cumsum(sizes), share)) + 1
 
 
-def keep_share(swarm: Swarm, share: float, seed: int, regression: str = "auto") -> Swarm:
+def keep_share(swarm: Swarm, share: float, settings: RegressionConfig) -> Swarm:
     """Return the swarm with all but a share of its mixtures, or a number of its runs, held out.
 
     Replicates stay together, so that a number of runs is the least.
@@ -73,9 +73,9 @@ def keep_share(swarm: Swarm, share: float, seed: int, regression: str = "auto") 
         DataError: the share is too small to fit the domains, or there are fewer runs.
     """
     open_groups = np.unique(swarm.group[~swarm.held_out])
-    order = np.random.default_rng(seed).permutation(open_groups)
+    order = np.random.default_rng(settings.seed).permutation(open_groups)
     kept = order[: _num_kept(swarm, order, share)]
-    needed = least_mixtures(swarm.num_free, regression)
+    needed = least_mixtures(swarm.num_free, settings.type)
     if len(kept) < needed:
         raise DataError(
             f"regression.train_split: {share:g} of {len(order)} mixtures are {len(kept)}; "
@@ -95,10 +95,10 @@ def learning_curve(swarm: Swarm, largest: SwarmFit, steps: Steps = NOBODY) -> li
         steps: counts each smaller share.
     """
     config = largest.config
-    first, *smaller = shares_of(config)
+    first, *smaller = shares_of(config.regression)
     rows = _rows(first, largest)
     for share in smaller:
-        part = keep_share(swarm, share, config.regression.seed, config.regression.type)
+        part = keep_share(swarm, share, config.regression)
         rows += _rows(share, fit_laws(config, part))
         steps(f"{share:g} of the mixtures fitted")
     return rows
