@@ -141,6 +141,7 @@ def models_to_plain(
         "format": FORMAT,
         "domains": list(swarm.domains),
         "frozen": {} if swarm.frozen is None else swarm.frozen.groups,
+        "pinned": dict(swarm.pinned),
         "mixtures": mixtures.tolist(),
         "objective_calibration": objective.to_plain(),
         "metrics": {

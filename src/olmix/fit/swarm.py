@@ -127,9 +127,14 @@ class Swarm:
         return 1.0 if lower.any() else -1.0
 
     @property
+    def free(self) -> NDArray[np.bool_]:
+        """Which domains some run has and that vary, (D,)."""
+        return self.live & ~np.isin(self.domains, list(self.pinned))
+
+    @property
     def num_free(self) -> int:
         """Number of domains that some run has and that vary."""
-        return int(self.live.sum()) - len(self.pinned)
+        return int(self.free.sum())
 
     @property
     def num_groups(self) -> int:

@@ -109,8 +109,11 @@
   const note = section.querySelector(".note");
   const yaml = section.querySelector("pre");
   const natural = data.presets.natural ?? null;
-  let weights = data.presets.proposed ?? natural ?? Array(size).fill(1 / size);
-  let active = weights.indexOf(Math.max(...weights));
+  // Pinned domains have no slider: they keep their weight, and the others share the room that is left.
+  const free = data.pinned.flatMap((weight, d) => (weight === null ? [d] : []));
+  const room = 1 - sum(data.pinned.map((weight) => weight ?? 0));
+  let weights = data.presets.proposed ?? natural ?? data.pinned.map((weight) => weight ?? room / free.length);
+  let active = free.reduce((best, d) => (weights[d] > weights[best] ? d : best), free[0] ?? 0);
 
   const number = (value) => value.toFixed(Math.abs(value) >= 100 ? 2 : 4);
   const signed = (value) => (value < 0 ? "\u2212" : "+") + number(Math.abs(value));
@@ -118,10 +121,11 @@
 
   // One weight changes; the others keep their proportions and make room.
   const moved = (x, domain, weight) => {
-    const rest = 1 - x[domain];
+    const rest = sum(free.map((d) => (d === domain ? 0 : x[d])));
     return x.map((w, d) => {
       if (d === domain) return weight;
-      return rest > 1e-12 ? w * (1 - weight) / rest : (1 - weight) / (size - 1);
+      if (data.pinned[d] !== null) return w;
+      return rest > 1e-12 ? w * (room - weight) / rest : (room - weight) / (free.length - 1);
     });
   };
 
@@ -164,7 +168,7 @@
     const metric = shown[choice.selectedIndex];
     // Denser at both ends, where laws in roots and logarithms bend.
     const points = Array.from({ length: 49 }, (_, i) => {
-      const weight = (1 - Math.cos(Math.PI * i / 48)) / 2;
+      const weight = room * (1 - Math.cos(Math.PI * i / 48)) / 2;
       const x = moved(weights, active, weight);
       const value = metric.predict(x);
       const [low, high] = interval(metric, value, halfWidth(metric, distance(x)));
@@ -209,7 +213,8 @@
   };
 
   const show = () => {
-    sliders.forEach((slider, d) => {
+    sliders.forEach((slider, place) => {
+      const d = free[place];
       slider.value = weights[d];
       slider.setAttribute("aria-valuetext", percent(weights[d]));
       slider.nextElementSibling.textContent = percent(weights[d]);
@@ -226,7 +231,9 @@
       `  ${JSON.stringify(leaf)}: {weight: ${weight.toPrecision(6)}, repetition_factor: 1.0}\n`).join("");
   };
 
-  sliders.forEach((slider, d) => {
+  sliders.forEach((slider, place) => {
+    const d = free[place];
+    slider.max = room;
     slider.addEventListener("input", () => {
       weights = moved(weights, d, Number(slider.value));
       active = d;

@@ -16,6 +16,7 @@ from olmix.errors import DataError
 from olmix.plotting import mixture_label
 from olmix.records.fit.folder import FitFolder
 from olmix.text.files import read_json
+from olmix.text.numbers import significant
 
 __all__ = ["Explorer", "build_explorer"]
 
@@ -32,6 +33,7 @@ class Explorer:
     Attributes:
         data: JSON, safe inside a script element.
         domains: names, one slider each.
+        pinned: domains without a slider, as (name, weight in words).
         mixtures: mixtures that sliders can be set to, as (name, label).
         metrics: names of the metrics, those of the objective first.
         objective: name of the objective where it is not one of the metrics.
@@ -39,6 +41,7 @@ class Explorer:
 
     data: str
     domains: tuple[str, ...]
+    pinned: tuple[tuple[str, str], ...]
     mixtures: tuple[tuple[str, str], ...]
     metrics: tuple[str, ...]
     objective: str
@@ -60,10 +63,12 @@ def build_explorer(content: FitFolder) -> Explorer | None:
         return None
     mixtures = {} if content.proposal is None else content.proposal.mixtures
     average = len(content.objective.metrics) > 1
+    named = list(zip(data["domains"], data["pinned"], strict=True))
     return Explorer(
         # "</script>" in a name would end the element.
         data=text.replace("<", "\\u003c"),
-        domains=tuple(data["domains"]),
+        domains=tuple(name for name, w in named if w is None),
+        pinned=tuple((name, f"{significant(100 * w)} %") for name, w in named if w is not None),
         mixtures=tuple((name, mixture_label(name)) for name in mixtures),
         metrics=tuple(metric.name for metric in content.metrics),
         objective=content.objective.name if average else "",
@@ -96,6 +101,7 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
             for name, mix in presets.items()
         },
         "frozen": {name: dict(members) for name, members in content.frozen.items()},
+        "pinned": _pinned(content, models, domains),
         "caps": [1.0 if not caps else caps[domain] for domain in domains],
         "usual": None if proposal is None or proposal.distance is None else proposal.distance.usual,
         "metrics": metrics,
@@ -105,6 +111,25 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
             "calibration": _error(models["objective_calibration"]),
         },
     }
+
+
+def _pinned(
+    content: FitFolder, models: Mapping[str, Any], domains: Sequence[str]
+) -> list[float | None]:
+    """Return the weight of each domain that has one and the same everywhere, `None` for others.
+
+    Pinned are domains with one weight in every run, of which no slope is known, and those that the
+    config pins.
+    """
+    asked = {} if content.proposal is None else content.proposal.fixed_weight
+    weights = {
+        name: sum(asked[leaf] for leaf in leaves)
+        for name in domains
+        for leaves in [list(content.frozen.get(name, [name]))]
+        if all(leaf in asked for leaf in leaves)
+    }
+    weights |= models.get("pinned", {})
+    return [weights.get(name) for name in domains]
 
 
 def _error(calibration: Mapping[str, Any]) -> dict[str, Any]:
