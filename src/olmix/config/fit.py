@@ -59,12 +59,16 @@ NOT_SMOOTH = ("lightgbm", "search")
 
 
 class SwarmTables(Section):
-    """Where the two tables of a swarm lie."""
+    """Where the tables of a swarm lie."""
 
     ratios: LocalPath
     """CSV file: one row per run, one column per domain, rows summing to 1."""
     metrics: LocalPath
     """CSV file: one row per run, one column per metric."""
+    standard_errors: LocalPath | None = None
+    """CSV file: the standard error of each metric in a column of its name. Left out,
+    `metrics_se.csv` beside `metrics.csv` is taken if it is there. Columns such as `acc_stderr` do
+    as well."""
 
 
 class RegressionConfig(Section):

@@ -11,6 +11,7 @@ import numpy as np
 
 from olmix.config import FitConfig
 from olmix.errors import DataError
+from olmix.fit.cost import estimated_cost
 from olmix.fit.crossval import HeldOut
 from olmix.fit.evidence.effects import interaction_matrix, probes, signed_evidence
 from olmix.fit.evidence.learning_curve import COLUMNS, keep_share, learning_curve, shares_of
@@ -88,13 +89,16 @@ def fit_swarm(
         logger.info("%s", note)
     if shares_of(config.regression)[-1] != 1:
         # Too small a share is refused before anything is fitted.
-        keep_share(swarm, shares_of(config.regression)[-1], config.regression.seed)
+        keep_share(swarm, shares_of(config.regression)[-1], config.regression)
     with folder_beside(folder) as beside:
         files = FitFiles(beside)
         files.json("config.json", config_to_plain(config, name, data))
         files.text("path_to_regression_model.txt", f"{(folder / 'models.json').resolve()}\n")
         with one_thread():
             known = _known_laws(output, laws_hash(config, data), swarm)
+            cost = estimated_cost(config, swarm)
+            if known is None and cost.large:
+                logger.info("%s", cost.statement)
             fit, proposal = _compute(config, swarm, files, known, on_progress)
         publish(beside, folder)
     point_latest(output, name)
@@ -130,9 +134,9 @@ def _compute(
     """Fit, propose and write; returns what is in `fit.json` and `proposal.json`."""
     shares, whole = shares_of(config.regression), swarm
     if shares[0] != 1:
-        swarm = keep_share(swarm, shares[0], config.regression.seed)
+        swarm = keep_share(swarm, shares[0], config.regression)
     curve_steps = len(shares) - 1
-    num_laws = len(candidate_laws(config.regression)) if known is None else 0
+    num_laws = len(candidate_laws(config.regression, swarm)) if known is None else 0
     total = (num_laws + 1) * len(swarm.metrics) + 3 + curve_steps + config.proposer.pareto
     steps = Steps(on_progress, total)
     fit = fit_laws(config, swarm, steps, known)

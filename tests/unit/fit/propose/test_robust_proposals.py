@@ -10,7 +10,7 @@ from olmix.fit.evidence.proposals import propose_judged
 from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.propose.objective import Risk
 from olmix.fit.propose.proposal import propose
-from olmix.fit.propose.references import find_references
+from olmix.fit.propose.references import find_references, measured_objective
 from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import fit_laws
 
@@ -27,7 +27,11 @@ def fitted(planted, **changes):
     config = planted.config(**changes)
     fit = fit_laws(config, read_swarm(config))
     feasible = feasible_mixtures(config, fit.swarm.live)
-    return fit, feasible, find_references(config, fit.swarm, feasible)
+    return (
+        fit,
+        feasible,
+        find_references(config, fit.swarm, feasible, measured_objective(fit.swarm)),
+    )
 
 
 def proposed(planted, **changes):
