@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from olmix.cli.grpo import train
@@ -73,3 +75,25 @@ def kill_after(process, folder, step):
             return process.returncode == -signal.SIGKILL
         time.sleep(0.02)
     return False
+
+
+def weights(folder):
+    """Return the arrays of a run's last checkpoint, by their paths."""
+    import orbax.checkpoint as ocp
+
+    steps = sorted(int(entry.name) for entry in (folder / "checkpoints" / "actor").iterdir())
+    place = folder / "checkpoints" / "actor" / str(steps[-1]) / "model_params"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ocp.PyTreeCheckpointer().restore(place.resolve())
+    flat = {}
+
+    def visit(node, path):
+        if isinstance(node, dict):
+            for key, entry in node.items():
+                visit(entry, (*path, key))
+        else:
+            flat["/".join(map(str, path))] = np.asarray(node)
+
+    visit(tree, ())
+    return flat
