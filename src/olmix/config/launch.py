@@ -78,6 +78,10 @@ class GenerationConfig(Section):
     """How mixtures are sampled."""
     max_tokens: TokenCount
     """Tokens of one run; with the counts it limits the weights."""
+    target_tokens: TokenCount | None = None
+    """Tokens of the large run whose passes limit the weights in place of those of one run: what
+    `training.target_tokens` of the launch config says. With `--base` that is read; only for bare
+    variants it is needed here."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -117,8 +121,19 @@ class GenerationConfig(Section):
                     )
         for key, what in prior_problems(self.data.tree(), swarm):
             rules.broken(what, "swarm", key)
+        if self.target_tokens is not None and self.target_tokens < self.max_tokens:
+            rules.broken(
+                f"found {self.target_tokens:,}, below max_tokens = {self.max_tokens:,}; the large "
+                "run has at least as many",
+                "target_tokens",
+            )
         rules.enforce()
         return self
+
+    @property
+    def pass_tokens(self) -> int:
+        """Tokens by which passes are counted: a weight means so many tokens of its domain."""
+        return self.max_tokens if self.target_tokens is None else self.target_tokens
 
 
 class LaunchConfig(Section):

@@ -5,6 +5,7 @@ from olmix.launch.cluster import Submitted, submit_group
 from olmix.launch.folders import check_checkpoints, missing_runs, read_launch
 from olmix.launch.group_plan import Group, identity_of, load_group
 from olmix.launch.local.engine import Event, Launched, launch_local
+from olmix.launch.matching import Matching, matching_of
 from olmix.launch.metadata import describe_launch, wandb_group, write_launch
 from olmix.launch.preview import LaunchEstimate, estimate, render_launch, render_training
 from olmix.launch.status import RunReport, cancel, find_group, read_group, read_log
@@ -16,6 +17,7 @@ __all__ = [
     "Group",
     "LaunchEstimate",
     "Launched",
+    "Matching",
     "RunReport",
     "Submitted",
     "cancel",
@@ -27,6 +29,7 @@ __all__ = [
     "identity_of",
     "launch_local",
     "load_group",
+    "matching_of",
     "missing_runs",
     "read_group",
     "read_jobs",

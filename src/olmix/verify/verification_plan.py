@@ -17,7 +17,7 @@ from olmix.records.fit.proposal import VERIFIED, Proposal, read_proposal
 from olmix.records.fit.settings import read_fit_config
 from olmix.records.fit.tables import read_rows
 from olmix.records.metric import Objective
-from olmix.records.tokens import expand, open_tokens
+from olmix.records.tokens import count_tokens
 from olmix.text.csv import read_table
 from olmix.text.files import digest
 
@@ -130,13 +130,13 @@ def _mixture(weights: Mapping[str, float], base: LaunchConfig) -> Mixture:
         )
     names = tuple(weights)
     values = np.array([weights[name] for name in names])
-    counts = np.array([_num_tokens(base, name) for name in names], dtype=np.float64)
+    counts = np.array([count_tokens(base.data, name) for name in names], dtype=np.float64)
     factors = repetition_factors(values, training_tokens(base), counts)
     return Mixture.from_weights(names, values / values.sum(), factors)
 
 
 def training_tokens(base: LaunchConfig) -> int:
-    """Return the tokens of one run.
+    """Return the tokens by which passes are counted: of one run, or of the large one.
 
     Raises:
         NotAvailableError: the base uses another trainer than the embedded one.
@@ -146,12 +146,7 @@ def training_tokens(base: LaunchConfig) -> int:
             f"{base.name}: training.trainer = {base.training.trainer} is not available in this "
             "release. Set training.trainer to proxy to verify with the embedded trainer."
         )
-    return base.training.num_tokens
-
-
-def _num_tokens(base: LaunchConfig, domain: str) -> int:
-    files = expand(base.data.paths_of(domain), f"domain {domain}")
-    return sum(len(open_tokens(file, base.data.dtype)) for file in files)
+    return base.training.pass_tokens
 
 
 def _fresh_seeds(
