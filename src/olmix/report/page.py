@@ -82,6 +82,7 @@ class Page:
     gain_reading: str
     gains: tuple[GainRow, ...]
     verification_reading: str
+    ladder_reading: str
     seeds: tuple[str, ...]
     seed_rows: tuple[SeedRow, ...]
     other_metrics: tuple[tuple[str, tuple[str, ...]], ...]
@@ -128,6 +129,7 @@ def build_page(
         gain_reading=gain_reading(content),
         gains=gain_rows(content),
         verification_reading=verification_reading(content),
+        ladder_reading=content.ladder.statement if content.ladder is not None else "",
         seeds=tuple(str(seed) for seed in found.seeds) if found is not None else (),
         seed_rows=seed_rows(content),
         other_metrics=other_metrics(content, names),

@@ -138,6 +138,12 @@ def scope(content: FitFolder) -> str:
     if tokens and tokens[0] != tokens[-1]:
         size = f" ({count(tokens[0])} to {count(tokens[-1])} tokens each)"
     what = "This is predicted" if content.verification is None else "This holds"
+    largest = 1.0 if content.ladder is None else content.ladder.rungs[-1].scale
+    if largest > 1:
+        return (
+            f"{what} for models of the swarm's size{size}. It was tried at up to {largest:g} times "
+            "the tokens and parameters (see Larger runs), and not beyond."
+        )
     return (
         f"{what} for models of the swarm's size{size}. Whether it carries over to larger models or "
         "longer training was not tested."
