@@ -24,6 +24,7 @@ from olmix.report.sentences import (
     head,
     law_reading,
     mixture_reading,
+    round_reading,
     scope,
     subtitle,
     verification_reading,
@@ -80,6 +81,7 @@ class Page:
     levels: tuple[str, str]
     other_mixtures: tuple[tuple[str, str], ...]
     gain_reading: str
+    round_reading: str
     gains: tuple[GainRow, ...]
     verification_reading: str
     ladder_reading: str
@@ -127,6 +129,7 @@ def build_page(
         levels=(per_cent(LEVEL), per_cent(LEVEL if found is None else found.level)),
         other_mixtures=_other_mixtures(content),
         gain_reading=gain_reading(content),
+        round_reading=round_reading(content),
         gains=gain_rows(content),
         verification_reading=verification_reading(content),
         ladder_reading=content.ladder.statement if content.ladder is not None else "",

@@ -24,6 +24,7 @@ from olmix.text.numbers import (
     per_cent,
     points,
     probability,
+    significant,
     with_error,
 )
 
@@ -36,6 +37,7 @@ __all__ = [
     "law_reading",
     "mixture_reading",
     "ordered_gains",
+    "round_reading",
     "scope",
     "subtitle",
     "verification_reading",
@@ -147,6 +149,19 @@ def scope(content: FitFolder) -> str:
     return (
         f"{what} for models of the swarm's size{size}. Whether it carries over to larger models or "
         "longer training was not tested."
+    )
+
+
+def round_reading(content: FitFolder) -> str:
+    """Return whether another round is worth it, with the numbers behind it."""
+    found = None if content.proposal is None else content.proposal.another_round
+    if found is None:
+        return ""
+    unit = f" {content.objective.unit}" if content.objective.unit else ""
+    return (
+        f"{found.statement} Laws that knew everything would gain {significant(found.most, 2)}"
+        f"{unit} at most. Both count what the laws themselves are unsure of, not that all of them "
+        "may be wrong in the same way."
     )
 
 
