@@ -5,13 +5,13 @@
 The texts of the demo that are closest to its target (validation of networkx), with `code` cut to
 20,000 tokens. The large run has 640,000 tokens and a model of width 64: at weight 1 it passes 32
 times over `code`. The small ones have 40,000 tokens and width 16, so that tokens per parameter are
-the same. Twice 24 small runs, with the same mixtures: of all the data (which they hardly repeat), and
-of a sixteenth of each domain (`target_tokens`). Then, at the size of the large run and with 3 seeds:
+about the same. Twice 24 small runs, with the same mixtures: of all the data (which they hardly
+repeat), and of a sixteenth of each domain (`target_tokens`). Then, at the size of the large run:
 
-- natural, and the proposals of both swarms;
-- a grid of mixtures, of which the best with one seed are trained with two more;
-- a ladder of the matched proposal at 1, 4 and 16 times the tokens and parameters: what the first two
-  say of the third, and what it measured.
+- natural, and the proposals of both swarms, with 3 seeds;
+- a grid of mixtures with one seed, of which the best are trained with 3;
+- a ladder of the matched proposal at 1, 4 and 16 times the tokens and parameters: what the first
+  two say of the third, and what it measured.
 
 Regret is to the best of the grid (mean of its 3 seeds); it can be negative.
 """
@@ -185,7 +185,9 @@ def main(work: Path) -> None:
             flush=True,
         )
     print("matched less plain:", mean_and_error(values["matched"] - values["plain"]))
-    print("grid, one seed:", ", ".join(f"{n[5:]} {v:.3f}" for n, v in zip(points, first)))
+    print(
+        "grid, one seed:", ", ".join(f"{n[5:]} {v:.3f}" for n, v in zip(points, first, strict=True))
+    )
     show_ladder(work)
 
 

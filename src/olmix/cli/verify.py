@@ -51,7 +51,6 @@ __all__ = ["show_ladder", "show_verification", "verify"]
 )
 @click.option(
     "--scales",
-    callback=lambda _, __, value: None if value is None else _read_scales(value),
     help="A ladder: sizes as multiples of the config's tokens and parameters, such as 1,4,16. Only "
     "natural and proposed are trained at them.",
 )
@@ -69,7 +68,7 @@ def verify(
     output: Path,
     seeds: int,
     seed_offset: int,
-    scales: tuple[float, ...] | None,
+    scales: str | None,
     target: str | None,
     all_mixtures: bool,
     dry_run: bool,
@@ -82,10 +81,10 @@ def verify(
     from olmix.config import LaunchConfig
     from olmix.records.fit.proposal import VERIFIED
     from olmix.report import write_report
-    from olmix.verify import at_scale, check_scales, plan_verification
+    from olmix.verify import at_scale, check_scales, plan_verification, read_scales
 
     folder, base = fit_folder.resolve(), LaunchConfig.from_yaml(config)
-    sizes = None if scales is None else check_scales(scales)
+    sizes = None if scales is None else check_scales(read_scales(scales))
     size = None if sizes is None else _target(target, base, sizes)
     if sizes is None and (target is not None or all_mixtures):
         raise click.UsageError("--target and --all belong to --scales; give that too")
@@ -125,13 +124,6 @@ def verify(
     return 0
 
 
-def _read_scales(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise click.BadParameter(f"found {text}; numbers with commas, such as 1,4,16") from None
-
-
 def _target(text: str | None, base: LaunchConfig, sizes: tuple[float, ...]) -> Size | None:
     """Return the size to extrapolate to: a multiple or tokens, else the config's large run."""
     from olmix.config.base import read_count
@@ -143,14 +135,12 @@ def _target(text: str | None, base: LaunchConfig, sizes: tuple[float, ...]) -> S
         if wanted is None or len(sizes) < 2 or wanted / own <= sizes[-1] * (1 + 1e-9):
             return None
         return Size(wanted / own, wanted)
+    is_multiple = not text[-1:].isalpha()
     try:
-        scale = float(text)
+        scale = float(text) if is_multiple else float(str(read_count(text))) / own
     except ValueError:
-        tokens = read_count(text)
-        if not isinstance(tokens, int):
-            what = f"found {text}; a multiple such as 64, or tokens such as 10B"
-            raise ConfigError([Problem("--target", what)]) from None
-        scale = tokens / own
+        what = f"found {text}; a multiple such as 64, or tokens such as 10B"
+        raise ConfigError([Problem("--target", what)]) from None
     if len(sizes) < 2 or scale <= sizes[-1]:
         what = f"found {text}; it takes two --scales at least, and lies beyond {sizes[-1]:g}"
         raise ConfigError([Problem("--target", what)])

@@ -28,7 +28,7 @@ from olmix.records.fit.scores import LEVEL
 from olmix.simplex import Array
 from olmix.text.numbers import counted, gain_of, interval, significant, with_error
 
-__all__ = ["Size", "build_ladder", "check_scales", "extrapolate"]
+__all__ = ["Size", "build_ladder", "check_scales", "extrapolate", "read_scales"]
 
 _DRAWS = 4_000
 
@@ -39,6 +39,19 @@ class Size:
 
     scale: float
     num_tokens: int
+
+
+def read_scales(text: str) -> tuple[float, ...]:
+    """Return scales from a text such as ``1,4,16``.
+
+    Raises:
+        ConfigError: a part is no number.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        what = f"found {text}; numbers with commas, such as 1,4,16"
+        raise ConfigError([Problem("--scales", what)]) from None
 
 
 def check_scales(scales: Sequence[float]) -> tuple[float, ...]:
