@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
+    "BPB",
     "SEPARATOR",
     "Level",
     "Node",
+    "bits_per_byte_of",
     "check_name",
     "domain_names",
     "domains_below",
@@ -24,7 +26,14 @@ __all__ = [
 ]
 
 SEPARATOR = ":"
+BPB = "_bpb"
+"""How the name of a metric in bits per byte ends."""
 Level = Literal["source", "topic", "quality"]
+
+
+def bits_per_byte_of(name: str) -> str:
+    """Return the metric of a validation set, in bits per byte."""
+    return f"{name}{BPB}"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ __all__ = [
     "sparsify",
     "sparsify_rows",
     "temper",
+    "token_caps",
 ]
 
 Array = NDArray[np.float64]
@@ -69,6 +70,18 @@ def temper(prior: ArrayLike, temperature: float) -> Array:
     array = normalise(prior)
     powered = np.where(array > 0, np.power(np.maximum(array, 1e-300), temperature), 0.0)
     return normalise(powered)
+
+
+def token_caps(counts: ArrayLike, passes: float, tokens: float) -> Array:
+    """Return the weight that the tokens of each domain allow in a run, (D,), at most 1.
+
+    Args:
+        counts: (D,) tokens of each domain.
+        passes: how often the run may take each token.
+        tokens: of the run.
+    """
+    available = passes * np.asarray(counts, dtype=np.float64)
+    return np.asarray(np.minimum(available / tokens, 1.0))
 
 
 def _check_caps(caps: Array) -> None:

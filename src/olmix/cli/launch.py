@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from olmix.cli.options import path_option
 from olmix.cli.terminal import ask, done, progress, table
-from olmix.text.numbers import counted
+from olmix.text.numbers import counted, duration
 from olmix.text.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -37,15 +38,29 @@ _folder = click.argument("folder", required=False, type=click.Path(path_type=Pat
 _launched_by = path_option(
     "-c", "--config", about="Config of the group: its `group_id` and `infra` are taken."
 )
+_yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+_Result = TypeVar("_Result")
 
 
-def _choose(
-    folder: Path | None, group_id: str | None, config: Path | None, output: Path
-) -> ChosenGroup:
-    """Return the group that `[FOLDER] -g GROUP -c CONFIG -o RUNS` name."""
-    from olmix.launch import choose_group
+def _with_group(command: Callable[..., _Result]) -> Callable[..., _Result]:
+    """Give a command the group that `[FOLDER] -g GROUP -c CONFIG -o RUNS` name, as `chosen`."""
 
-    return choose_group(output, folder, group_id, config)
+    @_group
+    @_launched_by
+    @_runs
+    @functools.wraps(command)
+    def call(
+        group_id: str | None,
+        config: Path | None,
+        output: Path,
+        folder: Path | None = None,
+        **rest: object,
+    ) -> _Result:
+        from olmix.launch import choose_group
+
+        return command(chosen=choose_group(output, folder, group_id, config), **rest)
+
+    return call
 
 
 @click.group()
@@ -147,7 +162,7 @@ def show_cost(group: Group, cost: LaunchEstimate) -> None:
 @_speed
 @_rate
 @click.option("--dry-run", is_flag=True, help="Write the group's metadata and start nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@_yes
 def run(
     variants: Path,
     config: Path | None,
@@ -225,19 +240,14 @@ def _submit(group: Group, output: Path) -> int:
 
 @launch.command()
 @_folder
-@_group
-@_launched_by
-@_runs
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-def resume(
-    folder: Path | None, group_id: str | None, config: Path | None, output: Path, yes: bool
-) -> int:
+@_with_group
+@_yes
+def resume(chosen: ChosenGroup, yes: bool) -> int:
     """Start the missing and failed runs of a group again, from its FOLDER alone."""
     from dataclasses import replace
 
     from olmix.launch import estimate, identity_of, missing_runs, read_launch
 
-    chosen = _choose(folder, group_id, config, output)
     folder, group = chosen.folder, read_launch(chosen.folder)
     if chosen.infra is not None:
         group = replace(group, infra=chosen.infra)
@@ -263,13 +273,13 @@ def logs(
     lines: int | None,
 ) -> None:
     """Print what a run printed; RUN is its name or its folder."""
-    from olmix.launch import read_log
+    from olmix.launch import choose_group, read_log
 
     if len(words) > 2:
         raise click.UsageError(f"one run is needed; found {len(words)} words")
     run = Path(words[-1])
     folder = Path(words[0]) if len(words) == 2 else run.parent if len(run.parts) > 1 else None
-    chosen = _choose(folder, group_id, config, output)
+    chosen = choose_group(output, folder, group_id, config)
     text = read_log(chosen.folder, run.name, chosen.infra).splitlines()
     click.echo("\n".join(text if lines is None else text[-lines:]))
 
@@ -351,9 +361,7 @@ def measure(config: Path, output: Path | None) -> None:
 
 @launch.command()
 @_folder
-@_group
-@_launched_by
-@_runs
+@_with_group
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--watch", is_flag=True, help="Refresh until all runs have ended.")
 @click.option(
@@ -363,22 +371,13 @@ def measure(config: Path, output: Path | None) -> None:
     show_default=True,
     help="Seconds between refreshes.",
 )
-def status(
-    folder: Path | None,
-    group_id: str | None,
-    config: Path | None,
-    output: Path,
-    as_json: bool,
-    watch: bool,
-    every: float,
-) -> None:
+def status(chosen: ChosenGroup, as_json: bool, watch: bool, every: float) -> None:
     """Show what the runs of a group are doing; FOLDER is the group's, such as runs/GROUP."""
     import time
 
     from olmix.launch import read_group
     from olmix.records.run import ENDED
 
-    chosen = _choose(folder, group_id, config, output)
     while True:
         reports = read_group(chosen.folder, chosen.infra)
         _show_status(reports, as_json)
@@ -389,7 +388,7 @@ def status(
 
 def _show_status(reports: Sequence[RunReport], as_json: bool) -> None:
     if as_json:
-        entries: list[dict[str, Any]] = [
+        entries: list[dict[str, object]] = [
             {
                 "run": r.name,
                 **vars(r.status),
@@ -406,7 +405,7 @@ def _show_status(reports: Sequence[RunReport], as_json: bool) -> None:
         state, left = entry.status, entry.seconds_left
         steps = f"{state.step:,}/{state.num_steps:,}" if state.num_steps else ""
         speed = f"{state.tokens_per_second:,.0f}" if state.tokens_per_second else ""
-        ends = "" if left is None else _duration(left)
+        ends = "" if left is None else duration(left)
         row = (entry.name, state.state, steps, speed, ends, entry.last_metric, state.error or "")
         rows.append(row)
     table("", ("run", "state", "step", "tokens/s", "ends in", "last", "note"), rows)
@@ -416,25 +415,14 @@ def _show_status(reports: Sequence[RunReport], as_json: bool) -> None:
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items()), err=True)
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 @launch.command()
 @_folder
-@_group
-@_launched_by
-@_runs
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-def cancel(
-    folder: Path | None, group_id: str | None, config: Path | None, output: Path, yes: bool
-) -> None:
+@_with_group
+@_yes
+def cancel(chosen: ChosenGroup, yes: bool) -> None:
     """Stop a group, by its FOLDER or id. Finished runs stay; `resume` picks up the others."""
     from olmix.launch import cancel as run_cancel
 
-    chosen = _choose(folder, group_id, config, output)
     if not yes:
         ask(f"Cancel {chosen.folder}?", "nothing was cancelled", default=False)
     counts = run_cancel(chosen.folder, chosen.infra)

@@ -300,6 +300,8 @@ def _launch_config(plan: _QuickstartPlan, texts: _ExampleTexts) -> dict[str, Any
 
 def _write_configs(plan: _QuickstartPlan, texts: _ExampleTexts) -> None:
     """Write the three configs that the commands read, keeping those that the user has edited."""
+    from olmix.domains import bits_per_byte_of
+
     num_domains = len(texts.trained)
     generation = {
         "name": "quickstart",
@@ -318,15 +320,16 @@ def _write_configs(plan: _QuickstartPlan, texts: _ExampleTexts) -> None:
         },
         "max_tokens": plan.max_tokens,
     }
-    metrics = [f"{name}_bpb" for name in texts.all]
+    metrics = [bits_per_byte_of(name) for name in texts.all]
     wanted = texts.trained if plan.target == "average" else (plan.target,)
+    shares = {bits_per_byte_of(name): float(name in wanted) for name in texts.all}
     fit = {
         "swarm": {"ratios": "results/ratios.csv", "metrics": "results/metrics.csv"},
         "priors": "priors.yaml",
         "eval": {"type": "offline", "tasks": {"validation": metrics}},
         "regression": {"type": "auto", "seed": plan.seed},
         "proposer": {"type": "auto"},
-        "filtering": {"obj_weights": {f"{name}_bpb": float(name in wanted) for name in texts.all}},
+        "filtering": {"obj_weights": shares},
     }
     _write(plan.work / "launch.yaml", _launch_config(plan, texts), "How a run is trained.")
     _write(plan.work / "generation.yaml", generation, "How the mixtures are sampled.")

@@ -80,7 +80,7 @@ def verify(
     """
     from olmix.config import LaunchConfig
     from olmix.records.fit.proposal import VERIFIED
-    from olmix.report import write_report
+    from olmix.report import summary, write_report
     from olmix.verify import at_scale, check_scales, plan_verification, read_scales
 
     folder, base = fit_folder.resolve(), LaunchConfig.from_yaml(config)
@@ -120,6 +120,10 @@ def verify(
         verification_runs=output / groups[0].group_id if sizes is None else None,
         commands=(shell_line([*words, "--yes"]),),
     )
+    if sizes is None:
+        click.echo()
+        for line in summary(folder):
+            click.echo(line)
     done(f"report: {page}")
     return 0
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from olmix.collect.record import Record
+from olmix.domains import BPB, bits_per_byte_of
 from olmix.errors import DataError, nearest
 from olmix.records.metric import lower_is_better, sort_names
 from olmix.text.numbers import shortened
@@ -106,7 +107,7 @@ def select(
 def _families(evaluation: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Return {family: {column: logged name}} of an eval section of any type."""
     if evaluation.get("type") == "validation":
-        names = [f"{name}_bpb" for name in evaluation.get("paths") or {}]
+        names = [bits_per_byte_of(str(name)) for name in evaluation.get("paths") or {}]
         return {"validation": {name: name for name in names}} if names else {}
     tasks = evaluation.get("tasks")
     if not isinstance(tasks, Mapping):
@@ -132,7 +133,7 @@ def _found(records: Sequence[Record]) -> tuple[list[str], tuple[str, ...]]:
     else:
         if not found.metrics:
             found = sort_names(n for record in records for n in (*record.final, *record.curves()))
-        measured = [n for n in found.metrics if n.lower().startswith("eval") or n.endswith("_bpb")]
+        measured = [n for n in found.metrics if n.lower().startswith("eval") or n.endswith(BPB)]
         names = measured or found.metrics
     if not names:
         others = shortened((*found.others, *found.errors), _MOST_NAMED) or "nothing"

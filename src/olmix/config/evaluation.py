@@ -8,8 +8,15 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from olmix.config.base import LocalPath, NotEmpty, Section, TokenCount
+from olmix.domains import bits_per_byte_of
 
-__all__ = ["FitEval", "InLoopEval", "LaunchEval", "OfflineEval", "ValidationEval"]
+__all__ = [
+    "FitEval",
+    "InLoopEval",
+    "LaunchEval",
+    "OfflineEval",
+    "ValidationEval",
+]
 
 _Paths = Annotated[tuple[LocalPath, ...], Field(strict=False), NotEmpty]
 
@@ -27,7 +34,7 @@ class ValidationEval(Section):
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics, in the order of the file."""
-        return tuple(f"{name}_bpb" for name in self.paths)
+        return tuple(map(bits_per_byte_of, self.paths))
 
 
 class InLoopEval(Section):

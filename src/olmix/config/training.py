@@ -365,7 +365,7 @@ class CommandTraining(_Matched):
         return words
 
 
-def _trainer(value: Any) -> str | None:
+def _trainer(value: object) -> str | None:
     """Return the trainer of a training section; `proxy_model_id` alone means OLMo-core."""
     if not isinstance(value, dict):
         return getattr(value, "trainer", "proxy")

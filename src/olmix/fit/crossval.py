@@ -26,6 +26,7 @@ from olmix.errors import DataError, needs
 from olmix.fit.calibration import bounds_of, calibrate, error_at_trained
 from olmix.fit.swarm import Swarm
 from olmix.laws.law import FittedLaw, Law
+from olmix.laws.replicates import pooled_sd
 from olmix.laws.solver import huber
 from olmix.laws.stack import AVERAGED, STACKED, FittedAverage, FittedStack, stack_weights
 from olmix.records.fit.scores import Calibration, Scores
@@ -372,13 +373,8 @@ def noise_of(swarm: Swarm, values: Array) -> tuple[float | None, int]:
         swarm: says which runs share a mixture.
         values: (R,) one metric; NaN where it was not measured.
     """
-    squares, freedom = 0.0, 0
-    for mixture in range(swarm.num_groups):
-        own = values[(swarm.group == mixture) & np.isfinite(values)]
-        if len(own) > 1:
-            squares += float(((own - own.mean()) ** 2).sum())
-            freedom += len(own) - 1
-    return (float(np.sqrt(squares / freedom)) if freedom else None), freedom
+    seen = np.isfinite(values)
+    return pooled_sd(values[(swarm.group == own) & seen] for own in range(swarm.num_groups))
 
 
 def scores(measured: Array, predicted: Array) -> Scores:

@@ -90,9 +90,9 @@ def fit_swarm(
     swarm = read_swarm(config)
     for note in swarm.notes:
         logger.info("%s", note)
-    if shares_of(config)[-1] != 1:
+    if shares_of(config.regression)[-1] != 1:
         # Too small a share is refused before anything is fitted.
-        keep_share(swarm, shares_of(config)[-1], config.regression.seed)
+        keep_share(swarm, shares_of(config.regression)[-1], config.regression.seed)
     beside = make_beside(output, name)
     try:
         files = FitFiles(beside)
@@ -135,11 +135,11 @@ def _compute(
     on_progress: OnProgress | None,
 ) -> tuple[Fit, Proposal | None]:
     """Fit, propose and write; returns what is in `fit.json` and `proposal.json`."""
-    shares, whole = shares_of(config), swarm
+    shares, whole = shares_of(config.regression), swarm
     if shares[0] != 1:
         swarm = keep_share(swarm, shares[0], config.regression.seed)
     curve_steps = len(shares) - 1
-    num_laws = len(candidate_laws(config)) if known is None else 0
+    num_laws = len(candidate_laws(config.regression)) if known is None else 0
     total = (num_laws + 1) * len(swarm.metrics) + 3 + curve_steps + config.proposer.pareto
     steps = Steps(on_progress, total)
     fit = fit_laws(config, swarm, steps, known)
@@ -204,7 +204,8 @@ def _write_proposal(
     proposal = proposal_record(fit, judged)
     if proposal.reliable and not proposal.worst:
         proposal = replace(proposal, another_round=another_round(fit, judged))
-    mix = {"mix": launch_mix(fit.asked, swarm, found.mixture)}
+    tokens = fit.asked.constraints.target_tokens
+    mix = {"mix": launch_mix(swarm, found.mixture, tokens, fit.asked.priors)}
     files.yaml("mix.yaml", mix, f"Proposed by `olmix fit`.\n{proposal.statement}")
     files.json("proposal.json", proposal.to_plain())
     steps("written")

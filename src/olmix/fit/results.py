@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.config import FitConfig
+from olmix.config import Priors
 from olmix.fit.crossval import SIGNAL_LEVEL, MetricFit
 from olmix.fit.evidence.proposals import JudgedProposal
 from olmix.fit.propose.references import nearest_run_distance
@@ -212,6 +212,7 @@ def proposal_record(fit: SwarmFit, judged: JudgedProposal) -> Proposal:
     """Return what is written to `proposal.json`."""
     config, swarm = fit.asked, fit.swarm
     found, boot = judged.found, judged.boot
+    tokens = config.constraints.target_tokens
     names = list(judged.mixtures)
     gains = {
         name: gain(boot, len(names) - 1, index)
@@ -238,12 +239,14 @@ def proposal_record(fit: SwarmFit, judged: JudgedProposal) -> Proposal:
         },
         mixtures=_mixtures(swarm, judged, objective.sign),
         gains=gains,
-        repetition=_repetition(config, swarm, found.mixture),
+        repetition=None if tokens is None else _passes(swarm, found.mixture, tokens, config.priors),
         distance=Distance(*nearest_run_distance(swarm, found.mixture)),
         worst=config.proposer.make_worst_mix,
         reliable=reliable,
         warnings=(*_signal_warnings(swarm, fit.fits, reliable), *found.warnings),
-        statement=statement(config, swarm, gains["natural"], reliable),
+        statement=statement(
+            swarm, gains["natural"], reliable=reliable, worst=config.proposer.make_worst_mix
+        ),
     )
 
 
@@ -263,18 +266,9 @@ def _mixtures(swarm: Swarm, judged: JudgedProposal, sign: float) -> dict[str, Mi
     return mixtures
 
 
-def _repetition(config: FitConfig, swarm: Swarm, mixture: Array) -> dict[str, float] | None:
-    """Return the passes over each leaf's tokens in the large run.
-
-    Args:
-        config: the config as it was given, with the token counts of the leaves.
-        swarm: the runs.
-        mixture: (D,) weights.
-    """
-    tokens = config.constraints.target_tokens
-    if tokens is None:
-        return None
-    passes = swarm.expand(mixture) * tokens / config.priors.counts(swarm.leaves)
+def _passes(swarm: Swarm, mixture: Array, tokens: int, priors: Priors) -> dict[str, float]:
+    """Return the passes over each leaf's tokens in a run of `tokens` on a mixture (D,)."""
+    passes = swarm.expand(mixture) * tokens / priors.counts(swarm.leaves)
     return dict(zip(swarm.leaves, passes.tolist(), strict=True))
 
 
@@ -293,14 +287,14 @@ def _signal_warnings(swarm: Swarm, fits: Sequence[MetricFit], reliable: bool) ->
     ]
 
 
-def statement(config: FitConfig, swarm: Swarm, found: PredictedGain, reliable: bool) -> str:
+def statement(swarm: Swarm, found: PredictedGain, *, reliable: bool, worst: bool = False) -> str:
     """Return the result in one sentence that claims no more than is known.
 
     Args:
-        config: what was asked.
         swarm: the runs.
         found: the gain over the natural mixture.
         reliable: whether the swarm holds a reliable signal.
+        worst: whether the worst mixture was asked for.
     """
     objective = objective_of(swarm)
     name = objective.name
@@ -312,7 +306,7 @@ def statement(config: FitConfig, swarm: Swarm, found: PredictedGain, reliable: b
             f"rank them better than chance, so this mixture is a guess. What would help: {runs}, "
             "replicates to measure the noise, longer runs, or another metric."
         )
-    if config.proposer.make_worst_mix:
+    if worst:
         return f"This is the mixture predicted to be worst for {name}, as make_worst_mix asks."
     size = gain_of(significant(found.mean), objective.unit, objective.better)
     reach = f"{per_cent(LEVEL)} interval {significant(found.low)} to {significant(found.high)}"
@@ -351,18 +345,21 @@ def predicted_performance(fit: SwarmFit, judged: JudgedProposal) -> PredictedPer
     )
 
 
-def launch_mix(config: FitConfig, swarm: Swarm, mixture: Array) -> dict[str, Any]:
+def launch_mix(
+    swarm: Swarm, mixture: Array, tokens: int | None, priors: Priors
+) -> dict[str, dict[str, float]]:
     """Return the `mix:` section of a launch config, with the passes that the target run takes.
 
     Args:
-        config: the config as it was given, with the token counts of the leaves.
         swarm: the runs.
         mixture: (D,) weights.
+        tokens: of the target run; `None` where it is not known.
+        priors: token counts of the leaves.
     """
-    tokens, weights = config.constraints.target_tokens, swarm.expand(mixture)
+    weights = swarm.expand(mixture)
     factors = np.ones(len(weights))
     if tokens is not None:
-        factors = repetition_factors(weights, tokens, config.priors.counts(swarm.leaves))
+        factors = repetition_factors(weights, tokens, priors.counts(swarm.leaves))
     return {
         name: {"weight": float(weight), "repetition_factor": float(factor)}
         for name, weight, factor in zip(swarm.leaves, weights, factors, strict=True)

@@ -89,7 +89,7 @@ def load_draws(folder: str | Path) -> SavedDraws:
     return SavedDraws(
         fit=fit,
         swarm=swarm,
-        laws={law.name: law for law in candidate_laws(config)},
+        laws={law.name: law for law in candidate_laws(config.regression)},
         runs=_normalised(read_table(config.swarm.ratios).select(swarm.leaves)),
         proposal=np.array([weights[name] for name in swarm.leaves]),
     )

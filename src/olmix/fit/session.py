@@ -349,7 +349,7 @@ def fit_laws(
         if UNIFORM_PRIOR in swarm.swarm.warnings:
             data = replace(data, warnings=(*data.warnings, UNIFORM_PRIOR))
     with one_thread():
-        steps = Steps(on_progress, len(candidate_laws(config)) * len(data.metrics))
+        steps = Steps(on_progress, len(candidate_laws(config.regression)) * len(data.metrics))
         return FittedSwarm(fit_every_law(config, data, steps))
 
 

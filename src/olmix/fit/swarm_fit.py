@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.config import FitConfig
+from olmix.config import FitConfig, RegressionConfig
 from olmix.errors import needs
 from olmix.fit.crossval import (
     HeldOut,
@@ -95,14 +95,14 @@ def one_thread() -> AbstractContextManager[object]:
     return limits
 
 
-def candidate_laws(config: FitConfig) -> tuple[Law, ...]:
+def candidate_laws(settings: RegressionConfig) -> tuple[Law, ...]:
     """Return the laws that a config asks for; `auto` compares all."""
-    wanted = config.regression.type
+    wanted = settings.type
     families: dict[str, tuple[Law, ...]] = {
         "log_linear": (LogLinear(),),
         "log_weight": (LogWeight(),),
         "gp": (GpSqrt(), GpLog()),
-        "lightgbm": (LightGbm(config.regression.seed),),
+        "lightgbm": (LightGbm(settings.seed),),
         "autoscale": (AutoScale(),),
         "bimix": (BiMix(),),
         "search": (Search(),),
@@ -126,7 +126,7 @@ def fit_laws(
         steps: counts each metric that a law was fitted to.
         known: laws of each metric that were fitted to the same runs before.
     """
-    laws = candidate_laws(config)
+    laws = candidate_laws(config.regression)
     num_folds = min(config.regression.num_folds, len(swarm.fitted_mixtures))
     folds = assign_folds(swarm.num_groups, num_folds, config.regression.seed)
     parts: list[MetricFit] = []

@@ -27,9 +27,10 @@ from olmix.config import GenerationConfig, SwarmConfig
 from olmix.config.swarm import pin_of
 from olmix.domains import SEPARATOR, Node, domain_names, iter_domains, iter_nodes, join
 from olmix.errors import InfeasibleError
-from olmix.simplex import Array
+from olmix.simplex import Array, token_caps
+from olmix.text.numbers import readable_count
 
-__all__ = ["Constraints", "Floor", "Linear", "build_constraints", "rank", "readable_count"]
+__all__ = ["Constraints", "Floor", "Linear", "build_constraints", "rank"]
 
 Mask = NDArray[np.bool_]
 
@@ -149,14 +150,6 @@ def rank(rows: Array) -> int:
     return int(np.linalg.matrix_rank(rows, tol=1e-8)) if rows.size else 0
 
 
-def readable_count(tokens: float) -> str:
-    """Return a number of tokens for readers: 3.69B, 140M, 1,200."""
-    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if tokens >= size:
-            return f"{tokens / size:.3g}{letter}"
-    return f"{tokens:,.0f}"
-
-
 def build_constraints(
     config: GenerationConfig, prior: Mapping[str, float] | None = None
 ) -> Constraints:
@@ -188,7 +181,7 @@ def _caps(config: GenerationConfig, prior: Mapping[str, float]) -> tuple[Array, 
     labels = [f"{name} has at most all of the mixture" for name in domains]
     if swarm.enable_bound:
         passes = swarm.repetition_factor if swarm.allow_repetition else 1.0
-        caps = np.minimum(passes * counts / config.pass_tokens, 1.0)
+        caps = token_caps(counts, passes, config.pass_tokens)
         budget = readable_count(config.pass_tokens)
         labels = [
             f"{readable_count(count)} tokens x {passes:.1f} repetition over {budget} "

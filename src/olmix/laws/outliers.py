@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from olmix.simplex import Array, hellinger
 
-__all__ = ["FAR_OUT", "accidents", "far_out", "mean_square", "winsorise", "without_accidents"]
+__all__ = ["FAR_OUT", "accidents", "mean_square", "winsorise", "without_accidents"]
 
 FAR_OUT = 8.0
 """Robust standard deviations from the median beyond which a value lies far out."""
@@ -35,12 +35,6 @@ def _usual_range(values: Array, reach: float = FAR_OUT) -> tuple[float, float]:
     low, middle, high = (float(q) for q in np.percentile(values, [25, 50, 75]))
     width = reach * (high - low) / 1.349
     return (middle - width, middle + width) if width > 0 else (-np.inf, np.inf)
-
-
-def far_out(values: Array, reach: float = FAR_OUT) -> NDArray[np.bool_]:
-    """Return which values (n,) lie far outside of the others, (n,)."""
-    low, high = _usual_range(values, reach)
-    return np.asarray((values < low) | (values > high))
 
 
 def winsorise(values: Array, reach: float = FAR_OUT) -> Array:

@@ -20,6 +20,7 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
+from olmix.domains import BPB
 from olmix.errors import DataError
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def lower_is_better(names: Sequence[str], given: Mapping[str, bool]) -> bool:
 def unit_of(names: Iterable[str]) -> str:
     """Return the unit that metrics share: `bits per byte`, or nothing where it is not known."""
     given = list(names)
-    return BITS_PER_BYTE if given and all(name.endswith("_bpb") for name in given) else ""
+    return BITS_PER_BYTE if given and all(name.endswith(BPB) for name in given) else ""
 
 
 @dataclass(frozen=True)

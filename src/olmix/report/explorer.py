@@ -15,7 +15,9 @@ from typing import Any
 from olmix.errors import DataError
 from olmix.plotting import mixture_label
 from olmix.records.fit.folder import FitFolder
+from olmix.report.lights import EDGE
 from olmix.text.files import read_json
+from olmix.text.numbers import percent, readable_count
 
 __all__ = ["Explorer", "build_explorer"]
 
@@ -26,22 +28,41 @@ _TREE_ARRAYS = ("split_feature", "threshold", "left_child", "right_child", "leaf
 
 
 @dataclass(frozen=True)
+class ExplorerDomain:
+    """A row of the sliders.
+
+    Attributes:
+        name: of the domain.
+        index: its place in the mixtures of the data.
+        pinned: its weight as text where it is pinned and has no slider, else nothing.
+    """
+
+    name: str
+    index: int
+    pinned: str
+
+
+@dataclass(frozen=True)
 class Explorer:
     """Data of the sliders.
 
     Attributes:
         data: JSON, safe inside a script element.
-        domains: names, one slider each.
+        domains: as in the table of domains, one slider each but for those that are pinned.
         mixtures: mixtures that sliders can be set to, as (name, label).
         metrics: names of the metrics, those of the objective first.
         objective: name of the objective where it is not one of the metrics.
+        alone: the metric that is the objective, where it is one.
+        passes_note: which run the repetition factors of a copied mixture are meant for.
     """
 
     data: str
-    domains: tuple[str, ...]
+    domains: tuple[ExplorerDomain, ...]
     mixtures: tuple[tuple[str, str], ...]
     metrics: tuple[str, ...]
     objective: str
+    alone: str
+    passes_note: str
 
 
 def build_explorer(content: FitFolder) -> Explorer | None:
@@ -63,10 +84,12 @@ def build_explorer(content: FitFolder) -> Explorer | None:
     return Explorer(
         # "</script>" in a name would end the element.
         data=text.replace("<", "\\u003c"),
-        domains=tuple(data["domains"]),
+        domains=_rows(data),
         mixtures=tuple((name, mixture_label(name)) for name in mixtures),
         metrics=tuple(metric.name for metric in content.metrics),
         objective=content.objective.name if average else "",
+        alone="" if average else content.objective.metrics[0].name,
+        passes_note=_passes_note(content, data["passes"]),
     )
 
 
@@ -77,6 +100,7 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
     proposal, objective = content.proposal, content.objective
     presets = {} if proposal is None else proposal.mixtures
     caps = {} if proposal is None or not proposal.caps else content.weights_of(proposal.caps)
+    pins = pinned_domains(content)
     weights = {one.name: objective.sign * one.sign * one.weight for one in objective.metrics}
     total = sum(objective.weights.values())
     metrics = [
@@ -97,6 +121,9 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
             for name, mix in presets.items()
         },
         "frozen": {name: dict(members) for name, members in content.frozen.items()},
+        "pinned": [index for index, name in enumerate(domains) if name in pins],
+        "passes": _passes(content),
+        "edge": EDGE,
         "caps": [1.0 if not caps else caps[domain] for domain in domains],
         "usual": None if proposal is None or proposal.distance is None else proposal.distance.usual,
         "metrics": metrics,
@@ -106,6 +133,54 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
             "calibration": _error(models["objective_calibration"]),
         },
     }
+
+
+def pinned_domains(content: FitFolder) -> set[str]:
+    """Return the domains of which every leaf was given its weight (filtering.fixed_weight)."""
+    given = {} if content.proposal is None else content.proposal.fixed_weight
+    return {
+        domain
+        for domain in content.domains
+        if all(leaf in given for leaf in content.frozen.get(domain, (domain,)))
+    }
+
+
+def _rows(data: Mapping[str, Any]) -> tuple[ExplorerDomain, ...]:
+    """Return the domains, the largest natural share first, as the table of domains has them."""
+    natural = data["presets"].get("natural", [0.0] * len(data["domains"]))
+    order = sorted(range(len(natural)), key=lambda index: -natural[index])
+    pinned = set(data["pinned"])
+    return tuple(
+        ExplorerDomain(name, index, percent(natural[index]) if index in pinned else "")
+        for index in order
+        for name in [data["domains"][index]]
+    )
+
+
+def _run_tokens(content: FitFolder) -> float:
+    """Return the tokens of the run that a mixture is copied for; 0 where they are not known.
+
+    They are those of the target run, or else those of the longest run of the swarm.
+    """
+    target = (content.config.get("constraints") or {}).get("target_tokens")
+    if target:
+        return float(target)
+    cells = [facts.get("tokens") or "" for facts in content.run_facts.values()]
+    return max((float(cell) for cell in cells if cell.replace(".", "", 1).isdigit()), default=0.0)
+
+
+def _passes(content: FitFolder) -> dict[str, float]:
+    """Return how many passes over its tokens a leaf of weight 1 would take."""
+    tokens = _run_tokens(content)
+    counts = (content.config.get("priors") or {}).get("token_counts") or {}
+    return {leaf: tokens / counts[leaf] for leaf in content.leaves if counts.get(leaf)}
+
+
+def _passes_note(content: FitFolder, passes: Mapping[str, float]) -> str:
+    tokens = _run_tokens(content)
+    if not tokens or not passes:
+        return "Repetition factors are 1: neither the tokens of a run nor of the domains are known."
+    return f"Repetition factors are those of a run of {readable_count(tokens)} tokens."
 
 
 def _error(calibration: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +225,7 @@ def _trees(model: str) -> list[dict[str, list[float]]]:
     return trees
 
 
-def _rounded(value: Any) -> Any:
+def _rounded(value: object) -> object:
     """Return a value with its numbers cut to the digits that matter."""
     if isinstance(value, float):
         return float(f"{value:.{_DIGITS}g}")

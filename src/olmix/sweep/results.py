@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from olmix.errors import DataError
+from olmix.laws.replicates import pooled_sd
 from olmix.records.logs import has_diverged, tail_mean
 from olmix.records.metric import lower_is_better as direction_of
 from olmix.sweep.design import SEED
@@ -75,11 +76,7 @@ def noise_sd(runs: Sequence[tuple[Mapped, float]]) -> float | None:
     for run, value in runs:
         point = {name: entry for name, entry in run.params.items() if name != SEED}
         points.setdefault(render_flow(point), []).append(value)
-    degrees = sum(len(values) - 1 for values in points.values())
-    if degrees == 0:
-        return None
-    squares = sum(float(np.var(values)) * len(values) for values in points.values())
-    return math.sqrt(squares / degrees)
+    return pooled_sd(points.values())[0]
 
 
 def main_effects(runs: Sequence[tuple[Mapped, float]]) -> dict[str, tuple[Effect, ...]]:

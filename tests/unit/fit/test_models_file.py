@@ -70,7 +70,7 @@ def test_a_folder_without_laws_or_with_damaged_ones_is_refused(planted, tmp_path
 )
 def test_a_config_may_ask_for_one_law(planted, kind):
     config = planted.config(regression={"type": kind})
-    assert [law.name for law in candidate_laws(config)] == [kind]
+    assert [law.name for law in candidate_laws(config.regression)] == [kind]
     fit = fit_swarm(config, planted.folder / "fit").fit
     assert all(list(metric.candidates) == [kind] for metric in fit.metrics.values())
 

@@ -41,7 +41,7 @@ def test_a_gain_that_is_not_certain_says_so_and_which_way_is_better(tmp_path, lo
         lower_is_better=lower
     )
     found = PredictedGain(0.21, 0.2, -0.12, 0.54, 0.85)
-    said = statement(config, read_swarm(config), found, reliable=True)
+    said = statement(read_swarm(config), found, reliable=True)
     assert words in said
     assert "90 % interval −0.12 to 0.54: the probability that it is better is 85 %" in said
     assert "which is not certain" in said

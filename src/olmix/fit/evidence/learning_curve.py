@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.config import FitConfig
+from olmix.config import RegressionConfig
 from olmix.errors import DataError
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit, fit_laws
@@ -32,13 +32,13 @@ COLUMNS = (
 )
 
 
-def shares_of(config: FitConfig) -> tuple[float, ...]:
+def shares_of(settings: RegressionConfig) -> tuple[float, ...]:
     """Return the shares of `regression.train_split`, the largest first; above 1, numbers of runs.
 
     Raises:
         DataError: shares and numbers of runs stand side by side.
     """
-    given = config.regression.train_split
+    given = settings.train_split
     shares = set(given if isinstance(given, tuple) else (given,))
     if min(shares) < 1 < max(shares):
         raise DataError(
@@ -94,7 +94,7 @@ def learning_curve(swarm: Swarm, largest: SwarmFit, steps: Steps = NOBODY) -> li
         steps: counts each smaller share.
     """
     config = largest.config
-    first, *smaller = shares_of(config)
+    first, *smaller = shares_of(config.regression)
     rows = _rows(first, largest)
     for share in smaller:
         part = keep_share(swarm, share, config.regression.seed)

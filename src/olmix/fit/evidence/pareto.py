@@ -94,7 +94,9 @@ def pareto_front(
         metric_weights = (share / scales) @ metrics
         total = float(metric_weights.sum())
         objective = build_objective(fit, metric_weights / total, 1 / total, kl)
-        found, _ = minimise(config, objective, feasible, references, 1 / total)
+        found, _ = minimise(
+            config.proposer, config.regression.seed, objective, feasible, references, 1 / total
+        )
         mixtures.append(found)
         steps("point of the Pareto front found")
     rows = np.stack(mixtures)

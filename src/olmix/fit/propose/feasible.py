@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.errors import InfeasibleError
-from olmix.simplex import Array, normalise, project_to_caps
+from olmix.simplex import Array, normalise, project_to_caps, token_caps
 
-__all__ = ["Feasible", "feasible_mixtures", "token_caps"]
+__all__ = ["Feasible", "feasible_mixtures"]
 
 _TOLERANCE = 1e-9
 
@@ -65,15 +65,6 @@ class Feasible:
         return bool((pinned <= tolerance).all() and below.all())
 
 
-def token_caps(config: FitConfig, domains: tuple[str, ...]) -> Array:
-    """Return the weight that the tokens of each domain allow in the large run, (D,), at most 1."""
-    limits = config.constraints
-    if limits.target_tokens is None:
-        return np.ones(len(domains))
-    allowed = limits.repetition_factor * config.priors.counts(domains)
-    return np.asarray(np.minimum(allowed / limits.target_tokens, 1.0))
-
-
 def feasible_mixtures(config: FitConfig, live: NDArray[np.bool_] | None = None) -> Feasible:
     """Return the mixtures that a config allows.
 
@@ -90,7 +81,9 @@ def feasible_mixtures(config: FitConfig, live: NDArray[np.bool_] | None = None) 
     fixed = np.array([pins.get(name, 0.0) for name in domains])
     limits = config.constraints
     tokens = float(limits.target_tokens or 0)
-    caps = token_caps(config, domains) if limits.enabled else np.ones(len(domains))
+    caps = np.ones(len(domains))
+    if limits.enabled:
+        caps = token_caps(config.priors.counts(domains), limits.repetition_factor, tokens)
     problems = [
         f"filtering.fixed_weight: {name} is pinned to {weight:.4g}, but "
         f"{limits.repetition_factor:g} passes over its tokens are {cap:.4g} of "

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from olmix.config import FitConfig
+from olmix.config import ProposerConfig
 from olmix.errors import InfeasibleError
 from olmix.fit.propose.exact import ProposerError, solve_exact
 from olmix.fit.propose.feasible import Feasible
@@ -39,7 +39,8 @@ _HALVINGS = 40
 
 
 def minimise(
-    config: FitConfig,
+    settings: ProposerConfig,
+    seed: int,
     objective: ProposerObjective,
     feasible: Feasible,
     references: References,
@@ -48,7 +49,8 @@ def minimise(
     """Return the best mixture, (D,), and the name of the proposer that found it.
 
     Args:
-        config: which proposer, and its settings.
+        settings: which proposer, and its settings.
+        seed: of the starts and of random mixtures.
         objective: what to minimise.
         feasible: what is allowed.
         references: mixtures to start from.
@@ -58,7 +60,7 @@ def minimise(
         InfeasibleError: no mixture that was tried keeps all floors.
         ProposerError: the exact proposer was asked for and fails.
     """
-    wanted = config.proposer.type
+    wanted = settings.type
     laws = objective.laws
     if wanted == "search" or (
         wanted == "auto" and all(isinstance(law, FittedSearch) for law in laws)
@@ -80,13 +82,12 @@ def minimise(
     for penalty in _PENALTIES if objective.floors else (0.0,):
         harder = replace(objective, penalty=penalty * scale)
         if simulated:
-            given = config.proposer.temperature
+            given = settings.temperature
             temperature = TEMPERATURE if given is None else given
-            seed = config.regression.seed
             found = simulate(harder, feasible, references.natural, temperature, seed)
         else:
             known = (*references.mixtures.values(), found)
-            starts = starting_points(feasible, known, _RANDOM_STARTS, config.regression.seed)
+            starts = starting_points(feasible, known, _RANDOM_STARTS, seed)
             found = search(harder, feasible, starts, scale)
     kept = _keep_floors(objective, feasible, references, found)
     return kept, "simulation" if simulated else "gradient"

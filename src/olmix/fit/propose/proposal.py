@@ -145,7 +145,9 @@ def propose(fit: SwarmFit, feasible: Feasible, references: References) -> FoundM
     kl = chosen_kl(fit)
     plain = build_objective(fit, swarm.objective_weights, scale, kl)
     objective = replace(plain, risk=_risk(fit), floors=_floors(fit))
-    mixture, proposer = minimise(config, objective, feasible, references, scale)
+    mixture, proposer = minimise(
+        config.proposer, config.regression.seed, objective, feasible, references, scale
+    )
     gap = 0.0
     if not objective.floors:
         # With floors the slopes of the objective alone do not say what is left to gain.
@@ -213,7 +215,9 @@ def propose_each(
     alone = np.eye(len(metrics))
     for name, metric_weights, scale in zip(metrics, alone, _metric_spreads(fit.swarm), strict=True):
         objective = build_objective(fit, metric_weights, scale, kl)
-        mixture, _ = minimise(fit.config, objective, feasible, references, scale)
+        mixture, _ = minimise(
+            fit.config.proposer, fit.config.regression.seed, objective, feasible, references, scale
+        )
         result[name] = without_traces(mixture, feasible)
         steps(f"best mixture for {name}")
     return result

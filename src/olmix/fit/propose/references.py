@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from olmix.config import FitConfig
-from olmix.fit.propose.feasible import Feasible, token_caps
+from olmix.fit.propose.feasible import Feasible
 from olmix.fit.swarm import Swarm
 from olmix.fit.tied_domains import pin
 from olmix.laws.outliers import winsorise
-from olmix.simplex import Array, hellinger, normalise, project_to_caps
+from olmix.simplex import Array, hellinger, normalise, project_to_caps, token_caps
 
 __all__ = [
     "References",
@@ -94,9 +94,13 @@ def find_references(config: FitConfig, swarm: Swarm, feasible: Feasible) -> Refe
     pins = config.filtering.fixed_weight
     uniform = pin(normalise(live.astype(np.float64)), swarm.domains, pins)
     mixtures = {"natural": natural_mixture(config, swarm), "uniform": uniform}
-    caps = np.where(live, token_caps(config, swarm.domains), 0.0)
-    if config.constraints.target_tokens is not None and caps.sum() >= 1:
-        mixtures["unimax"] = project_to_caps(uniform, caps)
+    limits = config.constraints
+    if limits.target_tokens is not None:
+        counts = config.priors.counts(swarm.domains)
+        caps = token_caps(counts, limits.repetition_factor, limits.target_tokens)
+        caps = np.where(live, caps, 0.0)
+        if caps.sum() >= 1:
+            mixtures["unimax"] = project_to_caps(uniform, caps)
     measured = measured_objective(swarm)
     unique = swarm.unique_mixtures
     allowed = np.array([feasible.contains(mixture) for mixture in unique])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from olmix.config.surface import SurfaceConfig
 from olmix.errors import DataError, nearest
 from olmix.fit.surface.polynomial import Factor
+from olmix.laws.replicates import pooled_sd
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table
 
@@ -55,12 +56,7 @@ class Runs:
 
     def noise_sd(self) -> float | None:
         """Return the standard deviation between replicates, pooled; `None` without replicates."""
-        squares, degrees = 0.0, 0
-        for number in np.unique(self.group):
-            values = self.values[self.group == number]
-            squares += float(np.sum((values - values.mean()) ** 2))
-            degrees += len(values) - 1
-        return float(np.sqrt(squares / degrees)) if degrees else None
+        return pooled_sd(self.values[self.group == own] for own in np.unique(self.group))[0]
 
 
 def load_runs(config: SurfaceConfig) -> Runs:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from olmix.domains import bits_per_byte_of
 from olmix.errors import DataError
 from olmix.simplex import Array
 from olmix.train.proxy.batches import Windows, check_tokens
@@ -57,7 +58,7 @@ class Validation:
             self.names, ends, self.counts, self.num_bytes, strict=True
         ):
             total = nats[end - count : end].astype(np.float64).sum()
-            found[f"{name}_bpb"] = float(total / (np.log(2) * size))
+            found[bits_per_byte_of(name)] = float(total / (np.log(2) * size))
         return found
 
 

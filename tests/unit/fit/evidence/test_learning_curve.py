@@ -36,7 +36,7 @@ def test_a_list_of_shares_writes_a_learning_curve(planted):
         regression={"type": "log_weight", "train_split": [0.25, 0.5, 1.0]},
         proposer={"fit_only": True},
     )
-    assert shares_of(config) == (1.0, 0.5, 0.25)
+    assert shares_of(config.regression) == (1.0, 0.5, 0.25)
     folder = fit_swarm(config, planted.folder / "fit").folder
     text = (folder / "learning_curve.csv").read_text()
     rows = list(csv.DictReader(text.splitlines()))
