@@ -100,6 +100,8 @@ def show_fit(result: FitResult) -> None:
     for warning in result.proposal.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"\n{result.proposal.statement}")
+    if result.proposal.another_round is not None:
+        click.echo(result.proposal.another_round.statement)
 
 
 def _show_explanation(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.fit.cost import estimated_cost
 from olmix.fit.crossval import HeldOut
+from olmix.fit.evidence.another_round import another_round
 from olmix.fit.evidence.effects import interaction_matrix, probes, signed_evidence
 from olmix.fit.evidence.learning_curve import COLUMNS, keep_share, learning_curve, shares_of
 from olmix.fit.evidence.pareto import front_summary, pareto_front
@@ -205,6 +207,8 @@ def _write_proposal(
         files.json("pareto.json", to_plain(front_summary(fit, front, judged.mixtures)))
     files.json("predicted_performance.json", to_plain(predicted_performance(fit, judged)))
     proposal = proposal_record(fit, judged)
+    if proposal.reliable and not proposal.worst:
+        proposal = replace(proposal, another_round=another_round(fit, judged))
     tokens = fit.asked.constraints.target_tokens
     mix = {"mix": launch_mix(swarm, found.mixture, tokens, fit.asked.priors)}
     files.yaml("mix.yaml", mix, f"Proposed by `olmix fit`.\n{proposal.statement}")

@@ -50,6 +50,7 @@ __all__ = [
     "Bootstrap",
     "ObjectiveFit",
     "bootstrap",
+    "draw_average",
     "draw_metrics",
     "estimate",
     "gain",
@@ -193,6 +194,41 @@ def draw_metrics(
         draws = Draws(row_weights * counts[index], normals, uniforms)
         drawn.append(sample_law(fitted.best.law, laws, unique, values[index], draws, mixtures))
     return np.stack(drawn)
+
+
+def draw_average(
+    swarm: Swarm,
+    fitted: Sequence[tuple[FittedLaw, float]],
+    laws: Mapping[str, Law],
+    mixtures: Array,
+    number: int,
+    seed: int,
+) -> Array:
+    """Return the objective at mixtures (K, D), less is better, by drawn laws: (number, K).
+
+    Metrics without weight are not drawn. The first draws of a larger number are those of a smaller
+    one.
+
+    Args:
+        swarm: the runs.
+        fitted: the law and the weight of each metric.
+        laws: how each law is fitted again, by name.
+        mixtures: in the domains of the swarm.
+        number: of draws.
+        seed: of the draws.
+    """
+    values, counts = swarm.averaged()
+    unique = swarm.unique_mixtures
+    by_weight, by_normal, by_law = np.random.default_rng(seed).spawn(3)
+    weights = by_weight.standard_exponential((number, len(unique)))
+    normals = by_normal.standard_normal((number, len(mixtures)))
+    uniforms = by_law.random(number)
+    total = np.zeros((number, len(mixtures)))
+    for index, (law, share) in enumerate(fitted):
+        if share > 0:
+            draws = Draws(weights * counts[index], normals, uniforms)
+            total += share * sample_law(law, laws, unique, values[index], draws, mixtures)
+    return total
 
 
 def bootstrap(

@@ -16,6 +16,7 @@ import numpy as np
 
 from olmix import plotting
 from olmix.records.fit.folder import FitFolder
+from olmix.records.fit.ladder import Ladder
 from olmix.records.fit.proposal import MIXTURES, Gain
 from olmix.records.fit.scores import LEVEL, FittedMetric, Scores
 from olmix.records.fit.tables import Predictions, read_mixture
@@ -23,7 +24,7 @@ from olmix.report.evidence_figures import evidence_plans, response_plans
 from olmix.report.figure import Picture, PlannedFigure
 from olmix.report.svg import inline_svg, png_bytes
 from olmix.text.files import write_bytes
-from olmix.text.numbers import counted, fixed, percent, signed, with_error
+from olmix.text.numbers import counted, fixed, per_cent, percent, signed, with_error
 from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["Curves", "draw_figures"]
@@ -91,6 +92,8 @@ def _plans(content: FitFolder, curves: Curves, number: int) -> Iterator[PlannedF
         yield from response_plans(content)
     if content.verification is not None:
         yield _verification_plan(content)
+    if content.ladder is not None:
+        yield _ladder_plan(content.ladder)
     yield _scores_plan(content)
     yield from _fit_plans(content, number)
     if content.effects is not None:
@@ -230,6 +233,40 @@ def _verification_plan(content: FitFolder) -> PlannedFigure:
             metric=found.metric,
             unit=found.unit,
             lower_is_better=found.lower_is_better,
+        ),
+    )
+
+
+def _ladder_plan(ladder: Ladder) -> PlannedFigure:
+    found = ladder.rungs[0].verification
+    bars = [plotting.GainBar(r.gain.mean, r.gain.low, r.gain.high) for r in ladder.rungs]
+    target = ladder.target
+    aim = None
+    words = ""
+    if target is not None:
+        gain = target.gain
+        aim = (target.scale, plotting.GainBar(gain.mean, gain.low, gain.high))
+        words = (
+            f" The open circle is expected at {target.num_tokens:,} tokens; its interval holds the "
+            "noise of the seeds, and that the trend stops or doubles after the last size."
+        )
+    told = "; ".join(
+        f"{r.scale:g} times: {with_error(r.gain.mean, r.gain.std_error)}" for r in ladder.rungs
+    )
+    return PlannedFigure(
+        "ladder",
+        "ladder",
+        f"{found.metric}: the gain over natural at several sizes",
+        f"{counted(len(found.seeds), 'paired seed')} at each size, {per_cent(ladder.level)} "
+        f"intervals.{words} Data:\u00a0ladder.csv",
+        f"Line chart of gains. {told}.",
+        (3.0, 2.2),
+        partial(
+            plotting.ladder_gains,
+            scales=[rung.scale for rung in ladder.rungs],
+            gains=bars,
+            target=aim,
+            unit=found.unit,
         ),
     )
 
