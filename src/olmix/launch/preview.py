@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from olmix.config import CommandTraining, LaunchConfig, LocalInfra, OlmoCoreTraining
+from olmix.config import (
+    CommandTraining,
+    LaunchConfig,
+    LocalInfra,
+    OlmoCoreTraining,
+    ProxyTraining,
+)
 from olmix.config.infra import Devices
+from olmix.config.training import Training
 from olmix.launch.command_runs import CommandRun
 from olmix.launch.engines import engine_of
 from olmix.launch.group_plan import Group, Run
@@ -26,7 +33,9 @@ __all__ = [
 ]
 
 ASSUMED_TOKENS_PER_SECOND = 100_000.0
-"""Speed of the default proxy model on one core, used where none is given or measured."""
+"""Speed of the default proxy model on one core, used where none is given or measured; models of
+other sizes are assumed to be slower or faster as they do more or less work for each token."""
+_ASSUMED_VOCABULARY = 1024
 
 
 @dataclass(frozen=True)
@@ -142,7 +151,18 @@ def _speed(
     measured = [speed for speed in finished.values() if speed > 0]
     if measured:
         return sum(measured) / len(measured), "measured"
-    return (ASSUMED_TOKENS_PER_SECOND, "assumed") if group.embedded else (None, "unknown")
+    if not group.embedded:
+        return None, "unknown"
+    work = [_work(run.training) for run in group.runs if isinstance(run, LaunchConfig)]
+    mean = sum(work) / len(work)
+    return ASSUMED_TOKENS_PER_SECOND * _work(ProxyTraining()) / mean, "assumed"
+
+
+def _work(training: Training) -> float:
+    """Return the size of an embedded model with a vocabulary of 1,024: its work for each token."""
+    if not isinstance(training, ProxyTraining):
+        return 1.0
+    return training.num_parameters + _ASSUMED_VOCABULARY * training.d_model
 
 
 def _devices(group: Group) -> Devices:

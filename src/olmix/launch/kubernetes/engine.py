@@ -128,7 +128,7 @@ class KubernetesEngine(Engine):
         return found
 
     def cancel(self, jobs: Sequence[Job]) -> None:
-        """Remove Jobs that have not ended; their pods get SIGTERM, and time to save their runs."""
+        """Remove Jobs that have not ended; pods get SIGTERM, and `grace_s` to save their runs."""
         if not jobs:
             return
         with connected(self.infra) as cluster:
