@@ -18,8 +18,6 @@ from olmix.launch.engines import engine_of
 from olmix.records.group import Job
 
 pytestmark = pytest.mark.slow
-PATIENCE_S = 100
-"""Of tests for what a busy machine does slowly."""
 
 
 @contextlib.contextmanager
@@ -107,10 +105,6 @@ def group(tiny, world):
     return replace(whole, runs=whole.runs[:2])
 
 
-def _wait(condition, what):
-    return wait_for(condition, what, PATIENCE_S)
-
-
 def _all(folder, state):
     return set(states(folder).values()) == {state}
 
@@ -124,12 +118,12 @@ def _resume(world, group, root, folder):
             world.submit(group, root)
         return _all(folder, "finished")
 
-    _wait(done, "finished runs")
+    wait_for(done, "finished runs")
 
 
 def test_runs_finish_and_are_not_started_twice(world, group, tmp_path):
     folder, jobs = world.submit(group, tmp_path)
-    _wait(lambda: ended(folder), "end")
+    wait_for(lambda: ended(folder), "end")
     assert _all(folder, "finished")
     _, again = world.submit(group, tmp_path)
     assert again == ()
@@ -142,7 +136,7 @@ def test_a_run_that_fails_says_why_and_is_started_again_alone(world, group, tmp_
     bad, good = (run.name for run in group.runs)
     (tmp_path / f"break-{bad}").touch()
     folder, _ = world.submit(group, tmp_path)
-    _wait(lambda: ended(folder), "end")
+    wait_for(lambda: ended(folder), "end")
     assert states(folder) == {bad: "failed", good: "finished"}
     report = next(report for report in read_group(folder) if report.name == bad)
     assert "exit status 3" in report.status.error
@@ -156,7 +150,7 @@ def test_a_run_that_is_killed_comes_back(world, group, tmp_path):
     (tmp_path / "hold").touch()
     folder, _ = world.submit(group, tmp_path)
     run = folder / group.runs[0].name
-    _wait(lambda: (run / "starts").is_file() and states(folder)[run.name] == "running", "start")
+    wait_for(lambda: (run / "starts").is_file() and states(folder)[run.name] == "running", "start")
     world.kill(run)
     (tmp_path / "hold").unlink()
 
@@ -166,7 +160,7 @@ def test_a_run_that_is_killed_comes_back(world, group, tmp_path):
         alive = [each for each in group.runs if processes_of(folder / each.name)]
         return _all(folder, "finished") or (found[run.name] in ("failed", "pending") and not alive)
 
-    _wait(settled, "end of the killed run")
+    wait_for(settled, "end of the killed run")
     _resume(world, group, tmp_path, folder)
     assert (run / "starts").read_text().split()[::2].count("end") == 1
 
@@ -174,10 +168,10 @@ def test_a_run_that_is_killed_comes_back(world, group, tmp_path):
 def test_cancelled_runs_end_and_can_be_resumed(world, group, tmp_path):
     (tmp_path / "hold").touch()
     folder, _ = world.submit(group, tmp_path)
-    _wait(lambda: len(list(folder.glob("*/starts"))) == 2, "start")
+    wait_for(lambda: len(list(folder.glob("*/starts"))) == 2, "start")
     cancel(folder)
-    _wait(lambda: _all(folder, "cancelled"), "cancelled runs")
-    _wait(lambda: not any(processes_of(folder / run.name) for run in group.runs), "no process")
+    wait_for(lambda: _all(folder, "cancelled"), "cancelled runs")
+    wait_for(lambda: not any(processes_of(folder / run.name) for run in group.runs), "no process")
     cancel(folder)  # cancelling what has ended is no error
     (tmp_path / "hold").unlink()
 
@@ -198,9 +192,9 @@ def test_jobs_of_others_are_left_alone(world, group, tmp_path, caplog):
     with (folder / "jobs.jsonl").open("a") as lines:
         names = [run.name for run in group.runs]
         lines.write(json.dumps({"id": job.id, "runs": names, "url": job.url}) + "\n")
-    _wait(lambda: _all(other, "running"), "running runs of theirs")
+    wait_for(lambda: _all(other, "running"), "running runs of theirs")
     cancel(folder)
-    _wait(lambda: _all(folder, "cancelled"), "cancelled runs")
+    wait_for(lambda: _all(folder, "cancelled"), "cancelled runs")
     assert _all(other, "running")
     assert job.id in caplog.text
     assert "left alone" in caplog.text
@@ -209,13 +203,13 @@ def test_jobs_of_others_are_left_alone(world, group, tmp_path, caplog):
     assert engine.states([nobody]) == {}
     engine.cancel([nobody])
     (tmp_path / "hold").unlink()
-    _wait(lambda: _all(other, "finished"), "finished runs of theirs")
+    wait_for(lambda: _all(other, "finished"), "finished runs of theirs")
 
 
 @pytest.mark.parametrize("name", ["my 50% of %A", 'it\'s "q" # $HOME'])
 def test_folders_of_any_name(world, group, tmp_path, name):
     folder, _ = world.submit(replace(group, runs=group.runs[:1]), tmp_path / name)
-    _wait(lambda: ended(folder), "end")
+    wait_for(lambda: ended(folder), "end")
     assert _all(folder, "finished")
     assert Path(folder).is_dir()
     for job in read_jobs(folder):

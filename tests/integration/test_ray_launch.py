@@ -44,7 +44,7 @@ def _metrics(folder):
 def test_a_swarm_gives_what_this_machine_gives(swarm, tmp_path):
     here = launch_local(swarm(backend="local"), tmp_path / "here")
     there = submit_group(swarm(array_limit=1), tmp_path / "there")
-    wait_for(lambda: ended(there.folder), "end", 180)
+    wait_for(lambda: ended(there.folder), "end")
     assert set(states(there.folder).values()) == {"finished"}
     assert _metrics(there.folder) == _metrics(here.folder)
     again = submit_group(swarm(array_limit=1), tmp_path / "there")
@@ -60,16 +60,16 @@ def test_a_run_whose_node_is_lost_starts_again_on_another(swarm, tmp_path, clust
     one = replace(group, runs=group.runs[:1])
     launched = submit_group(one, tmp_path)
     run = launched.folder / one.runs[0].name
-    wait_for((run / "starts").exists, "start", 180)
-    wait_for(lambda: states(launched.folder)[run.name] == "running", "running run", 180)
+    wait_for((run / "starts").exists, "start")
+    wait_for(lambda: states(launched.folder)[run.name] == "running", "running run")
     cluster.kill(node, spare=spare)
     if spare:
         # Its worker is gone, so that it saves its state and ends.
         wait_for((run / "state.json").exists, "saved state")
-    wait_for(lambda: states(launched.folder)[run.name] == "pending", "pending run", 180)
+    wait_for(lambda: states(launched.folder)[run.name] == "pending", "pending run")
     (tmp_path / "hold").unlink()
     cluster.add_node(1, zone=zone)
-    wait_for(lambda: ended(launched.folder), "end", 180)
+    wait_for(lambda: ended(launched.folder), "end")
     assert states(launched.folder)[run.name] == "finished"
     starts = [line.split()[0] for line in (run / "starts").read_text().splitlines()]
     assert starts == ["0", "1" if spare else "0", "end"]
@@ -98,11 +98,11 @@ def _live(launched, group):
 
 def test_workers_without_olmix_or_without_the_shared_disk_say_so(swarm, tmp_path):
     launched = submit_group(swarm(python="/nowhere/python"), tmp_path / "a")
-    wait_for(lambda: ended(launched.folder), "end", 180)
+    wait_for(lambda: ended(launched.folder), "end")
     assert all("/nowhere/python on " in error for error in _errors(launched.folder))
     assert all("has no olmix" in error for error in _errors(launched.folder))
     launched = submit_group(swarm(runs_dir="/nowhere"), tmp_path / "b")
-    wait_for(lambda: ended(launched.folder), "end", 180)
+    wait_for(lambda: ended(launched.folder), "end")
     assert all("No such file" in error for error in _errors(launched.folder))
 
 
@@ -115,7 +115,7 @@ def test_a_cluster_that_is_not_there_is_an_error_and_leaves_no_folders(swarm, tm
 def test_an_address_of_the_cluster_itself_finds_the_job_server(swarm, tmp_path, cluster):
     group = swarm(address=cluster.address)
     launched = submit_group(replace(group, runs=group.runs[:1]), tmp_path)
-    wait_for(lambda: ended(launched.folder), "end", 180)
+    wait_for(lambda: ended(launched.folder), "end")
     assert list(states(launched.folder).values()) == ["finished"]
     job = launched.jobs[0]
     assert f"{group.runs[0].name} on " in RayEngine(group.infra).logs(job, group.runs[0].name)
