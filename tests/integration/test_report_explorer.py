@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from browser import needs_chromium, opened
-from fit_fixtures import SHARES, log_linear, log_weight, plant, reused
+from fit_fixtures import SHARES, log_linear, log_weight, pinned_swarm, plant, reused
 from olmix.fit import fit_swarm, load_fit
 from olmix.report import write_report
 
@@ -100,6 +100,30 @@ def test_the_page_predicts_what_python_predicts(planted, kind):
             check(fit, mixture, rows)
         assert shown.complaints == []
         assert shown.requests == []
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_pinned_domain_has_no_slider_and_keeps_its_weight(planted, tmp_path, asked):
+    swarm, pins = (planted, {"d": 0.2}) if asked else (pinned_swarm(tmp_path), {})
+    directions = {"up": False} if asked else {}
+    config = swarm.config(
+        regression={"type": "gp"}, filtering={"fixed_weight": pins}, lower_is_better=directions
+    )
+    folder = fit_swarm(config, tmp_path / "fit").folder
+    fit = load_fit(folder)
+    with opened(write_report(folder)) as shown:
+        sliders = shown.page.locator("#explore input[type=range]")
+        assert sliders.count() == 3
+        assert shown.page.locator(".slides .pinned").all_inner_texts() == ["20.0 %"]
+        fixed = read(shown)[0][3]
+        for index, value in ((0, "0.7"), (2, "0.35"), (1, str(1 - fixed))):
+            sliders.nth(index).fill(value)
+            mixture, rows = read(shown)
+            assert mixture[3] == fixed
+            assert mixture.sum() == pytest.approx(1)
+            assert mixture[index] == pytest.approx(float(value), abs=1e-3)
+            check(fit, mixture, rows)
+        assert shown.complaints == []
 
 
 @pytest.fixture(scope="module")

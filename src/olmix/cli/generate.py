@@ -78,6 +78,7 @@ def generate(
     Beside the variants it writes swarm.csv (all weights), weights.png and histograms.png.
     """
     from olmix.config import GenerationConfig, LaunchConfig
+    from olmix.generate import for_target
     from olmix.generate import generate as run
 
     generation = None if config is None else GenerationConfig.from_yaml(config)
@@ -98,7 +99,9 @@ def generate(
         allow_pickle=allow_pickle,
         fit=_earlier_fit(generation),
     )
+    generation = for_target(generation, launch)
     _show_swarm(generation, made)
+    _show_passes(generation)
     if plots:
         _draw(generation, made)
     kept = len(made.files) - made.num_new
@@ -174,6 +177,25 @@ def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
             "uniform]` adds both, which a fit is better for",
             err=True,
         )
+
+
+def _show_passes(generation: GenerationConfig) -> None:
+    """Print what matched runs see of each domain, and what natural shares and caps mean there."""
+    if generation.target_tokens is None:
+        return
+    from olmix.generate import build_constraints
+
+    domains, target = generation.data.domains, generation.target_tokens
+    counts = generation.priors.counts(domains)
+    natural = generation.priors.natural(domains) * target / counts
+    caps = build_constraints(generation).caps * target / counts
+    left = counts * generation.max_tokens / target
+    rows = [
+        (name, f"{counts[i]:,.0f}", f"{left[i]:,.0f}", f"{natural[i]:.2f}", f"{caps[i]:.2f}")
+        for i, name in enumerate(domains)
+    ]
+    columns = ("domain", "tokens", "seen", "natural", "cap")
+    table("\nMatched to the large run: tokens a run sees, and passes over them", columns, rows)
 
 
 def _draw(generation: GenerationConfig, made: Generated) -> None:

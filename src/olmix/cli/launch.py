@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from olmix.config import Infra
     from olmix.launch import ChosenGroup, Event, Group, Launched, LaunchEstimate, RunReport
 
-__all__ = ["costs_money", "launch", "report_launch", "run_group", "show_cost"]
+__all__ = ["costs_money", "launch", "report_launch", "run_group", "show_cost", "show_matching"]
 
 _variants = path_option(
     "-v", "--variants", about="A variant file, a folder of them, or a sweep.", required=True
@@ -110,7 +110,29 @@ def preview(
     click.echo(render_launch(group, folder))
     if not isinstance(group.infra, LocalInfra):
         click.echo(render_training(group))
+    show_matching(group)
     show_cost(group, estimate(group, folder, tokens_per_second, rate))
+
+
+def show_matching(group: Group) -> None:
+    """Print what matched runs see of each domain, and whether the size of the model fits.
+
+    Raises:
+        ConfigError: a run would see less than one step of a domain.
+    """
+    from olmix.launch import matching_of
+
+    found = matching_of(group)
+    if found is None:
+        return
+    rows = [
+        (d.cut.name, f"{d.cut.tokens:,}", f"{d.cut.left:,}", f"{d.natural:.2f}", f"{d.most:.2f}")
+        for d in found.domains
+    ]
+    columns = ("domain", "tokens", "seen", "natural", "most")
+    table("Matched to the large run: tokens a run sees, and passes over them", columns, rows)
+    if found.note is not None:
+        click.echo(found.note, err=True)
 
 
 def show_cost(group: Group, cost: LaunchEstimate) -> None:
@@ -161,6 +183,7 @@ def run(
     group = load_group(variants, config, group_id)
     check_checkpoints(group, output / group.group_id)
     _check_contents(group, output / group.group_id, strict)
+    show_matching(group)
     show_cost(group, estimate(group, output / group.group_id, tokens_per_second, rate))
     if dry_run:
         return _dry_run(group, output)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from olmix.collect.selection import Selection
-from olmix.collect.write import METRICS, RATIOS
+from olmix.collect.write import METRICS, RATIOS, STANDARD_ERRORS
 from olmix.config import DataConfig, FitConfig, PriorsConfig, read_yaml
 from olmix.errors import OlmixError
 from olmix.records.fingerprint import local_fingerprints
@@ -83,8 +83,11 @@ def write_fit_config(
     path: Path, selection: Selection, priors: PriorsConfig, source: str, runs: int
 ) -> Path:
     """Write a config that `olmix fit` runs on the tables beside it as it stands."""
+    tables = {"ratios": RATIOS, "metrics": METRICS}
+    if (path.parent / STANDARD_ERRORS).is_file():
+        tables["standard_errors"] = STANDARD_ERRORS
     content: dict[str, Any] = {
-        "swarm": {"ratios": RATIOS, "metrics": METRICS},
+        "swarm": tables,
         "priors": priors.to_plain(),
         "eval": {
             "type": "offline",

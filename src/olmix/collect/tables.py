@@ -177,21 +177,21 @@ def _write(
     write_metrics(out / METRICS, rows.values, tuple(selection.logged))
     errors = _write_errors(out / STANDARD_ERRORS, rows.tabled, selection, options)
     write_runs(out / "runs.csv", found.records, domains)
-    write_json(out / "completeness.json", report.to_plain())
     if options.per_checkpoint:
         write_checkpoints(out / "checkpoints.csv", rows.tabled, selection)
     notes = [*selection.notes, *_notes(rows, report), *found.contents.notes]
     fit_config = None
     if domains:
         write_ratios(out / RATIOS, rows.tabled, domains)
-        if priors is not None:
-            file = out / FIT_CONFIG
-            fit_config = write_fit_config(file, selection, priors, source, len(rows.tabled))
-        else:
-            notes.append(f"no {FIT_CONFIG} was written: {source}. Pass --priors FILE")
     else:
         notes.append(f"no run says what it was trained on: no {RATIOS}. Pass --variants")
         (out / RATIOS).unlink(missing_ok=True)
+    write_json(out / "completeness.json", report.to_plain())
+    if domains and priors is not None:
+        file = out / FIT_CONFIG
+        fit_config = write_fit_config(file, selection, priors, source, len(rows.tabled))
+    elif domains:
+        notes.append(f"no {FIT_CONFIG} was written: {source}. Pass --priors FILE")
     if fit_config is None:  # one of an earlier collection would not fit these tables
         (out / FIT_CONFIG).unlink(missing_ok=True)
     return Collected(

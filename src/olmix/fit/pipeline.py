@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from olmix.config import FitConfig
 from olmix.errors import DataError
+from olmix.fit.cost import estimated_cost
 from olmix.fit.crossval import HeldOut
+from olmix.fit.evidence.another_round import another_round
 from olmix.fit.evidence.effects import interaction_matrix, probes, signed_evidence
 from olmix.fit.evidence.learning_curve import COLUMNS, keep_share, learning_curve, shares_of
 from olmix.fit.evidence.pareto import front_summary, pareto_front
@@ -27,7 +29,6 @@ from olmix.fit.folder import (
     fit_hash,
     is_complete,
     laws_hash,
-    make_beside,
     point_latest,
     publish,
 )
@@ -49,7 +50,7 @@ from olmix.records.fit.proposal import Proposal, read_proposal
 from olmix.records.fit.scores import Fit, read_fit
 from olmix.records.fit.tables import FAMILY
 from olmix.records.typed_json import to_plain
-from olmix.text.files import write_json
+from olmix.text.files import folder_beside, write_json
 from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["fit_swarm"]
@@ -90,18 +91,18 @@ def fit_swarm(
         logger.info("%s", note)
     if shares_of(config.regression)[-1] != 1:
         # Too small a share is refused before anything is fitted.
-        keep_share(swarm, shares_of(config.regression)[-1], config.regression.seed)
-    beside = make_beside(output, name)
-    try:
+        keep_share(swarm, shares_of(config.regression)[-1], config.regression)
+    with folder_beside(folder) as beside:
         files = FitFiles(beside)
         files.json("config.json", config_to_plain(config, name, data))
         files.text("path_to_regression_model.txt", f"{(folder / 'models.json').resolve()}\n")
         with one_thread():
             known = _known_laws(output, laws_hash(config, data), swarm)
+            cost = estimated_cost(config, swarm)
+            if known is None and cost.large:
+                logger.info("%s", cost.statement)
             fit, proposal = _compute(config, swarm, files, known, on_progress)
         publish(beside, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     point_latest(output, name)
     return FitResult(folder, False, fit, proposal, time.perf_counter() - started)
 
@@ -135,9 +136,9 @@ def _compute(
     """Fit, propose and write; returns what is in `fit.json` and `proposal.json`."""
     shares, whole = shares_of(config.regression), swarm
     if shares[0] != 1:
-        swarm = keep_share(swarm, shares[0], config.regression.seed)
+        swarm = keep_share(swarm, shares[0], config.regression)
     curve_steps = len(shares) - 1
-    num_laws = len(candidate_laws(config.regression)) if known is None else 0
+    num_laws = len(candidate_laws(config.regression, swarm)) if known is None else 0
     total = (num_laws + 1) * len(swarm.metrics) + 3 + curve_steps + config.proposer.pareto
     steps = Steps(on_progress, total)
     fit = fit_laws(config, swarm, steps, known)
@@ -206,6 +207,8 @@ def _write_proposal(
         files.json("pareto.json", to_plain(front_summary(fit, front, judged.mixtures)))
     files.json("predicted_performance.json", to_plain(predicted_performance(fit, judged)))
     proposal = proposal_record(fit, judged)
+    if proposal.reliable and not proposal.worst:
+        proposal = replace(proposal, another_round=another_round(fit, judged))
     tokens = fit.asked.constraints.target_tokens
     mix = {"mix": launch_mix(swarm, found.mixture, tokens, fit.asked.priors)}
     files.yaml("mix.yaml", mix, f"Proposed by `olmix fit`.\n{proposal.statement}")

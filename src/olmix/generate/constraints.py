@@ -3,7 +3,7 @@
 A mixture is feasible when
 
     it sums to 1                                            the simplex
-    w_d <= caps_d                                           tokens x repetition / max_tokens
+    w_d <= caps_d                       tokens x repetition / (target_tokens or max_tokens)
     w_d = 0 or w_d >= minimum_d                             swarm.minimum_weight
     w(node) = 0 or w(node) >= share x w(its parent)         minimum_source_weight, ..topic..
     w(node) = share x w(its parent)                         pins: `weight`, fixed_source_weights
@@ -181,8 +181,8 @@ def _caps(config: GenerationConfig, prior: Mapping[str, float]) -> tuple[Array, 
     labels = [f"{name} has at most all of the mixture" for name in domains]
     if swarm.enable_bound:
         passes = swarm.repetition_factor if swarm.allow_repetition else 1.0
-        caps = token_caps(counts, passes, config.max_tokens)
-        budget = readable_count(config.max_tokens)
+        caps = token_caps(counts, passes, config.pass_tokens)
+        budget = readable_count(config.pass_tokens)
         labels = [
             f"{readable_count(count)} tokens x {passes:.1f} repetition over {budget} "
             f"allow {name} {cap:.4g}"
@@ -292,7 +292,8 @@ def _bounds(below: Mapping[str, Mask], swarm: SwarmConfig) -> list[Linear]:
 
 def _check_singly(config: GenerationConfig, rules: Constraints) -> None:
     """Refuse what single rules make impossible, naming the domain and the numbers."""
-    swarm, budget = config.swarm, config.max_tokens
+    swarm, budget = config.swarm, config.pass_tokens
+    length = "max_tokens" if config.target_tokens is None else "target_tokens"
     passes = swarm.repetition_factor if swarm.allow_repetition else 1.0
     counts = config.priors.counts(rules.domains)
     problems = []
@@ -305,7 +306,7 @@ def _check_singly(config: GenerationConfig, rules: Constraints) -> None:
             problems.append(
                 f"{name} needs at least {low:.4g} but {readable_count(counts[index])} tokens x "
                 f"{passes:.1f} repetition over {readable_count(budget)} allow {cap:.4g}. "
-                "Lower swarm.minimum_weight or max_tokens."
+                f"Lower swarm.minimum_weight or {length}."
             )
     for rule in rules.linear:
         reach = rules.caps[rule.row > 0].sum()
@@ -319,14 +320,14 @@ def _check_singly(config: GenerationConfig, rules: Constraints) -> None:
     if rules.caps.sum() < 1 - _TOLERANCE and (rules.caps > 0).all():
         total = config.priors.total_tokens
         problems.append(
-            f"{total:,} tokens x {passes:g} passes are less than max_tokens = {budget:,}. "
-            "Lower max_tokens, or raise swarm.repetition_factor to "
+            f"{total:,} tokens x {passes:g} passes are less than {length} = {budget:,}. "
+            f"Lower {length}, or raise swarm.repetition_factor to "
             f"{np.ceil(10 * budget / total) / 10:g}."
         )
     elif usable.sum() < 1 - _TOLERANCE:
         problems.append(
             f"the domains whose tokens allow their minimum weight reach {usable.sum():.4g} of the "
-            "mixture. Lower swarm.minimum_weight or max_tokens, or raise swarm.repetition_factor."
+            f"mixture. Lower swarm.minimum_weight or {length}, or raise swarm.repetition_factor."
         )
     needed = rules.minimum[rules.required].sum()
     if needed > 1 + _TOLERANCE:

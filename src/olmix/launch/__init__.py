@@ -5,6 +5,7 @@ from olmix.launch.cluster import Submitted, submit_group
 from olmix.launch.folders import check_checkpoints, missing_runs, read_launch
 from olmix.launch.group_plan import Group, identity_of, load_group
 from olmix.launch.local.engine import Event, Launched, launch_local
+from olmix.launch.matching import Matching, matching_of
 from olmix.launch.metadata import (
     changed_since,
     contents_of,
@@ -22,6 +23,7 @@ __all__ = [
     "Group",
     "LaunchEstimate",
     "Launched",
+    "Matching",
     "RunReport",
     "Submitted",
     "cancel",
@@ -35,6 +37,7 @@ __all__ = [
     "identity_of",
     "launch_local",
     "load_group",
+    "matching_of",
     "missing_runs",
     "read_group",
     "read_jobs",

@@ -13,6 +13,7 @@ from olmix.report.sentences import (
     gain_reading,
     law_reading,
     mixture_reading,
+    round_reading,
     scope,
     subtitle,
     warnings,
@@ -48,6 +49,7 @@ def explain(fit_folder: Path) -> list[tuple[str, list[str]]]:
     if proposal is not None:
         found = [proposal.statement, mixture_reading(content), *_search(content, proposal)]
         parts.append(("The proposal", [*found, gain_reading(content), scope(content)]))
+        parts.append(("More runs", [round_reading(content)]))
     parts.append(("Warnings", list(warnings(content))))
     kept = [(heading, [text for text in texts if text]) for heading, texts in parts]
     return [(heading, texts) for heading, texts in kept if texts]

@@ -112,7 +112,7 @@
   const note = section.querySelector(".note");
   const yaml = section.querySelector("pre");
   const natural = data.presets.natural ?? null;
-  const pinned = new Set(data.pinned);
+  const pinned = new Set(data.pinned.flatMap((weight, d) => (weight === null ? [] : [d])));
   // Sliders stand in the order of the table of domains; a pinned domain has none.
   const domainOf = (input) => Number(input.dataset.domain);
   let weights = data.presets.proposed ?? natural ?? Array(size).fill(1 / size);
@@ -196,7 +196,7 @@
     const metric = shown[choice.selectedIndex];
     // Denser at both ends, where laws in roots and logarithms bend.
     const points = Array.from({ length: 49 }, (_, i) => {
-      const weight = (1 - Math.cos(Math.PI * i / 48)) / 2;
+      const weight = room * (1 - Math.cos(Math.PI * i / 48)) / 2;
       const x = moved(weights, active, weight);
       const value = metric.predict(x);
       const [low, high] = interval(metric, value, halfWidth(metric, distance(x)));

@@ -2,7 +2,7 @@
 
 `explorer.js` evaluates the same formulas as the fit stage from these numbers. Mixtures that were
 fitted are written once; laws that need them, Gaussian processes and nearest runs, refer to their
-rows. Trees are read from LightGBM's own text.
+rows, as in `models.json`. Trees are read from LightGBM's own text.
 """
 
 from __future__ import annotations
@@ -96,11 +96,9 @@ def build_explorer(content: FitFolder) -> Explorer | None:
 def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
     domains = [str(name) for name in models["domains"]]
     mixtures: list[list[float]] = models["mixtures"]
-    rows = {tuple(mixture): row for row, mixture in enumerate(mixtures)}
     proposal, objective = content.proposal, content.objective
     presets = {} if proposal is None else proposal.mixtures
     caps = {} if proposal is None or not proposal.caps else content.weights_of(proposal.caps)
-    pins = pinned_domains(content)
     weights = {one.name: objective.sign * one.sign * one.weight for one in objective.metrics}
     total = sum(objective.weights.values())
     metrics = [
@@ -109,7 +107,7 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
             "lower": metric.lower_is_better,
             "weight": weights.get(metric.name, 0.0) / total,
             "calibration": _error(models["metrics"][metric.name]["calibration"]),
-            "law": _law(models["metrics"][metric.name], rows),
+            "law": _law(models["metrics"][metric.name]),
         }
         for metric in content.metrics
     ]
@@ -121,7 +119,7 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
             for name, mix in presets.items()
         },
         "frozen": {name: dict(members) for name, members in content.frozen.items()},
-        "pinned": [index for index, name in enumerate(domains) if name in pins],
+        "pinned": _pinned(content, models, domains),
         "passes": _passes(content),
         "edge": EDGE,
         "caps": [1.0 if not caps else caps[domain] for domain in domains],
@@ -135,25 +133,15 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def pinned_domains(content: FitFolder) -> set[str]:
-    """Return the domains of which every leaf was given its weight (filtering.fixed_weight)."""
-    given = {} if content.proposal is None else content.proposal.fixed_weight
-    return {
-        domain
-        for domain in content.domains
-        if all(leaf in given for leaf in content.frozen.get(domain, (domain,)))
-    }
-
-
 def _rows(data: Mapping[str, Any]) -> tuple[ExplorerDomain, ...]:
     """Return the domains, the largest natural share first, as the table of domains has them."""
     natural = data["presets"].get("natural", [0.0] * len(data["domains"]))
     order = sorted(range(len(natural)), key=lambda index: -natural[index])
-    pinned = set(data["pinned"])
+    weights: list[float | None] = data["pinned"]
     return tuple(
-        ExplorerDomain(name, index, percent(natural[index]) if index in pinned else "")
+        ExplorerDomain(data["domains"][index], index, "" if weight is None else percent(weight))
         for index in order
-        for name in [data["domains"][index]]
+        for weight in [weights[index]]
     )
 
 
@@ -183,32 +171,49 @@ def _passes_note(content: FitFolder, passes: Mapping[str, float]) -> str:
     return f"Repetition factors are those of a run of {readable_count(tokens)} tokens."
 
 
+def _pinned(
+    content: FitFolder, models: Mapping[str, Any], domains: Sequence[str]
+) -> list[float | None]:
+    """Return the weight of each domain that has one and the same everywhere, `None` for others.
+
+    Pinned are domains with one weight in every run, of which no slope is known, and those that the
+    config pins.
+    """
+    asked = {} if content.proposal is None else content.proposal.fixed_weight
+    weights = {
+        name: sum(asked[leaf] for leaf in leaves)
+        for name in domains
+        for leaves in [list(content.frozen.get(name, [name]))]
+        if all(leaf in asked for leaf in leaves)
+    }
+    weights |= models.get("pinned", {})
+    return [weights.get(name) for name in domains]
+
+
 def _error(calibration: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("base", "slope", "quantile", "reach", "lowest", "highest")
     return {key: calibration.get(key) for key in keys}
 
 
-def _law(entry: Mapping[str, Any], rows: Mapping[tuple[float, ...], int]) -> dict[str, Any]:
+def _law(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the chosen law of a metric; a stack holds its members."""
     laws, chosen = entry["laws"], entry["chosen"]
     plain: Mapping[str, Any] = laws[chosen]
     if "weights" in plain and isinstance(plain["weights"], Mapping):
         members = [
-            {"weight": weight, "law": _one_law(laws[name], rows)}
+            {"weight": weight, "law": _one_law(laws[name])}
             for name, weight in plain["weights"].items()
         ]
         return {"law": "stacked", "members": members}
     if "members" in plain:
         shares = zip(plain["shares"], plain["members"], strict=True)
-        members = [{"weight": share, "law": _one_law(law, rows)} for share, law in shares]
+        members = [{"weight": share, "law": _one_law(law)} for share, law in shares]
         return {"law": "stacked", "members": members}
-    return _one_law(plain, rows)
+    return _one_law(plain)
 
 
-def _one_law(plain: Mapping[str, Any], rows: Mapping[tuple[float, ...], int]) -> dict[str, Any]:
+def _one_law(plain: Mapping[str, Any]) -> dict[str, Any]:
     law = dict(plain)
-    if "points" in law:
-        law["rows"] = [rows[tuple(point)] for point in law.pop("points")]
     if law["law"] == "lightgbm":
         law = {"law": "lightgbm", "trees": _trees(law["model"])}
     return law

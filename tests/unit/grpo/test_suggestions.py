@@ -30,7 +30,7 @@ def test_all_keys_are_known_also_those_that_the_tree_leaves_out():
         ("evaluation.inference_config", "did you mean `evaluation.preset`?"),
         ("evaluation.num_passes", "did you mean `evaluation.num_samples`?"),
         ("training.num_test_batches", "did you mean `evaluation.num_prompts`?"),
-        ("training.eval_every_n_steps", "evaluation.at_start"),
+        ("training.eval_every_n_steps", "did you mean `evaluation.every`?"),
         ("optimzer.learning_rate", "did you mean `optimizer.learning_rate`?"),
         ("training.epoch", "did you mean `training.epochs`?"),
         ("optimizer.warmup_steps", "+optimizer.warmup_steps=... adds it"),

@@ -143,7 +143,7 @@ def propose(fit: SwarmFit, feasible: Feasible, references: References) -> FoundM
     kl = chosen_kl(fit) if config.proposer.kl_unit == "spread" else _raw_kl(config) / scale
     kl_weight = _kl_weight(config, kl, scale)
     plain = build_objective(fit, swarm.objective_weights, kl_weight)
-    objective = replace(plain, risk=_risk(fit), floors=_floors(fit))
+    objective = replace(plain, risk=_risk(fit), floors=_floors(fit, references))
     mixture, proposer = minimise(
         config.proposer, config.regression.seed, objective, feasible, references, scale
     )
@@ -188,18 +188,18 @@ def _risk(fit: SwarmFit) -> Risk | None:
     return Risk(fit.swarm.fitted_mixtures, factor * errors.base, factor * errors.slope)
 
 
-def _floors(fit: SwarmFit) -> tuple[MetricFloor, ...]:
-    """Return the limits on single metrics: their predictions at the prior, and what is allowed."""
-    allowed = fit.config.proposer.floors
-    if allowed is None:
+def _floors(fit: SwarmFit, references: References) -> tuple[MetricFloor, ...]:
+    """Return the limits on single metrics, from their predictions at natural or best seen."""
+    asked = fit.config.proposer
+    if asked.floors is None:
         return ()
+    start = fit.natural if asked.floors_at == "prior" else references.best_seen
     floors = []
     for fitted, scale in zip(fit.fits, _metric_spreads(fit.swarm), strict=True):
-        worse = allowed.get(fitted.name) if isinstance(allowed, dict) else allowed
-        if worse is not None:
-            law = fitted.best.law
-            at_prior = float(law.predict(fit.natural[None])[0])
-            floors.append(MetricFloor(fitted.name, law, at_prior + worse, scale))
+        law = fitted.best.law
+        bound = asked.floor_of(fitted.name, float(law.predict(start[None])[0]))
+        if bound is not None:
+            floors.append(MetricFloor(fitted.name, law, bound, scale))
     return tuple(floors)
 
 

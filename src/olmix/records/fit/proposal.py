@@ -27,6 +27,7 @@ from olmix.records.typed_json import (
 __all__ = [
     "MIXTURES",
     "VERIFIED",
+    "AnotherRound",
     "Distance",
     "Gain",
     "Mix",
@@ -168,6 +169,27 @@ class Distance:
     usual: Number
 
 
+@dataclass(frozen=True)
+class AnotherRound:
+    """What another round of runs would be worth.
+
+    Attributes:
+        runs: how many runs.
+        gain: what the proposal gains by them in expectation, in units of the objective.
+        most: what it would gain if the laws knew everything.
+        noise: standard deviation of one run: between replicates, else what the laws leave over.
+        worth: whether the gain is above the noise.
+        statement: the same in words.
+    """
+
+    runs: Annotated[int, Field(ge=1, le=10**9)]
+    gain: Number
+    most: Number
+    noise: Number
+    worth: bool
+    statement: Text
+
+
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
     """The content of `proposal.json`.
@@ -189,6 +211,7 @@ class Proposal:
         distance: how far the proposal lies from the runs.
         worst: whether the worst mixture was asked for (`proposer.make_worst_mix`).
         reliable: false where the swarm holds no reliable signal.
+        another_round: what more runs would be worth; files of earlier releases have none.
         warnings: what a reader must know, as sentences.
         statement: the result in one sentence.
     """
@@ -208,6 +231,7 @@ class Proposal:
     distance: Distance | None = field(default=None, metadata=OPTIONAL)
     worst: bool = False
     reliable: bool
+    another_round: AnotherRound | None = field(default=None, metadata=OPTIONAL)
     warnings: Items[Text] = ()
     statement: Text
 

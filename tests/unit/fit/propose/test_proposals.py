@@ -24,7 +24,7 @@ def _propose(planted, **changes):
     config = planted.config(**changes)
     swarm = read_swarm(config)
     feasible = feasible_mixtures(config, swarm.live)
-    references = find_references(config, swarm, feasible)
+    references = find_references(config, swarm, feasible, measured_objective(swarm))
     return fit_laws(config, swarm), feasible, references
 
 
