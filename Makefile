@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo test lint check run-checks fix bench docs screenshots clean
+.PHONY: help demo test lint check run-checks fix bench docs screenshots mutants audit clean
 .PHONY: train train-quick train-show-config train-sweep evaluate check-gpu
 
 help:  ## Say what can be made
@@ -87,6 +87,13 @@ docs: $(VENV)/.dev  ## Write what is derived from the code: schemas, the list of
 	$(BIN)/python docs/write_commands.py
 	$(BIN)/python docs/write_files.py
 	$(BIN)/python docs/write_designs.py
+
+mutants: $(VENV)/.dev  ## Break one line of what decides at a time: tests must notice
+	$(BIN)/python benchmarks/mutants.py $(ARGS)
+
+# Advisories come from PyPI. `--strict`: a package that they cannot be asked about is a failure too.
+audit: $(BIN)/uv  ## Look for known vulnerabilities in the versions of constraints.txt
+	$(BIN)/uv tool run pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 screenshots: $(VENV)/.dev  ## Take pictures of the report's first screen: every kind of result, three widths, dark, paper
 	$(BIN)/python docs/take_screenshots.py

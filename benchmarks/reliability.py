@@ -1,76 +1,35 @@
-"""What is lost when things die: `python benchmarks/reliability.py [KILLS]`.
+"""What is lost when things die: `python benchmarks/reliability.py [KILLS] [--seed S] [--only W]`.
 
 A launch of 32 runs on this machine is killed with SIGKILL, launcher and workers together, at random
 moments until it has been killed KILLS times or is finished, and then finished. After every kill the
 runs that were finished before must be there, untouched. In the end every number must be the one of
-a launch that nothing disturbed. Then single faults: a full disk, status files of rubbish, names,
-two launchers, a clock that jumps, and a run that diverges.
+a launch that nothing disturbed. The other stages are killed alike (`random_kills.py`). Then single
+faults: a full disk, status files of rubbish, names, two launchers, two fits, locks of a machine
+that is gone, a clock that jumps, and a run that diverges. `--only` tries the faults whose name
+holds a word.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from olmix.text.files import write_json
-from olmix.text.yaml import write_yaml
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-from byte_tokens import EOS, byte_tokenizer  # noqa: E402
+from random_kills import STAGES, descendants, kill, kill_stage, stale_locks, two_fits
+from tiny_swarm import write_swarm
 
 NUM_RUNS = 32
 KILLS = 50
-
-
-def write_swarm(folder: Path, num_runs: int, **training: object) -> Path:
-    """Write data, a base and variants; returns the folder of the variants."""
-    rng = np.random.default_rng(0)
-    for name in "abc":
-        shares = rng.dirichlet(np.full(EOS, 0.05))
-        for suffix, length in (("bin", 400_000), ("val.bin", 1_000)):
-            tokens = rng.choice(EOS, length, p=shares).astype(np.uint16)
-            tokens[99::100] = EOS
-            tokens.tofile(folder / f"{name}.{suffix}")
-    (folder / "tokenizer.json").write_text(json.dumps(byte_tokenizer()))
-    model = {"d_model": 32, "num_heads": 2, "context_length": 32, "batch_size": 4}
-    base = {
-        "name": "tiny",
-        "training": {
-            "trainer": "proxy",
-            "max_tokens": 300_000,
-            "checkpoint_interval_s": 0.5,
-            **model,
-            **training,
-        },
-        "data": {
-            "dtype": "uint16",
-            "tokenizer": str(folder / "tokenizer.json"),
-            "sources": [{"name": n, "paths": [str(folder / f"{n}.bin")]} for n in "abc"],
-        },
-        "eval": {
-            "type": "validation",
-            "paths": {n: [str(folder / f"{n}.val.bin")] for n in "abc"},
-        },
-    }
-    write_yaml(folder / "launch.yaml", base)
-    for index in range(num_runs):
-        weights = rng.dirichlet(np.ones(3)).round(4)
-        mix = {n: {"weight": float(w)} for n, w in zip("abc", weights / weights.sum(), strict=True)}
-        name = f"tiny-{index:04d}"
-        write_yaml(folder / f"variants/{name}.yaml", {"name": name, "mix": mix})
-    return folder / "variants"
 
 
 def launch(variants: Path, runs: Path, *options: str, **how: object) -> subprocess.Popen[bytes]:
@@ -95,26 +54,9 @@ def metrics(runs: Path) -> dict[str, object]:
     return {name: json.loads(text)["metrics"] for name, text in finished(runs).items()}
 
 
-def descendants(process: int) -> list[int]:
-    """Return all processes below one, by their parents in /proc."""
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found, queue = [], [process]
-    while queue:
-        children = parents.get(queue.pop(), [])
-        found += children
-        queue += children
-    return found
-
-
-def kill_again_and_again(folder: Path, kills: int) -> str:
+def kill_again_and_again(folder: Path, kills: int, seed: int) -> str:
     """Kill a launch at random moments; returns what was lost."""
-    rng = random.Random(0)
+    rng = random.Random(seed)
     variants = write_swarm(folder, NUM_RUNS)
     runs, lost, killed = folder / "killed", 0, 0
     for _ in range(kills):
@@ -123,11 +65,7 @@ def kill_again_and_again(folder: Path, kills: int) -> str:
         try:
             process.wait(rng.uniform(1.0, 6.0))
         except subprocess.TimeoutExpired:
-            for one in [process.pid, *descendants(process.pid)]:
-                try:
-                    os.kill(one, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+            kill([process.pid, *descendants(process.pid)])
             process.wait()
             killed += 1
         after = finished(runs)
@@ -190,8 +128,7 @@ def rubbish(folder: Path) -> str:
         if process.poll() is not None:
             return "not tried: the launch was over too soon"
         time.sleep(0.01)
-    for one in [process.pid, *descendants(process.pid)]:
-        os.kill(one, signal.SIGKILL)
+    kill([process.pid, *descendants(process.pid)])
     process.wait()
     before = finished(runs)
     for name, text in zip(before, ["", "{", "[]", '{"state": 5}', "null"], strict=False):
@@ -277,21 +214,35 @@ def diverges(folder: Path) -> str:
 
 def main() -> None:
     """Print the table."""
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else KILLS
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("kills", nargs="?", type=int, default=KILLS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="")
+    asked = parser.parse_args()
+    kills, seed = asked.kills, asked.seed
     faults: dict[str, Callable[[Path], str]] = {
         f"SIGKILL of everything at {kills} random moments, 32 runs": lambda f: kill_again_and_again(
-            f, kills
+            f, kills, seed
         ),
+        **{
+            f"SIGKILL at random moments of {name}": partial(
+                kill_stage, name, share=kills / KILLS, seed=seed
+            )
+            for name in STAGES
+        },
         "a full disk, then room": full_disk,
         "rubbish in files": rubbish,
         "hostile names of runs": names,
         "two launchers": two_launchers,
+        "two fits into one folder": two_fits,
+        "locks and half files of a machine that is gone": partial(stale_locks, launch=launch),
         "a clock that jumps a year ahead and two back": clock,
         "a run that diverges": diverges,
     }
     for what, fault in faults.items():
-        with tempfile.TemporaryDirectory() as folder:
-            print(f"{what}: {fault(Path(folder))}", flush=True)
+        if asked.only in what:
+            with tempfile.TemporaryDirectory() as folder:
+                print(f"{what}: {fault(Path(folder))}", flush=True)
 
 
 if __name__ == "__main__":

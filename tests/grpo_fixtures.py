@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from olmix.cli.grpo import train
 from olmix.cli.main import run
+from patience import STUCK_S, wait_for
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,17 +59,13 @@ def start(folder, *words):
 
 def finish(process):
     """Wait for a process and return (status, standard output, standard error)."""
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=STUCK_S)
     return process.returncode, out, err
 
 
 def kill_after(process, folder, step):
     """End a run with SIGKILL once a checkpoint of `step` is whole; say whether it was in time."""
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline and process.poll() is None:
-        if (folder / "checkpoints" / "actor" / str(step)).is_dir():
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            return process.returncode == -signal.SIGKILL
-        time.sleep(0.02)
-    return False
+    saved = folder / "checkpoints" / "actor" / str(step)
+    wait_for(lambda: saved.is_dir() or process.poll() is not None, "checkpoint")
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL

@@ -11,12 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+
+from patience import STUCK_S, wait_for
 
 KEY, SECRET = "test", "testsecret"
 
@@ -45,17 +46,17 @@ def _free_port():
     raise RuntimeError("no free ports")
 
 
-def _wait(url, process, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
+def _wait(url, process):
+    def answers():
         try:
-            urllib.request.urlopen(url, timeout=1).close()
-            return
+            urllib.request.urlopen(url, timeout=STUCK_S).close()
         except urllib.error.HTTPError:
-            return
+            return True
         except OSError:
-            time.sleep(0.1)
-    raise RuntimeError(f"{url} does not answer")
+            return False
+        return True
+
+    wait_for(answers, f"answer of {url}", while_=process, every_s=0.1)
 
 
 @contextmanager
@@ -107,7 +108,7 @@ def gcs_server():
 
 def make_bucket(endpoint, bucket):
     """Make a bucket of `s3_server`."""
-    urllib.request.urlopen(signed(endpoint, "PUT", f"/{bucket}"), timeout=30).close()
+    urllib.request.urlopen(signed(endpoint, "PUT", f"/{bucket}"), timeout=STUCK_S).close()
 
 
 def signed(endpoint, method, path, query=""):

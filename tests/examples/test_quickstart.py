@@ -8,13 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
 import pytest
 
 from olmix.cli.main import cli
+from patience import STUCK_S, wait_for
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,16 +23,20 @@ SMALL = ("--runs", "12", "--seeds", "3", "--tokens", "80000")
 pytestmark = pytest.mark.slow
 
 
-def _olmix(*words, cwd, expect=0, typed=""):
-    done = subprocess.run(
+def _start(*words, cwd, typed=""):
+    return subprocess.run(
         [sys.executable, "-m", "olmix", *words],
         cwd=cwd,
         input=typed,
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=STUCK_S,
     )
+
+
+def _olmix(*words, cwd, expect=0, typed=""):
+    done = _start(*words, cwd=cwd, typed=typed)
     assert done.returncode == expect, done.stdout + done.stderr
     return done
 
@@ -156,17 +160,18 @@ def my_folder(tmp_path):
 
 
 def test_the_loop_runs_on_your_own_folder_within_a_budget(my_folder):
-    words = ("--data", "my_folder/", "--runs", "8", "--seeds", "3", "--budget", "35")
-    done = _olmix("quickstart", *words, cwd=my_folder)
+    words = ("quickstart", "--data", "my_folder/", "--runs", "8", "--seeds", "3")
+    budget = 5.0
+    while (done := _start(*words, "--budget", f"{budget:g}", cwd=my_folder)).returncode == 2:
+        # How much is enough is the machine's matter; it says so.
+        enough = re.search(r"too few to learn from. Give it about (\d+) s", done.stderr)
+        assert enough is not None, done.stderr
+        budget = 1.5 * float(enough[1])
+    assert budget > 5
+    assert done.returncode == 0, done.stderr
     verification = json.loads((my_folder / "quickstart/fit/latest/verification.json").read_text())
     assert set(verification["mixtures"]["natural"]["weights"]) == {"data", "mail", "web"}
-    assert "$ olmix launch measure" in done.stderr
-
-
-def test_a_budget_that_is_too_small_says_what_would_do(my_folder):
-    words = ("--data", "my_folder/", "--budget", "5")
-    done = _olmix("quickstart", *words, cwd=my_folder, expect=2)
-    assert "too few to learn from. Give it about" in done.stderr
+    assert (my_folder / "quickstart/speed.json").is_file()
 
 
 def test_a_loop_that_is_killed_goes_on_where_it_stopped(my_folder):
@@ -176,12 +181,7 @@ def test_a_loop_that_is_killed_goes_on_where_it_stopped(my_folder):
     with subprocess.Popen(
         command, cwd=my_folder, start_new_session=True, stderr=subprocess.DEVNULL
     ) as loop:
-        deadline = time.monotonic() + 120
-        while len(_finished(my_folder)) < 3:
-            if time.monotonic() > deadline:
-                os.killpg(loop.pid, signal.SIGKILL)
-                pytest.fail("no three runs within two minutes")
-            time.sleep(0.02)
+        wait_for(lambda: len(_finished(my_folder)) >= 3, "three finished runs", while_=loop)
         os.killpg(loop.pid, signal.SIGKILL)
     before = _finished(my_folder)
     _olmix(*words, cwd=my_folder)

@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from patience import STUCK_S, wait_for
+
 CONFIG = """\
 ClusterName=private
 SlurmctldHost={host}(127.0.0.1)
@@ -176,7 +178,7 @@ def _run(command: list[str], environment: dict[str, str], *, accept: bool = Fals
     with tempfile.TemporaryFile("w+") as printed:
         done = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed,
-            timeout=120, check=False,
+            timeout=STUCK_S, check=False,
         )  # fmt: skip
         printed.seek(0)
         if done.returncode and not accept:
@@ -185,26 +187,26 @@ def _run(command: list[str], environment: dict[str, str], *, accept: bool = Fals
 
 def _wait_for(command: list[str], environment: dict[str, str], answer: str | None = None) -> None:
     """Ask until a command succeeds, and prints this answer where one is given."""
-    for _ in range(300):
+
+    def answers() -> bool:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode == 0 and answer in (None, done.stdout.strip()):
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"`{command[0]}` does not come up: {done.stdout} {done.stderr}")
+        return done.returncode == 0 and answer in (None, done.stdout.strip())
+
+    wait_for(answers, f"answer of {command[0]}", every_s=0.1)
 
 
 def _cancel_all(environment: dict[str, str]) -> None:
     """End all jobs: they would outlive the daemons."""
-    for _ in range(100):
+    while True:
         subprocess.run(
             ["scancel", "--user=root"],
             env=environment,
             capture_output=True,
-            timeout=30,
+            timeout=STUCK_S,
             check=False,
         )
         left = subprocess.run(
-            ["squeue", "-h"], env=environment, capture_output=True, timeout=30, check=False
+            ["squeue", "-h"], env=environment, capture_output=True, timeout=STUCK_S, check=False
         )
         if left.returncode or not left.stdout.strip():
             return

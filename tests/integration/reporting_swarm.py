@@ -2,11 +2,9 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import pytest
-
+import patience
 from olmix.config import GenerationConfig, LaunchConfig
 from olmix.generate import generate
 from olmix.launch import load_group, read_group
@@ -24,14 +22,9 @@ def build_swarm(tiny, infra):
     return load_group(generate(plan, tiny.folder / "variants", config).folder)
 
 
-def wait_for(condition, what, timeout_s=90):
-    """Wait until a condition holds, and return what it gives."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"no {what} within {timeout_s} s")
-        time.sleep(0.2)
-    return found
+def wait_for(condition, what):
+    """Wait until a condition holds, which may ask a scheduler, and return what it gives."""
+    return patience.wait_for(condition, what, every_s=0.2)
 
 
 def states(folder):

@@ -1,7 +1,6 @@
 """The real W&B client: against a service on loopback, and offline runs from their files."""
 
 import csv
-import time
 
 import pytest
 
@@ -14,6 +13,7 @@ from olmix.records.run import RunFolder
 from olmix.runlog import start
 from olmix.text.csv import read_table
 from olmix.text.yaml import write_yaml
+from patience import wait_for
 
 pytest.importorskip("wandb", reason="the extra wandb is not installed")
 # The client's own code, in this version, on this Python.
@@ -125,10 +125,7 @@ def _launch(name, weight, trackers):
 def _wait_for_end(folder):
     """The client's own process writes the last records a moment after `finish` has returned."""
     (file,) = find_wandb_files(folder)
-    for _ in range(200):
-        if "no end" not in read_wandb_files([file])[0].why:
-            break
-        time.sleep(0.05)
+    wait_for(lambda: "no end" not in read_wandb_files([file])[0].why, "end of the records")
     return file
 
 

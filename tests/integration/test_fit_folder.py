@@ -17,6 +17,7 @@ from olmix.fit import fit_swarm, load_fit
 from olmix.fit import pipeline as fitting
 from olmix.mixture import Mixture
 from olmix.text.files import read_json
+from patience import STUCK_S
 
 pytestmark = pytest.mark.filterwarnings("ignore:The set_bad:PendingDeprecationWarning")
 
@@ -276,7 +277,7 @@ def test_two_fits_at_the_same_time_do_not_disturb_each_other(planted):
         for _ in range(2)
     ]
     for process in both:
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=STUCK_S)
         assert process.returncode == 0, err.decode()
     folder = output / "latest"
     alone = fit_swarm(planted.config(), planted.folder / "alone")
@@ -289,7 +290,7 @@ def test_an_output_that_is_a_file_is_refused(capsys, planted):
     (planted.folder / "fit").write_text("mine")
     status, _, err = _fit(capsys, planted)
     assert status == 2
-    assert "cannot be made" in err
+    assert f"{planted.folder / 'fit'}: File exists" in err
     assert (planted.folder / "fit").read_text() == "mine"
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from olmix.generate import generate
 from olmix.launch import Group, cancel, find_group, launch_local, load_group, read_group
 from olmix.records.run import RunFolder, lock
 from olmix.text.csv import read_table
+from patience import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -37,14 +37,6 @@ def _metrics(runs: Path) -> dict:
 def _launch(variants, runs: Path) -> subprocess.Popen:
     words = ["launch", "run", "-v", str(variants.folder), "-o", str(runs), "--yes"]
     return subprocess.Popen([sys.executable, "-m", "olmix", *words], start_new_session=True)
-
-
-def _wait_for(condition, what: str) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"no {what} within two minutes")
-        time.sleep(0.01)
 
 
 def test_a_swarm_trains_is_collected_and_is_not_trained_twice(variants, tmp_path):
@@ -76,7 +68,7 @@ def test_kill_9_in_the_middle_loses_nothing_and_changes_no_bit(variants, tiny, t
 
     killed = tmp_path / "killed"
     launcher = _launch(variants, killed)
-    _wait_for(lambda: len(list(killed.glob("*/*/summary.json"))) >= 2, "finished run")
+    wait_for(lambda: len(list(killed.glob("*/*/summary.json"))) >= 2, "finished run")
     os.killpg(launcher.pid, signal.SIGKILL)
     launcher.wait()
     finished = {
@@ -93,11 +85,11 @@ def test_kill_9_in_the_middle_loses_nothing_and_changes_no_bit(variants, tiny, t
 def test_a_worker_that_is_killed_is_replaced_and_its_run_completed(variants, tmp_path):
     runs = tmp_path / "runs"
     launcher = _launch(variants, runs)
-    _wait_for(lambda: list(runs.glob("*/*/summary.json")), "finished run")
+    wait_for(lambda: list(runs.glob("*/*/summary.json")), "finished run")
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children")
     if not children.exists():
         launcher.wait()
-        pytest.skip("this system does not list child processes")
+        pytest.skip("elsewhere: this system does not list child processes")
     for child in children.read_text().split():
         os.kill(int(child), signal.SIGKILL)
     assert launcher.wait(120) == 0
@@ -126,7 +118,7 @@ def test_a_run_that_kills_its_worker_three_times_is_given_up_and_the_others_go_o
 def test_ctrl_c_ends_with_status_130_and_the_second_start_goes_on(variants, tmp_path):
     runs = tmp_path / "runs"
     launcher = _launch(variants, runs)
-    _wait_for(lambda: list(runs.glob("*/*/summary.json")), "finished run")
+    wait_for(lambda: list(runs.glob("*/*/summary.json")), "finished run")
     os.kill(launcher.pid, signal.SIGINT)
     assert launcher.wait(60) == 130
     again = launch_local(load_group(variants.folder), runs)
@@ -146,7 +138,7 @@ def test_two_launchers_do_not_work_on_one_group(variants, tmp_path):
 def test_cancelling_stops_and_launching_again_goes_on(variants, tmp_path):
     runs = tmp_path / "runs"
     launcher = _launch(variants, runs)
-    _wait_for(lambda: list(runs.glob("*/*/summary.json")), "finished run")
+    wait_for(lambda: list(runs.glob("*/*/summary.json")), "finished run")
     folder = find_group(runs, None)
     cancel(folder)
     assert launcher.wait(60) == 1

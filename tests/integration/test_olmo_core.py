@@ -14,6 +14,7 @@ from olmix.records.run import RunFolder, Status
 from olmix.text.csv import read_table
 from olmix.text.files import read_json, write_json
 from olmix.text.yaml import write_yaml
+from patience import STUCK_S
 from train_fixtures import Project
 
 pytest.importorskip("olmo_core", reason="the extra olmo-core is not installed")
@@ -74,7 +75,7 @@ def group(tmp_path_factory):
     starts = ["half:6", "half:10:SIGTERM", "half", "mostly-code", "half"]
     starts += ["annealed:6", "annealed", "misfit", "matched"]
     words = [sys.executable, str(SCRIPT), str(folder), *starts]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=400)
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=STUCK_S)
     ends = done.stdout.split()[-len(starts) :]
     assert ends == ["-9", "75", "0", "0", "0", "-9", "0", "1", "0"], done.stdout + done.stderr
     return folder

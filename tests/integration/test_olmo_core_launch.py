@@ -21,6 +21,7 @@ from olmix.launch import launch_local, load_group, read_group, read_log, submit_
 from olmix.records.run import INTERRUPTED, RunFolder
 from olmix.text.files import read_json
 from olmix.text.yaml import write_yaml
+from patience import wait_for
 from train_fixtures import Project
 
 pytest.importorskip("olmo_core", reason="the extra olmo-core is not installed")
@@ -88,15 +89,6 @@ class Swarm:
         """What counts of a summary: everything but times."""
         summary = read_json(self.run(name).summary)
         return {key: summary[key] for key in ("metrics", "final_loss", "token_shares", "tokens")}
-
-
-def wait_for(condition, what, timeout_s=180):
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"no {what} within {timeout_s} s")
-        time.sleep(0.02)
-    return found
 
 
 def processes_of(folder, program):

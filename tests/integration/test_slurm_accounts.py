@@ -77,14 +77,14 @@ def scancel(*words):
     subprocess.run(["scancel", *words], check=True)
 
 
-def wait_until_forgotten(job, timeout_s=90):
+def wait_until_forgotten(job):
     """Wait until `squeue` knows no task of a job, and the accounts none that has not ended."""
 
     def forgotten():
         command = ["squeue", "-h", "--states=all", "-j", job]
         return not subprocess.run(command, capture_output=True, check=False).stdout.strip()
 
-    wait_for(forgotten, "end of the job", timeout_s)
+    wait_for(forgotten, "end of the job")
 
 
 def wait_until_tasks_are_forgotten(job, *tasks):

@@ -142,7 +142,7 @@ def test_runs_in_the_queue_are_not_submitted_twice_and_cancelled_ones_do_not_com
 
 def test_before_the_time_limit_a_run_saves_its_state_and_goes_on_later(swarm, tmp_path):
     (tmp_path / "hold").touch()
-    group = swarm(time="1", signal_s=45)
+    group = swarm(time="1", signal_s=30)
     launched = submit_group(type(group)(group.group_id, group.runs[:1], group.infra), tmp_path)
     run = launched.folder / group.runs[0].name
     wait_for((run / "state.json").exists, "saved state")

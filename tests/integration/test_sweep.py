@@ -15,6 +15,7 @@ from olmix.sweep import TorchtuneValidationError, generate_configs
 from olmix.sweep.results import write_results
 from olmix.sweep.status import read_states
 from olmix.sweep.torchtune.registry import read_registry
+from patience import STUCK_S
 
 WHY = "needs torch and torchtune; `make test` installs them"
 # Found, not imported: their import warns, and takes ten seconds.
@@ -193,7 +194,7 @@ def test_a_distributed_recipe_starts_a_process_for_each_gpu_and_cannot_train_wit
     """What docs/sweep.md says of `tune run` on a CPU: recipes name NCCL, which is not there."""
     version = next(Path(place, "torch", "version.py") for place in sys.path if _has_torch(place))
     if "+cpu" not in version.read_text():
-        pytest.skip("this build of torch has NCCL; a GPU would be needed to go on")
+        pytest.skip("elsewhere: this build of torch has NCCL; a GPU would be needed to go on")
     study = read_yaml(example / "tiny" / "experiment.yaml").data
     study["framework_config"] = {"base_config": "llama3_2/1B_lora"}
     study["slurm"]["gpus"] = 2
@@ -241,7 +242,7 @@ def test_the_array_script_runs_under_a_real_slurm(example, tmp_path):
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=STUCK_S,
         )
         logs = "".join(file.read_text() for file in (result.folder / "logs").iterdir())
         assert done.returncode == 0, done.stderr + logs[-3000:]

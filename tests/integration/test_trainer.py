@@ -10,6 +10,7 @@ import time
 import pytest
 
 from olmix.records.run import lock
+from patience import STUCK_S, wait_for
 from train_fixtures import Project
 
 pytestmark = pytest.mark.slow
@@ -54,7 +55,7 @@ class Worker:
 
     def leave(self):
         """End its input; returns the rest of its answers, its errors and its exit status."""
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=STUCK_S)
         return [json.loads(line) for line in out.splitlines()], err, self.process.returncode
 
 
@@ -68,14 +69,6 @@ def long_folder(project, name="long"):
     text = folder.config.read_text()
     folder.config.write_text(text.replace("repetition_factor: 2.0", f"repetition_factor: {FACTOR}"))
     return folder
-
-
-def wait_for(condition, what):
-    deadline = time.monotonic() + 60
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"no {what} within a minute")
-        time.sleep(0.01)
 
 
 def step_of(folder):
@@ -150,7 +143,7 @@ def test_a_worker_that_is_let_go_writes_a_checkpoint_and_leaves(project, how):
         wait_for(lambda: step_of(folder) > 0, "progress")
         if how == "SIGTERM":
             worker.process.send_signal(signal.SIGTERM)
-            worker.process.wait(timeout=60)
+            worker.process.wait(timeout=STUCK_S)
         answers, errors, code = worker.leave()
     assert (errors, code) == ("", 0)
     assert answers[-1] == {"run": str(folder.path), "state": "interrupted", "error": None}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olmix.config import GenerationConfig
@@ -11,9 +11,7 @@ from olmix.errors import InfeasibleError
 from olmix.generate import sample_swarm
 from olmix.generate.constraints import build_constraints
 
-SLOW = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+SLOW = settings(max_examples=40, derandomize=True)
 
 
 @st.composite

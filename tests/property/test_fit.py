@@ -39,7 +39,7 @@ def fitted(tmp_path_factory):
     return planted, result
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seeds)
 def test_the_order_of_rows_and_columns_changes_nothing_at_all(fitted, seed):
     planted, result = fitted
@@ -59,7 +59,7 @@ def test_the_order_of_rows_and_columns_changes_nothing_at_all(fitted, seed):
         shutil.rmtree(other)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seeds, st.integers(0, 24), st.integers(0, 3))
 def test_a_change_of_any_weight_changes_the_hash(fitted, seed, row, domain):
     planted, result = fitted
@@ -73,7 +73,7 @@ def test_a_change_of_any_weight_changes_the_hash(fitted, seed, row, domain):
         assert fit_hash(config, data_hash(config)) != result.folder.name
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seeds, st.floats(-6, 6))
 def test_units_of_a_metric_change_neither_the_choice_nor_the_ranking(seed, power):
     with tempfile.TemporaryDirectory() as name:
@@ -91,7 +91,7 @@ def test_units_of_a_metric_change_neither_the_choice_nor_the_ranking(seed, power
     )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seeds)
 def test_renaming_domains_renames_the_proposal(seed):
     rng = np.random.default_rng(seed)

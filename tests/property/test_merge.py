@@ -1,7 +1,7 @@
 import copy
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix.sweep import TypeMismatchError, merge
@@ -39,7 +39,6 @@ def mutated(tree):
     tree["changed"] = True
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(TREES, TREES)
 def test_merging_twice_is_merging_once(base, override):
     once = merge_all(base, override)

@@ -48,7 +48,7 @@ def _collect(columns, given_):
 
 
 @given(table=tables)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_collect_writes_is_what_fit_takes(table):
     errors = sort_names(table).errors
     columns = [name for name in table if name not in errors]
@@ -68,7 +68,7 @@ def test_what_collect_writes_is_what_fit_takes(table):
 
 
 @given(table=tables)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_fit_refuses_what_only_the_name_says_to_be_better_higher(table):
     told = {name: lower for name, lower in table.items() if lower is not None}
     found = _fit(table, lower_is_better=told)
@@ -83,7 +83,7 @@ def test_a_fit_refuses_what_only_the_name_says_to_be_better_higher(table):
 
 
 @given(name=names, lower=st.none() | st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_sweep_is_ranked_the_way_that_the_others_take(tmp_path_factory, name, lower):
     runs = [Mapped(f"run_{i:03d}", {}, "c.yaml", None, None, str(i)) for i in range(2)]
     with pytest.MonkeyPatch.context() as patch:

@@ -24,7 +24,7 @@ metrics = st.dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(metrics, st.integers(0, 999))
 def test_all_compute_the_same_value_of_a_run(wanted, seed):
     assume(any(weight > 0 for _, weight in wanted.values()))

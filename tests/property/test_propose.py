@@ -68,7 +68,7 @@ def _multiplier_gap(objective, feasible, mixture):
     return float(slope[down].max() - slope[up].min())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sizes, kl_weights, seeds)
 def test_exact_solutions_are_allowed_and_satisfy_the_optimality_conditions(size, kl_weight, seed):
     objective, feasible = _problem(size, kl_weight, seed, ["line", "line"])
@@ -85,7 +85,7 @@ def test_exact_solutions_are_allowed_and_satisfy_the_optimality_conditions(size,
     assert _multiplier_gap(objective, feasible, found) <= 5e-2 * size_of_values
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sizes, kl_weights, seeds)
 def test_gradient_solutions_of_any_law_are_allowed_and_stationary(size, kl_weight, seed):
     objective, feasible = _problem(size, kl_weight, seed, ["power", "line", "power"])
@@ -102,7 +102,7 @@ def test_gradient_solutions_of_any_law_are_allowed_and_stationary(size, kl_weigh
     assert objective.value(found[None])[0] <= ends.min() + 1e-12
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes, kl_weights, seeds)
 def test_both_proposers_reach_the_same_value_for_convex_laws(size, kl_weight, seed):
     objective, feasible = _problem(size, kl_weight, seed, ["line", "line", "line"])
@@ -116,7 +116,7 @@ def test_both_proposers_reach_the_same_value_for_convex_laws(size, kl_weight, se
     assert abs(values[0] - values[1]) <= 1e-5 * (scale + kl_weight)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sizes, seeds)
 def test_a_large_divergence_pulls_to_the_prior_whatever_the_laws_say(size, seed):
     objective, _ = _problem(size, 0.0, seed, ["line", "power"])

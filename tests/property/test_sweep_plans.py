@@ -1,7 +1,7 @@
 """Whatever an experiment holds, it becomes runs or sentences, and what is written reads back."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olmix.errors import MissingPackageError, OlmixError
@@ -71,7 +71,7 @@ def _torchtune():
         pytest.skip(f"needs the files of torchtune: {error}")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(EXPERIMENTS)
 def test_an_experiment_becomes_runs_that_read_back_or_sentences(experiment):
     try:

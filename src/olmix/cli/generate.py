@@ -55,6 +55,11 @@ __all__ = ["generate"]
     help="Sample nothing; say what the swarm in DIR covers and what a fit could learn from it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="With --inspect: print JSON.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse to extend a swarm or a fit whose domains had other token files.",
+)
 def generate(
     config: Path | None,
     output: Path | None,
@@ -66,6 +71,7 @@ def generate(
     plots: bool,
     folder: Path | None,
     as_json: bool,
+    strict: bool,
 ) -> None:
     """Sample the mixtures of a swarm and write one file per variant.
 
@@ -83,6 +89,7 @@ def generate(
         return
     if generation is None or output is None:
         raise click.UsageError("Missing option '-c' or '-o': both are needed to sample.")
+    _check_contents(generation, strict)
     launch = LaunchConfig.from_yaml(base) if base is not None else None
     made = run(
         generation,
@@ -102,6 +109,18 @@ def generate(
         f"{len(made.files)} variants of group {made.group_id} in {output}"
         + (f" ({kept} were there before)" if kept else "")
     )
+
+
+def _check_contents(generation: GenerationConfig, strict: bool) -> None:
+    """Say which domains have other token files than the swarm that is extended had."""
+    from olmix.errors import DataError
+    from olmix.generate import changes_since
+
+    changes = changes_since(generation)
+    if strict and changes:
+        raise DataError("\n".join(changes))
+    for change in changes:
+        click.echo(f"warning: {change}", err=True)
 
 
 def _changed(

@@ -162,6 +162,9 @@ def show_cost(group: Group, cost: LaunchEstimate) -> None:
 @_speed
 @_rate
 @click.option("--dry-run", is_flag=True, help="Write the group's metadata and start nothing.")
+@click.option(
+    "--strict", is_flag=True, help="Refuse where token files have changed since earlier runs."
+)
 @_yes
 def run(
     variants: Path,
@@ -171,6 +174,7 @@ def run(
     tokens_per_second: float | None,
     rate: float | None,
     dry_run: bool,
+    strict: bool,
     yes: bool,
 ) -> int:
     """Train every run that is not finished yet. Running it again completes what is missing."""
@@ -178,11 +182,27 @@ def run(
 
     group = load_group(variants, config, group_id)
     check_checkpoints(group, output / group.group_id)
+    _check_contents(group, output / group.group_id, strict)
     show_matching(group)
     show_cost(group, estimate(group, output / group.group_id, tokens_per_second, rate))
     if dry_run:
         return _dry_run(group, output)
     return _start(group, output, yes)
+
+
+def _check_contents(group: Group, folder: Path, strict: bool) -> None:
+    """Say which domains have other token files than earlier runs of a group."""
+    from olmix.errors import DataError
+    from olmix.launch import changed_since, contents_of
+    from olmix.records.fingerprint import explain_change
+
+    changed = changed_since(folder, contents_of(group))
+    if not changed:
+        return
+    said = explain_change(changed, f"the runs in {folder}")
+    if strict:
+        raise DataError(said)
+    click.echo(f"warning: {said}", err=True)
 
 
 def costs_money(infra: Infra) -> bool:

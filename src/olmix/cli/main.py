@@ -21,6 +21,7 @@ __all__ = ["LazyGroup", "cli", "main", "run"]
 
 COMMANDS = {
     "quickstart": ("olmix.cli.quickstart:quickstart", "Run the whole loop on this machine."),
+    "new": ("olmix.cli.new:new", "Write the configs of a study, every key explained."),
     "prepare": (
         "olmix.cli.prepare:prepare",
         "Turn texts into a tokenizer and token files per domain.",
@@ -39,6 +40,11 @@ COMMANDS = {
     "verify": ("olmix.cli.verify:verify", "Train the proposal against the natural mixture."),
     "report": ("olmix.cli.report:report", "Write a report again, or compare two fits."),
     "fits": ("olmix.cli.report:fits", "List the fits of a folder with their headlines."),
+    "convert": (
+        "olmix.cli.convert:convert",
+        "Write configs of Ai2's Olmix in our form.",
+    ),
+    "mix": ("olmix.cli.mix:mix", "Hand a mixture to other trainers."),
     "schema": ("olmix.cli.schema:schema", "Write JSON Schemas, so that editors complete the YAML."),
 }
 

@@ -61,6 +61,7 @@ __all__ = ["show_ladder", "show_verification", "verify"]
 )
 @click.option("--all", "all_mixtures", is_flag=True, help="With --scales: train all four mixtures.")
 @click.option("--dry-run", is_flag=True, help="Say what it takes, and start nothing.")
+@click.option("--strict", is_flag=True, help="Refuse where token files are not those of the swarm.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def verify(
     fit_folder: Path,
@@ -72,6 +73,7 @@ def verify(
     target: str | None,
     all_mixtures: bool,
     dry_run: bool,
+    strict: bool,
     yes: bool,
 ) -> int:
     """Train natural, uniform, best seen and proposed mixture with fresh, paired seeds.
@@ -93,6 +95,7 @@ def verify(
         plan_verification(folder, at_scale(base, scale), seeds, seed_offset, mixtures)
         for scale in sizes or (1.0,)
     ]
+    _check_contents(folder, base, strict)
     groups = [_priced(plan, output) for plan in plans]
     if dry_run:
         done("nothing was started")
@@ -237,6 +240,20 @@ def show_ladder(ladder: Ladder) -> None:
     times = f"natural needs, times ({per_cent(ladder.level)})"
     table(title, ("scale", "tokens", "parameters", "natural", "gain ± std. error", times), rows)
     click.echo(f"\n{ladder.statement}")
+
+
+def _check_contents(folder: Path, base: LaunchConfig, strict: bool) -> None:
+    """Say which domains have other token files than when the swarm was trained."""
+    from olmix.errors import DataError
+    from olmix.records.fingerprint import changed_contents, explain_change, local_fingerprints
+    from olmix.records.fit.scores import read_fit
+
+    known = read_fit(folder).fingerprints
+    changed = changed_contents(known, local_fingerprints(base.data)) if known else ()
+    if changed and strict:
+        raise DataError(explain_change(changed, f"the swarm of {folder}"))
+    if changed:
+        click.echo(f"warning: {explain_change(changed, f'the swarm of {folder}')}", err=True)
 
 
 def show_verification(result: Verification, num_swarm_runs: int) -> None:

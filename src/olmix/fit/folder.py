@@ -7,9 +7,7 @@ beside its place and renamed into it, so that a folder that is there is complete
 
 from __future__ import annotations
 
-import glob
 import math
-import os
 import platform
 import re
 import shutil
@@ -24,7 +22,7 @@ from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table, write_rows, write_table
-from olmix.text.files import digest, read_json, write_json, write_text
+from olmix.text.files import digest, read_json, replace_link, write_json, write_text
 from olmix.text.yaml import render_yaml
 
 __all__ = [
@@ -181,41 +179,6 @@ def is_complete(folder: Path, fit_only: bool) -> bool:
     return all((folder / name).is_file() for name in needed)
 
 
-def make_beside(output_dir: Path, name: str) -> Path:
-    """Make a folder beside the place of a fit folder, to write it in.
-
-    Unfinished folders of the same fit whose process, on this machine, has ended are removed.
-
-    Raises:
-        DataError: the folder cannot be made.
-    """
-    prefix = f".{name}.{platform.node()}."
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        for left in output_dir.glob(f"{glob.escape(prefix)}*.tmp"):
-            if not _runs(left.name.removeprefix(prefix).removesuffix(".tmp")):
-                shutil.rmtree(left, ignore_errors=True)
-        beside = output_dir / f"{prefix}{os.getpid()}.tmp"
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir()
-    except OSError as error:
-        raise DataError(f"{output_dir}: the folder cannot be made: {error.strerror}") from error
-    return beside
-
-
-def _runs(pid: str) -> bool:
-    """Whether a process of this machine runs; what is no number is left alone."""
-    if not pid.isdigit():
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
-
-
 def publish(beside: Path, folder: Path) -> None:
     """Move a written folder into its place; into a damaged one its files are moved one by one."""
     try:
@@ -232,7 +195,4 @@ def point_latest(output_dir: Path, name: str) -> None:
     link = output_dir / LATEST
     if link.exists() and not link.is_symlink():
         return
-    beside = output_dir / f".{LATEST}.{os.getpid()}.tmp"
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(name, target_is_directory=True)
-    beside.replace(link)
+    replace_link(link, name)

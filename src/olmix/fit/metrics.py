@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from olmix.config import FitConfig
+from olmix.config.fit import ALL_METRICS
 from olmix.errors import nearest
 from olmix.fit.directions import Families, directions
 from olmix.laws.outliers import winsorise
@@ -228,7 +229,7 @@ def _unknown_floors(config: FitConfig, families: Families) -> list[str]:
     where = "eval.tasks" if averaged else config.swarm.metrics
     return [
         f"{where}: proposer.floors: no metric {name} is fitted{_hint(name, fitted)}"
-        for name in sorted(set(floors) - fitted)
+        for name in sorted(set(floors) - fitted - {ALL_METRICS})
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +28,6 @@ from olmix.fit.folder import (
     fit_hash,
     is_complete,
     laws_hash,
-    make_beside,
     point_latest,
     publish,
 )
@@ -51,7 +49,7 @@ from olmix.records.fit.proposal import Proposal, read_proposal
 from olmix.records.fit.scores import Fit, read_fit
 from olmix.records.fit.tables import FAMILY
 from olmix.records.typed_json import to_plain
-from olmix.text.files import write_json
+from olmix.text.files import folder_beside, write_json
 from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["fit_swarm"]
@@ -93,8 +91,7 @@ def fit_swarm(
     if shares_of(config.regression)[-1] != 1:
         # Too small a share is refused before anything is fitted.
         keep_share(swarm, shares_of(config.regression)[-1], config.regression.seed)
-    beside = make_beside(output, name)
-    try:
+    with folder_beside(folder) as beside:
         files = FitFiles(beside)
         files.json("config.json", config_to_plain(config, name, data))
         files.text("path_to_regression_model.txt", f"{(folder / 'models.json').resolve()}\n")
@@ -102,8 +99,6 @@ def fit_swarm(
             known = _known_laws(output, laws_hash(config, data), swarm)
             fit, proposal = _compute(config, swarm, files, known, on_progress)
         publish(beside, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     point_latest(output, name)
     return FitResult(folder, False, fit, proposal, time.perf_counter() - started)
 
@@ -182,6 +177,12 @@ def _write_proposal(
 ) -> Proposal:
     """Write the proposal and all that follows from it; returns what is in `proposal.json`."""
     config, swarm, fits, found = fit.config, fit.swarm, fit.fits, judged.found
+    logger.info(
+        "KL(mixture || prior) weighs %.3g in the unit of the average (kl_unit: raw): %.3g of the "
+        "swarm's spread",
+        found.objective.kl_weight,
+        found.kl_reg,
+    )
     shared = (fit, judged.feasible, judged.references, found.kl_reg)
     stems = file_stems(swarm.metrics)
     each = propose_each(*shared, steps)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from olmix.config import GenerationConfig, SwarmConfig
 from olmix.config.swarm import pin_of
-from olmix.domains import SEPARATOR, Node, domain_names, iter_domains, iter_nodes, join
+from olmix.domains import Node, domain_names, iter_domains, iter_nodes, join
 from olmix.errors import InfeasibleError
 from olmix.simplex import Array, token_caps
 from olmix.text.numbers import readable_count
@@ -204,8 +204,9 @@ def _members(tree: Sequence[Node], domains: Sequence[str]) -> dict[str, Mask]:
     return {"": np.ones(len(domains), dtype=bool), **found}
 
 
-def _parent(name: str) -> str:
-    return name.rpartition(SEPARATOR)[0]
+def _parent(path: Sequence[Node]) -> str:
+    """Return the name of what a node is part of; its own may hold separators."""
+    return join(path[:-1])
 
 
 def _is_settled(path: Sequence[Node], tree: Sequence[Node], swarm: SwarmConfig) -> bool:
@@ -233,9 +234,9 @@ def _minima(
     for name, path in iter_nodes(tree):
         share = swarm.minimum_source_weight if len(path) == 1 else swarm.minimum_topic_weight
         if share and pin_of(path, swarm) is None:
-            kind = "the mixture" if len(path) == 1 else _parent(name)
+            kind = "the mixture" if len(path) == 1 else _parent(path)
             label = f"{name} is 0 or at least {share:g} of {kind}"
-            floors.append(Floor(label, below[name], below[_parent(name)], share))
+            floors.append(Floor(label, below[name], below[_parent(path)], share))
         if name not in swarm.nonzero_weight:
             continue
         least = swarm.minimum_weight or REQUIRED_MINIMUM
@@ -249,7 +250,7 @@ def _minima(
             floors.append(Floor(label, below[name], below[""], least, required=True))
         if share and pin_of(path, swarm) is None:
             label = f"{name} needs at least {share:g} of what is above it (swarm.nonzero_weight)"
-            floors.append(Floor(label, below[name], below[_parent(name)], share, required=True))
+            floors.append(Floor(label, below[name], below[_parent(path)], share, required=True))
     return minimum, required, floors
 
 
@@ -263,8 +264,8 @@ def _pins(tree: Sequence[Node], below: Mapping[str, Mask], swarm: SwarmConfig) -
             label = f"{name} is pinned to {share:.4g}"
             found.append(Linear(label, below[name].astype(float), share, share))
         else:
-            label = f"{name} is pinned to {share:.4g} of {_parent(name)}"
-            row = below[name] - share * below[_parent(name)]
+            label = f"{name} is pinned to {share:.4g} of {_parent(path)}"
+            row = below[name] - share * below[_parent(path)]
             found.append(Linear(label, row, 0.0, 0.0))
     return found
 

@@ -23,11 +23,16 @@ _OLDER = {
     "clip_epsilon": "grpo.epsilon",
     "eval_every_n_steps": "a run is measured before and after it: evaluation.at_start, at_end",
     "eval_num_batches": "evaluation.num_prompts",
+    "decay_steps_ratio": "the rate falls over all updates, to scheduler.end_value",
+    "inference_config": "evaluation.preset",
+    "intermediate_checkpoint_dir": "training.checkpoint_dir",
     "kl_coef": "grpo.beta",
     "kl_coeff": "grpo.beta",
     "lr": "optimizer.learning_rate",
     "lr_scheduler": "scheduler.name",
     "lr_scheduler_type": "scheduler.name",
+    "max_checkpoints_to_keep": "training.max_checkpoints",
+    "max_generation_steps": "generation.max_new_tokens",
     "max_grad_norm": "training.gradient_clip",
     "max_steps": "training.num_batches",
     "max_to_keep": "training.max_checkpoints",
@@ -35,6 +40,7 @@ _OLDER = {
     "max_tokens_to_generate": "generation.max_new_tokens",
     "mini_batch_size": "training.batch_size",
     "mu": "grpo.num_iterations",
+    "num_passes": "evaluation.num_samples",
     "num_samples_per_prompt": "grpo.num_generations",
     "num_test_batches": "evaluation.num_prompts",
     "rank": "model.lora_rank",
@@ -48,6 +54,7 @@ _OLDER = {
     "wandb_enabled": "logging",
     "wandb_project": "project_name",
     "warmup_ratio": "scheduler.warmup_fraction",
+    "warmup_steps_ratio": "scheduler.warmup_fraction",
 }
 """Last part of a key of agent-tunix, Tunix or TRL to the key that does it here, or a sentence."""
 

@@ -14,8 +14,8 @@ from olmix.config import (
     LocalInfra,
     OlmoCoreTraining,
     ProxyTraining,
-    SlurmInfra,
 )
+from olmix.config.infra import Devices
 from olmix.config.training import Training
 from olmix.launch.command_runs import CommandRun
 from olmix.launch.engines import engine_of
@@ -61,7 +61,7 @@ class LaunchEstimate:
     num_missing: int
     num_tokens: int | None
     flops: float | None
-    devices: int
+    devices: float
     device: Literal["core", "GPU"]
     at_once: int | None
     tokens_per_second: float | None
@@ -90,11 +90,11 @@ def estimate(
     missing = [run for run in group.runs if run.name not in finished]
     tokens = _sum(_num_tokens(run) for run in missing)
     speed, source = _speed(group, finished, tokens_per_second)
-    devices, device = _devices(group)
+    devices = _devices(group)
     at_once = _at_once(group, len(missing))
     seconds = hours = None
     if tokens is not None and speed is not None:
-        hours = devices * tokens / speed / 3600
+        hours = devices.number * tokens / speed / 3600
         seconds = None if at_once is None else tokens / speed / max(at_once, 1)
     rate = rate_per_hour if rate_per_hour is not None else group.infra.rate_per_hour
     return LaunchEstimate(
@@ -102,8 +102,8 @@ def estimate(
         num_missing=len(missing),
         num_tokens=None if tokens is None else int(tokens),
         flops=_sum(_flops(run) for run in missing),
-        devices=devices,
-        device=device,
+        devices=devices.number,
+        device=devices.kind,
         at_once=at_once,
         tokens_per_second=speed,
         source=source,
@@ -165,19 +165,14 @@ def _work(training: Training) -> float:
     return training.num_parameters + _ASSUMED_VOCABULARY * training.d_model
 
 
-def _devices(group: Group) -> tuple[int, Literal["core", "GPU"]]:
+def _devices(group: Group) -> Devices:
     """Return what one run takes."""
     infra = group.infra
-    if isinstance(infra, LocalInfra):
-        if infra.gpus:
-            return 1, "GPU"
-        # OLMo-core takes all cores; what a command takes is not known.
-        return (len(available_cores()) if _of_olmo_core(group) else 1), "core"
-    gpus = infra.num_gpus if isinstance(infra, SlurmInfra) else infra.gpus
-    if gpus:
-        return gpus * infra.nodes, "GPU"
-    cores = infra.cpus if isinstance(infra, SlurmInfra) else infra.cpu_count or 1
-    return infra.nodes * int(cores), "core"
+    if not isinstance(infra, LocalInfra):
+        return infra.devices
+    # OLMo-core takes all cores; what a command takes is not known.
+    cores = len(available_cores()) if _of_olmo_core(group) else 1
+    return Devices.of(1 if infra.gpus else 0, cores)
 
 
 def _of_olmo_core(group: Group) -> bool:

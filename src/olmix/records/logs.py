@@ -11,12 +11,13 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any
 
 from olmix.errors import DataError, needs
 from olmix.text.files import read_records
 
 __all__ = [
+    "STEP_KEYS",
     "Curves",
     "add_record",
     "flatten",
@@ -27,6 +28,7 @@ __all__ = [
     "read_jsonl",
     "read_tensorboard",
     "read_torchtune_logs",
+    "step_of",
     "tail_mean",
 ]
 
@@ -51,12 +53,14 @@ def number(value: object) -> float | None:
 
     Loggers write "NaN" as text. A tensor or an array of one number counts.
     """
+    if type(value) is float:  # nearly all are; the questions below cost ten times as much
+        return value
     if type(value).__name__ in ("bool", "bool_"):  # NumPy's are no `bool`
         return None
     if isinstance(value, str):
         named = value.lower() in ("nan", "inf", "-inf", "infinity", "-infinity")
         return float(value) if named else None
-    if not isinstance(value, SupportsFloat):
+    if not hasattr(value, "__float__"):  # isinstance(value, SupportsFloat), ten times as fast
         return None
     try:
         return float(value)

@@ -70,9 +70,11 @@ def _search(content: FitFolder, proposal: Proposal) -> list[str]:
     how = _PROPOSERS.get(proposal.proposer, proposal.proposer)
     texts = [f"It was found by {proposal.proposer}: {how}."]
     if math.isfinite(proposal.kl_reg) and proposal.kl_reg > 0:
+        raw = proposal.kl_weight
+        known = f"; a raw weight of {raw:.3g}" if math.isfinite(raw) else ""
         texts.append(
             f"A KL of 1 from the prior had to gain {fixed(proposal.kl_reg, 3)} of the swarm's "
-            "spread to be worth it (proposer.kl_reg)."
+            f"spread to be worth it (proposer.kl_reg{known})."
         )
     asked = content.config.get("proposer") or {}
     if asked.get("risk"):

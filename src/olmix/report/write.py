@@ -99,8 +99,9 @@ def write_report(
         machine=background.machine,
         facts=background.facts,
     )
-    write_record(folder / "report.json", notes)
     write_text(target, _render(page))
+    # Last: its hash says that page and figures are those of these inputs.
+    write_record(folder / "report.json", notes)
     return target
 
 

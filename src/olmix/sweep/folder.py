@@ -24,6 +24,7 @@ __all__ = [
     "MAPPING",
     "Mapped",
     "choose_folder",
+    "ids_with_results",
     "read_mapping",
     "render_mapping",
     "set_aside",
@@ -105,9 +106,19 @@ def used_ids(folder: Path, results: Iterable[str] = ()) -> set[str]:
         folder: of the experiment.
         results: folders that hold one folder for each run, relative to it.
     """
-    files = [*(folder / CONFIGS).glob("run_*.yaml"), *(folder / REPLACED).glob("run_*.yaml")]
+    files = (folder / CONFIGS).glob("run_*")
+    return _ids(files) | ids_with_results(folder, results)
+
+
+def ids_with_results(folder: Path, results: Iterable[str] = ()) -> set[str]:
+    """Return the ids of runs that may have results: configs set aside, and run folders."""
+    files = [*(folder / REPLACED).glob("run_*")]
     for place in (RESULTS, *results):
         files += (entry for entry in (folder / place).glob("run_*") if entry.is_dir())
+    return _ids(files)
+
+
+def _ids(files: Iterable[Path]) -> set[str]:
     names = (re.match(r"run_\d+", file.name) for file in files)
     return {match[0] for match in names if match is not None}
 

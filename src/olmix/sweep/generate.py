@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +29,7 @@ from olmix.sweep.keep_ids import keep_ids
 from olmix.sweep.report import describe_params, render_report
 from olmix.sweep.slurm import old_scripts, write_scripts
 from olmix.sweep.study_plan import PlannedRun, StudyPlan, build_plan
-from olmix.text.files import write_text
+from olmix.text.files import folder_beside, write_text
 from olmix.text.progress import OnProgress
 
 __all__ = ["SweepResult", "Validator", "generate_configs"]
@@ -98,7 +97,7 @@ def generate_configs(
         plan.framework.require()
     target = choose_folder(plan.experiment.config, output_dir)
     old = _existing(target)
-    runs = plan.runs if not old else keep_ids(plan, old, target)
+    runs = plan.runs if not old else keep_ids(plan, old, target, partial(_text, plan))
     plan = replace(plan, runs=runs)
     rows = [_row(plan, run) for run in runs]
     texts = {row.config: _text(plan, run) for row, run in zip(rows, runs, strict=True)}
@@ -133,7 +132,7 @@ def _existing(target: Path) -> dict[str, Mapped]:
 
 
 def _row(plan: StudyPlan, run: PlannedRun) -> Mapped:
-    file = f"{CONFIGS}/{run.id}.yaml"
+    file = f"{CONFIGS}/{run.id}{plan.framework.suffix}"
     recipe, slurm = plan.base.recipe, plan.experiment.config.slurm
     gpus = slurm.num_gpus if slurm is not None else 1
     command = plan.framework.command(recipe or "", file, gpus)
@@ -144,10 +143,10 @@ def _row(plan: StudyPlan, run: PlannedRun) -> Mapped:
 def _text(plan: StudyPlan, run: PlannedRun) -> str:
     """Return a config file: which experiment, run and values made it, then the config."""
     about = plan.experiment.config.experiment
-    header = (
-        f"# Experiment {about.name}, {run.id}: {describe_params(run.params)}\n"
-        f"# Written by `olmix sweep generate` {__version__} from {plan.base.name}; "
-        "change experiment.yaml and generate again.\n\n"
+    header = plan.framework.comment(
+        f"Experiment {about.name}, {run.id}: {describe_params(run.params)}\n"
+        f"Written by `olmix sweep generate` {__version__} from {plan.base.name}; "
+        "change experiment.yaml and generate again."
     )
     return header + plan.framework.render(plan.base, run.config, run.given)
 
@@ -179,18 +178,14 @@ def _about(plan: StudyPlan) -> dict[str, Any]:
 
 def _create(target: Path, plan: StudyPlan, rows: list[Mapped], texts: Mapping[str, str]) -> None:
     """Write a new folder beside its place and rename it into it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        (beside / CONFIGS).mkdir(parents=True)
+    with folder_beside(target) as beside:
+        (beside / CONFIGS).mkdir()
         (beside / EXPERIMENT).write_text(plan.experiment.text, encoding="utf-8")
         for name, text in texts.items():
             (beside / name).write_text(text, encoding="utf-8")
         (beside / MAPPING).write_text(render_mapping(rows, _about(plan)), encoding="utf-8")
         (beside / REPORT).write_text(_report(plan, rows, None, None), encoding="utf-8")
         beside.replace(target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _update(
@@ -202,7 +197,7 @@ def _update(
 ) -> int:
     """Write what changed into a folder; return the number of configs written."""
     # Also configs that a killed process wrote, which no mapping has.
-    files = {target / row.config for row in old.values()} | {*(target / CONFIGS).glob("run_*.yaml")}
+    files = {target / row.config for row in old.values()} | {*(target / CONFIGS).glob("run_*")}
     gone = sorted(files - {target / name for name in texts})
     written = 0
     for name, text in texts.items():
@@ -252,7 +247,11 @@ def _check(
         for row, verdict in zip(rows, verdicts or [], strict=False)
         for error in verdict.errors
     ]
-    invalid += [(f"{CONFIGS}/{run}.yaml", why) for run, why in (trained or {}).items() if why]
+    invalid += [
+        (f"{CONFIGS}/{run}{plan.framework.suffix}", why)
+        for run, why in (trained or {}).items()
+        if why
+    ]
     script = None
     if slurm and not invalid:
         script = write_scripts(plan, rows, target)

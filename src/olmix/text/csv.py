@@ -30,7 +30,6 @@ _MARKS = {"\t": "tabs", ";": "semicolons"}
 SKIPPED_COLUMNS = ("", "index", "name")
 _OPENED = re.compile(r'(?:^|,)\s*"')
 """A cell that begins with a quote."""
-_TIMEOUT_S = 30
 _FORMULA = re.compile(r"'*[=+\-@]")
 """How a cell begins that a spreadsheet computes, and one that has been made harmless."""
 
@@ -204,26 +203,9 @@ def _read(file: str) -> str:
 
 
 def _download(address: str) -> str:
-    """Return the text at an address.
+    from olmix.text.download import download  # Python's own, but slow to import
 
-    Raises:
-        DataError: it cannot be read; the message says how to do without a network.
-    """
-    from urllib.error import HTTPError, URLError
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(address, timeout=_TIMEOUT_S) as answer:
-            content: bytes = answer.read()
-            return content.decode("utf-8-sig")
-    except (URLError, OSError, UnicodeDecodeError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        if isinstance(error, HTTPError):
-            error.close()
-        raise DataError(
-            f"{address}: cannot be downloaded: {reason}.\n"
-            "  Without a network, get the file elsewhere and write its path instead of the address"
-        ) from error
+    return download(address)
 
 
 def write_table(

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -22,9 +23,11 @@ from olmix.errors import DataError
 __all__ = [
     "atomic_path",
     "digest",
+    "folder_beside",
     "is_shallow",
     "read_json",
     "read_records",
+    "replace_link",
     "write_bytes",
     "write_json",
     "write_text",
@@ -44,9 +47,7 @@ def atomic_path(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
     a command makes again.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(target.parent)
-    beside = target.with_name(f".{target.name}.{_this_machine()}-{os.getpid()}.tmp")
+    beside = _place_beside(target)
     try:
         yield beside
         if sync:
@@ -65,9 +66,38 @@ def atomic_path(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
             beside.unlink(missing_ok=True)
 
 
+@contextmanager
+def folder_beside(path: str | Path) -> Iterator[Path]:
+    """Give an empty folder beside `path`, to fill it and to rename it into place.
+
+    What is still there at the end is removed.
+    """
+    beside = _place_beside(Path(path))
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    try:
+        yield beside
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def replace_link(link: str | Path, target: str) -> None:
+    """Let a symbolic link point at another folder, in one step."""
+    beside = _place_beside(Path(link))
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(target, target_is_directory=True)
+    beside.replace(link)
+
+
+def _place_beside(target: Path) -> Path:
+    """Return where a file, link or folder is written before it is renamed to `target`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target.parent)
+    return target.with_name(f".{target.name}.{_this_machine()}-{os.getpid()}.tmp")
+
+
 _LEFTOVER = re.compile(r"\..+\.(?:([0-9a-f]{8})-)?([0-9]{1,9})\.tmp")
-"""Name of a file that is being written: machine and process. Earlier releases left the machine
-out."""
+"""Name of what is being written: machine and process. Earlier releases left the machine out."""
 
 
 @lru_cache
@@ -92,8 +122,12 @@ def _remove_leftovers(folder: Path) -> None:
             match = _LEFTOVER.fullmatch(entry.name)
             if match is None or match[1] not in (None, _this_machine()):
                 continue
-            if not _is_alive(int(match[2])) and entry.is_file(follow_symlinks=False):
+            if _is_alive(int(match[2])):
+                continue
+            if entry.is_file(follow_symlinks=False) or entry.is_symlink():
                 Path(entry.path).unlink()
+            elif match[1] is not None:  # a folder needs the surer name
+                shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _is_alive(pid: int) -> bool:

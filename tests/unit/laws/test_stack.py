@@ -12,7 +12,7 @@ from olmix.laws.stack import FittedStack, stack_weights, stacked_samples
 
 
 @given(st.integers(0, 10**6), st.integers(1, 4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_weights_are_the_best_of_a_fine_grid(seed, size):
     rng = np.random.default_rng(seed)
     errors = rng.standard_normal((size, 30)) * rng.uniform(0.5, 2, (size, 1))

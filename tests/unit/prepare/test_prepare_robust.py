@@ -189,7 +189,7 @@ def test_a_file_name_that_is_no_unicode_is_written_with_its_bytes(texts, tmp_pat
     try:
         (texts / "a" / os.fsdecode(b"\xff.txt")).write_text("one two three\n" * 20)
     except OSError:
-        pytest.skip("this file system wants Unicode")
+        pytest.skip("elsewhere: this file system wants Unicode")
     _prepare(texts, tmp_path)
     assert "a/\\xff.txt" in {row["path"] for row in _rows(tmp_path)}
 

@@ -2,12 +2,14 @@
 
 import threading
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pytest
 
 from olmix.errors import DataError
+from olmix.text import download
 from olmix.text.csv import read_table, write_rows, write_table
 
 
@@ -39,6 +41,52 @@ def test_an_address_that_answers_nothing_is_told_with_a_way_out(address):
     with pytest.raises(DataError, match="cannot be downloaded: File not found") as caught:
         read_table(f"{address}/nowhere.csv")
     assert "write its path instead of the address" in str(caught.value)
+
+
+@pytest.fixture
+def redirecting():
+    """Serve redirections to what the path names; yields the address."""
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", unquote(self.path[1:]))
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("scheme", ["file", "ftp", "data"])
+def test_an_address_that_leads_off_the_web_is_not_followed(tmp_path, redirecting, scheme):
+    write_table(tmp_path / "t.csv", ["x"], {"a": [0.1]})
+    target = f"{scheme}://{tmp_path}/t.csv"
+    with pytest.raises(DataError, match=f"cannot be downloaded: .*{scheme}:"):
+        read_table(f"{redirecting}/{quote(target, safe='')}")
+
+
+def test_an_address_that_leads_to_another_one_is_followed(tmp_path, address, redirecting):
+    write_table(tmp_path / "t.csv", ["x"], {"a": [0.1]})
+    target = quote(f"{address}/t.csv", safe="")
+    assert read_table(f"{redirecting}/{target}").runs == ("x",)
+
+
+def test_a_table_from_an_address_has_a_limit_of_size_and_of_time(tmp_path, address, monkeypatch):
+    write_table(tmp_path / "t.csv", ["x"], {"a": [0.1]})
+    with monkeypatch.context() as patch:
+        patch.setattr(download, "MOST_BYTES", 5)
+        with pytest.raises(DataError, match="it is larger than 5 bytes"):
+            read_table(f"{address}/t.csv")
+    monkeypatch.setattr(download, "WHOLE_S", -1)
+    with pytest.raises(DataError, match="it takes longer than"):
+        read_table(f"{address}/t.csv")
 
 
 def test_columns_without_a_meaning_are_skipped(tmp_path):

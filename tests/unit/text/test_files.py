@@ -11,8 +11,17 @@ import pytest
 from olmix.errors import DataError
 from olmix.records.run import MetricsReader, RunFolder, Status, lock
 from olmix.records.tokens import byte_lengths, expand, fingerprint, open_tokens
+from olmix.text import files
 from olmix.text.csv import read_table, write_table
-from olmix.text.files import atomic_path, digest, read_json, write_json, write_text
+from olmix.text.files import (
+    atomic_path,
+    digest,
+    folder_beside,
+    read_json,
+    replace_link,
+    write_json,
+    write_text,
+)
 from olmix.text.yaml import render_yaml
 
 
@@ -43,6 +52,27 @@ def test_what_a_dead_process_was_writing_is_removed_by_the_next_write(tmp_path, 
     write_json(tmp_path / "a.json", 1)
     found = {path.name for path in tmp_path.iterdir()}
     assert found == {"a.json", f".folder.{dead}.tmp", *kept}
+
+
+def test_folders_and_links_of_a_dead_process_are_removed_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_this_machine", lambda: "0123abcd")
+    dead = dead_process()
+    (tmp_path / f".fit.0123abcd-{dead}.tmp").mkdir()
+    (tmp_path / f".fit.0123abcd-{dead}.tmp" / "half").write_text("{")
+    (tmp_path / f".latest.0123abcd-{dead}.tmp").symlink_to("fit")
+    with folder_beside(tmp_path / "fit") as beside:
+        (beside / "whole").write_text("{}")
+        beside.rename(tmp_path / "fit")
+    replace_link(tmp_path / "latest", "fit")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fit", "latest"]
+    assert (tmp_path / "latest/whole").read_text() == "{}"
+
+
+def test_a_folder_that_is_not_finished_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError), folder_beside(tmp_path / "fit") as beside:  # noqa: PT012
+        (beside / "half").write_text("{")
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_write_that_the_disk_refuses_names_the_file_and_leaves_the_old_one(tmp_path):

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from olmix.text.yaml import write_yaml
 from olmix.train.command import run_command
 from olmix.train.dispatch import train_any
 from olmix.train.leftover import START_VARIABLE
+from patience import STUCK_S, wait_for
 
 TRAINER = """
 import json, os, pathlib, sys, time
@@ -98,7 +98,7 @@ def save(*_):
     sys.exit(0)
 signal.signal(signal.SIGTERM, save)
 (folder / "ready").touch()
-time.sleep(60)
+time.sleep(3600)
 """
     folder = folder_with(tiny, tmp_path, python(code, tmp_path))
     outcome = run_command(folder, should_stop=(folder.path / "ready").exists)
@@ -122,7 +122,7 @@ def test_a_run_of_another_framework_is_its_command(tmp_path):
 
 def one(folder):
     words = [sys.executable, "-m", "olmix.train.run_one", str(folder.path)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(words, capture_output=True, text=True, timeout=STUCK_S, check=False)
 
 
 def test_one_run_in_a_process_ends_with_a_status_that_says_how(tiny, tmp_path):
@@ -137,15 +137,12 @@ def test_one_run_in_a_process_ends_with_a_status_that_says_how(tiny, tmp_path):
 
 def test_sigterm_reaches_the_trainer_and_the_process_ends_with_75(tiny, tmp_path):
     code = "import pathlib, os, time; p = pathlib.Path(os.environ['OLMIX_RUN_DIR'])\n"
-    code += "(p / 'ready').touch(); time.sleep(60)"
+    code += "(p / 'ready').touch(); time.sleep(3600)"
     folder = folder_with(tiny, tmp_path, python(code, tmp_path))
     process = subprocess.Popen([sys.executable, "-m", "olmix.train.run_one", str(folder.path)])
-    deadline = time.monotonic() + 60
-    while not (folder.path / "ready").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for((folder.path / "ready").exists, "trainer", while_=process)
     os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(60) == 75
+    assert process.wait(STUCK_S) == 75
     assert folder.read_status().state == "pending"
 
 

@@ -66,7 +66,7 @@ def command(root, how, monkeypatch):
     if how == "exception":
         code += "raise RuntimeError('no space left')"
     elif how != "NaN loss":
-        code += "time.sleep(60)"
+        code += "time.sleep(3600)"
     words = [sys.executable, "-c", code]
     write_json(folder.path / COMMAND_FILE, {"words": words, "folder": ".", "identity": "id"})
 

@@ -11,6 +11,7 @@ import pytest
 
 from olmix.train import leftover
 from olmix.train.leftover import START_VARIABLE, announce, end_leftover, forget, remember
+from patience import wait_for
 
 
 def start(program):
@@ -39,15 +40,8 @@ def is_alive(pid):
     return found is not None and found.alive
 
 
-def wait_until(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_a_command_that_outlived_its_worker_ends_with_all_that_it_started(tmp_path):
-    process = start("sleep 60")
+    process = start("sleep 3600")
     remember(tmp_path, process.pid)
     # Init reaps an orphan; here its parent must.
     threading.Thread(target=process.wait).start()
@@ -60,7 +54,7 @@ def test_one_that_does_not_listen_is_killed(tmp_path):
     words = [sys.executable, "-c"]
     words.append(
         "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)\n"
-        "time.sleep(60)"
+        "time.sleep(3600)"
     )
     process = subprocess.Popen(words, start_new_session=True, stdout=subprocess.PIPE)
     process.stdout.readline()
@@ -72,7 +66,7 @@ def test_one_that_does_not_listen_is_killed(tmp_path):
 
 
 def test_another_process_with_the_same_number_is_left_alone(tmp_path):
-    process = start("sleep 60")
+    process = start("sleep 3600")
     try:
         remember(tmp_path, process.pid)
         file = tmp_path / "process.json"
@@ -98,7 +92,7 @@ def test_what_has_ended_is_forgotten(tmp_path):
 
 def test_a_group_of_processes_that_nobody_reaps_is_gone(tmp_path):
     """As where Olmix itself is the first process of a container, and inherits all orphans."""
-    process = start("sleep 60")
+    process = start("sleep 3600")
     remember(tmp_path, process.pid)
     watch = threading.Thread(target=end_leftover, args=(tmp_path, 10), daemon=True)
     watch.start()
@@ -126,7 +120,8 @@ def test_what_a_dead_leader_left_is_ended(tmp_path, launcher, end):
 def test_a_start_that_was_not_noted_to_its_end_is_found_by_its_mark(tmp_path):
     environment = {**os.environ, **announce(tmp_path)}
     process = subprocess.Popen(["sleep", "60"], env=environment, start_new_session=True)
-    wait_until(lambda: leftover._bears_mark(process.pid, environment[START_VARIABLE]))
+    marked = environment[START_VARIABLE]
+    wait_for(lambda: leftover._bears_mark(process.pid, marked), "mark")
     assert end_leftover(tmp_path, grace_s=10)
     assert process.wait() == -signal.SIGTERM
 
@@ -177,7 +172,7 @@ def test_a_group_that_was_told_to_stop_is_not_told_twice(tmp_path):
 def test_one_that_cannot_be_killed_is_waited_for_so_long_and_no_longer(
     tmp_path, monkeypatch, caplog
 ):
-    process = start("sleep 60")
+    process = start("sleep 3600")
     remember(tmp_path, process.pid)
     monkeypatch.setattr(leftover, "_KILL_S", 0.2)
     monkeypatch.setattr(leftover, "_send", lambda *_: None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from olmix import __version__
 from olmix.config.surface import SurfaceConfig
 from olmix.errors import DataError
-from olmix.fit.folder import FitFiles, make_beside, point_latest, publish
+from olmix.fit.folder import FitFiles, point_latest, publish
 from olmix.fit.surface.choice import (
     Interval,
     Optimum,
@@ -26,7 +25,7 @@ from olmix.fit.surface.choice import (
 from olmix.fit.surface.polynomial import Surface
 from olmix.fit.surface.runs import Runs, load_runs
 from olmix.records.metric import lower_is_better
-from olmix.text.files import digest
+from olmix.text.files import digest, folder_beside
 from olmix.text.numbers import counted, per_cent
 
 __all__ = ["SurfaceResult", "fit_surface"]
@@ -76,8 +75,7 @@ def fit_surface(config: SurfaceConfig, output_dir: str | Path) -> SurfaceResult:
     content = [config.to_plain(), runs.names, runs.settings.tolist(), runs.values.tolist()]
     name = digest(content, 12)
     output = Path(output_dir)
-    beside = make_beside(output, name)
-    try:
+    with folder_beside(output / name) as beside:
         files = FitFiles(beside)
         files.json("config.json", {**config.to_plain(), "olmix": __version__})
         files.json("surface.json", summary)
@@ -85,8 +83,6 @@ def fit_surface(config: SurfaceConfig, output_dir: str | Path) -> SurfaceResult:
         if optimum is not None:
             _write_optimum(files, config, runs, chosen.surface, optimum)
         publish(beside, output / name)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     point_latest(output, name)
     return SurfaceResult(output / name, summary)
 

@@ -198,7 +198,8 @@ class Proposal:
         format: version of this file.
         objective: what was optimised.
         proposer: how the mixture was found.
-        kl_reg: weight of the divergence from the prior.
+        kl_reg: weight of the divergence from the prior, in units of the swarm's spread.
+        kl_weight: the same in the unit of the average, as `kl_unit: raw` takes it.
         optimality_gap: what a better mixture could gain at most, to first order; 0 with floors.
         caps: largest weight allowed of each column of the ratios.
         fixed_weight: weights that were given.
@@ -219,6 +220,7 @@ class Proposal:
     objective: ProposedObjective
     proposer: Name = ""
     kl_reg: Number = math.nan
+    kl_weight: Number = field(default=math.nan, metadata=OPTIONAL)
     optimality_gap: Number = math.nan
     caps: Weights = field(default_factory=dict)
     fixed_weight: Table[Number] = field(default_factory=dict)

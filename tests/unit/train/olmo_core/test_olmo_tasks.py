@@ -34,7 +34,7 @@ def test_a_metric_that_its_task_does_not_have_is_named_with_those_it_has(caplog)
     assert f"{wrong} was not measured; there are: eval/downstream/sciq (acc" in caplog.text
 
 
-@pytest.mark.skipif(importlib.util.find_spec("olmo_eval") is not None, reason="they are there")
+@pytest.mark.skipif(importlib.util.find_spec("olmo_eval") is not None, reason="elsewhere: tasks")
 def test_without_the_package_of_tasks_it_is_said_how_to_install_it():
     with pytest.raises(MissingPackageError, match=r"pip install '\.\[olmo-core-eval\]'"):
         check_tasks(_evaluation(copa=BPB), "run")
