@@ -1,18 +1,22 @@
 """What rounds are worth: one shot of runs against the same number in two and four rounds.
 
-Planted are the four truths of `fit_coverage.py` over 6 domains. The first round is a swarm of
+Planted are the four truths of `fit_coverage.py` over 6 domains. With the folder of RegMix's tables
+(`train_mixture_1m.csv`, `train_pile_loss_1m.csv`) there is an oracle instead: a Gaussian process
+that is fitted to all 512 runs, 17 domains, of the mean of 13 losses. The first round is a swarm of
 `olmix generate`, each later one what `--after` places by the fit to all runs so far. All ways have
 as many runs; what counts is the regret of the last proposal: how much worse the truth is there than
-at its best, in spreads of the truth over the first design. Less is better.
+at its best, in spreads of the truth over the first design. Less is better. The last lines compare
+what `olmix fit` said of another round of 32 runs with what the next round, of its own size, gained.
 
-    python benchmarks/rounds.py [runs] [worlds of each truth]
+    python benchmarks/rounds.py [runs] [worlds of each truth] [folder of RegMix]
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,96 +26,176 @@ from olmix.config import FitConfig, GenerationConfig
 from olmix.fit import fit_swarm
 from olmix.fit.saved_draws import load_draws
 from olmix.generate import sample_swarm
+from olmix.laws.gp import GpSqrt
+from olmix.records.fit.proposal import read_proposal
 from olmix.simplex import Array
-from olmix.text.csv import write_table
+from olmix.text.csv import read_table, write_table
 
 NOISE = 0.1
 """Standard deviation of a run's noise, as a share of the metric's spread."""
 ROUNDS = (1, 2, 4)
-COUNTS = dict.fromkeys(DOMAINS, 10_000_000)
 
 
-def sampled(number: int, seed: int, after: Path | None = None) -> Array:
+@dataclass(frozen=True)
+class World:
+    """A truth, and what is known of its domains.
+
+    Attributes:
+        truth: the objective of mixtures, less is better.
+        counts: tokens of each domain.
+    """
+
+    truth: Truth
+    counts: Mapping[str, int]
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Names."""
+        return tuple(self.counts)
+
+
+def sampled(world: World, number: int, seed: int, after: Path | None = None) -> Array:
     """Return the mixtures of a round, (number, D)."""
     swarm = {"variants": number, "references": [], "seed": seed}
     if after is not None:
         swarm["after"] = str(after)
     config = GenerationConfig.from_dict(
         {
-            "data": {"sources": [{"name": name, "paths": ["x"]} for name in DOMAINS]},
-            "priors": {"token_counts": COUNTS},
+            "data": {"sources": [{"name": name, "paths": ["x"]} for name in world.domains]},
+            "priors": {"token_counts": dict(world.counts)},
             "swarm": swarm,
             "max_tokens": 1_000_000,
         }
     )
     fit = None if after is None else load_draws(after)
-    return np.array([one.mix.weights(DOMAINS) for one in sample_swarm(config, fit=fit)])
+    return np.array([one.mix.weights(world.domains) for one in sample_swarm(config, fit=fit)])
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """The proposals of rounds.
+
+    Attributes:
+        mixtures: (rounds, D) what each round proposed.
+        said: what its fit said that another round would gain, NaN where it said nothing.
+    """
+
+    mixtures: Array
+    said: tuple[float, ...]
 
 
 def proposed(
-    truth: Truth, scale: float, num_runs: int, rounds: int, seed: int, folder: Path
-) -> Array:
-    """Return the last proposal of `rounds` rounds of `num_runs` runs in all, (D,)."""
+    world: World, scale: float, num_runs: int, rounds: int, seed: int, folder: Path
+) -> Proposed:
+    """Return the proposals of `rounds` rounds of `num_runs` runs in all."""
     rng = np.random.default_rng([seed, 2])
-    mixtures, values = np.empty((0, len(DOMAINS))), np.empty(0)
-    after = None
+    mixtures, values = np.empty((0, len(world.domains))), np.empty(0)
+    after, found, said = None, [], []
     for _ in range(rounds):
-        new = sampled(num_runs // rounds, seed, after)
+        new = sampled(world, num_runs // rounds, seed, after)
         mixtures = np.vstack([mixtures, new])
-        values = np.append(values, truth(new) + NOISE * scale * rng.standard_normal(len(new)))
+        values = np.append(values, world.truth(new) + NOISE * scale * rng.standard_normal(len(new)))
         runs = [f"r{index:03}" for index in range(len(values))]
-        weights = dict(zip(DOMAINS, mixtures.T.tolist(), strict=True))
+        weights = dict(zip(world.domains, mixtures.T.tolist(), strict=True))
         write_table(folder / "ratios.csv", runs, weights)
         write_table(folder / "metrics.csv", runs, {"y": values.tolist()})
         tables = {name: str(folder / f"{name}.csv") for name in ("ratios", "metrics")}
         config = FitConfig.from_dict(
             {
                 "swarm": tables,
-                "priors": {"token_counts": COUNTS},
+                "priors": {"token_counts": dict(world.counts)},
                 "proposer": {"kl_reg": 0.0},
             }
         )
         fit_swarm(config, folder / "fit")
         after = folder / "fit" / "latest"
-    assert after is not None
-    return load_draws(after).proposal
+        proposal = read_proposal(after)
+        found.append([proposal.weights("proposed")[name] for name in world.domains])
+        more = proposal.another_round
+        said.append(float("nan") if more is None else more.gain)
+    return Proposed(np.array(found), tuple(said))
 
 
-def best_of(truth: Truth, rng: np.random.Generator) -> float:
-    """Return the least value of a truth, by ever closer search."""
-    strengths = np.exp(rng.uniform(-2, 2, (20_000, 1))) * np.ones(len(DOMAINS))
+def best_of(truth: Truth, size: int, known: Array, rng: np.random.Generator) -> float:
+    """Return the least value of a truth over `size` domains, by ever closer search.
+
+    Args:
+        truth: the objective, less is better.
+        size: D.
+        known: (n, D) mixtures to start from too.
+        rng: of the search.
+    """
+    strengths = np.exp(rng.uniform(-2, 2, (20_000, 1))) * np.ones(size)
     points = np.array([rng.dirichlet(row) for row in strengths])
+    points = np.vstack([points, known])
     for step in (0.3, 0.1, 0.03, 0.01, 0.003):
         best = points[np.argsort(truth(points))[:50]]
-        towards = rng.dirichlet(np.full(len(DOMAINS), 0.3), (200, len(best)))
-        points = np.vstack([best, ((1 - step) * best + step * towards).reshape(-1, len(DOMAINS))])
+        towards = rng.dirichlet(np.full(size, 0.3), (200, len(best)))
+        points = np.vstack([best, ((1 - step) * best + step * towards).reshape(-1, size)])
     return float(truth(points).min())
 
 
-def regret(plant: Callable[[np.random.Generator], Truth], num_runs: int, seed: int) -> list[float]:
-    """Return the regret of each number of rounds in one world."""
+def regmix(folder: Path) -> World:
+    """Return an oracle: a law fitted to all runs of RegMix."""
+    weights = read_table(folder / "train_mixture_1m.csv")
+    losses = read_table(folder / "train_pile_loss_1m.csv")
+    mixtures = weights.values / weights.values.sum(axis=1, keepdims=True)
+    values = losses.rows(weights.runs).mean(axis=1)
+    law = GpSqrt().fit_many(mixtures, values[None], np.ones((1, len(values))))[0]
+    names = [name.removeprefix("train_the_pile_") for name in weights.columns]
+    counts = (1e9 * mixtures.mean(axis=0)).astype(int) + 10_000_000
+    return World(law.predict, dict(zip(names, counts.tolist(), strict=True)))
+
+
+def regret(world: World, num_runs: int, seed: int, said: list[tuple[float, float]]) -> list[float]:
+    """Return the regret of each number of rounds in one world.
+
+    Args:
+        world: the truth.
+        num_runs: runs in all.
+        seed: of designs and noise.
+        said: gets what each fit said of another round, and what that gained, in spreads.
+    """
     rng = np.random.default_rng(seed)
-    truth = plant(rng)
-    scale = float(truth(sampled(256, 10_000 + seed)).std())
-    best = best_of(truth, rng)
-    found = []
+    scale = float(world.truth(sampled(world, 256, 10_000 + seed)).std())
+    ways = {}
     for rounds in ROUNDS:
         with tempfile.TemporaryDirectory() as folder:
-            mixture = proposed(truth, scale, num_runs, rounds, seed, Path(folder))
-        found.append(float(truth(mixture[None])[0] - best) / scale)
-    return found
+            ways[rounds] = proposed(world, scale, num_runs, rounds, seed, Path(folder))
+    every = np.vstack([way.mixtures for way in ways.values()])
+    best = best_of(world.truth, len(world.domains), every, rng)
+    for way in ways.values():
+        values = world.truth(way.mixtures) / scale
+        gained = zip(way.said[:-1], values[:-1] - values[1:], strict=True)
+        said += [(promise / scale, float(real)) for promise, real in gained]
+    return [float(world.truth(way.mixtures[-1:])[0] - best) / scale for way in ways.values()]
 
 
-def main(num_runs: int, worlds: int) -> None:
+def main(num_runs: int, worlds: int, tables: Path | None) -> None:
     """Print the mean regret of each way, with its standard error, and of the pairs."""
-    print(f"{num_runs} runs in all, {worlds} worlds of each truth, noise {NOISE:g} spreads")
-    print("truth          " + "".join(f"{rounds:>8} round(s)" for rounds in ROUNDS) + "   4 - 1")
-    every = []
-    for plant in TRUTHS:
-        rows = np.array([regret(plant, num_runs, seed) for seed in range(worlds)])
-        every.append(rows)
-        print(_line(plant.__name__, rows), flush=True)
-    print(_line("all", np.vstack(every)))
+    what = "of each truth" if tables is None else "of a RegMix oracle"
+    print(f"{num_runs} runs in all, {worlds} worlds {what}, noise {NOISE:g} spreads")
+    print("truth          " + "".join(f"{rounds:>8} round(s)   " for rounds in ROUNDS) + "  4 - 1")
+    every: list[Array] = []
+    said: list[tuple[float, float]] = []
+    if tables is not None:
+        oracle = regmix(tables)
+        every = [np.array([regret(oracle, num_runs, seed, said) for seed in range(worlds)])]
+        print(_line("regmix", every[0]), flush=True)
+    for plant in TRUTHS if tables is None else ():
+        rows = []
+        for seed in range(worlds):
+            truth = plant(np.random.default_rng(seed))
+            world = World(truth, dict.fromkeys(DOMAINS, 10_000_000))
+            rows.append(regret(world, num_runs, seed, said))
+        every.append(np.array(rows))
+        print(_line(plant.__name__, every[-1]), flush=True)
+    if len(every) > 1:
+        print(_line("all", np.vstack(every)))
+    known = np.array([pair for pair in said if np.isfinite(pair).all()])
+    for name, column in zip(("said", "gained"), known.T, strict=True):
+        error = column.std(ddof=1) / np.sqrt(len(column))
+        print(f"another round, {name}: {column.mean():.4f} +- {error:.4f} ({len(column)} rounds)")
 
 
 def _line(name: str, rows: Array) -> str:
@@ -123,5 +207,7 @@ def _line(name: str, rows: Array) -> str:
 
 if __name__ == "__main__":
     main(
-        int(sys.argv[1]) if len(sys.argv) > 1 else 64, int(sys.argv[2]) if len(sys.argv) > 2 else 8
+        int(sys.argv[1]) if len(sys.argv) > 1 else 64,
+        int(sys.argv[2]) if len(sys.argv) > 2 else 8,
+        Path(sys.argv[3]) if len(sys.argv) > 3 else None,
     )

@@ -10,9 +10,10 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -23,65 +24,47 @@ from sample_fit import edit_json, write_sample_fit  # noqa: E402
 
 @dataclass(frozen=True)
 class Case:
-    """A page, and how it is looked at."""
+    """A page, and how it is looked at.
 
-    make: Callable[[Path], Path]
+    Attributes:
+        fit: how the made-up fit differs from the usual one.
+        edits: entries of its files that are changed.
+        width: of the window, in pixels.
+        height: of the window.
+        dark: whether the reader's system is dark.
+        paper: whether it is printed.
+    """
+
+    fit: Mapping[str, Any] = field(default_factory=dict)
+    edits: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     width: int = 1400
     height: int = 900
     dark: bool = False
     paper: bool = False
 
 
-def good(folder: Path) -> Path:
-    return write_sample_fit(folder)
-
-
-def predicted(folder: Path) -> Path:
-    return write_sample_fit(folder, verified=False)
-
-
-def null(folder: Path) -> Path:
-    write_sample_fit(folder)
-    changes = {"mean": 0.004, "low": -0.012, "high": 0.02}
-    edit_json(
-        folder / "verification.json",
-        **{f"gains/natural/{key}": value for key, value in changes.items()},
-        statement="No gain over natural was shown: 0.004 ± 0.007 bits per byte.",
-    )
-    return folder
-
-
-def no_signal(folder: Path) -> Path:
-    return write_sample_fit(folder, reliable=False, verified=False)
-
-
-def worst(folder: Path) -> Path:
-    write_sample_fit(folder, verified=False)
-    edit_json(folder / "proposal.json", worst=True)
-    return folder
-
-
-def many_metrics(folder: Path) -> Path:
-    return write_sample_fit(folder, num_metrics=110)
-
-
-def many_domains(folder: Path) -> Path:
-    return write_sample_fit(folder, num_runs=40, num_domains=64)
-
-
+_NO_GAIN = {"gains/natural/mean": 0.004, "gains/natural/low": -0.012, "gains/natural/high": 0.02}
 CASES = {
-    "good": Case(good),
-    "predicted": Case(predicted),
-    "null": Case(null),
-    "no_signal": Case(no_signal),
-    "worst": Case(worst),
-    "metrics_110": Case(many_metrics),
-    "domains_64": Case(many_domains),
-    "phone": Case(good, 390, 844),
-    "tablet": Case(good, 820, 1180),
-    "dark": Case(good, dark=True),
-    "print": Case(good, paper=True),
+    "good": Case(),
+    "predicted": Case({"verified": False}),
+    "null": Case(edits={"verification.json": _NO_GAIN}),
+    "no_signal": Case({"verified": False, "reliable": False}),
+    "worst": Case({"verified": False}, {"proposal.json": {"worst": True}}),
+    "metrics_110": Case({"num_metrics": 110}),
+    "domains_64": Case({"num_domains": 64, "num_runs": 40}),
+    "phone": Case(width=390, height=844),
+    "tablet": Case(width=820, height=1180),
+    "dark": Case(dark=True),
+    "print": Case(paper=True),
 }
+
+
+def write_page(case: Case, folder: Path) -> Path:
+    """Write the made-up fit of a case into a folder, and its report."""
+    write_sample_fit(folder, **case.fit)
+    for file, changes in case.edits.items():
+        edit_json(folder / file, **changes)
+    return write_report(folder)
 
 
 def main(target: Path) -> None:
@@ -95,20 +78,18 @@ def main(target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        pages: dict[Callable[[Path], Path], Path] = {}
         for name, case in CASES.items():
-            if case.make not in pages:
-                pages[case.make] = write_report(case.make(Path(place) / name / "fit" / "abc"))
+            file = write_page(case, Path(place) / name / "fit" / "abc")
             page = browser.new_page(
                 viewport={"width": case.width, "height": case.height},
                 color_scheme="dark" if case.dark else "light",
             )
-            page.goto(pages[case.make].as_uri())
+            page.goto(file.as_uri())
             if case.paper:
                 page.emulate_media(media="print")
                 page.pdf(path=target / f"{name}.pdf", format="A4")
             page.screenshot(path=target / f"{name}.png")
-            print(target / f"{name}.png")
+            sys.stdout.write(f"{target / name}.png\n")
         browser.close()
 
 

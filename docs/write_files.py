@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from olmix.records.fit.ladder import Ladder
 from olmix.records.fit.proposal import PredictedPerformance, Proposal
 from olmix.records.fit.report_notes import ReportNotes
 from olmix.records.fit.scores import Fit
@@ -20,6 +21,7 @@ RECORDS = {
     "fit.json": Fit,
     "proposal.json": Proposal,
     "verification.json": Verification,
+    "ladder.json": Ladder,
     "predicted_performance.json": PredictedPerformance,
     "pareto.json": FrontSummary,
     "report.json": ReportNotes,

@@ -126,6 +126,17 @@ def plant(
     return planted.write()
 
 
+def pinned_swarm(folder: Path, num: int = 24, seed: int = 0) -> Planted:
+    """Return a swarm in which `d` is 20 % of every run, but for the rounding of trained shares."""
+    rng = np.random.default_rng(seed)
+    found = plant(folder, {"y": log_linear}, num=num, replicates=1, seed=seed)
+    fixed = 0.2 + rng.uniform(-0.002, 0.002, num)
+    mixtures = np.column_stack([rng.dirichlet(np.ones(3), num) * (1 - fixed)[:, None], fixed])
+    found.ratios = dict(zip("abcd", mixtures.T.tolist(), strict=True))
+    found.metrics = {"y": (log_linear(mixtures) + 0.01 * rng.standard_normal(num)).tolist()}
+    return found.write()
+
+
 SHARES = {"old:code": 0.6, "old:web": 0.3, "old:books": 0.1}
 DOMAINS = ("new", "old:code", "old:web", "old:books")
 

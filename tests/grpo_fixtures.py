@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from olmix.cli.grpo import train
@@ -69,3 +71,25 @@ def kill_after(process, folder, step):
     wait_for(lambda: saved.is_dir() or process.poll() is not None, "checkpoint")
     process.send_signal(signal.SIGKILL)
     return process.wait() == -signal.SIGKILL
+
+
+def weights(folder):
+    """Return the arrays of a run's last checkpoint, by their paths."""
+    import orbax.checkpoint as ocp
+
+    steps = sorted(int(entry.name) for entry in (folder / "checkpoints" / "actor").iterdir())
+    place = folder / "checkpoints" / "actor" / str(steps[-1]) / "model_params"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ocp.PyTreeCheckpointer().restore(place.resolve())
+    flat = {}
+
+    def visit(node, path):
+        if isinstance(node, dict):
+            for key, entry in node.items():
+                visit(entry, (*path, key))
+        else:
+            flat["/".join(map(str, path))] = np.asarray(node)
+
+    visit(tree, ())
+    return flat

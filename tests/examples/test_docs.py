@@ -107,3 +107,16 @@ def test_every_infra_section_of_the_pages_on_launching_is_valid():
                 if "infra" in content:
                     found.append(InfraConfig.from_dict(content, page.name).infra.backend)
     assert sorted(found) == ["beaker", "beaker", "local", "local", "slurm", "slurm"]
+
+
+def test_the_page_for_those_who_come_from_elsewhere_names_every_key():
+    from olmix.convert.experiment import _OF_FITS, _SECTIONS
+
+    text = (ROOT / "docs" / "coming_from.md").read_text(encoding="utf-8")
+    names = {
+        name for parts in re.findall(r"`([^`\n]+)`", text) for name in re.split(r"[. ]", parts)
+    }
+    keys = {key for section in _SECTIONS.values() for key in section} - {"sources"}
+    assert not {*keys, *_OF_FITS} - names
+    for page in re.findall(r"\]\(([a-z_]+\.md)\)", text):
+        assert (ROOT / "docs" / page).is_file()

@@ -94,6 +94,32 @@ def test_a_second_start_trains_nothing_again(demo):
     assert "better than natural by" in done.stdout
 
 
+ROUNDS = ("--runs", "24", "--seeds", "3", "--tokens", "20000", "--rounds", "3", "--scales", "1,2")
+
+
+def test_rounds_and_a_ladder_end_the_loop_and_are_not_trained_again(tmp_path):
+    done = _olmix("quickstart", *ROUNDS, cwd=tmp_path)
+    assert "are expected to gain" in done.stdout
+    assert "The ladder of networkx_bpb" in done.stdout
+    fit = tmp_path / "quickstart/fit/latest"
+    ladder = json.loads((fit / "ladder.json").read_text())
+    assert [rung["num_tokens"] for rung in ladder["rungs"]] == [20_000, 40_000]
+    rungs = ladder["rungs"]
+    assert rungs[1]["num_parameters"] > 1.5 * rungs[0]["num_parameters"]
+    assert len(json.loads((fit / "fit.json").read_text())["runs"]["used"]) == 24
+    assert "Larger runs" in (fit / "report.html").read_text()
+    before = _finished(tmp_path)
+    again = _olmix("quickstart", *ROUNDS, cwd=tmp_path)
+    assert _finished(tmp_path) == before
+    assert again.stdout.splitlines()[-3:] == done.stdout.splitlines()[-3:]
+
+
+def test_rounds_of_too_few_runs_are_refused_before_anything_is_done(tmp_path):
+    done = _olmix("quickstart", "--rounds", "3", "--runs", "12", cwd=tmp_path, expect=2)
+    assert "3 rounds take 24 at least" in done.stderr
+    assert not (tmp_path / "quickstart").exists()
+
+
 def test_another_target_uses_the_same_swarm(demo, tmp_path):
     folder = shutil.copytree(demo[0], tmp_path / "copy", symlinks=True)
     done = _olmix("quickstart", *SMALL, "--target", "average", cwd=folder)

@@ -93,3 +93,17 @@ def test_without_token_counts_the_tables_come_alone_and_say_why(group, tmp_path,
     assert _olmix("collect", group, "-o", tmp_path / "results") == 0
     assert not (tmp_path / "results/fit.yaml").exists()
     assert "Pass --priors FILE" in capsys.readouterr().err
+
+
+def test_priors_that_lack_a_domain_leave_the_tables_of_before(group, tmp_path):
+    out = tmp_path / "results"
+    assert _olmix("collect", group, "-o", out) == 0
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    for run in sorted(group.glob("r-*"))[:4]:
+        (run / "status.json").unlink()
+    write_yaml(tmp_path / "priors.yaml", {"token_counts": {"code": 5, "math": 6}})
+    assert _olmix("collect", group, "-o", out, "--priors", tmp_path / "priors.yaml") == 2
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    new = tmp_path / "new"
+    assert _olmix("collect", group, "-o", new, "--priors", tmp_path / "priors.yaml") == 2
+    assert not new.exists()

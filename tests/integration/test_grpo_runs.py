@@ -1,11 +1,10 @@
 import json
-import warnings
 
 import numpy as np
 import pytest
 import yaml
 
-from grpo_fixtures import SMALL, call, finish, kill_after, start
+from grpo_fixtures import SMALL, call, finish, kill_after, start, weights
 from olmix.cli.collect import collect
 from olmix.cli.grpo import check_gpu, results
 from olmix.cli.sweep import sweep
@@ -20,28 +19,6 @@ pytestmark = [
     # JAX, Flax, Qwix and Orbax deprecate each other's interfaces.
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
-
-
-def weights(folder):
-    """Return the arrays of a run's last checkpoint, by their paths."""
-    import orbax.checkpoint as ocp
-
-    steps = sorted(int(entry.name) for entry in (folder / "checkpoints" / "actor").iterdir())
-    place = folder / "checkpoints" / "actor" / str(steps[-1]) / "model_params"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tree = ocp.PyTreeCheckpointer().restore(place.resolve())
-    flat = {}
-
-    def visit(node, path):
-        if isinstance(node, dict):
-            for key, entry in node.items():
-                visit(entry, (*path, key))
-        else:
-            flat["/".join(map(str, path))] = np.asarray(node)
-
-    visit(tree, ())
-    return flat
 
 
 @pytest.fixture(scope="module")

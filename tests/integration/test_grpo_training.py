@@ -6,6 +6,7 @@ import yaml
 
 from grpo_fixtures import call, finish, start
 from olmix.cli.grpo import evaluate, export
+from olmix.grpo.rates import Change
 from olmix.records.run import RunFolder
 
 pytestmark = [
@@ -34,6 +35,8 @@ def test_the_exact_format_is_learned_from_the_warm_start(learned):
     measured = json.loads((learned / "summary.json").read_text())["evaluation"]
     assert measured["start"]["format_rate"] < 0.6
     assert measured["end"]["format_rate"] > 0.9
+    change = Change(**measured["change"]["format_rate"])
+    assert change.standard_errors > 5
 
 
 def test_a_run_leaves_everything_that_it_did(learned):
@@ -97,15 +100,15 @@ def test_an_exported_model_is_that_of_transformers_and_trains_on(learned, capsys
 
     from olmix.grpo.checkpoints import read_saved_run
     from olmix.grpo.devices import make_mesh
-    from olmix.grpo.models import add_lora, load_model
+    from olmix.grpo.models import load_model, trained_model
     from olmix.grpo.tokenizer import load_tokenizer
-    from olmix.grpo.tunix_adapter import restore_lora
+    from olmix.grpo.tunix_adapter import restore_weights
 
     saved = read_saved_run(learned, None)
     mesh = make_mesh(saved.config.model.mesh_shape)
     base, _ = load_model(saved.base, saved.config.model, mesh)
-    actor = add_lora(base, saved.config.model, mesh, 0)
-    restore_lora(actor, saved.checkpoints, saved.update)
+    actor = trained_model(base, saved.config.model, mesh, 0)
+    restore_weights(actor, saved.checkpoints, saved.update, lora=True)
     loaded, _ = load_model(merged, saved.config.model, mesh)
     tokenizer = load_tokenizer(merged)
     ids = [tokenizer.bos_id(), *tokenizer.encode("What is 3 + 4? Use <reasoning>")]

@@ -56,22 +56,28 @@ def group(tmp_path_factory):
         "mostly-code": {"proxy_model_id": "olmo3_1m", "checkpoint_interval": 1000, **anneal},
         "annealed": {**weights_of_half, **anneal},
         "misfit": {**weights_of_half, "proxy_model_id": "olmo2_14m"},
+        "matched": {"target_tokens": 4 * STEPS * BATCH},
     }
     entries = []
     for name, training in changes.items():
         run = RunFolder(folder / name)
         weights = MIXES.get(name, MIXES["half"])
-        write_yaml(run.config, _config(project, name, weights, **training).to_plain())
+        plain = _config(project, name, weights, **training).to_plain()
+        if name == "matched":
+            plain["mix"] = {
+                domain: [share, 4.0] for domain, share in zip(plain["mix"], weights, strict=False)
+            }
+        write_yaml(run.config, plain)
         run.write_status(Status(identity=name))
         if name in MIXES:
             entries.append({"name": name, "identity": name, "seed": 0})
     write_json(folder / "group.json", {"runs": entries})
     starts = ["half:6", "half:10:SIGTERM", "half", "mostly-code", "half"]
-    starts += ["annealed:6", "annealed", "misfit"]
+    starts += ["annealed:6", "annealed", "misfit", "matched"]
     words = [sys.executable, str(SCRIPT), str(folder), *starts]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=STUCK_S)
     ends = done.stdout.split()[-len(starts) :]
-    assert ends == ["-9", "75", "0", "0", "0", "-9", "0", "1"], done.stdout + done.stderr
+    assert ends == ["-9", "75", "0", "0", "0", "-9", "0", "1", "0"], done.stdout + done.stderr
     return folder
 
 
@@ -160,3 +166,11 @@ def test_runs_say_how_they_ended(group):
         summary = read_json(group / name / "summary.json")
         assert summary["tokens"] == STEPS * BATCH
         assert summary["seed"] == 0
+
+
+def test_a_matched_run_passes_over_its_domains_as_often_as_the_large_one(group):
+    """Half of 24,576 tokens over 6,000 and 4,000."""
+    summary = read_json(group / "matched" / "summary.json")
+    assert summary["epochs"]["code"] == pytest.approx(2.05, rel=0.05)
+    assert summary["epochs"]["prose"] == pytest.approx(3.07, rel=0.05)
+    assert summary["token_shares"]["code"] == pytest.approx(0.5, abs=0.03)

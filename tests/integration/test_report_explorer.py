@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from browser import needs_chromium, opened
-from fit_fixtures import SHARES, log_linear, log_weight, plant, reused
+from fit_fixtures import SHARES, log_linear, log_weight, pinned_swarm, plant, reused
 from olmix.fit import fit_swarm, load_fit
 from olmix.report import write_report
 
@@ -102,6 +102,30 @@ def test_the_page_predicts_what_python_predicts(planted, kind):
         assert shown.requests == []
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_pinned_domain_has_no_slider_and_keeps_its_weight(planted, tmp_path, asked):
+    swarm, pins = (planted, {"d": 0.2}) if asked else (pinned_swarm(tmp_path), {})
+    directions = {"up": False} if asked else {}
+    config = swarm.config(
+        regression={"type": "gp"}, filtering={"fixed_weight": pins}, lower_is_better=directions
+    )
+    folder = fit_swarm(config, tmp_path / "fit").folder
+    fit = load_fit(folder)
+    with opened(write_report(folder)) as shown:
+        sliders = shown.page.locator("#explore input[type=range]")
+        assert sliders.count() == 3
+        assert shown.page.locator(".slides .pinned").all_inner_texts() == ["20.0 %"]
+        fixed = read(shown)[0][3]
+        for index, value in ((0, "0.7"), (2, "0.35"), (1, str(1 - fixed))):
+            sliders.nth(index).fill(value)
+            mixture, rows = read(shown)
+            assert mixture[3] == fixed
+            assert mixture.sum() == pytest.approx(1)
+            assert mixture[index] == pytest.approx(float(value), abs=1e-3)
+            check(fit, mixture, rows)
+        assert shown.complaints == []
+
+
 @pytest.fixture(scope="module")
 def page(planted):
     return report_of(planted, "auto")[1]
@@ -135,7 +159,7 @@ def test_the_curve_follows_the_metric_that_is_chosen(page):
     with opened(page) as shown:
         curve = shown.page.locator("svg.response")
         before = curve.locator("polyline").get_attribute("points")
-        shown.page.locator("#explore select").select_option("up")
+        shown.page.locator("#explore .curve select").select_option("up")
         assert curve.locator("polyline").get_attribute("points") != before
         assert curve.get_attribute("aria-label").startswith("up against the weight of")
 
@@ -144,10 +168,9 @@ def test_a_mixture_far_from_all_runs_is_called_an_extrapolation(page):
     with opened(page) as shown:
         note = shown.page.locator("#explore [role=status]")
         shown.page.get_by_role("button", name="best seen").click()
-        assert "0.00 (Hellinger)" in note.inner_text()
-        assert "extrapolation" not in note.inner_text()
+        assert "within what was tried" in note.inner_text()
         shown.page.locator("#explore input[type=range]").nth(3).fill("1")
-        assert "extrapolation" in note.inner_text()
+        assert "outside what was tried. Its predictions are extrapolations." in note.inner_text()
 
 
 def test_the_mixture_can_be_taken_into_a_launch_config(page):
@@ -187,4 +210,98 @@ def test_a_frozen_source_has_one_slider_and_is_written_as_its_leaves(tmp_path):
         for leaf, share in SHARES.items():
             assert f'"{leaf}": {{weight: {0.5 * share:.6f}'[:-3] in text
             assert shown.page.locator("#mixture").get_by_text(leaf).count() > 0
+        assert shown.complaints == []
+
+
+def test_proportions_are_kept_however_far_a_slider_goes(page):
+    with opened(page) as shown:
+        shown.page.get_by_role("button", name="best seen").click()
+        before, _ = read(shown)
+        slider = shown.page.get_by_role("slider", name="b", exact=True)
+        slider.press("End")
+        assert read(shown)[0][1] == 1
+        slider.fill(str(before[1]))
+        np.testing.assert_allclose(read(shown)[0], before, atol=1e-3)
+        slider.press("Home")
+        after, _ = read(shown)
+        rest = [0, 2, 3]
+        np.testing.assert_allclose(after[rest], before[rest] / before[rest].sum(), atol=1e-9)
+
+
+def test_a_locked_domain_keeps_its_weight_and_a_typed_share_is_taken(page):
+    with opened(page) as shown:
+        shown.page.get_by_role("button", name="uniform").click()
+        shown.page.get_by_role("checkbox", name="lock a", exact=True).check()
+        share = shown.page.get_by_role("spinbutton", name="b, per cent", exact=True)
+        share.fill("60")
+        share.press("Enter")
+        np.testing.assert_allclose(read(shown)[0], [0.25, 0.6, 0.075, 0.075])
+        share.fill("90")
+        share.press("Enter")
+        np.testing.assert_allclose(read(shown)[0], [0.25, 0.75, 0, 0], atol=1e-12)
+        assert share.input_value() == "75.0"
+
+
+def test_the_address_holds_the_mixture(page):
+    with opened(page) as shown:
+        shown.page.get_by_role("slider", name="b", exact=True).fill("0.4")
+        address, (mixture, _) = shown.page.url, read(shown)
+        shown.page.goto("about:blank")
+        shown.page.goto(address)
+        np.testing.assert_allclose(read(shown)[0], mixture, atol=1e-4)
+        shown.page.goto("about:blank")
+        shown.page.goto(address.split("#")[0] + "#mix=1,2,nothing")
+        assert read(shown)[0].sum() == pytest.approx(1)
+        assert shown.complaints == []
+
+
+def test_keys_move_by_a_tenth_of_a_per_cent_one_and_ten(page):
+    with opened(page) as shown:
+        shown.page.get_by_role("button", name="uniform").click()
+        slider = shown.page.get_by_role("slider", name="b", exact=True)
+        for key, weight in (
+            ("ArrowRight", 0.251),
+            ("Shift+ArrowRight", 0.261),
+            ("PageUp", 0.361),
+            ("PageDown", 0.261),
+        ):
+            slider.press(key)
+            assert read(shown)[0][1] == pytest.approx(weight)
+
+
+def test_a_mixture_is_compared_with_any_other(page):
+    with opened(page) as shown:
+        shown.page.get_by_role("button", name="uniform").click()
+        shown.page.locator("#explore .against select").select_option("uniform")
+        changes = shown.page.locator("#explore tbody tr td:nth-child(3)").all_inner_texts()
+        assert {change.strip("+−") for change in changes} == {"0.0000"}
+
+
+def test_a_copied_mixture_has_the_passes_of_the_target_run(tmp_path):
+    swarm = plant(tmp_path, {"y": log_linear}, num=24, noise=0.05)
+    counts = dict(zip("abcd", (4000, 3000, 2000, 1000), strict=True))
+    config = swarm.config(
+        regression={"type": "log_linear"},
+        priors={"token_counts": counts},
+        constraints={"target_tokens": 8000},
+    )
+    page = write_report(fit_swarm(config, tmp_path / "fit").folder)
+    with opened(page) as shown:
+        shown.page.get_by_role("slider", name="d", exact=True).fill("0.5")
+        shown.page.locator("#explore details details summary").click()
+        text = shown.page.locator("#explore pre").inner_text()
+        assert '"d": {weight: 0.500000, repetition_factor: 4.00000}' in text
+        assert "a run of 8,000 tokens" in shown.page.locator("#explore").inner_text()
+
+
+def test_a_pinned_domain_has_no_slider_and_stays_where_it_is(tmp_path):
+    swarm = plant(tmp_path, {"y": log_linear}, num=24, noise=0.05)
+    config = swarm.config(regression={"type": "log_linear"}, filtering={"fixed_weight": {"c": 0.2}})
+    page = write_report(fit_swarm(config, tmp_path / "fit").folder)
+    with opened(page) as shown:
+        assert shown.page.get_by_role("slider").count() == 3
+        assert "20.0 %" in shown.page.locator(".slides .pinned").all_inner_texts()
+        shown.page.get_by_role("slider", name="a", exact=True).fill("0.9")
+        mixture, _ = read(shown)
+        np.testing.assert_allclose(mixture[[0, 2]], [0.8, 0.2])
         assert shown.complaints == []

@@ -66,7 +66,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "--strict",
     is_flag=True,
     help="Exit with status 1 if any run is incomplete, or was trained on shares that are off those "
-    "asked for by more than a point.",
+    "asked for by more than a point; refuse runs of one domain on different token files.",
 )
 def collect(
     runs: tuple[Path, ...],
@@ -89,7 +89,7 @@ def collect(
         raise click.UsageError("give folders of runs, or --wandb ENTITY/PROJECT")
     if group is not None and not project:
         raise click.UsageError("--group goes with --wandb; name the group's folder instead")
-    chosen = Options(**options)  # type: ignore[arg-type]  # names and types are those above
+    chosen = Options(strict=strict, **options)  # type: ignore[arg-type]  # names and types are those above
     found = (
         collect_wandb(project, group, output, chosen)
         if project

@@ -15,6 +15,7 @@ from olmix.cli.terminal import done, progress, shell_line, table
 if TYPE_CHECKING:
     from olmix.fit import FitResult
     from olmix.records.fit.scores import Fit
+    from olmix.report.figures import Drawn
 
 __all__ = ["fit"]
 
@@ -23,7 +24,13 @@ __all__ = ["fit"]
 @path_option("-c", "--config", required=True, about="Fit config.")
 @path_option("-o", "--output-dir", required=True, about="Folder of the fits.")
 @click.option("--explain", "explains", is_flag=True, help="Print the decisions in plain words.")
-def fit(config: Path, output_dir: Path, explains: bool) -> None:
+@click.option(
+    "--no-plots", "drawn", flag_value="none", help="Draw no figure; write the page alone."
+)
+@click.option(
+    "--all-plots", "drawn", flag_value="all", help="Draw the figures of every metric, not of 12."
+)
+def fit(config: Path, output_dir: Path, explains: bool, drawn: Drawn | None) -> None:
     """Regress, cross-validate, propose a mixture, and write a report.
 
     A config with `factors`, as `olmix sweep results` writes one, gives the response surface of a
@@ -37,13 +44,17 @@ def fit(config: Path, output_dir: Path, explains: bool) -> None:
         return
     from olmix.fit import fit_swarm
     from olmix.report import summary, write_report
+    from olmix.report.figures import MOST_METRICS
+    from olmix.text.numbers import shortened
 
     settings = FitConfig.from_yaml(config)
     with progress("fitting") as show:
         result = fit_swarm(settings, output_dir, show)
     command = shell_line(["olmix", "fit", "-c", str(config), "-o", str(output_dir)])
     with progress("drawing") as show:
-        page = write_report(result.folder, commands=(command,), on_progress=show)
+        page = write_report(
+            result.folder, commands=(command,), on_progress=show, drawn=drawn or "usual"
+        )
     show_fit(result)
     if explains:
         _show_explanation(result.folder)
@@ -54,6 +65,12 @@ def fit(config: Path, output_dir: Path, explains: bool) -> None:
     if result.reused:
         done("this fit was done before; its laws were reused")
     done(f"report: {page}")
+    names = [metric.name for metric in result.fit.ordered]
+    if drawn is None and len(names) > MOST_METRICS:
+        done(
+            f"figures of single metrics: {shortened(names[:MOST_METRICS])}; "
+            f"--all-plots draws those of all {len(names)}"
+        )
 
 
 def _fit_surface(config: Path, output_dir: Path) -> None:
@@ -83,6 +100,8 @@ def show_fit(result: FitResult) -> None:
     for warning in result.proposal.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"\n{result.proposal.statement}")
+    if result.proposal.another_round is not None:
+        click.echo(result.proposal.another_round.statement)
 
 
 def _show_explanation(folder: Path) -> None:

@@ -55,6 +55,11 @@ __all__ = ["generate"]
     help="Sample nothing; say what the swarm in DIR covers and what a fit could learn from it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="With --inspect: print JSON.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse to extend a swarm or a fit whose domains had other token files.",
+)
 def generate(
     config: Path | None,
     output: Path | None,
@@ -66,12 +71,14 @@ def generate(
     plots: bool,
     folder: Path | None,
     as_json: bool,
+    strict: bool,
 ) -> None:
     """Sample the mixtures of a swarm and write one file per variant.
 
     Beside the variants it writes swarm.csv (all weights), weights.png and histograms.png.
     """
     from olmix.config import GenerationConfig, LaunchConfig
+    from olmix.generate import for_target
     from olmix.generate import generate as run
 
     generation = None if config is None else GenerationConfig.from_yaml(config)
@@ -82,6 +89,7 @@ def generate(
         return
     if generation is None or output is None:
         raise click.UsageError("Missing option '-c' or '-o': both are needed to sample.")
+    _check_contents(generation, strict)
     launch = LaunchConfig.from_yaml(base) if base is not None else None
     made = run(
         generation,
@@ -91,7 +99,9 @@ def generate(
         allow_pickle=allow_pickle,
         fit=_earlier_fit(generation),
     )
+    generation = for_target(generation, launch)
     _show_swarm(generation, made)
+    _show_passes(generation)
     if plots:
         _draw(generation, made)
     kept = len(made.files) - made.num_new
@@ -99,6 +109,18 @@ def generate(
         f"{len(made.files)} variants of group {made.group_id} in {output}"
         + (f" ({kept} were there before)" if kept else "")
     )
+
+
+def _check_contents(generation: GenerationConfig, strict: bool) -> None:
+    """Say which domains have other token files than the swarm that is extended had."""
+    from olmix.errors import DataError
+    from olmix.generate import changes_since
+
+    changes = changes_since(generation)
+    if strict and changes:
+        raise DataError("\n".join(changes))
+    for change in changes:
+        click.echo(f"warning: {change}", err=True)
 
 
 def _changed(
@@ -155,6 +177,25 @@ def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
             "uniform]` adds both, which a fit is better for",
             err=True,
         )
+
+
+def _show_passes(generation: GenerationConfig) -> None:
+    """Print what matched runs see of each domain, and what natural shares and caps mean there."""
+    if generation.target_tokens is None:
+        return
+    from olmix.generate import build_constraints
+
+    domains, target = generation.data.domains, generation.target_tokens
+    counts = generation.priors.counts(domains)
+    natural = generation.priors.natural(domains) * target / counts
+    caps = build_constraints(generation).caps * target / counts
+    left = counts * generation.max_tokens / target
+    rows = [
+        (name, f"{counts[i]:,.0f}", f"{left[i]:,.0f}", f"{natural[i]:.2f}", f"{caps[i]:.2f}")
+        for i, name in enumerate(domains)
+    ]
+    columns = ("domain", "tokens", "seen", "natural", "cap")
+    table("\nMatched to the large run: tokens a run sees, and passes over them", columns, rows)
 
 
 def _draw(generation: GenerationConfig, made: Generated) -> None:

@@ -249,7 +249,7 @@ _checkpoint_dir = click.option(
 def evaluate(
     checkpoint_dir: Path, step: int | None, output: Path | None, as_json: bool, words: Sequence[str]
 ) -> int:
-    """Measure a checkpoint and its base model, side by side.
+    """Measure a checkpoint and its base model on the same questions, with 95 % intervals.
 
     KEY=VALUE changes how, as in `evaluation.num_prompts=9`.
     """
@@ -261,14 +261,34 @@ def evaluate(
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return 0
-    base, trained = report["base"], report["checkpoint"]
-    rows = [(name, f"{base[name]:.3f}", f"{value:.3f}") for name, value in trained.items()]
+    rows = [
+        (name, _with_interval(report, "base", name), _with_interval(report, "checkpoint", name),
+         _change(report["change"].get(name)))
+        for name in report["checkpoint"]
+    ]  # fmt: skip
     table(
-        f"{report['num_prompts']} questions, {report['preset']} answers",
-        ("measure", "base model", f"step {report['step']}"),
+        f"{report['num_prompts']} questions, {report['preset']} answers; intervals of 95 %",
+        ("measure", "base model", f"step {report['step']}", "paired difference"),
         rows,
     )
     return 0
+
+
+def _with_interval(report: dict[str, Any], model: str, name: str) -> str:
+    from olmix.text.numbers import fixed, interval
+
+    value, pair = report[model].get(name), report[f"{model}_intervals"].get(name)
+    if value is None:
+        return ""
+    return fixed(value) + (f" ({interval(*pair, sign=False)})" if pair else "")
+
+
+def _change(change: dict[str, float] | None) -> str:
+    from olmix.text.numbers import with_error
+
+    if change is None:
+        return ""
+    return with_error(change["difference"], change["half_width"], sign=True)
 
 
 @grpo.command()
@@ -291,11 +311,13 @@ def export(checkpoint_dir: Path, step: int | None, output: Path) -> int:
 )
 def results(folders: tuple[Path, ...], output: Path | None) -> int:
     """One table of runs: what they changed and what came out."""
-    from olmix.grpo.results import collect_runs, results_table, write_results
+    from olmix.grpo.results import against_noise, collect_runs, results_table, write_results
 
     runs = collect_runs(folders)
     columns, rows = results_table(runs)
     table("", columns, rows)
+    for line in against_noise(runs):
+        click.echo(line)
     if output is not None:
         write_results(runs, output)
         done(f"{output / 'results.csv'}, {output / 'results.png'}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from olmix.config import Infra
     from olmix.launch import ChosenGroup, Event, Group, Launched, LaunchEstimate, RunReport
 
-__all__ = ["costs_money", "launch", "report_launch", "run_group", "show_cost"]
+__all__ = ["costs_money", "launch", "report_launch", "run_group", "show_cost", "show_matching"]
 
 _variants = path_option(
     "-v", "--variants", about="A variant file, a folder of them, or a sweep.", required=True
@@ -110,7 +110,29 @@ def preview(
     click.echo(render_launch(group, folder))
     if not isinstance(group.infra, LocalInfra):
         click.echo(render_training(group))
+    show_matching(group)
     show_cost(group, estimate(group, folder, tokens_per_second, rate))
+
+
+def show_matching(group: Group) -> None:
+    """Print what matched runs see of each domain, and whether the size of the model fits.
+
+    Raises:
+        ConfigError: a run would see less than one step of a domain.
+    """
+    from olmix.launch import matching_of
+
+    found = matching_of(group)
+    if found is None:
+        return
+    rows = [
+        (d.cut.name, f"{d.cut.tokens:,}", f"{d.cut.left:,}", f"{d.natural:.2f}", f"{d.most:.2f}")
+        for d in found.domains
+    ]
+    columns = ("domain", "tokens", "seen", "natural", "most")
+    table("Matched to the large run: tokens a run sees, and passes over them", columns, rows)
+    if found.note is not None:
+        click.echo(found.note, err=True)
 
 
 def show_cost(group: Group, cost: LaunchEstimate) -> None:
@@ -140,6 +162,9 @@ def show_cost(group: Group, cost: LaunchEstimate) -> None:
 @_speed
 @_rate
 @click.option("--dry-run", is_flag=True, help="Write the group's metadata and start nothing.")
+@click.option(
+    "--strict", is_flag=True, help="Refuse where token files have changed since earlier runs."
+)
 @_yes
 def run(
     variants: Path,
@@ -149,6 +174,7 @@ def run(
     tokens_per_second: float | None,
     rate: float | None,
     dry_run: bool,
+    strict: bool,
     yes: bool,
 ) -> int:
     """Train every run that is not finished yet. Running it again completes what is missing."""
@@ -156,10 +182,27 @@ def run(
 
     group = load_group(variants, config, group_id)
     check_checkpoints(group, output / group.group_id)
+    _check_contents(group, output / group.group_id, strict)
+    show_matching(group)
     show_cost(group, estimate(group, output / group.group_id, tokens_per_second, rate))
     if dry_run:
         return _dry_run(group, output)
     return _start(group, output, yes)
+
+
+def _check_contents(group: Group, folder: Path, strict: bool) -> None:
+    """Say which domains have other token files than earlier runs of a group."""
+    from olmix.errors import DataError
+    from olmix.launch import changed_since, contents_of
+    from olmix.records.fingerprint import explain_change
+
+    changed = changed_since(folder, contents_of(group))
+    if not changed:
+        return
+    said = explain_change(changed, f"the runs in {folder}")
+    if strict:
+        raise DataError(said)
+    click.echo(f"warning: {said}", err=True)
 
 
 def costs_money(infra: Infra) -> bool:

@@ -15,12 +15,13 @@ from typing import Any
 import click
 
 from olmix import __version__
-from olmix.errors import OlmixError, explain
+from olmix.errors import OlmixError, explain, nearest
 
 __all__ = ["LazyGroup", "cli", "main", "run"]
 
 COMMANDS = {
     "quickstart": ("olmix.cli.quickstart:quickstart", "Run the whole loop on this machine."),
+    "new": ("olmix.cli.new:new", "Write the configs of a study, every key explained."),
     "prepare": (
         "olmix.cli.prepare:prepare",
         "Turn texts into a tokenizer and token files per domain.",
@@ -37,6 +38,13 @@ COMMANDS = {
     "fit": ("olmix.cli.fit:fit", "Regress, cross-validate, propose, report."),
     "predict": ("olmix.cli.predict:predict", "Predict any mixtures with the laws of a fit."),
     "verify": ("olmix.cli.verify:verify", "Train the proposal against the natural mixture."),
+    "report": ("olmix.cli.report:report", "Write a report again, or compare two fits."),
+    "fits": ("olmix.cli.report:fits", "List the fits of a folder with their headlines."),
+    "convert": (
+        "olmix.cli.convert:convert",
+        "Write configs of Ai2's Olmix in our form.",
+    ),
+    "mix": ("olmix.cli.mix:mix", "Hand a mixture to other trainers."),
     "schema": ("olmix.cli.schema:schema", "Write JSON Schemas, so that editors complete the YAML."),
 }
 
@@ -65,6 +73,16 @@ class LazyGroup(click.Group):
         module, _, attribute = self._lazy[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is named; of a misspelt one say what was meant."""
+        name = args[0] if args else ""
+        guess = nearest(name, self.list_commands(ctx))
+        if name and guess is not None and self.get_command(ctx, name) is None:
+            ctx.fail(f"No such command '{name}'. Did you mean '{guess}'?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

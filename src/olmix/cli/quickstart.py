@@ -26,6 +26,8 @@ MOST_TOKENS = 20_000_000
 NUM_MIXTURES = 4
 FIXED_S = 25.0
 """Seconds of a loop that do not grow with the runs: starting workers, compiling, fitting, plots."""
+ROUND_S = 10.0
+"""Seconds that each further round takes for its fit and its files."""
 TRAINING_SHARE = 0.8
 """Share of a worker's time that is training; the rest is evaluation and files."""
 
@@ -47,6 +49,8 @@ class _QuickstartPlan:
         runs: runs of the swarm.
         seeds: seeds of the verification.
         max_tokens: tokens of one run.
+        rounds: rounds of the swarm; the first takes half of the runs at least.
+        scales: sizes of the ladder, as it is typed; nothing without one.
     """
 
     work: Path
@@ -55,6 +59,18 @@ class _QuickstartPlan:
     runs: int
     seeds: int
     max_tokens: int
+    rounds: int = 1
+    scales: str = ""
+
+    @property
+    def later_runs(self) -> int:
+        """Runs of each round after the first."""
+        return self.runs // (self.rounds + 1) if self.rounds > 1 else 0
+
+    @property
+    def first_runs(self) -> int:
+        """Runs of the first round, references and their replicates included."""
+        return self.runs - (self.rounds - 1) * self.later_runs
 
     @property
     def variants(self) -> Path:
@@ -96,6 +112,18 @@ class _QuickstartPlan:
     show_default=True,
     help="Fresh seeds that verify the proposal.",
 )
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 8),
+    default=1,
+    show_default=True,
+    help="Rounds of the swarm: each after the first is placed by the fit before it.",
+)
+@click.option(
+    "--scales",
+    default="",
+    help="End with a ladder at these sizes, such as 1,4: multiples of tokens and parameters.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed.")
 @click.option(
     "-o",
@@ -113,6 +141,8 @@ def quickstart(
     tokens: int,
     budget: float | None,
     seeds: int,
+    rounds: int,
+    scales: str,
     seed: int,
     output: Path,
 ) -> None:
@@ -125,6 +155,7 @@ def quickstart(
     commands = _Commands()
     if target is not None:
         _check_target(target, _domains_of(data))
+    _check_ladder(rounds, runs, scales)
     built_in = () if data is not None or held_out else ("networkx",)
     require((*built_in, *_NEEDED), "quickstart", "olmix quickstart")
     words = ["prepare", "-o", str(output / "data"), "--seed", str(seed)]
@@ -132,7 +163,8 @@ def quickstart(
     words += [word for name in held_out for word in ("--held-out", name)]
     commands.run(*words)
     texts = _ExampleTexts(output / "data")
-    plan = _QuickstartPlan(output, _target(target, data, texts), seed, runs, seeds, tokens)
+    aim = _target(target, data, texts)
+    plan = _QuickstartPlan(output, aim, seed, runs, seeds, tokens, rounds, scales)
     if budget is not None:
         _write(output / "launch.yaml", _launch_config(plan, texts), "How a run is trained.")
         plan = _within(plan, budget - (time.monotonic() - started), commands)
@@ -195,6 +227,18 @@ def _target(target: str | None, data: Path | None, texts: _ExampleTexts) -> str:
     return target
 
 
+def _check_ladder(rounds: int, runs: int, scales: str) -> None:
+    """Refuse rounds of too few runs, and sizes that are none, before anything is done."""
+    from olmix.verify import check_scales, read_scales
+
+    least = 6 * (rounds + 1)
+    if rounds > 1 and runs < least:
+        what = f"found {runs}; {rounds} rounds take {least} at least"
+        raise ConfigError([Problem("--runs", what)])
+    if scales:
+        check_scales(read_scales(scales))
+
+
 def _check_target(target: str, known: Sequence[str]) -> None:
     if target == "average" or target in known:
         return
@@ -220,10 +264,11 @@ def _within(plan: _QuickstartPlan, seconds: float, commands: _Commands) -> _Quic
     if not speed.exists():
         commands.run("launch", "measure", "-c", str(plan.work / "launch.yaml"), "-o", str(speed))
     rate = read_json(speed)["tokens_per_second"] * len(available_cores()) * TRAINING_SHARE
-    num_runs = plan.runs + NUM_MIXTURES * plan.seeds
-    tokens = int(rate * (seconds - FIXED_S) / num_runs)
+    num_runs = plan.runs + NUM_MIXTURES * plan.seeds + _ladder_runs(plan)
+    fixed = FIXED_S + ROUND_S * (plan.rounds - 1)
+    tokens = int(rate * (seconds - fixed) / num_runs)
     if tokens < LEAST_TOKENS:
-        needed = FIXED_S + num_runs * LEAST_TOKENS / rate
+        needed = fixed + num_runs * LEAST_TOKENS / rate
         raise LaunchError(
             f"--budget leaves {max(tokens, 0):,} tokens for each of {counted(num_runs, 'run')}, "
             "too few to "
@@ -232,6 +277,15 @@ def _within(plan: _QuickstartPlan, seconds: float, commands: _Commands) -> _Quic
     # Rounded, so that the same budget on the same machine means the same swarm.
     rounded = min(int(float(f"{tokens:.1e}")), MOST_TOKENS)
     return replace(plan, max_tokens=rounded)
+
+
+def _ladder_runs(plan: _QuickstartPlan) -> int:
+    """Return how many runs of the swarm take as long as the ladder, at most."""
+    from olmix.verify import read_scales
+
+    others = [scale for scale in read_scales(plan.scales) if scale != 1] if plan.scales else []
+    # A run of scale s has s times the tokens, each of which takes up to s times as long.
+    return round(2 * plan.seeds * sum(scale * max(scale, 1) for scale in others))
 
 
 def _launch_config(plan: _QuickstartPlan, texts: _ExampleTexts) -> dict[str, Any]:
@@ -255,7 +309,7 @@ def _write_configs(plan: _QuickstartPlan, texts: _ExampleTexts) -> None:
         "priors": "priors.yaml",
         "swarm": {
             "seed": plan.seed,
-            "variants": max(plan.runs - 4, 1),
+            "variants": max(plan.first_runs - 4, 1),
             "references": ["natural", "uniform"],
             "replicates": 1,
             "mix_temperature": 0.25,
@@ -305,15 +359,26 @@ def _run_loop(plan: _QuickstartPlan, commands: _Commands) -> None:
     launch, runs, fits = str(work / "launch.yaml"), str(work / "runs"), work / "fit"
     generation, variants = str(work / "generation.yaml"), str(plan.variants)
     commands.run("priors", "compute", "-c", generation, "-o", str(work / "priors.yaml"))
-    commands.run("generate", "-c", generation, "--base", launch, "-o", variants)
-    commands.run("launch", "run", "-v", variants, "-o", runs, "--yes")
-    group = str(work / "runs" / _group(plan.variants))
-    commands.run("collect", group, "-o", str(work / "results"))
-    commands.run("fit", "-c", str(work / "fit.yaml"), "-o", str(fits))
-    words = ("--fit", str(fits / "latest"), "-c", launch, "-o", runs)
-    commands.run("verify", *words, "--seeds", str(plan.seeds), "--yes")
+    groups: list[str] = []
+    for index in range(plan.rounds):
+        folder, words = variants, ["generate", "-c", generation, "--base", launch]
+        if index:
+            folder = f"{variants}-round-{index + 1}"
+            # By its own name: the latest fit of an earlier start is that of the last round.
+            after = os.path.relpath((fits / "latest").resolve())
+            words += ["--after", after, "-n", str(plan.later_runs)]
+        commands.run(*words, "-o", folder)
+        commands.run("launch", "run", "-v", folder, "-o", runs, "--yes")
+        groups.append(str(work / "runs" / _group(Path(folder))))
+        commands.run("collect", *groups, "-o", str(work / "results"))
+        commands.run("fit", "-c", str(work / "fit.yaml"), "-o", str(fits))
+    words = ["--fit", str(fits / "latest"), "-c", launch, "-o", runs]
+    words += ["--seeds", str(plan.seeds), "--yes"]
+    commands.run("verify", *words)
+    if plan.scales:
+        commands.run("verify", *words, "--scales", plan.scales)
     # Only here is it known which commands led to the fit.
-    write_report((fits / "latest").resolve(), runs=Path(group), commands=commands.lines)
+    write_report((fits / "latest").resolve(), runs=Path(groups[0]), commands=commands.lines)
 
 
 def _group(variants: Path) -> str:

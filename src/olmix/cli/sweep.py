@@ -42,7 +42,7 @@ def sweep() -> None:
 )
 def example(folder: Path, framework: str) -> None:
     """Write a small study that trains on a CPU, with everything it needs, to a new FOLDER."""
-    from olmix.sweep.framework import FRAMEWORKS, load_framework
+    from olmix.sweep.frameworks import FRAMEWORKS, load_framework
 
     if framework not in FRAMEWORKS:
         raise click.BadParameter(f"allowed: {', '.join(FRAMEWORKS)}", param_hint="--framework")
@@ -348,6 +348,9 @@ def results(
     if found.factors.scales:
         words = ["olmix", "fit", "-c", str(found.folder / "surface.yaml")]
         done(f"response surface: {shell_line([*words, '-o', str(found.folder / 'fit')])}")
+    if found.swarm is not None:
+        words = ["olmix", "fit", "-c", str(found.swarm), "-o", str(found.folder / "mixture-fit")]
+        done(f"mixture: {shell_line(words)}")
     if found.factors.note:
         click.echo(f"note: response surface: {found.factors.note}", err=True)
     return status

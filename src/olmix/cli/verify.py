@@ -11,9 +11,17 @@ from olmix.cli.options import fit_option, path_option
 from olmix.cli.terminal import ask, done, shell_line, table
 
 if TYPE_CHECKING:
-    from olmix.records.fit.verification import Verification
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["verify"]
+    from olmix.config import LaunchConfig
+    from olmix.launch import Group
+    from olmix.records.fit.ladder import Ladder
+    from olmix.records.fit.verification import Verification
+    from olmix.verify import Size, VerificationPlan
+
+    Measured = Mapping[str, Mapping[str, float]]
+
+__all__ = ["show_ladder", "show_verification", "verify"]
 
 
 @click.command()
@@ -41,47 +49,211 @@ __all__ = ["verify"]
     show_default=True,
     help="Shift all seeds, for an independent second verification.",
 )
+@click.option("--strict", is_flag=True, help="Refuse where token files are not those of the swarm.")
+@click.option(
+    "--scales",
+    help="A ladder: sizes as multiples of the config's tokens and parameters, such as 1,4,16. Only "
+    "natural and proposed are trained at them.",
+)
+@click.option(
+    "--target",
+    help="With --scales: extrapolate the gain to this multiple, or to tokens such as 10B.  "
+    "[default: target_tokens of the config]",
+)
+@click.option("--all", "all_mixtures", is_flag=True, help="With --scales: train all four mixtures.")
+@click.option("--dry-run", is_flag=True, help="Say what it takes, and start nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def verify(
-    fit_folder: Path, config: Path, output: Path, seeds: int, seed_offset: int, yes: bool
+    fit_folder: Path,
+    config: Path,
+    output: Path,
+    seeds: int,
+    seed_offset: int,
+    strict: bool,
+    scales: str | None,
+    target: str | None,
+    all_mixtures: bool,
+    dry_run: bool,
+    yes: bool,
 ) -> int:
-    """Train natural, uniform, best seen and proposed mixture with fresh, paired seeds."""
-    from olmix.cli.launch import costs_money, report_launch, run_group, show_cost
-    from olmix.config import LaunchConfig
-    from olmix.launch import Group, estimate
-    from olmix.records.fit.scores import read_fit
-    from olmix.records.fit.verification import write_verification
-    from olmix.records.run import RunFolder
-    from olmix.report import summary, write_report
-    from olmix.verify import compare, plan_verification
+    """Train natural, uniform, best seen and proposed mixture with fresh, paired seeds.
 
-    folder = fit_folder.resolve()
-    plan = plan_verification(folder, LaunchConfig.from_yaml(config), seeds, seed_offset)
+    With --scales natural and proposed are trained at several sizes, and their gain is extrapolated.
+    """
+    from olmix.config import LaunchConfig
+    from olmix.records.fit.proposal import VERIFIED
+    from olmix.report import summary, write_report
+    from olmix.verify import at_scale, check_scales, plan_verification, read_scales
+
+    folder, base = fit_folder.resolve(), LaunchConfig.from_yaml(config)
+    sizes = None if scales is None else check_scales(read_scales(scales))
+    size = None if sizes is None else _target(target, base, sizes)
+    if sizes is None and (target is not None or all_mixtures):
+        raise click.UsageError("--target and --all belong to --scales; give that too")
+    mixtures = VERIFIED if sizes is None or all_mixtures else ("natural", "proposed")
+    plans = [
+        plan_verification(folder, at_scale(base, scale), seeds, seed_offset, mixtures)
+        for scale in sizes or (1.0,)
+    ]
+    _check_contents(folder, base, strict)
+    groups = [_priced(plan, output) for plan in plans]
+    if dry_run:
+        done("nothing was started")
+        return 0
+    if not yes:
+        _ask(groups)
+    found = []
+    for plan, group in zip(plans, groups, strict=True):
+        result = _measure(plan, group, output)
+        if isinstance(result, int):
+            return result
+        found.append(result)
+    words = ["olmix", "verify", "--fit", str(fit_folder), "-c", str(config), "-o", str(output)]
+    words += ["--seeds", str(seeds)]
+    words += ["--seed-offset", str(seed_offset)] if seed_offset else []
+    if sizes is None:
+        _end(folder, plans[0], found[0])
+    else:
+        words += ["--scales", ",".join(f"{scale:g}" for scale in sizes)]
+        words += ["--target", target] if target is not None else []
+        words += ["--all"] if all_mixtures else []
+        _end_ladder(folder, sizes, plans, found, size)
+    page = write_report(
+        folder,
+        verification_runs=output / groups[0].group_id if sizes is None else None,
+        commands=(shell_line([*words, "--yes"]),),
+    )
+    if sizes is None:
+        click.echo()
+        for line in summary(folder):
+            click.echo(line)
+    done(f"report: {page}")
+    return 0
+
+
+def _target(text: str | None, base: LaunchConfig, sizes: tuple[float, ...]) -> Size | None:
+    """Return the size to extrapolate to: a multiple or tokens, else the config's large run."""
+    from olmix.config.base import read_count
+    from olmix.errors import ConfigError, Problem
+    from olmix.verify import Size
+
+    own, wanted = base.training.num_tokens, base.training.target_tokens
+    if text is None:
+        if wanted is None or len(sizes) < 2 or wanted / own <= sizes[-1] * (1 + 1e-9):
+            return None
+        return Size(wanted / own, wanted)
+    is_multiple = not text[-1:].isalpha()
+    try:
+        scale = float(text) if is_multiple else float(str(read_count(text))) / own
+    except ValueError:
+        what = f"found {text}; a multiple such as 64, or tokens such as 10B"
+        raise ConfigError([Problem("--target", what)]) from None
+    if len(sizes) < 2 or scale <= sizes[-1]:
+        what = f"found {text}; it takes two --scales at least, and lies beyond {sizes[-1]:g}"
+        raise ConfigError([Problem("--target", what)])
+    return Size(scale, round(scale * own))
+
+
+def _priced(plan: VerificationPlan, output: Path) -> Group:
+    """Say what the runs of a plan take, and return them."""
+    from olmix.cli.launch import show_cost
+    from olmix.launch import Group, estimate
+
     group = Group.of(plan.group_id, plan.runs)
     show_cost(group, estimate(group, output / group.group_id))
-    if not yes:
-        ask("Start?", "nothing was started", default=not costs_money(group.infra))
+    return group
+
+
+def _ask(groups: Sequence[Group]) -> None:
+    from olmix.cli.launch import costs_money
+
+    costs = any(costs_money(group.infra) for group in groups)
+    ask("Start?", "nothing was started", default=not costs)
+
+
+def _measure(plan: VerificationPlan, group: Group, output: Path) -> Measured | int:
+    """Train the runs of a plan; returns what they measured, or the exit status if some failed."""
+    from olmix.cli.launch import report_launch, run_group
+    from olmix.records.run import RunFolder
+
     launched = run_group(group, output)
     status = report_launch(launched)
     if status:
         return status
-    metrics = {
-        run.name: RunFolder(launched.folder / run.name).read_summary().metrics for run in plan.runs
-    }
-    result = compare(plan, metrics)
-    write_verification(folder, result, plan.run_of, metrics)
-    words = ["olmix", "verify", "--fit", str(fit_folder), "-c", str(config), "-o", str(output)]
-    words += ["--seeds", str(seeds)]
-    words += ["--seed-offset", str(seed_offset)] if seed_offset else []
-    page = write_report(
-        folder, verification_runs=launched.folder, commands=(shell_line([*words, "--yes"]),)
-    )
+    folder = launched.folder
+    return {run.name: RunFolder(folder / run.name).read_summary().metrics for run in plan.runs}
+
+
+def _end(folder: Path, plan: VerificationPlan, measured: Measured) -> None:
+    """Write and print a verification."""
+    from olmix.records.fit.scores import read_fit
+    from olmix.records.fit.verification import write_verification
+    from olmix.verify import compare
+
+    result = compare(plan, measured)
+    write_verification(folder, result, plan.run_of, measured)
     show_verification(result, num_swarm_runs=len(read_fit(folder).runs.used))
-    click.echo()
-    for line in summary(folder):
-        click.echo(line)
-    done(f"report: {page}")
-    return 0
+
+
+def _end_ladder(
+    folder: Path,
+    sizes: Sequence[float],
+    plans: Sequence[VerificationPlan],
+    measured: Sequence[Measured],
+    target: Size | None,
+) -> None:
+    """Write and print a ladder."""
+    from olmix.records.fit.ladder import Rung, write_ladder
+    from olmix.verify import build_ladder, compare
+
+    rungs = []
+    for scale, plan, found in zip(sizes, plans, measured, strict=True):
+        training = plan.runs[0].training
+        parameters = getattr(training, "num_parameters", None)
+        rungs.append(Rung(scale, training.num_tokens, parameters, compare(plan, found)))
+    ladder = build_ladder(rungs, target)
+    write_ladder(folder, ladder)
+    show_ladder(ladder)
+
+
+def show_ladder(ladder: Ladder) -> None:
+    """Print the gain at each size, and what is expected at the target."""
+    from olmix.text.numbers import UNKNOWN, fixed, interval, per_cent, significant, with_error
+
+    rows = []
+    for rung in ladder.rungs:
+        gain, factor = rung.gain, rung.equal_tokens
+        times = UNKNOWN if factor is None else significant(factor.mean, 2)
+        if factor is not None:
+            times += f" ({significant(factor.low, 2)} to {significant(factor.high, 2)})"
+        size = UNKNOWN if rung.num_parameters is None else f"{rung.num_parameters:,}"
+        natural = fixed(rung.verification.means["natural"][0], 4)
+        measured = with_error(gain.mean, gain.std_error, sign=True)
+        rows.append((f"{rung.scale:g}", f"{rung.num_tokens:,}", size, natural, measured, times))
+    if ladder.target is not None:
+        gain = ladder.target.gain
+        expected = f"{with_error(gain.mean, float('nan'), sign=True)}"
+        expected += f" ({interval(gain.low, gain.high)}), expected"
+        scale, tokens = f"{ladder.target.scale:g}", f"{ladder.target.num_tokens:,}"
+        rows.append((scale, tokens, "", "", expected, ""))
+    title = f"The ladder of {ladder.rungs[0].verification.metric}"
+    times = f"natural needs, times ({per_cent(ladder.level)})"
+    table(title, ("scale", "tokens", "parameters", "natural", "gain ± std. error", times), rows)
+    click.echo(f"\n{ladder.statement}")
+
+
+def _check_contents(folder: Path, base: LaunchConfig, strict: bool) -> None:
+    """Say which domains have other token files than when the swarm was trained."""
+    from olmix.errors import DataError
+    from olmix.records.fingerprint import changed_contents, explain_change, local_fingerprints
+    from olmix.records.fit.scores import read_fit
+
+    known = read_fit(folder).fingerprints
+    changed = changed_contents(known, local_fingerprints(base.data)) if known else ()
+    if changed and strict:
+        raise DataError(explain_change(changed, f"the swarm of {folder}"))
+    if changed:
+        click.echo(f"warning: {explain_change(changed, f'the swarm of {folder}')}", err=True)
 
 
 def show_verification(result: Verification, num_swarm_runs: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Completeness"]
 
@@ -23,6 +23,8 @@ class Completeness:
         wrong_mixture: what is wrong with the mixture of each other run that is not in the tables.
         shares_off: runs in the tables that were trained on other shares than asked for, and by how
             much the worst share differs.
+        fingerprints: what the token files of each group's domains were known by at its launch.
+        changed: domains whose files are not the same for all runs.
     """
 
     tabled: Sequence[str]
@@ -33,6 +35,8 @@ class Completeness:
     no_mixture: Sequence[str]
     wrong_mixture: Mapping[str, str]
     shares_off: Mapping[str, float]
+    fingerprints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    changed: Sequence[str] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -60,4 +64,6 @@ class Completeness:
             "no_mixture": list(self.no_mixture),
             "wrong_mixture": dict(self.wrong_mixture),
             "shares_off": dict(self.shares_off),
+            "fingerprints": {place: dict(marks) for place, marks in self.fingerprints.items()},
+            "changed": list(self.changed),
         }

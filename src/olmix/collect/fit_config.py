@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from olmix.collect.selection import Selection
-from olmix.collect.write import METRICS, RATIOS
+from olmix.collect.write import METRICS, RATIOS, STANDARD_ERRORS
 from olmix.config import DataConfig, FitConfig, PriorsConfig, read_yaml
 from olmix.errors import OlmixError
+from olmix.records.fingerprint import local_fingerprints
 from olmix.records.token_files import read_layout
 from olmix.records.token_formats import LOCAL
 from olmix.records.tokens import expand
@@ -43,10 +44,13 @@ def find_priors(
     if data is None:
         return None, "the token counts of the domains are unknown"
     try:
-        counts = _count(DataConfig.from_dict(data, "data", kept=True), domains)
+        section = DataConfig.from_dict(data, "data", kept=True)
+        counts = _count(section, domains)
     except (OlmixError, OSError, KeyError) as error:
         return None, f"the token counts of the domains are unknown: {error}"
-    return PriorsConfig(token_counts=counts), "counted in the token files of the first run"
+    prints = {k: mark for k, mark in local_fingerprints(section).items() if k in domains}
+    priors = PriorsConfig(token_counts=counts, fingerprints=prints or None)
+    return priors, "counted in the token files of the first run"
 
 
 def _restrict(priors: PriorsConfig, domains: Sequence[str]) -> PriorsConfig:
@@ -79,8 +83,11 @@ def write_fit_config(
     path: Path, selection: Selection, priors: PriorsConfig, source: str, runs: int
 ) -> Path:
     """Write a config that `olmix fit` runs on the tables beside it as it stands."""
+    tables = {"ratios": RATIOS, "metrics": METRICS}
+    if (path.parent / STANDARD_ERRORS).is_file():
+        tables["standard_errors"] = STANDARD_ERRORS
     content: dict[str, Any] = {
-        "swarm": {"ratios": RATIOS, "metrics": METRICS},
+        "swarm": tables,
         "priors": priors.to_plain(),
         "eval": {
             "type": "offline",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,11 @@ from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError, OlmixError
 from olmix.records.evaluations import LM_EVAL, OLMES, find_evaluations, read_evaluations
 from olmix.records.group import GroupRun, read_group_record
-from olmix.records.logs import (
-    Curves,
-    is_csv_log,
-    number,
-    read_csv_logs,
-    read_jsonl,
-    read_tensorboard,
-    read_torchtune_logs,
-)
+from olmix.records.log_files import CSV, EVENTS, JSONL, TORCHTUNE, TRAINER_STATE, reader_of
+from olmix.records.logs import number
 from olmix.records.run import INTERRUPTED, RunFolder, Status, Summary
 
 __all__ = ["read_records"]
-
-_JSONL, _TORCHTUNE, _EVENTS = "metrics.jsonl", "log_*.txt", "events.out.tfevents.*"
-_CSV = "metrics.csv"
 
 
 def read_records(path: str | Path) -> list[Record]:
@@ -50,14 +41,15 @@ def read_records(path: str | Path) -> list[Record]:
         return read_wandb_files(offline)
     children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
     records = [record for child in children if (record := _read_folder(child)) is not None]
-    own = (_JSONL, _EVENTS, LM_EVAL)
+    own = (JSONL, EVENTS, LM_EVAL, TRAINER_STATE)
     if not records or any(any(folder.glob(pattern)) for pattern in own):
         alone = _read_folder(folder.resolve())
         records = [alone] if alone is not None else []
     if not records:
         raise DataError(
-            f"{folder}: holds no runs: neither a group.json, nor folders with {_JSONL}, *.wandb, "
-            f"TensorBoard's {_EVENTS}, torchtune's {_TORCHTUNE}, Lightning's {_CSV}, or results of "
+            f"{folder}: holds no runs: neither a group.json, nor folders with {JSONL}, *.wandb, "
+            f"TensorBoard's {EVENTS}, torchtune's {TORCHTUNE}, Lightning's {CSV}, Hugging "
+            f"Face's {TRAINER_STATE}, or results of "
             f"lm-evaluation-harness ({LM_EVAL}) or OLMES ({', '.join(OLMES)})"
         )
     return records
@@ -65,7 +57,16 @@ def read_records(path: str | Path) -> list[Record]:
 
 def _read_group(group: Path) -> list[Record]:
     """Return every run that was launched, also those that never started."""
-    return [_read_launched(RunFolder(group / r.name), r) for r in read_group_record(group).runs]
+    record = read_group_record(group)
+    return [
+        replace(
+            _read_launched(RunFolder(group / run.name), run),
+            group=str(group),
+            contents=record.fingerprints,
+            changed=record.changed,
+        )
+        for run in record.runs
+    ]
 
 
 def _read_launched(run: RunFolder, entry: GroupRun) -> Record:
@@ -81,7 +82,7 @@ def _read_folder(path: Path) -> Record | None:
     """Return the run in a folder, `None` where there are no logs."""
     run = RunFolder(path)
     known = (path / "status.json").is_file()
-    curves = _curves_of(path)
+    curves = reader_of(path)
     measured = curves is not None or bool(find_evaluations(path))
     if not measured and not known and not run.summary.is_file():
         return None
@@ -108,7 +109,7 @@ def _record(
         mix = read_mix(config().get("mix"))
     tokens = number(summary.get("tokens"))
     shares = read_shares(summary.get("token_shares"), mix.weights, tokens)
-    curves, results = _curves_of(run.path), find_evaluations(run.path)
+    curves, results = reader_of(run.path), find_evaluations(run.path)
     evaluated = read_evaluations(results, run.path)
     own = {key: summary[key] for key in _FACTS if key in summary}
     return Record(
@@ -166,21 +167,3 @@ def _read_foreign(file: Path) -> Mapping[str, Any]:
     except OlmixError:
         return {}
     return content if isinstance(content, Mapping) else {}
-
-
-def _curves_of(path: Path) -> Callable[[], Curves] | None:
-    """Return a reader of a run's logs: its `metrics.jsonl`, or else those of other loggers."""
-    own = path / _JSONL
-    if own.is_file():
-        return lambda: read_jsonl(own)
-    jsonl = sorted(path.rglob(_JSONL), key=lambda file: (len(file.parts), file))
-    if jsonl:
-        return lambda: read_jsonl(jsonl[0])
-    texts = sorted(path.rglob(_TORCHTUNE))
-    if texts:
-        return lambda: read_torchtune_logs(texts)
-    tables = sorted(file for file in path.rglob(_CSV) if is_csv_log(file))
-    if tables:
-        return lambda: read_csv_logs(tables)
-    events = sorted(path.rglob(_EVENTS))
-    return (lambda: read_tensorboard(events)) if events else None

@@ -58,6 +58,9 @@ class Record:
         readings: how `asked` and `shares` were read, where they are not written as shares.
         mix_problem: what is wrong with the mixture asked for; empty where nothing is.
         shares_problem: what is wrong with the shares as trained.
+        group: folder of the group that it was launched in; empty if not known.
+        contents: fingerprint of each domain's token files at the launch, as far as known.
+        changed: domains whose files changed from one launch of the group to the next.
     """
 
     name: str
@@ -74,6 +77,9 @@ class Record:
     readings: tuple[str, ...] = ()
     mix_problem: str = ""
     shares_problem: str = ""
+    group: str = ""
+    contents: Mapping[str, str] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
 
     @property
     def mixture(self) -> Mapping[str, float]:

@@ -32,6 +32,7 @@ class Options:
         variants: file or folder of variants, for runs that do not say what they were trained on.
         config: launch config whose `eval` and `data` sections describe the runs.
         priors: file of token counts for the fit config.
+        strict: whether runs of one domain on different token files are refused.
     """
 
     value: Value = "last"
@@ -44,6 +45,7 @@ class Options:
     variants: Path | None = None
     config: Path | None = None
     priors: Path | None = None
+    strict: bool = False
 
     def directions(self) -> dict[str, bool]:
         """Whether lower is better of the metrics whose direction was given.
@@ -187,7 +189,8 @@ def check_rows(rows: Rows, selection: Selection) -> None:
             "Choose what was logged with --metric."
         )
     if all(record.name in rows.nan for record in rows.tabled):
+        first = rows.tabled[0].name
         raise DataError(
-            f"{len(rows.nan)} runs, such as {rows.tabled[0].name}, lack some of {names}; no run "
-            "has all. Collect groups with the same eval section together, or choose with --metric."
+            f"no run has all of {names}; {first} lacks {', '.join(rows.nan[first])}. "
+            "Collect groups with the same eval section together, or choose with --metric."
         )

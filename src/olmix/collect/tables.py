@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from olmix.collect.completeness import Completeness
+from olmix.collect.contents import Contents, compare_contents
 from olmix.collect.fit_config import find_priors, write_fit_config
 from olmix.collect.folders import read_records
 from olmix.collect.record import Record
@@ -37,7 +38,7 @@ from olmix.collect.write import (
     write_ratios,
     write_runs,
 )
-from olmix.config import LaunchConfig
+from olmix.config import LaunchConfig, PriorsConfig
 from olmix.errors import DataError
 from olmix.text.files import write_json
 from olmix.text.numbers import counted
@@ -63,6 +64,7 @@ class Collected:
             how much.
         errors: path of the table of standard errors; `None` where none was logged.
         notes: what the user should know besides.
+        changed: domains whose token files are not the same for all runs.
     """
 
     ratios: Path | None
@@ -75,6 +77,7 @@ class Collected:
     shares_off: Mapping[str, float]
     errors: Path | None
     notes: tuple[str, ...]
+    changed: tuple[str, ...]
 
 
 def collect(
@@ -126,6 +129,39 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
     selection = select(usable, evaluation, options.metrics, options.directions())
     rows = sort_runs(records, usable, selection, options)
     check_rows(rows, selection)
+    domains = tuple(dict.fromkeys(d for record in rows.tabled for d in record.mixture))
+    # Before anything is written: priors that lack a domain leave the tables as they were.
+    priors, source = (
+        find_priors(options.priors, config.get("data"), domains) if domains else (None, "")
+    )
+    counted_prints = {} if priors is None else priors.fingerprints or {}
+    which = "as they are now" if options.priors is None else f"that {options.priors} counts"
+    contents = compare_contents(rows.tabled, counted_prints, which)
+    if priors is not None and contents.common:
+        prints = {name: mark for name, mark in contents.common.items() if name in domains}
+        priors = priors.model_copy(update={"fingerprints": prints or None})
+    if options.strict and contents.changed:
+        raise DataError("\n".join(contents.notes))
+    found_runs = _Found(records, rows, selection, domains, contents)
+    return _write(found_runs, out, options, priors, source)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The runs of a collection, and what is in its tables."""
+
+    records: Sequence[Record]
+    rows: Rows
+    selection: Selection
+    domains: tuple[str, ...]
+    contents: Contents
+
+
+def _write(
+    found: _Found, out: Path, options: Options, priors: PriorsConfig | None, source: str
+) -> Collected:
+    """Write the tables, and the fit config where the token counts are known."""
+    rows, selection, domains = found.rows, found.selection, found.domains
     report = Completeness(
         tuple(rows.values),
         rows.missing,
@@ -135,14 +171,15 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
         rows.no_mixture,
         rows.wrong_mixture,
         {r.name: r.gap for r in rows.tabled if r.gap > _SHARE_TOLERANCE},
+        found.contents.by_group,
+        found.contents.changed,
     )
-    domains = tuple(dict.fromkeys(d for record in rows.tabled for d in record.mixture))
     write_metrics(out / METRICS, rows.values, tuple(selection.logged))
     errors = _write_errors(out / STANDARD_ERRORS, rows.tabled, selection, options)
-    write_runs(out / "runs.csv", records, domains)
+    write_runs(out / "runs.csv", found.records, domains)
     if options.per_checkpoint:
         write_checkpoints(out / "checkpoints.csv", rows.tabled, selection)
-    notes = [*selection.notes, *_notes(rows, report)]
+    notes = [*selection.notes, *_notes(rows, report), *found.contents.notes]
     fit_config = None
     if domains:
         write_ratios(out / RATIOS, rows.tabled, domains)
@@ -150,13 +187,11 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
         notes.append(f"no run says what it was trained on: no {RATIOS}. Pass --variants")
         (out / RATIOS).unlink(missing_ok=True)
     write_json(out / "completeness.json", report.to_plain())
-    if domains:
-        priors, source = find_priors(options.priors, config.get("data"), domains)
-        if priors is not None:
-            file = out / FIT_CONFIG
-            fit_config = write_fit_config(file, selection, priors, source, len(rows.tabled))
-        else:
-            notes.append(f"no {FIT_CONFIG} was written: {source}. Pass --priors FILE")
+    if domains and priors is not None:
+        file = out / FIT_CONFIG
+        fit_config = write_fit_config(file, selection, priors, source, len(rows.tabled))
+    elif domains:
+        notes.append(f"no {FIT_CONFIG} was written: {source}. Pass --priors FILE")
     if fit_config is None:  # one of an earlier collection would not fit these tables
         (out / FIT_CONFIG).unlink(missing_ok=True)
     return Collected(
@@ -170,6 +205,7 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
         report.shares_off,
         errors,
         tuple(notes),
+        found.contents.changed,
     )
 
 
@@ -211,7 +247,8 @@ def _notes(rows: Rows, report: Completeness) -> list[str]:
     if far:
         worst = max(far, key=lambda name: far[name])
         notes.append(
-            f"{len(far)} runs were trained on shares more than {_SHARE_TOLERANCE:.0%} from those "
-            f"asked for, {worst} by {far[worst]:.1%}; ratios.csv holds them as trained"
+            f"trained on shares more than {_SHARE_TOLERANCE:.0%} from those asked for: "
+            f"{counted(len(far), 'run')}, {worst} by {far[worst]:.1%}; ratios.csv holds them as "
+            "trained"
         )
     return notes

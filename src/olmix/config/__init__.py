@@ -20,7 +20,14 @@ from olmix.config.fit import (
     RegressionConfig,
     SwarmTables,
 )
-from olmix.config.infra import BeakerInfra, Infra, LocalInfra, SlurmInfra
+from olmix.config.infra import (
+    BeakerInfra,
+    Infra,
+    KubernetesInfra,
+    LocalInfra,
+    RayInfra,
+    SlurmInfra,
+)
 from olmix.config.launch import GenerationConfig, LaunchConfig, VariantConfig
 from olmix.config.priors import Priors, PriorsConfig
 from olmix.config.swarm import GroupBound, RatioBound, SwarmConfig
@@ -40,6 +47,7 @@ __all__ = [
     "GroupBound",
     "InLoopEval",
     "Infra",
+    "KubernetesInfra",
     "LaunchConfig",
     "LaunchEval",
     "LocalInfra",
@@ -51,6 +59,7 @@ __all__ = [
     "ProxyTraining",
     "QualityConfig",
     "RatioBound",
+    "RayInfra",
     "RegressionConfig",
     "Section",
     "SlurmInfra",

@@ -41,6 +41,7 @@ __all__ = [
     "TokenCount",
     "Weight",
     "is_kept",
+    "read_count",
     "validate",
 ]
 
@@ -80,7 +81,7 @@ class Rules:
             raise RuleError(self._problems)
 
 
-def _read_count(value: object) -> object:
+def read_count(value: object) -> object:
     """Read a number of tokens: an integer, ``140_000_000``, ``1.4e8``, ``140M`` or ``40B``."""
     if isinstance(value, str):
         match = _COUNT.fullmatch(value)
@@ -125,7 +126,7 @@ _ReadFraction = BeforeValidator(
     json_schema_input_type=Annotated[str, Field(pattern=r"^\s*[0-9.]+\s*/\s*[0-9.]+\s*$")] | float,
 )
 NotEmpty = AfterValidator(not_empty)
-TokenCount = Annotated[int, Field(gt=0), BeforeValidator(_read_count)]
+TokenCount = Annotated[int, Field(gt=0), BeforeValidator(read_count)]
 """A number of tokens above 0; files may write ``140M`` or ``40B``."""
 Fraction = Annotated[float, Field(gt=0, le=1), _ReadFraction]
 """A fraction in (0, 1]; files may write ``7/52``."""

@@ -41,11 +41,23 @@ _Values = Annotated[
                     "required": ["min", "max"],
                     "additionalProperties": False,
                 },
+                {
+                    "type": "object",
+                    "properties": {
+                        "design": {"enum": ["dirichlet", "optimal"]},
+                        "runs": {"type": "integer", "minimum": 2},
+                        "seed": {"type": "integer", "minimum": 0},
+                        "prior": {"type": "object"},
+                    },
+                    "required": ["design", "runs"],
+                    "additionalProperties": False,
+                },
             ]
         }
     ),
 ]
-"""The values of a variable: a list, or a range ``{min, max, scale, step}`` for a sampler.
+"""The values of a variable: a list, or a range ``{min, max, scale, step}`` for a sampler; of the
+variable `dataset_mix` also a design of mixtures, ``{design, runs, seed, prior}``.
 
 The sweep itself checks them, because what is wrong with each has a sentence of its own.
 """
@@ -100,7 +112,7 @@ class MetadataConfig(Section):
 
     name: str
     """Unique name of the experiment; part of the names of folders."""
-    framework: Annotated[str, Field(examples=["torchtune", "hydra"])]
+    framework: Annotated[str, Field(examples=["torchtune", "trl", "command", "hydra"])]
     """The framework that trains the runs."""
     question: str | None = None
     """The question that the experiment is to answer."""
@@ -141,7 +153,17 @@ class FrameworkConfig(Section):
     base_config_file: LocalPath | None = None
     """A config file of yours."""
     recipe: Annotated[str, Field(min_length=1)] | None = None
-    """The recipe that a file of yours is for; found out where it is left out."""
+    """The recipe that a file of yours is for; torchtune's is found out where it is left out. TRL's
+    is a command: `sft`, `dpo`, `grpo`, `reward`."""
+    command: Annotated[_Lines, Field(min_length=1)] | None = None
+    """`framework: command`: the words that train a run. `{config}` is its config file, `{flags}`
+    all that the experiment sets as `--key=value`, `{key}` one value."""
+    check_command: Annotated[_Lines, Field(min_length=1)] | None = None
+    """`framework: command`: the words that check a config file; status 0 says that it is valid."""
+    new_keys: _Lines = ()
+    """`framework: command`: keys that the trainer reads and the base config does not have."""
+    output_key: Annotated[str, Field(min_length=1)] = "output_dir"
+    """`framework: command`: the key that says to which folder a run writes."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -246,6 +268,9 @@ class ExperimentConfig(Section):
     """Name, framework and purpose of the experiment."""
     framework_config: FrameworkConfig
     """Where its runs start from."""
+    sources: dict[str, dict[str, Any]] = {}
+    """Data sets by name, of which `dataset_mix` says how much of each a run trains on. A source has
+    the keys that the trainer's data sets have, and `rows` where they cannot be counted."""
     variables: dict[str, _Values] = {}
     """The variables to test: parameter names, each with its list of values."""
     paired: Annotated[tuple[_Group, ...], Field(strict=False)] = ()

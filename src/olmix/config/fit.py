@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from olmix.config.base import (
     LocalPath,
@@ -39,17 +40,35 @@ RegressionType = Literal[
 ProposerType = Literal["auto", "exact", "gradient", "simulation", "search"]
 
 
+ALL_METRICS = "all"
+"""The name in `proposer.floors` that stands for every metric that is not named there."""
+
+
+def _check_percentage(text: str) -> str:
+    if re.fullmatch(r"\d+(\.\d+)?\s*%", text) is None:
+        raise ValueError("a number from 0 up is needed, or a share such as `5 %`")
+    return text
+
+
+Percentage = Annotated[str, AfterValidator(_check_percentage)]
+"""A share of a metric's value, as `5 %`."""
+
+
 NOT_SMOOTH = ("lightgbm", "search")
 """Regressors whose predictions have no slope to follow."""
 
 
 class SwarmTables(Section):
-    """Where the two tables of a swarm lie."""
+    """Where the tables of a swarm lie."""
 
     ratios: LocalPath
     """CSV file: one row per run, one column per domain, rows summing to 1."""
     metrics: LocalPath
     """CSV file: one row per run, one column per metric."""
+    standard_errors: LocalPath | None = None
+    """CSV file: the standard error of each metric in a column of its name. Left out,
+    `metrics_se.csv` beside `metrics.csv` is taken if it is there. Columns such as `acc_stderr` do
+    as well."""
 
 
 class RegressionConfig(Section):
@@ -96,8 +115,11 @@ class ProposerConfig(Section):
     ``prior ** temperature``. 1, which it is if left out, is the prior; nearer to 0 is more
     uniform."""
     kl_reg: NonNegative | Literal["auto"] = 0.05
-    """Weight of KL(mixture || prior), in units of the metrics' spread; 0 ignores the prior; `auto`
-    takes the one with the least regret on runs left out."""
+    """Weight of KL(mixture || prior) in the unit of `kl_unit`; 0 ignores the prior; `auto` takes
+    the one with the least regret on runs left out."""
+    kl_unit: Literal["spread", "raw"] = "spread"
+    """Unit of `kl_reg`: the standard deviation of the average over the swarm, so that 0.05 means
+    the same for every swarm (`spread`), or the unit of the metrics (`raw`), as in Ai2's Olmix."""
     use_natural_kl: bool = False
     """Whether the KL refers to the token counts even where `relative_sizes` are given."""
     fit_only: bool = False
@@ -107,11 +129,28 @@ class ProposerConfig(Section):
     risk: NonNegative = 0.0
     """How many standard errors of the prediction are added to what is minimised: above 0, mixtures
     far from every run must promise more."""
-    floors: dict[str, NonNegative] | NonNegative | None = None
-    """How much worse than at the prior a metric may be predicted, in its own units: `{metric: x}`,
-    or one number for all metrics."""
+    floors: dict[str, NonNegative | Percentage] | NonNegative | Percentage | None = None
+    """How much worse than at the prior a metric may be predicted: `{metric: x}` in its own units,
+    or `5 %` of its value; one entry for all metrics, or `all` for those not named."""
+    floors_at: Literal["prior", "best_seen"] = "prior"
+    """The mixture that `floors` are measured from: the prior, or the best run of the swarm."""
     pareto: Annotated[int, Field(ge=0, le=1000)] = 0
     """Points of the Pareto front over task families to look for; 0 for none."""
+
+    def floor_of(self, metric: str, value: float) -> float | None:
+        """Return the worst value that is allowed of a metric; `None` where it has no floor.
+
+        Args:
+            metric: its name.
+            value: at the mixture that floors are measured from; less is better.
+        """
+        floors = self.floors
+        worse = floors.get(metric, floors.get(ALL_METRICS)) if isinstance(floors, dict) else floors
+        if worse is None:
+            return None
+        if isinstance(worse, str):
+            worse = float(worse.rstrip("% ")) / 100 * abs(value)
+        return value + worse
 
 
 class ConstraintsConfig(Section):
@@ -251,7 +290,7 @@ class FitConfig(Section):
                     rules.broken("eval.tasks has no such metric", "filtering", "obj_weights", name)
             floors = self.proposer.floors
             for name in floors if isinstance(floors, dict) else ():
-                if name not in known:
+                if name not in (*known, ALL_METRICS):
                     rules.broken("eval.tasks has no such metric", "proposer", "floors", name)
         if set(known) <= set(self.filtering.drop_metrics):
             rules.broken("this drops every metric", "filtering", "drop_metrics")
@@ -272,6 +311,8 @@ class FitConfig(Section):
                 "proposer",
                 "type",
             )
+        if proposer.kl_unit == "raw" and proposer.kl_reg == "auto":
+            rules.broken("kl_reg `auto` is found in units of the spread", "proposer", "kl_unit")
         if proposer.risk > 0 and proposer.type == "exact":
             rules.broken(
                 "the error of a prediction is not convex; use proposer.type gradient",

@@ -1,8 +1,9 @@
-"""Where runs are carried out: this machine, SLURM or Beaker. One line changes it."""
+"""Where runs are carried out: this machine, or a cluster. One line changes it."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
@@ -12,7 +13,19 @@ from olmix.config.secrets import refuse_secrets
 from olmix.config.slurm import SlurmJob, SlurmLine
 from olmix.text.secrets import judge
 
-__all__ = ["BeakerInfra", "BeakerMount", "Infra", "InfraConfig", "LocalInfra", "SlurmInfra"]
+__all__ = [
+    "BeakerInfra",
+    "BeakerMount",
+    "Devices",
+    "Infra",
+    "InfraConfig",
+    "KubernetesInfra",
+    "KubernetesToleration",
+    "KubernetesVolume",
+    "LocalInfra",
+    "RayInfra",
+    "SlurmInfra",
+]
 
 _Count = Annotated[int, Field(ge=1)]
 _Names = Annotated[tuple[str, ...], Field(strict=False)]
@@ -22,6 +35,24 @@ def _is_no_option(text: str) -> str:
     if text.startswith("-"):
         raise ValueError("the name of a login node is needed; this is an option of ssh")
     return text
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What one run takes of a cluster.
+
+    Attributes:
+        number: how many, over all nodes.
+        kind: GPUs, or cores where it takes no GPU.
+    """
+
+    number: float
+    kind: Literal["core", "GPU"]
+
+    @classmethod
+    def of(cls, gpus: float, cores: float) -> Devices:
+        """Return the GPUs, or the cores of a run without any."""
+        return cls(gpus, "GPU") if gpus else cls(cores, "core")
 
 
 class _AnyInfra(Section):
@@ -60,11 +91,96 @@ class SlurmInfra(SlurmJob, _AnyInfra):
     """Login node to submit from, as `ssh` knows it; it must see the same files. None submits from
     here."""
 
+    @property
+    def devices(self) -> Devices:
+        """What one run takes."""
+        return Devices.of(self.nodes * self.num_gpus, self.nodes * self.cpus)
+
 
 _Text = Annotated[str, Field(min_length=1)]
 _Place = Annotated[str, Field(pattern=r"^/")]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class RayInfra(_AnyInfra):
+    """A Ray cluster: one job for a launch, and in it one task per run."""
+
+    backend: Literal["ray"]
+    """Which engine runs."""
+    address: Annotated[str, Field(pattern=r"^(auto|local|(ray|https?)://.+|[^:/]+:[0-9]+)$")] = (
+        "auto"
+    )
+    """Cluster: `auto` (the one of this machine), `ray://HOST:10001`, or the address of its
+    dashboard, `http://HOST:8265`, which needs no equal versions; `local` starts one here where none
+    runs, and `ray stop` ends it. RAY_ADDRESS goes before it."""
+    cpus: Annotated[float, Field(ge=0)] = 1
+    """Cores of a run."""
+    gpus: Annotated[float, Field(ge=0)] = 0
+    """GPUs of a run; with more than one, runs of OLMo-core start under torchrun."""
+    resources: dict[str, Positive] = {}
+    """Further resources of a run, by the names that the cluster's nodes give them."""
+    labels: dict[str, str] = {}
+    """Labels that a run's node must have, such as `ray.io/accelerator-type: H100`."""
+    array_limit: _Count | None = None
+    """Runs at a time; as many as there is room for if left out."""
+    retries: Annotated[int, Field(ge=0)] = 3
+    """How often a run starts again whose worker or node was lost."""
+    python: _Text | None = None
+    """Python that has Olmix on the workers; that of Ray itself if left out."""
+    runs_dir: _Place | None = None
+    """Folder of the groups as the cluster sees it, where it is mounted elsewhere than here."""
+
+    @model_validator(mode="after")
+    def _check(self, info: ValidationInfo) -> Self:
+        rules = Rules()
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            rules.broken(f"found {self.gpus:g}; above 1, GPUs are whole", "gpus")
+        refuse_secrets(rules, info, self.to_plain())
+        rules.enforce()
+        return self
+
+    @property
+    def devices(self) -> Devices:
+        """What one run takes."""
+        return Devices.of(self.gpus, self.cpus)
+
+
+def check_variables(
+    rules: Rules,
+    info: ValidationInfo,
+    env: dict[str, str | int],
+    env_secrets: dict[str, str],
+    own: dict[str, str],
+    advice: str = "store it as a Secret and name that",
+) -> None:
+    """Check names of variables. Values stay out of messages: they may be secrets.
+
+    Args:
+        rules: takes what is broken.
+        info: of the validation.
+        env: variables that are written to files.
+        env_secrets: variables that the cluster fills in.
+        own: variables that Olmix sets, with why.
+        advice: what to do with a secret.
+    """
+    for section, names in (("env", env), ("env_secrets", env_secrets)):
+        for name in names:
+            if _VARIABLE.fullmatch(name) is None:
+                rules.broken("is not a valid name of an environment variable", section, name)
+            elif name in own:
+                rules.broken(f"is set by Olmix ({own[name]})", section, name)
+    for name, value in env.items():
+        why = None if is_kept(info) else judge(name, str(value))
+        if name in env_secrets:
+            rules.broken("is in env_secrets too; give it once", "env", name)
+        elif why is not None:
+            rules.broken(
+                f"looks like a secret ({why}), and env is written to files; {advice}: "
+                f"env_secrets: {{{name}: ...}}",
+                "env",
+                name,
+            )
 
 
 class BeakerMount(Section):
@@ -164,7 +280,10 @@ class BeakerInfra(_AnyInfra):
             rules.broken("give image or docker_image, not both", "docker_image")
         if self.min_runtime_s is not None and not self.preemptible:
             rules.broken("has no effect on jobs that are not preemptible", "min_runtime_s")
-        self._check_environment(rules, info)
+        check_variables(
+            rules, info, self.env, self.env_secrets, _OWN_VARIABLES,
+            "store it with `beaker secret write` and name that secret",
+        )  # fmt: skip
         places = [mount.path.rstrip("/") for mount in self.all_mounts]
         for place in sorted({place for place in places if places.count(place) > 1}):
             rules.broken(f"two mounts at {place}; each needs a path of its own", "mounts")
@@ -172,25 +291,10 @@ class BeakerInfra(_AnyInfra):
         rules.enforce()
         return self
 
-    def _check_environment(self, rules: Rules, info: ValidationInfo) -> None:
-        """Check names of variables. Values stay out of messages: they may be secrets."""
-        for section, names in (("env", self.env), ("env_secrets", self.env_secrets)):
-            for name in names:
-                if _VARIABLE.fullmatch(name) is None:
-                    rules.broken("is not a valid name of an environment variable", section, name)
-                elif name in _OWN_VARIABLES:
-                    rules.broken(f"is set by Olmix ({_OWN_VARIABLES[name]})", section, name)
-        for name, value in self.env.items():
-            why = None if is_kept(info) else judge(name, str(value))
-            if name in self.env_secrets:
-                rules.broken("is in env_secrets too; give it once", "env", name)
-            elif why is not None:
-                rules.broken(
-                    f"looks like a secret ({why}), and env is written to files; store it with "
-                    f"`beaker secret write` and name that secret: env_secrets: {{{name}: ...}}",
-                    "env",
-                    name,
-                )
+    @property
+    def devices(self) -> Devices:
+        """What one run takes."""
+        return Devices.of(self.nodes * self.gpus, self.nodes * int(self.cpu_count or 1))
 
     @property
     def all_mounts(self) -> tuple[BeakerMount, ...]:
@@ -200,6 +304,131 @@ class BeakerInfra(_AnyInfra):
             *(BeakerMount(path=f"/weka/{bucket}", weka=bucket) for bucket in buckets),
             *self.mounts,
         )
+
+
+class KubernetesVolume(Section):
+    """A volume of a pod: one of a claim, a folder of the node, an NFS export, a secret or a map."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    """Its name in the pod."""
+    path: _Place
+    """Where the run sees it."""
+    claim: _Text | None = None
+    """PersistentVolumeClaim, to read and write."""
+    host_path: _Place | None = None
+    """Folder of the node, such as a mounted network disk, to read and write."""
+    nfs: Annotated[str, Field(pattern=r"^[^:/]+:/")] | None = None
+    """NFS export, `server:/path`, to read and write."""
+    secret: _Text | None = None
+    """Name of a Secret, whose keys become files."""
+    config_map: _Text | None = None
+    """Name of a ConfigMap, whose keys become files."""
+    sub_path: _Text | None = None
+    """Folder inside the volume; all of it if left out."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        names = ("claim", "host_path", "nfs", "secret", "config_map")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            rules.broken(f"found {found}; give exactly one of {', '.join(names)}")
+        rules.enforce()
+        return self
+
+    @property
+    def writable(self) -> bool:
+        """Whether a run may write there."""
+        return self.secret is None and self.config_map is None
+
+
+class KubernetesToleration(Section):
+    """A taint that pods tolerate, as Kubernetes writes it."""
+
+    key: _Text | None = None
+    """Key of the taint; all of them if left out, with `operator: Exists`."""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    """How `value` is compared."""
+    value: str | None = None
+    """Value of the taint."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Effect; all of them if left out."""
+
+
+class KubernetesInfra(_AnyInfra):
+    """A Kubernetes cluster: one Indexed Job for a launch, a pod for each run."""
+
+    backend: Literal["kubernetes"]
+    """Which engine runs."""
+    image: _Text
+    """Image whose `python` has Olmix."""
+    namespace: _Text | None = None
+    """Namespace; that of the context if left out."""
+    context: _Text | None = None
+    """Context of the kubeconfig; the current one if left out."""
+    cpus: Annotated[float, Field(gt=0)] = 1
+    """Cores of a run."""
+    gpus: Annotated[int, Field(ge=0)] = 0
+    """GPUs of a run; with more than one, runs of OLMo-core start under torchrun."""
+    gpu_resource: _Text = "nvidia.com/gpu"
+    """Name of the cluster's GPUs."""
+    memory: _Text | None = None
+    """Memory of a run, such as `64Gi`."""
+    shared_memory: _Text | None = None
+    """Size of /dev/shm, which data loaders with several processes need, such as `8Gi`."""
+    resources: dict[str, str | int] = {}
+    """Further resources of a run, such as `rdma/hca: 1`."""
+    node_selector: dict[str, str] = {}
+    """Labels that a run's node must have."""
+    tolerations: Annotated[tuple[KubernetesToleration, ...], Field(strict=False)] = ()
+    """Taints that runs tolerate."""
+    volumes: Annotated[tuple[KubernetesVolume, ...], Field(strict=False)] = ()
+    """Volumes, of which one holds the run folders."""
+    runs_dir: _Place | None = None
+    """Folder of the groups as a pod sees it, where it is mounted elsewhere than here."""
+    queue: _Text | None = None
+    """Kueue's LocalQueue; the Job is created suspended, and Kueue starts it."""
+    priority_class: _Text | None = None
+    """PriorityClass of the pods, or with `queue` Kueue's WorkloadPriorityClass."""
+    array_limit: _Count | None = None
+    """Runs at a time; all if left out."""
+    retries: Annotated[int, Field(ge=0)] = 3
+    """How often a run starts again whose pod failed by itself; pre-emption costs none."""
+    grace_s: Annotated[int, Field(ge=0)] = 120
+    """Seconds that a run has to save its state when its pod is ended."""
+    ttl_s: Annotated[int, Field(ge=0)] | None = None
+    """Seconds after which Kubernetes removes a Job that has ended; never if left out."""
+    python: _Text = "python"
+    """Python that has Olmix: a name, or a path in the container or on a volume."""
+    setup: str | None = None
+    """Shell lines before the run; the run is not started if one of them fails."""
+    env: dict[str, str | int] = {}
+    """Environment variables; they are written to files, so no secrets."""
+    env_secrets: dict[str, _Text] = {}
+    """Environment variables from Secrets: variable to `secret/key`; the key may be left out where
+    it is the variable's name."""
+    service_account: _Text | None = None
+    """ServiceAccount of the pods."""
+    image_pull_secrets: _Names = ()
+    """Secrets of the image's registry."""
+
+    @model_validator(mode="after")
+    def _check(self, info: ValidationInfo) -> Self:
+        rules = Rules()
+        check_variables(rules, info, self.env, self.env_secrets, {"OLMIX_GROUP": "the group's id"})
+        for key in ("name", "path"):
+            values = [getattr(volume, key).rstrip("/") for volume in self.volumes]
+            for value in sorted({value for value in values if values.count(value) > 1}):
+                rules.broken(f"two volumes have the {key} {value}; each needs its own", "volumes")
+        refuse_secrets(rules, info, self.to_plain())
+        rules.enforce()
+        return self
+
+    @property
+    def devices(self) -> Devices:
+        """What one run takes."""
+        return Devices.of(self.gpus, self.cpus)
 
 
 _OWN_VARIABLES = {
@@ -223,7 +452,9 @@ def _backend(value: object) -> str:
 Infra = Annotated[
     Annotated[LocalInfra, Tag("local")]
     | Annotated[SlurmInfra, Tag("slurm")]
-    | Annotated[BeakerInfra, Tag("beaker")],
+    | Annotated[BeakerInfra, Tag("beaker")]
+    | Annotated[RayInfra, Tag("ray")]
+    | Annotated[KubernetesInfra, Tag("kubernetes")],
     Discriminator(_backend),
 ]
 """An infra section, told apart by `backend`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Self
 
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
@@ -23,6 +23,8 @@ from olmix.mixture import Mixture
 __all__ = ["NAME_RULE", "GenerationConfig", "LaunchConfig", "VariantConfig", "is_name"]
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LENGTHS = {"max_tokens", "chinchilla_multiple"}
+"""Keys of which one at most says the length of a run."""
 NAME_RULE = (
     'a name becomes a folder: letters, digits, ".", "_" and "-", the first a letter or digit'
 )
@@ -78,6 +80,10 @@ class GenerationConfig(Section):
     """How mixtures are sampled."""
     max_tokens: TokenCount
     """Tokens of one run; with the counts it limits the weights."""
+    target_tokens: TokenCount | None = None
+    """Tokens of the large run whose passes limit the weights in place of those of one run: what
+    `training.target_tokens` of the launch config says. With `--base` that is read; only for bare
+    variants it is needed here."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -117,8 +123,19 @@ class GenerationConfig(Section):
                     )
         for key, what in prior_problems(self.data.tree(), swarm):
             rules.broken(what, "swarm", key)
+        if self.target_tokens is not None and self.target_tokens < self.max_tokens:
+            rules.broken(
+                f"found {self.target_tokens:,}, below max_tokens = {self.max_tokens:,}; the large "
+                "run has at least as many",
+                "target_tokens",
+            )
         rules.enforce()
         return self
+
+    @property
+    def pass_tokens(self) -> int:
+        """Tokens by which passes are counted: a weight means so many tokens of its domain."""
+        return self.max_tokens if self.target_tokens is None else self.target_tokens
 
 
 class LaunchConfig(Section):
@@ -182,9 +199,10 @@ class LaunchConfig(Section):
         changes: dict[str, object] = {"name": variant.name, "mix": variant.mix}
         if group_id is not None:
             changes["group_id"] = group_id
+        base = self.resized(variant.name, variant.training) if variant.training else self
         if variant.seed is not None:
-            changes["training"] = self.training.model_copy(update={"seed": variant.seed})
-        run = self.model_copy(update=changes)
+            changes["training"] = base.training.model_copy(update={"seed": variant.seed})
+        run = base.model_copy(update=changes)
         try:
             run._check_parts()
         except RuleError as error:
@@ -193,6 +211,28 @@ class LaunchConfig(Section):
                 variant.name,
             ) from None
         return run
+
+    def resized(self, name: str, training: Mapping[str, int | float | str]) -> LaunchConfig:
+        """Return this config with keys of its training section replaced: its size and length.
+
+        Args:
+            name: what the result is called in errors.
+            training: the keys; one that says the length of a run replaces any other.
+
+        Raises:
+            ConfigError: names what the trainer does not know, or what does not fit together.
+        """
+        kept = self.training.to_plain()
+        if _LENGTHS & set(training):
+            kept = {key: value for key, value in kept.items() if key not in _LENGTHS}
+        try:
+            changed = self.training.from_dict({**kept, **training}, name)
+        except ConfigError as error:
+            problems = [
+                Problem(f"training.{problem.where}", problem.what) for problem in error.problems
+            ]
+            raise ConfigError(problems, name) from None
+        return self.model_copy(update={"training": changed})
 
 
 class VariantConfig(Section):
@@ -204,6 +244,10 @@ class VariantConfig(Section):
     """The mixture."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     """Seed of the training, where it is not the base's own: a replicate."""
+    training: dict[str, int | float | str] = {}
+    """Keys of the training section that replace those of the base: another size or length of the
+    model, such as `{d_model: 128, max_tokens: 640K}` or `{proxy_model_id: olmo3_60m, max_tokens:
+    1B}`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

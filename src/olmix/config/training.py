@@ -49,7 +49,47 @@ def _check_length(section: Any, rules: Rules) -> None:
         rules.broken("give max_tokens or chinchilla_multiple, not both", "max_tokens")
 
 
-class ProxyTraining(Section):
+class _Matched(Section):
+    """What runs of every trainer say of the run that they stand for."""
+
+    target_tokens: TokenCount | None = None
+    """Tokens of the large run that this one stands for. Each domain is cut to `max_tokens /
+    target_tokens` of its tokens, so that a weight means as many passes over it as in the large run.
+    Left out, nothing is cut."""
+    target_parameters: TokenCount | None = None
+    """Non-embedding parameters of the large model; previews compare tokens per parameter."""
+    subset_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    """Seed of what is kept of each domain, the same for all runs of a swarm; 0 if left out."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of a run."""
+        raise NotImplementedError
+
+    @property
+    def pass_tokens(self) -> int:
+        """Tokens by which passes are counted: a weight means so many tokens of its domain."""
+        return self.num_tokens if self.target_tokens is None else self.target_tokens
+
+    @property
+    def subset_share(self) -> float:
+        """Share of each domain's tokens that a run may see."""
+        return self.num_tokens / self.pass_tokens
+
+    def _check_target(self, rules: Rules) -> None:
+        if self.target_tokens is None:
+            for key in ("target_parameters", "subset_seed"):
+                if getattr(self, key) is not None:
+                    rules.broken("it belongs to target_tokens; give that too", key)
+        elif self.num_tokens > self.target_tokens:
+            rules.broken(
+                f"found {self.target_tokens:,}, but a run has {self.num_tokens:,} tokens; the "
+                "large run has at least as many",
+                "target_tokens",
+            )
+
+
+class ProxyTraining(_Matched):
     """The embedded trainer: a small decoder-only transformer that trains in seconds on one core."""
 
     trainer: Literal["proxy"] = "proxy"
@@ -112,6 +152,7 @@ class ProxyTraining(Section):
                 f"{self.context_length}",
                 "max_tokens",
             )
+        self._check_target(rules)
         rules.enforce()
         return self
 
@@ -166,7 +207,7 @@ class InstanceFilter(Section):
         return self
 
 
-class OlmoCoreTraining(Section):
+class OlmoCoreTraining(_Matched):
     """A run of OLMo-core, the trainer of the OLMo models."""
 
     trainer: Literal["olmo_core"] = "olmo_core"
@@ -238,6 +279,8 @@ class OlmoCoreTraining(Section):
                 f"{self.sequence_length}",
                 "global_batch_size",
             )
+        if self.max_tokens is not None or self.num_parameters is not None:
+            self._check_target(rules)
         rules.enforce()
         return self
 
@@ -257,7 +300,7 @@ class OlmoCoreTraining(Section):
         return round(per_parameter * (self.num_parameters or 0))
 
 
-class CommandTraining(Section):
+class CommandTraining(_Matched):
     """Any trainer, as a command.
 
     It finds what to train on in the files that its placeholders name, and the folder of its run in
@@ -289,6 +332,7 @@ class CommandTraining(Section):
         except (ValueError, IndexError) as error:
             rules.broken(f"cannot be read as a command: {error}", "command")
         refuse_secrets(rules, info, self.command, "command")
+        self._check_target(rules)
         rules.enforce()
         return self
 

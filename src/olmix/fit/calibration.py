@@ -102,23 +102,28 @@ def calibrate(
     return Calibration(base, slope, _quantile(scores, LEVEL), coverage, reach, low, high)
 
 
-def error_at_trained(own: Array, held_out: Array, noise_sd: float | None, freedom: int) -> float:
+def error_at_trained(
+    own: Array, held_out: Array, noise_sd: float | None, freedom: int, known: float = 0.0
+) -> float:
     """Return the root of the mean squared error of a new run at a mixture that was trained.
 
     The product of a run's two residuals, by the fit to all runs and by the fit without it, has the
     variance of the noise as its mean (for a linear smoother with leverage `h` the first is
     ``1 - h`` times the second), to which the estimate itself adds the share `h`. Replicates measure
     the noise directly, and that of seeds too, which runs of one swarm share: the larger counts.
+    Where standard errors are known, the noise they tell counts as well, up to the mean squared
+    error of held-out runs, which contains it.
 
     Args:
         own: (R,) residuals of the fit to all runs.
         held_out: (R,) residuals of the fits without the run's fold.
         noise_sd: standard deviation between runs of one mixture, `None` without replicates.
         freedom: degrees of freedom of `noise_sd`.
+        known: variance of one run by the standard errors of the metric, 0 where unknown.
     """
     usual = np.quantile(np.abs(held_out), 0.9) * 3
     product = np.clip(own, -usual, usual) * np.clip(held_out, -usual, usual)
-    noise = max(float(product.mean()), 0.0)
+    noise = max(float(product.mean()), min(known, mean_square(held_out)), 0.0)
     ratio = float(np.sqrt(mean_square(own) / max(mean_square(held_out), 1e-300)))
     if noise_sd is not None:
         noise = max(noise, noise_sd**2 * (freedom + _SHY) / freedom)

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from olmix.errors import DataError, needs
 from olmix.fit.calibration import bounds_of, calibrate, error_at_trained
+from olmix.fit.noise import as_usual, noise_between
 from olmix.fit.swarm import Swarm
 from olmix.laws.law import FittedLaw, Law
-from olmix.laws.replicates import pooled_sd
 from olmix.laws.solver import huber
 from olmix.laws.stack import AVERAGED, STACKED, FittedAverage, FittedStack, stack_weights
 from olmix.records.fit.scores import Calibration, Scores
@@ -279,7 +279,8 @@ def _stack(
         measured: the mean measured value of each of these.
     """
     held = np.stack([candidate.cv_predictions for candidate in candidates.values()])
-    errors = measured - held[:, live]
+    sure = _sureness(swarm, index)[live]
+    errors = (measured - held[:, live]) * np.sqrt(sure / sure.mean())
     joined = np.zeros(len(folds))
     for fold in np.unique(folds):
         joined[folds == fold] = (
@@ -289,6 +290,14 @@ def _stack(
     used = [(law.law, w) for law, w in zip(candidates.values(), law_weights, strict=True) if w > 0]
     law = FittedStack(tuple(one for one, _ in used), np.array([w for _, w in used]))
     return _candidate(swarm, index, law, joined)
+
+
+def _sureness(swarm: Swarm, index: int) -> Array:
+    """Return what the mean of a mixture's runs counts by their standard errors, (U,)."""
+    seen = np.isfinite(swarm.values[:, index]) & ~swarm.held_out
+    size = swarm.num_groups
+    counts = np.bincount(swarm.group[seen], swarm.run_weights[seen, index], size)
+    return np.asarray(counts / np.maximum(np.bincount(swarm.group[seen], minlength=size), 1))
 
 
 def _check_folds(swarm: Swarm, counts: Array, kept: Array) -> None:
@@ -323,7 +332,12 @@ def _candidate(swarm: Swarm, index: int, law: FittedLaw, held: Array) -> LawCand
         cv=scores(y, held[swarm.group][seen]),
         train=scores(y, everywhere[seen]),
         test=scores(measured[test], everywhere[test]) if test.sum() > 1 else None,
-        cv_loss=float(huber(y - held[swarm.group][seen], np.asarray(delta)).mean()),
+        cv_loss=float(
+            np.average(
+                huber(y - held[swarm.group][seen], np.asarray(delta)),
+                weights=swarm.run_weights[seen, index],
+            )
+        ),
         cv_predictions=held,
     )
 
@@ -335,10 +349,12 @@ def _calibration(
     measured = swarm.values[:, index] * swarm.signs[index]
     seen = np.isfinite(measured) & ~swarm.held_out
     runs = swarm.group[seen]
-    own = measured[seen] - chosen.law.predict(swarm.unique_mixtures)[runs]
-    held = measured[seen] - chosen.cv_predictions[runs]
-    noise, freedom = noise_of(swarm, measured)
-    at_trained = error_at_trained(own, held, noise, freedom)
+    sure, usual = swarm.run_weights[seen, index], float(swarm.usual_noise[index])
+    predicted = chosen.law.predict(swarm.unique_mixtures)[runs]
+    own = as_usual(measured[seen] - predicted, sure, usual)
+    held = as_usual(measured[seen] - chosen.cv_predictions[runs], sure, usual)
+    noise, freedom = noise_of(swarm, index)
+    at_trained = error_at_trained(own, held, noise, freedom, usual)
     bounds = bounds_of(swarm.values[:, index], lower_is_better=swarm.lower_is_better[index])
     return calibrate(held, distances[runs], folds[runs], at_trained, bounds)
 
@@ -360,21 +376,21 @@ def _choose(
         name=swarm.metrics[index],
         candidates=candidates,
         chosen=chosen,
-        noise_sd=noise_of(swarm, swarm.values[:, index])[0],
+        noise_sd=noise_of(swarm, index)[0],
         signal_p_value=min(1.0, p_value * len(candidates)),
         calibration=_calibration(swarm, index, candidates[chosen], folds, distances),
     )
 
 
-def noise_of(swarm: Swarm, values: Array) -> tuple[float | None, int]:
+def noise_of(swarm: Swarm, index: int) -> tuple[float | None, int]:
     """Return the standard deviation between runs of one mixture, pooled, and its freedom.
 
     Args:
-        swarm: says which runs share a mixture.
-        values: (R,) one metric; NaN where it was not measured.
+        swarm: says which runs share a mixture, and what each counts.
+        index: the metric.
     """
-    seen = np.isfinite(values)
-    return pooled_sd(values[(swarm.group == own) & seen] for own in range(swarm.num_groups))
+    values, row_weights = swarm.values[:, index], swarm.run_weights[:, index]
+    return noise_between(values, row_weights, swarm.group)
 
 
 def scores(measured: Array, predicted: Array) -> Scores:

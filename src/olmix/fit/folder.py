@@ -20,6 +20,7 @@ import numpy as np
 from olmix import __version__
 from olmix.config import FitConfig
 from olmix.errors import DataError
+from olmix.fit.noise import read_metrics
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table, write_rows, write_table
 from olmix.text.files import digest, read_json, replace_link, write_json, write_text
@@ -36,7 +37,7 @@ __all__ = [
     "publish",
 ]
 
-FORMAT = 4
+FORMAT = 5
 """Raised when the computation changes, so that older folders are not taken for today's."""
 LATEST = "latest"
 COMPLETE = ("config.json", "models.json", "fit.json", "predictions.csv")
@@ -46,7 +47,7 @@ _LONGEST = 100
 
 def data_hash(config: FitConfig) -> str:
     """Return the hash of the content of both tables; order of rows and columns does not count."""
-    tables = (read_table(config.swarm.ratios), read_table(config.swarm.metrics))
+    tables = (read_table(config.swarm.ratios), read_metrics(config.swarm))
     return digest([_canonical(table) for table in tables], 16)
 
 

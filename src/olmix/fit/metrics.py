@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from olmix.config import FitConfig
+from olmix.config.fit import ALL_METRICS
 from olmix.errors import nearest
 from olmix.fit.directions import Families, directions
+from olmix.fit.noise import errors_of, mean_errors, wrong_errors
 from olmix.laws.outliers import winsorise
 from olmix.records.metric import sort_names
 from olmix.records.mmlu import subtasks_of
@@ -33,6 +35,7 @@ class Metrics:
     Attributes:
         names: (M,) names of metrics, or of families where these are averaged.
         values: (R, M) measured values in the order of the metrics table; NaN where there is none.
+        errors: (R, M) their standard errors; NaN where none is known.
         lower_is_better: (M,) direction of each.
         objective_weights: (M,) weight in the objective, not negative.
         families: names of the metrics that each family averages, where families are asked for.
@@ -44,6 +47,7 @@ class Metrics:
 
     names: tuple[str, ...]
     values: Array
+    errors: Array
     lower_is_better: tuple[bool, ...]
     objective_weights: Array
     notes: tuple[str, ...] = ()
@@ -71,7 +75,9 @@ def select_metrics(config: FitConfig, table: Table) -> Metrics:
     if not kept:
         problems.append(f"{table.path}: no metric is left to fit")
         nothing = np.empty((len(table.runs), 0))
-        return Metrics((), nothing, (), np.empty(0), tuple(notes), problems=tuple(problems))
+        return Metrics(
+            (), nothing, nothing, (), np.empty(0), tuple(notes), problems=tuple(problems)
+        )
     averaged = config.regression.aggregate_task_families
     names = tuple(kept) if averaged else tuple(n for members in kept.values() for n in members)
     objective_weights = np.array([config.filtering.obj_weights.get(name, 1.0) for name in names])
@@ -81,23 +87,26 @@ def select_metrics(config: FitConfig, table: Table) -> Metrics:
     counted = {name for name, weight in zip(names, objective_weights, strict=True) if weight > 0}
     found = directions(config, table.path, kept, counted)
     notes, problems = [*notes, *found.notes], [*problems, *found.problems]
+    members = tuple(dict.fromkeys(name for family in kept.values() for name in family))
+    problems += wrong_errors(table, members)
     if averaged:
         values = np.stack([table.select(m).mean(axis=1) for m in kept.values()], axis=1)
+        errors = np.stack([mean_errors(errors_of(table, m)) for m in kept.values()], axis=1)
         problems += _mixed_families(kept, found.lower_is_better)
         notes += _scales_within(table, kept)
         direction = tuple(found.lower_is_better[members[0]] for members in kept.values())
     else:
-        values = table.select(names)
+        values, errors = table.select(names), errors_of(table, names)
         direction = tuple(found.lower_is_better[name] for name in names)
     warnings = tuple(_not_dropped(config, table, families))
     chosen = Metrics(
-        names, values, direction, objective_weights, tuple(notes), warnings, tuple(problems)
+        names, values, errors, direction, objective_weights, tuple(notes), warnings, tuple(problems)
     )
     if not averaged:
         return chosen
-    members = tuple(dict.fromkeys(name for family in kept.values() for name in family))
     lower = tuple(found.lower_is_better[name] for name in members)
-    parts = Metrics(members, table.select(members), lower, np.ones(len(members)))
+    own = errors_of(table, members)
+    parts = Metrics(members, table.select(members), own, lower, np.ones(len(members)))
     return replace(chosen, families=kept, parts=parts)
 
 
@@ -157,7 +166,8 @@ def _metric_columns(config: FitConfig, table: Table) -> tuple[dict[str, list[str
     notes = []
     if asked & errors:
         notes.append(
-            f"{shortened(sorted(asked & errors))}: standard errors, left out of the metrics."
+            f"{shortened(sorted(asked & errors))}: standard errors, no metrics: they say how much "
+            "each run counts."
         )
     if asked & others:
         notes.append(
@@ -228,7 +238,7 @@ def _unknown_floors(config: FitConfig, families: Families) -> list[str]:
     where = "eval.tasks" if averaged else config.swarm.metrics
     return [
         f"{where}: proposer.floors: no metric {name} is fitted{_hint(name, fitted)}"
-        for name in sorted(set(floors) - fitted)
+        for name in sorted(set(floors) - fitted - {ALL_METRICS})
     ]
 
 

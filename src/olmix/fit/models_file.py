@@ -33,7 +33,7 @@ from olmix.text.numbers import counted
 
 __all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_laws"]
 
-FORMAT = 3
+FORMAT = 4
 _LAWS: dict[str, type[FittedLaw]] = {
     law.name: law
     for law in (
@@ -135,11 +135,14 @@ def models_to_plain(
         fits: one per metric.
         objective: half widths of the intervals of the weighted average.
     """
+    mixtures = swarm.fitted_mixtures
+    rows = {mixture.tobytes(): row for row, mixture in enumerate(mixtures)}
     return {
         "format": FORMAT,
         "domains": list(swarm.domains),
         "frozen": {} if swarm.frozen is None else swarm.frozen.groups,
-        "mixtures": swarm.fitted_mixtures.tolist(),
+        "pinned": dict(swarm.pinned),
+        "mixtures": mixtures.tolist(),
         "objective_calibration": objective.to_plain(),
         "metrics": {
             fitted.name: {
@@ -148,7 +151,8 @@ def models_to_plain(
                 "chosen": fitted.chosen,
                 "calibration": fitted.calibration.to_plain(),
                 "laws": {
-                    name: candidate.law.to_plain() for name, candidate in fitted.candidates.items()
+                    name: _by_rows(candidate.law.to_plain(), rows)
+                    for name, candidate in fitted.candidates.items()
                 },
                 "held_out": {
                     name: candidate.cv_predictions.tolist()
@@ -159,6 +163,32 @@ def models_to_plain(
             for index, fitted in enumerate(fits)
         },
     }
+
+
+def _by_rows(plain: Mapping[str, Any], rows: Mapping[bytes, int]) -> dict[str, Any]:
+    """Return a plain law with the mixtures it was fitted to as rows of the file's own list."""
+    law = dict(plain)
+    if "points" in law:
+        points = np.asarray(law.pop("points"), dtype=np.float64)
+        law["rows"] = [rows[point.tobytes()] for point in points]
+    if "members" in law:
+        law["members"] = [_by_rows(member, rows) for member in law["members"]]
+    return law
+
+
+def _by_points(plain: Mapping[str, Any], mixtures: Array) -> dict[str, Any]:
+    """Return a law as `to_plain` gave it, the inverse of `_by_rows`."""
+    law = dict(plain)
+    if "rows" in law:
+        law["points"] = mixtures[np.asarray(law.pop("rows"), dtype=np.intp)]
+    if "members" in law:
+        law["members"] = [_by_points(member, mixtures) for member in law["members"]]
+    return law
+
+
+def _laws(entry: Mapping[str, Any], mixtures: Array) -> dict[str, dict[str, Any]]:
+    """Return the plain laws of a metric, by name."""
+    return {name: _by_points(plain, mixtures) for name, plain in entry["laws"].items()}
 
 
 def _build(chosen: str, laws: Mapping[str, Mapping[str, Any]]) -> FittedLaw:
@@ -181,13 +211,15 @@ def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]
     """
     plain = read_json(file)
     try:
+        mixtures = np.asarray(plain["mixtures"], dtype=np.float64)
         entries = [plain["metrics"][metric] for metric in metrics]
         return [
             {
-                name: HeldOut(_build(name, entry["laws"]), np.asarray(held, dtype=np.float64))
+                name: HeldOut(_build(name, laws), np.asarray(held, dtype=np.float64))
                 for name, held in entry["held_out"].items()
             }
             for entry in entries
+            for laws in [_laws(entry, mixtures)]
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
@@ -219,14 +251,18 @@ def load_fit(folder: str | Path) -> LoadedFit:
                 f"{file}: format {plain['format']}; this release reads format {FORMAT}. Fit again"
             )
         entries = plain["metrics"]
+        mixtures = np.asarray(plain["mixtures"], dtype=np.float64)
         return LoadedFit(
             folder=Path(folder),
             domains=_names(plain["domains"]),
             frozen=plain["frozen"],
             lower_is_better={name: entry["lower_is_better"] for name, entry in entries.items()},
             objective_weights={name: entry["objective_weight"] for name, entry in entries.items()},
-            laws={name: _build(entry["chosen"], entry["laws"]) for name, entry in entries.items()},
-            mixtures=np.asarray(plain["mixtures"], dtype=np.float64),
+            laws={
+                name: _build(entry["chosen"], _laws(entry, mixtures))
+                for name, entry in entries.items()
+            },
+            mixtures=mixtures,
             calibrations={
                 name: Calibration.from_plain(entry["calibration"])
                 for name, entry in entries.items()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from olmix.config import FitConfig
 from olmix.errors import DataError
+from olmix.fit.cost import estimated_cost
 from olmix.fit.crossval import HeldOut
+from olmix.fit.evidence.another_round import another_round
 from olmix.fit.evidence.effects import interaction_matrix, probes, signed_evidence
 from olmix.fit.evidence.learning_curve import COLUMNS, keep_share, learning_curve, shares_of
 from olmix.fit.evidence.pareto import front_summary, pareto_front
@@ -88,13 +91,16 @@ def fit_swarm(
         logger.info("%s", note)
     if shares_of(config.regression)[-1] != 1:
         # Too small a share is refused before anything is fitted.
-        keep_share(swarm, shares_of(config.regression)[-1], config.regression.seed)
+        keep_share(swarm, shares_of(config.regression)[-1], config.regression)
     with folder_beside(folder) as beside:
         files = FitFiles(beside)
         files.json("config.json", config_to_plain(config, name, data))
         files.text("path_to_regression_model.txt", f"{(folder / 'models.json').resolve()}\n")
         with one_thread():
             known = _known_laws(output, laws_hash(config, data), swarm)
+            cost = estimated_cost(config, swarm)
+            if known is None and cost.large:
+                logger.info("%s", cost.statement)
             fit, proposal = _compute(config, swarm, files, known, on_progress)
         publish(beside, folder)
     point_latest(output, name)
@@ -130,9 +136,9 @@ def _compute(
     """Fit, propose and write; returns what is in `fit.json` and `proposal.json`."""
     shares, whole = shares_of(config.regression), swarm
     if shares[0] != 1:
-        swarm = keep_share(swarm, shares[0], config.regression.seed)
+        swarm = keep_share(swarm, shares[0], config.regression)
     curve_steps = len(shares) - 1
-    num_laws = len(candidate_laws(config.regression)) if known is None else 0
+    num_laws = len(candidate_laws(config.regression, swarm)) if known is None else 0
     total = (num_laws + 1) * len(swarm.metrics) + 3 + curve_steps + config.proposer.pareto
     steps = Steps(on_progress, total)
     fit = fit_laws(config, swarm, steps, known)
@@ -175,6 +181,12 @@ def _write_proposal(
 ) -> Proposal:
     """Write the proposal and all that follows from it; returns what is in `proposal.json`."""
     config, swarm, fits, found = fit.config, fit.swarm, fit.fits, judged.found
+    logger.info(
+        "KL(mixture || prior) weighs %.3g in the unit of the average (kl_unit: raw): %.3g of the "
+        "swarm's spread",
+        found.objective.kl_weight,
+        found.kl_reg,
+    )
     shared = (fit, judged.feasible, judged.references, found.kl_reg)
     stems = file_stems(swarm.metrics)
     each = propose_each(*shared, steps)
@@ -195,6 +207,8 @@ def _write_proposal(
         files.json("pareto.json", to_plain(front_summary(fit, front, judged.mixtures)))
     files.json("predicted_performance.json", to_plain(predicted_performance(fit, judged)))
     proposal = proposal_record(fit, judged)
+    if proposal.reliable and not proposal.worst:
+        proposal = replace(proposal, another_round=another_round(fit, judged))
     tokens = fit.asked.constraints.target_tokens
     mix = {"mix": launch_mix(swarm, found.mixture, tokens, fit.asked.priors)}
     files.yaml("mix.yaml", mix, f"Proposed by `olmix fit`.\n{proposal.statement}")

@@ -114,6 +114,7 @@ def fit_record(fit: SwarmFit, stems: Mapping[str, str]) -> Fit:
         ),
         notes=(*swarm.notes, *_choice_notes(swarm, fit.fits)),
         files=stems,
+        fingerprints=dict(fit.asked.priors.fingerprints or {}),
     )
 
 
@@ -230,6 +231,7 @@ def proposal_record(fit: SwarmFit, judged: JudgedProposal) -> Proposal:
         ),
         proposer=found.proposer,
         kl_reg=found.kl_reg,
+        kl_weight=found.objective.kl_weight,
         optimality_gap=found.gap,
         caps=swarm.named(judged.feasible.caps),
         fixed_weight=dict(config.filtering.fixed_weight),

@@ -19,8 +19,8 @@ from olmix.errors import DataError
 from olmix.fit.models_file import LoadedFit, load_fit
 from olmix.fit.swarm import Swarm, read_swarm
 from olmix.fit.swarm_fit import candidate_laws, one_thread
-from olmix.fit.uncertainty import sample_law
-from olmix.laws.law import Draws, Law
+from olmix.fit.uncertainty import draw_average
+from olmix.laws.law import Law
 from olmix.records.fit.proposal import read_proposal
 from olmix.records.fit.settings import read_fit_config
 from olmix.simplex import Array
@@ -57,22 +57,12 @@ class SavedDraws:
 
         The first draws of a larger number are those of a smaller one.
         """
-        swarm, at = self.swarm, self.swarm.collapse(mixtures)
-        values, counts = swarm.averaged()
-        unique = swarm.unique_mixtures
-        by_weight, by_normal, by_law = np.random.default_rng(seed).spawn(3)
-        weights = by_weight.standard_exponential((number, len(unique)))
-        normals = by_normal.standard_normal((number, len(at)))
-        uniforms = by_law.random(number)
-        total = np.zeros((number, len(at)))
+        known = [
+            (self.fit.laws[name], self.fit.objective_weights[name]) for name in self.swarm.metrics
+        ]
+        at = self.swarm.collapse(mixtures)
         with one_thread():
-            for index, name in enumerate(swarm.metrics):
-                share = self.fit.objective_weights[name]
-                if share > 0:
-                    draws = Draws(weights * counts[index], normals, uniforms)
-                    law = self.fit.laws[name]
-                    total += share * sample_law(law, self.laws, unique, values[index], draws, at)
-        return total
+            return draw_average(self.swarm, known, self.laws, at, number, seed)
 
 
 def load_draws(folder: str | Path) -> SavedDraws:

@@ -24,6 +24,7 @@ from olmix.config import FitConfig
 from olmix.errors import ConfigError, Problem
 from olmix.fit.evidence.proposals import JudgedProposal, propose_judged
 from olmix.fit.given_mixtures import read_mixtures
+from olmix.fit.noise import read_metrics
 from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.results import proposal_record
 from olmix.fit.swarm import Swarm, read_swarm
@@ -246,6 +247,7 @@ def load_swarm(
     ratios: TableLike | None = None,
     metrics: TableLike | None = None,
     *,
+    standard_errors: TableLike | None = None,
     config: str | Path | Mapping[str, Any] | FitConfig | None = None,
     token_counts: Mapping[str, float] | None = None,
     **sections: Any,
@@ -256,6 +258,8 @@ def load_swarm(
         ratios: mixtures, a row per run: a CSV file, its address, a data frame of pandas or polars,
             a dict of columns, or rows as dicts.
         metrics: metrics, a row per run, in any of these forms.
+        standard_errors: their standard errors, in columns of the same names; columns of `metrics`
+            such as `acc_stderr` do as well.
         config: a fit config, in place of the tables or with them.
         token_counts: tokens of each domain; left out, all domains count alike, and the swarm's
             warnings say so.
@@ -272,8 +276,12 @@ def load_swarm(
     if token_counts is not None:
         counts = {name: int(count) for name, count in token_counts.items()}
         plain["priors"] = {"token_counts": counts}
-    given = {"ratios": ratios, "metrics": metrics}
-    places = {key: _place(key, table) for key, table in given.items() if table is not None}
+    given = {"ratios": ratios, "metrics": metrics, "standard_errors": standard_errors}
+    places = {
+        key: _place(key, table)
+        for key, table in given.items()
+        if table is not None and (key != "standard_errors" or isinstance(table, (str, Path)))
+    }
     if places:
         plain["swarm"] = {**plain.get("swarm", {}), **places}
     return _load("load_swarm", {**plain, **sections}, given)
@@ -309,16 +317,16 @@ def _load(
         where = "constraints.target_tokens"
         what = "token_counts are needed to say how many passes this takes"
         raise ConfigError([Problem(where, what)], caller)
-    tables = tuple(
-        known[key] if key in known else read_table(getattr(config.swarm, key))
-        for key in ("ratios", "metrics")
+    tables = (
+        known["ratios"] if "ratios" in known else read_table(config.swarm.ratios),
+        read_metrics(config.swarm, known.get("metrics"), known.get("standard_errors")),
     )
-    swarm = read_swarm(config, (tables[0], tables[1]))
+    swarm = read_swarm(config, tables)
     if uniform:
         notes, warnings = (*swarm.notes, UNIFORM_PRIOR), (*swarm.warnings, UNIFORM_PRIOR)
         swarm = replace(swarm, notes=notes, warnings=warnings)
         logger.warning("%s", UNIFORM_PRIOR)
-    return LoadedSwarm(config, swarm, (tables[0], tables[1]))
+    return LoadedSwarm(config, swarm, tables)
 
 
 def fit_laws(

@@ -20,6 +20,7 @@ from olmix.domains import is_below
 from olmix.errors import DataError
 from olmix.fit.metrics import Metrics, scale_note, select_metrics, spreads
 from olmix.fit.mixture_rows import rescaled_note, without_noise, wrong_weights
+from olmix.fit.noise import Noise, find_noise, read_metrics
 from olmix.fit.swarm_notes import swarm_notes
 from olmix.fit.tied_domains import Frozen, find_frozen, find_pinned, pin
 from olmix.laws.least_mixtures import least_mixtures
@@ -59,6 +60,7 @@ class Swarm:
         warnings: those that a reader of the proposal must know.
         frozen: how domains are made of the table's columns, where some of these move together.
         pinned: weight of the domains that have the same one in every run.
+        noise: how sure the values are, where their standard errors are known.
         families: where the metrics are averages (`aggregate_task_families`), those of each.
         parts: the same runs with these metrics one by one, which the laws are fitted to.
     """
@@ -80,6 +82,7 @@ class Swarm:
     frozen: Frozen | None = None
     warnings: tuple[str, ...] = ()
     pinned: Mapping[str, float] = field(default_factory=dict)
+    noise: Noise | None = None
     families: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parts: Swarm | None = None
 
@@ -124,9 +127,14 @@ class Swarm:
         return 1.0 if lower.any() else -1.0
 
     @property
+    def free(self) -> NDArray[np.bool_]:
+        """Which domains some run has and that vary, (D,)."""
+        return self.live & ~np.isin(self.domains, list(self.pinned))
+
+    @property
     def num_free(self) -> int:
         """Number of domains that some run has and that vary."""
-        return int(self.live.sum()) - len(self.pinned)
+        return int(self.free.sum())
 
     @property
     def num_groups(self) -> int:
@@ -144,25 +152,37 @@ class Swarm:
         """The unique mixtures of runs that are not held out, (n, D)."""
         return np.asarray(self.unique_mixtures[np.unique(self.group[~self.held_out])])
 
+    @property
+    def run_weights(self) -> Array:
+        """What each value counts: 1 but where standard errors say otherwise, (R, M)."""
+        return np.ones_like(self.values) if self.noise is None else self.noise.weights
+
+    @property
+    def usual_noise(self) -> Array:
+        """Variance of a value with the usual standard error, 0 where none is known, (M,)."""
+        return np.zeros(len(self.metrics)) if self.noise is None else self.noise.usual
+
     def averaged(self, held_out: bool = False) -> tuple[Array, Array]:
-        """Average the runs of each mixture.
+        """Average the runs of each mixture, each with its weight.
 
         Args:
             held_out: whether to take the held-out runs in place of the others.
 
         Returns:
             means (M, U) with less being better, 0 where nothing was measured; number of runs behind
-            each (M, U).
+            each (M, U), as many as they count.
         """
         oriented = (self.values * self.signs).T
+        row_weights = self.run_weights.T
         taken = np.isfinite(oriented) & (self.held_out == held_out)
         counts = np.zeros((len(self.metrics), self.num_groups))
         totals = np.zeros_like(counts)
         for metric in range(len(self.metrics)):
             rows = taken[metric]
-            np.add.at(counts[metric], self.group[rows], 1.0)
-            np.add.at(totals[metric], self.group[rows], oriented[metric, rows])
-        return totals / np.maximum(counts, 1.0), counts
+            counted = row_weights[metric, rows]
+            np.add.at(counts[metric], self.group[rows], counted)
+            np.add.at(totals[metric], self.group[rows], counted * oriented[metric, rows])
+        return totals / np.where(counts > 0, counts, 1.0), counts
 
 
 def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> Swarm:
@@ -179,7 +199,7 @@ def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> 
         DataError: with all problems of the tables and of what the config asks of them.
     """
     if tables is None:
-        tables = read_table(config.swarm.ratios), read_table(config.swarm.metrics)
+        tables = read_table(config.swarm.ratios), read_metrics(config.swarm)
     ratios, metrics = tables
     domains = config.priors.domains
     chosen = select_metrics(config, metrics)
@@ -287,6 +307,12 @@ def _measured(table: Table, chosen: Metrics, runs: Sequence[str]) -> dict[str, A
     return {run: chosen.values[position[run]] for run in runs}
 
 
+def _errors(table: Table, chosen: Metrics, runs: Sequence[str]) -> Array:
+    """Return the standard errors of the metrics of each run, (R, M)."""
+    position = {run: index for index, run in enumerate(table.runs)}
+    return np.asarray(chosen.errors[[position[run] for run in runs]])
+
+
 @dataclass(frozen=True)
 class _SwarmTables:
     """Both tables, what is fitted of them, and the runs that take no part."""
@@ -342,6 +368,7 @@ def _assemble(
         warnings=(*chosen.warnings, *(() if scales is None else (f"{scales} {STANDARDISE}",))),
         frozen=frozen,
         pinned=pinned,
+        noise=find_noise(values, _errors(metrics, chosen, runs), group),
         families=chosen.families,
     )
     used = ratios.rows(runs)[:, [ratios.columns.index(name) for name in config.priors.domains]]
@@ -371,6 +398,7 @@ def _parts(swarm: Swarm, tables: _SwarmTables, least: int) -> Swarm | None:
         values=values,
         lower_is_better=parts.lower_is_better,
         objective_weights=np.full(len(parts.names), 1 / len(parts.names)),
+        noise=find_noise(values, _errors(tables.metrics, parts, swarm.runs), group),
         families={},
     )
 

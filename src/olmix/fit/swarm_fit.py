@@ -95,8 +95,12 @@ def one_thread() -> AbstractContextManager[object]:
     return limits
 
 
-def candidate_laws(settings: RegressionConfig) -> tuple[Law, ...]:
-    """Return the laws that a config asks for; `auto` compares all."""
+def candidate_laws(settings: RegressionConfig, swarm: Swarm | None = None) -> tuple[Law, ...]:
+    """Return the laws that a config asks for; `auto` compares all that the swarm can determine.
+
+    A law with a slope for each domain needs more mixtures than there are domains; with fewer `auto`
+    has the Gaussian processes alone.
+    """
     wanted = settings.type
     families: dict[str, tuple[Law, ...]] = {
         "log_linear": (LogLinear(),),
@@ -108,7 +112,8 @@ def candidate_laws(settings: RegressionConfig) -> tuple[Law, ...]:
         "search": (Search(),),
     }
     if wanted == "auto":
-        return tuple(law for name in AUTO for law in families[name])
+        few = swarm is not None and len(swarm.fitted_mixtures) <= swarm.num_free
+        return tuple(law for name in (("gp",) if few else AUTO) for law in families[name])
     return families[wanted]
 
 
@@ -126,7 +131,7 @@ def fit_laws(
         steps: counts each metric that a law was fitted to.
         known: laws of each metric that were fitted to the same runs before.
     """
-    laws = candidate_laws(config.regression)
+    laws = candidate_laws(config.regression, swarm)
     num_folds = min(config.regression.num_folds, len(swarm.fitted_mixtures))
     folds = assign_folds(swarm.num_groups, num_folds, config.regression.seed)
     parts: list[MetricFit] = []

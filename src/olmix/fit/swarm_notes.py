@@ -43,9 +43,15 @@ def swarm_notes(swarm: Swarm) -> list[str]:
             notes.append(
                 f"{name} is missing in {counted(missing, 'run')}, which its fit leaves out."
             )
-    notes += [*_accidents(swarm), *_means_of_others(swarm)]
+    notes += [*_known_errors(swarm), *_accidents(swarm), *_means_of_others(swarm)]
     safe = 3 * (swarm.num_free + 1)
-    if swarm.num_groups < safe:
+    if swarm.num_groups <= swarm.num_free:
+        notes.append(
+            f"{swarm.num_groups} distinct mixtures cannot determine a slope for each of "
+            f"{swarm.num_free} domains: `auto` fits Gaussian processes alone; aim for {safe} or "
+            "more."
+        )
+    elif swarm.num_groups < safe:
         notes.append(
             f"{swarm.num_groups} distinct mixtures is few for {swarm.num_free} domains; aim for "
             f"{safe} or more."
@@ -54,6 +60,21 @@ def swarm_notes(swarm: Swarm) -> list[str]:
         held_out = int(swarm.held_out.sum())
         notes.append(f"Held out of every fit: {counted(held_out, 'run')} (regression.n_test).")
     return [*notes, *_tied(swarm), *_pinned(swarm)]
+
+
+def _known_errors(swarm: Swarm) -> list[str]:
+    """Say of how many metrics the standard errors are known, and which run they count least."""
+    if swarm.noise is None:
+        return []
+    seen = np.where(np.isfinite(swarm.values) & swarm.noise.known, swarm.noise.weights, np.inf)
+    row, index = np.unravel_index(int(seen.argmin()), seen.shape)
+    known = int(swarm.noise.known.sum())
+    of = "the metric" if len(swarm.metrics) == 1 else f"{known} of {len(swarm.metrics)} metrics"
+    return [
+        f"The standard errors of {of} are known: a run counts the less, the larger its error. "
+        f"{swarm.runs[int(row)]} counts least, {seen[row, index]:.2g} of a usual run "
+        f"in {swarm.metrics[int(index)]}."
+    ]
 
 
 def _accidents(swarm: Swarm) -> list[str]:

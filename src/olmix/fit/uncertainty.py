@@ -32,7 +32,12 @@ from numpy.typing import NDArray
 from olmix.errors import needs
 from olmix.fit.calibration import NORMAL_QUANTILE, bounds_of, calibrate, error_at_trained
 from olmix.fit.crossval import MetricFit, fold_distances, rank_p_value, scores
-from olmix.fit.propose.references import measured_objective, nearest_run_distance
+from olmix.fit.noise import as_usual
+from olmix.fit.propose.references import (
+    measured_objective,
+    nearest_run_distance,
+    objective_noise,
+)
 from olmix.fit.swarm import Swarm
 from olmix.laws.law import Draws, FittedLaw, Law
 from olmix.laws.outliers import mean_square
@@ -45,10 +50,12 @@ __all__ = [
     "Bootstrap",
     "ObjectiveFit",
     "bootstrap",
+    "draw_average",
     "draw_metrics",
     "estimate",
     "gain",
     "held_out_average",
+    "num_draws",
     "objective_fit",
     "predicted_average",
     "sample_law",
@@ -143,14 +150,22 @@ def objective_fit(swarm: Swarm, fits: Sequence[MetricFit], folds: NDArray[np.int
     cv = scores(measured[seen], held[seen])
     p_value = min(1.0, tried * rank_p_value(measured[seen], held[seen]))
     freedom = max(int(seen.sum()) - int(swarm.live.sum()) - 2, 3)
-    cv_mse, train_mse = (mean_square((measured - by)[seen]) for by in (held, own))
+    sure, usual = objective_noise(swarm)
+    own_errors, residuals = (
+        as_usual((measured - by)[seen], sure[seen], usual) for by in (own, held)
+    )
+    cv_mse, train_mse = mean_square(residuals), mean_square(own_errors)
     distances = fold_distances(swarm, folds)[seen]
-    at_trained = error_at_trained((measured - own)[seen], (measured - held)[seen], None, 0)
+    at_trained = error_at_trained(own_errors, residuals, None, 0, usual)
     lower = swarm.objective_sign > 0
     bounds = bounds_of(swarm.objective_sign * measured, lower_is_better=lower)
-    residuals = (measured - held)[seen]
     calibration = calibrate(residuals, distances, folds[seen], at_trained, bounds)
     return ObjectiveFit(cv, cv_mse, train_mse, p_value, freedom, calibration)
+
+
+def num_draws(num_metrics: int) -> int:
+    """Return how many laws are drawn for each of so many metrics."""
+    return _FEW_SAMPLES if num_metrics > _MANY_METRICS else NUM_SAMPLES
 
 
 def draw_metrics(
@@ -169,7 +184,7 @@ def draw_metrics(
     values, counts = swarm.averaged()
     unique = swarm.unique_mixtures
     if num_samples is None:
-        num_samples = _FEW_SAMPLES if len(fits) > _MANY_METRICS else NUM_SAMPLES
+        num_samples = num_draws(len(fits))
     rng = np.random.default_rng(seed)
     row_weights = rng.standard_exponential((num_samples, len(unique)))
     normals = rng.standard_normal((num_samples, len(mixtures)))
@@ -179,6 +194,41 @@ def draw_metrics(
         draws = Draws(row_weights * counts[index], normals, uniforms)
         drawn.append(sample_law(fitted.best.law, laws, unique, values[index], draws, mixtures))
     return np.stack(drawn)
+
+
+def draw_average(
+    swarm: Swarm,
+    fitted: Sequence[tuple[FittedLaw, float]],
+    laws: Mapping[str, Law],
+    mixtures: Array,
+    number: int,
+    seed: int,
+) -> Array:
+    """Return the objective at mixtures (K, D), less is better, by drawn laws: (number, K).
+
+    Metrics without weight are not drawn. The first draws of a larger number are those of a smaller
+    one.
+
+    Args:
+        swarm: the runs.
+        fitted: the law and the weight of each metric.
+        laws: how each law is fitted again, by name.
+        mixtures: in the domains of the swarm.
+        number: of draws.
+        seed: of the draws.
+    """
+    values, counts = swarm.averaged()
+    unique = swarm.unique_mixtures
+    by_weight, by_normal, by_law = np.random.default_rng(seed).spawn(3)
+    weights = by_weight.standard_exponential((number, len(unique)))
+    normals = by_normal.standard_normal((number, len(mixtures)))
+    uniforms = by_law.random(number)
+    total = np.zeros((number, len(mixtures)))
+    for index, (law, share) in enumerate(fitted):
+        if share > 0:
+            draws = Draws(weights * counts[index], normals, uniforms)
+            total += share * sample_law(law, laws, unique, values[index], draws, mixtures)
+    return total
 
 
 def bootstrap(

@@ -1,16 +1,21 @@
 """Sampling the mixtures of a swarm, from a generation config to one file per variant."""
 
+from olmix.generate.constraints import build_constraints
+from olmix.generate.contents import changes_since
 from olmix.generate.diagnostics import Diagnostics, diagnose, inspect_folder
 from olmix.generate.next_round import EarlierFit
 from olmix.generate.swarm import Variant, group_of, sample_swarm
-from olmix.generate.write import Generated, generate
+from olmix.generate.write import Generated, for_target, generate
 
 __all__ = [
     "Diagnostics",
     "EarlierFit",
     "Generated",
     "Variant",
+    "build_constraints",
+    "changes_since",
     "diagnose",
+    "for_target",
     "generate",
     "group_of",
     "inspect_folder",

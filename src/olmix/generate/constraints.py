@@ -3,7 +3,7 @@
 A mixture is feasible when
 
     it sums to 1                                            the simplex
-    w_d <= caps_d                                           tokens x repetition / max_tokens
+    w_d <= caps_d                       tokens x repetition / (target_tokens or max_tokens)
     w_d = 0 or w_d >= minimum_d                             swarm.minimum_weight
     w(node) = 0 or w(node) >= share x w(its parent)         minimum_source_weight, ..topic..
     w(node) = share x w(its parent)                         pins: `weight`, fixed_source_weights
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from olmix.config import GenerationConfig, SwarmConfig
 from olmix.config.swarm import pin_of
-from olmix.domains import SEPARATOR, Node, domain_names, iter_domains, iter_nodes, join
+from olmix.domains import Node, domain_names, iter_domains, iter_nodes, join
 from olmix.errors import InfeasibleError
 from olmix.simplex import Array, token_caps
 from olmix.text.numbers import readable_count
@@ -181,8 +181,8 @@ def _caps(config: GenerationConfig, prior: Mapping[str, float]) -> tuple[Array, 
     labels = [f"{name} has at most all of the mixture" for name in domains]
     if swarm.enable_bound:
         passes = swarm.repetition_factor if swarm.allow_repetition else 1.0
-        caps = token_caps(counts, passes, config.max_tokens)
-        budget = readable_count(config.max_tokens)
+        caps = token_caps(counts, passes, config.pass_tokens)
+        budget = readable_count(config.pass_tokens)
         labels = [
             f"{readable_count(count)} tokens x {passes:.1f} repetition over {budget} "
             f"allow {name} {cap:.4g}"
@@ -204,8 +204,9 @@ def _members(tree: Sequence[Node], domains: Sequence[str]) -> dict[str, Mask]:
     return {"": np.ones(len(domains), dtype=bool), **found}
 
 
-def _parent(name: str) -> str:
-    return name.rpartition(SEPARATOR)[0]
+def _parent(path: Sequence[Node]) -> str:
+    """Return the name of what a node is part of; its own may hold separators."""
+    return join(path[:-1])
 
 
 def _is_settled(path: Sequence[Node], tree: Sequence[Node], swarm: SwarmConfig) -> bool:
@@ -233,9 +234,9 @@ def _minima(
     for name, path in iter_nodes(tree):
         share = swarm.minimum_source_weight if len(path) == 1 else swarm.minimum_topic_weight
         if share and pin_of(path, swarm) is None:
-            kind = "the mixture" if len(path) == 1 else _parent(name)
+            kind = "the mixture" if len(path) == 1 else _parent(path)
             label = f"{name} is 0 or at least {share:g} of {kind}"
-            floors.append(Floor(label, below[name], below[_parent(name)], share))
+            floors.append(Floor(label, below[name], below[_parent(path)], share))
         if name not in swarm.nonzero_weight:
             continue
         least = swarm.minimum_weight or REQUIRED_MINIMUM
@@ -249,7 +250,7 @@ def _minima(
             floors.append(Floor(label, below[name], below[""], least, required=True))
         if share and pin_of(path, swarm) is None:
             label = f"{name} needs at least {share:g} of what is above it (swarm.nonzero_weight)"
-            floors.append(Floor(label, below[name], below[_parent(name)], share, required=True))
+            floors.append(Floor(label, below[name], below[_parent(path)], share, required=True))
     return minimum, required, floors
 
 
@@ -263,8 +264,8 @@ def _pins(tree: Sequence[Node], below: Mapping[str, Mask], swarm: SwarmConfig) -
             label = f"{name} is pinned to {share:.4g}"
             found.append(Linear(label, below[name].astype(float), share, share))
         else:
-            label = f"{name} is pinned to {share:.4g} of {_parent(name)}"
-            row = below[name] - share * below[_parent(name)]
+            label = f"{name} is pinned to {share:.4g} of {_parent(path)}"
+            row = below[name] - share * below[_parent(path)]
             found.append(Linear(label, row, 0.0, 0.0))
     return found
 
@@ -291,7 +292,8 @@ def _bounds(below: Mapping[str, Mask], swarm: SwarmConfig) -> list[Linear]:
 
 def _check_singly(config: GenerationConfig, rules: Constraints) -> None:
     """Refuse what single rules make impossible, naming the domain and the numbers."""
-    swarm, budget = config.swarm, config.max_tokens
+    swarm, budget = config.swarm, config.pass_tokens
+    length = "max_tokens" if config.target_tokens is None else "target_tokens"
     passes = swarm.repetition_factor if swarm.allow_repetition else 1.0
     counts = config.priors.counts(rules.domains)
     problems = []
@@ -304,7 +306,7 @@ def _check_singly(config: GenerationConfig, rules: Constraints) -> None:
             problems.append(
                 f"{name} needs at least {low:.4g} but {readable_count(counts[index])} tokens x "
                 f"{passes:.1f} repetition over {readable_count(budget)} allow {cap:.4g}. "
-                "Lower swarm.minimum_weight or max_tokens."
+                f"Lower swarm.minimum_weight or {length}."
             )
     for rule in rules.linear:
         reach = rules.caps[rule.row > 0].sum()
@@ -318,14 +320,14 @@ def _check_singly(config: GenerationConfig, rules: Constraints) -> None:
     if rules.caps.sum() < 1 - _TOLERANCE and (rules.caps > 0).all():
         total = config.priors.total_tokens
         problems.append(
-            f"{total:,} tokens x {passes:g} passes are less than max_tokens = {budget:,}. "
-            "Lower max_tokens, or raise swarm.repetition_factor to "
+            f"{total:,} tokens x {passes:g} passes are less than {length} = {budget:,}. "
+            f"Lower {length}, or raise swarm.repetition_factor to "
             f"{np.ceil(10 * budget / total) / 10:g}."
         )
     elif usable.sum() < 1 - _TOLERANCE:
         problems.append(
             f"the domains whose tokens allow their minimum weight reach {usable.sum():.4g} of the "
-            "mixture. Lower swarm.minimum_weight or max_tokens, or raise swarm.repetition_factor."
+            f"mixture. Lower swarm.minimum_weight or {length}, or raise swarm.repetition_factor."
         )
     needed = rules.minimum[rules.required].sum()
     if needed > 1 + _TOLERANCE:

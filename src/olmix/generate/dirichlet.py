@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from olmix.config import SwarmConfig
 from olmix.config.swarm import pin_of
-from olmix.domains import SEPARATOR, Node, domain_names, iter_nodes, join
+from olmix.domains import Node, domain_names, iter_domains, iter_nodes, join
 from olmix.errors import InfeasibleError
 from olmix.generate.constraints import Constraints
 from olmix.generate.solve import check_feasible, nearest
@@ -93,7 +93,7 @@ def _prior_shares(
     """
     names = [join((*path, child)) for child in children]
     manual = swarm.manual_topic_prior if path else swarm.manual_prior
-    shares = np.array([_mass(name, natural) for name in names])
+    shares = np.array([_mass((*path, child), natural) for child in children])
     named = np.array([name in manual for name in names])
     if named.any():
         pins = [pin_of((*path, child), swarm) for child in children]
@@ -105,10 +105,13 @@ def _prior_shares(
     return temper(shares, swarm.temperature("topic_" if path else "source_"))
 
 
-def _mass(prefix: str, natural: Mapping[str, float]) -> float:
-    """Return the natural share of everything at or below a node."""
-    below = prefix + SEPARATOR
-    return sum(share for name, share in natural.items() if name == prefix or name.startswith(below))
+def _mass(path: tuple[Node, ...], natural: Mapping[str, float]) -> float:
+    """Return the natural share of everything at or below a node.
+
+    Names alone do not tell: beside a topic `a` there may be one named `a:x`.
+    """
+    inner = (below for _, below in iter_domains(path[-1:]))
+    return sum(natural[join((*path[:-1], *below))] for below in inner)
 
 
 def _multiply(tree: Sequence[Node], splits: Sequence[_Split], shares: Sequence[Array]) -> Array:

@@ -85,7 +85,7 @@ def sample_swarm(
     fixed = np.vstack([known, *references.values()])
     sampled = _sample(config, rules, fixed, known, fit)
     weights = np.vstack([*references.values(), sampled])
-    factors = repetition_factors(weights, config.max_tokens, config.priors.counts(domains))
+    factors = repetition_factors(weights, config.pass_tokens, config.priors.counts(domains))
     mixes = [
         Mixture.from_weights(domains, row, factor)
         for row, factor in zip(weights, factors, strict=True)

@@ -21,7 +21,7 @@ from olmix.text.csv import write_table
 from olmix.text.files import write_text
 from olmix.text.yaml import parse_yaml, render_yaml
 
-__all__ = ["Generated", "generate"]
+__all__ = ["Generated", "for_target", "generate"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ def generate(
     if base is not None:
         _check_base(config, base)
     group = group_of(config, base, allow_pickle=allow_pickle)
+    config = for_target(config, base)
     out = Path(folder)
     if not allow_mixed:
         _check_folder(out, f"{config.name}-{group}-")
@@ -110,8 +111,25 @@ def _check_base(config: GenerationConfig, base: LaunchConfig) -> None:
             problems.append(Problem("training.max_tokens", f"{what}; make them equal"))
         else:
             logger.warning("%s; the caps and repetition factors hold for the latter", what)
+    target = config.target_tokens
+    if target is not None and target != training.target_tokens:
+        said = training.target_tokens
+        problems.append(
+            Problem(
+                "training.target_tokens",
+                f"the swarm is sampled for target_tokens = {target:,}, the base "
+                f"{'says nothing of it' if said is None else f'says {said:,}'}; make them equal",
+            )
+        )
     if problems:
         raise ConfigError(problems, base.name)
+
+
+def for_target(config: GenerationConfig, base: LaunchConfig | None) -> GenerationConfig:
+    """Return the config with the large run that its base names."""
+    if base is None or base.training.target_tokens is None:
+        return config
+    return config.model_copy(update={"target_tokens": base.training.target_tokens})
 
 
 def _check_folder(folder: Path, prefix: str) -> None:

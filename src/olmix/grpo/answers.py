@@ -23,9 +23,7 @@ from typing import Any, Literal
 from olmix.errors import MissingPackageError
 
 __all__ = [
-    "INSIDE",
     "AnswerKind",
-    "extract_answer",
     "first_number",
     "is_readable",
     "read_number",
@@ -36,10 +34,6 @@ __all__ = [
 
 AnswerKind = Literal["number", "math", "exact", "choice"]
 
-INSIDE = r"(?:(?!</?(?:reasoning|answer)>).)+"
-"""Text between two tags, no tag in it."""
-
-_ANSWER = re.compile(rf"<answer>({INSIDE})</answer>", re.DOTALL)
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+"
 _NUMBER = re.compile(
     rf"(?P<sign>[-+]?)(?P<top>{_DIGITS})(?:[eE](?P<power>[-+]?\d{{1,3}}))?"
@@ -67,12 +61,6 @@ _LONGEST = 300
 """Letters of the longest answer that is read as mathematics."""
 _TIME_S = 5
 """Seconds after which two expressions count as different."""
-
-
-def extract_answer(completion: str) -> str | None:
-    """Return what stands between the last pair of answer tags, if there is one."""
-    found = _ANSWER.findall(completion)
-    return found[-1].strip() if found else None
 
 
 def score_answer(given: str | None, true: str, kind: AnswerKind) -> float:

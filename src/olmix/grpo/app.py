@@ -25,6 +25,7 @@ from olmix.grpo.compose import (
     uses_own_sweeper,
 )
 from olmix.grpo.config import RunConfig
+from olmix.grpo.mixture_file import with_mixture
 from olmix.grpo.run_checks import check_all
 from olmix.text.files import write_text
 
@@ -55,12 +56,14 @@ class Records(Callback):  # type: ignore[misc]  # Hydra carries no types
 
     def on_multirun_end(self, config: Any, **_: Any) -> None:
         """Write the table of the results beside the runs."""
-        from olmix.grpo.results import collect_runs, write_results
+        from olmix.grpo.results import against_noise, collect_runs, write_results
 
         folder = Path(config.hydra.sweep.dir)
         runs = collect_runs([folder])
         if runs:
             write_results(runs, folder)
+            for line in against_noise(runs):
+                logger.info("%s", line)
             logger.info("results of %d runs: %s", len(runs), folder / "results.csv")
 
 
@@ -78,7 +81,8 @@ def train(cfg: Any) -> float:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     try:
-        config = RunConfig.from_dict(OmegaConf.to_container(cfg, resolve=True), "config")
+        plain = with_mixture(OmegaConf.to_container(cfg, resolve=True))
+        config = RunConfig.from_dict(plain, "config")
         from olmix.grpo.run import run_training
 
         summary = run_training(config, folder)

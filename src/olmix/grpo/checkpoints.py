@@ -15,7 +15,14 @@ from olmix.errors import DataError, LaunchError
 from olmix.grpo.config import RunConfig
 from olmix.text.files import digest, read_json, write_json
 
-__all__ = ["SavedRun", "identity", "open_checkpoints", "read_saved_run", "saved_base"]
+__all__ = [
+    "SavedRun",
+    "identity",
+    "list_updates",
+    "open_checkpoints",
+    "read_saved_run",
+    "saved_base",
+]
 
 _FREE = {
     "training": ("checkpoint_dir", "checkpoint_interval", "max_checkpoints", "resume",

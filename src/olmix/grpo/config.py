@@ -13,8 +13,10 @@ from pydantic import Field, model_validator
 
 from olmix.config.base import Fraction, NonNegative, Positive, Rules, Section, Weight
 from olmix.grpo.answers import AnswerKind
+from olmix.grpo.marks import AnswerMark
 from olmix.grpo.model_config import ModelConfig
-from olmix.grpo.rewards import check_rewards
+from olmix.grpo.rewards import NEED_ANSWERS, check_rewards
+from olmix.grpo.training_config import TrainingConfig
 
 __all__ = [
     "EvaluationConfig",
@@ -33,7 +35,12 @@ _Tokens = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False,
 _Schedule = Literal["constant", "linear", "cosine", "warmup_cosine"]
 _COSINE_WARMUP = 0.1
 """Share of the updates, where none is given."""
-_GSM8K = {"data_source": "huggingface", "data_path": "openai/gsm8k", "data_subset": "main"}
+_GSM8K = {
+    "data_source": "huggingface",
+    "data_path": "openai/gsm8k",
+    "data_subset": "main",
+    "test_split": "test",
+}
 
 
 class OptimizerConfig(Section):
@@ -131,6 +138,9 @@ class GrpoConfig(Section):
     answer: AnswerKind = "number"
     """How a given answer is compared with the true one, in rewards and evaluation: as one number,
     as mathematics (math-verify), as exactly the same text, or as the letter of a choice."""
+    answer_mark: AnswerMark = "tags"
+    r"""Where the answer stands, and what is the format: reasoning and answer in tags, `\boxed{}` or
+    a line `####` at the end, or the whole completion."""
     rewards: Annotated[dict[str, RewardConfig], Field(min_length=1)]
     """Name to weight, or to `function` and `weight`."""
 
@@ -181,93 +191,21 @@ class GenerationConfig(Section):
     """Tokens that end an answer; the tokenizer's own where left out."""
 
 
-class TrainingConfig(Section):
-    """Data, batches and checkpoints."""
-
-    data_source: Literal["synthetic", "jsonl", "huggingface", "tfds", "kaggle"] | None = None
-    """Where the questions come from; `synthetic` is arithmetic, made here. Where left out: that for
-    a model with random weights, GSM8K from Hugging Face for others."""
-    data_path: str | None = None
-    """File, folder or name of the dataset."""
-    data_subset: str | None = None
-    """Configuration of a Hugging Face dataset, or the file in a Kaggle one."""
-    data_split: str = "train"
-    """Split of a Hugging Face or TensorFlow dataset."""
-    question_column: str = "question"
-    """Column of the questions."""
-    answer_column: str = "answer"
-    """Column of the answers; behind `####` in GSM8K."""
-    num_batches: _Count = 100
-    """Batches of an epoch."""
-    batch_size: _Count = 4
-    """Prompts of a batch; each gets `grpo.num_generations` answers."""
-    micro_batch_size: _Count | None = None
-    """Prompts on the device at once."""
-    epochs: _Count = 1
-    """Passes over the batches."""
-    num_epochs: _Count | None = None
-    """Another name of `epochs`."""
-    gradient_clip: Positive | None = None
-    """Largest norm of the gradient; none where left out."""
-    checkpoint_dir: str | None = None
-    """Folder of the checkpoints; `checkpoints/` in the run's folder where left out."""
-    checkpoint_interval: _Count = 50
-    """Steps between two checkpoints; the last step is always kept."""
-    max_checkpoints: _Count = 3
-    """Checkpoints that are kept."""
-    resume: Literal["auto", "never", "must"] = "auto"
-    """Whether a checkpoint in the folder is gone on with."""
-    samples_per_step: Annotated[int, Field(ge=0)] = 2
-    """Answers of each step that are kept in samples.jsonl."""
-
-    @property
-    def passes(self) -> int:
-        """Passes over the batches, by whichever name."""
-        return self.epochs if self.num_epochs is None else self.num_epochs
-
-    @property
-    def num_steps(self) -> int:
-        """Batches of the whole run."""
-        return self.num_batches * self.passes
-
-    @model_validator(mode="after")
-    def _check(self) -> TrainingConfig:
-        rules = Rules()
-        if self.num_epochs is not None and self.epochs not in (1, self.num_epochs):
-            rules.broken(f"contradicts training.epochs = {self.epochs}; give one", "num_epochs")
-        if self.data_source is None:
-            if self.data_path is not None or self.data_subset is not None:
-                rules.broken(
-                    "say what data_path is: jsonl, huggingface, tfds or kaggle", "data_source"
-                )
-        elif self.data_source == "synthetic":
-            for key in ("data_path", "data_subset"):
-                if getattr(self, key) is not None:
-                    rules.broken("has no effect with data_source=synthetic", key)
-        elif self.data_path is None:
-            rules.broken(f"data_source={self.data_source} needs it", "data_path")
-        if self.micro_batch_size is not None and self.batch_size % self.micro_batch_size:
-            rules.broken(
-                f"found {self.micro_batch_size}; it must divide batch_size = {self.batch_size}",
-                "micro_batch_size",
-            )
-        rules.enforce()
-        return self
-
-
 class EvaluationConfig(Section):
     """Measuring on questions that training does not see."""
 
     preset: Literal["greedy", "standard", "liberal"] = "greedy"
     """How answers are sampled: greedy; temperature 0.7, top-p 0.95, top-k 50; 0.85, 1.0, 2000."""
-    num_prompts: _Count = 64
-    """Questions."""
+    num_prompts: _Count | None = 64
+    """Questions; all that are held out, or of the test, where null."""
     num_samples: _Count = 1
     """Answers to a question; pass@k is given for k up to this."""
     batch_size: _Count = 16
     """Prompts at once."""
     seed: int = 1
     """Draws the questions and the answers."""
+    every: _Count | None = None
+    """Steps of training between two measurements; none in between where left out."""
     at_start: bool = False
     """Whether the model is measured before training."""
     at_end: bool = True
@@ -314,7 +252,7 @@ class RunConfig(Section):
     @property
     def data(self) -> TrainingConfig:
         """The training with the source of its data."""
-        if self.training.data_source is not None:
+        if self.training.data_source is not None or self.training.datasets:
             return self.training
         chosen = {"data_source": "synthetic"} if self.model.is_random else _GSM8K
         return self.training.model_copy(update=chosen)
@@ -356,6 +294,7 @@ class RunConfig(Section):
                 "eos_tokens",
             )
         self._check_schedule(rules)
+        self._check_answers(rules)
         if self.warmup_updates > self.num_updates:
             rules.broken(
                 f"found {self.warmup_updates}; the run has {self.num_updates} updates",
@@ -382,3 +321,18 @@ class RunConfig(Section):
                 "optimizer",
                 "schedule_type",
             )
+
+    def _check_answers(self, rules: Rules) -> None:
+        """Refuse rewards that need true answers where the data have none."""
+        if any(source.answer_column is not None for source in self.data.sources):
+            return
+        for name in NEED_ANSWERS:
+            entry = self.grpo.rewards.get(name)
+            if entry is not None and entry.function is None and entry.weight:
+                rules.broken(
+                    "it compares with true answers, of which training.answer_column says there "
+                    f"are none; remove it: grpo.rewards.{name}=0",
+                    "grpo",
+                    "rewards",
+                    name,
+                )

@@ -1,34 +1,30 @@
-"""Questions with answers: made here, from a file, or from a hub.
+"""Questions with answers, split and put in order: from one dataset, or from several with weights.
 
 Training and evaluation never see the same question: a tenth of the different texts is held out,
-whatever else they are asked with.
+whatever else they are asked with, or the questions are those of a test of their own.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from olmix.errors import DataError, needs
-from olmix.grpo.config import TrainingConfig
-from olmix.text.files import json_lines
+from olmix.errors import DataError
+from olmix.grpo.data_sources import read_questions
+from olmix.grpo.questions import Question
+from olmix.grpo.training_config import TrainingConfig
 
 __all__ = [
     "Dataset",
-    "Question",
+    "Part",
     "batches",
     "held_out_questions",
     "is_local",
     "load_dataset",
-    "load_questions",
+    "pass_rates",
     "split_questions",
-    "synthetic_questions",
 ]
 
 _HELD_OUT = 10
@@ -36,18 +32,20 @@ _HELD_OUT = 10
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question.
+class Part:
+    """One dataset, split.
 
     Attributes:
-        question: the text.
-        answer: the true answer.
-        columns: the other columns of the dataset, handed to rewards.
+        name: of the dataset; empty where it is the only one.
+        weight: share of the questions of a run, relative to the other datasets.
+        train: to train on.
+        held_out: for evaluation.
     """
 
-    question: str
-    answer: str
-    columns: Mapping[str, Any]
+    name: str
+    weight: float
+    train: Sequence[Question]
+    held_out: Sequence[Question]
 
 
 @dataclass(frozen=True)
@@ -55,83 +53,128 @@ class Dataset:
     """Questions, split.
 
     Attributes:
-        train: to train on.
-        held_out: for evaluation; no text of them is trained on.
+        parts: the datasets; no text that one of them holds out is trained on in any.
         num_copies: questions whose text stood before them in the data. Those to train on stay,
             those held out are left out.
         num_too_long: questions that were left out because their prompts are too long.
     """
 
-    train: Sequence[Question]
-    held_out: Sequence[Question]
+    parts: tuple[Part, ...]
     num_copies: int = 0
     num_too_long: int = 0
 
-    def within(self, length_of: Callable[[str], int], room: int) -> Dataset:
+    @property
+    def train(self) -> list[Question]:
+        """The questions to train on, of all datasets that have a weight."""
+        return [question for part in self.parts if part.weight for question in part.train]
+
+    @property
+    def held_out(self) -> list[Question]:
+        """The questions for evaluation, of all datasets."""
+        return [question for part in self.parts for question in part.held_out]
+
+    def within(self, length_of: Callable[[Question], int], room: int) -> Dataset:
         """Leave out questions whose prompts have more than `room` tokens.
 
         Raises:
             DataError: too few are left.
         """
-        lengths = {q.question: length_of(q.question) for q in (*self.train, *self.held_out)}
-        train, held = (
-            [q for q in part if lengths[q.question] <= room] for part in (self.train, self.held_out)
+        lengths: list[int] = []
+
+        def fitting(questions: Sequence[Question]) -> list[Question]:
+            found = [length_of(question) for question in questions]
+            lengths.extend(found)
+            return [q for q, length in zip(questions, found, strict=True) if length <= room]
+
+        kept = tuple(
+            replace(part, train=fitting(part.train), held_out=fitting(part.held_out))
+            for part in self.parts
         )
-        if not train or not held:
-            raise DataError(
-                f"generation.max_prompt_length = {room}, but the prompts have "
-                f"{min(lengths.values())} to {max(lengths.values())} tokens: it leaves "
-                f"{len(train)} questions to train on and {len(held)} to evaluate"
-            )
-        left = len(self.train) + len(self.held_out) - len(train) - len(held)
-        return replace(self, train=train, held_out=held, num_too_long=left)
+        for part in kept:
+            if (part.weight and not part.train) or not part.held_out:
+                raise DataError(
+                    f"generation.max_prompt_length = {room}, but the prompts have "
+                    f"{min(lengths)} to {max(lengths)} tokens: it leaves {len(part.train)} "
+                    f"questions to train on and {len(part.held_out)} to evaluate"
+                    + (f" of {part.name}" if part.name else "")
+                )
+        left = sum(length > room for length in lengths)
+        return replace(self, parts=kept, num_too_long=left)
 
+    def chosen(self, keep: Callable[[Question], bool]) -> Dataset:
+        """Leave out questions to train on.
 
-def synthetic_questions() -> list[Question]:
-    """Return the sums and differences of two numbers below 20 with results from 0 to 38."""
-    numbers = range(20)
-    made = [
-        (f"What is {a} {sign} {b}?", f"{a} {sign} {b} = {result}", str(result))
-        for a in numbers
-        for b in numbers
-        for sign, result in (("+", a + b), ("-", a - b))
-        if result >= 0
-    ]
-    return [Question(text, answer, {"reasoning": worked}) for text, worked, answer in made]
-
-
-def load_questions(config: TrainingConfig) -> list[Question]:
-    """Read all questions of the source.
-
-    Raises:
-        DataError: a file, dataset or column is missing.
-        MissingPackageError: the source needs a package that is not installed.
-    """
-    source = config.data_source
-    if source is None or source == "synthetic":
-        return synthetic_questions()
-    readers = {
-        "jsonl": _read_jsonl,
-        "huggingface": _read_huggingface,
-        "tfds": _read_tfds,
-        "kaggle": _read_kaggle,
-    }
-    return list(_questions(readers[source](config), config))
+        Raises:
+            DataError: none is left of a dataset that has a weight.
+        """
+        parts = tuple(
+            replace(part, train=[question for question in part.train if keep(question)])
+            for part in self.parts
+        )
+        for part in parts:
+            if part.weight and not part.train:
+                raise DataError(
+                    "training.curriculum leaves no question to train on"
+                    + (f" of {part.name}" if part.name else "")
+                    + "; widen min_pass_rate and max_pass_rate"
+                )
+        return replace(self, parts=parts)
 
 
 def is_local(config: TrainingConfig) -> bool:
     """Whether the questions can be read without a network."""
-    return config.data_source in ("synthetic", "jsonl")
+    return all(source.kind in ("synthetic", "jsonl") for source in config.sources)
 
 
 def load_dataset(config: TrainingConfig) -> Dataset:
-    """Read all questions of the source, and split them.
+    """Read all questions of the datasets, and split them.
 
     Raises:
         DataError: a file, dataset or column is missing.
-        MissingPackageError: the source needs a package that is not installed.
+        MissingPackageError: a source needs a package that is not installed.
     """
-    return split_questions(load_questions(config), str(config.data_path))
+    parts: list[Part] = []
+    copies = 0
+    for source in config.sources:
+        name = source.name or str(source.path or source.kind)
+        questions = read_questions(source)
+        if source.has_test:
+            tests = _by_text(read_questions(source, test=True))
+            if not questions or not tests:
+                raise DataError(f"{name}: there are no questions to train on, or none of its test")
+            held = [group[0] for group in tests.values()]
+            copies += len(questions) - len(_by_text(questions))
+            parts.append(Part(source.name, source.weight, questions, held))
+        else:
+            split = split_questions(questions, name)
+            copies += split.num_copies
+            parts.append(replace(split.parts[0], name=source.name, weight=source.weight))
+    held_texts = {question.key for part in parts for question in part.held_out}
+    if len(parts) > 1 or config.sources[0].has_test:
+        trained = [[q for q in part.train if q.key not in held_texts] for part in parts]
+        copies += sum(len(p.train) - len(t) for p, t in zip(parts, trained, strict=True))
+        parts = [replace(part, train=left) for part, left in zip(parts, trained, strict=True)]
+    if len(parts) > 1:
+        parts = [_named(part) for part in parts]
+    return Dataset(tuple(parts), num_copies=copies)
+
+
+def _named(part: Part) -> Part:
+    """Give each question of a dataset its name, as the column `dataset`."""
+
+    def name(question: Question) -> Question:
+        return replace(question, columns={"dataset": part.name, **question.columns})
+
+    return replace(
+        part, train=[name(q) for q in part.train], held_out=[name(q) for q in part.held_out]
+    )
+
+
+def _by_text(questions: Sequence[Question]) -> dict[str, list[Question]]:
+    groups: dict[str, list[Question]] = {}
+    for entry in questions:
+        groups.setdefault(entry.key, []).append(entry)
+    return groups
 
 
 def split_questions(questions: Sequence[Question], name: str = "questions") -> Dataset:
@@ -140,149 +183,107 @@ def split_questions(questions: Sequence[Question], name: str = "questions") -> D
     Raises:
         DataError: there are too few different texts.
     """
-    by_text: dict[str, list[Question]] = {}
-    for entry in questions:
-        by_text.setdefault(" ".join(entry.question.split()), []).append(entry)
-    groups = list(by_text.values())
+    groups = list(_by_text(questions).values())
     if len(groups) < _HELD_OUT:
         raise DataError(
             f"{name}: {len(groups)} different questions; at least {_HELD_OUT} are needed"
         )
     shuffled = [groups[index] for index in np.random.default_rng(0).permutation(len(groups))]
     kept = [group for index, group in enumerate(shuffled) if index % _HELD_OUT]
-    return Dataset(
+    part = Part(
+        name="",
+        weight=1.0,
         train=[entry for group in kept for entry in group],
         held_out=[group[0] for group in shuffled[::_HELD_OUT]],
-        num_copies=len(questions) - len(groups),
     )
+    return Dataset((part,), num_copies=len(questions) - len(groups))
 
 
-def held_out_questions(dataset: Dataset, count: int, seed: int) -> list[Question]:
-    """Return up to `count` questions that training does not see."""
-    held = dataset.held_out
-    order = np.random.default_rng(seed).permutation(len(held))
-    return [held[index] for index in order[:count]]
+def held_out_questions(dataset: Dataset, count: int | None, seed: int) -> list[Question]:
+    """Return up to `count` questions that training does not see, all where it is left out.
+
+    Of several datasets each gives the same number, whatever its weight: runs with other mixtures
+    are measured on the same questions.
+    """
+    shared = None if count is None else max(1, count // len(dataset.parts))
+    chosen: list[Question] = []
+    for part in dataset.parts:
+        order = np.random.default_rng(seed).permutation(len(part.held_out))
+        chosen.extend(part.held_out[index] for index in order[:shared])
+    return chosen
 
 
 def batches(
-    dataset: Dataset, *, batch_size: int, num_batches: int, epochs: int, seed: int
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    num_batches: int,
+    epochs: int,
+    seed: int,
+    easiness: Callable[[Question], float] | None = None,
 ) -> Iterator[list[Question]]:
     """Yield the batches of a run: `num_batches` an epoch, the same batches in another order each.
 
     The stream depends on its arguments alone, so a resumed run skips what it has seen. Questions
-    repeat where `num_batches` asks for more than there are.
+    repeat where `num_batches` asks for more than there are. With `easiness` an epoch begins with
+    the easiest of its questions.
     """
-    kept = dataset.train
     rng = np.random.default_rng(seed)
-    order: list[int] = []
-    while len(order) < num_batches * batch_size:
-        order.extend(rng.permutation(len(kept)))
-    rows = np.array(order[: num_batches * batch_size]).reshape(num_batches, batch_size)
+    count = num_batches * batch_size
+    drawn = _drawn(dataset, count, rng, seed)
+    if easiness is not None:
+        drawn.sort(key=lambda question: -easiness(question))
+    in_order = range(num_batches)
     for epoch in range(epochs):
-        for row in rows if epoch == 0 else rows[rng.permutation(num_batches)]:
-            yield [kept[index] for index in row]
+        fixed = epoch == 0 or easiness is not None
+        for row in in_order if fixed else rng.permutation(num_batches):
+            yield drawn[row * batch_size : (row + 1) * batch_size]
 
 
-def _questions(records: Iterable[Mapping[str, Any]], config: TrainingConfig) -> Iterator[Question]:
-    """Yield questions, with the answer behind ``####`` where there is one (GSM8K)."""
-    columns = (config.question_column, config.answer_column)
-    for number, record in enumerate(records):
-        missing = [name for name in columns if record.get(name) is None]
-        if missing:
-            raise DataError(
-                f"{config.data_path}: record {number + 1} has no {' and no '.join(missing)}; it "
-                f"has {', '.join(map(str, record))}. Set training.question_column and "
-                "training.answer_column."
-            )
-        question, answer = (_text(record[name]) for name in columns)
-        others = {name: value for name, value in record.items() if name not in columns}
-        yield Question(question, answer.rpartition("####")[2].strip(), others)
+def _drawn(dataset: Dataset, count: int, rng: np.random.Generator, seed: int) -> list[Question]:
+    """Return `count` questions: shuffles of each dataset, one after the other, in fixed shares.
+
+    After n questions each dataset has given its share of n, to less than one question; so two runs
+    with other weights differ by them alone.
+    """
+    parts = [(index, part) for index, part in enumerate(dataset.parts) if part.weight]
+    if len(parts) == 1:
+        return _cycle(parts[0][1].train, count, rng)
+    weights = np.array([part.weight for _, part in parts])
+    shares = weights / weights.sum()
+    streams = [
+        iter(_cycle(part.train, count, np.random.default_rng([seed, index])))
+        for index, part in parts
+    ]
+    given = np.zeros(len(parts))
+    drawn: list[Question] = []
+    for number in range(1, count + 1):
+        chosen = int(np.argmax(number * shares - given))
+        given[chosen] += 1
+        drawn.append(next(streams[chosen]))
+    return drawn
 
 
-def _text(value: Any) -> str:
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+def _cycle(questions: Sequence[Question], count: int, rng: np.random.Generator) -> list[Question]:
+    order: list[int] = []
+    while len(order) < count:
+        order.extend(rng.permutation(len(questions)))
+    return [questions[index] for index in order[:count]]
 
 
-def _read_jsonl(config: TrainingConfig) -> Iterator[Mapping[str, Any]]:
-    yield from _json_lines(Path(str(config.data_path)))
-
-
-def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"training.data_path: {path}: cannot be read: {error}") from error
-    for number, line in json_lines(text):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}:{number}: this line is not JSON: {error}") from error
-        if not isinstance(record, dict):
-            raise DataError(f"{path}:{number}: found {type(record).__name__}; an object is needed")
-        yield record
-
-
-def _load(module: str, purpose: str) -> Any:
-    with needs("grpo-data", purpose):
-        return importlib.import_module(module)
-
-
-def _read_huggingface(config: TrainingConfig) -> Iterable[Mapping[str, Any]]:
-    datasets = _load("datasets", "training.data_source=huggingface")
-    try:
-        found: Iterable[Mapping[str, Any]] = datasets.load_dataset(
-            config.data_path, config.data_subset, split=config.data_split
-        )
-    except (OSError, ValueError) as error:
-        raise DataError(_unreachable("huggingface", config, error)) from error
-    return found
-
-
-def _read_tfds(config: TrainingConfig) -> Iterable[Mapping[str, Any]]:
-    tfds = _load("tensorflow_datasets", "training.data_source=tfds")
-    try:
-        # `data_source` reads ArrayRecord files and needs no TensorFlow.
-        found: Iterable[Mapping[str, Any]] = tfds.data_source(
-            config.data_path, split=config.data_split
-        )
-    except (ImportError, OSError, ValueError, NotImplementedError) as error:
-        raise DataError(_unreachable("tfds", config, error)) from error
-    return found
-
-
-def _read_kaggle(config: TrainingConfig) -> Iterable[Mapping[str, Any]]:
-    hub = _load("kagglehub", "training.data_source=kaggle")
-    try:
-        folder = Path(hub.dataset_download(config.data_path))
-    except (OSError, ValueError) as error:
-        raise DataError(_unreachable("kaggle", config, error)) from error
-    return read_folder(folder, config.data_subset)
-
-
-def read_folder(folder: Path, name: str | None) -> Iterator[Mapping[str, Any]]:
-    """Yield the records of a `.jsonl` or `.csv` file in a folder.
+def pass_rates(questions: Sequence[Question], column: str) -> Mapping[str, float]:
+    """Return the pass rate of each question by its text, from a column of the data.
 
     Raises:
-        DataError: there is none, or several and no name.
+        DataError: a question has none, or one that is no share.
     """
-    import csv
-
-    files = sorted(path for kind in ("*.jsonl", "*.csv") for path in folder.rglob(kind))
-    chosen = files if name is None else [path for path in files if path.name == name]
-    if len(chosen) != 1:
-        listed = ", ".join(path.name for path in files) or "none"
-        raise DataError(f"{folder}: set training.data_subset to one of its files: {listed}")
-    if chosen[0].suffix == ".jsonl":
-        yield from _json_lines(chosen[0])
-        return
-    with chosen[0].open(encoding="utf-8", newline="") as handle:
-        yield from csv.DictReader(handle)
-
-
-def _unreachable(source: str, config: TrainingConfig, error: Exception) -> str:
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
-    return (
-        f"training.data_path: {config.data_path}: cannot be read from {source}: {reason}\n"
-        "  It needs the network, and an account where the dataset asks for one. Offline, use "
-        "training.data_source=jsonl or synthetic."
-    )
+    rates: dict[str, float] = {}
+    for question in questions:
+        value = question.columns.get(column)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise DataError(
+                f"training.curriculum.column = {column}: found {value!r} for the question "
+                f'"{question.question[:60]}"; a number from 0 to 1 is needed'
+            )
+        rates[question.key] = float(value)
+    return rates

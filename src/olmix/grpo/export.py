@@ -26,18 +26,18 @@ def export_checkpoint(path: Path, output: Path, *, step: int | None = None) -> i
     if (output / "model.safetensors").exists():
         raise DataError(f"{output} holds a model already; choose another folder")
     from olmix.grpo.devices import make_mesh
-    from olmix.grpo.models import add_lora, load_model, read_state
+    from olmix.grpo.models import load_model, read_state, trained_model
     from olmix.grpo.tokenizer import load_tokenizer
 
     model_config = saved.config.model
     mesh = make_mesh(model_config.mesh_shape)
-    from olmix.grpo.tunix_adapter import restore_lora
+    from olmix.grpo.tunix_adapter import restore_weights
 
     base, architecture = load_model(saved.base, model_config, mesh)
-    model = add_lora(base, model_config, mesh, saved.config.seed)
-    restore_lora(model, saved.checkpoints, saved.update)
+    model = trained_model(base, model_config, mesh, saved.config.seed)
+    restore_weights(model, saved.checkpoints, saved.update, lora=saved.config.model.trains_lora)
     state = merge_lora(
-        read_state(model), rank=model_config.lora_rank, alpha=model_config.lora_alpha
+        read_state(model), rank=model_config.lora_rank or 1, alpha=model_config.lora_alpha
     )
     tokenizer = load_tokenizer(saved.base)
     write_hf_folder(output, state, architecture, model_config.dtype, tokenizer)

@@ -8,6 +8,7 @@ from olmix.errors import OlmixError
 from olmix.grpo.config import RunConfig
 from olmix.grpo.data import Dataset
 from olmix.grpo.prompts import render_prompt
+from olmix.grpo.questions import Question
 from olmix.grpo.tokenizer import TextTokenizer, built_in_tokenizer, load_tokenizer
 
 __all__ = ["local_tokenizer", "shorter_questions"]
@@ -21,10 +22,11 @@ def shorter_questions(dataset: Dataset, tokenizer: TextTokenizer, config: RunCon
     Raises:
         DataError: too few are left.
     """
-    template, begin = config.model.prompt_template, tokenizer.bos_id() is not None
+    template, mark = config.model.prompt_template, config.grpo.answer_mark
+    begin = tokenizer.bos_id() is not None
 
-    def length_of(question: str) -> int:
-        return len(tokenizer.encode(render_prompt(question, template))) + begin
+    def length_of(question: Question) -> int:
+        return len(tokenizer.encode(render_prompt(question, template, mark))) + begin
 
     return dataset.within(length_of, config.generation.max_prompt_length)
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from olmix.config.base import Positive, Rules, Section, Weight
 from olmix.grpo.architecture import PRESETS, Architecture
+from olmix.grpo.prompts import PromptTemplate
 
 __all__ = ["ModelConfig", "WarmStartConfig"]
 
@@ -65,12 +66,12 @@ class ModelConfig(Section):
     """Name at Hugging Face or Kaggle."""
     path: str | None = None
     """Folder with `config.json`, `tokenizer.json` and `*.safetensors`, for source `local`."""
-    prompt_template: Literal["gemma", "chatml", "plain"] = "gemma"
-    """How a turn of the user is written."""
+    prompt_template: PromptTemplate = "gemma"
+    """How the turns of a chat are written."""
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     """Type of the weights."""
-    lora_rank: _Count = 32
-    """Rank of the low-rank updates."""
+    lora_rank: Annotated[int, Field(ge=0)] | None = 32
+    """Rank of the low-rank updates; 0 or null trains all weights."""
     lora_alpha: Positive = 32.0
     """The updates are scaled by alpha / rank."""
     lora_module_path: str
@@ -86,6 +87,11 @@ class ModelConfig(Section):
     def is_random(self) -> bool:
         """Whether the weights are drawn, not loaded."""
         return self.source == "random" or self.custom_params is not None
+
+    @property
+    def trains_lora(self) -> bool:
+        """Whether low-rank updates are trained, not all weights."""
+        return bool(self.lora_rank)
 
     def architecture(self) -> Architecture | None:
         """Return the sizes, or nothing where the folder of the weights says them."""

@@ -14,7 +14,7 @@ from olmix.grpo.architecture import Architecture
 from olmix.grpo.model_config import ModelConfig
 from olmix.grpo.weights import read_architecture
 
-__all__ = ["add_lora", "load_model", "random_model", "read_state"]
+__all__ = ["load_model", "random_model", "read_state", "trained_model"]
 
 Array = np.ndarray[Any, Any]
 
@@ -114,7 +114,23 @@ def load_model(folder: Path, model: ModelConfig, mesh: Any) -> tuple[Any, Archit
     return loaded, architecture
 
 
-def add_lora(base: Any, model: ModelConfig, mesh: Any, seed: int) -> Any:
+def trained_model(base: Any, model: ModelConfig, mesh: Any, seed: int) -> Any:
+    """Return the model that is trained: with LoRA, or where `model.lora_rank` is none a copy.
+
+    Raises:
+        DataError: `model.lora_module_path` matches no module.
+    """
+    if model.trains_lora:
+        return _add_lora(base, model, mesh, seed)
+    import jax
+    from flax import nnx
+
+    graph, state = nnx.split(base)
+    # The base model stays the reference, so the two may share no array.
+    return nnx.merge(graph, jax.tree.map(lambda array: array.copy(), state))
+
+
+def _add_lora(base: Any, model: ModelConfig, mesh: Any, seed: int) -> Any:
     """Return the model with updates of rank `model.lora_rank`; it shares the weights of `base`.
 
     Raises:

@@ -9,24 +9,29 @@ and from the two above it. It gets the keywords that it names, or all of them wi
 from __future__ import annotations
 
 import asyncio
+import copy
 import importlib
 import inspect
+import logging
 import math
 import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from olmix.errors import ConfigError, DataError, Problem
 from olmix.grpo.answers import require_verifier
 from olmix.grpo.config import GrpoConfig
-from olmix.grpo.data import Question
-from olmix.grpo.rewards import REWARDS, RewardFunction, answer_reward
+from olmix.grpo.marks import AnswerMark, write_answer
+from olmix.grpo.questions import Question
+from olmix.grpo.rewards import RewardFunction, built_in_rewards
 
 __all__ = ["Reward", "load_rewards", "try_rewards"]
+
+logger = logging.getLogger(__name__)
 
 _SHOWN = 120
 """Letters of an answer that an error shows."""
@@ -49,6 +54,16 @@ class Reward:
     function: RewardFunction
     weight: float
     timeout_s: float | None = None
+
+    def copied(self) -> Reward:
+        """Return a reward with a state of its own; where it cannot be copied, the reward itself."""
+        try:
+            return replace(self, function=copy.deepcopy(self.function))
+        except Exception:  # noqa: BLE001 - whatever a user's object raises
+            logger.warning(
+                "grpo.rewards.%s cannot be copied: trial and evaluation change its state", self.name
+            )
+            return self
 
     @property
     def may_need_columns(self) -> bool:
@@ -188,7 +203,7 @@ def load_rewards(grpo: GrpoConfig) -> list[Reward]:
         MissingPackageError: the package that compares the answers is not installed.
     """
     require_verifier(grpo.answer)
-    built_in = {**REWARDS, "check_answer": answer_reward(grpo.answer)}
+    built_in = built_in_rewards(grpo.answer, grpo.answer_mark)
     loaded, problems = [], []
     for name, entry in grpo.rewards.items():
         try:
@@ -239,20 +254,21 @@ def _import(path: str) -> RewardFunction:
     return checked
 
 
-def try_rewards(rewards: Sequence[Reward], question: Question) -> None:
+def try_rewards(rewards: Sequence[Reward], question: Question, mark: AnswerMark = "tags") -> None:
     """Call each reward once on two made-up answers to a question, the right one and none.
 
     Raises:
         DataError: with what is wrong with each.
     """
-    right = f"<reasoning>It is so.</reasoning><answer>{question.answer}</answer>"
+    right = write_answer("It is so.", question.answer or "so", mark)
     completions = [right, "I do not know."]
     columns = {name: [value] * 2 for name, value in question.columns.items()}
     columns |= {"question": [question.question] * 2, "answer": [question.answer] * 2}
     problems = []
     for reward in rewards:
         try:
-            reward.score([question.question] * 2, completions, columns, [[0, 1], [0, 1]])
+            # With a copy of its state: the trial is no part of the run.
+            reward.copied().score([question.question] * 2, completions, columns, [[0, 1], [0, 1]])
         except DataError as error:
             problems.append(str(error))
     if problems:

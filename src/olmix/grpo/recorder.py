@@ -35,6 +35,7 @@ class Recorder:
         rewards: that are computed.
         rate: update (from 0) to learning rate.
         on_step: called with each row.
+        evaluate: step to what an evaluation after it measured; nothing after most of them.
     """
 
     def __init__(
@@ -45,10 +46,11 @@ class Recorder:
         *,
         rate: Callable[[int], float],
         on_step: Callable[[Mapping[str, float]], None] | None = None,
+        evaluate: Callable[[int], Mapping[str, float]] | None = None,
     ) -> None:
         self._run, self._config = run, config
         self._samples_file = run.folder.path / "samples.jsonl"
-        self._rate, self._on_step = rate, on_step
+        self._rate, self._on_step, self._evaluate = rate, on_step, evaluate
         self.rows: list[dict[str, float]] = []
         self._scores: dict[str, list[float | None]] = {reward.name: [] for reward in rewards}
         self._begin = time.monotonic()
@@ -141,6 +143,7 @@ class Recorder:
             "clipped_fraction": 1.0 - float(np.mean(self._ended)),
             "zero_variance_fraction": float(np.mean(np.ptp(groups, axis=1) < 1e-9)),
             "kl": measured["kl"],
+            "entropy": measured["entropy"],
             "loss": measured["loss"],
             "grad_norm": measured["grad_norm"],
             "ratio_clipped_fraction": measured["pg_clipfrac"],
@@ -150,6 +153,8 @@ class Recorder:
             "update_s": whole - rollout,
             "tokens_per_second": sum(lengths) / whole,
         }
+        if self._evaluate is not None and math.isfinite(row["loss"]):
+            row |= self._evaluate(step)
         self.rows.append(row)
         self._run.log(row)
         with self._samples_file.open("a", encoding="utf-8") as handle:
@@ -164,7 +169,7 @@ class Recorder:
         self._warn_of_abstentions()
         if self._on_step is not None:
             self._on_step(row)
-        self._begin = now
+        self._begin = time.monotonic()
         self._clear()
 
     def _warn_of_abstentions(self) -> None:

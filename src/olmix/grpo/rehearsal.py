@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from olmix.errors import DataError, OlmixError
-from olmix.grpo.config import RunConfig, TrainingConfig
-from olmix.grpo.data import Dataset, Question, is_local, load_dataset
+from olmix.grpo.config import RunConfig
+from olmix.grpo.data import Dataset, is_local, load_dataset
 from olmix.grpo.fit_prompts import local_tokenizer, shorter_questions
 from olmix.grpo.own_rewards import load_rewards, try_rewards
+from olmix.grpo.questions import Question
 from olmix.grpo.run_plan import Plan, data_warnings, describe_data, make_plan
+from olmix.grpo.training_config import Source
 
 __all__ = ["Rehearsal", "rehearse"]
 
 _MADE_UP = Question("What is 3 + 4?", "7", {})
 """For rewards, where the data are read only when the run starts."""
+
+Sources = tuple[Source, ...]
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def rehearse(configs: Sequence[RunConfig]) -> list[Rehearsal]:
     Raises:
         DataError: with what is wrong with data and rewards of all runs, each once.
     """
-    read: dict[TrainingConfig, Dataset | OlmixError] = {}
+    read: dict[Sources, Dataset | OlmixError] = {}
     rehearsals: list[Rehearsal] = []
     problems: dict[str, None] = {}
     for config in configs:
@@ -56,7 +60,7 @@ def rehearse(configs: Sequence[RunConfig]) -> list[Rehearsal]:
 
 
 def _rehearse(
-    config: RunConfig, read: dict[TrainingConfig, Dataset | OlmixError]
+    config: RunConfig, read: dict[Sources, Dataset | OlmixError]
 ) -> tuple[Rehearsal, list[str]]:
     problems: list[str] = []
     warnings: list[str] = []
@@ -70,10 +74,11 @@ def _rehearse(
     try:
         rewards = load_rewards(config.grpo)
         if dataset is not None:
-            try_rewards(rewards, dataset.train[0])
+            try_rewards(rewards, dataset.train[0], config.grpo.answer_mark)
         elif not problems:
             # Columns are not known yet: only rewards that need none can be called.
-            try_rewards([each for each in rewards if not each.may_need_columns], _MADE_UP)
+            callable_now = [each for each in rewards if not each.may_need_columns]
+            try_rewards(callable_now, _MADE_UP, config.grpo.answer_mark)
     except OlmixError as error:
         problems.append(str(error))
     plan = make_plan(config)
@@ -81,15 +86,16 @@ def _rehearse(
     return Rehearsal(config, plan, data, (*plan.warnings, *warnings)), problems
 
 
-def _dataset(config: RunConfig, read: dict[TrainingConfig, Dataset | OlmixError]) -> Dataset | None:
+def _dataset(config: RunConfig, read: dict[Sources, Dataset | OlmixError]) -> Dataset | None:
     if not is_local(config.data):
         return None
-    if config.data not in read:
+    sources = config.data.sources
+    if sources not in read:
         try:
-            read[config.data] = load_dataset(config.data)
+            read[sources] = load_dataset(config.data)
         except OlmixError as error:
-            read[config.data] = error
-    dataset = read[config.data]
+            read[sources] = error
+    dataset = read[sources]
     if isinstance(dataset, OlmixError):
         raise dataset
     tokenizer = local_tokenizer(config)

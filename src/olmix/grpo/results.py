@@ -6,14 +6,28 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from olmix.errors import DataError
 from olmix.records.logs import number
 from olmix.records.run import RunFolder, Summary
 from olmix.text.csv import write_table
+from olmix.text.numbers import with_error
 
-__all__ = ["RunResult", "collect_runs", "results_table", "write_results", "write_reward_plot"]
+__all__ = [
+    "RunResult",
+    "against_noise",
+    "collect_runs",
+    "results_table",
+    "write_results",
+    "write_reward_plot",
+]
+
+_LEVEL = 0.95
+_COMPARED = {"objective": "objective", "eval/end/accuracy": "accuracy",
+             "eval/end/format_rate": "format rate"}  # fmt: skip
+"""What is compared between settings, and what it is called."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +116,70 @@ def results_table(runs: Sequence[RunResult]) -> tuple[list[str], list[list[str]]
         cells = [f"{values[n]:.3f}" if values.get(n) is not None else "" for n in _SHOWN]
         rows.append([run.name, run.state, *(run.overrides.get(key, "") for key in varied), *cells])
     return ["run", "state", *varied, *_SHOWN], rows
+
+
+def against_noise(runs: Sequence[RunResult]) -> list[str]:
+    """Return sentences: which settings differ from the best by more than seeds do.
+
+    A setting is what runs share that differ by their seed alone. The noise is the deviation of one
+    run, pooled over settings with several seeds; a difference counts where it exceeds the half
+    width of Student's interval, at 95 % divided by the number of comparisons (Bonferroni).
+    """
+    varied = [key for key in _varied(runs) if key != "seed"]
+    if not varied:
+        return []
+    groups: dict[str, list[RunResult]] = {}
+    for run in runs:
+        if run.objective is not None:
+            name = " ".join(f"{key}={run.overrides.get(key, '')}" for key in varied)
+            groups.setdefault(name, []).append(run)
+    if len(groups) < 2:
+        return []
+    if all(len(group) < 2 for group in groups.values()):
+        return [
+            "no setting was run with two seeds, so nothing says how large the noise is: add "
+            "seed=0,1,2 to the sweep"
+        ]
+    lines: list[str] = []
+    for key, name in _COMPARED.items():
+        values = {
+            setting: [v for run in group if (v := _value(run, key)) is not None]
+            for setting, group in groups.items()
+        }
+        if all(values.values()):
+            lines.extend(_compared(name, values))
+    return lines
+
+
+def _value(run: RunResult, key: str) -> float | None:
+    return run.objective if key == "objective" else run.metrics.get(key)
+
+
+def _compared(name: str, values: Mapping[str, Sequence[float]]) -> list[str]:
+    """Return a sentence for each setting beside the best one."""
+    from scipy import stats
+
+    freedom = sum(len(group) - 1 for group in values.values())
+    if not freedom:
+        return []
+    means = {setting: fmean(group) for setting, group in values.items()}
+    squares = sum((v - means[s]) ** 2 for s, group in values.items() for v in group)
+    noise = math.sqrt(squares / freedom)
+    best = max(means, key=lambda setting: means[setting])
+    tail = (1 - _LEVEL) / 2 / max(1, len(values) - 1)
+    quantile = float(stats.t.ppf(1 - tail, freedom))
+    lines: list[str] = []
+    for setting, group in values.items():
+        if setting == best:
+            continue
+        gap = means[best] - means[setting]
+        half = quantile * noise * math.sqrt(1 / len(values[best]) + 1 / len(group))
+        verdict = "more than" if gap > half else "no more than"
+        lines.append(
+            f"{name}: {best} is {with_error(gap, half)} above {setting}, {verdict} the noise "
+            f"between seeds ({_LEVEL:.0%}, {len(values[best])} and {len(group)} runs)"
+        )
+    return lines
 
 
 def write_results(runs: Sequence[RunResult], folder: Path) -> None:

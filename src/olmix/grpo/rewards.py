@@ -1,12 +1,13 @@
 """The built-in rewards: how good an answer is, each a function of its own.
 
 A reward gets ``prompts`` and ``completions`` and the columns of the dataset as keywords, all lists
-of one length, and returns one number per completion. Those below are in [0, 1]; weights are in
-`grpo.rewards`. The wanted format is ``<reasoning>...</reasoning><answer>...</answer>``.
+of one length, and returns one number per completion, or `None` to abstain. Those below are in
+[0, 1] and abstain where the data have no true answer; weights are in `grpo.rewards`. The wanted
+format is that of `grpo.answer_mark`.
 
 The four are those of Tunix's GRPO example for Gemma (exact and approximate format, answer,
 number), rescaled to [0, 1] so that weights mean what they say. How answers are compared is in
-`answers`.
+`answers`, how they are marked in `marks`.
 """
 
 from __future__ import annotations
@@ -16,91 +17,89 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from olmix.errors import nearest
-from olmix.grpo.answers import (
-    INSIDE,
-    AnswerKind,
+from olmix.grpo.answers import AnswerKind, first_number, score_answer, true_number
+from olmix.grpo.marks import (
+    AnswerMark,
+    behind_mark,
     extract_answer,
-    first_number,
-    score_answer,
-    true_number,
+    has_exact_format,
+    pieces,
 )
 
 __all__ = [
+    "NEED_ANSWERS",
     "REWARDS",
-    "TAGS",
     "RewardFunction",
-    "answer_reward",
     "approximate_format",
+    "built_in_rewards",
     "check_answer",
     "check_rewards",
     "exact_format",
     "numeric_answer",
 ]
 
-TAGS = ("<reasoning>", "</reasoning>", "<answer>", "</answer>")
-"""In the order in which an answer holds them."""
-
-_EXACT = re.compile(
-    rf"\s*<reasoning>{INSIDE}</reasoning>\s*<answer>({INSIDE})</answer>\s*", re.DOTALL
-)
-
+_Texts = Sequence[str]
+_Answers = Sequence[str | None]
 RewardFunction = Callable[..., Any]
 """Gets keywords; what it returns is checked where it is called."""
 
-
-def exact_format(prompts: Sequence[str], completions: Sequence[str], **columns: Any) -> list[float]:
-    """Return 1 where a completion is reasoning and answer in their tags and nothing else."""
-    del prompts, columns
-    return [float(_EXACT.fullmatch(text) is not None) for text in completions]
+NEED_ANSWERS = ("check_answer", "numeric_answer")
+"""Rewards that compare with a true answer."""
 
 
-def approximate_format(
-    prompts: Sequence[str], completions: Sequence[str], **columns: Any
-) -> list[float]:
-    """Return the share of the four tags that occur exactly once."""
-    del prompts, columns
-    return [sum(text.count(tag) == 1 for tag in TAGS) / len(TAGS) for text in completions]
+def built_in_rewards(kind: AnswerKind, mark: AnswerMark) -> Mapping[str, RewardFunction]:
+    """Return the built-in rewards for `grpo.answer` and `grpo.answer_mark`, by name."""
+    wanted = pieces(mark)
 
+    def exact_format(prompts: _Texts, completions: _Texts, **columns: Any) -> list[float]:
+        """Return 1 where a completion is reasoning and a marked answer and nothing else."""
+        del prompts, columns
+        return [float(has_exact_format(text, mark)) for text in completions]
 
-def answer_reward(kind: AnswerKind) -> RewardFunction:
-    """Return `check_answer` for a kind of answers, `grpo.answer`."""
+    def approximate_format(prompts: _Texts, completions: _Texts, **columns: Any) -> list[float]:
+        """Return the share of the marks that occur exactly once."""
+        del prompts, columns
+        if not wanted:
+            return [1.0] * len(completions)
+        return [sum(text.count(p) == 1 for p in wanted) / len(wanted) for text in completions]
 
-    def check(
-        prompts: Sequence[str], completions: Sequence[str], answer: Sequence[str], **columns: Any
-    ) -> list[float]:
+    def check_answer(
+        prompts: _Texts, completions: _Texts, answer: _Answers, **columns: Any
+    ) -> list[float | None]:
+        """Return 1 for the true answer, 0.5 for a number within a tenth of it, and else 0."""
         del prompts, columns
         return [
-            score_answer(extract_answer(text), true, kind)
+            None if true is None else score_answer(extract_answer(text, mark), true, kind)
             for text, true in zip(completions, answer, strict=True)
         ]
 
-    return check
+    def numeric_answer(
+        prompts: _Texts, completions: _Texts, answer: _Answers, **columns: Any
+    ) -> list[float | None]:
+        """Return 1 where the first number behind the mark is the true one, ended or not."""
+        del prompts, columns
+        return [
+            None if true is None else _has_number(behind_mark(text, mark), true)
+            for text, true in zip(completions, answer, strict=True)
+        ]
+
+    made = (exact_format, approximate_format, check_answer, numeric_answer)
+    return {each.__name__: each for each in made}
 
 
-check_answer = answer_reward("number")
-"""1 for the true answer, 0.5 for a number within a tenth of it, and 0 otherwise."""
+def _has_number(behind: str | None, true: str) -> float:
+    given = None if behind is None else first_number(behind)
+    return float(given is not None and given == true_number(true))
 
 
-def numeric_answer(
-    prompts: Sequence[str], completions: Sequence[str], answer: Sequence[str], **columns: Any
-) -> list[float]:
-    """Return 1 where the first number behind ``<answer>`` is the true one, closed tag or not."""
-    del prompts, columns
-    scores = []
-    for text, true in zip(completions, answer, strict=True):
-        _, tag, behind = text.partition("<answer>")
-        given = first_number(behind) if tag else None
-        scores.append(float(given is not None and given == true_number(true)))
-    return scores
+REWARDS = built_in_rewards("number", "tags")
+"""The built-in rewards with the defaults, by their names in `grpo.rewards`."""
 
 
-REWARDS: Mapping[str, RewardFunction] = {
-    "exact_format": exact_format,
-    "approximate_format": approximate_format,
-    "check_answer": check_answer,
-    "numeric_answer": numeric_answer,
-}
-"""The built-in rewards by their names in `grpo.rewards`."""
+exact_format = REWARDS["exact_format"]
+approximate_format = REWARDS["approximate_format"]
+check_answer = REWARDS["check_answer"]
+numeric_answer = REWARDS["numeric_answer"]
 
 
 def check_rewards(rewards: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:

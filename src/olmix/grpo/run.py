@@ -11,7 +11,7 @@ import logging
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,22 @@ import numpy as np
 from olmix.config.trackers import TrackersConfig, TrackioTracker, WandbTracker
 from olmix.errors import DataError
 from olmix.grpo.base_model import base_folder
-from olmix.grpo.checkpoints import identity, open_checkpoints, saved_base
+from olmix.grpo.checkpoints import identity, list_updates, open_checkpoints, saved_base
 from olmix.grpo.config import RunConfig
-from olmix.grpo.data import Dataset, batches, held_out_questions, load_dataset
+from olmix.grpo.curriculum import Lesson, choose_questions
+from olmix.grpo.data import batches, held_out_questions, load_dataset
 from olmix.grpo.fit_prompts import shorter_questions
 from olmix.grpo.own_rewards import load_rewards, try_rewards
 from olmix.grpo.prompts import render_prompt
+from olmix.grpo.rates import Measured
+from olmix.grpo.reward_states import RewardStates
 from olmix.grpo.run_plan import data_warnings, make_plan
 from olmix.grpo.tokenizer import TextTokenizer, load_tokenizer
 from olmix.records.run import RunFolder
 from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
 from olmix.records.trackers import TrackedRun, Trackers, open_trackers
 from olmix.text.files import digest
+from olmix.text.numbers import with_error
 from olmix.text.yaml import write_yaml
 
 __all__ = ["run_training", "start_trackers"]
@@ -95,14 +99,14 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
         logger.warning(warning)
     rewards = load_rewards(config.grpo)
     dataset = load_dataset(config.data)
-    try_rewards(rewards, dataset.train[0])
+    try_rewards(rewards, dataset.train[0], config.grpo.answer_mark)
     run.track(start_trackers(config, folder))
     from olmix.grpo.devices import make_mesh
 
     begin = time.monotonic()
     mesh = make_mesh(config.model.mesh_shape)
-    from olmix.grpo.evaluate import measure
-    from olmix.grpo.models import add_lora, load_model
+    from olmix.grpo.asking import Asker, sampling_of
+    from olmix.grpo.models import load_model, trained_model
     from olmix.grpo.optimizer import build_optimizer, learning_rate
     from olmix.grpo.recorder import Recorder
     from olmix.grpo.tunix_adapter import Models, Trainer
@@ -115,14 +119,20 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
     dataset = shorter_questions(dataset, tokenizer, config)
     for warning in data_warnings(dataset, config):
         logger.warning(warning)
-    actor = add_lora(reference, config.model, mesh, config.seed)
+    actor = trained_model(reference, config.model, mesh, config.seed)
     open_checkpoints(config, checkpoint_dir, base_path)
+    with mesh:
+        lesson = choose_questions(dataset, reference, tokenizer, config, checkpoint_dir)
+    held = held_out_questions(dataset, config.evaluation.num_prompts, config.evaluation.seed)
+    asker = Asker(held, tokenizer, config, sampling_of(config), rewards)
+    states = RewardStates(rewards, checkpoint_dir)
     recorder = Recorder(
         run,
         config,
         rewards,
         rate=lambda update: float(learning_rate(config, update)),
-        on_step=_Progress(config, run),
+        on_step=_Progress(config, run, states, checkpoint_dir),
+        evaluate=lambda step: _between(config, step, lambda: asker.measure(trainer.model)),
     )
     trainer = Trainer(
         config,
@@ -132,24 +142,24 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
         listener=recorder,
         checkpoint_dir=checkpoint_dir,
     )
-    held = held_out_questions(dataset, config.evaluation.num_prompts, config.evaluation.seed)
-    measured: dict[str, dict[str, float]] = {}
+    measured: dict[str, Measured] = {}
     with mesh:
         if config.evaluation.at_start:
-            measured["start"] = measure(reference, tokenizer, held, config)
+            measured["start"] = asker.measure(reference)
         ready = time.monotonic()
         done = trainer.restored_step
         if done:
             logger.info("going on after step %d, from %s", done, checkpoint_dir)
         recorder.resume(done)
+        states.restore(done)
         if done < config.training.num_steps:
-            trainer.train(islice(_columns(dataset, config), done, None))
+            trainer.train(islice(_columns(lesson, config), done, None))
         else:
             trainer.close()
             logger.info("all %d steps are done already; nothing was trained", done)
         trained = time.monotonic()
         if config.evaluation.at_end:
-            measured["end"] = measure(actor, tokenizer, held, config)
+            measured["end"] = asker.measure(actor)
     seconds = {"prepare": ready - begin, "train": trained - ready}
     seconds["total"] = time.monotonic() - begin
     from olmix.grpo.results import write_reward_plot
@@ -158,18 +168,55 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
     return _summarise(config, recorder.rows, measured, seconds)
 
 
-class _Progress:
-    """Says how a run goes: in its status after every step, in words ten times."""
+def _between(config: RunConfig, step: int, measure: Callable[[], Measured]) -> Mapping[str, float]:
+    """Return what is measured after a step, each rate with its interval; nothing after most."""
+    every = config.evaluation.every
+    if every is None or step % every:
+        return {}
+    found = measure()
+    row = {f"eval/{name}": value for name, value in found.means().items()}
+    for name, (low, high) in found.intervals().items():
+        if name in found.rates:
+            row |= {f"eval/{name}_low": low, f"eval/{name}_high": high}
+    said = ", ".join(
+        f"{name} {100 * row[f'eval/{name}']:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+        for name, (low, high) in found.intervals().items()
+        if name in ("accuracy", "format_rate")
+    )
+    logger.info("after step %d, on questions that are held out: %s", step, said)
+    return row
 
-    def __init__(self, config: RunConfig, run: RunWriter) -> None:
+
+class _Progress:
+    """Says how a run goes, and saves the rewards' states: called after each step.
+
+    It is called before the checkpoint is written, so that no checkpoint lacks its states.
+    """
+
+    def __init__(
+        self, config: RunConfig, run: RunWriter, states: RewardStates, checkpoint_dir: Path
+    ) -> None:
         self._steps, self._run = config.training.num_steps, run
         self._every = max(1, self._steps // 10)
+        self._interval, self._per_step = (
+            config.training.checkpoint_interval,
+            config.grpo.num_iterations,
+        )
+        self._states, self._checkpoint_dir = states, checkpoint_dir
 
     def __call__(self, row: Mapping[str, float]) -> None:
         step = int(row["step"])
+        if step % self._interval == 0 or step == self._steps:
+            kept = [update // self._per_step for update in list_updates(self._checkpoint_dir)]
+            self._states.keep(kept)
+            self._states.save(step)
         self._run.progress(step=step, tokens_per_second=row["tokens_per_second"])
         if step % self._every == 0 or step in (1, self._steps):
-            parts = [f"{n.removeprefix('reward/')} {v:.2f}" for n, v in row.items() if "/" in n]
+            parts = [
+                f"{n.removeprefix('reward/')} {v:.2f}"
+                for n, v in row.items()
+                if n.startswith("reward/")
+            ]
             logger.info(
                 "step %d of %d: reward %.2f (%s), %.0f tokens, %.1f s",
                 step, self._steps, row["reward"], ", ".join(parts),
@@ -189,22 +236,27 @@ def _check_vocabulary(entries: int, tokenizer: TextTokenizer, config: RunConfig)
         )
 
 
-def _columns(dataset: Dataset, config: RunConfig) -> Iterator[dict[str, Any]]:
+def _columns(lesson: Lesson, config: RunConfig) -> Iterator[dict[str, Any]]:
     """Yield the batches of the whole run as Tunix takes them: arrays, `prompts` among them."""
     training = config.training
+    template, mark = config.model.prompt_template, config.grpo.answer_mark
+    columns = dict.fromkeys(name for entry in lesson.dataset.train for name in entry.columns)
     for batch in batches(
-        dataset,
+        lesson.dataset,
         batch_size=training.batch_size,
         num_batches=training.num_batches,
         epochs=training.passes,
         seed=config.seed,
+        easiness=lesson.easiness,
     ):
-        template = config.model.prompt_template
+        given: dict[str, list[Any]] = {
+            "question": [entry.question for entry in batch],
+            "answer": [entry.answer for entry in batch],
+            **{name: [entry.columns.get(name) for entry in batch] for name in columns},
+        }
         yield {
-            "prompts": np.array([render_prompt(entry.question, template) for entry in batch]),
-            "question": np.array([entry.question for entry in batch]),
-            "answer": np.array([entry.answer for entry in batch]),
-            **{name: _array([entry.columns[name] for entry in batch]) for name in batch[0].columns},
+            "prompts": np.array([render_prompt(entry, template, mark) for entry in batch]),
+            **{name: _array(values) for name, values in given.items()},
         }
 
 
@@ -218,20 +270,20 @@ def _array(values: Sequence[Any]) -> np.ndarray[Any, Any]:
 def _summarise(
     config: RunConfig,
     rows: Sequence[Mapping[str, float]],
-    measured: Mapping[str, Mapping[str, float]],
+    measured: Mapping[str, Measured],
     seconds: Mapping[str, float],
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Return what a run came to: its metrics, means over the last tenth of the steps, and facts."""
     last = rows[-max(1, len(rows) // _LAST_SHARE) :]
     # A reward that abstains from all answers of a step has no mean in its row.
-    names = dict.fromkeys(name for row in last for name in row)
+    names = dict.fromkeys(n for row in last for n in row if not n.startswith("eval/"))
     means = {n: float(np.mean([row[n] for row in last if n in row])) for n in names}
     tokens = int(sum(row["tokens"] for row in rows))
     spent = sum(row["rollout_s"] + row["update_s"] for row in rows)
     evaluated = {
         f"eval/{when}/{name}": value
-        for when, values in measured.items()
-        for name, value in values.items()
+        for when, each in measured.items()
+        for name, value in each.means().items()
     }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
         1 if sys.platform == "darwin" else 1024
@@ -247,5 +299,28 @@ def _summarise(
         "peak_memory_bytes": peak,
         "experiment": config.experiment_name,
         "seed": config.seed,
-        "evaluation": {when: dict(values) for when, values in measured.items()},
+        "evaluation": _evaluation(measured),
     }
+
+
+def _evaluation(measured: Mapping[str, Measured]) -> dict[str, Any]:
+    """Return means by when they were measured, their intervals, and the paired change."""
+    found: dict[str, Any] = {when: each.means() for when, each in measured.items()}
+    found["intervals"] = {
+        when: {name: list(pair) for name, pair in each.intervals().items()}
+        for when, each in measured.items()
+    }
+    if "start" in measured and "end" in measured:
+        change = measured["end"].change_from(measured["start"])
+        found["change"] = {
+            name: {"difference": each.difference, "half_width": each.half_width}
+            for name, each in change.items()
+        }
+        for name in ("accuracy", "format_rate", "reward"):
+            if name in change:
+                logger.info(
+                    "%s on the same held-out questions, before and after: %s (95 %%)",
+                    name,
+                    with_error(change[name].difference, change[name].half_width, sign=True),
+                )
+    return found

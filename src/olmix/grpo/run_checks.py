@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from olmix.errors import ConfigError, Problem
 from olmix.grpo.compose import compose
 from olmix.grpo.config import RunConfig
+from olmix.grpo.mixture_file import with_mixture
 from olmix.grpo.suggestions import older_name
 
 __all__ = ["check_all", "check_each", "check_run"]
@@ -43,7 +44,7 @@ def check_run(overrides: Sequence[str]) -> RunConfig:
         ConfigError: with all that is wrong.
     """
     try:
-        config = RunConfig.from_dict(compose(overrides), "config")
+        config = RunConfig.from_dict(with_mixture(compose(overrides)), "config")
     except ConfigError as error:
         found = [_with_older_name(problem) for problem in error.problems]
         twice = {p.where: p for p in _contradictions(overrides)}

@@ -66,7 +66,9 @@ def make_plan(config: RunConfig) -> Plan:
     if architecture is not None:
         vocabulary = architecture.vocab_size or BUILT_IN_SIZE
         parameters = architecture.num_parameters(vocabulary)
-        lora = architecture.num_lora_parameters(model.lora_rank, model.lora_module_path)
+        lora = parameters
+        if model.lora_rank:
+            lora = architecture.num_lora_parameters(model.lora_rank, model.lora_module_path)
         cache = architecture.cache_bytes(sequences, length, bytes_per_value)
         logits = 4 * at_once * generation.max_new_tokens * vocabulary
     copies = 2 + _OPTIMIZER_COPIES[config.optimizer.kind]
@@ -119,18 +121,28 @@ def _warnings(config: RunConfig, lora: int | None) -> Iterator[str]:
 
 
 def describe_data(config: RunConfig, dataset: Dataset | None) -> str:
-    """Return the source of the questions and, where it has been read, how many there are."""
-    data = config.data
-    named = " ".join(str(p) for p in (data.data_source, data.data_path, data.data_subset) if p)
-    if dataset is None:
-        return f"{named}, is fetched when the run starts"
-    held = len(dataset.held_out)
-    return f"{named}, {len(dataset.train) + held:,} questions, {held:,} held out"
+    """Return the sources of the questions and, where they have been read, how many there are."""
+    sources = config.data.sources
+    total = sum(source.weight for source in sources)
+    said: list[str] = []
+    for index, source in enumerate(sources):
+        text = " ".join(str(p) for p in (source.kind, source.path, source.subset) if p)
+        if source.name:
+            text = f"{source.name} ({source.weight / total:.0%}): {text}"
+        if dataset is None:
+            text += ", is fetched when the run starts"
+        else:
+            part = dataset.parts[index]
+            held, whole = len(part.held_out), len(part.train) + len(part.held_out)
+            text += f", {whole:,} questions, {held:,} "
+            text += "of them a test of their own" if source.has_test else "held out"
+        said.append(text)
+    return "; ".join(said)
 
 
 def data_warnings(dataset: Dataset, config: RunConfig) -> Iterator[str]:
     """Yield what is odd about the questions: copies, long ones, answers of another kind."""
-    where = config.data.data_path or "the data"
+    where = ", ".join(source.path or "the data" for source in config.data.sources)
     if dataset.num_copies:
         yield (
             f"{where}: {dataset.num_copies:,} questions are copies of others by their text; those "
@@ -143,13 +155,14 @@ def data_warnings(dataset: Dataset, config: RunConfig) -> Iterator[str]:
             f"more than generation.max_prompt_length = {room} tokens"
         )
     kind, questions = config.grpo.answer, (*dataset.train, *dataset.held_out)
-    odd = [entry.answer for entry in questions if not is_readable(entry.answer, kind)]
+    answers = [entry.answer for entry in questions if entry.answer is not None]
+    odd = [answer for answer in answers if not is_readable(answer, kind)]
     if odd:
         what, others = {
             "number": ("single number", "math, exact or choice"),
             "choice": ("letter of a choice", "number, math or exact"),
         }[kind]
         yield (
-            f"{where}: {len(odd):,} of {len(questions):,} true answers are no {what}, such as "
+            f"{where}: {len(odd):,} of {len(answers):,} true answers are no {what}, such as "
             f'"{odd[0][:60]}"; only the same text meets them. Perhaps grpo.answer is {others}.'
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError, needs
-from olmix.grpo.rewards import TAGS
+from olmix.grpo.marks import TAGS
 
 __all__ = ["BUILT_IN_SIZE", "TextTokenizer", "built_in_tokenizer", "load_tokenizer"]
 

@@ -32,7 +32,11 @@ from tunix.sft import checkpoint_manager
 
 from olmix.grpo.config import GenerationConfig, GrpoConfig, RunConfig
 
-__all__ = ["SeededRollout", "StepListener", "Trainer", "restore_lora"]
+__all__ = ["SeededRollout", "StepListener", "Trainer", "restore_weights"]
+
+
+_MEASURED = ("kl", "pg_clipfrac", "entropy")
+"""What the loss measures beside itself. Entropy: nats per token, the mean of the answers' means."""
 
 
 class StepListener(Protocol):
@@ -242,11 +246,17 @@ class Trainer:
         )
         self.cluster.rollout.current_step = lambda: self.cluster.global_steps
         inner = self.cluster.actor_trainer
+        inner.with_rl_metrics_to_log(dict.fromkeys(_MEASURED, np.mean))
         inner._pbar = _NoBar()
         self._report_before_saving(inner)
         # `train` gets its data from the right place on, so nothing is to be skipped.
         self.learner._iter_steps = self.learner._last_iter_step
         self._reported = self.restored_step
+
+    @property
+    def model(self) -> Any:
+        """The model as it is trained now."""
+        return self.cluster.actor_trainer.model
 
     @property
     def restored_step(self) -> int:
@@ -328,11 +338,11 @@ def _quiet_absl() -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)
 
 
-def restore_lora(model: Any, checkpoint_dir: Path, update: int) -> None:
-    """Give a model with LoRA the updates of a checkpoint."""
+def restore_weights(model: Any, checkpoint_dir: Path, update: int, *, lora: bool) -> None:
+    """Give a model what was trained of it until a checkpoint: its updates, or all its weights."""
     _quiet_absl()
     manager = checkpoint_manager.CheckpointManager(str((checkpoint_dir / "actor").resolve()))
     try:
-        manager.maybe_restore(model, step=update, restore_only_lora_params=True)
+        manager.maybe_restore(model, step=update, restore_only_lora_params=lora)
     finally:
         manager.close()

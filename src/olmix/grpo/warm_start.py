@@ -1,7 +1,8 @@
 """A short supervised warm start: a random model learns to answer, sometimes in the format.
 
 It stands in for pre-training where no weights can be had, so that there is something to reinforce.
-Examples are sums with worked answers; some of them lack tags.
+Examples are made here, with worked answers; some of them lack marks. Questions that are held out
+are not among them.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import numpy as np
 
 from olmix.errors import DataError
 from olmix.grpo.config import RunConfig
-from olmix.grpo.data import Question, batches, split_questions, synthetic_questions
+from olmix.grpo.data import Dataset, batches, split_questions
+from olmix.grpo.marks import AnswerMark, write_answer
 from olmix.grpo.prompts import render_prompt
+from olmix.grpo.questions import Question
+from olmix.grpo.synthetic import synthetic_questions
 from olmix.grpo.tokenizer import TextTokenizer
 
 __all__ = ["completion", "warm_start"]
@@ -25,16 +29,20 @@ logger = logging.getLogger(__name__)
 Array = np.ndarray[Any, Any]
 
 
-def completion(question: Question, rng: np.random.Generator, format_rate: float) -> str:
-    """Return a true answer: exactly in format with a chance of `format_rate`, else lacking tags."""
-    reasoning, answer = question.columns["reasoning"], question.answer
-    if rng.random() < format_rate:
-        return f"<reasoning>{reasoning}</reasoning><answer>{answer}</answer>"
-    broken = (
-        f"<reasoning>{reasoning}</reasoning>{answer}",
-        f"{reasoning}<answer>{answer}</answer>",
-        f"{reasoning} {answer}",
-    )
+def completion(
+    question: Question, rng: np.random.Generator, format_rate: float, mark: AnswerMark = "tags"
+) -> str:
+    """Return a true answer: in format with a chance of `format_rate`, else lacking marks."""
+    reasoning, answer = str(question.columns["reasoning"]), str(question.answer)
+    if mark == "none" or rng.random() < format_rate:
+        return write_answer(reasoning, answer, mark)
+    broken = [f"{reasoning} {answer}"]
+    if mark == "tags":
+        broken = [
+            f"<reasoning>{reasoning}</reasoning>{answer}",
+            f"{reasoning}<answer>{answer}</answer>",
+            *broken,
+        ]
     return broken[rng.integers(len(broken))]
 
 
@@ -58,18 +66,18 @@ def warm_start(model: Any, tokenizer: TextTokenizer, config: RunConfig) -> float
     step = nnx.jit(_step, donate_argnames=("optimizer",))
     rng = np.random.default_rng([config.seed, 1])
     stream = batches(
-        split_questions(synthetic_questions()),
+        _examples(config),
         batch_size=warm.batch_size,
         num_batches=warm.steps,
         epochs=1,
         seed=config.seed,
     )
-    loss = jnp.nan
+    loss, mark = jnp.nan, config.grpo.answer_mark
     for questions in stream:
         texts = [
             (
-                render_prompt(entry.question, config.model.prompt_template),
-                completion(entry, rng, warm.format_rate),
+                render_prompt(entry, config.model.prompt_template, mark),
+                completion(entry, rng, warm.format_rate, mark),
             )
             for entry in questions
         ]
@@ -77,6 +85,12 @@ def warm_start(model: Any, tokenizer: TextTokenizer, config: RunConfig) -> float
         loss = step(model, optimizer, jnp.asarray(tokens), jnp.asarray(mask))
     logger.info("warm start: %d steps, loss %.3f nats per token", warm.steps, float(loss))
     return float(loss)
+
+
+def _examples(config: RunConfig) -> Dataset:
+    """Return what is made here of the data, split as it is for training, or the sums."""
+    tasks = [s.subset for s in config.data.sources if s.kind == "synthetic"] or [None]
+    return Dataset(tuple(split_questions(synthetic_questions(t)).parts[0] for t in tasks))
 
 
 def _encode(

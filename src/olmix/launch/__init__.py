@@ -5,7 +5,14 @@ from olmix.launch.cluster import Submitted, submit_group
 from olmix.launch.folders import check_checkpoints, missing_runs, read_launch
 from olmix.launch.group_plan import Group, identity_of, load_group
 from olmix.launch.local.engine import Event, Launched, launch_local
-from olmix.launch.metadata import describe_launch, wandb_group, write_launch
+from olmix.launch.matching import Matching, matching_of
+from olmix.launch.metadata import (
+    changed_since,
+    contents_of,
+    describe_launch,
+    wandb_group,
+    write_launch,
+)
 from olmix.launch.preview import LaunchEstimate, estimate, render_launch, render_training
 from olmix.launch.status import RunReport, cancel, find_group, read_group, read_log
 from olmix.records.group import read_jobs
@@ -16,17 +23,21 @@ __all__ = [
     "Group",
     "LaunchEstimate",
     "Launched",
+    "Matching",
     "RunReport",
     "Submitted",
     "cancel",
+    "changed_since",
     "check_checkpoints",
     "choose_group",
+    "contents_of",
     "describe_launch",
     "estimate",
     "find_group",
     "identity_of",
     "launch_local",
     "load_group",
+    "matching_of",
     "missing_runs",
     "read_group",
     "read_jobs",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from olmix.config import BeakerInfra, SlurmInfra
+from olmix.config import BeakerInfra, KubernetesInfra, RayInfra, SlurmInfra
 from olmix.config.infra import Infra
 from olmix.errors import LaunchError
 from olmix.launch.beaker.engine import BeakerEngine
 from olmix.launch.engine import Engine
+from olmix.launch.kubernetes.engine import KubernetesEngine
+from olmix.launch.ray.engine import RayEngine
 from olmix.launch.slurm.engine import SlurmEngine
 
 __all__ = ["engine_of"]
@@ -22,4 +24,8 @@ def engine_of(infra: Infra) -> Engine:
         return SlurmEngine(infra)
     if isinstance(infra, BeakerInfra):
         return BeakerEngine(infra)
+    if isinstance(infra, KubernetesInfra):
+        return KubernetesEngine(infra)
+    if isinstance(infra, RayInfra):
+        return RayEngine(infra)
     raise LaunchError("infra.backend is local: runs are started by `olmix launch run` itself")

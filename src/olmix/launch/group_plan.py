@@ -20,7 +20,7 @@ from olmix.text.files import digest
 __all__ = ["Group", "Run", "identity_of", "load_group"]
 
 _NAME = re.compile(r".+-([0-9a-f]{8})-[0-9]{4,}")
-_BARE_KEYS = {"name", "mix", "seed"}
+_BARE_KEYS = {"name", "mix", "seed", "training"}
 
 
 Run = LaunchConfig | CommandRun

@@ -19,10 +19,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from olmix.config import LaunchConfig
+from olmix.config import DataConfig, LaunchConfig
 from olmix.errors import DataError
 from olmix.launch.command_runs import CommandRun
 from olmix.launch.group_plan import Group, Run
+from olmix.records.fingerprint import changed_contents, local_fingerprints
 from olmix.records.group import (
     GroupRecord,
     GroupRun,
@@ -33,7 +34,7 @@ from olmix.records.group import (
 )
 from olmix.text.secrets import redact
 
-__all__ = ["describe_launch", "wandb_group", "write_launch"]
+__all__ = ["changed_since", "contents_of", "describe_launch", "wandb_group", "write_launch"]
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,9 @@ def write_launch(
     """
     runs = (*record.runs, *_other_runs(folder, {run.name for run in group.runs}))
     noted = tuple(asdict(job) for job in jobs)
-    record = record.model_copy(update={"jobs": noted, "runs": runs})
+    changed = (*_earlier(folder).changed, *changed_since(folder, record.fingerprints))
+    update = {"jobs": noted, "runs": runs, "changed": tuple(dict.fromkeys(changed))}
+    record = record.model_copy(update=update)
     write_group_record(folder, record)
     if not beside or group.source is None or not group.source.is_dir():
         return
@@ -74,13 +77,35 @@ def write_launch(
         logger.warning("nothing was written beside the variants: %s", error)
 
 
+def _earlier(folder: Path) -> GroupRecord:
+    """Return what is known of a group from its earlier launches; nothing if there was none."""
+    try:
+        return read_group_record(folder)
+    except DataError:
+        return GroupRecord()
+
+
 def _other_runs(folder: Path, names: set[str]) -> list[GroupRun]:
     """Return what is known of the runs of a group other than these."""
-    try:
-        runs = read_group_record(folder).runs
-    except DataError:
-        return []
+    runs = _earlier(folder).runs
     return [run for run in runs if run.name not in names and (folder / run.name).is_dir()]
+
+
+def contents_of(group: Group) -> dict[str, str]:
+    """Return the fingerprint of each domain whose token files lie here."""
+    found: dict[str, str] = {}
+    seen: list[DataConfig] = []
+    for run in group.runs:
+        if isinstance(run, CommandRun) or any(run.data is data for data in seen):
+            continue
+        seen.append(run.data)
+        found = local_fingerprints(run.data) | found
+    return found
+
+
+def changed_since(folder: Path, now: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the domains whose files have changed since the last launch into a folder."""
+    return changed_contents(_earlier(folder).fingerprints, now)
 
 
 def describe_launch(group: Group, identities: Mapping[str, str]) -> GroupRecord:
@@ -105,6 +130,7 @@ def describe_launch(group: Group, identities: Mapping[str, str]) -> GroupRecord:
         wandb=wandb_group(group),
         variants=None if group.source is None else str(group.source),
         runs=tuple(_describe(run, identities[run.name]) for run in group.runs),
+        fingerprints=contents_of(group),
     )
 
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from olmix.config import CommandTraining, LaunchConfig, LocalInfra, OlmoCoreTraining, SlurmInfra
+from olmix.config import (
+    CommandTraining,
+    LaunchConfig,
+    LocalInfra,
+    OlmoCoreTraining,
+    ProxyTraining,
+)
+from olmix.config.infra import Devices
+from olmix.config.training import Training
 from olmix.launch.command_runs import CommandRun
 from olmix.launch.engines import engine_of
 from olmix.launch.group_plan import Group, Run
@@ -25,7 +33,9 @@ __all__ = [
 ]
 
 ASSUMED_TOKENS_PER_SECOND = 100_000.0
-"""Speed of the default proxy model on one core, used where none is given or measured."""
+"""Speed of the default proxy model on one core, used where none is given or measured; models of
+other sizes are assumed to be slower or faster as they do more or less work for each token."""
+_ASSUMED_VOCABULARY = 1024
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ class LaunchEstimate:
     num_missing: int
     num_tokens: int | None
     flops: float | None
-    devices: int
+    devices: float
     device: Literal["core", "GPU"]
     at_once: int | None
     tokens_per_second: float | None
@@ -80,11 +90,11 @@ def estimate(
     missing = [run for run in group.runs if run.name not in finished]
     tokens = _sum(_num_tokens(run) for run in missing)
     speed, source = _speed(group, finished, tokens_per_second)
-    devices, device = _devices(group)
+    devices = _devices(group)
     at_once = _at_once(group, len(missing))
     seconds = hours = None
     if tokens is not None and speed is not None:
-        hours = devices * tokens / speed / 3600
+        hours = devices.number * tokens / speed / 3600
         seconds = None if at_once is None else tokens / speed / max(at_once, 1)
     rate = rate_per_hour if rate_per_hour is not None else group.infra.rate_per_hour
     return LaunchEstimate(
@@ -92,8 +102,8 @@ def estimate(
         num_missing=len(missing),
         num_tokens=None if tokens is None else int(tokens),
         flops=_sum(_flops(run) for run in missing),
-        devices=devices,
-        device=device,
+        devices=devices.number,
+        device=devices.kind,
         at_once=at_once,
         tokens_per_second=speed,
         source=source,
@@ -141,22 +151,28 @@ def _speed(
     measured = [speed for speed in finished.values() if speed > 0]
     if measured:
         return sum(measured) / len(measured), "measured"
-    return (ASSUMED_TOKENS_PER_SECOND, "assumed") if group.embedded else (None, "unknown")
+    if not group.embedded:
+        return None, "unknown"
+    work = [_work(run.training) for run in group.runs if isinstance(run, LaunchConfig)]
+    mean = sum(work) / len(work)
+    return ASSUMED_TOKENS_PER_SECOND * _work(ProxyTraining()) / mean, "assumed"
 
 
-def _devices(group: Group) -> tuple[int, Literal["core", "GPU"]]:
+def _work(training: Training) -> float:
+    """Return the size of an embedded model with a vocabulary of 1,024: its work for each token."""
+    if not isinstance(training, ProxyTraining):
+        return 1.0
+    return training.num_parameters + _ASSUMED_VOCABULARY * training.d_model
+
+
+def _devices(group: Group) -> Devices:
     """Return what one run takes."""
     infra = group.infra
-    if isinstance(infra, LocalInfra):
-        if infra.gpus:
-            return 1, "GPU"
-        # OLMo-core takes all cores; what a command takes is not known.
-        return (len(available_cores()) if _of_olmo_core(group) else 1), "core"
-    gpus = infra.num_gpus if isinstance(infra, SlurmInfra) else infra.gpus
-    if gpus:
-        return gpus * infra.nodes, "GPU"
-    cores = infra.cpus if isinstance(infra, SlurmInfra) else infra.cpu_count or 1
-    return infra.nodes * int(cores), "core"
+    if not isinstance(infra, LocalInfra):
+        return infra.devices
+    # OLMo-core takes all cores; what a command takes is not known.
+    cores = len(available_cores()) if _of_olmo_core(group) else 1
+    return Devices.of(1 if infra.gpus else 0, cores)
 
 
 def _of_olmo_core(group: Group) -> bool:

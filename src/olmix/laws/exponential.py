@@ -18,13 +18,13 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from olmix.laws.law import FittedLaw, Law
+from olmix.laws.law import FittedLaw, Law, rows_for_settings
 from olmix.laws.solver import Curves, Problems, hat_diagonal, huber, mean_value, solve
 from olmix.simplex import Array
 
@@ -153,11 +153,13 @@ class ExponentialLaw(Law):
         units = _units(values, row_weights)
         design = np.array([g for g, _ in pairs])
         ridge = np.array([strength for _, strength in pairs])
+        some = rows_for_settings(len(mixtures), int((row_weights > 0).sum(axis=1).min()))
+        rows = np.arange(len(mixtures)) if some is None else some
         searched = self._problems(
-            designs,
+            designs[:, rows],
             np.tile(design, len(values)),
-            np.repeat(values, len(pairs), axis=0),
-            np.repeat(row_weights, len(pairs), axis=0),
+            np.repeat(values[:, rows], len(pairs), axis=0),
+            np.repeat(row_weights[:, rows], len(pairs), axis=0),
             np.tile(ridge * unit[design], len(values)),
             np.repeat(units, len(pairs)),
         )
@@ -166,8 +168,12 @@ class ExponentialLaw(Law):
         chosen = score.argmin(axis=1)
         index = np.arange(len(values)) * len(pairs) + chosen
         thorough = self.thorough and start is None
-        problems = searched.take(index)
-        ends = solve(problems, start=found.take(index), thorough=thorough)
+        problems, begin = searched.take(index), found.take(index)
+        if some is not None:
+            strength = (ridge * unit[design])[chosen]
+            problems = self._problems(designs, design[chosen], values, row_weights, strength, units)
+            begin = replace(begin, mu=mean_value(problems))
+        ends = solve(problems, start=begin, thorough=thorough)
         final, top = _in_units(ends, units), _highest(values, row_weights, _trust(problems, ends))
         return [
             self._build(final, i, middle[design[pick]], settings[design[pick]], ridge[pick], top[i])

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from olmix.laws.gaussian import MEAN, KernelSettings, factorise, kernel, kernel_slope, maximise
-from olmix.laws.law import Draws, FittedLaw, SeparateLaw
+from olmix.laws.law import Draws, FittedLaw, SeparateLaw, rows_for_settings
 from olmix.simplex import Array
 
 __all__ = ["FittedGaussianProcess", "FittedGpLog", "FittedGpSqrt", "GpLog", "GpSqrt"]
@@ -239,6 +239,10 @@ class GaussianProcess(SeparateLaw):
         self, mixtures: Array, values: Array, row_weights: Array, start: FittedLaw | None
     ) -> FittedLaw:
         """Search every choice of offset and shift a little, and the best one to the end."""
+        whole = (mixtures, values, row_weights)
+        some = rows_for_settings(len(values), len(values))
+        if some is not None:
+            mixtures, values, row_weights = (array[some] for array in whole)
         # A search never begins at a fit to other runs: its lengths would tell of runs left out.
         first, shift = KernelSettings.start(mixtures.shape[1]), self.shifts[0]
         search, last = (
@@ -256,7 +260,7 @@ class GaussianProcess(SeparateLaw):
         ]
         law, _ = min([best, *tried], key=lambda one: one[1])
         law, _ = self._try(mixtures, values, row_weights, law.shift, law.offset, law.settings, last)
-        return self._condition(law, mixtures, values, row_weights)
+        return self._condition(law, *whole)
 
     def refit_one(
         self, fitted: FittedLaw, mixtures: Array, values: Array, row_weights: Array

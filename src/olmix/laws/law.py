@@ -15,12 +15,31 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from olmix.laws.outliers import without_accidents
 from olmix.simplex import Array
 
-__all__ = ["Draws", "FittedLaw", "Law", "SeparateLaw"]
+__all__ = ["Draws", "FittedLaw", "Law", "SeparateLaw", "rows_for_settings"]
+
+MOST_IN_FULL = 640
+SUBSET = 256
+"""Settings (lengths, ridges, offsets) are chosen on all runs up to the first number, above it on so
+many drawn at random: a few hundred tell them as well (`benchmarks/fit_large.py`), and a step on all
+would cost the cube of the runs. The law itself is fitted to all."""
+
+
+def rows_for_settings(number: int, live: int) -> NDArray[np.intp] | None:
+    """Return the rows on which the settings of a law are chosen, `None` for all of them.
+
+    Args:
+        number: rows that there are.
+        live: rows that have a weight, so many in the problem with the fewest.
+    """
+    if live <= MOST_IN_FULL:
+        return None
+    size = min(number, -(-SUBSET * number // live))
+    return np.sort(np.random.default_rng(0).choice(number, size, replace=False))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ sizes and fonts are given where they are used, so a plot looks the same in a rep
 
 from olmix.plotting.canvas import add_caption, new_figure, plain, save_figure, shorten, style
 from olmix.plotting.design import ternary, weight_histograms
-from olmix.plotting.gains import GainBar, gain_bars, verification_dots
+from olmix.plotting.gains import GainBar, gain_bars, ladder_gains, verification_dots
 from olmix.plotting.laws import (
     MOST_NUMBERS,
     interaction_heat,
@@ -31,6 +31,7 @@ __all__ = [
     "calibration_curve",
     "gain_bars",
     "interaction_heat",
+    "ladder_gains",
     "law_colour",
     "law_label",
     "law_scores",

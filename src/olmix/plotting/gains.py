@@ -33,7 +33,7 @@ from olmix.text.numbers import per_cent
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["GainBar", "gain_bars", "verification_dots"]
+__all__ = ["GainBar", "gain_bars", "ladder_gains", "verification_dots"]
 
 
 _GAP = "\u00a0\u00a0 "
@@ -185,6 +185,48 @@ def gain_bars(
     if found:
         handles.append(Patch(label=f"measured, {per_cent(levels[1])} interval", **_gain_look(True)))
     add_legend(ax, handles, columns=1)
+    return ax
+
+
+def ladder_gains(
+    ax: Axes,
+    scales: Sequence[float],
+    gains: Sequence[GainBar],
+    *,
+    target: tuple[float, GainBar] | None = None,
+    unit: str = "",
+) -> Axes:
+    """Draw the gain over natural at each size with its interval, and what is expected beyond.
+
+    Args:
+        ax: the axes.
+        scales: tokens of the sizes, as multiples of the base's, rising.
+        gains: measured at them.
+        target: a larger size, and the gain that is expected there.
+        unit: unit of the gains.
+    """
+    style_axes(ax, grid="y")
+    colour = mixture_colour("proposed")
+    marks = list(zip(scales, gains, strict=True))
+    ax.plot(scales, [gain.mean for gain in gains], color=colour, linewidth=1.4, zorder=2)
+    if target is not None and marks:
+        scale, gain = target
+        last, start = marks[-1]
+        ax.plot([last, scale], [start.mean, gain.mean], color=colour, lw=1.2, ls="--", zorder=2)
+        ends = ([start.mean, gain.low], [start.mean, gain.high])
+        ax.fill_between([last, scale], *ends, color=colour, alpha=0.15, linewidth=0, zorder=1)
+        marks.append(target)
+    for index, (scale, gain) in enumerate(marks):
+        known = index < len(gains)
+        ax.plot([scale, scale], [gain.low, gain.high], color=INK, linewidth=1.3, zorder=3)
+        face = colour if known else PAPER
+        ax.plot([scale], [gain.mean], "o", ms=6.5, mfc=face, mec=colour, mew=1.2, zorder=4)
+    ax.axhline(0.0, color=INK, linewidth=1.0, zorder=1)
+    ax.set_xscale("log")
+    ax.set_xticks([scale for scale, _ in marks], [f"{scale:g}×" for scale, _ in marks])
+    ax.minorticks_off()
+    ax.set_xlabel("tokens and parameters, as multiples of the swarm's")
+    ax.set_ylabel(f"gain over natural{f' in {unit}' if unit else ''} (better ↑)")
     return ax
 
 

@@ -1,14 +1,21 @@
-"""A fingerprint of a domain's token files: while it is the same, old counts hold."""
+"""A fingerprint of a domain's token files: while it is the same, old counts and runs hold.
+
+`olmix priors compute` and `olmix prepare` note it where tokens are counted, `group.json` where runs
+are launched, `completeness.json`, `fit.yaml` and `fit.json` where they are used.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from olmix.records.token_formats import FileReader
+from olmix.config import DataConfig
+from olmix.errors import DataError
+from olmix.records.token_formats import LOCAL, FileReader
+from olmix.records.tokens import expand
 from olmix.text.file_kind import SNIFFED_BYTES
 
-__all__ = ["domain_fingerprint"]
+__all__ = ["changed_contents", "domain_fingerprint", "explain_change", "local_fingerprints"]
 
 _DIGITS = 16
 
@@ -36,3 +43,36 @@ def domain_fingerprint(names: Iterable[str], files: FileReader) -> str:
         if size:
             total.update(files.read(name, 0, min(SNIFFED_BYTES, size)))
     return total.hexdigest()
+
+
+def local_fingerprints(data: DataConfig) -> dict[str, str]:
+    """Return the fingerprint of every domain whose files all lie here; others are left out."""
+    found = {}
+    for domain in data.domains:
+        try:
+            files = expand(data.paths_of(domain), f"domain {domain}")
+            found[domain] = domain_fingerprint(map(str, files), LOCAL)
+        except (DataError, OSError):
+            continue
+    return found
+
+
+def changed_contents(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the domains that have other files now; what one side does not know is not compared."""
+    return tuple(name for name, mark in now.items() if before.get(name, mark) != mark)
+
+
+def explain_change(domains: Iterable[str], before: str, which: str = "") -> str:
+    """Return in words that domains have other files now, and what to do.
+
+    Args:
+        domains: their names.
+        before: whose files they no longer are, such as `the runs in runs/a`.
+        which: which files are meant, such as `of runs/b`; those of now if left out.
+    """
+    return (
+        f"{', '.join(domains)}: the token files {which or 'as they are now'} are not those of "
+        f"{before}. If both hold the same texts, go on: the runs count alike. If not, train the "
+        "mixtures again on the new files, as a group of its own, and fit that alone. --strict "
+        "refuses to mix the two"
+    )

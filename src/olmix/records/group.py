@@ -112,6 +112,9 @@ class GroupRecord(_GroupFile):
         jobs: what schedulers accepted, for people; `jobs.jsonl` counts.
         runs: the runs, in the order of the launch.
         folder: where the runs are; in the copy beside the variants.
+        fingerprints: what the token files of each domain were known by at the last launch, where
+            they lie here (`records/fingerprint.py`).
+        changed: domains whose files have changed from one launch of the group to the next.
     """
 
     format: Annotated[int, Field(ge=1, le=FORMAT)] = FORMAT
@@ -131,13 +134,17 @@ class GroupRecord(_GroupFile):
     jobs: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
     runs: Annotated[tuple[GroupRun, ...], Field(strict=False)] = ()
     folder: str | None = None
+    fingerprints: dict[str, str] = {}
+    changed: _Words = ()
 
     def to_plain(self) -> dict[str, Any]:
         """Return what the file holds: of each run only what was said of it."""
-        plain = self.model_dump(exclude={"runs", "folder"})
+        optional = {
+            "folder": self.folder, "fingerprints": self.fingerprints, "changed": self.changed
+        }  # fmt: skip
+        plain = self.model_dump(exclude={"runs", *optional})
         runs = [run.model_dump(exclude_unset=True) for run in self.runs]
-        place = {} if self.folder is None else {"folder": self.folder}
-        return {**plain, "runs": runs, **place}
+        return {**plain, "runs": runs, **{key: value for key, value in optional.items() if value}}
 
 
 def read_group_record(file: Path) -> GroupRecord:

@@ -43,7 +43,7 @@ def _contents(paths: Sequence[str], what: str) -> list[str]:
 def _training(training: ProxyTraining) -> dict[str, object]:
     """Return what a training section means: lengths and widths written out."""
     plain = training.to_plain()
-    for key in ("chinchilla_multiple", "checkpoint_interval_s"):
+    for key in ("chinchilla_multiple", "checkpoint_interval_s", "target_parameters"):
         plain.pop(key, None)
     return {**plain, "max_tokens": training.num_tokens, "d_hidden": training.hidden}
 
@@ -65,6 +65,7 @@ def run_identity(config: LaunchConfig) -> str:
     training, evaluation = config.training, config.eval
     if not isinstance(training, ProxyTraining) or not isinstance(evaluation, ValidationEval):
         plain = config.to_plain()
+        plain["training"].pop("target_parameters", None)  # previews alone read it
         batch = getattr(training, "global_batch_size", None)
         if batch is not None:  # files of few sequences say `N tokens`
             plain["training"]["global_batch_size"] = batch

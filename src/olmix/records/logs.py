@@ -17,6 +17,7 @@ from olmix.errors import DataError, needs
 from olmix.text.files import read_records
 
 __all__ = [
+    "STEP_KEYS",
     "Curves",
     "add_record",
     "flatten",
@@ -27,6 +28,7 @@ __all__ = [
     "read_jsonl",
     "read_tensorboard",
     "read_torchtune_logs",
+    "step_of",
     "tail_mean",
 ]
 

@@ -73,13 +73,21 @@ _RATE = re.compile(
 """So many a second; `papers_bpb` is no rate."""
 _SETTINGS = frozenset({"loss_scale"})
 _ERROR = re.compile(
-    r"^(?P<stem>.*?)[_\-./ ]?"
-    r"(?:std_?err(?:or)?|standard_?error|(?<=[_\-./ ])sem)(?P<rest>[,/].*)?$",
+    r"[_\-./ ]?\(?(?:std_?err(?:or)?|standard[_ ]?error|(?<=[_\-./ ])sem(?=$|[,/]))\)?"
+    r"(?![A-Za-z0-9])",
     re.I,
 )
-
-_SHORT_ERROR = re.compile(r"^(?P<stem>.+)[_\-./]se(?P<rest>[,/].*)?$", re.I)
-"""An ending that is a standard error only beside the metric itself: `sv_se` may be Swedish."""
+"""What makes a name that of a standard error, at its end, at its beginning or within."""
+_SHORT_ERROR = re.compile(
+    r"^(?:(?P<stem>.+)[_\-./]se(?P<rest>[,/].*)?|se[_\-./](?P<after>.+))$", re.I
+)
+"""What makes it one only beside the metric itself: `sv_se` may be Swedish."""
+_BESIDE = re.compile(
+    r"^(?P<stem>.+)[_\-./](?:std|stdev|stddev|sd|var|variance|ci|ci_?95|ci_?low(?:er)?|ci_?(?:high|upper))"
+    r"(?P<rest>[,/].*)?$",
+    re.I,
+)
+"""Other measures of spread, which are no metrics beside the metric that they belong to."""
 
 _LOWER = _words(
     "loss losses bpb ppl perplexity nll error errors err wer cer ter mse mae rmse entropy ce "
@@ -125,12 +133,21 @@ def is_metric(name: str) -> bool:
 
 def error_of(name: str) -> str | None:
     """Return the metric whose standard error a name is (``acc_stderr,none`` is ``acc,none``'s)."""
-    return _stem(_ERROR, name)
+    found = _ERROR.search(name)
+    if found is None:
+        return None
+    rest = name[: found.start()] + name[found.end() :]
+    inner = rest.strip("_-./ ")
+    return inner[1:-1] if inner.startswith("(") and inner.endswith(")") else inner
 
 
 def _stem(pattern: re.Pattern[str], name: str) -> str | None:
+    """Return the metric that a name belongs to by its ending (or beginning)."""
     found = pattern.match(name)
-    return None if found is None else f"{found['stem']}{found['rest'] or ''}"
+    if found is None:
+        return None
+    parts = found.groupdict()
+    return parts.get("after") or f"{parts['stem']}{parts['rest'] or ''}"
 
 
 @dataclass(frozen=True)
@@ -140,7 +157,8 @@ class Logged:
     Attributes:
         metrics: measurements of the model.
         errors: standard error to the metric that it belongs to.
-        others: bookkeeping: steps, times, tokens, settings.
+        others: bookkeeping (steps, times, tokens, settings), and standard deviations and
+            confidence limits beside their metric.
     """
 
     metrics: tuple[str, ...]
@@ -160,7 +178,7 @@ def sort_names(names: Iterable[str]) -> Logged:
         elif beside in known:
             errors[name] = str(beside)
     rest = [name for name in given if name not in errors]
-    metrics = tuple(name for name in rest if is_metric(name))
+    metrics = tuple(n for n in rest if is_metric(n) and _stem(_BESIDE, n) not in known)
     return Logged(metrics, errors, tuple(name for name in rest if name not in metrics))
 
 

@@ -22,7 +22,17 @@ from olmix.records.token_files import (
 )
 from olmix.records.token_formats import LOCAL
 
-__all__ = ["byte_lengths", "data_dtype", "expand", "fingerprint", "open_tokens"]
+__all__ = [
+    "byte_lengths",
+    "count_tokens",
+    "data_dtype",
+    "end_of_document",
+    "expand",
+    "fingerprint",
+    "open_tokens",
+]
+
+_EOS_NAMES = ("<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>", "<|eos|>")
 
 _SAMPLE_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 14
@@ -80,6 +90,35 @@ def open_tokens(path: str | Path, dtype: TokenDtype | None) -> NDArray[np.unsign
         return np.memmap(path, layout.dtype, "r", layout.offset, (layout.num_tokens,))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
+
+
+def count_tokens(data: DataConfig, domain: str) -> int:
+    """Return the tokens of a domain's local files.
+
+    Raises:
+        DataError: a file is missing, remote or unreadable.
+    """
+    files = expand(data.paths_of(domain), f"domain {domain}")
+    return sum(len(open_tokens(file, data.dtype)) for file in files)
+
+
+def end_of_document(tokenizer: str | Path) -> int:
+    """Return the id of the token that ends documents in a `tokenizer.json`.
+
+    Raises:
+        DataError: the file has no special token with a known name.
+    """
+    try:
+        added = json.loads(Path(tokenizer).read_text(encoding="utf-8"))["added_tokens"]
+        ids = {entry["content"]: int(entry["id"]) for entry in added}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{tokenizer}: this is no tokenizer.json: {error!r}") from error
+    found = [ids[name] for name in _EOS_NAMES if name in ids]
+    if not found:
+        raise DataError(
+            f"{tokenizer}: which token ends a document? None of {', '.join(_EOS_NAMES)} is there"
+        )
+    return found[0]
 
 
 def data_dtype(data: DataConfig, domains: Iterable[str] | None = None) -> TokenDtype | None:

@@ -8,6 +8,7 @@ add some; a change that an older release would misread raises the `format`.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -143,7 +144,7 @@ def to_plain(value: Any) -> Any:
         return {
             field.name: to_plain(getattr(value, field.name))
             for field in fields(value)
-            if _is_written(field.metadata.get("olmix"), getattr(value, field.name), field.default)
+            if _is_written(field, getattr(value, field.name))
         }
     if isinstance(value, Mapping):
         return {str(key): to_plain(inner) for key, inner in value.items()}
@@ -154,7 +155,10 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def _is_written(kind: str | None, value: Any, default: Any) -> bool:
+def _is_written(field: dataclasses.Field[Any], value: Any) -> bool:
+    kind, default = field.metadata.get("olmix"), field.default
+    if field.default_factory is not MISSING:
+        default = field.default_factory()
     if kind == "key":
         return False
     if kind != "optional" or default is MISSING:

@@ -2,6 +2,7 @@
 
 from olmix.report.decisions import explain
 from olmix.report.first_screen import summary
+from olmix.report.fit_list import compare_fits, list_fits
 from olmix.report.write import write_report
 
-__all__ = ["explain", "summary", "write_report"]
+__all__ = ["compare_fits", "explain", "list_fits", "summary", "write_report"]

@@ -13,6 +13,7 @@ from olmix.report.sentences import (
     gain_reading,
     law_reading,
     mixture_reading,
+    round_reading,
     scope,
     subtitle,
     warnings,
@@ -48,6 +49,7 @@ def explain(fit_folder: Path) -> list[tuple[str, list[str]]]:
     if proposal is not None:
         found = [proposal.statement, mixture_reading(content), *_search(content, proposal)]
         parts.append(("The proposal", [*found, gain_reading(content), scope(content)]))
+        parts.append(("More runs", [round_reading(content)]))
     parts.append(("Warnings", list(warnings(content))))
     kept = [(heading, [text for text in texts if text]) for heading, texts in parts]
     return [(heading, texts) for heading, texts in kept if texts]
@@ -68,9 +70,11 @@ def _search(content: FitFolder, proposal: Proposal) -> list[str]:
     how = _PROPOSERS.get(proposal.proposer, proposal.proposer)
     texts = [f"It was found by {proposal.proposer}: {how}."]
     if math.isfinite(proposal.kl_reg) and proposal.kl_reg > 0:
+        raw = proposal.kl_weight
+        known = f"; a raw weight of {raw:.3g}" if math.isfinite(raw) else ""
         texts.append(
             f"A KL of 1 from the prior had to gain {fixed(proposal.kl_reg, 3)} of the swarm's "
-            "spread to be worth it (proposer.kl_reg)."
+            f"spread to be worth it (proposer.kl_reg{known})."
         )
     asked = content.config.get("proposer") or {}
     if asked.get("risk"):

@@ -104,28 +104,47 @@
 
   const section = document.getElementById("explore");
   const sliders = [...section.querySelectorAll("input[type=range]")];
+  const typed = [...section.querySelectorAll(".slides input[type=number]")];
+  const locks = [...section.querySelectorAll(".slides input[type=checkbox]")];
   const rows = [...section.querySelectorAll("tbody tr")];
-  const choice = section.querySelector("select");
+  const choice = section.querySelector(".curve select");
+  const other = section.querySelector(".against select");
   const note = section.querySelector(".note");
   const yaml = section.querySelector("pre");
   const natural = data.presets.natural ?? null;
+  const pinned = new Set(data.pinned.flatMap((weight, d) => (weight === null ? [] : [d])));
+  // Sliders stand in the order of the table of domains; a pinned domain has none.
+  const domainOf = (input) => Number(input.dataset.domain);
   let weights = data.presets.proposed ?? natural ?? Array(size).fill(1 / size);
   let active = weights.indexOf(Math.max(...weights));
+  if (pinned.has(active) && sliders.length > 0) active = domainOf(sliders[0]);
+  // The mixture before the first move of the active domain: its proportions are those of the others
+  // however far the slider goes and comes back.
+  let anchor = weights;
 
   const number = (value) => value.toFixed(Math.abs(value) >= 100 ? 2 : 4);
   const signed = (value) => (value < 0 ? "\u2212" : "+") + number(Math.abs(value));
   const percent = (value) => `${(100 * value).toFixed(1)} %`;
 
-  // One weight changes; the others keep their proportions and make room.
+  const isFixed = (domain) =>
+    pinned.has(domain) || locks.some((lock) => lock.checked && domainOf(lock) === domain);
+
+  // One weight changes; the others keep their proportions and make room, but for locked ones.
   const moved = (x, domain, weight) => {
-    const rest = 1 - x[domain];
+    const fixed = x.map((_, d) => d !== domain && isFixed(d));
+    const room = 1 - sum(x.filter((_, d) => fixed[d]));
+    const free = fixed.filter((one, d) => !one && d !== domain).length;
+    const rest = sum(x.filter((_, d) => !fixed[d] && d !== domain));
+    const own = free === 0 ? room : Math.min(Math.max(weight, 0), room);
     return x.map((w, d) => {
-      if (d === domain) return weight;
-      return rest > 1e-12 ? w * (1 - weight) / rest : (1 - weight) / (size - 1);
+      if (fixed[d]) return w;
+      if (d === domain) return own;
+      return rest > 1e-12 ? w * (room - own) / rest : (room - own) / free;
     });
   };
 
   const showMetrics = (far) => {
+    const base = other === null ? null : data.presets[other.value];
     shown.forEach((metric, index) => {
       const [, value, change, range] = rows[index].cells;
       const predicted = metric.predict(weights);
@@ -133,8 +152,8 @@
       value.textContent = number(predicted);
       range.textContent = `${number(low)} to ${number(high)}`;
       Object.assign(rows[index].dataset, { predicted, low, high });
-      if (natural === null) return;
-      const difference = predicted - metric.predict(natural);
+      if (base === null) return;
+      const difference = predicted - metric.predict(base);
       const better = metric.lower ? difference < 0 : difference > 0;
       change.textContent = signed(difference);
       change.className = Math.abs(difference) < 5e-5 ? "" : better ? "better" : "worse";
@@ -143,12 +162,16 @@
 
   const showNote = (far) => {
     const over = data.domains.filter((_, d) => weights[d] > data.caps[d] + 1e-6);
-    const parts = [`Distance from the nearest run: ${far.toFixed(2)} (Hellinger).`];
-    if (data.usual !== null && far > data.usual) {
-      parts.push("That is farther than runs are from each other: an extrapolation.");
+    const parts = [];
+    if (data.usual !== null) {
+      // The same limits as in olmix/report/lights.py.
+      const place = far <= data.usual ? "within" : far <= data.edge * data.usual ? "at the edge of" : "outside";
+      parts.push(`This mixture is ${place} what was tried.`);
+      if (place === "outside") parts.push("Its predictions are extrapolations.");
     }
     if (over.length > 0) parts.push(`Above the cap of the fit: ${over.join(", ")}.`);
     note.textContent = parts.join(" ");
+    note.dataset.distance = far;
   };
 
   // How the chosen metric changes with the weight of the domain that was moved last.
@@ -160,11 +183,20 @@
     if (text !== undefined) made.textContent = text;
     return made;
   };
+  // Round numbers between two ends: steps of 1, 2 or 5 times a power of ten, at most five of them.
+  const ticks = (low, high) => {
+    const rough = (high - low || 1) / 4;
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].find((one) => one * power >= rough) * power;
+    const first = Math.ceil(low / step - 1e-9);
+    const last = Math.floor(high / step + 1e-9);
+    return Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => (first + i) * step);
+  };
   const showCurve = () => {
     const metric = shown[choice.selectedIndex];
     // Denser at both ends, where laws in roots and logarithms bend.
     const points = Array.from({ length: 49 }, (_, i) => {
-      const weight = (1 - Math.cos(Math.PI * i / 48)) / 2;
+      const weight = room * (1 - Math.cos(Math.PI * i / 48)) / 2;
       const x = moved(weights, active, weight);
       const value = metric.predict(x);
       const [low, high] = interval(metric, value, halfWidth(metric, distance(x)));
@@ -180,9 +212,9 @@
       element("line", { class: "grid", x1: across(share), x2: across(share), y1: 8, y2: height - bottom }),
       element("text", { x: across(share), y: height - bottom + 16, "text-anchor": "middle" }, 100 * share),
     ]);
-    parts.push(...[0, 1 / 3, 2 / 3, 1].flatMap((share) => [
-      element("line", { class: "grid", x1: left, x2: width - 12, y1: up(low + share * span), y2: up(low + share * span) }),
-      element("text", { x: left - 6, y: up(low + share * span) + 4, "text-anchor": "end" }, (low + share * span).toPrecision(4)),
+    parts.push(...ticks(low, high).flatMap((value) => [
+      element("line", { class: "grid", x1: left, x2: width - 12, y1: up(value), y2: up(value) }),
+      element("text", { x: left - 6, y: up(value) + 4, "text-anchor": "end" }, Number(value.toPrecision(6))),
     ]));
     const band = [
       ...path(points.map((p) => [p.weight, p.high])),
@@ -208,39 +240,91 @@
     waiting = requestAnimationFrame(showCurve);
   };
 
+  const leaves = () => data.domains.flatMap((name, d) =>
+    Object.entries(data.frozen[name] ?? { [name]: 1 }).map(([leaf, share]) => [leaf, share * weights[d]]));
+
+  // A domain of several leaves is written as these, in the shares that all runs had, with the passes
+  // over its tokens that a run of `run_tokens` takes.
+  const mixText = () => "mix:\n" + leaves().filter(([, weight]) => weight > 0).map(([leaf, weight]) => {
+    const passes = Math.max(1, weight * (data.passes[leaf] ?? 0));
+    const factor = passes === 1 ? "1.0" : passes.toPrecision(6);
+    return `  ${JSON.stringify(leaf)}: {weight: ${weight.toPrecision(6)}, repetition_factor: ${factor}}\n`;
+  }).join("");
+
   const show = () => {
-    sliders.forEach((slider, d) => {
-      slider.value = weights[d];
-      slider.setAttribute("aria-valuetext", percent(weights[d]));
-      slider.nextElementSibling.textContent = percent(weights[d]);
+    sliders.forEach((slider, place) => {
+      const weight = weights[domainOf(slider)];
+      slider.value = weight;
+      slider.setAttribute("aria-valuetext", percent(weight));
+      if (document.activeElement !== typed[place]) typed[place].value = (100 * weight).toFixed(1);
     });
     section.dataset.weights = JSON.stringify(weights);
     const far = distance(weights);
     showMetrics(far);
     showNote(far);
     showCurveSoon();
-    // A domain of several leaves is written as these, in the shares that all runs had.
-    const leaves = data.domains.flatMap((name, d) =>
-      Object.entries(data.frozen[name] ?? { [name]: 1 }).map(([leaf, share]) => [leaf, share * weights[d]]));
-    yaml.textContent = "mix:\n" + leaves.filter(([, weight]) => weight > 0).map(([leaf, weight]) =>
-      `  ${JSON.stringify(leaf)}: {weight: ${weight.toPrecision(6)}, repetition_factor: 1.0}\n`).join("");
+    yaml.textContent = mixText();
   };
 
-  sliders.forEach((slider, d) => {
-    slider.addEventListener("input", () => {
-      weights = moved(weights, d, Number(slider.value));
-      active = d;
-      show();
+  // The address names the mixture, so that it can be sent.
+  const KEY = "#mix=";
+  const remember = () =>
+    history.replaceState(null, "", KEY + weights.map((w) => Number(w.toFixed(5))).join(","));
+  const recall = () => {
+    if (!location.hash.startsWith(KEY)) return;
+    const found = location.hash.slice(KEY.length).split(",").map(Number);
+    const total = sum(found);
+    const valid = found.length === size && found.every((w) => w >= 0) && Math.abs(total - 1) < 0.01;
+    if (!valid) return;
+    weights = found.map((w) => w / total);
+    anchor = weights;
+    section.querySelector("details").open = true;
+    section.scrollIntoView();
+  };
+
+  const move = (domain, weight) => {
+    if (domain !== active) anchor = weights;
+    active = domain;
+    weights = moved(anchor, domain, weight);
+    show();
+    remember();
+  };
+  sliders.forEach((slider, place) => {
+    const domain = domainOf(slider);
+    slider.addEventListener("input", () => move(domain, Number(slider.value)));
+    slider.addEventListener("focus", () => {
+      if (active !== domain) anchor = weights;
+      active = domain;
+      showCurve();
     });
-    slider.addEventListener("focus", () => { active = d; showCurve(); });
+    // Arrows move by 0.1 %, with Shift by 1 %; Page Up and Page Down by 10 %.
+    slider.addEventListener("keydown", (event) => {
+      const way = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 10, PageDown: -10 }[event.key];
+      if (way === undefined || (Math.abs(way) === 1 && !event.shiftKey)) return;
+      event.preventDefault();
+      move(domain, weights[domain] + way / 100);
+    });
+    typed[place].addEventListener("change", () => {
+      move(domain, Number(typed[place].value) / 100);
+      typed[place].value = (100 * weights[domain]).toFixed(1);
+    });
   });
+  locks.forEach((lock) => lock.addEventListener("change", () => { anchor = weights; }));
   section.querySelectorAll("button[data-mixture]").forEach((button) => {
     button.addEventListener("click", () => {
       weights = [...data.presets[button.dataset.mixture]];
+      anchor = weights;
       show();
+      remember();
     });
   });
   choice.addEventListener("change", showCurve);
+  other?.addEventListener("change", show);
+  section.querySelector(".copy").addEventListener("click", async (event) => {
+    await navigator.clipboard.writeText(mixText());
+    event.target.textContent = "Copied";
+  });
+  recall();
   section.querySelector(".sliders").hidden = false;
   show();
 })();

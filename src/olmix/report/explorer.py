@@ -2,7 +2,7 @@
 
 `explorer.js` evaluates the same formulas as the fit stage from these numbers. Mixtures that were
 fitted are written once; laws that need them, Gaussian processes and nearest runs, refer to their
-rows. Trees are read from LightGBM's own text.
+rows, as in `models.json`. Trees are read from LightGBM's own text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Any
 from olmix.errors import DataError
 from olmix.plotting import mixture_label
 from olmix.records.fit.folder import FitFolder
+from olmix.report.lights import EDGE
 from olmix.text.files import read_json
+from olmix.text.numbers import percent, readable_count
 
 __all__ = ["Explorer", "build_explorer"]
 
@@ -26,22 +28,41 @@ _TREE_ARRAYS = ("split_feature", "threshold", "left_child", "right_child", "leaf
 
 
 @dataclass(frozen=True)
+class ExplorerDomain:
+    """A row of the sliders.
+
+    Attributes:
+        name: of the domain.
+        index: its place in the mixtures of the data.
+        pinned: its weight as text where it is pinned and has no slider, else nothing.
+    """
+
+    name: str
+    index: int
+    pinned: str
+
+
+@dataclass(frozen=True)
 class Explorer:
     """Data of the sliders.
 
     Attributes:
         data: JSON, safe inside a script element.
-        domains: names, one slider each.
+        domains: as in the table of domains, one slider each but for those that are pinned.
         mixtures: mixtures that sliders can be set to, as (name, label).
         metrics: names of the metrics, those of the objective first.
         objective: name of the objective where it is not one of the metrics.
+        alone: the metric that is the objective, where it is one.
+        passes_note: which run the repetition factors of a copied mixture are meant for.
     """
 
     data: str
-    domains: tuple[str, ...]
+    domains: tuple[ExplorerDomain, ...]
     mixtures: tuple[tuple[str, str], ...]
     metrics: tuple[str, ...]
     objective: str
+    alone: str
+    passes_note: str
 
 
 def build_explorer(content: FitFolder) -> Explorer | None:
@@ -63,17 +84,18 @@ def build_explorer(content: FitFolder) -> Explorer | None:
     return Explorer(
         # "</script>" in a name would end the element.
         data=text.replace("<", "\\u003c"),
-        domains=tuple(data["domains"]),
+        domains=_rows(data),
         mixtures=tuple((name, mixture_label(name)) for name in mixtures),
         metrics=tuple(metric.name for metric in content.metrics),
         objective=content.objective.name if average else "",
+        alone="" if average else content.objective.metrics[0].name,
+        passes_note=_passes_note(content, data["passes"]),
     )
 
 
 def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
     domains = [str(name) for name in models["domains"]]
     mixtures: list[list[float]] = models["mixtures"]
-    rows = {tuple(mixture): row for row, mixture in enumerate(mixtures)}
     proposal, objective = content.proposal, content.objective
     presets = {} if proposal is None else proposal.mixtures
     caps = {} if proposal is None or not proposal.caps else content.weights_of(proposal.caps)
@@ -85,7 +107,7 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
             "lower": metric.lower_is_better,
             "weight": weights.get(metric.name, 0.0) / total,
             "calibration": _error(models["metrics"][metric.name]["calibration"]),
-            "law": _law(models["metrics"][metric.name], rows),
+            "law": _law(models["metrics"][metric.name]),
         }
         for metric in content.metrics
     ]
@@ -97,6 +119,9 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
             for name, mix in presets.items()
         },
         "frozen": {name: dict(members) for name, members in content.frozen.items()},
+        "pinned": _pinned(content, models, domains),
+        "passes": _passes(content),
+        "edge": EDGE,
         "caps": [1.0 if not caps else caps[domain] for domain in domains],
         "usual": None if proposal is None or proposal.distance is None else proposal.distance.usual,
         "metrics": metrics,
@@ -108,32 +133,87 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _rows(data: Mapping[str, Any]) -> tuple[ExplorerDomain, ...]:
+    """Return the domains, the largest natural share first, as the table of domains has them."""
+    natural = data["presets"].get("natural", [0.0] * len(data["domains"]))
+    order = sorted(range(len(natural)), key=lambda index: -natural[index])
+    weights: list[float | None] = data["pinned"]
+    return tuple(
+        ExplorerDomain(data["domains"][index], index, "" if weight is None else percent(weight))
+        for index in order
+        for weight in [weights[index]]
+    )
+
+
+def _run_tokens(content: FitFolder) -> float:
+    """Return the tokens of the run that a mixture is copied for; 0 where they are not known.
+
+    They are those of the target run, or else those of the longest run of the swarm.
+    """
+    target = (content.config.get("constraints") or {}).get("target_tokens")
+    if target:
+        return float(target)
+    cells = [facts.get("tokens") or "" for facts in content.run_facts.values()]
+    return max((float(cell) for cell in cells if cell.replace(".", "", 1).isdigit()), default=0.0)
+
+
+def _passes(content: FitFolder) -> dict[str, float]:
+    """Return how many passes over its tokens a leaf of weight 1 would take."""
+    tokens = _run_tokens(content)
+    counts = (content.config.get("priors") or {}).get("token_counts") or {}
+    return {leaf: tokens / counts[leaf] for leaf in content.leaves if counts.get(leaf)}
+
+
+def _passes_note(content: FitFolder, passes: Mapping[str, float]) -> str:
+    tokens = _run_tokens(content)
+    if not tokens or not passes:
+        return "Repetition factors are 1: neither the tokens of a run nor of the domains are known."
+    return f"Repetition factors are those of a run of {readable_count(tokens)} tokens."
+
+
+def _pinned(
+    content: FitFolder, models: Mapping[str, Any], domains: Sequence[str]
+) -> list[float | None]:
+    """Return the weight of each domain that has one and the same everywhere, `None` for others.
+
+    Pinned are domains with one weight in every run, of which no slope is known, and those that the
+    config pins.
+    """
+    asked = {} if content.proposal is None else content.proposal.fixed_weight
+    weights = {
+        name: sum(asked[leaf] for leaf in leaves)
+        for name in domains
+        for leaves in [list(content.frozen.get(name, [name]))]
+        if all(leaf in asked for leaf in leaves)
+    }
+    weights |= models.get("pinned", {})
+    return [weights.get(name) for name in domains]
+
+
 def _error(calibration: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("base", "slope", "quantile", "reach", "lowest", "highest")
     return {key: calibration.get(key) for key in keys}
 
 
-def _law(entry: Mapping[str, Any], rows: Mapping[tuple[float, ...], int]) -> dict[str, Any]:
+def _law(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the chosen law of a metric; a stack holds its members."""
     laws, chosen = entry["laws"], entry["chosen"]
     plain: Mapping[str, Any] = laws[chosen]
     if "weights" in plain and isinstance(plain["weights"], Mapping):
         members = [
-            {"weight": weight, "law": _one_law(laws[name], rows)}
+            {"weight": weight, "law": _one_law(laws[name])}
             for name, weight in plain["weights"].items()
         ]
         return {"law": "stacked", "members": members}
     if "members" in plain:
         shares = zip(plain["shares"], plain["members"], strict=True)
-        members = [{"weight": share, "law": _one_law(law, rows)} for share, law in shares]
+        members = [{"weight": share, "law": _one_law(law)} for share, law in shares]
         return {"law": "stacked", "members": members}
-    return _one_law(plain, rows)
+    return _one_law(plain)
 
 
-def _one_law(plain: Mapping[str, Any], rows: Mapping[tuple[float, ...], int]) -> dict[str, Any]:
+def _one_law(plain: Mapping[str, Any]) -> dict[str, Any]:
     law = dict(plain)
-    if "points" in law:
-        law["rows"] = [rows[tuple(point)] for point in law.pop("points")]
     if law["law"] == "lightgbm":
         law = {"law": "lightgbm", "trees": _trees(law["model"])}
     return law

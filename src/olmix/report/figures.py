@@ -10,11 +10,13 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
 from olmix import plotting
 from olmix.records.fit.folder import FitFolder
+from olmix.records.fit.ladder import Ladder
 from olmix.records.fit.proposal import MIXTURES, Gain
 from olmix.records.fit.scores import LEVEL, FittedMetric, Scores
 from olmix.records.fit.tables import Predictions, read_mixture
@@ -22,12 +24,15 @@ from olmix.report.evidence_figures import evidence_plans, response_plans
 from olmix.report.figure import Picture, PlannedFigure
 from olmix.report.svg import inline_svg, png_bytes
 from olmix.text.files import write_bytes
-from olmix.text.numbers import counted, fixed, percent, signed, with_error
+from olmix.text.numbers import counted, fixed, per_cent, percent, signed, with_error
 from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["Curves", "draw_figures"]
 
-MOST_FITS_IN_PAGE = 12
+MOST_METRICS = 12
+"""Metrics that have figures of their own unless all are asked for: those of the objective first."""
+Drawn = Literal["usual", "all", "none"]
+"""Which figures are drawn: those of `MOST_METRICS` metrics and of all together, all, or none."""
 _SAME_MIXTURE = 0.02
 """Sum of the differences in weight up to which a run counts as a run of a mixture."""
 
@@ -42,7 +47,10 @@ def _stem(content: FitFolder, metric: FittedMetric) -> str:
 
 
 def draw_figures(
-    content: FitFolder, curves: Curves, on_progress: OnProgress | None = None
+    content: FitFolder,
+    curves: Curves,
+    on_progress: OnProgress | None = None,
+    drawn: Drawn = "usual",
 ) -> list[Picture]:
     """Draw every figure, write the PNG files, and return those that the page shows.
 
@@ -50,22 +58,26 @@ def draw_figures(
         content: what they show.
         curves: training loss by run.
         on_progress: called after each figure.
+        drawn: which figures.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
+    if drawn == "none":
+        return []
     pictures = []
     with plotting.style():
-        plans = list(_plans(content, curves))
+        number = len(content.metrics) if drawn == "all" else MOST_METRICS
+        plans = list(_plans(content, curves, number))
         steps = Steps(on_progress, len(plans))
         for index, plan in enumerate(plans):
             figure, ax = plotting.new_figure(*plan.size)
             plan.draw(ax)
             file = f"{plan.stem}.png"
             if plan.group:
-                drawn = inline_svg(figure, plan.alt, f"f{index}")
+                image = inline_svg(figure, plan.alt, f"f{index}")
                 pictures.append(
-                    Picture(file, plan.group, plan.title, plan.caption, drawn.svg, drawn.width)
+                    Picture(file, plan.group, plan.title, plan.caption, image.svg, image.width)
                 )
             plotting.add_caption(ax, plan.title, plan.caption)
             write_bytes(content.folder / file, png_bytes(figure))
@@ -73,15 +85,17 @@ def draw_figures(
     return pictures
 
 
-def _plans(content: FitFolder, curves: Curves) -> Iterator[PlannedFigure]:
+def _plans(content: FitFolder, curves: Curves, number: int) -> Iterator[PlannedFigure]:
     if content.proposal is not None:
-        yield from _proposal_plans(content)
+        yield from _proposal_plans(content, number)
         yield from _gain_plans(content)
         yield from response_plans(content)
     if content.verification is not None:
         yield _verification_plan(content)
+    if content.ladder is not None:
+        yield _ladder_plan(content.ladder)
     yield _scores_plan(content)
-    yield from _fit_plans(content)
+    yield from _fit_plans(content, number)
     if content.effects is not None:
         yield _effects_plan(content)
     yield from evidence_plans(content)
@@ -103,8 +117,13 @@ def _shares(mixture: Mapping[str, float]) -> str:
     return ", ".join(f"{domain} {percent(weight)}" for domain, weight in ordered)
 
 
-def _proposal_plans(content: FitFolder) -> Iterator[PlannedFigure]:
-    """Plan the bars of the proposal, of all mixtures, and of the best for each metric alone."""
+def _proposal_plans(content: FitFolder, number: int) -> Iterator[PlannedFigure]:
+    """Plan the bars of the proposal, of all mixtures, and of the best for each metric alone.
+
+    Args:
+        content: what they show.
+        number: metrics that get a figure.
+    """
     proposal = content.proposal
     if proposal is None:
         return
@@ -135,7 +154,7 @@ def _proposal_plans(content: FitFolder) -> Iterator[PlannedFigure]:
         partial(plotting.mixture_bars, mixtures=weights),
     )
     natural = pair.get("natural", {})
-    for metric in content.metrics:
+    for metric in content.metrics[:number]:
         file = content.folder / f"{_stem(content, metric)}_optimal.json"
         best = read_mixture(file)
         if best is not None:
@@ -218,6 +237,40 @@ def _verification_plan(content: FitFolder) -> PlannedFigure:
     )
 
 
+def _ladder_plan(ladder: Ladder) -> PlannedFigure:
+    found = ladder.rungs[0].verification
+    bars = [plotting.GainBar(r.gain.mean, r.gain.low, r.gain.high) for r in ladder.rungs]
+    target = ladder.target
+    aim = None
+    words = ""
+    if target is not None:
+        gain = target.gain
+        aim = (target.scale, plotting.GainBar(gain.mean, gain.low, gain.high))
+        words = (
+            f" The open circle is expected at {target.num_tokens:,} tokens; its interval holds the "
+            "noise of the seeds, and that the trend stops or doubles after the last size."
+        )
+    told = "; ".join(
+        f"{r.scale:g} times: {with_error(r.gain.mean, r.gain.std_error)}" for r in ladder.rungs
+    )
+    return PlannedFigure(
+        "ladder",
+        "ladder",
+        f"{found.metric}: the gain over natural at several sizes",
+        f"{counted(len(found.seeds), 'paired seed')} at each size, {per_cent(ladder.level)} "
+        f"intervals.{words} Data:\u00a0ladder.csv",
+        f"Line chart of gains. {told}.",
+        (3.0, 2.2),
+        partial(
+            plotting.ladder_gains,
+            scales=[rung.scale for rung in ladder.rungs],
+            gains=bars,
+            target=aim,
+            unit=found.unit,
+        ),
+    )
+
+
 def _scores_plan(content: FitFolder) -> PlannedFigure:
     scores = {
         m.name: {name: law.cv.spearman for name, law in m.candidates.items()}
@@ -242,22 +295,27 @@ def _scores_plan(content: FitFolder) -> PlannedFigure:
     )
 
 
-def _fit_plans(content: FitFolder) -> Iterator[PlannedFigure]:
-    """Plan predicted against measured: of the objective, where it is an average, then by metric."""
+def _fit_plans(content: FitFolder, number: int) -> Iterator[PlannedFigure]:
+    """Plan predicted against measured: of the objective, where it is an average, then by metric.
+
+    Args:
+        content: what they show.
+        number: metrics that get a figure.
+    """
     average = _objective_predictions(content)
     if average is not None:
         title, scores = f"Objective: {content.objective.name}", content.objective_scores
         yield _fit_plan(
             content, "objective_fit", title, average, content.objective.unit, "", scores
         )
-    for index, metric in enumerate(content.metrics):
+    for index, metric in enumerate(content.metrics[:number]):
         found = content.predictions.get(metric.name)
         if found is None:
             continue
         stem = f"{_stem(content, metric)}_fit"
         law = f", {plotting.law_label(metric.chosen)} law"
         plan = _fit_plan(content, stem, metric.name, found, metric.unit, law, metric.law.cv)
-        if index < MOST_FITS_IN_PAGE:
+        if index < MOST_METRICS:
             yield plan
         else:
             yield PlannedFigure(plan.stem, "", plan.title, plan.caption, "", plan.size, plan.draw)

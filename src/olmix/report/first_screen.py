@@ -386,13 +386,17 @@ def _next_step(content: FitFolder) -> tuple[str, str]:
     proposal, found = content.proposal, content.verification
     if proposal is None or proposal.worst:
         return "", ""
-    fit = shlex.quote(str(content.folder))
+    fit, more = shlex.quote(str(content.folder)), proposal.another_round
     if found is None:
         if not proposal.reliable:
             return (
                 "Do not train on this mixture yet: add runs or replicates, or choose another "
                 "metric.",
                 "",
+            )
+        if more is not None and more.worth:
+            return f"{more.statement.partition(':')[0]}. Place them by this fit:", (
+                f"olmix generate -c GENERATION.yaml --after {fit} -n {more.runs}"
             )
         step = f"Train the proposal against the other mixtures, with fresh seeds{_price(content)}:"
         return step, f"olmix verify --fit {fit} -c LAUNCH.yaml"
@@ -407,8 +411,14 @@ def _next_step(content: FitFolder) -> tuple[str, str]:
             "Keep the natural mixture, verify with more seeds, or place another round of runs:",
             another,
         )
-    step = "The mixture to train on is mix.yaml. Another round of runs may improve it:"
-    return step, another
+    step = "The mixture to train on is mix.yaml."
+    if more is None or more.worth:
+        return f"{step} Another round of runs may improve it:", another
+    if content.ladder is not None:
+        return step, ""
+    return f"{step} Try whether its gain lasts in larger models:", (
+        f"olmix verify --fit {fit} -c LAUNCH.yaml --scales 1,4"
+    )
 
 
 def _another_round(content: FitFolder) -> int:

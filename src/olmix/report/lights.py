@@ -15,7 +15,7 @@ from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.scores import Scores
 from olmix.text.numbers import fixed
 
-__all__ = ["Light", "overall", "place_of", "read_lights"]
+__all__ = ["EDGE", "Light", "overall", "place_of", "read_lights"]
 
 STRONG, WEAK, NONE = "strong", "weak", "none"
 _RANK = 0.8
@@ -24,7 +24,7 @@ _NOISE = (2.0, 4.0)
 """Times the noise between replicates up to which an error is strong, and weak."""
 _SHARE = (0.4, 0.8)
 """Share of the spread between runs up to which an error is strong, and weak."""
-_EDGE = 1.5
+EDGE = 1.5
 """Times the usual distance between runs up to which a mixture is at the edge of what was tried."""
 
 
@@ -64,7 +64,7 @@ def place_of(nearest: float, usual: float) -> str:
     """
     if nearest <= usual:
         return "within"
-    return "at the edge of" if nearest <= _EDGE * usual else "outside"
+    return "at the edge of" if nearest <= EDGE * usual else "outside"
 
 
 def overall(lights: Sequence[Light]) -> str:

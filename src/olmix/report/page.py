@@ -22,6 +22,7 @@ from olmix.report.sentences import (
     gain_reading,
     law_reading,
     mixture_reading,
+    round_reading,
     scope,
     subtitle,
     verification_reading,
@@ -78,8 +79,10 @@ class Page:
     levels: tuple[str, str]
     other_mixtures: tuple[tuple[str, str], ...]
     gain_reading: str
+    round_reading: str
     gains: tuple[GainRow, ...]
     verification_reading: str
+    ladder_reading: str
     seeds: tuple[str, ...]
     seed_rows: tuple[SeedRow, ...]
     other_metrics: tuple[tuple[str, tuple[str, ...]], ...]
@@ -124,8 +127,10 @@ def build_page(
         levels=(per_cent(LEVEL), per_cent(LEVEL if found is None else found.level)),
         other_mixtures=_other_mixtures(content),
         gain_reading=gain_reading(content),
+        round_reading=round_reading(content),
         gains=gain_rows(content),
         verification_reading=verification_reading(content),
+        ladder_reading=content.ladder.statement if content.ladder is not None else "",
         seeds=tuple(str(seed) for seed in found.seeds) if found is not None else (),
         seed_rows=seed_rows(content),
         other_metrics=other_metrics(content, names),

@@ -20,6 +20,7 @@ from olmix.text.numbers import (
     listed,
     per_cent,
     points,
+    significant,
     with_error,
 )
 
@@ -29,6 +30,7 @@ __all__ = [
     "law_reading",
     "mixture_reading",
     "ordered_gains",
+    "round_reading",
     "scope",
     "subtitle",
     "verification_reading",
@@ -49,9 +51,28 @@ def scope(content: FitFolder) -> str:
     if tokens and tokens[0] != tokens[-1]:
         size = f" ({count(tokens[0])} to {count(tokens[-1])} tokens each)"
     what = "This is predicted" if content.verification is None else "This holds"
+    largest = 1.0 if content.ladder is None else content.ladder.rungs[-1].scale
+    if largest > 1:
+        return (
+            f"{what} for models of the swarm's size{size}. It was tried at up to {largest:g} times "
+            "the tokens and parameters (see Larger runs), and not beyond."
+        )
     return (
         f"{what} for models of the swarm's size{size}. Whether it carries over to larger models or "
         "longer training was not tested."
+    )
+
+
+def round_reading(content: FitFolder) -> str:
+    """Return whether another round is worth it, with the numbers behind it."""
+    found = None if content.proposal is None else content.proposal.another_round
+    if found is None:
+        return ""
+    unit = f" {content.objective.unit}" if content.objective.unit else ""
+    return (
+        f"{found.statement} Laws that knew everything would gain {significant(found.most, 2)}"
+        f"{unit} at most. Both count what the laws themselves are unsure of, not that all of them "
+        "may be wrong in the same way."
     )
 
 

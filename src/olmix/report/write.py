@@ -24,7 +24,7 @@ from olmix.report.background import (
     read_facts,
     read_machine,
 )
-from olmix.report.figures import draw_figures
+from olmix.report.figures import Drawn, draw_figures
 from olmix.report.page import Background, Page, build_page
 from olmix.text.files import digest, write_text
 from olmix.text.progress import OnProgress
@@ -46,6 +46,7 @@ def write_report(
     machine: Mapping[str, str] | None = None,
     manifest: Path | None = None,
     on_progress: OnProgress | None = None,
+    drawn: Drawn = "usual",
 ) -> Path:
     """Write `report.html` and a PNG file of every figure into a fit folder.
 
@@ -59,6 +60,7 @@ def write_report(
         machine: facts of the machine; those that the launch noted where left out.
         manifest: `manifest.json` of `olmix prepare`; found through the runs where left out.
         on_progress: called after each figure.
+        drawn: which figures are drawn; with none the page has its words, tables and sliders.
 
     Returns:
         path of the page.
@@ -85,10 +87,11 @@ def write_report(
     heading = title or known.title or _study(folder)
     curves = read_curves(swarm, content.runs) if swarm is not None else {}
     target = folder / "report.html"
-    inputs = _inputs(content, [repr(curves), repr(background), heading])
+    inputs = _inputs(content, [repr(curves), repr(background), heading, drawn])
     if known.inputs == inputs and target.is_file():
         return target
-    page = build_page(content, draw_figures(content, curves, on_progress), background, heading)
+    pictures = draw_figures(content, curves, on_progress, drawn)
+    page = build_page(content, pictures, background, heading)
     notes = ReportNotes(
         inputs=inputs,
         title=heading,

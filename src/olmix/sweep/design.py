@@ -12,6 +12,7 @@ import numpy as np
 from olmix.config.experiment import ExperimentConfig
 from olmix.errors import needs
 from olmix.simplex import Array
+from olmix.sweep.mixtures import MIX, mixtures_of
 from olmix.sweep.variables import is_range
 
 __all__ = ["SEED", "Point", "build_points", "count_points", "num_steps"]
@@ -58,6 +59,8 @@ def _axes(config: ExperimentConfig) -> list[Sequence[Point]]:
     axes: list[Sequence[Point]] = []
     for name, values in config.variables.items():
         choices = [values] if is_range(values) else values
+        if name == MIX:
+            choices = mixtures_of(values, list(config.sources))
         axes.append([{name: value} for value in choices])
     for group in config.paired:
         lengths = [len(values) for values in group.values()]

@@ -13,6 +13,7 @@ from olmix.config.experiment import SHORT_FORM, ExperimentConfig
 from olmix.errors import ConfigError, Problem
 from olmix.sweep.errors import ExperimentSchemaError, Finding, Location, raise_problems
 from olmix.sweep.merge import DELETE
+from olmix.sweep.mixtures import check_mixtures
 from olmix.sweep.variables import check_variables
 from olmix.text.yaml import YamlFile, read_yaml, render_yaml
 from olmix.text.yaml_rules import Yaml12
@@ -71,7 +72,7 @@ def load_experiment(source: str | Path | Mapping[str, Any]) -> Experiment:
     except ConfigError as error:
         problems = [_as_short(entry, origin) for entry in error.problems]
     if isinstance(raw, dict):
-        findings += check_variables(raw)
+        findings += [*check_variables(raw), *check_mixtures(raw)]
     said = [(ExperimentSchemaError, problem) for problem in problems]
     raise_problems([*said, *((f.kind, origin.problem(f)) for f in findings)], origin.name)
     if config is None:

@@ -106,13 +106,13 @@ def used_ids(folder: Path, results: Iterable[str] = ()) -> set[str]:
         folder: of the experiment.
         results: folders that hold one folder for each run, relative to it.
     """
-    files = (folder / CONFIGS).glob("run_*.yaml")
+    files = (folder / CONFIGS).glob("run_*")
     return _ids(files) | ids_with_results(folder, results)
 
 
 def ids_with_results(folder: Path, results: Iterable[str] = ()) -> set[str]:
     """Return the ids of runs that may have results: configs set aside, and run folders."""
-    files = [*(folder / REPLACED).glob("run_*.yaml")]
+    files = [*(folder / REPLACED).glob("run_*")]
     for place in (RESULTS, *results):
         files += (entry for entry in (folder / place).glob("run_*") if entry.is_dir())
     return _ids(files)

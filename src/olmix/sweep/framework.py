@@ -1,12 +1,13 @@
-"""Training frameworks: the interface that a sweep needs, and the list of them.
+"""The interface between a sweep and the framework that trains its runs.
 
-Nothing outside a framework's own modules knows how its configs look, what reads them or how a run
-is started; the sweep itself plans, merges, names and writes.
+Nothing outside a framework's own folder knows how its configs look, what reads them or how a run
+is started; the sweep itself plans, merges, names and writes. A framework has to say two things: the
+command of a run, and when a run has ended. All else has an answer here that fits a trainer which
+reads one YAML file and logs in a common format.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,40 +15,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from olmix.errors import ConfigError, NotAvailableError, nearest
+from olmix.config.experiment import FrameworkConfig
+from olmix.errors import ConfigError, NotAvailableError
+from olmix.records.log_files import read_logs
 from olmix.records.logs import Curves
 from olmix.sweep.document import YamlDocument
-from olmix.sweep.errors import BaseConfigNotFoundError, ExperimentSchemaError, Finding
+from olmix.sweep.errors import BaseConfigNotFoundError, Finding
 from olmix.sweep.experiment import Experiment
-from olmix.sweep.merge import Parameters
-from olmix.text.progress import OnProgress
+from olmix.sweep.merge import Parameters, at
+from olmix.text.progress import OnProgress, Steps
+from olmix.text.yaml import render_yaml
 
 __all__ = [
-    "FRAMEWORKS",
     "OUTPUT_DIR",
     "Base",
     "Cost",
     "Framework",
+    "Mixed",
     "Note",
     "Path_",
+    "RunFiles",
     "Verdict",
     "base_not_found",
-    "find_framework",
-    "load_framework",
     "read_base_file",
 ]
 
 Path_ = tuple[str, ...]
 """Path of keys in a config; an entry of a list is named by its number."""
 OUTPUT_DIR: Path_ = ("output_dir",)
-"""Where a config says to which folder a run's results go."""
-
-FRAMEWORKS = {
-    "torchtune": "olmix.sweep.torchtune.adapter:TORCHTUNE",
-    "hydra": "olmix.sweep.hydra:HYDRA",
-}
-"""Frameworks, and where the adapter of each is."""
-_PLANNED = ("inspect", "dspy")
+"""Where configs mostly say to which folder a run's results go."""
 
 
 @dataclass(frozen=True)
@@ -112,65 +108,135 @@ class Verdict:
     missing: tuple[str, ...] = ()
 
 
-class Framework(ABC):
-    """A training framework; what a framework has nothing to say about has an answer here.
+@dataclass(frozen=True)
+class Mixed:
+    """A mixture as a trainer takes it.
 
     Attributes:
-        name: as `experiment.framework` has it.
-        writes_whole_configs: whether a run's file is a complete config, or only what differs.
+        datasets: its data sets.
+        shares: the share of each source that they make, which may be near to what was asked for.
+    """
+
+    datasets: list[dict[str, Any]]
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What a run was given, and where it writes.
+
+    Attributes:
+        file: its config file.
+        config: the values of it.
+        output: the folder of its results.
+        folders: every folder that it writes, by the key that says so (see `Framework.folders`).
+        printed: what it wrote to its standard output under the array script; it need not be there.
+    """
+
+    file: Path
+    config: Mapping[str, Any]
+    output: Path
+    folders: Mapping[Path_, Path]
+    printed: Path
+
+
+class Framework(ABC):
+    """A training framework, for one experiment.
+
+    Args:
+        section: `framework_config` of the experiment.
+
+    Attributes:
+        name: as `experiment.framework` has it, and that of the framework's folder.
+        takes: the keys of `framework_config` that it reads.
+        needs_base: whether an experiment must say what its runs start from.
         logs: what `read_curves` can read, in words.
+        writes_whole_configs: whether a run's file is a complete config, or only what differs.
         default_output_dir: where runs write, relative to the experiment's folder, if neither the
             base nor the experiment says; `None` where that is the framework's business.
+        scale: the last keys of the LoRA rank and of the alpha that it is scaled by.
+        mix_path: where the data sets of a mixture stand, if there can be one.
+        lists: paths at which a list of mappings may stand in place of a mapping.
+        suffix: how the names of config files end.
+        output_key: where a config says to which folder a run's results go.
     """
 
     name: ClassVar[str]
-    writes_whole_configs: ClassVar[bool]
-    logs: ClassVar[str]
-    default_output_dir: ClassVar[str | None] = None
+    takes: ClassVar[frozenset[str]] = frozenset({"base_config_file"})
+    needs_base: ClassVar[bool] = True
+    logs: ClassVar[str] = "metrics.jsonl, metrics.csv, trainer_state.json, TensorBoard's events"
+    writes_whole_configs: ClassVar[bool] = True
+    default_output_dir: ClassVar[str | None] = "runs"
+    scale: ClassVar[tuple[str, str] | None] = None
+    mix_path: ClassVar[Path_ | None] = None
+    lists: ClassVar[frozenset[Path_]] = frozenset()
+
+    def __init__(self, section: FrameworkConfig) -> None:
+        self.section = section
+        self.suffix = ".yaml"
+        self.output_key = OUTPUT_DIR
 
     @abstractmethod
+    def command(self, recipe: str, config: str, gpus: int) -> list[str]:
+        """Return the words of the command that trains a config, from the experiment's folder."""
+
+    @abstractmethod
+    def is_finished(self, run: RunFiles, last_step: int) -> bool:
+        """Whether a run has ended as it should; `last_step` is the last one that it logged."""
+
     def load_base(self, experiment: Experiment) -> Base:
         """Read the base config; raises `BaseConfigNotFoundError`."""
+        if self.section.base_config_file is None:
+            return Base("nothing", {}, None, self.section.recipe)
+        document = read_base_file(experiment)
+        return Base(document.name, document.data, document, self.section.recipe)
 
-    @abstractmethod
     def render(self, base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> str:
         """Return the text of a run's file; `given` are the values set, by their paths."""
+        del given
+        return render_yaml(dict(config)) if base.document is None else base.document.render(config)
 
-    @abstractmethod
+    def comment(self, text: str) -> str:
+        """Return a text as comments of the run's file."""
+        return "".join(f"# {line}\n" for line in text.splitlines()) + "\n"
+
+    def read_config(self, file: Path) -> Mapping[str, Any]:
+        """Read a run's file again."""
+        return YamlDocument(file.read_text(encoding="utf-8"), str(file)).data
+
     def validate(
         self, configs: Sequence[Path], method: str, on_progress: OnProgress | None = None
     ) -> list[Verdict]:
         """Check the files with the framework's own check, all of them."""
+        del method
+        Steps(on_progress, len(configs))("validate", len(configs))
+        return [Verdict() for _ in configs]
 
-    @abstractmethod
-    def command(self, recipe: str, config: str, gpus: int) -> list[str]:
-        """Return the words of the command that trains a config."""
-
-    @abstractmethod
-    def read_curves(self, folders: Mapping[Path_, Path], printed: Path) -> Curves:
-        """Return the value at each step of every metric that a run has logged.
-
-        Args:
-            folders: what the run writes, by the key that says so (see `folders`).
-            printed: what it wrote to its standard output under the array script; it need not be
-                there.
-        """
-
-    @abstractmethod
-    def is_finished(
-        self, config: Mapping[str, Any], folders: Mapping[Path_, Path], last_step: int
-    ) -> bool:
-        """Whether a run has ended as it should; `last_step` is the last one that it logged."""
+    def read_curves(self, run: RunFiles) -> Curves:
+        """Return the value at each step of every metric that a run has logged."""
+        return read_logs(run.output)
 
     def folders(self, config: Mapping[str, Any]) -> dict[Path_, str]:
         """Return every folder that a run writes, by its key, with what it refers to put in."""
-        found = config.get(OUTPUT_DIR[0])
-        return {OUTPUT_DIR: os.path.normpath(found)} if isinstance(found, str) else {}
+        found = at(config, self.output_key)
+        return {self.output_key: os.path.normpath(found)} if isinstance(found, str) else {}
 
     def complete(self, config: dict[str, Any], given: Iterable[Path_]) -> list[Note]:
         """Add to a merged config what follows from what is given; say what was added."""
         del config, given
         return []
+
+    def mix(self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]) -> Mixed:
+        """Return the data sets that make a mixture, to stand at `mix_path`.
+
+        Args:
+            sources: data sets by name.
+            weights: their shares, which sum to 1.
+
+        Raises:
+            DerivationError: the mixture cannot be made of them.
+        """
+        raise NotImplementedError(self.name)
 
     def path_of(self, base: Base, name: str) -> Path_:
         """Return where a parameter name lives in the config: a dotted name is a path."""
@@ -182,7 +248,10 @@ class Framework(ABC):
         return path[0] in base.data
 
     def parameters_of(self, component: str) -> Parameters | None:
-        """Return what a component can be given, `None` where that is unknown."""
+        """Return what a component can be given, `None` where that is unknown.
+
+        The name of the config itself is empty.
+        """
         del component
         return None
 
@@ -229,14 +298,15 @@ class Framework(ABC):
         del base, configs, on_progress
         raise NotAvailableError(f"--smoke is not available for the framework {self.name}")
 
-    def write_example(self, folder: Path) -> Path:
+    @classmethod
+    def write_example(cls, folder: Path) -> Path:
         """Write a small study with everything that it needs; return its experiment.
 
         Raises:
             NotAvailableError: there is none for this framework.
         """
         del folder
-        raise NotAvailableError(f"there is no example for the framework {self.name}")
+        raise NotAvailableError(f"there is no example for the framework {cls.name}")
 
 
 def read_base_file(experiment: Experiment) -> YamlDocument:
@@ -261,30 +331,3 @@ def base_not_found(experiment: Experiment, what: str, key: str) -> BaseConfigNot
     """Return the error for a key of `framework_config` that names nothing."""
     finding = Finding(BaseConfigNotFoundError, what, ("framework_config", key))
     return BaseConfigNotFoundError([experiment.problem(finding)], experiment.name)
-
-
-def load_framework(name: str) -> Framework:
-    """Return a framework of `FRAMEWORKS`."""
-    module, _, attribute = FRAMEWORKS[name].partition(":")
-    framework: Framework = getattr(importlib.import_module(module), attribute)
-    return framework
-
-
-def find_framework(experiment: Experiment) -> Framework:
-    """Return the framework that an experiment names.
-
-    Raises:
-        ExperimentSchemaError: there is none of this name.
-    """
-    name = experiment.config.experiment.framework
-    if name in FRAMEWORKS:
-        return load_framework(name)
-    exist = ", ".join(FRAMEWORKS)
-    if name in _PLANNED:
-        what = f'"{name}" is planned and not available; frameworks that exist: {exist}'
-    else:
-        guess = nearest(name, FRAMEWORKS)
-        hint = f". Did you mean `{guess}`?" if guess is not None else ""
-        what = f'found "{name}"; frameworks that exist: {exist}{hint}'
-    finding = Finding(ExperimentSchemaError, what, ("experiment", "framework"))
-    raise ExperimentSchemaError([experiment.problem(finding)], experiment.name)

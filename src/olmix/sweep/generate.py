@@ -132,7 +132,7 @@ def _existing(target: Path) -> dict[str, Mapped]:
 
 
 def _row(plan: StudyPlan, run: PlannedRun) -> Mapped:
-    file = f"{CONFIGS}/{run.id}.yaml"
+    file = f"{CONFIGS}/{run.id}{plan.framework.suffix}"
     recipe, slurm = plan.base.recipe, plan.experiment.config.slurm
     gpus = slurm.num_gpus if slurm is not None else 1
     command = plan.framework.command(recipe or "", file, gpus)
@@ -143,10 +143,10 @@ def _row(plan: StudyPlan, run: PlannedRun) -> Mapped:
 def _text(plan: StudyPlan, run: PlannedRun) -> str:
     """Return a config file: which experiment, run and values made it, then the config."""
     about = plan.experiment.config.experiment
-    header = (
-        f"# Experiment {about.name}, {run.id}: {describe_params(run.params)}\n"
-        f"# Written by `olmix sweep generate` {__version__} from {plan.base.name}; "
-        "change experiment.yaml and generate again.\n\n"
+    header = plan.framework.comment(
+        f"Experiment {about.name}, {run.id}: {describe_params(run.params)}\n"
+        f"Written by `olmix sweep generate` {__version__} from {plan.base.name}; "
+        "change experiment.yaml and generate again."
     )
     return header + plan.framework.render(plan.base, run.config, run.given)
 
@@ -197,7 +197,7 @@ def _update(
 ) -> int:
     """Write what changed into a folder; return the number of configs written."""
     # Also configs that a killed process wrote, which no mapping has.
-    files = {target / row.config for row in old.values()} | {*(target / CONFIGS).glob("run_*.yaml")}
+    files = {target / row.config for row in old.values()} | {*(target / CONFIGS).glob("run_*")}
     gone = sorted(files - {target / name for name in texts})
     written = 0
     for name, text in texts.items():
@@ -247,7 +247,11 @@ def _check(
         for row, verdict in zip(rows, verdicts or [], strict=False)
         for error in verdict.errors
     ]
-    invalid += [(f"{CONFIGS}/{run}.yaml", why) for run, why in (trained or {}).items() if why]
+    invalid += [
+        (f"{CONFIGS}/{run}{plan.framework.suffix}", why)
+        for run, why in (trained or {}).items()
+        if why
+    ]
     script = None
     if slurm and not invalid:
         script = write_scripts(plan, rows, target)

@@ -6,9 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from olmix.sweep.document import YamlDocument
 from olmix.sweep.folder import CONFIGS, Mapped, ids_with_results, used_ids
-from olmix.sweep.framework import OUTPUT_DIR, Path_
+from olmix.sweep.framework import Path_
 from olmix.sweep.merge import at
 from olmix.sweep.own_folders import shared_folders, with_folders
 from olmix.sweep.study_plan import PlannedRun, StudyPlan
@@ -41,7 +40,7 @@ def keep_ids(
     }
     known = {row.id for row in old.values()}
     others = known | used_ids(target, places)
-    written = {file.stem: file for file in (target / CONFIGS).glob("run_*.yaml")}
+    written = {file.stem: file for file in (target / CONFIGS).glob("run_*")}
     unmapped = written.keys() - known - ids_with_results(target, places)
     if unmapped:
         runs = _with_ids(plan, old, target, others - unmapped)
@@ -78,13 +77,13 @@ def _old_folders(
     """Return where a run of the folder writes now, by the key that says so."""
     if known is None:
         return {}
-    found = {} if known.output_dir is None else {OUTPUT_DIR: known.output_dir}
+    found = {} if known.output_dir is None else {run.output_key: known.output_dir}
     file = target / known.config
     texts = (
         str(at(run.config, path)) for path in plan.framework.folders(run.config).keys() - found
     )
     if any("${" not in text for text in texts) and file.is_file():
-        written = YamlDocument(file.read_text(encoding="utf-8"), str(file)).data
+        written = plan.framework.read_config(file)
         found |= {path: str(at(written, path)) for path in plan.framework.folders(written)}
     return found
 

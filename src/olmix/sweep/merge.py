@@ -49,6 +49,7 @@ class Parameters:
         choices: the values allowed, of those parameters that have few.
         required: parameters without a default.
         rest: name under which it takes other names, such as ``load_dataset_kwargs``.
+        defaults: what parameters are where nothing is said, as far as that is written out.
     """
 
     kinds: Mapping[str, frozenset[str]]
@@ -56,10 +57,14 @@ class Parameters:
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     rest: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 ParametersOf = Callable[[str], Parameters | None]
-"""Gives the parameters of a component by its dotted name, or `None` where they are unknown."""
+"""Gives the parameters of a component by its dotted name, or `None` where they are unknown.
+
+The name of the config itself is empty.
+"""
 
 
 @dataclass(frozen=True)
@@ -134,22 +139,33 @@ def merge(
 
 
 def merge_all(
-    base: Mapping[str, Any], override: Mapping[str, Any], parameters_of: ParametersOf | None = None
+    base: Mapping[str, Any],
+    override: Mapping[str, Any],
+    parameters_of: ParametersOf | None = None,
+    lists: Collection[tuple[str, ...]] = (),
 ) -> Merged:
     """Return `base` with the values of `override`, and everything that does not fit.
 
     Types must agree, except that int and float are both numbers, that null stands for any type and
     replaces any, that an interpolation may become anything, and that a parameter which its
     component takes in several types may change between them. A bool is not an int. Where a
-    component is replaced, arguments that the new one does not take are dropped.
+    component is replaced, arguments that the new one does not take are dropped. At the paths of
+    `lists` a list of mappings may replace a mapping: each of them is merged into it.
     """
-    work = _Merge(parameters_of, deletes=True)
+    work = _Merge(parameters_of, deletes=True, lists=lists)
     config = work.mappings(copy.deepcopy(dict(base)), override, ())
     return Merged(config, tuple(work.dropped), tuple(work.mismatches))
 
 
 class _Merge:
-    def __init__(self, parameters_of: ParametersOf | None = None, *, deletes: bool = False) -> None:
+    def __init__(
+        self,
+        parameters_of: ParametersOf | None = None,
+        *,
+        deletes: bool = False,
+        lists: Collection[tuple[str, ...]] = (),
+    ) -> None:
+        self._lists = lists
         self._parameters_of = parameters_of or (lambda _: None)
         self._deletes = deletes
         self.dropped: list[tuple[tuple[str, ...], str, tuple[str, ...]]] = []
@@ -159,7 +175,7 @@ class _Merge:
         self, base: dict[str, Any], override: Mapping[str, Any], path: tuple[str, ...]
     ) -> dict[str, Any]:
         """Merge into `base`, which is already a copy."""
-        component = override.get(COMPONENT, base.get(COMPONENT))
+        component = override.get(COMPONENT, base.get(COMPONENT, None if path else ""))
         parameters = self._parameters_of(component) if isinstance(component, str) else None
         if COMPONENT in base and base[COMPONENT] != component and parameters is not None:
             gone = tuple(
@@ -182,6 +198,11 @@ class _Merge:
                 entries = {str(index): entry for index, entry in enumerate(old)}
                 numbered = {str(index): entry for index, entry in new.items()}
                 base[key] = list(self.mappings(entries, numbered, (*path, key)).values())
+            elif (*path, key) in self._lists and isinstance(old, dict) and _is_list_of_nodes(new):
+                base[key] = [
+                    self.mappings(copy.deepcopy(old), entry, (*path, key, str(index)))
+                    for index, entry in enumerate(new)
+                ]
             elif key not in base or _agrees(old, new, kinds):
                 base[key] = copy.deepcopy(new)
             else:
@@ -206,6 +227,10 @@ def _agrees(old: Any, new: Any, kinds: Sequence[str] | frozenset[str]) -> bool:
         or (isinstance(new, str) and "${" in new)
         or (before in kinds and after in kinds)
     )
+
+
+def _is_list_of_nodes(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(e, Mapping) for e in value)
 
 
 def _is_numbered(value: Any) -> bool:

@@ -12,6 +12,7 @@ from olmix.sweep.design import SEED
 from olmix.sweep.errors import ExperimentSchemaError, Finding, Location, ValidationError
 from olmix.sweep.framework import Base, Framework, Path_
 from olmix.sweep.merge import flatten
+from olmix.sweep.mixtures import MIX
 from olmix.sweep.values import names_used
 
 __all__ = ["Names", "check_names", "find_names"]
@@ -58,10 +59,12 @@ def find_names(config: ExperimentConfig, framework: Framework, base: Base) -> Na
     used = set(names_used([config.variables, list(config.paired), config.controls]))
     used |= set(names_used([condition.set for condition in config.conditions]))
     paths = {name: framework.path_of(base, name) for name in locations}
+    if MIX in paths and framework.mix_path is not None:
+        paths[MIX] = framework.mix_path
     lives = {
         name: path
         for name, path in paths.items()
-        if name not in used or framework.knows(base, path)
+        if name == MIX or name not in used or framework.knows(base, path)
     }
     return Names(locations, lives)
 
@@ -72,6 +75,9 @@ def check_names(
     """Yield parameters that the base cannot have, and those that are set twice or not at all."""
     for name, what in framework.check_names(base, names.paths):
         yield Finding(ValidationError, what, names.locations[name])
+    if MIX in names.paths and framework.mix_path is None:
+        what = f"{framework.name} has no mixtures of data sets; torchtune and trl have"
+        yield Finding(ValidationError, what, names.locations[MIX])
     if config.replicates != 1 and (
         SEED in config.variables or any(SEED in group for group in config.paired)
     ):
@@ -114,6 +120,8 @@ def _overlap(one: Path_, other: Path_) -> bool:
 def _leaves(config: ExperimentConfig, name: str, path: Path_) -> set[Path_]:
     """Return the paths of everything that a parameter sets in any run."""
     values: list[Any]
+    if name == MIX:
+        return {path}  # it sets all of the data
     if name in config.controls:
         values = [config.controls[name]]
     else:

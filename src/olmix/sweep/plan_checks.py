@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from olmix.config.experiment import ExperimentConfig
 from olmix.sweep.design import count_points
 from olmix.sweep.errors import ExperimentSchemaError, Finding
 from olmix.sweep.framework import Base, Framework
 from olmix.sweep.merge import expand, flatten
+from olmix.sweep.mixtures import MIX
 from olmix.sweep.names import Names
 
-__all__ = ["check_number", "check_points", "warn_of_scale"]
+__all__ = ["check_number", "check_points", "warn_of_length", "warn_of_scale"]
 
 _MOST_POINTS = 100_000
 
@@ -42,19 +43,37 @@ def warn_of_scale(
     config: ExperimentConfig, framework: Framework, base: Base, names: Names
 ) -> Iterator[Finding]:
     """Warn where the LoRA rank varies and alpha does not, so that their ratio varies too."""
+    if framework.scale is None:
+        return
+    rank_key, alpha_key = framework.scale
     varied = [*config.variables, *(name for group in config.paired for name in group)]
     paths = {framework.path_of(base, name): name for name in varied}
-    ranks = [path for path in paths if path[-1] == "lora_rank"]
-    if not ranks or any(path[-1] == "lora_alpha" for path in paths):
+    ranks = [path for path in paths if path[-1] == rank_key]
+    if not ranks or any(path[-1] == alpha_key for path in paths):
         return
     rank = paths[ranks[0]]
     controls = expand({framework.path_of(base, n): v for n, v in config.controls.items()})
     leaves = dict(flatten(controls))
-    if "${" in str(leaves.get((*ranks[0][:-1], "lora_alpha"))):
+    if "${" in str(leaves.get((*ranks[0][:-1], alpha_key))):
         return
     yield Finding(
         None,
-        f"{rank} varies and lora_alpha stays the same, so the scale alpha/rank varies too; "
-        f"to keep it, write lora_alpha: ${{mul:2,${{{rank}}}}} (2 * {rank}) in controls",
+        f"{rank} varies and {alpha_key} stays the same, so the scale alpha/rank varies too; "
+        f"to keep it, write {alpha_key}: ${{mul:2,${{{rank}}}}} (2 * {rank}) in controls",
         names.locations[rank],
     )
+
+
+def warn_of_length(config: ExperimentConfig, steps: Sequence[int | None]) -> Iterator[Finding]:
+    """Warn where mixtures may differ by how long they train, too."""
+    if MIX in config.variables and (None in steps or len(set(steps)) > len(_others(config))):
+        what = (
+            "a mixture has its own number of rows, so that runs train for different numbers of "
+            "steps; set the same number for all (torchtune: max_steps_per_epoch, TRL: max_steps)"
+        )
+        yield Finding(None, what, ("variables", MIX))
+
+
+def _others(config: ExperimentConfig) -> set[str]:
+    """Return what besides the mixture may change the number of steps, and one for all."""
+    return {""} | {name for name in config.variables if name != MIX}

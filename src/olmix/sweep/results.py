@@ -17,7 +17,8 @@ from olmix.sweep.design import SEED
 from olmix.sweep.factors import Factors, choose_factors, write_factors
 from olmix.sweep.folder import Mapped
 from olmix.sweep.scalars import render_flow
-from olmix.sweep.status import Curve, RunState, framework_of, read_states
+from olmix.sweep.status import Curve, RunState, experiment_of, framework_of, read_states
+from olmix.sweep.swarm_tables import write_swarm
 from olmix.text.csv import write_rows, write_table
 
 __all__ = ["Effect", "Results", "main_effects", "noise_sd", "write_results"]
@@ -54,6 +55,7 @@ class Results:
         incomplete: ids of runs without the metric.
         factors: what `olmix fit` can fit a response surface to.
         noise: standard deviation between replicates; `None` without replicates.
+        swarm: config of the fit of mixtures; `None` where none varies.
     """
 
     folder: Path
@@ -65,6 +67,7 @@ class Results:
     incomplete: tuple[str, ...]
     factors: Factors
     noise: float | None
+    swarm: Path | None = None
 
 
 def noise_sd(runs: Sequence[tuple[Mapped, float]]) -> float | None:
@@ -155,6 +158,10 @@ def write_results(
     notes = [factors.note, *_marks(diverged, open_, unfinished=unfinished)]
     factors = replace(factors, note="; ".join(filter(None, notes)))
     write_factors(target, factors, final, metric, lower_is_better=lower)
+    config = experiment_of(root).config
+    values = {run.id: value for run, value in ranking}
+    runs = [run for run, _ in ranking]
+    swarm = write_swarm(target, config, runs, values, metric, lower_is_better=lower)
     return Results(
         target,
         lower,
@@ -165,6 +172,7 @@ def write_results(
         tuple(state.run.id for state in states if state not in logged),
         factors,
         noise_sd(measured),
+        swarm,
     )
 
 

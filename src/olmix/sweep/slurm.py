@@ -29,6 +29,8 @@ from olmix.text.slurm import (
 __all__ = ["SCRIPT", "SUBMIT", "old_scripts", "render_scripts", "write_scripts"]
 
 SCRIPT = "run_experiment.sh"
+_CONFIG = "\0config\0"
+"""Stands in a command for the config file, which the script knows."""
 SUBMIT = "submit_experiment.sh"
 """Submits all arrays, where there are several."""
 
@@ -110,8 +112,7 @@ def _array_script(
     task = "${SLURM_ARRAY_TASK_ID:?use sbatch}"
     number = f"$(({first} + {task}))" if first else task
     environment = slurm.environment(own_environment())
-    command = plan.framework.command(recipe, "CONFIG", slurm.num_gpus)
-    words = ['"$config"' if word == "CONFIG" else shlex.quote(word) for word in command]
+    words = map(_quoted, plan.framework.command(recipe, _CONFIG, slurm.num_gpus))
     yield from (
         "#!/usr/bin/env bash",
         comment(f"Experiment {name}: {counted(len(part), 'run')} of {recipe}."),
@@ -124,7 +125,7 @@ def _array_script(
         *enter_folder(folder),
         "",
         f'run=$(printf "run_%0{digits}d" "{number}")',
-        'config="configs/$run.yaml"',
+        f'config="configs/$run{plan.framework.suffix}"',
         'if [ ! -f "$config" ]; then',
         '  echo "there is no $config" >&2',
         "  exit 2",
@@ -136,6 +137,12 @@ def _array_script(
         'echo "$run on $(hostname), $(date)"',
         " ".join(["exec", *slurm.in_container(), *words]),
     )
+
+
+def _quoted(word: str) -> str:
+    """Return a word for the shell, with the variable in place of the config file."""
+    parts = word.split(_CONFIG)
+    return '"$config"'.join(shlex.quote(part) if part or len(parts) == 1 else "" for part in parts)
 
 
 def _submit_script(slurm: SlurmConfig, folder: Path, names: Sequence[str]) -> Iterator[str]:

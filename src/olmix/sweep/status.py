@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from olmix.errors import DataError
 from olmix.records.logs import has_diverged
-from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import Experiment, load_experiment
 from olmix.sweep.folder import EXPERIMENT, Mapped, read_mapping
-from olmix.sweep.framework import OUTPUT_DIR, Framework, Path_, Verdict, find_framework
+from olmix.sweep.framework import Framework, RunFiles, Verdict
+from olmix.sweep.frameworks import find_framework
 from olmix.text.progress import OnProgress
 
-__all__ = ["Curve", "RunState", "framework_of", "read_states", "validate_folder"]
+__all__ = ["Curve", "RunState", "experiment_of", "framework_of", "read_states", "validate_folder"]
 
 Curve = Sequence[tuple[int, float]]
 """(step, value) of a metric, by step."""
@@ -54,10 +54,11 @@ class RunState:
 
 def framework_of(folder: Path) -> Framework:
     """Return the framework of an experiment's folder."""
-    return find_framework(_experiment(folder))
+    return find_framework(experiment_of(folder))
 
 
-def _experiment(folder: Path) -> Experiment:
+def experiment_of(folder: Path) -> Experiment:
+    """Return the experiment of a folder."""
     return load_experiment(folder / EXPERIMENT)
 
 
@@ -76,22 +77,22 @@ def read_states(folder: str | Path) -> list[RunState]:
 def _state(root: Path, framework: Framework, row: Mapped) -> RunState:
     if row.output_dir is None:
         return RunState(row, "not started", {})
-    config = _config(root, row)
+    file, output = root / row.config, root / row.output_dir
+    config = _config(framework, file)
     # A relative path is relative to the experiment's folder.
-    folders: dict[Path_, Path] = {
-        path: root / folder for path, folder in framework.folders(config).items()
-    } | {OUTPUT_DIR: root / row.output_dir}
-    found = framework.read_curves(folders, root / "logs" / f"{row.id}.log")
+    folders = {path: root / folder for path, folder in framework.folders(config).items()}
+    folders[framework.output_key] = output
+    run = RunFiles(file, config, output, folders, root / "logs" / f"{row.id}.log")
+    found = framework.read_curves(run)
     curves = {name: sorted(points.items()) for name, points in found.items()}
     state = RunState(row, "started" if curves else "not started", curves)
-    is_finished = framework.is_finished(config, folders, state.steps)
+    is_finished = framework.is_finished(run, state.steps)
     return replace(state, state="finished") if is_finished else state
 
 
-def _config(root: Path, row: Mapped) -> Mapping[str, Any]:
-    file = root / row.config
+def _config(framework: Framework, file: Path) -> Mapping[str, Any]:
     try:
-        return YamlDocument(file.read_text(encoding="utf-8"), str(file)).data
+        return framework.read_config(file)
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error}") from None
 

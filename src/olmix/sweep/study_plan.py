@@ -22,11 +22,13 @@ from olmix.sweep.errors import (
     raise_problems,
 )
 from olmix.sweep.experiment import Experiment, load_experiment
-from olmix.sweep.framework import OUTPUT_DIR, Base, Cost, Framework, Note, Path_, find_framework
-from olmix.sweep.merge import DELETE, expand, flatten, merge_all
+from olmix.sweep.framework import OUTPUT_DIR, Base, Cost, Framework, Note, Path_
+from olmix.sweep.frameworks import check_section, find_framework
+from olmix.sweep.merge import DELETE, Merged, at, expand, flatten, has, merge_all
+from olmix.sweep.mixtures import MIX, is_mixture
 from olmix.sweep.names import check_names, find_names
 from olmix.sweep.own_folders import collisions, shared_folders, with_folders
-from olmix.sweep.plan_checks import check_number, check_points, warn_of_scale
+from olmix.sweep.plan_checks import check_number, check_points, warn_of_length, warn_of_scale
 from olmix.sweep.scalars import render_flow
 from olmix.sweep.values import DerivationError, Scope, resolve, unknown_references
 from olmix.text.files import digest
@@ -46,6 +48,7 @@ class PlannedRun:
         given: every value that the experiment sets, by its path.
         cost: what it takes.
         hash: identity of the config; where its results go does not count.
+        output_key: where its config says that.
     """
 
     id: str
@@ -54,11 +57,12 @@ class PlannedRun:
     given: Mapping[Path_, Any]
     cost: Cost
     hash: str
+    output_key: Path_ = OUTPUT_DIR
 
     @property
     def output_dir(self) -> str | None:
         """Folder of the results."""
-        found = self.config.get(OUTPUT_DIR[0])
+        found = at(self.config, self.output_key)
         return found if isinstance(found, str) else None
 
 
@@ -83,9 +87,9 @@ class StudyPlan:
     own: Mapping[Path_, str]
 
 
-def config_hash(config: Mapping[str, Any]) -> str:
+def config_hash(config: Mapping[str, Any], output_key: Path_ = OUTPUT_DIR) -> str:
     """Return a hash of everything in a config but the folder of its results."""
-    plain = {key: value for key, value in config.items() if key != OUTPUT_DIR[0]}
+    plain = merge_all(config, expand({output_key: DELETE})).config
     return digest(_hashable(plain), 12)
 
 
@@ -98,6 +102,8 @@ def build_plan(source: str | Path | Mapping[str, Any] | Experiment) -> StudyPlan
     """
     experiment = source if isinstance(source, Experiment) else load_experiment(source)
     framework = find_framework(experiment)
+    found = check_section(framework)
+    raise_problems(((f.kind, experiment.problem(f)) for f in found), experiment.name)
     base = framework.load_base(experiment)
     return _Planner(experiment, framework, base).plan()
 
@@ -128,6 +134,7 @@ class _Planner:
         runs = list(different.values())
         self.findings += check_number(config, len(runs))
         self.findings += warn_of_scale(config, self.framework, self.base, self._names)
+        self.findings += warn_of_length(config, [run.cost.steps for run in runs])
         self._raise()
         if len(planned) > len(runs):
             what = (
@@ -180,11 +187,14 @@ class _Planner:
         values = None if skipped else self._resolve(given, point)
         if values is None:
             return None
-        override = self._override(values)
-        merged = merge_all(self.base.data, override, self.framework.parameters_of)
-        folder = self.framework.default_output_dir
-        if folder is not None:
-            merged.config.setdefault(OUTPUT_DIR[0], folder)
+        mixed = self._mix(values)
+        if mixed is None:
+            return None
+        override = self._override(values | mixed)
+        merged = self._merge(override)
+        folder, key = self.framework.default_output_dir, self.framework.output_key
+        if folder is not None and not has(merged.config, key):
+            merged = replace(merged, config=merge_all(merged.config, expand({key: folder})).config)
         leaves = dict(flatten(override))
         added = self.framework.complete(merged.config, leaves)
         # Of a preset it is not known what it has.
@@ -203,10 +213,28 @@ class _Planner:
         slurm = config.slurm
         cost = self.framework.cost(self.base, merged.config, slurm.num_gpus if slurm else 1)
         params = {name: values[name] for name in point}
-        return PlannedRun("", params, merged.config, leaves, cost, config_hash(merged.config))
+        identity = config_hash(merged.config, key)
+        return PlannedRun("", params, merged.config, leaves, cost, identity, key)
+
+    def _merge(self, override: Mapping[str, Any]) -> Merged:
+        framework = self.framework
+        return merge_all(self.base.data, override, framework.parameters_of, framework.lists)
+
+    def _mix(self, values: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the data sets of a run's mixture, and note its true shares; `None` on errors."""
+        if MIX not in values:
+            return {}
+        try:
+            mixed = self.framework.mix(self.experiment.config.sources, values[MIX])
+        except DerivationError as error:
+            self._wrong(error, *self._names.locations[MIX])
+            return None
+        values[MIX] = dict(mixed.shares)
+        return {MIX: mixed.datasets}
 
     def _override(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        paths = self._names.paths
+        # A mixture that is not made yet stands nowhere.
+        paths = {n: p for n, p in self._names.paths.items() if not is_mixture(n, values.get(n))}
         return expand({paths[name]: value for name, value in values.items() if name in paths})
 
     def _scope(self, given: Mapping[str, Any], point: Point) -> Scope:
@@ -215,7 +243,7 @@ class _Planner:
         @functools.cache
         def view() -> Mapping[str, Any]:
             override = self._override(given)
-            return merge_all(self.base.data, override, self.framework.parameters_of).config
+            return self._merge(override).config
 
         kept = [key for key in self.base.data if key not in point]
         path_of = functools.partial(self.framework.path_of, self.base)

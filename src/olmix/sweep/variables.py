@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from olmix.sweep.errors import EmptyVariableError, ExperimentSchemaError, Finding, Location
+from olmix.sweep.mixtures import MIX, is_design
 from olmix.sweep.scalars import kind_of, render_flow
 
 __all__ = ["check_variables", "is_range"]
@@ -21,14 +22,7 @@ def is_range(value: object) -> bool:
 
 
 def check_variables(raw: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield what is wrong with the values of the variables, and with bases and names."""
-    bases = raw.get("framework_config")
-    if isinstance(bases, dict) and not {"base_config", "base_config_file"} & set(bases):
-        yield Finding(
-            ExperimentSchemaError,
-            "one of base_config (a name of `tune ls`) and base_config_file (a file) is required",
-            ("framework_config",),
-        )
+    """Yield what is wrong with the values of the variables, and with names."""
     places: list[tuple[Location, Any]] = []
     if isinstance(raw.get("variables"), dict):
         places += [(("variables", name), value) for name, value in raw["variables"].items()]
@@ -70,6 +64,8 @@ def _check_name(where: Location) -> Iterator[Finding]:
 
 def _check_values(where: Location, value: Any, *, is_grid: bool) -> Iterator[Finding]:
     name = where[-1]
+    if name == MIX and is_design(value):
+        return  # `check_mixtures` knows what is right
     if is_range(value):
         yield from _check_range(where, value, is_grid=is_grid)
     elif not isinstance(value, list):

@@ -28,6 +28,7 @@ from olmix.errors import DivergedError, LaunchError
 from olmix.records.identity import run_identity
 from olmix.records.logs import flatten, number
 from olmix.records.mapping import read_command_file
+from olmix.records.matching import check_cuts, cuts_of
 from olmix.records.run import COMMAND_FILE, MetricsReader, RunFolder, progress_of
 from olmix.records.run_config import read_run_config
 from olmix.records.run_writer import LOSSES, RunWriter, final_metrics
@@ -118,6 +119,16 @@ def _prepare(folder: RunFolder) -> _Command:
     write_json(folder.path / MIX_FILE, mix, sync=False)  # written again at every start
     domains = {name: {**share, "paths": list(paths[name])} for name, share in mix.items()}
     used = [name for name, share in mix.items() if share["weight"] > 0]
+    matched = {}
+    if config.training.target_tokens is not None:
+        matched = {
+            "target_tokens": config.training.target_tokens,
+            "subset_share": config.training.subset_share,
+            "subset_seed": config.training.subset_seed or 0,
+        }
+        cuts = [cut for cut in cuts_of(config) if cut.name in domains]
+        check_cuts(tuple(cut for cut in cuts if cut.name in used), config.training, folder.name)
+        domains |= {cut.name: {**domains[cut.name], "tokens_seen": cut.left} for cut in cuts}
     write_json(
         folder.path / MANIFEST_FILE,
         {
@@ -125,6 +136,7 @@ def _prepare(folder: RunFolder) -> _Command:
             "tokenizer": config.data.tokenizer,
             "max_tokens": config.training.max_tokens,
             "seed": config.training.seed,
+            **matched,
             "domains": domains,
         },
         sync=False,

@@ -17,7 +17,6 @@ import numpy as np
 
 from olmix.errors import DataError, needs
 from olmix.plotting import mixture_label
-from olmix.records.fit.proposal import VERIFIED
 from olmix.records.fit.scores import LEVEL
 from olmix.records.fit.verification import MeanAndError, MeasuredGain, MeasuredMix, Verification
 from olmix.records.metric import Objective
@@ -49,11 +48,11 @@ def compare(plan: VerificationPlan, metrics: Mapping[str, Mapping[str, float]]) 
     }
     values = {
         mixture: np.array([value_of[plan.run_of[mixture, seed]] for seed in plan.seeds])
-        for mixture in VERIFIED
+        for mixture in plan.mixtures
     }
     gains = {
         other: paired_gain(objective.sign * (values[other] - values["proposed"]))
-        for other in VERIFIED
+        for other in plan.mixtures
         if other != "proposed"
     }
     return Verification(
@@ -69,10 +68,12 @@ def compare(plan: VerificationPlan, metrics: Mapping[str, Mapping[str, float]]) 
                 float(values[name].mean()),
                 _std_error(values[name]),
             )
-            for name in VERIFIED
+            for name in plan.mixtures
         },
         gains=gains,
-        predicted_gain=plan.proposal.gains,
+        predicted_gain={
+            name: gain for name, gain in plan.proposal.gains.items() if name in plan.mixtures
+        },
         metrics=_all_metrics(plan, metrics),
         num_runs=len(plan.runs),
         group=plan.group_id,
@@ -144,7 +145,7 @@ def _all_metrics(
     found: dict[str, dict[str, MeanAndError]] = {}
     for name in names:
         found[name] = {}
-        for mixture in VERIFIED:
+        for mixture in plan.mixtures:
             runs = [metrics[plan.run_of[mixture, seed]] for seed in plan.seeds]
             values = np.array([run.get(name, math.nan) for run in runs])
             found[name][mixture] = MeanAndError(float(values.mean()), _std_error(values))

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from olmix.config import LaunchConfig, ProxyTraining, VariantConfig
-from olmix.errors import ConfigError, DataError, NotAvailableError, Problem
+from olmix.errors import ConfigError, DataError, Problem
 from olmix.mixture import Mixture, repetition_factors
 from olmix.records.fit.columns import Columns
 from olmix.records.fit.proposal import VERIFIED, Proposal, read_proposal
 from olmix.records.fit.settings import read_fit_config
 from olmix.records.fit.tables import read_rows
 from olmix.records.metric import Objective
-from olmix.records.tokens import expand, open_tokens
+from olmix.records.tokens import count_tokens
 from olmix.text.csv import read_table
 from olmix.text.files import digest
 
@@ -38,6 +38,7 @@ class VerificationPlan:
         runs: launch configs.
         run_of: name of the run of each (mixture, seed); two mixtures that are the same share runs.
         columns: how the metrics of the fit come from what a run measures.
+        mixtures: the mixtures that are trained.
     """
 
     group_id: str
@@ -46,6 +47,7 @@ class VerificationPlan:
     runs: tuple[LaunchConfig, ...]
     run_of: Mapping[tuple[str, int], str]
     columns: Columns = field(default_factory=Columns)
+    mixtures: tuple[str, ...] = VERIFIED
 
     @property
     def objective(self) -> Objective:
@@ -54,7 +56,11 @@ class VerificationPlan:
 
 
 def plan_verification(
-    fit_folder: Path, base: LaunchConfig, num_seeds: int, seed_offset: int = 0
+    fit_folder: Path,
+    base: LaunchConfig,
+    num_seeds: int,
+    seed_offset: int = 0,
+    mixtures: tuple[str, ...] = VERIFIED,
 ) -> VerificationPlan:
     """Plan the runs that verify the proposal of a fit.
 
@@ -63,6 +69,7 @@ def plan_verification(
         base: how to train; its seed and mixture are replaced.
         num_seeds: fresh seeds for each mixture, at least 3.
         seed_offset: moves all seeds, for an independent second verification.
+        mixtures: which mixtures are trained; a group that has trained more of them is used again.
 
     Raises:
         ConfigError: fewer than 3 seeds, or the base lacks domains of the proposal.
@@ -85,16 +92,19 @@ def plan_verification(
     weights = {name: proposal.weights(name) for name in VERIFIED}
     group = "verify-" + digest({"weights": weights, "training": training, "seeds": seeds})
     names = _distinct(weights)
+    counts = _token_counts(base, config)
     runs: dict[str, LaunchConfig] = {}
     run_of: dict[tuple[str, int], str] = {}
     for seed in seeds:
-        for mixture in VERIFIED:
+        for mixture in mixtures:
             run = f"{names[mixture].replace('_', '-')}-seed-{seed}"
             run_of[mixture, seed] = run
             if run not in runs:
-                variant = VariantConfig(name=run, mix=_mixture(weights[mixture], base), seed=seed)
+                variant = VariantConfig(
+                    name=run, mix=_mixture(weights[mixture], base, counts), seed=seed
+                )
                 runs[run] = base.with_variant(variant, group)
-    return VerificationPlan(group, proposal, seeds, tuple(runs.values()), run_of, columns)
+    return VerificationPlan(group, proposal, seeds, tuple(runs.values()), run_of, columns, mixtures)
 
 
 def measured_by(base: LaunchConfig) -> tuple[str, ...] | None:
@@ -121,7 +131,9 @@ def _distinct(weights: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
     return first
 
 
-def _mixture(weights: Mapping[str, float], base: LaunchConfig) -> Mixture:
+def _mixture(
+    weights: Mapping[str, float], base: LaunchConfig, counts: Mapping[str, int]
+) -> Mixture:
     """Return a mixture that may pass over its domains as often as it needs to."""
     unknown = [name for name in weights if name not in base.data.domains]
     if unknown:
@@ -130,28 +142,30 @@ def _mixture(weights: Mapping[str, float], base: LaunchConfig) -> Mixture:
         )
     names = tuple(weights)
     values = np.array([weights[name] for name in names])
-    counts = np.array([_num_tokens(base, name) for name in names], dtype=np.float64)
-    factors = repetition_factors(values, training_tokens(base), counts)
+    tokens = np.array([counts[name] for name in names], dtype=np.float64)
+    factors = repetition_factors(values, base.training.pass_tokens, tokens)
     return Mixture.from_weights(names, values / values.sum(), factors)
 
 
-def training_tokens(base: LaunchConfig) -> int:
-    """Return the tokens of one run.
+def _token_counts(base: LaunchConfig, config: Mapping[str, Any]) -> dict[str, int]:
+    """Return the tokens of each domain: of its files where these are here, else as the fit has it.
 
     Raises:
-        NotAvailableError: the base uses another trainer than the embedded one.
+        DataError: a local file is missing, or nothing says how many tokens a remote domain has.
     """
-    if not isinstance(base.training, ProxyTraining):
-        raise NotAvailableError(
-            f"{base.name}: training.trainer = {base.training.trainer} is not available in this "
-            "release. Set training.trainer to proxy to verify with the embedded trainer."
-        )
-    return base.training.num_tokens
-
-
-def _num_tokens(base: LaunchConfig, domain: str) -> int:
-    files = expand(base.data.paths_of(domain), f"domain {domain}")
-    return sum(len(open_tokens(file, base.data.dtype)) for file in files)
+    known = (config.get("priors") or {}).get("token_counts") or {}
+    found = {}
+    for name in base.data.domains:
+        if any("://" in path for path in base.data.paths_of(name)):
+            if name not in known:
+                raise DataError(
+                    f"domain {name}: its files are not here, and the priors of the fit do not say "
+                    "how many tokens it has"
+                )
+            found[name] = int(known[name])
+        else:
+            found[name] = count_tokens(base.data, name)
+    return found
 
 
 def _fresh_seeds(

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from olmix.cli.main import COMMANDS, main
+from sample_fit import write_sample_fit
 
 
 def _run(capsys, *words):
@@ -190,3 +191,26 @@ def test_collecting_what_is_no_group_is_refused(capsys, tmp_path):
 def test_schemas_are_written(capsys, tmp_path):
     assert _run(capsys, "schema", "-o", tmp_path)[0] == 0
     assert {file.stem for file in tmp_path.glob("*.json")} >= {"generation", "launch", "fit"}
+
+
+def test_fits_are_listed_and_compared(tmp_path, capsys):
+    for name in ("one", "two"):
+        write_sample_fit(tmp_path / "fit" / name, num_runs=8, num_metrics=2)
+    code, output, _ = _run(capsys, "fits", tmp_path / "fit")
+    assert code == 0
+    assert "predicted gain" in output
+    assert {"one", "two"} <= {line.split()[0] for line in output.splitlines()}
+    pair = (tmp_path / "fit/one", tmp_path / "fit/two")
+    code, output, _ = _run(capsys, "report", "--compare", *pair)
+    assert code == 0
+    assert output.endswith("Both propose the same mixture.\n")
+    code, output, _ = _run(capsys, "report", "--compare", *pair, "--json")
+    assert json.loads(output)["inputs"] == []
+    assert _run(capsys, "report")[0] == 2
+
+
+def test_a_misspelt_command_is_answered_with_the_one_that_was_meant(capsys):
+    code, _, error = _run(capsys, "fti")
+    assert code == 2
+    assert "Did you mean 'fit'?" in error
+    assert "Did you mean" not in _run(capsys, "xyzzy")[2]

@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+import click
 import pytest
 
 from olmix.cli.main import cli
 from olmix.cli.verify import show_verification
-from olmix.errors import DataError
+from olmix.errors import ConfigError, DataError
 from olmix.records.fit.verification import read_verification
 from olmix.text.files import write_json
 
@@ -22,6 +23,59 @@ def test_gains_are_printed_in_the_words_of_the_page(capsys):
     assert "+0.5179 (+0.0381 to +0.9978)" in shown
     assert "−0.1232 ± 0.00" in shown
     assert "18 runs in the fit, 12 runs in the verification." in shown
+
+
+def _proposal(folder, metric="a_bpb"):
+    shares = {"a": 0.5, "b": 0.3, "c": 0.2}
+    other = {"a": 0.2, "b": 0.3, "c": 0.5}
+    names = ("natural", "uniform", "best_seen")
+    proposal = {
+        "objective": {"name": metric, "lower_is_better": True, "metrics": {metric: 1.0}},
+        "mixtures": {
+            **{name: {"weights": shares} for name in names},
+            "proposed": {"weights": other},
+        },
+        "gains": {},
+        "reliable": True,
+        "statement": "",
+    }
+    write_json(folder / "fit/proposal.json", proposal)
+
+
+def _verify(tiny, *words):
+    words = ["verify", "--fit", "fit", "-c", str(tiny.launch), "-o", "runs", *words]
+    return cli.main(words, standalone_mode=False)
+
+
+def test_a_ladder_is_priced_size_by_size_before_anything_starts(tiny, monkeypatch, capsys):
+    monkeypatch.chdir(tiny.folder)
+    _proposal(tiny.folder)
+    assert _verify(tiny, "--seeds", "3", "--scales", "4,1", "--dry-run") == 0
+    said = capsys.readouterr().err
+    # Natural and proposed with 3 seeds, at 6,400 and at 25,600 tokens.
+    assert said.index("6 runs, 38,400 tokens") < said.index("6 runs, 153,600 tokens")
+    assert "nothing was started" in said
+    assert not (tiny.folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--target", "16"], "belong to --scales"),
+        (["--all"], "belong to --scales"),
+        (["--scales", "1,x"], "numbers with commas"),
+        (["--scales", "1,1"], "different numbers above 0"),
+        (["--scales", "1", "--target", "16"], "two --scales at least"),
+        (["--scales", "1,4", "--target", "2"], "lies beyond 4"),
+        (["--scales", "1,4", "--target", "20K"], "lies beyond 4"),
+        (["--scales", "1,4", "--target", "far"], "a multiple such as 64, or tokens such as 10B"),
+    ],
+)
+def test_ladders_that_make_no_sense_are_refused(tiny, monkeypatch, words, said):
+    monkeypatch.chdir(tiny.folder)
+    _proposal(tiny.folder)
+    with pytest.raises((ConfigError, click.UsageError), match=said):
+        _verify(tiny, *words, "--dry-run")
 
 
 def test_nothing_is_trained_where_the_objective_cannot_be_measured(tiny, monkeypatch):

@@ -69,7 +69,7 @@ def test_groups_that_measured_different_things_are_refused(tmp_path):
         _group(tmp_path / "x", ["finished"], prefix="x"),
         _group(tmp_path / "y", ["finished"], metrics=("b_bpb",), prefix="y"),
     ]
-    with pytest.raises(DataError, match="lack some of a_bpb, b_bpb"):
+    with pytest.raises(DataError, match="no run has all of a_bpb, b_bpb; x0 lacks b_bpb"):
         collect(groups, tmp_path / "out")
 
 

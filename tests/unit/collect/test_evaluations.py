@@ -197,3 +197,23 @@ def test_a_table_of_runs_is_no_log(tmp_path):
     (tmp_path / "runs/r0/metrics.csv").write_text("run,loss\nr0,2.0\n")
     with pytest.raises(DataError, match="holds no runs"):
         _collect(tmp_path)
+
+
+def test_a_byte_order_mark_and_numbers_of_400_digits_are_read(tmp_path):
+    mark, huge = b"\xef\xbb\xbf", 9 * 10**399
+    plain = {"results": {"arc": {"acc,none": 0.5, "count,none": huge}}}
+    for run in MIXES:
+        place = tmp_path / "runs" / run
+        (place / "logs").mkdir(parents=True)
+        (place / "results_1.json").write_bytes(mark + json.dumps(plain).encode())
+        (place / "logs" / "metrics.csv").write_bytes(mark + b"step,val_loss\n1,2.5\n")
+    _, values = _collect(tmp_path, metrics=["val_loss", "arc/acc,none"])
+    assert values["r1"] == {"val_loss": 2.5, "arc/acc,none": 0.5}
+    with pytest.raises(DataError, match=r"no run has a finite value of arc/count,none"):
+        _collect(tmp_path, metrics=["arc/count,none"])
+    with pytest.raises(DataError, match=r"no run has all of .*; r0 lacks arc/count,none\."):
+        _collect(tmp_path)
+    lines = b'{"step": 1, "val_loss": 2.0}\n{"step": %d, "val_loss": 1.5}\n' % huge
+    for run in MIXES:
+        (tmp_path / "runs" / run / "metrics.jsonl").write_bytes(mark + lines)
+    assert _collect(tmp_path, metrics=["val_loss"])[1]["r0"] == {"val_loss": 1.5}

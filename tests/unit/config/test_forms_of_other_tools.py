@@ -218,3 +218,9 @@ def test_the_exact_proposer_alone_means_the_log_linear_law():
     assert _fit().regression.type == "auto"
     said = _refused(_fit, proposer={"type": "exact"}, regression={"type": "gp"})
     assert "needs a convex law" in said
+
+
+def test_a_raw_weight_of_the_divergence_is_a_number():
+    assert _fit(proposer={"kl_reg": 0.05, "kl_unit": "raw"}).proposer.kl_unit == "raw"
+    said = _refused(_fit, proposer={"kl_reg": "auto", "kl_unit": "raw"})
+    assert "proposer.kl_unit: kl_reg `auto` is found in units of the spread" in said

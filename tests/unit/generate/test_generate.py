@@ -294,3 +294,45 @@ def test_swarm_csv_holds_every_weight(tmp_path):
     assert [row["run"] for row in rows] == [file.stem for file in made.files]
     assert float(rows[0]["dclm:web"]) == 0.5
     assert rows[0]["kind"] == "natural"
+
+
+def _for_target(target):
+    training = {"trainer": "command", "command": "train {config}", "max_tokens": 100}
+    return _base(training={**training, "target_tokens": target})
+
+
+def test_caps_and_factors_are_those_of_the_large_run_that_the_base_names(tmp_path):
+    """4 passes over 100 tokens of wiki are 0.5 of 800, and would be all of 100."""
+    made = generate(_config(), tmp_path / "v", _for_target(800))
+    domains = list(COUNTS)
+    for variant in made.variants:
+        weights = variant.mix.weights(domains)
+        assert (weights <= 4 * np.array(list(COUNTS.values())) / 800 + 1e-9).all()
+        for name, weight in zip(domains, weights, strict=True):
+            passes = max(1.0, weight * 800 / COUNTS[name])
+            assert variant.mix[name].repetition_factor == pytest.approx(passes)
+    assert made.group_id != group_of(_config(), _base())
+
+
+def test_a_config_may_name_the_large_run_for_bare_variants(tmp_path):
+    config = _config().model_copy(update={"target_tokens": 800})
+    bare = generate(config, tmp_path / "bare")
+    whole = generate(_config(), tmp_path / "whole", _for_target(800))
+    same = [
+        dict(one.mix) == dict(two.mix)
+        for one, two in zip(bare.variants, whole.variants, strict=True)
+    ]
+    assert all(same)
+
+
+@pytest.mark.parametrize("base", [_base(), _for_target(400)])
+def test_config_and_base_that_name_different_large_runs_are_refused(tmp_path, base):
+    config = _config().model_copy(update={"target_tokens": 800})
+    with pytest.raises(ConfigError, match="sampled for target_tokens = 800, the base says"):
+        generate(config, tmp_path / "v", base)
+
+
+def test_a_large_run_that_is_shorter_than_the_small_one_is_refused():
+    plain = {**_config().to_plain(), "target_tokens": 50}
+    with pytest.raises(ConfigError, match="target_tokens.*below max_tokens = 100"):
+        GenerationConfig.from_dict(plain)

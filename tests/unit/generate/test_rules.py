@@ -7,6 +7,7 @@ from olmix.config import GenerationConfig
 from olmix.errors import InfeasibleError
 from olmix.generate import sample_swarm
 from olmix.generate.constraints import build_constraints
+from olmix.generate.dirichlet import prior_mixture
 from olmix.generate.solve import check_feasible, nearest
 from olmix.text.numbers import readable_count
 
@@ -162,3 +163,37 @@ def test_feasible_swarms_pass_silently():
 )
 def test_counts_are_readable(tokens, text):
     assert readable_count(tokens) == text
+
+
+def test_topics_that_hold_colons_are_pinned_and_kept_apart():
+    topics = [
+        {"name": name, "paths": [f"{index}.npy"], "weight": weight}
+        for index, (name, weight) in enumerate([("a", 0.2), ("a:x", 0.5), ("b:y", 0.3)])
+    ]
+    config = GenerationConfig.from_dict(
+        {
+            "data": {
+                "sources": [{"name": "w", "topics": topics}, {"name": "v", "paths": ["v.npy"]}]
+            },
+            "priors": {"token_counts": {"w:a": 100, "w:a:x": 10**6, "w:b:y": 100, "v": 10**6}},
+            "swarm": {"variants": 4, "enable_bound": False, "minimum_topic_weight": 0.01},
+            "max_tokens": 1000,
+        }
+    )
+    for variant in sample_swarm(config):
+        weights = variant.mix.weights(("w:a", "w:a:x", "w:b:y"))
+        if weights.sum():
+            np.testing.assert_allclose(weights / weights.sum(), [0.2, 0.5, 0.3], atol=1e-6)
+
+
+def test_a_topic_whose_name_begins_as_another_has_its_own_share():
+    topics = [{"name": name, "paths": [f"{name}.npy"]} for name in ("a", "a:x")]
+    config = GenerationConfig.from_dict(
+        {
+            "data": {"sources": [{"name": "w", "topics": topics}]},
+            "priors": {"token_counts": {"w:a": 100, "w:a:x": 300}},
+            "max_tokens": 10,
+        }
+    )
+    found = prior_mixture(config.data.tree(), {"w:a": 0.25, "w:a:x": 0.75}, config.swarm)
+    assert found == pytest.approx({"w:a": 0.25, "w:a:x": 0.75})

@@ -4,12 +4,12 @@ from fractions import Fraction
 import pytest
 
 from olmix.grpo.answers import (
-    extract_answer,
     first_number,
     is_readable,
     read_number,
     score_answer,
 )
+from olmix.grpo.marks import extract_answer
 
 EQUAL = [
     ("1/2", "0.5"),

@@ -3,20 +3,26 @@ import json
 import pytest
 
 from olmix.errors import DataError, MissingPackageError
-from olmix.grpo.config import TrainingConfig
 from olmix.grpo.data import (
     batches,
     held_out_questions,
     load_dataset,
-    load_questions,
-    read_folder,
     split_questions,
-    synthetic_questions,
 )
+from olmix.grpo.data_sources import read_folder, read_questions
+from olmix.grpo.prompts import render_prompt
+from olmix.grpo.questions import Turn
+from olmix.grpo.synthetic import synthetic_questions
+from olmix.grpo.training_config import TrainingConfig
 
 
 def source(kind, path, **keys):
     return TrainingConfig(data_source=kind, data_path=str(path), **keys)
+
+
+def load_questions(config):
+    [only] = config.sources
+    return read_questions(only)
 
 
 def write_jsonl(path, records):
@@ -55,14 +61,17 @@ def test_copies_of_a_question_are_on_one_side_of_the_split(tmp_path):
 
 
 def test_prompts_that_are_too_long_are_left_out_after_the_split():
+    def letters(question):
+        return len(question.question)
+
     whole = split_questions(synthetic_questions())
-    shorter = whole.within(len, 14)
+    shorter = whole.within(letters, 14)
     assert shorter.num_too_long > 0
     assert len(shorter.train) + len(shorter.held_out) + shorter.num_too_long == 610
     assert set(map(id, shorter.held_out)) <= set(map(id, whole.held_out))
-    assert whole.within(len, 99) == whole
+    assert whole.within(letters, 99) == whole
     with pytest.raises(DataError, match=r"max_prompt_length = 5, but the prompts have 14 to 16"):
-        whole.within(len, 5)
+        whole.within(letters, 5)
 
 
 def test_batches_depend_on_the_seed_alone_and_an_epoch_repeats_them():
@@ -141,3 +150,130 @@ def test_a_source_says_what_to_install(monkeypatch, kind, module):
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(MissingPackageError, match=r"pip install '\.\[grpo-data\]'"):
         load_questions(source(kind, "x"))
+
+
+def test_a_template_asks_with_several_columns(tmp_path):
+    records = [{"text": f"word {n}", "language": "French", "answer": "mot"} for n in range(10)]
+    file = write_jsonl(tmp_path / "d.jsonl", records)
+    keys = {"prompt": "Translate to {language}: {text} {{sic}}", "system_prompt": "Be short."}
+    found = load_questions(source("jsonl", file, **keys))
+    assert found[3].question == "Translate to French: word 3 {sic}"
+    assert found[3].columns == {"text": "word 3", "language": "French"}
+    assert render_prompt(found[3], "plain") == f"{found[3].question} Be short.\n"
+    with pytest.raises(DataError, match=r"record 1 has no tongue, which training.prompt names; it"):
+        load_questions(source("jsonl", file, prompt="{tongue}: {text}"))
+
+
+def test_a_chat_is_asked_turn_by_turn_and_copies_of_it_are_found(tmp_path):
+    chat = [
+        {"role": "system", "content": "You count."},
+        {"role": "user", "content": "1"},
+        {"role": "assistant", "content": "2"},
+        {"role": "user", "content": "3"},
+    ]
+    records = [{"prompt": [*chat[:3], {"role": "user", "content": f"{n}"}]} for n in range(12)]
+    file = write_jsonl(tmp_path / "d.jsonl", [*records, records[0]])
+    config = source("jsonl", file, question_column="prompt", answer_column=None)
+    found = load_questions(config)
+    assert found[3].chat == tuple(Turn(each["role"], each["content"]) for each in chat)
+    assert (found[3].question, found[3].answer) == ("3", None)
+    assert load_dataset(config).num_copies == 1
+    assert render_prompt(found[3], "chatml") == (
+        "<|im_start|>system\nYou count.<|im_end|>\n<|im_start|>user\n1<|im_end|>\n"
+        "<|im_start|>assistant\n2<|im_end|>\n<|im_start|>user\n3<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    assert render_prompt(found[3], "gemma").startswith("<start_of_turn>user\nYou count.\n\n1<end")
+
+
+@pytest.mark.parametrize(
+    "chat",
+    [
+        [],
+        [{"role": "assistant", "content": "a"}],
+        [{"role": "system", "content": "a"}],
+        [{"role": "user", "content": ["a"]}],
+        [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}],
+        [{"role": "tool", "content": "a"}, {"role": "user", "content": "b"}],
+        ["Hello"],
+    ],
+)
+def test_what_is_no_chat_is_refused(tmp_path, chat):
+    file = write_jsonl(tmp_path / "d.jsonl", [{"question": chat, "answer": "1"}])
+    with pytest.raises(DataError, match="record 1: .*a chat is a list of"):
+        load_questions(source("jsonl", file))
+
+
+def test_boxed_solutions_are_read_as_their_answers(tmp_path):
+    solution = "So \\boxed{1}, or rather $\\boxed{\\frac{1}{2}}$."
+    file = write_jsonl(tmp_path / "d.jsonl", [{"question": "?", "answer": solution}])
+    assert load_questions(source("jsonl", file))[0].answer == "\\frac{1}{2}"
+
+
+def several(tmp_path, **weights):
+    entries = {}
+    for name, weight in weights.items():
+        records = [{"question": f"{name} {n}?", "answer": str(n)} for n in range(40)]
+        file = write_jsonl(tmp_path / f"{name}.jsonl", records)
+        entries[name] = {"data_source": "jsonl", "data_path": str(file), "weight": weight}
+    return TrainingConfig.from_dict({"datasets": entries})
+
+
+def test_several_datasets_are_mixed_in_fixed_shares(tmp_path):
+    dataset = load_dataset(several(tmp_path, a=3.0, b=1.0, c=0.0))
+    drawn = [q for b in batches(dataset, batch_size=4, num_batches=25, epochs=1, seed=0) for q in b]
+    for count in range(1, 101):
+        share = sum(q.columns["dataset"] == "a" for q in drawn[:count]) / count
+        assert abs(share - 0.75) <= 1 / count
+    assert {q.columns["dataset"] for q in drawn} == {"a", "b"}
+    held = held_out_questions(dataset, 9, seed=1)
+    assert [q.columns["dataset"] for q in held] == [*"aaabbbccc"]
+    other = load_dataset(several(tmp_path, a=1.0, b=1.0, c=1.0))
+    assert [q.key for q in held_out_questions(other, 9, seed=1)] == [q.key for q in held]
+    first = [q.key for q in drawn if q.columns["dataset"] == "b"]
+    again = batches(other, batch_size=4, num_batches=25, epochs=1, seed=0)
+    more = [q.key for batch in again for q in batch if q.columns["dataset"] == "b"]
+    assert more[: len(first)] == first, "another mixture draws the same questions of a dataset"
+
+
+def test_a_text_that_one_dataset_holds_out_is_trained_on_in_none(tmp_path):
+    records = [{"question": f"Q{n}?", "answer": str(n)} for n in range(40)]
+    for name, some in (("a", records[:30]), ("b", records[10:])):
+        write_jsonl(tmp_path / f"{name}.jsonl", some)
+    entries = {n: {"data_source": "jsonl", "data_path": str(tmp_path / f"{n}.jsonl")} for n in "ab"}
+    dataset = load_dataset(TrainingConfig.from_dict({"datasets": entries}))
+    assert not {q.key for q in dataset.held_out} & {q.key for q in dataset.train}
+
+
+def test_a_test_of_its_own_is_held_out_and_all_else_is_trained_on(tmp_path):
+    records = [{"question": f"Q{n}?", "answer": str(n)} for n in range(30)]
+    train = write_jsonl(tmp_path / "train.jsonl", records[:25])
+    test = write_jsonl(tmp_path / "test.jsonl", [*records[20:], records[22]])
+    dataset = load_dataset(source("jsonl", train, test_path=str(test)))
+    assert [q.answer for q in dataset.train] == [str(n) for n in range(20)]
+    assert [q.answer for q in dataset.held_out] == [str(n) for n in range(20, 30)]
+    assert dataset.num_copies == 5
+    assert len(held_out_questions(dataset, None, seed=0)) == 10
+
+
+def test_an_epoch_with_a_curriculum_begins_with_the_easiest(tmp_path):
+    dataset = split_questions(synthetic_questions())
+    stream = batches(
+        dataset, batch_size=4, num_batches=9, epochs=2, seed=0,
+        easiness=lambda question: -int(question.answer),
+    )  # fmt: skip
+    answers = [[int(question.answer) for question in batch] for batch in stream]
+    first = [number for batch in answers[:9] for number in batch]
+    assert first == sorted(first)
+    assert answers[9:] == answers[:9]
+    with pytest.raises(DataError, match="leaves no question to train on"):
+        dataset.chosen(lambda question: False)
+
+
+@pytest.mark.parametrize("task", ["copying", "sorting"])
+def test_lists_of_digits_are_copied_and_sorted(task):
+    made = synthetic_questions(task)
+    assert len({question.key for question in made}) == len(made)
+    for question in made:
+        digits = question.question.split()[1].rstrip(".")
+        assert question.answer == (digits if task == "copying" else "".join(sorted(digits)))

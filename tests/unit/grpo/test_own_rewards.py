@@ -4,8 +4,8 @@ import pytest
 
 from olmix.errors import ConfigError, DataError, MissingPackageError
 from olmix.grpo.config import GrpoConfig
-from olmix.grpo.data import Question
 from olmix.grpo.own_rewards import Reward, load_rewards, try_rewards
+from olmix.grpo.questions import Question
 
 SOURCE = '''
 import asyncio

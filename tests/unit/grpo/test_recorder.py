@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from olmix.errors import DataError, DivergedError
+from olmix.grpo.asking import pass_at_k
 from olmix.grpo.compose import compose
 from olmix.grpo.config import RunConfig
-from olmix.grpo.evaluate import pass_at_k
 from olmix.grpo.own_rewards import Reward
 from olmix.grpo.recorder import Recorder
 from olmix.records.run import RunFolder
 from olmix.records.run_writer import RunWriter, keep_steps
 
-MEASURED = {"kl": 0.1, "loss": 0.0, "grad_norm": 1.0, "pg_clipfrac": 0.0}
+MEASURED = {"kl": 0.1, "loss": 0.0, "grad_norm": 1.0, "pg_clipfrac": 0.0, "entropy": 0.5}
 
 
 @pytest.fixture

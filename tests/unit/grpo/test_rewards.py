@@ -2,8 +2,8 @@ import pytest
 
 from olmix.grpo.rewards import (
     REWARDS,
-    answer_reward,
     approximate_format,
+    built_in_rewards,
     check_answer,
     exact_format,
     numeric_answer,
@@ -86,6 +86,9 @@ def test_a_number_behind_the_tag_counts_closed_or_not(text, value):
 
 
 def test_the_answer_is_compared_as_the_kind_says():
+    def answer_reward(kind):
+        return built_in_rewards(kind, "tags")["check_answer"]
+
     assert score(answer_reward("number"), "<answer>3+2x</answer>", "2x+3") == 0.0
     assert score(answer_reward("math"), "<answer>3+2x</answer>", "2x+3") == 1.0
     assert score(answer_reward("choice"), "<answer>(B)</answer>", "B") == 1.0

@@ -1,7 +1,9 @@
 import pytest
 
 from olmix.errors import DataError
-from olmix.grpo.prompts import INSTRUCTION, SHORT_INSTRUCTION, render_prompt
+from olmix.grpo.marks import instruction
+from olmix.grpo.prompts import render_prompt
+from olmix.grpo.questions import Question
 from olmix.grpo.tokenizer import BUILT_IN_SIZE, built_in_tokenizer, load_tokenizer
 
 
@@ -49,11 +51,11 @@ def test_a_folder_without_a_tokenizer_is_said(tmp_path):
         load_tokenizer(tmp_path)
 
 
-@pytest.mark.parametrize("template", ["gemma", "chatml", "plain"])
+@pytest.mark.parametrize("template", ["gemma", "chatml", "qwen3", "llama3", "plain"])
 def test_prompts_ask_for_reasoning_and_answer(template):
-    prompt = render_prompt(" What? ", template)
+    prompt = render_prompt(Question(" What? ", "1"), template)
     assert "What?" in prompt
-    assert (SHORT_INSTRUCTION if template == "plain" else INSTRUCTION) in prompt
+    assert instruction("tags", short=template == "plain") in prompt
     assert prompt.endswith("\n")
     assert "<reasoning>" in prompt
     assert "<answer>" in prompt

@@ -64,6 +64,33 @@ def test_one_file_is_a_group_of_one(variants):
     assert len(load_group(variants.files[0]).runs) == 1
 
 
+def _sized(tiny, **training):
+    mix = {"a": {"weight": 1.0}}
+    write_yaml(tiny.folder / "one.yaml", {"name": "one", "mix": mix, "training": training})
+    return load_group(tiny.folder / "one.yaml", tiny.launch)
+
+
+def test_a_bare_variant_may_have_a_size_and_length_of_its_own(tiny):
+    training = _sized(tiny, d_model=32, max_tokens="12800").runs[0].training
+    assert (training.d_model, training.num_tokens) == (32, 12_800)
+    assert training.context_length == LaunchConfig.from_yaml(tiny.launch).training.context_length
+    by_size = _sized(tiny, chinchilla_multiple=1).runs[0].training
+    assert by_size.num_tokens == 20 * by_size.num_parameters
+
+
+def test_a_size_that_its_trainer_does_not_know_is_refused(tiny):
+    with pytest.raises(ConfigError, match=r"training.proxy_model_id"):
+        _sized(tiny, proxy_model_id="olmo3_60m")
+    with pytest.raises(ConfigError, match=r"training.num_heads: d_model = 18"):
+        _sized(tiny, d_model=18)
+
+
+def test_larger_models_are_assumed_to_be_slower(tiny):
+    small, large = (estimate(_sized(tiny, d_model=width)) for width in (16, 64))
+    assert small.tokens_per_second > 2 * large.tokens_per_second
+    assert large.source == "assumed"
+
+
 def test_bare_variants_are_completed_by_their_base(tiny):
     made = generate(GenerationConfig.from_yaml(tiny.generation), tiny.folder / "bare")
     with pytest.raises(ConfigError, match="is a bare variant"):

@@ -70,6 +70,32 @@ def test_a_standard_error_names_its_metric():
     assert error_of("code_bpb") is None
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("stderr_acc", "stderr/acc", "acc_std_err", "acc (stderr)", "STDERR(acc)", "accStderr"),
+        *("acc_standard_error", "standard_error_acc", "acc.sem", "acc stderr"),
+    ],
+)
+def test_a_standard_error_is_told_at_any_place_of_a_name(name):
+    assert error_of(name).lower() == "acc"
+    assert not is_metric(name)
+
+
+@pytest.mark.parametrize("name", ["semantics_acc", "assembly_bpb", "se_acc", "sv_se"])
+def test_words_that_hold_one_by_chance_are_metrics(name):
+    assert error_of(name) is None
+    assert is_metric(name)
+
+
+def test_standard_deviations_and_limits_beside_their_metric_are_no_metrics():
+    names = ["acc", "acc_std", "acc_ci_low", "acc_ci95", "loss_std", "se_acc"]
+    found = sort_names(names)
+    assert found.metrics == ("acc", "loss_std")
+    assert found.others == ("acc_std", "acc_ci_low", "acc_ci95")
+    assert found.errors == {"se_acc": "acc"}
+
+
 def test_a_short_ending_is_a_standard_error_only_beside_its_metric():
     found = sort_names(["acc", "acc_se", "sv_se", "f1,none", "f1_stderr,none", "lr", "bpb_sem"])
     assert found.errors == {"acc_se": "acc", "f1_stderr,none": "f1,none", "bpb_sem": "bpb"}

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from olmix.records.fit.folder import read_fit_folder
+from olmix.records.fit.proposal import AnotherRound
 from olmix.records.fit.verification import MeasuredGain
 from olmix.report.first_screen import build_first_screen, in_lines, summary
 from sample_fit import edit_json, write_sample_fit
@@ -119,3 +120,25 @@ def test_unknown_weights_and_gains_are_left_out(fit):
     found = build_first_screen(read_fit_folder(fit), {})
     assert found.label.startswith("predicted gain")
     assert "nan" not in " ".join(in_lines(found))
+
+
+def with_round(content, *, worth):
+    said = "Another 32 runs are expected to gain 0.03, above the noise of 0.01: run them."
+    more = AnotherRound(32, 0.03, 0.05, 0.01, worth, said)
+    return replace(content, proposal=replace(content.proposal, another_round=more))
+
+
+def test_a_round_that_is_worth_it_comes_before_a_verification(content):
+    found = build_first_screen(with_round(replace(content, verification=None), worth=True), {})
+    assert found.next_step.startswith("Another 32 runs are expected to gain 0.03, above the noise")
+    assert "--after" in found.command
+    assert "-n 32" in found.command
+    found = build_first_screen(with_round(replace(content, verification=None), worth=False), {})
+    assert "olmix verify" in found.command
+
+
+def test_after_a_gain_that_more_runs_would_not_improve_comes_a_ladder(content):
+    better = with_gain(content, 0.1, 0.2)
+    assert "--scales 1,4" in build_first_screen(with_round(better, worth=False), {}).command
+    assert "--after" in build_first_screen(with_round(better, worth=True), {}).command
+    assert "--after" in build_first_screen(better, {}).command

@@ -147,7 +147,7 @@ CASES = [
         "trochtune",
         ExperimentSchemaError,
         ':3: experiment.framework: found "trochtune"',
-        "torchtune, hydra",
+        "torchtune, trl, command, hydra",
         "Did you mean `torchtune`?",
     ),
     _change(
@@ -156,7 +156,7 @@ CASES = [
         "inspect",
         ExperimentSchemaError,
         "planned and not available",
-        "torchtune, hydra",
+        "torchtune, trl, command, hydra",
     ),
     _change("dspy", "torchtune", "dspy", ExperimentSchemaError, "planned and not available"),
     _change(

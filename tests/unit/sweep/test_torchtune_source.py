@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from olmix.sweep.torchtune.cost import count_rows, estimate
+from olmix.sweep.data_files import count_rows
+from olmix.sweep.source import is_missing, parameters_of
+from olmix.sweep.torchtune.cost import estimate
 from olmix.sweep.torchtune.recipe import find_reads
 from olmix.sweep.torchtune.registry import read_registry
-from olmix.sweep.torchtune.signature import is_missing, parameters_of
 
 
 def test_a_recipe_reads_keys_however_they_are_written(tmp_path):

@@ -63,6 +63,15 @@ def test_a_command_gets_its_mixture_and_data_and_its_metrics_are_kept(tiny, tmp_
     assert run_command(folder).state == "skipped"
 
 
+def test_the_manifest_says_what_a_matched_run_may_see(tiny, tmp_path):
+    matched = {"target_tokens": 40_000, "subset_seed": 3}
+    folder = folder_with(tiny, tmp_path, python(TRAINER, tmp_path), **matched)
+    assert run_command(folder).state == "finished"
+    data = json.loads((folder.path / "data_manifest.json").read_text())
+    assert (data["target_tokens"], data["subset_share"], data["subset_seed"]) == (40_000, 0.125, 3)
+    assert data["domains"]["a"]["tokens_seen"] == 2_500
+
+
 def test_a_command_that_fails_says_with_what_and_what_it_said_last(tiny, tmp_path):
     code = "import sys; print('cuda is gone'); sys.exit(3)"
     folder = folder_with(tiny, tmp_path, f'{sys.executable} -c "{code}"')

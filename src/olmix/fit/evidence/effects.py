@@ -32,12 +32,13 @@ def interaction_matrix(swarm: Swarm, fits: Sequence[MetricFit], at: Array) -> Ar
     """Return the effect of each domain on each metric at a mixture, (D, M).
 
     It is the gradient of the law, centred so that its mean weighted by the mixture `at` is 0. For
-    metrics of which less is better, negative helps. Domains that no run has are 0.
+    metrics of which less is better, negative helps. Domains that no run has are 0, and so are those
+    with the same weight in every run.
     """
     columns = []
     for sign, fitted in zip(swarm.signs, fits, strict=True):
         slope = sign * fitted.best.law.gradient(at[None])[0]
-        columns.append(np.where(swarm.live, slope - at @ slope, 0.0))
+        columns.append(np.where(swarm.free, slope - at @ slope, 0.0))
     return np.stack(columns, axis=1)
 
 
@@ -58,4 +59,4 @@ def signed_evidence(swarm: Swarm, draws: Array) -> Array:
     low, middle, high = np.quantile(change, [0.05, 0.5, 0.95], axis=1)
     width = (high - low) / (2 * NORMAL_QUANTILE)
     ratio = np.divide(middle, width, out=np.zeros_like(middle), where=width > 0)
-    return np.where(swarm.live[:, None], (swarm.signs[:, None] * ratio).T, 0.0)
+    return np.where(swarm.free[:, None], (swarm.signs[:, None] * ratio).T, 0.0)

@@ -16,6 +16,7 @@ from olmix.config import RegressionConfig
 from olmix.errors import DataError
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit, fit_laws
+from olmix.laws.least_mixtures import least_mixtures
 from olmix.text.progress import NOBODY, Steps
 
 __all__ = ["COLUMNS", "keep_share", "learning_curve", "shares_of"]
@@ -63,7 +64,7 @@ def _num_kept(swarm: Swarm, order: NDArray[np.intp], share: float) -> int:
     return int(np.searchsorted(np.cumsum(sizes), share)) + 1
 
 
-def keep_share(swarm: Swarm, share: float, seed: int) -> Swarm:
+def keep_share(swarm: Swarm, share: float, settings: RegressionConfig) -> Swarm:
     """Return the swarm with all but a share of its mixtures, or a number of its runs, held out.
 
     Replicates stay together, so that a number of runs is the least.
@@ -72,13 +73,13 @@ def keep_share(swarm: Swarm, share: float, seed: int) -> Swarm:
         DataError: the share is too small to fit the domains, or there are fewer runs.
     """
     open_groups = np.unique(swarm.group[~swarm.held_out])
-    order = np.random.default_rng(seed).permutation(open_groups)
+    order = np.random.default_rng(settings.seed).permutation(open_groups)
     kept = order[: _num_kept(swarm, order, share)]
-    needed = int(swarm.live.sum()) + 1
+    needed = least_mixtures(swarm.num_free, settings.type)
     if len(kept) < needed:
         raise DataError(
             f"regression.train_split: {share:g} of {len(order)} mixtures are {len(kept)}; "
-            f"{int(swarm.live.sum())} domains take at least {needed}"
+            f"{swarm.num_free} domains take at least {needed}"
         )
     held_out = swarm.held_out | ~np.isin(swarm.group, kept)
     parts = None if swarm.parts is None else replace(swarm.parts, held_out=held_out)
@@ -97,7 +98,7 @@ def learning_curve(swarm: Swarm, largest: SwarmFit, steps: Steps = NOBODY) -> li
     first, *smaller = shares_of(config.regression)
     rows = _rows(first, largest)
     for share in smaller:
-        part = keep_share(swarm, share, config.regression.seed)
+        part = keep_share(swarm, share, config.regression)
         rows += _rows(share, fit_laws(config, part))
         steps(f"{share:g} of the mixtures fitted")
     return rows

@@ -93,7 +93,7 @@ def pareto_front(
     for share in _directions(config.proposer.pareto, len(families), config.regression.seed):
         metric_weights = (share / scales) @ metrics
         total = float(metric_weights.sum())
-        objective = build_objective(fit, metric_weights / total, 1 / total, kl)
+        objective = build_objective(fit, metric_weights / total, kl / total)
         found, _ = minimise(
             config.proposer, config.regression.seed, objective, feasible, references, 1 / total
         )

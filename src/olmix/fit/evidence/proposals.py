@@ -11,7 +11,7 @@ from olmix.fit.propose.feasible import Feasible, feasible_mixtures
 from olmix.fit.propose.proposal import FoundMixture, propose
 from olmix.fit.propose.references import References, find_references
 from olmix.fit.swarm_fit import SwarmFit
-from olmix.fit.uncertainty import Bootstrap, bootstrap
+from olmix.fit.uncertainty import Bootstrap, bootstrap, held_out_average
 from olmix.simplex import Array
 from olmix.text.progress import NOBODY, Steps
 
@@ -50,7 +50,7 @@ def propose_judged(fit: SwarmFit, steps: Steps = NOBODY) -> JudgedProposal:
     """
     config, swarm = fit.config, fit.swarm
     feasible = feasible_mixtures(config, swarm.live)
-    references = find_references(config, swarm, feasible)
+    references = find_references(config, swarm, feasible, held_out_average(swarm, fit.fits))
     found = propose(fit, feasible, references)
     steps("proposal found")
     compared = np.stack([*references.mixtures.values(), found.mixture])

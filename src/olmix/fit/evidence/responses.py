@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from olmix.fit.swarm_fit import SwarmFit
+from olmix.fit.tied_domains import pin
 from olmix.fit.uncertainty import predicted_average
 from olmix.simplex import Array, hellinger
 
@@ -33,21 +34,24 @@ def responses(fit: SwarmFit, at: Array) -> list[tuple[Any, ...]]:
 
     Args:
         fit: the laws.
-        at: (D,) mixture whose other weights keep their proportions.
+        at: (D,) mixture whose other weights keep their proportions, and pinned domains theirs.
     """
     # Denser at both ends, where laws in roots and logarithms bend.
     weights = (1 - np.cos(np.linspace(0, np.pi, _POINTS))) / 2
     rows: list[tuple[Any, ...]] = []
-    for domain in np.flatnonzero(fit.swarm.live):
-        rest = at.copy()
+    free = fit.swarm.free
+    for domain in np.flatnonzero(free):
+        rest = np.where(free, at, 0.0)
         rest[domain] = 0.0
         if rest.sum() <= 0:
-            rest = np.where(fit.swarm.live, 1.0, 0.0)
+            rest = np.where(free, 1.0, 0.0)
             rest[domain] = 0.0
         mixtures = (1 - weights)[:, None] * rest / max(float(rest.sum()), 1e-300)
         mixtures[:, domain] = weights
+        mixtures = pin(mixtures, fit.swarm.domains, fit.swarm.pinned)
         predicted, half = _objective(fit, mixtures)
-        cells = np.stack([weights, predicted, predicted - half, predicted + half], axis=1)
+        ends = (predicted - half, predicted + half)
+        cells = np.stack([mixtures[:, domain], predicted, *ends], axis=1)
         rows += [(fit.swarm.domains[domain], *row) for row in cells.tolist()]
     return rows
 
@@ -59,13 +63,14 @@ def ternary(fit: SwarmFit, at: Array) -> tuple[tuple[str, ...], list[tuple[float
     the most weight in the natural one); all others have none.
     """
     order = np.lexsort((-fit.natural, -at))
-    three = [int(index) for index in order if fit.swarm.live[index]][:3]
+    three = [int(index) for index in order if fit.swarm.free[index]][:3]
     if len(three) < 3:
         return (), []
     steps = [(i, j, _SIDE - i - j) for i in range(_SIDE + 1) for j in range(_SIDE + 1 - i)]
+    shares = np.array(steps) / _SIDE
     mixtures = np.zeros((len(steps), len(at)))
-    mixtures[:, three] = np.array(steps) / _SIDE
-    predicted, _ = _objective(fit, mixtures)
+    mixtures[:, three] = shares
+    predicted, _ = _objective(fit, pin(mixtures, fit.swarm.domains, fit.swarm.pinned))
     names = tuple(fit.swarm.domains[index] for index in three)
-    rows = np.hstack([mixtures[:, three], predicted[:, None]]).tolist()
+    rows = np.hstack([shares, predicted[:, None]]).tolist()
     return (*names, "predicted"), [tuple(row) for row in rows]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from olmix.config import FitConfig
 from olmix.fit.calibration import NORMAL_QUANTILE
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.gradient import TRACE, optimality_gap
@@ -65,16 +66,13 @@ class FoundMixture:
     warnings: tuple[str, ...]
 
 
-def build_objective(
-    fit: SwarmFit, metric_weights: Array, scale: float, kl: float
-) -> ProposerObjective:
+def build_objective(fit: SwarmFit, metric_weights: Array, kl_weight: float) -> ProposerObjective:
     """Return the objective of a weighted average of metrics, without risk and floors.
 
     Args:
         fit: the laws.
         metric_weights: (M,) weights of the metrics.
-        scale: standard deviation of the average over the swarm.
-        kl: weight of the divergence, in units of `scale`.
+        kl_weight: weight of the divergence, in units of the average.
     """
     used = np.flatnonzero(metric_weights > 0)
     laws: list[FittedLaw] = []
@@ -89,13 +87,13 @@ def build_objective(
     return ProposerObjective(
         laws=laws,
         metric_weights=direction * np.array(shares),
-        kl_weight=kl * scale,
+        kl_weight=kl_weight,
         reference=reference_mixture(fit.config, fit.swarm),
     )
 
 
 def chosen_kl(fit: SwarmFit) -> float:
-    """Return the weight of the divergence; `auto` is that with the least regret on held-out runs.
+    """Return the weight of the divergence; `auto` has the least regret on runs left out.
 
     The choice is made among random handfuls of runs, each predicted by fits that have not seen it:
     of every handful the run with the least predicted objective plus divergence is chosen, and its
@@ -142,9 +140,10 @@ def propose(fit: SwarmFit, feasible: Feasible, references: References) -> FoundM
     """
     config, swarm = fit.config, fit.swarm
     scale = spread(measured_objective(swarm))
-    kl = chosen_kl(fit)
-    plain = build_objective(fit, swarm.objective_weights, scale, kl)
-    objective = replace(plain, risk=_risk(fit), floors=_floors(fit))
+    kl = chosen_kl(fit) if config.proposer.kl_unit == "spread" else _raw_kl(config) / scale
+    kl_weight = _kl_weight(config, kl, scale)
+    plain = build_objective(fit, swarm.objective_weights, kl_weight)
+    objective = replace(plain, risk=_risk(fit), floors=_floors(fit, references))
     mixture, proposer = minimise(
         config.proposer, config.regression.seed, objective, feasible, references, scale
     )
@@ -164,6 +163,22 @@ def propose(fit: SwarmFit, feasible: Feasible, references: References) -> FoundM
     return FoundMixture(mixture, proposer, objective, kl, gap, tuple(warnings))
 
 
+def _raw_kl(config: FitConfig) -> float:
+    wanted = config.proposer.kl_reg
+    return 0.0 if wanted == "auto" else float(wanted)  # the config refuses a raw `auto`
+
+
+def _kl_weight(config: FitConfig, kl: float, scale: float) -> float:
+    """Return the weight of the divergence in the unit of what is optimised.
+
+    Args:
+        config: may fix it, whatever the spread is.
+        kl: the weight in units of the spread.
+        scale: standard deviation of what is optimised over the swarm.
+    """
+    return _raw_kl(config) if config.proposer.kl_unit == "raw" else kl * scale
+
+
 def _risk(fit: SwarmFit) -> Risk | None:
     """Return the error of a prediction, times the standard errors that the config asks for."""
     number, errors = fit.config.proposer.risk, fit.objective.calibration
@@ -173,18 +188,18 @@ def _risk(fit: SwarmFit) -> Risk | None:
     return Risk(fit.swarm.fitted_mixtures, factor * errors.base, factor * errors.slope)
 
 
-def _floors(fit: SwarmFit) -> tuple[MetricFloor, ...]:
-    """Return the limits on single metrics: their predictions at the prior, and what is allowed."""
-    allowed = fit.config.proposer.floors
-    if allowed is None:
+def _floors(fit: SwarmFit, references: References) -> tuple[MetricFloor, ...]:
+    """Return the limits on single metrics, from their predictions at natural or best seen."""
+    asked = fit.config.proposer
+    if asked.floors is None:
         return ()
+    start = fit.natural if asked.floors_at == "prior" else references.best_seen
     floors = []
     for fitted, scale in zip(fit.fits, _metric_spreads(fit.swarm), strict=True):
-        worse = allowed.get(fitted.name) if isinstance(allowed, dict) else allowed
-        if worse is not None:
-            law = fitted.best.law
-            at_prior = float(law.predict(fit.natural[None])[0])
-            floors.append(MetricFloor(fitted.name, law, at_prior + worse, scale))
+        law = fitted.best.law
+        bound = asked.floor_of(fitted.name, float(law.predict(start[None])[0]))
+        if bound is not None:
+            floors.append(MetricFloor(fitted.name, law, bound, scale))
     return tuple(floors)
 
 
@@ -207,14 +222,15 @@ def propose_each(
         fit: the laws.
         feasible: what is allowed.
         references: mixtures to start from.
-        kl: weight of the divergence, in units of each metric's spread.
+        kl: weight of the divergence, in units of each metric's spread; a raw one is the same for
+            each.
         steps: counts each metric.
     """
     result = {}
     metrics = fit.swarm.metrics
     alone = np.eye(len(metrics))
     for name, metric_weights, scale in zip(metrics, alone, _metric_spreads(fit.swarm), strict=True):
-        objective = build_objective(fit, metric_weights, scale, kl)
+        objective = build_objective(fit, metric_weights, _kl_weight(fit.config, kl, scale))
         mixture, _ = minimise(
             fit.config.proposer, fit.config.regression.seed, objective, feasible, references, scale
         )

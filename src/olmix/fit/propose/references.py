@@ -4,7 +4,9 @@
 - uniform: the same weight for each of these that is not pinned;
 - unimax: as uniform as the tokens allow, ``min(cap, level)``, with at most `repetition_factor`
   passes over a domain (UniMax, Chung et al. 2023, arXiv:2304.09151); with a token budget only;
-- best_seen: the allowed mixture with the best measured objective.
+- best_seen: the allowed mixture with the best measured objective. Where standard errors are known,
+  each value is first drawn towards what the laws predict without it, the more the less sure it is
+  (normal means, empirical Bayes): the best of many is else the luckiest of the noisy ones.
 
 Legend: ``U`` unique mixtures, ``D`` domains.
 """
@@ -29,10 +31,13 @@ __all__ = [
     "measured_objective",
     "natural_mixture",
     "nearest_run_distance",
+    "objective_noise",
     "reference_mixture",
     "spread",
 ]
 
+_MOST_NOISE = 0.9
+"""Share of the held-out error that standard errors may explain."""
 FAR = 0.95
 """Quantile of the distances between neighbouring runs beyond which a proposal is far from all."""
 
@@ -73,6 +78,42 @@ def measured_objective(swarm: Swarm) -> Array:
     return np.asarray(swarm.objective_weights[used] @ measured)
 
 
+def objective_noise(swarm: Swarm) -> tuple[Array, float]:
+    """Return how many usual runs each mixture's objective is worth, (U,), and their variance.
+
+    Where no standard error is known every mixture is worth one, and the variance is 0.
+    """
+    shares = swarm.objective_weights**2 * swarm.usual_noise
+    usual = float(shares.sum())
+    if usual == 0:
+        return np.ones(swarm.num_groups), 0.0
+    _, counts = swarm.averaged()
+    used = shares > 0
+    variance = shares[used] @ (1 / np.where(counts > 0, counts, 1.0))[used]
+    return usual / variance, usual
+
+
+def _believed(swarm: Swarm, measured: Array, predicted: Array) -> Array:
+    """Return the objective of every mixture as it is to be believed, less is better, (U,).
+
+    Args:
+        swarm: the runs.
+        measured: (U,) their objective.
+        predicted: (U,) the same by laws that have not seen the mixture.
+    """
+    sure, usual = objective_noise(swarm)
+    seen = np.isfinite(measured)
+    if usual == 0 or not seen.any():
+        return measured
+    errors = measured - predicted
+    total = max(float(np.average(winsorise(errors[seen]) ** 2, weights=sure[seen])), 1e-300)
+    noise = usual * float(np.average(1 / sure[seen], weights=sure[seen]))
+    # Errors of items that all runs share are overstated: they never explain all that is seen.
+    scale = min(1.0, _MOST_NOISE * total / noise)
+    true = total - scale * noise
+    return np.asarray(predicted + true / (true + scale * usual / sure) * errors)
+
+
 def spread(values: Array) -> float:
     """Return the standard deviation of what was measured, NaN ignored; never 0.
 
@@ -88,8 +129,17 @@ def natural_mixture(config: FitConfig, swarm: Swarm) -> Array:
     return pin(natural, swarm.domains, config.filtering.fixed_weight)
 
 
-def find_references(config: FitConfig, swarm: Swarm, feasible: Feasible) -> References:
-    """Return the mixtures that a proposal is compared with."""
+def find_references(
+    config: FitConfig, swarm: Swarm, feasible: Feasible, predicted: Array
+) -> References:
+    """Return the mixtures that a proposal is compared with.
+
+    Args:
+        config: the prior, the pins and the tokens.
+        swarm: the runs.
+        feasible: what is allowed.
+        predicted: (U,) objective of each mixture by laws that have not seen it, less is better.
+    """
     live = swarm.live
     pins = config.filtering.fixed_weight
     uniform = pin(normalise(live.astype(np.float64)), swarm.domains, pins)
@@ -102,9 +152,10 @@ def find_references(config: FitConfig, swarm: Swarm, feasible: Feasible) -> Refe
         if caps.sum() >= 1:
             mixtures["unimax"] = project_to_caps(uniform, caps)
     measured = measured_objective(swarm)
+    believed = _believed(swarm, measured, predicted)
     unique = swarm.unique_mixtures
     allowed = np.array([feasible.contains(mixture) for mixture in unique])
-    order = np.argsort(np.where(np.isfinite(measured), measured, np.inf), kind="stable")
+    order = np.argsort(np.where(np.isfinite(believed), believed, np.inf), kind="stable")
     inside = [index for index in order if allowed[index] and np.isfinite(measured[index])]
     if inside:
         best = int(inside[0])

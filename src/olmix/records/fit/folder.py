@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from olmix.errors import DataError
 from olmix.records.fit.columns import Columns
+from olmix.records.fit.ladder import Ladder, read_ladder
 from olmix.records.fit.proposal import Proposal, read_proposal
 from olmix.records.fit.scores import FittedMetric, Scores, read_fit
 from olmix.records.fit.settings import read_fit_config
@@ -56,6 +57,7 @@ class FitFolder:
         notes: decisions of the fit, in words.
         proposal: the proposal, if one was made.
         verification: the verification, if one was done.
+        ladder: the same at several sizes, if a ladder was trained.
         verification_rows: the rows of `verification.csv`.
         predictions: by metric.
         effects: effect of each domain on each metric, (M, D) in the order of `metrics` and
@@ -87,6 +89,7 @@ class FitFolder:
     effects: Array | None
     ratios: Table | None
     measured: Table | None
+    ladder: Ladder | None = None
     verification_rows: tuple[Row, ...] = ()
     evidence: Array | None = None
     responses: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
@@ -162,6 +165,7 @@ def read_fit_folder(folder: Path) -> FitFolder:
         notes=fit.notes,
         proposal=proposal,
         verification=read_verification(folder),
+        ladder=read_ladder(folder),
         verification_rows=tried(lambda: read_rows(folder / "verification.csv")) or (),
         predictions=predictions,
         effects=tried(lambda: read_effects(matrix, names, domains)),

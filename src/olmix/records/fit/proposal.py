@@ -27,6 +27,7 @@ from olmix.records.typed_json import (
 __all__ = [
     "MIXTURES",
     "VERIFIED",
+    "AnotherRound",
     "Distance",
     "Gain",
     "Mix",
@@ -168,6 +169,27 @@ class Distance:
     usual: Number
 
 
+@dataclass(frozen=True)
+class AnotherRound:
+    """What another round of runs would be worth.
+
+    Attributes:
+        runs: how many runs.
+        gain: what the proposal gains by them in expectation, in units of the objective.
+        most: what it would gain if the laws knew everything.
+        noise: standard deviation of one run: between replicates, else what the laws leave over.
+        worth: whether the gain is above the noise.
+        statement: the same in words.
+    """
+
+    runs: Annotated[int, Field(ge=1, le=10**9)]
+    gain: Number
+    most: Number
+    noise: Number
+    worth: bool
+    statement: Text
+
+
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
     """The content of `proposal.json`.
@@ -176,7 +198,8 @@ class Proposal:
         format: version of this file.
         objective: what was optimised.
         proposer: how the mixture was found.
-        kl_reg: weight of the divergence from the prior.
+        kl_reg: weight of the divergence from the prior, in units of the swarm's spread.
+        kl_weight: the same in the unit of the average, as `kl_unit: raw` takes it.
         optimality_gap: what a better mixture could gain at most, to first order; 0 with floors.
         caps: largest weight allowed of each column of the ratios.
         fixed_weight: weights that were given.
@@ -188,6 +211,7 @@ class Proposal:
         distance: how far the proposal lies from the runs.
         worst: whether the worst mixture was asked for (`proposer.make_worst_mix`).
         reliable: false where the swarm holds no reliable signal.
+        another_round: what more runs would be worth; files of earlier releases have none.
         warnings: what a reader must know, as sentences.
         statement: the result in one sentence.
     """
@@ -196,6 +220,7 @@ class Proposal:
     objective: ProposedObjective
     proposer: Name = ""
     kl_reg: Number = math.nan
+    kl_weight: Number = field(default=math.nan, metadata=OPTIONAL)
     optimality_gap: Number = math.nan
     caps: Weights = field(default_factory=dict)
     fixed_weight: Table[Number] = field(default_factory=dict)
@@ -206,6 +231,7 @@ class Proposal:
     distance: Distance | None = field(default=None, metadata=OPTIONAL)
     worst: bool = False
     reliable: bool
+    another_round: AnotherRound | None = field(default=None, metadata=OPTIONAL)
     warnings: Items[Text] = ()
     statement: Text
 

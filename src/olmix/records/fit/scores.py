@@ -243,6 +243,7 @@ class Fit:
         runs: which runs were used, and why others were not.
         notes: decisions of the fit, in words.
         files: start of the names of each metric's files.
+        fingerprints: what the token files of each domain were known by, where the config says.
     """
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
@@ -253,6 +254,7 @@ class Fit:
     runs: UsedRuns
     notes: Items[Text] = ()
     files: Table[Name] = field(default_factory=dict)
+    fingerprints: Table[Name] = field(default_factory=dict, metadata=OPTIONAL)
 
     @property
     def ordered(self) -> tuple[FittedMetric, ...]:

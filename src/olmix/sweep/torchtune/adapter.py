@@ -15,14 +15,16 @@ from olmix.sweep.framework import (
     Base,
     Cost,
     Framework,
+    Mixed,
     Note,
     Path_,
+    RunFiles,
     Verdict,
     base_not_found,
     read_base_file,
 )
 from olmix.sweep.merge import Parameters
-from olmix.sweep.torchtune import signature
+from olmix.sweep.source import parameters_of
 from olmix.sweep.torchtune.checks import check_config, world_size
 from olmix.sweep.torchtune.cost import estimate
 from olmix.sweep.torchtune.example import write_example
@@ -31,11 +33,11 @@ from olmix.sweep.torchtune.parameter_paths import PLACES
 from olmix.sweep.torchtune.recipe import find_reads, reads_of
 from olmix.sweep.torchtune.registry import Registry, read_registry
 from olmix.sweep.torchtune.smoke import train_tiny
-from olmix.sweep.torchtune.sources import complete_sources
+from olmix.sweep.torchtune.sources import complete_sources, mix_by_repetition
 from olmix.sweep.torchtune.validation import validate_configs
 from olmix.text.progress import OnProgress
 
-__all__ = ["TORCHTUNE", "Torchtune"]
+__all__ = ["FRAMEWORK", "Torchtune"]
 
 _LORA = {name for name, path in PLACES.items() if path[0] == "model"}
 _COMMAND = re.compile(r"tune run (?:--?\S+(?: \d+)? )*([\w/]+) .*--config")
@@ -46,7 +48,11 @@ class Torchtune(Framework):
     """torchtune 0.6: one YAML per run, made from a config that it ships or a file of yours."""
 
     name = "torchtune"
-    writes_whole_configs = True
+    takes = frozenset({"base_config", "base_config_file", "recipe"})
+    default_output_dir = None  # every config that it ships has one
+    scale = ("lora_rank", "lora_alpha")
+    mix_path = ("dataset",)
+    lists = frozenset({("dataset",)})
     logs = "those of DiskLogger, TensorBoardLogger, and StdoutLogger under the array script"
 
     def load_base(self, experiment: Experiment) -> Base:
@@ -90,7 +96,7 @@ class Torchtune(Framework):
 
     def parameters_of(self, component: str) -> Parameters | None:
         """Return what a component can be given, from its source."""
-        return signature.parameters_of(component)
+        return parameters_of(component)
 
     def check_names(self, base: Base, names: Mapping[str, Path_]) -> Iterator[tuple[str, str]]:
         """Yield the parameters that this base cannot have."""
@@ -120,13 +126,6 @@ class Torchtune(Framework):
         """Return batch, steps and tokens of a run."""
         return estimate(config, world_size(base, gpus))
 
-    def render(self, base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> str:
-        """Return the base config's text with this run's values; its comments stay."""
-        del given
-        if base.document is None:
-            raise ValueError("a torchtune base has a document")
-        return base.document.render(config)
-
     def validate(
         self,
         configs: Sequence[Path],
@@ -150,7 +149,8 @@ class Torchtune(Framework):
         """Train every config for two steps on a tiny model of its family."""
         return train_tiny(base, configs, on_progress)
 
-    def write_example(self, folder: Path) -> Path:
+    @classmethod
+    def write_example(cls, folder: Path) -> Path:
         """Write a study of four runs that train on a CPU."""
         return write_example(folder)
 
@@ -169,15 +169,17 @@ class Torchtune(Framework):
         """Name the format of data files that only their suffix tells."""
         return complete_sources(config, {path[0] for path in given})
 
-    def read_curves(self, folders: Mapping[Path_, Path], printed: Path) -> Curves:
-        """Return the metrics of torchtune's own loggers."""
-        return read_curves(folders, printed)
+    def mix(self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]) -> Mixed:
+        """Return a mixture as a list in which each source stands as often as it must."""
+        return mix_by_repetition(sources, weights)
 
-    def is_finished(
-        self, config: Mapping[str, Any], folders: Mapping[Path_, Path], last_step: int
-    ) -> bool:
+    def read_curves(self, run: RunFiles) -> Curves:
+        """Return the metrics of torchtune's own loggers."""
+        return read_curves(run.folders, run.printed)
+
+    def is_finished(self, run: RunFiles, last_step: int) -> bool:
         """Whether the last epoch was saved."""
-        return is_finished(config, folders, last_step)
+        return is_finished(run.config, run.folders, last_step)
 
 
 def _near(name: str, known: Iterable[str]) -> list[str]:
@@ -218,4 +220,4 @@ def _siblings(base: Base) -> list[str]:
     return found
 
 
-TORCHTUNE = Torchtune()
+FRAMEWORK = Torchtune

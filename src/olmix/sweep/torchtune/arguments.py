@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from olmix.errors import nearest
 from olmix.sweep.framework import Base, Note, Path_
-from olmix.sweep.merge import COMPONENT, Parameters, at, has, is_quoted
-from olmix.sweep.scalars import kind_of, render_flow
+from olmix.sweep.merge import COMPONENT, Parameters, at, flatten, has
+from olmix.sweep.scalars import render_flow
+from olmix.sweep.source import is_missing, parameters_of, source_tree
 from olmix.sweep.torchtune.parameter_paths import PLACES
 from olmix.sweep.torchtune.recipe import reads_of
-from olmix.sweep.torchtune.signature import is_missing, parameters_of, source_tree
+from olmix.sweep.value_checks import why_refused
 
 __all__ = ["BUILDERS", "missing_keys", "unknown_keys"]
 
@@ -42,7 +43,7 @@ def unknown_keys(
         given: paths that the experiment sets.
     """
     keys = reads_of(base).keys
-    for path in given:
+    for path in _leaves(config, given):
         top = path[0]
         if top not in base.data and top not in keys and (keys or base.recipe is None):
             yield Note(path, _explain_unknown(top, base, keys))
@@ -64,6 +65,16 @@ def unknown_keys(
                 yield Note(path, f"found {render_flow(node)}; a dotted name is needed")
             elif is_missing(node):
                 yield Note(path, f"{node} does not exist in the package that is installed")
+
+
+def _leaves(config: Mapping[str, Any], given: Sequence[Path_]) -> Iterator[Path_]:
+    """Yield paths that are set; of a list of data sets, what each of them has."""
+    for path in given:
+        yield path
+        node = at(config, path)
+        for index, entry in enumerate(node if isinstance(node, list) else []):
+            if isinstance(entry, Mapping):
+                yield from (leaf for leaf, _ in flatten(entry, (*path, str(index))))
 
 
 def missing_keys(base: Base, config: Mapping[str, Any]) -> Iterator[Note]:
@@ -158,25 +169,8 @@ def _refused(component: str, key: str, value: Any) -> _Refused | None:
 
 
 def _refused_value(component: str, key: str, value: Any, parameters: Parameters) -> _Refused | None:
-    kinds, kind = parameters.kinds[key], kind_of(value)
-    if value is None or (kind == "text" and "${" in value):
-        return None
-    if kinds and kind not in kinds and not (kind == "int" and "float" in kinds):
-        allowed = " or ".join(sorted(kinds - {"null"}))
-        hint = "; drop the quotes" if is_quoted(value, kinds) else ""
-        return _Refused(
-            f"{component} takes {allowed} as {key}; found {kind} ({render_flow(value)}){hint}"
-        )
-    choices = parameters.choices.get(key, ())
-    for entry in value if isinstance(value, list) else [value]:
-        if choices and entry not in choices:
-            listed = ", ".join(render_flow(choice) for choice in choices)
-            guess = nearest(str(entry), list(map(str, choices)))
-            hint = f". Did you mean `{guess}`?" if guess is not None else ""
-            return _Refused(
-                f"{component} allows as {key}: {listed}; found {render_flow(entry)}{hint}"
-            )
-    return None
+    what = why_refused(component, key, value, parameters)
+    return None if what is None else _Refused(what)
 
 
 @functools.cache

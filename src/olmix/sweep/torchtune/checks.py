@@ -8,67 +8,45 @@ from __future__ import annotations
 
 import ast
 import functools
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from olmix.sweep.framework import Base, Note, Path_
-from olmix.sweep.merge import at, has, is_quoted
+from olmix.sweep.merge import at, has
 from olmix.sweep.scalars import kind_of, render_flow
+from olmix.sweep.source import source_tree
 from olmix.sweep.torchtune.arguments import missing_keys, unknown_keys
 from olmix.sweep.torchtune.registry import read_registry
-from olmix.sweep.torchtune.signature import source_tree
 from olmix.sweep.torchtune.traps import traps
-from olmix.text.yaml_rules import read_scalar
+from olmix.sweep.value_checks import ABOVE_0, COUNT, FROM_0, PATH, RATE, SHARE, WHOLE, Rule
 
 __all__ = ["check_config", "world_size"]
 
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu|npu)(:\d+)?")
 
 
-def _whole_above_0(value: Any) -> bool:
-    return kind_of(value) == "int" and value > 0
-
-
-def _whole_from_0(value: Any) -> bool:
-    return kind_of(value) == "int" and value >= 0
-
-
-def _above_0(value: Any) -> bool:
-    return kind_of(value) in ("int", "float") and value > 0 and math.isfinite(value)
-
-
-def _from_0(value: Any) -> bool:
-    return kind_of(value) in ("int", "float") and value >= 0 and math.isfinite(value)
-
-
-def _share(value: Any) -> bool:
-    return _from_0(value) and value < 1
-
-
 def _clip(value: Any) -> bool:
     return value == "inf" or (kind_of(value) in ("int", "float") and value > 0)
 
 
-_COUNT = (_whole_above_0, "a whole number above 0 is needed")
-_RULES: Mapping[Path_, tuple[Callable[[Any], bool], str]] = {
-    ("batch_size",): _COUNT,
-    ("epochs",): _COUNT,
-    ("gradient_accumulation_steps",): _COUNT,
-    ("max_steps_per_epoch",): _COUNT,
-    ("log_every_n_steps",): _COUNT,
-    ("num_steps",): _COUNT,
-    ("model", "lora_rank"): _COUNT,
-    ("model", "lora_alpha"): (_above_0, "a number above 0 is needed"),
-    ("model", "lora_dropout"): (_share, "a number from 0 to below 1 is needed"),
-    ("tokenizer", "max_seq_len"): _COUNT,
-    ("optimizer", "lr"): (_above_0, "a number above 0 is needed, such as 3e-4"),
-    ("optimizer", "weight_decay"): (_from_0, "a number of 0 or more is needed"),
-    ("lr_scheduler", "num_warmup_steps"): (_whole_from_0, "a whole number of 0 or more is needed"),
-    ("clip_grad_norm",): (_clip, 'a number above 0, "inf" or null is needed'),
-    ("seed",): (_whole_from_0, "a whole number of 0 or more, or null, is needed"),
-    ("output_dir",): (lambda value: kind_of(value) == "text" and value != "", "a path is needed"),
+_RULES: Mapping[Path_, Rule] = {
+    ("batch_size",): COUNT,
+    ("epochs",): COUNT,
+    ("gradient_accumulation_steps",): COUNT,
+    ("max_steps_per_epoch",): COUNT,
+    ("log_every_n_steps",): COUNT,
+    ("num_steps",): COUNT,
+    ("model", "lora_rank"): COUNT,
+    ("model", "lora_alpha"): ABOVE_0,
+    ("model", "lora_dropout"): SHARE,
+    ("tokenizer", "max_seq_len"): COUNT,
+    ("optimizer", "lr"): RATE,
+    ("optimizer", "weight_decay"): FROM_0,
+    ("lr_scheduler", "num_warmup_steps"): WHOLE,
+    ("clip_grad_norm",): Rule(_clip, 'a number above 0, "inf" or null is needed'),
+    ("seed",): Rule(WHOLE.is_fine, "a whole number of 0 or more, or null, is needed"),
+    ("output_dir",): PATH,
 }
 # Where `null` stands for "not set"; anywhere else it is a value that fails in training.
 _NULLABLE = {
@@ -108,12 +86,10 @@ def _values(config: Mapping[str, Any], given: Sequence[Path_]) -> Iterator[Note]
         value = at(config, path)
         if isinstance(value, str) and "${" in value:
             continue
-        if path in _RULES:
-            is_fine, needed = _RULES[path]
-            if not (is_fine(value) or (value is None and path in _NULLABLE)):
-                is_text = is_quoted(value, ("int", "float")) and is_fine(read_scalar(value))
-                hint = "; drop the quotes" if is_text else ""
-                yield Note(path, f"found {render_flow(value)}; {needed}{hint}")
+        if path in _RULES and not (value is None and path in _NULLABLE):
+            what = _RULES[path].broken_by(value)
+            if what:
+                yield Note(path, what)
         if path[-1] == "dtype":
             allowed = _dtypes()
             if allowed and value not in allowed:

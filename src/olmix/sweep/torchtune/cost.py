@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from olmix.sweep.data_files import count_rows
 from olmix.sweep.framework import Cost
 from olmix.sweep.scalars import kind_of
-from olmix.text.files import json_lines
 
-__all__ = ["count_rows", "estimate"]
-
-_MAX_BYTES = 2**28
+__all__ = ["estimate"]
 
 
 def estimate(config: Mapping[str, Any], processes: int) -> Cost:
@@ -56,7 +51,10 @@ def _estimate_ppo(config: Mapping[str, Any], processes: int) -> Cost:
 
 
 def _rows(dataset: Any) -> int | None:
-    """Return the rows of a dataset of one local JSON file that is not packed."""
+    """Return the rows of a dataset of one local JSON file that is not packed, or of a list."""
+    if isinstance(dataset, list):
+        counts = [_rows(entry) for entry in dataset]
+        return None if None in counts else sum(filter(None, counts))
     if not isinstance(dataset, Mapping) or dataset.get("packed") is True:
         return None
     files = dataset.get("data_files")
@@ -65,21 +63,3 @@ def _rows(dataset: Any) -> int | None:
     if dataset.get("split", "train") != "train" or dataset.get("field") is not None:
         return None
     return count_rows(files)
-
-
-@functools.cache
-def count_rows(path: str) -> int | None:
-    """Return the rows of a file of JSON, a list or one object a line; `None` if unreadable."""
-    file = Path(path)
-    try:
-        if not file.is_file() or file.stat().st_size > _MAX_BYTES:
-            return None
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return None
-    if text.lstrip().startswith("["):
-        try:
-            return len(json.loads(text))
-        except ValueError:
-            return None
-    return sum(1 for _ in json_lines(text))

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
-from olmix.sweep.framework import Note, Path_
+from olmix.sweep.data_files import count_rows, format_of
+from olmix.sweep.framework import Mixed, Note, Path_
+from olmix.sweep.mixtures import repetitions
+from olmix.sweep.values import DerivationError
 
-__all__ = ["complete_sources", "datasets_of"]
-
-_FORMATS: Mapping[str, str] = {
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".txt": "text",
-    ".arrow": "arrow",
-}
-_PACKED = {".gz", ".bz2", ".xz", ".zst"}
+__all__ = ["complete_sources", "datasets_of", "mix_by_repetition"]
 
 
 def datasets_of(config: Mapping[str, Any]) -> Iterator[tuple[Path_, Any]]:
@@ -39,29 +30,54 @@ def complete_sources(config: Mapping[str, Any], touched: Collection[str]) -> lis
         touched: its top-level keys that the experiment sets.
     """
     notes: list[Note] = []
+    said: set[str] = set()
     for path, node in datasets_of(config) if "dataset" in touched else ():
         if not isinstance(node, dict) or node.get("source") is not None:
             continue
-        formats = {_format(name) for name in _names(node.get("data_files"))}
-        source = formats.pop() if len(formats) == 1 else None
+        source = format_of(node.get("data_files"))
         if source is not None:
             node["source"] = source
+            if str(node["data_files"]) in said:
+                continue
+            said.add(str(node["data_files"]))
             what = f"no source is given: {'.'.join(path)}.source is {source}, by the files' suffix"
             notes.append(Note((*path, "data_files"), what, "notice"))
     return notes
 
 
-def _names(files: Any) -> Iterator[str]:
-    """Yield the names of data files, which may be given by split, or as lists."""
-    if isinstance(files, str):
-        yield files
-    elif isinstance(files, Mapping | list):
-        for entry in files.values() if isinstance(files, Mapping) else files:
-            yield from _names(entry)
+def mix_by_repetition(
+    sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
+) -> Mixed:
+    """Return a mixture as a list in which each source stands as often as its share needs.
 
-
-def _format(name: str) -> str | None:
-    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
-    if suffixes and suffixes[-1] in _PACKED:
-        suffixes.pop()
-    return _FORMATS.get(suffixes[-1]) if suffixes else None
+    Raises:
+        DerivationError: the rows of a source are not known.
+    """
+    rows: dict[str, int] = {}
+    for name in (name for name, weight in weights.items() if weight > 0):
+        found = sources[name].get("rows")
+        files = sources[name].get("data_files")
+        if found is None and isinstance(files, str):
+            found = count_rows(files)
+        if not isinstance(found, int) or found < 1:
+            raise DerivationError(
+                f"torchtune mixes by repeating sources, and the rows of {name} cannot be counted; "
+                f"write sources.{name}.rows"
+            )
+        rows[name] = found
+    counts = repetitions(weights, rows)
+    if not counts:
+        least = min(rows, key=lambda name: weights[name] / rows[name])
+        raise DerivationError(
+            f"a share of {weights[least]:g} of {least}, which has {rows[least]} rows, is too small "
+            "to make by repeating the others; raise it or set it to 0"
+        )
+    total = sum(count * rows[name] for name, count in counts.items())
+    shares = {name: round(counts.get(name, 0) * rows.get(name, 0) / total, 6) for name in weights}
+    nodes: dict[str, dict[str, Any]] = {}
+    for name in counts:
+        nodes[name] = {key: value for key, value in sources[name].items() if key != "rows"}
+        source = format_of(nodes[name].get("data_files"))
+        if source is not None:
+            nodes[name].setdefault("source", source)
+    return Mixed([dict(nodes[n]) for n, count in counts.items() for _ in range(count)], shares)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from olmix.sweep.source import parameters_of
 from olmix.sweep.torchtune.assets import MAX_SEQ_LEN, VOCABULARY
 from olmix.sweep.torchtune.library import import_torchtune
-from olmix.sweep.torchtune.signature import parameters_of
 
 __all__ = ["tiny_model", "write_trained_weights", "write_weights"]
 

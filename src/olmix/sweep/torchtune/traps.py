@@ -32,6 +32,9 @@ def traps(base: Base, config: Mapping[str, Any], given: Sequence[Path_]) -> Iter
     touched = {path[0] for path in given}
     if touched & {"dataset", "tokenizer"}:
         yield from _data_traps(config)
+    if isinstance(config.get("dataset"), list) and config.get("shuffle") is not True:
+        what = "without shuffle: true, a list of data sets is trained on one after the other"
+        yield Note(("dataset",), what, "warning")
     yield from _step_traps(config, touched)
     yield from _logger_traps(config)
     yield from _folder_traps(config)
@@ -54,6 +57,11 @@ def _data_traps(config: Mapping[str, Any]) -> Iterator[Note]:
     for path, dataset in datasets_of(config):
         if not isinstance(dataset, Mapping):
             continue
+        if COMPONENT not in dataset:
+            what = (
+                f"{'.'.join(path)} names no {COMPONENT}, such as torchtune.datasets.alpaca_dataset"
+            )
+            yield Note(path, what)
         if dataset.get("packed") is True and length is None:
             yield Note(
                 (*path, "packed"),

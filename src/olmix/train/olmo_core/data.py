@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,19 @@ from olmix.errors import ConfigError, DataError, Problem, nearest
 from olmix.mixture import Mixture
 from olmix.records.token_files import read_layout
 from olmix.records.token_formats import LOCAL
-from olmix.records.tokens import byte_lengths, data_dtype, expand, open_tokens
+from olmix.records.tokens import (
+    byte_lengths,
+    data_dtype,
+    end_of_document,
+    expand,
+    open_tokens,
+)
+from olmix.train.olmo_core.instances import keep_instances, read_kept
 from olmix.train.olmo_core.schedule import TrainingSchedule
 
 __all__ = ["Mixed", "Taken", "build_dataset", "build_tokenizer", "count_taken", "source_paths"]
 
 _NAMED_TOKENIZERS = ("dolma2", "dolma2_sigdig", "gpt_neox_olmo_dolma_v1_5", "gpt2")
-_EOS_NAMES = ("<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>", "<|eos|>")
 _SCANNED_TOKENS = 1 << 24
 _ROUNDING = 1e-6
 """Room that the repetition of a domain gets, so that rounding down does not refuse a mixture."""
@@ -56,25 +61,6 @@ class Mixed:
     available: Mapping[str, float]
 
 
-def _local_eos(tokenizer: str | Path) -> int:
-    """Return the id of the token that ends documents in a `tokenizer.json`.
-
-    Raises:
-        DataError: the file has no special token with a known name.
-    """
-    try:
-        added = json.loads(Path(tokenizer).read_text(encoding="utf-8"))["added_tokens"]
-        ids = {entry["content"]: int(entry["id"]) for entry in added}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{tokenizer}: this is no tokenizer.json: {error!r}") from error
-    found = [ids[name] for name in _EOS_NAMES if name in ids]
-    if not found:
-        raise DataError(
-            f"{tokenizer}: which token ends a document? None of {', '.join(_EOS_NAMES)} is there"
-        )
-    return found[0]
-
-
 def build_tokenizer(training: OlmoCoreTraining, data: DataConfig) -> Any:
     """Return OLMo-core's tokenizer config: that of `data.tokenizer`, or the named one.
 
@@ -84,7 +70,7 @@ def build_tokenizer(training: OlmoCoreTraining, data: DataConfig) -> Any:
     from olmo_core.data import TokenizerConfig
 
     if data.tokenizer is not None:
-        eos = _local_eos(data.tokenizer)
+        eos = end_of_document(data.tokenizer)
         size = len(byte_lengths(data.tokenizer))
         return TokenizerConfig(
             vocab_size=size, eos_token_id=eos, pad_token_id=eos, identifier=data.tokenizer
@@ -164,7 +150,9 @@ def build_dataset(
     name = data_dtype(data, paths)
     if name is None:
         raise DataError("data.dtype: nothing says the type of the token files; give it")
-    mixture = _source_mixture(training, mix, plan, paths)
+    mixture, kept = _source_mixture(training, mix, plan, paths), None
+    if training.subset_share < 1:
+        kept = keep_instances(mixture, np.dtype(name).itemsize, training, plan.sequence_length)
     config = NumpyFSLDatasetConfig(
         sequence_length=plan.sequence_length,
         tokenizer=tokenizer,
@@ -177,6 +165,8 @@ def build_dataset(
     try:
         built = mixture.build(npdtype=dtype, sequence_length=plan.sequence_length)
         dataset = config.build()
+        if kept is not None:
+            read_kept(dataset, kept)
     except OLMoConfigurationError as error:
         raise DataError(
             f"{error}. Raise the domain's repetition_factor, or lower training.max_tokens."

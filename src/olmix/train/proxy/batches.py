@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -22,10 +22,20 @@ from numpy.typing import NDArray
 from olmix.config import ProxyTraining, TokenDtype
 from olmix.errors import ConfigError, DataError, Problem
 from olmix.mixture import Mixture
+from olmix.records.matching import check_cuts, cut_domains
 from olmix.records.tokens import expand, open_tokens
 from olmix.train.proxy.quota import assign_slots
+from olmix.train.subset import cut_documents
 
-__all__ = ["WindowPlan", "Windows", "check_tokens", "open_windows", "plan_run", "window_order"]
+__all__ = [
+    "WindowPlan",
+    "Windows",
+    "check_tokens",
+    "cut_windows",
+    "open_windows",
+    "plan_run",
+    "window_order",
+]
 
 Tokens = NDArray[np.int32]
 Indices = NDArray[np.intp]
@@ -101,6 +111,26 @@ def open_windows(
             f"{context_length + 1}. Add text, lower training.context_length, or leave it out."
         )
     return windows
+
+
+def cut_windows(domains: Sequence[Windows], training: ProxyTraining, eos: int) -> list[Windows]:
+    """Return what a run that is matched to a large one sees of its domains.
+
+    Args:
+        domains: all that there is of them.
+        training: the length of the run and of the large one, and the seed of the subset.
+        eos: the token that ends a document.
+
+    Raises:
+        ConfigError: names every domain of which less than one step is left.
+    """
+    cuts = cut_domains({domain.name: domain.num_tokens for domain in domains}, training)
+    check_cuts(cuts, training, "data")
+    seed = training.subset_seed or 0
+    return [
+        replace(domain, files=(cut_documents(domain.files, eos, cut.left, (seed, cut.name)),))
+        for domain, cut in zip(domains, cuts, strict=True)
+    ]
 
 
 @lru_cache(maxsize=64)

@@ -27,9 +27,9 @@ from olmix.records.identity import run_identity
 from olmix.records.run import RunFolder
 from olmix.records.run_config import open_run_trackers, read_run_config
 from olmix.records.run_writer import RunWriter
-from olmix.records.tokens import byte_lengths, data_dtype
+from olmix.records.tokens import byte_lengths, data_dtype, end_of_document
 from olmix.simplex import Array
-from olmix.train.proxy.batches import WindowPlan, open_windows, plan_run
+from olmix.train.proxy.batches import WindowPlan, cut_windows, open_windows, plan_run
 from olmix.train.proxy.checkpoint import Position, load_checkpoint, save_checkpoint
 from olmix.train.proxy.evaluation import Validation, build_validation
 from olmix.train.proxy.loop import Geometry, TrainState, initial_state
@@ -90,6 +90,8 @@ def prepare(config: LaunchConfig) -> ProxyWork:
     used = [name for name, share in mix.items() if share.weight > 0]
     dtype, context = data_dtype(config.data, used), training.context_length
     domains = [open_windows(name, paths[name], dtype, context) for name in used]
+    if training.subset_share < 1:
+        domains = cut_windows(domains, training, end_of_document(config.data.tokenizer))
     plan = plan_run(domains, mix, training, len(lengths))
     plan.check()
     geometry = Geometry(Shape.of(training, len(lengths)), training.batch_size, context)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fit_fixtures import log_linear, log_weight, plant
+from olmix.config import RegressionConfig
 from olmix.errors import DataError
 from olmix.fit import fit_swarm
 from olmix.fit.evidence.learning_curve import keep_share, shares_of
@@ -20,7 +21,7 @@ def planted(tmp_path):
 
 def test_smaller_shares_lie_within_larger_ones(planted):
     swarm = read_swarm(planted.config())
-    half, most = (keep_share(swarm, share, 0) for share in (0.5, 0.75))
+    half, most = (keep_share(swarm, share, RegressionConfig()) for share in (0.5, 0.75))
     assert (~half.held_out).sum() == 24
     assert (most.held_out <= half.held_out).all()
 
@@ -64,7 +65,7 @@ def test_a_number_above_1_counts_runs_and_takes_replicates_whole(tmp_path):
     planted.metrics["y"][-1] += 0.01
     swarm = read_swarm(planted.write().config())
     for number in (8, 9, 10):
-        kept = ~keep_share(swarm, number, seed=1).held_out
+        kept = ~keep_share(swarm, number, RegressionConfig(seed=1)).held_out
         assert kept.sum() in (number, number + 1)
         assert kept[swarm.runs.index("again")] == kept[swarm.runs.index("r003")]
-    assert not keep_share(swarm, len(swarm.runs), seed=1).held_out.any()
+    assert not keep_share(swarm, len(swarm.runs), RegressionConfig(seed=1)).held_out.any()

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from fit_fixtures import log_linear, plant
+from fit_fixtures import log_linear, pinned_swarm, plant
+from olmix.fit.evidence.effects import interaction_matrix
 from olmix.fit.evidence.responses import responses, ternary
 from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import fit_laws
@@ -44,3 +45,22 @@ def test_two_domains_have_no_triangle(tmp_path):
     planted = plant(tmp_path, {"y": lambda x: 2 + np.exp(-x[:, 0])}, domains="ab")
     config = planted.config(regression={"type": "log_linear"})
     assert ternary(fit_laws(config, read_swarm(config)), np.array([0.5, 0.5])) == ((), [])
+
+
+@pytest.mark.parametrize("kind", ["log_linear", "gp"])
+def test_a_pinned_domain_has_no_response_and_no_effect_and_keeps_its_weight(tmp_path, kind):
+    config = pinned_swarm(tmp_path).config(regression={"type": kind})
+    fit = fit_laws(config, read_swarm(config))
+    fixed = fit.swarm.pinned["d"]
+    at = fit.natural
+    assert at[3] == pytest.approx(fixed)
+    rows = responses(fit, at)
+    assert {row[0] for row in rows} == set("abc")
+    most = max(row[1] for row in rows if row[0] == "a")
+    assert most == pytest.approx(1 - fixed)
+    end = fit.fits[0].best.law.predict([[1 - fixed, 0, 0, fixed]])[0]
+    assert next(row[2] for row in rows if row[1] == most) == pytest.approx(end)
+    columns, triangle = ternary(fit, at)
+    assert set(columns[:3]) == set("abc")
+    np.testing.assert_allclose(np.array(triangle)[:, :3].sum(axis=1), 1)
+    assert interaction_matrix(fit.swarm, fit.fits, at)[3, 0] == 0

@@ -24,7 +24,7 @@ def _propose(planted, **changes):
     config = planted.config(**changes)
     swarm = read_swarm(config)
     feasible = feasible_mixtures(config, swarm.live)
-    references = find_references(config, swarm, feasible)
+    references = find_references(config, swarm, feasible, measured_objective(swarm))
     return fit_laws(config, swarm), feasible, references
 
 
@@ -68,6 +68,23 @@ def test_caps_and_pins_are_kept(tmp_path, law):
     assert found.mixture[2] == 0.21
     assert (found.mixture <= 0.425 + 1e-8).all()
     assert found.mixture.sum() == pytest.approx(1.0, abs=1e-9)
+
+
+def test_a_raw_kl_weight_is_one_in_units_of_the_spread(tmp_path):
+    planted = plant(tmp_path, TRUTHS)
+    spread = _found(planted, proposer={"kl_reg": 0.4})
+    raw = spread.objective.kl_weight
+    found = _found(planted, proposer={"kl_reg": raw, "kl_unit": "raw"})
+    assert found.objective.kl_weight == raw
+    assert found.kl_reg == pytest.approx(0.4)
+    np.testing.assert_allclose(found.mixture, spread.mixture, atol=1e-6)
+
+
+def test_a_raw_kl_weight_is_the_same_for_each_metric(tmp_path):
+    planted = plant(tmp_path, TRUTHS)
+    fit, feasible, references = _propose(planted, proposer={"kl_reg": 1e5, "kl_unit": "raw"})
+    for mixture in propose_each(fit, feasible, references, kl=0.0).values():
+        np.testing.assert_allclose(mixture, references.mixtures["natural"], atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["exact", "gradient"])

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from fit_fixtures import log_linear, log_weight, plant
-from olmix.errors import DataError, InfeasibleError
+from olmix.errors import ConfigError, DataError, InfeasibleError
 from olmix.fit.evidence.pareto import families_of, not_beaten, pareto_front
 from olmix.fit.evidence.proposals import propose_judged
 from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.propose.objective import Risk
 from olmix.fit.propose.proposal import propose
-from olmix.fit.propose.references import find_references
+from olmix.fit.propose.references import find_references, measured_objective
 from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import fit_laws
 
@@ -27,7 +27,11 @@ def fitted(planted, **changes):
     config = planted.config(**changes)
     fit = fit_laws(config, read_swarm(config))
     feasible = feasible_mixtures(config, fit.swarm.live)
-    return fit, feasible, find_references(config, fit.swarm, feasible)
+    return (
+        fit,
+        feasible,
+        find_references(config, fit.swarm, feasible, measured_objective(fit.swarm)),
+    )
 
 
 def proposed(planted, **changes):
@@ -86,6 +90,39 @@ def test_one_number_is_a_floor_for_every_metric(planted):
         law = law_of(fit, metric)
         at_prior, here = law.predict(np.stack([fit.natural, kept.mixture]))
         assert here <= at_prior + 0.01 + 1e-4
+
+
+@pytest.mark.parametrize("floors", ["1 %", {"all": "1 %"}, {"y": "1%", "z": "1.0 %"}])
+def test_a_floor_may_be_a_share_of_the_value(planted, floors):
+    fit, kept = proposed(planted, proposer={"floors": floors, "kl_reg": 0.0})
+    for metric in fit.swarm.metrics:
+        at_prior, here = law_of(fit, metric).predict(np.stack([fit.natural, kept.mixture]))
+        assert here <= 1.01 * at_prior + 1e-4
+
+
+def test_best_at_one_metric_and_nothing_else_worse_than_a_share(planted):
+    only_y = {"obj_weights": {"y": 1.0, "z": 0.0}}
+    ask = {"kl_reg": 0.0, "floors": {"all": "2 %"}}
+    fit, kept = proposed(planted, proposer=ask, filtering=only_y)
+    y, z = law_of(fit, "y"), law_of(fit, "z")
+    here, natural = kept.mixture[None], fit.natural[None]
+    assert z.predict(here)[0] <= 1.02 * z.predict(natural)[0] + 1e-4
+    assert y.predict(here)[0] < y.predict(natural)[0]
+
+
+def test_floors_may_be_measured_from_the_best_run(planted):
+    only_y = {"obj_weights": {"y": 1.0, "z": 0.0}}
+    ask = {"kl_reg": 0.0, "floors": {"z": 0.0}, "floors_at": "best_seen"}
+    fit, feasible, references = fitted(planted, proposer=ask, filtering=only_y)
+    kept = propose(fit, feasible, references)
+    at_best, here = law_of(fit, "z").predict(np.stack([references.best_seen, kept.mixture]))
+    assert here <= at_best + 1e-4
+
+
+@pytest.mark.parametrize("worse", ["5", "-1 %", "five %", "%"])
+def test_a_floor_that_is_no_number_and_no_share_is_refused(planted, worse):
+    with pytest.raises(ConfigError, match="floors"):
+        planted.config(proposer={"floors": {"z": worse}})
 
 
 def test_a_floor_of_a_metric_that_is_not_there_is_an_error(planted):

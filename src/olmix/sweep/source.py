@@ -1,13 +1,15 @@
 """The parameters of a component, read from its source; nothing is imported.
 
 ``torchtune.datasets.alpaca_cleaned_dataset`` is followed through the ``__init__.py`` files that
-pass it on to its definition: a function, a class or a ``functools.partial``. A component whose
+pass it on to its definition: a function, a class, a dataclass with those that it inherits from, or
+a ``functools.partial``. A component whose
 source is not found has unknown parameters, and is left to the framework's own check.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import importlib.util
 import sys
@@ -19,7 +21,7 @@ from typing import Any
 from olmix.sweep.merge import Parameters
 from olmix.sweep.scalars import kind_of
 
-__all__ = ["is_missing", "parameters_of", "source_tree"]
+__all__ = ["find_file", "is_missing", "join", "parameters_of", "source_tree"]
 
 _KINDS = {
     "int": {"int"},
@@ -107,7 +109,7 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 def _imported_from(node: ast.ImportFrom, module: str) -> str:
     if not node.level:
         return node.module or ""
-    path = _file(module)
+    path = find_file(module)
     package = module if path is not None and path.name == "__init__.py" else _parent(module)
     for _ in range(node.level - 1):
         package = _parent(package)
@@ -119,8 +121,8 @@ def _parent(module: str) -> str:
 
 
 @functools.cache
-def _file(module: str) -> Path | None:
-    """Return the source file of a module without importing any package."""
+def find_file(module: str) -> Path | None:
+    """Return the source file of a module without importing any package; `None` if there is none."""
     top, *rest = module.split(".")
     if top in sys.builtin_module_names:
         return None
@@ -145,7 +147,7 @@ def _file(module: str) -> Path | None:
 @functools.cache
 def source_tree(module: str) -> ast.Module | None:
     """Return the parsed source of a module; `None` where there is none."""
-    path = _file(module)
+    path = find_file(module)
     return None if path is None else ast.parse(path.read_text(encoding="utf-8"))
 
 
@@ -173,12 +175,98 @@ def _class_parameters(
         if isinstance(entry, ast.FunctionDef) and entry.name in ("__init__", "__new__"):
             return _function_parameters(entry, module, skip_first=True)
     if any(_name(item).endswith("dataclass") for item in node.decorator_list):
-        return None
+        return _dataclass_parameters(node, module, steps)
     for base in node.bases:
         found = _find(f"{module}.{_name(base)}") if steps else None
         if found is not None and isinstance(found.node, ast.ClassDef):
             return _class_parameters(found.node, found.module, steps - 1)
     return None if node.bases else Parameters({})
+
+
+def _dataclass_parameters(node: ast.ClassDef, module: str, steps: int) -> Parameters | None:
+    """Return the fields of a dataclass, behind those that it inherits; `None` where one is unknown.
+
+    What a field allows besides its type stands in its metadata, as Hugging Face's parsers read it.
+    """
+    found = Parameters({})
+    for base in reversed(node.bases):
+        parent = _find(f"{module}.{_name(base)}") if steps else None
+        if parent is None or not isinstance(parent.node, ast.ClassDef):
+            return None
+        inherited = _class_parameters(parent.node, parent.module, steps - 1)
+        if inherited is None:
+            return None
+        found = join(found, inherited)
+    kinds: dict[str, frozenset[str]] = {}
+    choices: dict[str, tuple[Any, ...]] = {}
+    required: set[str] = set()
+    defaults: dict[str, Any] = {}
+    for entry in node.body:
+        if not isinstance(entry, ast.AnnAssign) or not isinstance(entry.target, ast.Name):
+            continue
+        name, is_text = entry.target.id, _enum_values(entry.annotation, module)
+        kinds[name] = frozenset({"text"} if is_text else _kinds(entry.annotation) or ())
+        choices[name] = is_text or _literals(entry.annotation, module) or _listed(entry.value)
+        if any(kind_of(value) not in kinds[name] for value in choices[name]):
+            choices[name] = ()
+        given = _keywords(entry.value) if isinstance(entry.value, ast.Call) else {}
+        if entry.value is None or (given and not {"default", "default_factory"} & given.keys()):
+            required.add(name)
+        with contextlib.suppress(ValueError):
+            defaults[name] = ast.literal_eval(given.get("default", entry.value or ast.Name("")))
+    few = {name: values for name, values in choices.items() if values}
+    own = Parameters(kinds, choices=few, required=frozenset(required), defaults=defaults)
+    return join(found, own)
+
+
+def join(one: Parameters, other: Parameters) -> Parameters:
+    """Return the parameters of both; those of the second replace those of the first."""
+    kept = {name: values for name, values in one.choices.items() if name not in other.kinds}
+    return Parameters(
+        {**one.kinds, **other.kinds},
+        one.open or other.open,
+        {**kept, **other.choices},
+        (one.required - other.kinds.keys()) | other.required,
+        other.rest or one.rest,
+        {**one.defaults, **other.defaults},
+    )
+
+
+def _keywords(node: ast.Call) -> dict[str, ast.expr]:
+    return {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
+
+
+def _listed(node: ast.expr | None) -> tuple[Any, ...]:
+    """Return the `choices` in the metadata of a field, where they are written out."""
+    metadata = _keywords(node).get("metadata") if isinstance(node, ast.Call) else None
+    for key, value in (
+        zip(metadata.keys, metadata.values, strict=True) if isinstance(metadata, ast.Dict) else ()
+    ):
+        if isinstance(key, ast.Constant) and key.value == "choices" and isinstance(value, ast.List):
+            return tuple(e.value for e in value.elts if isinstance(e, ast.Constant))
+    return ()
+
+
+def _enum_values(node: ast.expr, module: str) -> tuple[str, ...]:
+    """Return the values of the enum that an annotation such as ``Strategy | str`` asks for."""
+    members = [node]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        members = [node.left, node.right]
+    for member in members:
+        found = _find(f"{module}.{_name(member)}") if isinstance(member, ast.Name) else None
+        if (
+            found is not None
+            and isinstance(found.node, ast.ClassDef)
+            and any(_name(base).endswith("Enum") for base in found.node.bases)
+        ):
+            return tuple(
+                entry.value.value
+                for entry in found.node.body
+                if isinstance(entry, ast.Assign)
+                and isinstance(entry.value, ast.Constant)
+                and isinstance(entry.value.value, str)
+            )
+    return ()
 
 
 def _function_parameters(

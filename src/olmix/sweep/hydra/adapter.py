@@ -21,6 +21,7 @@ from olmix.sweep.framework import (
     Framework,
     Note,
     Path_,
+    RunFiles,
     Verdict,
     read_base_file,
 )
@@ -28,7 +29,7 @@ from olmix.sweep.merge import DELETE, at, flatten, has
 from olmix.sweep.scalars import render_flow, render_key
 from olmix.text.progress import OnProgress, Steps
 
-__all__ = ["HYDRA", "Hydra"]
+__all__ = ["FRAMEWORK", "Hydra"]
 
 RECIPE = "grpo"
 _WORD = re.compile(r"[\w./-]*[A-Za-z0-9][\w./-]*", re.ASCII)
@@ -43,10 +44,9 @@ class Hydra(Framework):
     """
 
     name = "hydra"
+    takes = frozenset({"base_config", "base_config_file"})
     writes_whole_configs = False
     logs = "metrics.jsonl"
-    # A preset is not composed here, so its own folder is not known; all runs would share it.
-    default_output_dir = "runs"
 
     def load_base(self, experiment: Experiment) -> Base:
         """Read the composed config, or take a preset by its name.
@@ -120,18 +120,15 @@ class Hydra(Framework):
         del recipe, gpus
         return ["olmix", "grpo", "train", "--overrides", config]
 
-    def read_curves(self, folders: Mapping[Path_, Path], printed: Path) -> Curves:
+    def read_curves(self, run: RunFiles) -> Curves:
         """Return the metrics of the run's latest `metrics.jsonl`."""
-        del printed
-        file = _latest(folders[OUTPUT_DIR], "metrics.jsonl")
+        file = _latest(run.output, "metrics.jsonl")
         return {} if file is None else read_jsonl(file)
 
-    def is_finished(
-        self, config: Mapping[str, Any], folders: Mapping[Path_, Path], last_step: int
-    ) -> bool:
+    def is_finished(self, run: RunFiles, last_step: int) -> bool:
         """Whether a run has written its summary."""
-        del config, last_step
-        metrics = _latest(folders[OUTPUT_DIR], "metrics.jsonl")
+        del last_step
+        metrics = _latest(run.output, "metrics.jsonl")
         return metrics is not None and metrics.with_name("summary.json").is_file()
 
 
@@ -202,4 +199,4 @@ def _hydra_value(value: Any) -> str:
     return render_flow(value)
 
 
-HYDRA = Hydra()
+FRAMEWORK = Hydra

@@ -1,0 +1,56 @@
+"""`olmix mix export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from olmix.cli.options import path_option
+from olmix.cli.terminal import done
+from olmix.text.numbers import counted
+
+__all__ = ["mix"]
+
+_TRAINERS = (
+    "megatron", "olmo-core", "litgpt", "torchtitan", "hf", "llamafactory", "axolotl", "levanter",
+)  # fmt: skip
+
+
+@click.group()
+def mix() -> None:
+    """Hand a mixture to other tools."""
+
+
+@mix.command()
+@click.argument("source", metavar="MIX", type=click.Path(path_type=Path))
+@click.option("--to", "trainer", type=click.Choice(_TRAINERS), required=True, help="The trainer.")
+@path_option(
+    "-c",
+    "--config",
+    about="Config with the data section (and priors, max_tokens) that MIX lacks, or another one.",
+)
+@path_option("-o", "--output", about="File to write; for a swarm its folder.", required=True)
+def export(source: Path, trainer: str, config: Path | None, output: Path) -> None:
+    """Write a mixture as another trainer reads it.
+
+    MIX is the folder of a fit or its mix.yaml, a variant, or the folder of a swarm, which makes a
+    file per variant. What the trainer's format cannot say is printed, and stands in the file.
+    """
+    from olmix.export import TRAINERS, export_mix, read_mixtures
+    from olmix.text.files import write_text
+
+    mixtures = read_mixtures(source, config)
+    several = source.is_dir() and not (source / "mix.yaml").is_file()
+    rendered = [export_mix(each, trainer) for each in mixtures]
+    for files in rendered:
+        for number, (name, text) in enumerate(files.items()):
+            if several:
+                # What lies beside a file has a fixed name, so that each has a folder of its own.
+                folder = output / next(iter(files)).rpartition(".")[0] if len(files) > 1 else output
+                write_text(folder / name, text)
+            else:
+                write_text(output if number == 0 else output.parent / name, text)
+    for note in TRAINERS[trainer].notes(mixtures[0]):
+        click.echo(note, err=True)
+    done(f"{counted(len(mixtures), 'mixture')} for {trainer}: {output}")

@@ -1,0 +1,87 @@
+"""How long a fit will take and how much memory, said before they are spent.
+
+Counted are the floating-point operations of the laws that are fitted, of draws for intervals and of
+the best mixture of each metric, over what one core does in a second. The rates were measured on one
+core of a server (`benchmarks/fit_large.py`); a busy or old machine takes longer.
+
+Legend: ``n`` mixtures, ``D`` domains, ``M`` metrics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from olmix.config import FitConfig
+from olmix.fit.swarm import Swarm
+from olmix.fit.swarm_fit import candidate_laws
+from olmix.fit.uncertainty import num_draws
+from olmix.laws.exponential import ExponentialLaw
+from olmix.laws.gp import GaussianProcess
+from olmix.laws.law import MOST_IN_FULL, SUBSET
+from olmix.text.numbers import counted
+
+__all__ = ["Cost", "estimated_cost"]
+
+_MATRIX_RATE, _SMALL_RATE = 9e9, 3.3e9
+"""Operations a second: in products and factors of large matrices, and in batches of small ones."""
+_STEPS, _FOLD_STEPS = 90, 25
+"""Evaluations of the likelihood in the fit to all runs, and in that of each fold."""
+_SEARCH, _DESCENT, _REFIT = 12, 45, 4
+"""Steps of the exponential laws: for each setting, for the chosen one, and for each draw."""
+_LARGE_S, _LARGE_BYTES = 60.0, 4e9
+_BASE_BYTES = 3e8
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a fit takes.
+
+    Attributes:
+        seconds: time on one core.
+        memory_bytes: largest memory at a time.
+        size: what is fitted, in words.
+    """
+
+    seconds: float
+    memory_bytes: float
+    size: str
+
+    @property
+    def large(self) -> bool:
+        """Whether it is worth a word before it is spent."""
+        return self.seconds > _LARGE_S or self.memory_bytes > _LARGE_BYTES
+
+    @property
+    def statement(self) -> str:
+        """The estimate in one sentence."""
+        minutes = self.seconds / 60
+        time = f"{minutes:.0f} min" if minutes >= 1 else "1 min"
+        return (
+            f"{self.size}: the fit will take about {time} on one core and "
+            f"{max(self.memory_bytes / 1e9, 0.1):.1f} GB of memory."
+        )
+
+
+def estimated_cost(config: FitConfig, swarm: Swarm) -> Cost:
+    """Return an estimate of the time and the memory of a fit."""
+    measured = swarm if swarm.parts is None else swarm.parts
+    n, size, metrics = len(swarm.fitted_mixtures), len(swarm.domains), len(measured.metrics)
+    folds = config.regression.num_folds
+    some = n if n <= MOST_IN_FULL else SUBSET
+    seconds, square = 0.0, float(size + 2) ** 2
+    draws = num_draws(metrics)
+    laws = candidate_laws(config.regression, swarm)
+    for law in laws:
+        if isinstance(law, GaussianProcess):
+            step = some**3 + some**2 * (4 * size + 20)
+            flops = 2 * (_STEPS + folds * _FOLD_STEPS) * step + (folds + 1) * n**3
+            seconds += metrics * flops / _MATRIX_RATE
+        elif isinstance(law, ExponentialLaw):
+            tried = len(law.candidates()) * len(law.ridges)
+            steps = (folds + 1) * (tried * _SEARCH * some + _DESCENT * n) + draws * _REFIT * n
+            seconds += metrics * 2 * steps * square / _SMALL_RATE
+    seconds += 2e-7 * metrics * n * size * len(laws) * 15
+    together = min(metrics, 16) * (folds + 1)
+    memory = _BASE_BYTES + 8 * (6 * n**2 + 3 * together * n * size + 4 * metrics * n * len(laws))
+    words = (counted(n, "mixture"), counted(size, "domain"), counted(metrics, "metric"))
+    return Cost(seconds, memory, " x ".join(words))

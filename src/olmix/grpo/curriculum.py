@@ -1,0 +1,89 @@
+"""Which questions are trained on, and in which order: by how often the base model is right."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from olmix.errors import DataError
+from olmix.grpo.config import RunConfig
+from olmix.grpo.data import Dataset, pass_rates
+from olmix.grpo.questions import Question
+from olmix.text.files import read_json, write_json
+
+__all__ = ["Lesson", "choose_questions"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a run trains on.
+
+    Attributes:
+        dataset: the questions, those left out that the curriculum leaves out.
+        easiness: question to pass rate, where a run begins with the easiest ones.
+    """
+
+    dataset: Dataset
+    easiness: Callable[[Question], float] | None = None
+
+
+def choose_questions(
+    dataset: Dataset, base: Any, tokenizer: Any, config: RunConfig, checkpoint_dir: Path
+) -> Lesson:
+    """Choose and order the questions to train on, as `training.curriculum` says.
+
+    Rates that are measured are kept beside the checkpoints, so that a resumed run has the same.
+
+    Raises:
+        DataError: a rate is missing or no share, or no question is left.
+    """
+    chosen = config.training.curriculum
+    if chosen is None:
+        return Lesson(dataset)
+    if chosen.column is not None:
+        rates = pass_rates(dataset.train, chosen.column)
+    else:
+        rates = _measured(dataset, base, tokenizer, config, checkpoint_dir / "pass_rates.json")
+    low, high = chosen.min_pass_rate, chosen.max_pass_rate
+    kept = dataset.chosen(lambda question: low <= rates[question.key] <= high)
+    logger.info(
+        "curriculum: %d of %d questions have pass rates from %g to %g",
+        len(kept.train), len(dataset.train), low, high,
+    )  # fmt: skip
+    if chosen.order == "shuffled":
+        return Lesson(kept)
+    return Lesson(kept, easiness=lambda question: rates[question.key])
+
+
+def _measured(
+    dataset: Dataset, base: Any, tokenizer: Any, config: RunConfig, file: Path
+) -> Mapping[str, float]:
+    if file.is_file():
+        saved: dict[str, float] = read_json(file)
+        if all(question.key in saved for question in dataset.train):
+            return saved
+    from olmix.grpo.asking import Asker, Sampling
+
+    generation, chosen = config.generation, config.training.curriculum
+    sampling = Sampling(
+        {n: getattr(generation, n) for n in ("temperature", "top_p", "top_k")},
+        num_samples=1 if chosen is None else chosen.num_samples,
+        batch_size=config.evaluation.batch_size,
+        seed=config.seed,
+    )
+    questions = list({question.key: question for question in dataset.train}.values())
+    logger.info("curriculum: the base model answers %d questions", len(questions))
+    found = Asker(questions, tokenizer, config, sampling).measure(base).values
+    if "accuracy" not in found:
+        raise DataError(
+            "training.curriculum: pass rates are measured by true answers, and the data have none; "
+            "set training.curriculum.column"
+        )
+    rates = {q.key: float(rate) for q, rate in zip(questions, found["accuracy"], strict=True)}
+    write_json(file, rates)
+    return rates

@@ -1,0 +1,198 @@
+"""Records of a dataset, from a file or a hub, and the questions that they make."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from olmix.errors import DataError, needs
+from olmix.grpo.marks import last_boxed
+from olmix.grpo.questions import Question, Turn
+from olmix.grpo.synthetic import synthetic_questions
+from olmix.grpo.training_config import Source
+from olmix.text.files import json_lines
+
+__all__ = ["read_folder", "read_questions"]
+
+_ROLES = ("system", "user", "assistant")
+_RESERVED = frozenset(("prompts", "completions", "completion_ids", "mode"))
+"""Columns that rewards could not get, since they are keywords of their calls."""
+
+
+def read_questions(source: Source, *, test: bool = False) -> list[Question]:
+    """Read all questions of a source, to train on or those of its test.
+
+    Raises:
+        DataError: a file, dataset or column is missing, or a question is none.
+        MissingPackageError: the source needs a package that is not installed.
+    """
+    if source.kind == "synthetic":
+        made = synthetic_questions(source.subset)
+        return [replace(question, system=source.system_prompt) for question in made]
+    if test:
+        source = replace(
+            source,
+            path=source.test_path or source.path,
+            split=source.test_split or source.split,
+        )
+    readers = {
+        "jsonl": _read_jsonl,
+        "huggingface": _read_huggingface,
+        "tfds": _read_tfds,
+        "kaggle": _read_kaggle,
+    }
+    records = enumerate(readers[source.kind](source), 1)
+    return [_question(record, source, f"{source.path}: record {n}") for n, record in records]
+
+
+def _question(record: Mapping[str, Any], source: Source, where: str) -> Question:
+    columns = [source.answer_column]
+    if source.prompt is None:
+        columns.insert(0, source.question_column)
+    missing = [name for name in columns if name is not None and record.get(name) is None]
+    if missing:
+        raise DataError(
+            f"{where} has no {' and no '.join(missing)}; it has {', '.join(map(str, record))}. "
+            "Set training.question_column and training.answer_column (null where there are no "
+            "true answers)."
+        )
+    answer = None if source.answer_column is None else _true_answer(record[source.answer_column])
+    others = {n: v for n, v in record.items() if n not in columns and n not in _RESERVED}
+    if source.prompt is not None:
+        return Question(
+            _filled(source.prompt, record, where), answer, others, (), source.system_prompt
+        )
+    asked = record[str(source.question_column)]
+    if isinstance(asked, list | tuple):
+        chat = _chat(asked, where)
+        return Question(chat[-1].content, answer, others, chat, source.system_prompt)
+    return Question(_text(asked), answer, others, (), source.system_prompt)
+
+
+def _filled(template: str, record: Mapping[str, Any], where: str) -> str:
+    """Return a template of a prompt with the columns of a record."""
+    texts = {name: _text(value) for name, value in record.items() if value is not None}
+    try:
+        return template.format_map(texts)
+    except KeyError as error:
+        raise DataError(
+            f"{where} has no {error.args[0]}, which training.prompt names; it has "
+            f"{', '.join(texts)}"
+        ) from None
+
+
+def _chat(turns: Any, where: str) -> tuple[Turn, ...]:
+    """Read a list of messages, as chats are written everywhere; the user has the last word."""
+    wanted = (
+        "a chat is a list of {role: system, user or assistant, content: text}, the user's last, a "
+        "system's first"
+    )
+    read: list[Turn] = []
+    for index, turn in enumerate(turns):
+        role = turn.get("role") if isinstance(turn, Mapping) else None
+        content = turn.get("content") if isinstance(turn, Mapping) else None
+        if role not in _ROLES or not isinstance(content, str) or (role == "system" and index):
+            raise DataError(f"{where}: found {str(turn)[:80]} as turn {index + 1}; {wanted}")
+        read.append(Turn(role, content))
+    if not read or read[-1].role != "user" or (read[0].role == "system" and len(read) == 1):
+        raise DataError(f"{where}: the last turn is not the user's; {wanted}")
+    return tuple(read)
+
+
+def _true_answer(value: Any) -> str:
+    r"""Return what stands behind ``####`` (GSM8K), in ``\boxed{}`` (MATH), or all of the text."""
+    text = _text(value)
+    before, mark, behind = text.rpartition("####")
+    del before
+    return behind.strip() if mark else (last_boxed(text) or text.strip())
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+def _read_jsonl(source: Source) -> Iterator[Mapping[str, Any]]:
+    yield from _json_lines(Path(str(source.path)))
+
+
+def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"training.data_path: {path}: cannot be read: {error}") from error
+    for number, line in json_lines(text):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}:{number}: this line is not JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise DataError(f"{path}:{number}: found {type(record).__name__}; an object is needed")
+        yield record
+
+
+def _load(module: str, purpose: str) -> Any:
+    with needs("grpo-data", purpose):
+        return importlib.import_module(module)
+
+
+def _read_huggingface(source: Source) -> Iterable[Mapping[str, Any]]:
+    datasets = _load("datasets", "training.data_source=huggingface")
+    try:
+        found: Iterable[Mapping[str, Any]] = datasets.load_dataset(
+            source.path, source.subset, split=source.split
+        )
+    except (OSError, ValueError) as error:
+        raise DataError(_unreachable(source, error)) from error
+    return found
+
+
+def _read_tfds(source: Source) -> Iterable[Mapping[str, Any]]:
+    tfds = _load("tensorflow_datasets", "training.data_source=tfds")
+    try:
+        # `data_source` reads ArrayRecord files and needs no TensorFlow.
+        found: Iterable[Mapping[str, Any]] = tfds.data_source(source.path, split=source.split)
+    except (ImportError, OSError, ValueError, NotImplementedError) as error:
+        raise DataError(_unreachable(source, error)) from error
+    return found
+
+
+def _read_kaggle(source: Source) -> Iterable[Mapping[str, Any]]:
+    hub = _load("kagglehub", "training.data_source=kaggle")
+    try:
+        folder = Path(hub.dataset_download(source.path))
+    except (OSError, ValueError) as error:
+        raise DataError(_unreachable(source, error)) from error
+    return read_folder(folder, source.subset)
+
+
+def read_folder(folder: Path, name: str | None) -> Iterator[Mapping[str, Any]]:
+    """Yield the records of a `.jsonl` or `.csv` file in a folder.
+
+    Raises:
+        DataError: there is none, or several and no name.
+    """
+    import csv
+
+    files = sorted(path for kind in ("*.jsonl", "*.csv") for path in folder.rglob(kind))
+    chosen = files if name is None else [path for path in files if path.name == name]
+    if len(chosen) != 1:
+        listed = ", ".join(path.name for path in files) or "none"
+        raise DataError(f"{folder}: set training.data_subset to one of its files: {listed}")
+    if chosen[0].suffix == ".jsonl":
+        yield from _json_lines(chosen[0])
+        return
+    with chosen[0].open(encoding="utf-8", newline="") as handle:
+        yield from csv.DictReader(handle)
+
+
+def _unreachable(source: Source, error: Exception) -> str:
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return (
+        f"training.data_path: {source.path}: cannot be read from {source.kind}: {reason}\n"
+        "  It needs the network, and an account where the dataset asks for one. Offline, use "
+        "training.data_source=jsonl or synthetic."
+    )

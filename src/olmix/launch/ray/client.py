@@ -1,0 +1,80 @@
+"""A connection to a Ray cluster's job server that says in a sentence what is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from olmix.config import RayInfra
+from olmix.errors import LaunchError, needs
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+__all__ = ["connected", "start_here"]
+
+_TIMEOUT_S = 60.0
+_START_S = 120
+_HERE = "local"
+
+
+@contextmanager
+def connected(infra: RayInfra) -> Iterator[JobSubmissionClient]:
+    """Connect to the cluster; errors of Ray inside become `LaunchError`.
+
+    Raises:
+        MissingPackageError: Ray is not installed, or without its job server.
+        LaunchError: the cluster cannot be reached or refuses.
+    """
+    with needs("ray", "Launching on Ray"):
+        import requests
+        from ray.exceptions import RayError
+        from ray.job_submission import JobSubmissionClient
+
+    class Client(JobSubmissionClient):  # type: ignore[misc, unused-ignore]
+        """Ray's own waits for ever for a server that does not answer."""
+
+        def _do_request(self, *args: Any, **kwargs: Any) -> Any:
+            return super()._do_request(*args, **{"timeout": _TIMEOUT_S, **kwargs})
+
+    try:
+        yield Client("auto" if infra.address == _HERE else infra.address)
+    except (
+        ConnectionError,
+        RayError,
+        requests.RequestException,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise LaunchError(
+            f"Ray: {infra.address}: {said[0][:500]}. Check infra.address (and RAY_ADDRESS, which "
+            "goes before it), and that the cluster runs: `ray status`."
+        ) from error
+
+
+def start_here(infra: RayInfra) -> None:
+    """Start a cluster of this machine alone, where `address: local` asks for one and none runs.
+
+    Raises:
+        LaunchError: `ray start` fails.
+    """
+    if infra.address != _HERE:
+        return
+    try:
+        with connected(infra):
+            return
+    except LaunchError:
+        pass
+    # Beside this Python, where Ray is installed and the command may not be on the path.
+    words = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--disable-usage-stats"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=_START_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LaunchError(f"Ray: `{' '.join(words)}` failed: {error}") from error
+    if done.returncode:
+        raise LaunchError(f"Ray: `{' '.join(words)}` failed: {done.stderr.strip()[-500:]}")

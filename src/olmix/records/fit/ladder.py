@@ -1,0 +1,131 @@
+"""`ladder.json`: a proposal trained against other mixtures at several sizes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from olmix.records.fit.proposal import Gain
+from olmix.records.fit.verification import Verification
+from olmix.records.typed_json import (
+    OPTIONAL,
+    Items,
+    Number,
+    Text,
+    read_record,
+    to_plain,
+    write_record,
+)
+from olmix.text.csv import write_rows
+
+__all__ = ["Factor", "Ladder", "Rung", "Target", "read_ladder", "write_ladder"]
+
+_Count = Annotated[int, Field(ge=1, le=10**18)]
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A factor with its interval.
+
+    Attributes:
+        mean: the factor; null where it cannot be told.
+        low: lower end of its interval.
+        high: upper end; null where nothing bounds it.
+    """
+
+    mean: Number = math.nan
+    low: Number = math.nan
+    high: Number = math.nan
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One size of a ladder.
+
+    Attributes:
+        scale: tokens as a multiple of those of the base config.
+        num_tokens: tokens of a run.
+        num_parameters: non-embedding parameters of the model; null where they are not known.
+        verification: what the mixtures measured at this size.
+        equal_tokens: how many times the tokens (and parameters) natural needs to be as good as the
+            proposal, by its own progress between sizes; missing where there is one size.
+    """
+
+    scale: Number
+    num_tokens: _Count
+    num_parameters: _Count | None
+    verification: Verification
+    equal_tokens: Factor | None = field(default=None, metadata=OPTIONAL)
+
+    @property
+    def gain(self) -> Gain:
+        """Gain of the proposal over natural at this size."""
+        return self.verification.gains["natural"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is expected at a larger size.
+
+    Attributes:
+        scale: its tokens as a multiple of those of the base config.
+        num_tokens: its tokens.
+        gain: of the proposal over natural, with an interval that holds the noise of the seeds, and
+            that the trend of the rungs stops or doubles after the last one.
+    """
+
+    scale: Number
+    num_tokens: _Count
+    gain: Gain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ladder:
+    """The content of `ladder.json`.
+
+    Attributes:
+        format: version of this file.
+        level: share that the intervals are to hold.
+        rungs: the sizes, smallest first.
+        target: what is expected at the size that was asked for; missing where none was.
+        statement: the result in words.
+    """
+
+    format: Annotated[int, Field(ge=1, le=1)] = 1
+    level: Annotated[float, Field(gt=0, lt=1)]
+    rungs: Annotated[Items[Rung], Field(min_length=1)]
+    target: Target | None = field(default=None, metadata=OPTIONAL)
+    statement: Text
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+
+def read_ladder(folder: Path) -> Ladder | None:
+    """Read the `ladder.json` of a fit folder; `None` where no ladder was trained.
+
+    Raises:
+        DataError: the file is not as docs/files.md says.
+    """
+    file = folder / "ladder.json"
+    if not file.is_file():
+        return None
+    return read_record(Ladder, file, "Run `olmix verify --scales` again.")
+
+
+def write_ladder(folder: Path, ladder: Ladder) -> None:
+    """Write `ladder.json`, and every value of the objective in `ladder.csv`."""
+    rows = [
+        (rung.scale, rung.num_tokens, mixture, seed, value)
+        for rung in ladder.rungs
+        for mixture, found in rung.verification.mixtures.items()
+        for seed, value in zip(rung.verification.seeds, found.values, strict=True)
+    ]
+    write_rows(folder / "ladder.csv", ("scale", "tokens", "mixture", "seed", "value"), rows)
+    write_record(folder / "ladder.json", ladder)

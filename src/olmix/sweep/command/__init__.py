@@ -1,0 +1,1 @@
+"""Any trainer that a command starts: with a config file, or with flags."""

@@ -1,0 +1,1 @@
+"""The Hydra adapter: sweeps of `olmix grpo train`."""

@@ -1,0 +1,1 @@
+"""The TRL adapter: sweeps of TRL's own command line."""
