@@ -82,7 +82,7 @@ MUTANTS = [
         ("np.round(mixtures[:, order], SAME_DECIMALS) + 0.0", "mixtures[:, order] + 0.0"),
         ("oriented = (self.values * self.signs).T", "oriented = self.values.T"),
         ("held |= group == mixture", "held[int(np.flatnonzero(group == mixture)[0])] = True"),
-        ("return totals / np.maximum(counts, 1.0), counts", "return totals, counts"),
+        ("return totals / np.where(counts > 0, counts, 1.0), counts", "return totals, counts"),
         ("if first.setdefault(key, run) != run:", "if first.setdefault(key, run) == run:"),
     ),
     *_entries(
@@ -90,7 +90,7 @@ MUTANTS = [
         "unit/text/test_csv.py unit/text/test_files.py unit/fit/test_swarm.py",
         ("return self.values[[position[run] for run in runs]]", "return self.values[: len(runs)]"),
         ("return self.values[:, [position[name] for name in columns]]", "return self.values[:, : len(columns)]"),
-        ("row.append(math.nan if value is None else value)", "row.append(0.0 if value is None else value)"),
+        ('if text == "":\n        return math.nan', 'if text == "":\n        return 0.0'),
     ),
     # The objective.
     *_entries(
@@ -209,7 +209,7 @@ MUTANTS = [
         "unit/records/test_identity.py",
         ('for name, share in config.mix.to_plain().items() if share["weight"] > 0}', "for name, share in config.mix.to_plain().items()}"),
         ('"tokenizer": _contents([config.data.tokenizer], "data.tokenizer"),', '"tokenizer": None,'),
-        ('for key in ("chinchilla_multiple", "checkpoint_interval_s"):', 'for key in ("chinchilla_multiple", "checkpoint_interval_s", "seed"):'),
+        ('for key in ("chinchilla_multiple", "checkpoint_interval_s", "target_parameters"):', 'for key in ("chinchilla_multiple", "checkpoint_interval_s", "target_parameters", "seed"):'),
     ),
     *_entries(
         "sweep/keep_ids.py",
