@@ -225,6 +225,17 @@ def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
 
 
+def _names(plain: list[str]) -> tuple[str, ...]:
+    """Return names as they were written.
+
+    Raises:
+        TypeError: one of them is no text.
+    """
+    if not all(isinstance(name, str) for name in plain):
+        raise TypeError(f"domains = {plain!r}: names are needed")
+    return tuple(plain)
+
+
 def load_fit(folder: str | Path) -> LoadedFit:
     """Load the laws of a fit folder, such as `fit/latest`.
 
@@ -243,7 +254,7 @@ def load_fit(folder: str | Path) -> LoadedFit:
         mixtures = np.asarray(plain["mixtures"], dtype=np.float64)
         return LoadedFit(
             folder=Path(folder),
-            domains=tuple(plain["domains"]),
+            domains=_names(plain["domains"]),
             frozen=plain["frozen"],
             lower_is_better={name: entry["lower_is_better"] for name, entry in entries.items()},
             objective_weights={name: entry["objective_weight"] for name, entry in entries.items()},
