@@ -204,7 +204,7 @@ def _components(
     held = np.zeros((len(whole), len(mixtures)))
     for fold in np.unique(folds):
         out = folds == fold
-        for row, law in zip(held, fit(live & ~out, fitted[0]), strict=True):
+        for row, law in zip(held, fit(np.asarray(live & ~out), fitted[0]), strict=True):
             row[out] = law.predict(mixtures[out])
     return {
         int(index): HeldOut(law, row) for index, law, row in zip(whole, fitted, held, strict=True)
