@@ -200,7 +200,7 @@ def _components(
         some = np.ix_(whole, np.flatnonzero(rows))
         return fit_components(mixtures[rows], values[some], counts[some], start)
 
-    fitted = fit(live, None)
+    fitted = fit(np.asarray(live), None)
     held = np.zeros((len(whole), len(mixtures)))
     for fold in np.unique(folds):
         out = folds == fold
