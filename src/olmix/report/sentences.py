@@ -13,6 +13,7 @@ import numpy as np
 from olmix.plotting import law_label, mixture_label
 from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.proposal import MIXTURES, Gain, PredictedGain
+from olmix.records.fit.scales import Scales
 from olmix.records.fit.scores import LEVEL
 from olmix.records.fit.verification import Verification
 from olmix.text.numbers import (
@@ -138,9 +139,31 @@ def scope(content: FitFolder) -> str:
     if tokens and tokens[0] != tokens[-1]:
         size = f" ({count(tokens[0])} to {count(tokens[-1])} tokens each)"
     what = "This is predicted" if content.verification is None else "This holds"
+    if content.scales is not None and content.verification is None:
+        return _scope_of_scales(content.scales)
     return (
         f"{what} for models of the swarm's size{size}. Whether it carries over to larger models or "
         "longer training was not tested."
+    )
+
+
+def _scope_of_scales(scales: Scales) -> str:
+    """Return the scope of a result that was carried from small models to larger ones."""
+    if scales.order_only:
+        return (
+            f"This is predicted for models of the size of {scales.reached}. At {scales.target} no "
+            "runs place values: there the order of mixtures is predicted, and no gain."
+        )
+    placed = scales.scales.get(scales.reached)
+    if placed is None:
+        return (
+            f"This is predicted for models of the size of {scales.reached}, by runs of that size."
+        )
+    return (
+        f"This is predicted for models of the size of {scales.reached}: runs of {scales.smallest} "
+        f"give the shape of the laws, {counted(placed.num_runs, 'run')} at {scales.reached} place "
+        "their values, and the intervals are those of its runs left out. Larger models were not "
+        "tested."
     )
 
 
