@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo test lint check run-checks fix bench docs clean
+.PHONY: help demo test lint check run-checks fix bench docs screenshots clean
 .PHONY: train train-quick train-show-config train-sweep evaluate check-gpu
 
 help:  ## Say what can be made
@@ -87,6 +87,9 @@ docs: $(VENV)/.dev  ## Write what is derived from the code: schemas, the list of
 	$(BIN)/python docs/write_commands.py
 	$(BIN)/python docs/write_files.py
 	$(BIN)/python docs/write_designs.py
+
+screenshots: $(VENV)/.dev  ## Take pictures of the report's first screen: every kind of result, three widths, dark, paper
+	$(BIN)/python docs/take_screenshots.py
 
 clean:  ## Remove the environment and the demo's output
 	rm -rf $(VENV) quickstart

@@ -36,7 +36,8 @@ class Opened:
         """Return elements that reach out of the window, but for those inside of scrollers."""
         return self.page.evaluate(
             """() => [...document.body.querySelectorAll("*")]
-                .filter((one) => !(one.parentElement ?? one).closest(".scroll, pre, svg"))
+                .filter((one) => !(one.parentElement ?? one)
+                    .closest(".scroll, pre, svg, .bar, .costs th, nav"))
                 .filter((one) => one.getBoundingClientRect().right
                     > document.documentElement.clientWidth + 1)
                 .map((one) => one.tagName + "." + one.getAttribute("class"))"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from olmix.config import FitConfig, GenerationConfig, LaunchConfig, VariantConfig
@@ -38,7 +38,7 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name at its first use, so that `import olmix` costs nothing."""
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -149,7 +148,7 @@ def _share_problems(name: str, share: Share) -> list[Problem]:
     return found
 
 
-def _number(value: Any, where: str, problems: list[Problem]) -> float:
+def _number(value: object, where: str, problems: list[Problem]) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         problems.append(Problem(where, f"found {value!r}; a number is needed"))
         return 0.0
@@ -158,7 +157,7 @@ def _number(value: Any, where: str, problems: list[Problem]) -> float:
 
 def _read_node(
     path: tuple[str, ...],
-    entry: Any,
+    entry: object,
     above: Share,
     shares: dict[str, Share],
     problems: list[Problem],

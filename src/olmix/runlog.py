@@ -113,8 +113,8 @@ class Run:
         metrics: Mapping[str, Any] | None = None,
         *,
         token_shares: Mapping[str, float] | None = None,
-        facts: Mapping[str, Any] | None = None,
-        **more: Any,
+        facts: Mapping[str, object] | None = None,
+        **more: object,
     ) -> None:
         """Write the summary, then say that the run is finished.
 
@@ -191,7 +191,7 @@ def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: a value is neither a number nor text.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name, value in record.items():
         if isinstance(value, Mapping):
             found[name] = _plain(value)

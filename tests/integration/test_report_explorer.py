@@ -154,7 +154,7 @@ def test_the_mixture_can_be_taken_into_a_launch_config(page):
     from olmix.mixture import Mixture
 
     with opened(page) as shown:
-        shown.page.locator("#explore summary").click()
+        shown.page.locator("#explore details details summary").click()
         text = shown.page.locator("#explore pre").inner_text()
         mixture, _ = read(shown)
     import yaml
@@ -182,7 +182,7 @@ def test_a_frozen_source_has_one_slider_and_is_written_as_its_leaves(tmp_path):
     with opened(page) as shown:
         assert shown.page.get_by_role("slider").count() == 2
         shown.page.get_by_role("slider", name="old", exact=True).fill("0.5")
-        shown.page.locator("#explore summary").click()
+        shown.page.locator("#explore details details summary").click()
         text = shown.page.locator("#explore pre").inner_text()
         for leaf, share in SHARES.items():
             assert f'"{leaf}": {{weight: {0.5 * share:.6f}'[:-3] in text

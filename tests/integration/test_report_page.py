@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from browser import needs_chromium, opened
 from olmix.report import write_report
@@ -32,6 +33,7 @@ def test_nothing_is_wider_than_the_window_and_nothing_is_complained_about(page, 
 
 def test_a_heading_sorts_its_table_up_and_then_down(page):
     with opened(page) as shown:
+        shown.page.locator("nav a[href='#runs']").click()
         table = shown.page.locator("#runs table.sortable").first
         head = table.locator("thead th").last
 
@@ -63,3 +65,41 @@ def test_the_page_follows_the_reader_into_dark_mode(page):
 
 def brightness(colour):
     return sum(int(part) for part in re.findall(r"\d+", colour)[:3])
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_axe_finds_nothing_to_complain_about(page, width, dark):
+    with opened(page, width=width, dark=dark) as shown:
+        shown.page.evaluate(
+            "document.querySelectorAll('details').forEach((one) => one.open = true)"
+        )
+        found = Axe().run(shown.page).response["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"][:3]]) for one in found] == []
+
+
+def test_a_link_opens_its_section_and_the_navigation_stays(page):
+    with opened(page) as shown:
+        runs = shown.page.locator("#runs > details")
+        assert not runs.evaluate("one => one.open")
+        shown.page.locator("nav a[href='#runs']").click()
+        assert runs.evaluate("one => one.open")
+        assert shown.page.locator("nav").bounding_box()["y"] >= 0
+
+
+def test_what_does_not_scroll_is_no_tab_stop(page):
+    with opened(page, width=1400) as shown:
+        stops = shown.page.locator(".scroll[tabindex]:visible")
+        assert all(
+            one.evaluate("e => e.scrollWidth > e.clientWidth || e.scrollHeight > e.clientHeight")
+            for one in stops.all()
+        )
+        assert stops.count() < shown.page.locator(".scroll:visible").count() / 2
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 2000)])
+def test_the_first_screen_is_one_screen(page, width, height):
+    with opened(page, width=width) as shown:
+        box = shown.page.locator("#result").bounding_box()
+        assert box["y"] + box["height"] < height
+        assert box["x"] + box["width"] <= width

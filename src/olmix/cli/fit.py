@@ -36,7 +36,7 @@ def fit(config: Path, output_dir: Path, explains: bool) -> None:
         _fit_surface(config, output_dir)
         return
     from olmix.fit import fit_swarm
-    from olmix.report import write_report
+    from olmix.report import summary, write_report
 
     settings = FitConfig.from_yaml(config)
     with progress("fitting") as show:
@@ -47,6 +47,10 @@ def fit(config: Path, output_dir: Path, explains: bool) -> None:
     show_fit(result)
     if explains:
         _show_explanation(result.folder)
+    if result.proposal is not None:
+        click.echo()
+        for line in summary(result.folder):
+            click.echo(line)
     if result.reused:
         done("this fit was done before; its laws were reused")
     done(f"report: {page}")

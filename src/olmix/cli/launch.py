@@ -6,13 +6,13 @@ import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from olmix.cli.options import path_option
 from olmix.cli.terminal import ask, done, progress, table
-from olmix.text.numbers import counted
+from olmix.text.numbers import counted, duration
 from olmix.text.progress import OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -365,7 +365,7 @@ def status(chosen: ChosenGroup, as_json: bool, watch: bool, every: float) -> Non
 
 def _show_status(reports: Sequence[RunReport], as_json: bool) -> None:
     if as_json:
-        entries: list[dict[str, Any]] = [
+        entries: list[dict[str, object]] = [
             {
                 "run": r.name,
                 **vars(r.status),
@@ -382,7 +382,7 @@ def _show_status(reports: Sequence[RunReport], as_json: bool) -> None:
         state, left = entry.status, entry.seconds_left
         steps = f"{state.step:,}/{state.num_steps:,}" if state.num_steps else ""
         speed = f"{state.tokens_per_second:,.0f}" if state.tokens_per_second else ""
-        ends = "" if left is None else _duration(left)
+        ends = "" if left is None else duration(left)
         row = (entry.name, state.state, steps, speed, ends, entry.last_metric, state.error or "")
         rows.append(row)
     table("", ("run", "state", "step", "tokens/s", "ends in", "last", "note"), rows)
@@ -390,12 +390,6 @@ def _show_status(reports: Sequence[RunReport], as_json: bool) -> None:
     for entry in reports:
         counts[entry.status.state] = counts.get(entry.status.state, 0) + 1
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items()), err=True)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 @launch.command()

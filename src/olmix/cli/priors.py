@@ -22,7 +22,7 @@ def priors() -> None:
 
 
 @priors.command()
-@path_option("-c", "--config", required=True, about="Any YAML file with data.sources.")
+@path_option("-c", "--config", required=True, about="object YAML file with data.sources.")
 @path_option("-o", "--output", about="File to write instead of standard output.")
 @click.option(
     "-n", "--no-cache", is_flag=True, help="List object storage again; ignore cached counts."

@@ -99,7 +99,7 @@ def _read(experiment: Path, max_runs: int | None) -> Any:
     return replace(loaded, config=loaded.config.model_copy(update={"max_runs": max_runs}))
 
 
-def _summary(result: SweepResult) -> dict[str, Any]:
+def _summary(result: SweepResult) -> dict[str, object]:
     return {
         "folder": str(result.folder),
         "runs": [
@@ -384,7 +384,7 @@ def _plain(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _results_to_plain(found: Results, metric: str) -> dict[str, Any]:
+def _results_to_plain(found: Results, metric: str) -> dict[str, object]:
     ranking = [
         {"id": run.id, "params": dict(run.params), metric: value} for run, value in found.ranking
     ]

@@ -52,7 +52,7 @@ def verify(
     from olmix.records.fit.scores import read_fit
     from olmix.records.fit.verification import write_verification
     from olmix.records.run import RunFolder
-    from olmix.report import write_report
+    from olmix.report import summary, write_report
     from olmix.verify import compare, plan_verification
 
     folder = fit_folder.resolve()
@@ -77,6 +77,9 @@ def verify(
         folder, verification_runs=launched.folder, commands=(shell_line([*words, "--yes"]),)
     )
     show_verification(result, num_swarm_runs=len(read_fit(folder).runs.used))
+    click.echo()
+    for line in summary(folder):
+        click.echo(line)
     done(f"report: {page}")
     return 0
 

@@ -182,7 +182,7 @@ class Section(BaseModel):
         return validate(cls, file.data, file, kept=_is_of_a_run(file.path))
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], file: str = "", *, kept: bool = False) -> Self:
+    def from_dict(cls, data: Mapping[str, object], file: str = "", *, kept: bool = False) -> Self:
         """Check a mapping as if it had been read from a file named `file`.
 
         Args:
@@ -325,7 +325,7 @@ def _known_keys(model: type[BaseModel], where: Sequence[str | int]) -> list[str]
 def _models_in(field: FieldInfo) -> list[type[BaseModel]]:
     found: list[type[BaseModel]] = []
 
-    def visit(annotation: Any) -> None:
+    def visit(annotation: object) -> None:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             found.append(annotation)
         else:

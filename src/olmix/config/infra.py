@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
 
@@ -209,7 +209,7 @@ _OWN_VARIABLES = {
 }
 
 
-def _backend(value: Any) -> str:
+def _backend(value: object) -> str:
     """Return the backend of an infra section; a budget or workspace alone means Beaker."""
     if not isinstance(value, dict):
         return str(getattr(value, "backend", "local"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
@@ -179,7 +179,7 @@ class LaunchConfig(Section):
         Raises:
             ConfigError: the variant's mixture names domains that the base does not have.
         """
-        changes: dict[str, Any] = {"name": variant.name, "mix": variant.mix}
+        changes: dict[str, object] = {"name": variant.name, "mix": variant.mix}
         if group_id is not None:
             changes["group_id"] = group_id
         if variant.seed is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
@@ -91,7 +91,9 @@ def _load(value: object, info: ValidationInfo) -> object:
         return value
     folder = (info.context or {}).get("folder", ".")
     try:
-        content: Any = read_yaml(f"{folder}/{value}" if not value.startswith("/") else value).data
+        content: object = read_yaml(
+            f"{folder}/{value}" if not value.startswith("/") else value
+        ).data
     except OlmixError as error:
         raise ValueError(
             f"{error}. Write it with `olmix priors compute -c CONFIG -o {value}`"

@@ -28,7 +28,7 @@ _MODELS: dict[str, type[Section]] = {
 _COUNT = {"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string"}]}
 
 
-def schemas() -> dict[str, dict[str, Any]]:
+def schemas() -> dict[str, dict[str, object]]:
     """Return the JSON Schema of every config, by the name of its file."""
     found = {}
     for name, model in _MODELS.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import ValidationInfo
 
@@ -22,7 +21,7 @@ SECRET_ADVICE = (
 def refuse_secrets(
     rules: Rules,
     info: ValidationInfo,
-    plain: Any,
+    plain: object,
     *where: str | int,
     only_urls: bool = False,
 ) -> None:

@@ -321,7 +321,7 @@ class CommandTraining(Section):
         return words
 
 
-def _trainer(value: Any) -> str | None:
+def _trainer(value: object) -> str | None:
     """Return the trainer of a training section; `proxy_model_id` alone means OLMo-core."""
     if not isinstance(value, dict):
         return getattr(value, "trainer", "proxy")

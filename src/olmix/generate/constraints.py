@@ -28,8 +28,9 @@ from olmix.config.swarm import pin_of
 from olmix.domains import SEPARATOR, Node, domain_names, iter_domains, iter_nodes, join
 from olmix.errors import InfeasibleError
 from olmix.simplex import Array, token_caps
+from olmix.text.numbers import readable_count
 
-__all__ = ["Constraints", "Floor", "Linear", "build_constraints", "rank", "readable_count"]
+__all__ = ["Constraints", "Floor", "Linear", "build_constraints", "rank"]
 
 Mask = NDArray[np.bool_]
 
@@ -147,14 +148,6 @@ class Constraints:
 def rank(rows: Array) -> int:
     """Return how many of the rows (p, D) are independent of each other."""
     return int(np.linalg.matrix_rank(rows, tol=1e-8)) if rows.size else 0
-
-
-def readable_count(tokens: float) -> str:
-    """Return a number of tokens for readers: 3.69B, 140M, 1,200."""
-    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if tokens >= size:
-            return f"{tokens / size:.3g}{letter}"
-    return f"{tokens:,.0f}"
 
 
 def build_constraints(

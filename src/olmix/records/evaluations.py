@@ -106,11 +106,11 @@ def _step_in(text: str) -> int:
     return int(steps[-1]) if steps else 0
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _add_harness(found: Evaluated, plain: Mapping[str, Any], step: int) -> None:
+def _add_harness(found: Evaluated, plain: Mapping[str, object], step: int) -> None:
     """Add what lm-evaluation-harness wrote: `results`, and groups that stand apart."""
     tasks = {**_mapping(plain.get("groups")), **_mapping(plain.get("results"))}
     members = {
@@ -139,9 +139,9 @@ def _measures(entry: object) -> bool:
     return any(number(value) is not None for value in _mapping(entry).values())
 
 
-def _olmes_entries(file: Path) -> Iterator[Mapping[str, Any]]:
+def _olmes_entries(file: Path) -> Iterator[Mapping[str, object]]:
     """Yield the entry of each task in a file of OLMES; nothing where it is of another tool."""
-    entries: Iterable[Any]
+    entries: Iterable[object]
     if file.suffix == ".jsonl":
         entries = read_records(file.read_bytes())
     else:
@@ -153,7 +153,7 @@ def _olmes_entries(file: Path) -> Iterator[Mapping[str, Any]]:
             yield entry
 
 
-def _add_olmes(found: Evaluated, entry: Mapping[str, Any], step: int) -> None:
+def _add_olmes(found: Evaluated, entry: Mapping[str, object], step: int) -> None:
     config = _mapping(entry.get("task_config"))
     names = (
         entry.get("alias"),

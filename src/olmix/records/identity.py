@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from olmix.config import LaunchConfig, ProxyTraining, ValidationEval
 from olmix.domains import iter_domains
@@ -41,7 +40,7 @@ def _contents(paths: Sequence[str], what: str) -> list[str]:
     return found
 
 
-def _training(training: ProxyTraining) -> dict[str, Any]:
+def _training(training: ProxyTraining) -> dict[str, object]:
     """Return what a training section means: lengths and widths written out."""
     plain = training.to_plain()
     for key in ("chinchilla_multiple", "checkpoint_interval_s"):

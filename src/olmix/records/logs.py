@@ -66,7 +66,7 @@ def number(value: object) -> float | None:
         return None
 
 
-def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+def flatten(record: Mapping[str, object], prefix: str = "") -> dict[str, float]:
     """Return the numbers of a record by name; nested names are joined by ``/``.
 
     What says when it was logged (steps, times, token counts) is left out at the top. The name
@@ -84,7 +84,7 @@ def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     return found
 
 
-def _numbers(record: Mapping[str, Any], prefix: str) -> dict[str, float]:
+def _numbers(record: Mapping[str, object], prefix: str) -> dict[str, float]:
     """Return the numbers of a record by name behind a prefix."""
     found: dict[str, float] = {}
     for key, value in record.items():

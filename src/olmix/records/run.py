@@ -85,7 +85,7 @@ class Status:
     diverged: bool = False
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Status:
+    def from_plain(cls, plain: Mapping[str, object]) -> Status:
         """Return the status in `status.json`; an absurd number counts as missing.
 
         Raises:
@@ -115,7 +115,7 @@ def _quantity(value: object) -> float:
     return plain if plain is not None and 0 <= plain <= sys.maxsize else 0.0
 
 
-def progress_of(record: Mapping[str, Any]) -> dict[str, float]:
+def progress_of(record: Mapping[str, object]) -> dict[str, float]:
     """Return `step`, `num_steps` and `tokens_per_second` as far as a record tells them."""
     found = {name: number(record.get(name)) for name in ("step", "num_steps", "tokens_per_second")}
     return {
@@ -264,7 +264,7 @@ class MetricsReader:
         self._file = folder.metrics
         self._read_bytes = 0
 
-    def read_new(self) -> list[dict[str, Any]]:
+    def read_new(self) -> list[dict[str, object]]:
         """Return the records that came since the last call; of a log that was cut, all of them."""
         try:
             with self._file.open("rb") as log:
@@ -279,7 +279,7 @@ class MetricsReader:
         return list(read_records(whole))
 
 
-def _read_object(path: Path, most_bytes: int) -> dict[str, Any]:
+def _read_object(path: Path, most_bytes: int) -> dict[str, object]:
     """Return the object in a JSON file.
 
     Raises:

@@ -82,7 +82,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
-def ended_by(error: BaseException) -> dict[str, Any]:
+def ended_by(error: BaseException) -> dict[str, object]:
     """Return `state`, `error` and `diverged` of a run that an exception has ended.
 
     A closed generator is one whose remaining runs are no longer wanted.
@@ -223,15 +223,15 @@ class RunWriter:
             self.end_with(error)
         self.close()
 
-    def _end(self, **changes: Any) -> None:
+    def _end(self, **changes: object) -> None:
         self._close_log()
         self._write(**changes)
         self.ended = True
 
-    def _write(self, **changes: Any) -> None:
+    def _write(self, **changes: object) -> None:
         self.folder.update_status(**{"error": None, "diverged": False, **changes})
 
-    def _end_trackers(self, summary: Mapping[str, Any], *, ok: bool) -> None:
+    def _end_trackers(self, summary: Mapping[str, object], *, ok: bool) -> None:
         if self._trackers is not None:
             self._trackers.finish(summary, ok=ok)
             self._trackers = None
@@ -257,7 +257,7 @@ class RunWriter:
             self._opened = None
 
 
-def keep_steps(path: Path, last: int) -> list[dict[str, Any]]:
+def keep_steps(path: Path, last: int) -> list[dict[str, object]]:
     """Drop the records of a file whose steps are after `last`; returns those that are kept."""
     try:
         content = path.read_bytes()

@@ -51,7 +51,7 @@ class Sink(Protocol):
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Send the metrics of one step."""
 
-    def finish(self, summary: Mapping[str, Any], *, ok: bool) -> None:
+    def finish(self, summary: Mapping[str, object], *, ok: bool) -> None:
         """Send the summary and end the run."""
 
 
@@ -198,6 +198,6 @@ class _TensorBoard:
             self._writer.add_scalar(name, value, step)
         self._writer.flush()
 
-    def finish(self, summary: Mapping[str, Any], *, ok: bool) -> None:
+    def finish(self, summary: Mapping[str, object], *, ok: bool) -> None:
         del summary, ok
         self._writer.close()

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError, OlmixError
 from olmix.records.fit.folder import FitFolder
-from olmix.records.group import read_group_record
+from olmix.records.group import GroupRecord, read_group_record
 from olmix.records.run import RunFolder
 from olmix.report.figures import Curves
 from olmix.text.files import read_json
-from olmix.text.numbers import count
+from olmix.text.numbers import count, duration, readable_count
 
 __all__ = [
     "find_manifest",
     "find_runs",
+    "read_cost",
     "read_curves",
     "read_data",
     "read_facts",
@@ -62,6 +65,7 @@ def read_facts(groups: Sequence[Path]) -> dict[str, str]:
             record = read_group_record(group)
         except DataError:
             continue
+        facts |= _launched(record)
         packages, git = record.packages, record.git or {}
         if packages:
             facts["Trained with"] = ", ".join(f"{name} {v}" for name, v in packages.items())
@@ -71,6 +75,47 @@ def read_facts(groups: Sequence[Path]) -> dict[str, str]:
         if facts:
             break
     return facts
+
+
+def _launched(record: GroupRecord) -> dict[str, str]:
+    """Return the day of a launch, and who launched it."""
+    try:
+        day = datetime.fromisoformat(record.time)
+    except ValueError:
+        return {}
+    return {"Launched": f"{day.day} {day:%b %Y}" + (f" by {record.user}" if record.user else "")}
+
+
+def read_cost(content: FitFolder, verification: Path | None) -> dict[str, str]:
+    """Return what all runs took: tokens, and the sum of their training times.
+
+    Args:
+        content: the fit folder; what the runs of the swarm took stands beside its tables.
+        verification: group of the verification's runs.
+    """
+    taken = [
+        (_number(row.get("tokens")), _number(row.get("seconds")))
+        for row in content.run_facts.values()
+    ]
+    for folder in sorted(verification.glob("*/")) if verification is not None else ():
+        try:
+            facts = RunFolder(folder).read_summary().content
+        except DataError:
+            continue
+        taken.append((_number(facts.get("tokens")), _number(facts.get("seconds"))))
+    tokens, seconds = (sum(column) for column in zip(*taken, strict=True)) if taken else (0, 0)
+    parts = [f"{readable_count(tokens)} tokens"] if tokens > 0 else []
+    parts += [duration(seconds)] if seconds > 0 else []
+    return {"Trained": " · ".join(parts)} if parts else {}
+
+
+def _number(cell: object) -> float:
+    """Return a cell as a number; 0 where it is none."""
+    try:
+        found = float(str(cell))
+    except ValueError:
+        return 0.0
+    return found if math.isfinite(found) else 0.0
 
 
 def find_runs(content: FitFolder, verification: Path | None) -> Path | None:

@@ -197,7 +197,7 @@ def _trees(model: str) -> list[dict[str, list[float]]]:
     return trees
 
 
-def _rounded(value: Any) -> Any:
+def _rounded(value: object) -> object:
     """Return a value with its numbers cut to the digits that matter."""
     if isinstance(value, float):
         return float(f"{value:.{_DIGITS}g}")

@@ -1,3 +1,22 @@
+// Opens the section that the address names, also where a link leads to it.
+const reveal = () => {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const part = target?.querySelector("details.part");
+  if (!part || part.open) return;
+  part.open = true;
+  target.scrollIntoView();
+};
+addEventListener("hashchange", reveal);
+reveal();
+
+// A tab stop only where something scrolls; the others are stepped over.
+const scrollers = new ResizeObserver((entries) => entries.forEach(({ target }) => {
+  const scrolls = target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight;
+  if (scrolls) target.tabIndex = 0;
+  else target.removeAttribute("tabindex");
+}));
+document.querySelectorAll(".scroll, .slides, pre").forEach((one) => scrollers.observe(one));
+
 // Sorts a table by a column when its heading is pressed; without scripts the table stays as it is.
 document.querySelectorAll("table.sortable").forEach((table) => {
   const body = table.tBodies[0];

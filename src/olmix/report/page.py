@@ -9,19 +9,17 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from olmix.plotting import mixture_label
 from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.scores import LEVEL
 from olmix.report.explorer import Explorer, build_explorer
 from olmix.report.figure import Picture
+from olmix.report.first_screen import FirstScreen, build_first_screen
 from olmix.report.runs import RunsTable, runs_table, verification_table
 from olmix.report.sentences import (
-    Head,
     effects_reading,
     gain_reading,
-    head,
     law_reading,
     mixture_reading,
     scope,
@@ -71,7 +69,7 @@ class Page:
 
     title: str
     subtitle: str
-    head: Head
+    first: FirstScreen
     scope: str
     mixture_title: str
     mixture_reading: str
@@ -115,7 +113,7 @@ def build_page(
     return Page(
         title=title,
         subtitle=subtitle(content),
-        head=head(content),
+        first=build_first_screen(content, background.facts),
         scope=scope(content),
         mixture_title="The worst mixture, as make_worst_mix asks"
         if content.proposal is not None and content.proposal.worst
@@ -172,7 +170,7 @@ def _facts(content: FitFolder, background: Background) -> tuple[tuple[str, str],
     return tuple(facts)
 
 
-def _flat(label: str, value: Any) -> list[tuple[str, str]]:
+def _flat(label: str, value: object) -> list[tuple[str, str]]:
     """Return a value, or the entries of a mapping, as one line of text."""
     if isinstance(value, Mapping):
         shown = ", ".join(f"{key} {inner}" for key, inner in value.items() if inner is not None)

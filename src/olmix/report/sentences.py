@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from olmix.plotting import law_label, mixture_label
 from olmix.records.fit.folder import FitFolder
-from olmix.records.fit.proposal import MIXTURES, Gain, PredictedGain
+from olmix.records.fit.proposal import MIXTURES, Gain
 from olmix.records.fit.scales import Scales
 from olmix.records.fit.scores import LEVEL
-from olmix.records.fit.verification import Verification
 from olmix.text.numbers import (
     count,
     counted,
@@ -24,16 +21,12 @@ from olmix.text.numbers import (
     listed,
     per_cent,
     points,
-    probability,
     with_error,
 )
 
 __all__ = [
-    "Head",
-    "Number",
     "effects_reading",
     "gain_reading",
-    "head",
     "law_reading",
     "mixture_reading",
     "ordered_gains",
@@ -45,88 +38,6 @@ __all__ = [
 
 
 AnyGain = TypeVar("AnyGain", bound=Gain)
-
-
-@dataclass(frozen=True)
-class Number:
-    """A large number of the page's head."""
-
-    label: str
-    value: str
-    error: str
-    unit: str
-    note: str
-
-
-@dataclass(frozen=True)
-class Head:
-    """The result, first.
-
-    Attributes:
-        tone: `good` where the gain is verified, `plain` where it is predicted or not to be told
-            from 0, `warn` where there is no reliable signal or the proposal is worse.
-        status: what kind of evidence there is, in a few words.
-        statement: the result in one sentence.
-        numbers: the most important first.
-        next_step: what to do, in words; empty where nothing is left to do.
-        command: the command that does it.
-    """
-
-    tone: str
-    status: str
-    statement: str
-    numbers: tuple[Number, ...]
-    next_step: str
-    command: str
-
-
-def head(content: FitFolder) -> Head:
-    """Return the result: measured if it was, else predicted, else that there is none."""
-    proposal, found = content.proposal, content.verification
-    if proposal is None:
-        words = "The laws were fitted; no mixture was proposed, as proposer.fit_only asks."
-        return Head("plain", "Fitted, nothing proposed", words, (), "", "")
-    if found is not None:
-        return _measured_head(found, is_worst=proposal.worst)
-    numbers = tuple(
-        _gain_number(name, gain, content.objective.unit, LEVEL)
-        for name, gain in ordered_gains(proposal.gains)
-    )
-    if not proposal.reliable:
-        return Head(
-            "warn",
-            "No reliable signal",
-            proposal.statement,
-            (),
-            "Do not train on this mixture yet: add runs or replicates, or choose another metric.",
-            "",
-        )
-    verify = f"olmix verify --fit {shlex.quote(str(content.folder))} -c LAUNCH.yaml"
-    return Head(
-        "warn" if proposal.worst else "plain",
-        "The worst mixture, predicted" if proposal.worst else "Predicted, not verified yet",
-        proposal.statement,
-        numbers,
-        "Train the proposal against the other mixtures, with fresh seeds:",
-        verify,
-    )
-
-
-def _measured_head(found: Verification, *, is_worst: bool) -> Head:
-    """Return the result of the verification."""
-    natural = found.gains.get("natural")
-    tone = "plain"
-    if is_worst or (natural is not None and natural.high < 0):
-        tone = "warn"
-    elif natural is not None and natural.low > 0:
-        tone = "good"
-    status = f"Measured with {counted(len(found.seeds), 'fresh seed')}"
-    numbers = tuple(
-        _gain_number(name, gain, found.unit, found.level)
-        for name, gain in ordered_gains(found.gains)
-    )
-    status += "; the worst mixture was asked for" if is_worst else ""
-    return Head(tone, status, found.statement, numbers, "", "")
 
 
 def scope(content: FitFolder) -> str:
@@ -165,18 +76,6 @@ def _scope_of_scales(scales: Scales) -> str:
         "their values, and the intervals are those of its runs left out. Larger models were not "
         "tested."
     )
-
-
-def _gain_number(name: str, gain: Gain, unit: str, level: float) -> Number:
-    """Return a gain as a large number with its error and what it means."""
-    value, _, error = with_error(gain.mean, gain.std_error, sign=True).partition(" ± ")
-    note = f"{per_cent(level)} interval {interval(gain.low, gain.high)}"
-    kind = "measured gain"
-    if isinstance(gain, PredictedGain):
-        kind = "predicted gain"
-        if math.isfinite(gain.probability):
-            note += f"; {probability(gain.probability)} probable to be a gain"
-    return Number(f"{kind} over {mixture_label(name)}", value, error, unit, note)
 
 
 def ordered_gains(gains: Mapping[str, AnyGain]) -> list[tuple[str, AnyGain]]:

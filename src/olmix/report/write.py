@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from olmix.errors import needs
 from olmix.records.fit.folder import FitFolder, read_fit_folder
@@ -19,6 +18,7 @@ from olmix.records.typed_json import write_record
 from olmix.report.background import (
     find_manifest,
     find_runs,
+    read_cost,
     read_curves,
     read_data,
     read_facts,
@@ -74,14 +74,15 @@ def write_report(
     swarm = runs or _path(known.runs) or find_runs(content, verification)
     groups = [group for group in (swarm, verification) if group is not None]
     kept = merge_commands(known.commands, commands)
+    cost = read_cost(content, verification)
     prepared = manifest or _path(known.manifest) or find_manifest(groups)
     background = Background(
         commands=kept,
         machine=machine or read_machine(groups) or known.machine,
-        facts=read_facts(groups) or known.facts,
+        facts={**(read_facts(groups) or known.facts), **cost},
         data=read_data(prepared),
     )
-    heading = title or known.title or TITLE
+    heading = title or known.title or _study(folder)
     curves = read_curves(swarm, content.runs) if swarm is not None else {}
     target = folder / "report.html"
     inputs = _inputs(content, [repr(curves), repr(background), heading])
@@ -103,6 +104,12 @@ def write_report(
     return target
 
 
+def _study(folder: Path) -> str:
+    """Return the title of a page that was given none: the folder that holds the folder of fits."""
+    study = folder.resolve().parent.parent.name
+    return f"{study}: data mixture" if study else TITLE
+
+
 def merge_commands(known: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
     """Return all commands once: `given` in its order, each other one after its old predecessor.
 
@@ -118,7 +125,7 @@ def merge_commands(known: Sequence[str], given: Sequence[str]) -> tuple[str, ...
     return tuple(merged)
 
 
-def _inputs(content: FitFolder, others: Sequence[Any]) -> str:
+def _inputs(content: FitFolder, others: Sequence[object]) -> str:
     """Return a hash of all that the page and its figures show, and of the code that draws them."""
     tables = content.config.get("swarm") or {}
     files = sorted(

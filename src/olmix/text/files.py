@@ -128,7 +128,7 @@ def write_text(path: str | Path, content: str, *, sync: bool = True) -> None:
     write_bytes(path, content.encode("utf-8"), sync=sync)
 
 
-def write_json(path: str | Path, value: Any, *, sync: bool = True) -> None:
+def write_json(path: str | Path, value: object, *, sync: bool = True) -> None:
     """Write a value as JSON in one step; numbers that JSON cannot hold are refused."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n", sync=sync)
 
@@ -160,7 +160,7 @@ def json_lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def read_records(content: bytes) -> Iterator[dict[str, Any]]:
+def read_records(content: bytes) -> Iterator[dict[str, object]]:
     """Yield the JSON objects among lines, as logs hold them.
 
     A line feed alone ends a line: text may hold line breaks of Unicode. What is no object is passed

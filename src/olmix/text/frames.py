@@ -24,7 +24,7 @@ def is_frame(data: object) -> bool:
     return columns or hasattr(data, "__dataframe__")
 
 
-def columns_of(data: Any) -> dict[str, list[Any]]:
+def columns_of(data: object) -> dict[str, list[object]]:
     """Return the columns of a data frame, of a dict of columns, or of rows, by name.
 
     A dict of dicts is one of rows by run; an index of pandas that has a name, or text in it, is the
@@ -54,7 +54,7 @@ def columns_of(data: Any) -> dict[str, list[Any]]:
     return found
 
 
-def _iterable(name: object, column: object) -> Iterable[Any]:
+def _iterable(name: object, column: object) -> Iterable[object]:
     if isinstance(column, str) or not isinstance(column, Iterable):
         raise TypeError(f"{name}: found {column!r}; a column is a list of values")
     return column
@@ -83,7 +83,7 @@ def _of_frame(frame: Any) -> dict[str, list[Any]]:
     return found
 
 
-def table_of(data: Any, name: str, *, number_rows: bool = False) -> Table:
+def table_of(data: object, name: str, *, number_rows: bool = False) -> Table:
     """Return a data frame, a dict of columns, or rows as a table.
 
     Args:
@@ -106,7 +106,7 @@ def table_of(data: Any, name: str, *, number_rows: bool = False) -> Table:
     return parse_table(name, list(columns), records, ", row {}")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     """Return a value as a cell of a CSV file holds it; numbers are given back exactly."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return ""

@@ -9,6 +9,7 @@ __all__ = [
     "UNKNOWN",
     "count",
     "counted",
+    "duration",
     "fixed",
     "gain_of",
     "interval",
@@ -19,6 +20,7 @@ __all__ = [
     "places_for",
     "points",
     "probability",
+    "readable_count",
     "shortened",
     "signed",
     "significant",
@@ -131,6 +133,21 @@ def count(number: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Return ``1 run`` or ``2 runs``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def readable_count(tokens: float) -> str:
+    """Return a number of tokens for readers: 3.69B, 140M, 1,200."""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if tokens >= size:
+            return f"{tokens / size:.3g}{letter}"
+    return f"{tokens:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Return ``90 s``, ``12 min`` or ``3.5 h``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -59,7 +59,7 @@ class YamlFile:
     rules: type[Yaml12] = Yaml12
 
     @cached_property
-    def _root(self) -> Any:
+    def _root(self) -> object:
         return load(self.text, str(self.path), self.rules).root
 
     def line(self, location: Sequence[str | int]) -> int | None:
@@ -79,7 +79,7 @@ class YamlFile:
         return replace(self, data=self.data[key], above=(*self.above, key))
 
 
-def _children(node: Any, step: str | int) -> Iterator[tuple[int, Any]]:
+def _children(node: object, step: str | int) -> Iterator[tuple[int, object]]:
     """Yield the line and the node of an entry; those of merged mappings come last."""
     if isinstance(node, yaml.SequenceNode):
         if isinstance(step, int) and 0 <= step < len(node.value):
@@ -112,7 +112,7 @@ def read_yaml(path: str | Path, rules: type[Yaml12] = Yaml12) -> YamlFile:
     return YamlFile(file, parse_yaml(text, str(file), rules), text, rules=rules)
 
 
-def parse_yaml(text: str, name: str, rules: type[Yaml12] = Yaml12) -> Any:
+def parse_yaml(text: str, name: str, rules: type[Yaml12] = Yaml12) -> object:
     """Return the content of a text as plain values; raises as `read_yaml` does.
 
     Args:
@@ -171,7 +171,7 @@ def _explain(error: yaml.MarkedYAMLError, text: str) -> Problem:
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Writes everything out, and quotes what YAML 1.2 would take for a number."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         del data
         return True
 
@@ -187,7 +187,7 @@ _Dumper.add_implicit_resolver(
 )
 
 
-def render_yaml(value: Any) -> str:
+def render_yaml(value: object) -> str:
     """Return a value as YAML, keys in their order.
 
     Readers of YAML 1.1 and of 1.2 find the same: text that either takes for a number, a date or a
@@ -200,7 +200,7 @@ def render_yaml(value: Any) -> str:
     return text
 
 
-def write_yaml(path: str | Path, value: Any, header: str = "") -> None:
+def write_yaml(path: str | Path, value: object, header: str = "") -> None:
     """Write a value as YAML in one step, below a header of comment lines."""
     comments = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
     write_text(path, comments + render_yaml(value))

@@ -137,8 +137,8 @@ class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         """Return a mapping; keys of its own come before those that it merges."""
         del deep
-        found: dict[Any, Any] = {}
-        merged: list[Any] = []
+        found: dict[object, object] = {}
+        merged: list[object] = []
         for key_node, value_node in node.value:
             if is_merge(key_node):
                 if merged:
@@ -172,12 +172,12 @@ def is_merge(key: Any) -> bool:
     return bool(key.tag == f"{_TAG}merge")
 
 
-def behind_merge(node: Any) -> Sequence[Any]:
+def behind_merge(node: object) -> Sequence[object]:
     """Return the nodes behind ``<<``; of two with the same key the first one counts."""
     return node.value if isinstance(node, yaml.SequenceNode) else (node,)
 
 
-def _integer(loader: Yaml12, node: Any) -> int:
+def _integer(loader: Yaml12, node: object) -> int:
     """Return an integer of YAML 1.2; ``_`` between digits and ``0b11`` are read too."""
     text = loader.construct_scalar(node).replace("_", "")
     digits = text.lstrip("+-")
@@ -233,7 +233,7 @@ OmegaConfYaml.add_constructor(f"{_TAG}value", Yaml12.construct_scalar)
 
 
 @lru_cache(maxsize=4096)
-def read_scalar(text: str, rules: type[Yaml12] = Yaml12) -> Any:
+def read_scalar(text: str, rules: type[Yaml12] = Yaml12) -> object:
     """Return what a scalar without quotes means."""
     loader = rules("")
     tag = loader.resolve(yaml.ScalarNode, text, (True, False))

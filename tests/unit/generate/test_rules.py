@@ -6,8 +6,9 @@ import pytest
 from olmix.config import GenerationConfig
 from olmix.errors import InfeasibleError
 from olmix.generate import sample_swarm
-from olmix.generate.constraints import build_constraints, readable_count
+from olmix.generate.constraints import build_constraints
 from olmix.generate.solve import check_feasible, nearest
+from olmix.text.numbers import readable_count
 
 BOTH = ["natural", "uniform"]
 

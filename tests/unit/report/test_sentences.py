@@ -24,13 +24,6 @@ def with_gain(content, low, high):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "tone"), [(0.1, 0.3, "good"), (-0.1, 0.3, "plain"), (-0.3, -0.1, "warn")]
-)
-def test_only_a_gain_whose_interval_is_above_0_is_good(content, low, high, tone):
-    assert readings.head(with_gain(content, low, high)).tone == tone
-
-
-@pytest.mark.parametrize(
     ("low", "high", "where"),
     [(0.18, 0.2, "inside"), (0.5, 0.7, "above"), (0.0, 0.1, "below")],
 )
@@ -38,13 +31,6 @@ def test_it_is_said_whether_the_prediction_held(content, low, high, where):
     assert f"lies {where} the predicted interval" in readings.gain_reading(
         with_gain(content, low, high)
     )
-
-
-def test_the_worst_mixture_is_never_good_news(content):
-    worst = replace(content, proposal=replace(content.proposal, worst=True))
-    assert readings.head(with_gain(worst, 0.1, 0.2)).tone == "warn"
-    predicted = readings.head(replace(worst, verification=None))
-    assert (predicted.tone, predicted.status) == ("warn", "The worst mixture, predicted")
 
 
 def test_what_was_not_tested_is_said(content):

@@ -271,7 +271,7 @@ class Fit:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the content of the file."""
-        plain: dict[str, Any] = to_plain(self)
+        plain: dict[str, object] = to_plain(self)
         return plain
 
 

@@ -1,0 +1,97 @@
+"""Takes pictures of the report's first screen: every kind of result, three widths, dark, on paper.
+
+    make screenshots            # pictures in build/screenshots
+
+Needs Chromium. The fits are made up, so the numbers mean nothing; look at the layout.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from olmix.report import write_report  # noqa: E402
+from sample_fit import edit_json, write_sample_fit  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Case:
+    """A page, and how it is looked at.
+
+    Attributes:
+        fit: how the made-up fit differs from the usual one.
+        edits: entries of its files that are changed.
+        width: of the window, in pixels.
+        height: of the window.
+        dark: whether the reader's system is dark.
+        paper: whether it is printed.
+    """
+
+    fit: Mapping[str, Any] = field(default_factory=dict)
+    edits: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    width: int = 1400
+    height: int = 900
+    dark: bool = False
+    paper: bool = False
+
+
+_NO_GAIN = {"gains/natural/mean": 0.004, "gains/natural/low": -0.012, "gains/natural/high": 0.02}
+CASES = {
+    "good": Case(),
+    "predicted": Case({"verified": False}),
+    "null": Case(edits={"verification.json": _NO_GAIN}),
+    "no_signal": Case({"verified": False, "reliable": False}),
+    "worst": Case({"verified": False}, {"proposal.json": {"worst": True}}),
+    "metrics_110": Case({"num_metrics": 110}),
+    "domains_64": Case({"num_domains": 64, "num_runs": 40}),
+    "phone": Case(width=390, height=844),
+    "tablet": Case(width=820, height=1180),
+    "dark": Case(dark=True),
+    "print": Case(paper=True),
+}
+
+
+def write_page(case: Case, folder: Path) -> Path:
+    """Write the made-up fit of a case into a folder, and its report."""
+    write_sample_fit(folder, **case.fit)
+    for file, changes in case.edits.items():
+        edit_json(folder / file, **changes)
+    return write_report(folder)
+
+
+def main(target: Path) -> None:
+    """Write a picture of every case, and a PDF of the one on paper."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    browser_path = next((path for path in map(shutil.which, names) if path), None)
+    if browser_path is None:
+        raise SystemExit("Chromium is needed: apt-get install chromium")
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        for name, case in CASES.items():
+            file = write_page(case, Path(place) / name / "fit" / "abc")
+            page = browser.new_page(
+                viewport={"width": case.width, "height": case.height},
+                color_scheme="dark" if case.dark else "light",
+            )
+            page.goto(file.as_uri())
+            if case.paper:
+                page.emulate_media(media="print")
+                page.pdf(path=target / f"{name}.pdf", format="A4")
+            page.screenshot(path=target / f"{name}.png")
+            sys.stdout.write(f"{target / name}.png\n")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "screenshots")

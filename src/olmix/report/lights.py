@@ -1,0 +1,98 @@
+"""Three lights that say how far a proposal can be trusted before it is trained.
+
+Each is strong, weak or none, in words too, for those who do not see colours. All of them strong
+make a strong signal; without a rank correlation beyond chance, or with errors as large as the
+differences between runs, there is none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from olmix.records.fit.folder import FitFolder
+from olmix.records.fit.scores import Scores
+from olmix.text.numbers import fixed
+
+__all__ = ["Light", "overall", "place_of", "read_lights"]
+
+STRONG, WEAK, NONE = "strong", "weak", "none"
+_RANK = 0.8
+"""Rank correlation on held-out runs from which it is strong."""
+_NOISE = (2.0, 4.0)
+"""Times the noise between replicates up to which an error is strong, and weak."""
+_SHARE = (0.4, 0.8)
+"""Share of the spread between runs up to which an error is strong, and weak."""
+_EDGE = 1.5
+"""Times the usual distance between runs up to which a mixture is at the edge of what was tried."""
+
+
+@dataclass(frozen=True)
+class Light:
+    """One reason to trust a proposal, or not to.
+
+    Attributes:
+        level: `strong`, `weak` or `none`.
+        words: what was found.
+        link: section of the page that shows it.
+    """
+
+    level: str
+    words: str
+    link: str
+
+
+def read_lights(content: FitFolder) -> tuple[Light, ...]:
+    """Return held-out rank, error against noise, and distance from what was tried."""
+    scores = content.objective_scores or content.metrics[0].law.cv
+    lights = [_rank(content, scores), _error(content, scores)]
+    proposal = content.proposal
+    if proposal is not None and proposal.distance is not None:
+        place = place_of(proposal.distance.nearest_run, proposal.distance.usual)
+        level = {"within": STRONG, "at the edge of": WEAK, "outside": NONE}[place]
+        lights.append(Light(level, f"{place} what was tried", "runs"))
+    return tuple(lights)
+
+
+def place_of(nearest: float, usual: float) -> str:
+    """Return `within`, `at the edge of` or `outside`: where a mixture lies among those tried.
+
+    Args:
+        nearest: Hellinger distance from the nearest run.
+        usual: within which 95 % of the runs have another one.
+    """
+    if nearest <= usual:
+        return "within"
+    return "at the edge of" if nearest <= _EDGE * usual else "outside"
+
+
+def overall(lights: Sequence[Light]) -> str:
+    """Return the signal that the lights give together; nothing without any."""
+    if not lights:
+        return ""
+    levels = [light.level for light in lights]
+    if NONE in levels[:2]:
+        return NONE
+    return STRONG if set(levels) == {STRONG} else WEAK
+
+
+def _rank(content: FitFolder, scores: Scores) -> Light:
+    reliable = content.proposal is not None and content.proposal.reliable
+    level = NONE if not reliable else STRONG if scores.spearman >= _RANK else WEAK
+    return Light(level, f"held-out rank correlation {fixed(scores.spearman, 2)}", "evidence")
+
+
+def _error(content: FitFolder, scores: Scores) -> Light:
+    """Return the light of the error, against the noise of replicates where that is known."""
+    noise = content.metrics[0].noise_sd if len(content.objective.metrics) == 1 else math.nan
+    if math.isfinite(noise) and noise > 0:
+        times, limits = scores.rmse / noise, _NOISE
+        words = f"error {fixed(times, 1)} times the noise"
+    else:
+        times = math.sqrt(max(1 - scores.r2, 0.0)) if math.isfinite(scores.r2) else math.nan
+        limits, words = _SHARE, f"error {fixed(times, 2)} of the spread between runs"
+    if not math.isfinite(times):
+        return Light(NONE, "error not known", "evidence")
+    level = STRONG if times <= limits[0] else WEAK if times <= limits[1] else NONE
+    return Light(level, words, "evidence")

@@ -1,0 +1,121 @@
+"""The first screen: no number that is not shown, and what a proposal costs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from olmix.records.fit.folder import read_fit_folder
+from olmix.records.fit.verification import MeasuredGain
+from olmix.report.first_screen import build_first_screen, in_lines, summary
+from sample_fit import edit_json, write_sample_fit
+
+
+@pytest.fixture
+def content(fit):
+    return read_fit_folder(fit)
+
+
+def with_gain(content, low, high):
+    gain = MeasuredGain((low + high) / 2, 0.1, low, high, p_value=0.5)
+    return replace(content, verification=replace(content.verification, gains={"natural": gain}))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "tone", "value"),
+    [(0.1, 0.3, "good", "+0.200"), (-0.1, 0.3, "plain", ""), (-0.3, -0.1, "warn", "−0.200")],
+)
+def test_a_number_is_large_only_where_its_interval_does_not_hold_0(content, low, high, tone, value):
+    found = build_first_screen(with_gain(content, low, high), {})
+    assert (found.tone, found.value) == (tone, value)
+    if not value:
+        assert "no gain shown" in found.status
+        assert "over natural +0.100 (−0.100 to +0.300)" in found.notes
+
+
+def test_a_predicted_gain_says_so_and_how_to_verify_it(content):
+    found = build_first_screen(replace(content, verification=None), {})
+    assert found.status == "Predicted, not verified yet"
+    assert found.label.startswith("predicted gain over natural in ")
+    assert found.command.startswith("olmix verify --fit ")
+
+
+def test_the_price_of_a_verification_comes_from_the_runs(content):
+    facts = {run: {"seconds": "6.0"} for run in content.runs}
+    found = build_first_screen(replace(content, verification=None, run_facts=facts), {})
+    assert "(20 runs, about 2 min of training)" in found.next_step
+
+
+def test_the_worst_mixture_is_never_good_news(content):
+    worst = replace(content, proposal=replace(content.proposal, worst=True))
+    assert build_first_screen(with_gain(worst, 0.1, 0.2), {}).tone == "warn"
+    predicted = build_first_screen(replace(worst, verification=None), {})
+    assert (predicted.tone, predicted.status) == ("warn", "The worst mixture, predicted")
+    assert [bar.mixture for bar in predicted.bars] == ["natural", "worst"]
+    assert predicted.next_step == ""
+
+
+def test_a_guess_stays_a_guess_after_its_verification(content):
+    guess = replace(content, proposal=replace(content.proposal, reliable=False))
+    found = build_first_screen(guess, {})
+    assert "the mixture was a guess" in found.statement
+    assert found.signal == "none"
+    unverified = build_first_screen(replace(guess, verification=None), {})
+    assert (unverified.value, unverified.notes, unverified.command) == ("", (), "")
+
+
+def test_bars_show_the_largest_domains_and_all_others_as_one(tmp_path):
+    folder = write_sample_fit(tmp_path / "abc", num_runs=12, num_domains=64, num_metrics=1)
+    for bar in build_first_screen(read_fit_folder(folder), {}).bars:
+        assert len(bar.segments) == 10
+        assert bar.segments[-1].domain == "55 others"
+        assert sum(segment.share for segment in bar.segments) == pytest.approx(1)
+
+
+def test_both_bars_have_the_same_domains_in_the_same_colours(content):
+    natural, proposed = build_first_screen(content, {}).bars
+    assert [s.domain for s in natural.segments] == [s.domain for s in proposed.segments]
+    assert [s.colour for s in natural.segments] == [s.colour for s in proposed.segments]
+    shares = [segment.share for segment in natural.segments]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_of_many_metrics_the_worst_and_the_best_are_shown(tmp_path):
+    folder = write_sample_fit(tmp_path / "abc", num_runs=12, num_metrics=30)
+    found = build_first_screen(read_fit_folder(folder), {})
+    assert len(found.costs) == 8
+    assert found.costs_title.endswith("the worst 5 and best 3 of 29")
+    assert sum(int(count) for count in re.findall(r"\d+", found.costs_note)) == 29
+
+
+def test_the_terminal_gets_the_same_in_ten_lines_of_80_columns(tmp_path):
+    rename = {"docs": "d" * 60, "code": "c" * 60}
+    folder = write_sample_fit(tmp_path / "abc", num_runs=12, num_metrics=30, rename=rename)
+    found = build_first_screen(
+        read_fit_folder(folder), {"Launched": "28 Nov 2026 by me", "Trained": "9M tokens · 5 min"}
+    )
+    lines = in_lines(found)
+    assert len(lines) <= 11
+    assert all(len(line) <= 80 for line in lines if "olmix " not in line)
+    assert lines[0] == ("study     28 Nov 2026 by me · 12 runs + 20 to verify · 9M tokens · 5 min")
+    names = [line.split()[0] for line in lines if not line.startswith(" ")]
+    assert names == ["study", "proposed", "gain", "costs", "signal", "next"]
+
+
+def test_without_a_proposal_there_is_a_first_screen_too(fit):
+    for name in ("proposal", "verification"):
+        (fit / f"{name}.json").unlink()
+    found = build_first_screen(read_fit_folder(fit), {})
+    assert (found.bars, found.lights, found.costs) == ((), (), ())
+    assert "no mixture was proposed" in found.statement
+    assert summary(fit)
+
+
+def test_unknown_weights_and_gains_are_left_out(fit):
+    edit_json(fit / "proposal.json", **{"mixtures/natural/weights/docs": None})
+    edit_json(fit / "verification.json", **{"gains/natural/mean": None})
+    found = build_first_screen(read_fit_folder(fit), {})
+    assert found.label.startswith("predicted gain")
+    assert "nan" not in " ".join(in_lines(found))
