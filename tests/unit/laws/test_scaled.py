@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fit_fixtures import draw_mixtures, log_linear
 
+from fit_fixtures import draw_mixtures, log_linear
 from olmix.laws.log_linear import LogLinear
 from olmix.laws.scaled import FittedScaled, additive_parts, fit_maps
 

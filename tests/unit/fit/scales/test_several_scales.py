@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.fit_fixtures import draw_mixtures
 
+from fit_fixtures import draw_mixtures
 from olmix import fit_laws, load_swarm, propose
 from olmix.config import FitConfig
 from olmix.errors import ConfigError, DataError
