@@ -36,7 +36,7 @@ __all__ = [
 _Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 RegressionType = Literal[
-    "auto", "log_linear", "log_weight", "lightgbm", "gp", "autoscale", "bimix", "search"
+    "auto", "log_linear", "log_weight", "lightgbm", "gp", "autoscale", "bimix", "epochs", "search"
 ]
 ProposerType = Literal["auto", "exact", "gradient", "simulation", "search"]
 

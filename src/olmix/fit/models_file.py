@@ -19,6 +19,7 @@ from olmix.fit.crossval import HeldOut, MetricFit
 from olmix.fit.scales.models import law_at_scale
 from olmix.fit.swarm import Swarm
 from olmix.laws.best_run import FittedSearch
+from olmix.laws.epochs import FittedEpochs
 from olmix.laws.gp import FittedGpLog, FittedGpSqrt
 from olmix.laws.law import FittedLaw
 from olmix.laws.lightgbm import FittedLightGbm
@@ -45,6 +46,7 @@ _LAWS: dict[str, type[FittedLaw]] = {
         FittedLightGbm,
         FittedAutoScale,
         FittedBiMix,
+        FittedEpochs,
         FittedSearch,
     )
 }

@@ -48,7 +48,7 @@ from olmix.fit.scales.models import scales_to_plain
 from olmix.fit.scales.read import ScaleRuns
 from olmix.fit.scales.target import TargetFit, at_target, read_larger_scales, scaled_proposal
 from olmix.fit.swarm import Swarm, read_swarm
-from olmix.fit.swarm_fit import SwarmFit, candidate_laws, fit_laws, one_thread
+from olmix.fit.swarm_fit import SwarmFit, fit_laws, laws_for, one_thread
 from olmix.records.fit.proposal import Proposal, read_proposal
 from olmix.records.fit.scores import Fit, read_fit
 from olmix.records.fit.tables import FAMILY
@@ -143,7 +143,7 @@ def _compute(
     if shares[0] != 1:
         swarm = keep_share(swarm, shares[0], config.regression)
     curve_steps = len(shares) - 1
-    num_laws = len(candidate_laws(config.regression, swarm)) if known is None else 0
+    num_laws = len(laws_for(config, swarm)) if known is None else 0
     total = (num_laws + 1) * len(swarm.metrics) + 3 + curve_steps + config.proposer.pareto
     steps = Steps(on_progress, total)
     fit = fit_laws(config, swarm, steps, known)

@@ -18,7 +18,7 @@ from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.fit.models_file import LoadedFit, load_fit
 from olmix.fit.swarm import Swarm, read_swarm, read_tables
-from olmix.fit.swarm_fit import candidate_laws, one_thread
+from olmix.fit.swarm_fit import laws_for, one_thread
 from olmix.fit.uncertainty import draw_average
 from olmix.laws.law import Law
 from olmix.records.fit.proposal import read_proposal
@@ -91,7 +91,7 @@ def load_draws(folder: str | Path) -> SavedDraws:
     return SavedDraws(
         fit=fit,
         swarm=swarm,
-        laws={law.name: law for law in candidate_laws(config.regression)},
+        laws={law.name: law for law in laws_for(config, swarm)},
         runs=_normalised(ratios.select(swarm.leaves)),
         proposal=np.array([weights[name] for name in swarm.leaves]),
     )

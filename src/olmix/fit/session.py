@@ -29,7 +29,7 @@ from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.results import proposal_record
 from olmix.fit.scales.target import at_target, read_larger_scales, scaled_proposal
 from olmix.fit.swarm import Swarm, read_swarm, read_tables
-from olmix.fit.swarm_fit import SwarmFit, candidate_laws, one_thread
+from olmix.fit.swarm_fit import SwarmFit, laws_for, one_thread
 from olmix.fit.swarm_fit import fit_laws as fit_every_law
 from olmix.plotting import mixture_label
 from olmix.records.fit.proposal import Proposal
@@ -365,7 +365,7 @@ def fit_laws(
         if UNIFORM_PRIOR in swarm.swarm.warnings:
             data = replace(data, warnings=(*data.warnings, UNIFORM_PRIOR))
     with one_thread():
-        steps = Steps(on_progress, len(candidate_laws(config.regression)) * len(data.metrics))
+        steps = Steps(on_progress, len(laws_for(config, data)) * len(data.metrics))
         small = fit_every_law(config, data, steps)
         target = at_target(small, read_larger_scales(config, data))
         return FittedSwarm(target.fit, target.record)

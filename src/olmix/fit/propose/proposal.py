@@ -15,6 +15,7 @@ from olmix.config import FitConfig
 from olmix.fit.calibration import NORMAL_QUANTILE
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.gradient import TRACE, optimality_gap
+from olmix.fit.propose.law_warnings import law_warnings
 from olmix.fit.propose.minimise import minimise
 from olmix.fit.propose.objective import MetricFloor, ProposerObjective, Risk
 from olmix.fit.propose.references import (
@@ -156,6 +157,7 @@ def propose(fit: SwarmFit, feasible: Feasible, references: References) -> FoundM
         *_gap_warning(proposer, gap, scale),
         *_vertex_warning(swarm.domains, mixture, feasible),
         *_distance_warning(swarm, mixture),
+        *law_warnings(fit, mixture, kl),
     ]
     if config.proposer.make_worst_mix:
         warnings.insert(0, "This is the worst mixture, not the best: make_worst_mix is set.")
