@@ -99,3 +99,13 @@ def test_hellinger_distances_are_those_of_their_definition(seed, size):
 
 def test_equal_mixtures_have_no_distance_and_disjoint_ones_have_distance_one():
     np.testing.assert_allclose(hellinger([[1, 0], [0, 1]], [[1, 0]]), [[0], [1]])
+
+
+def test_of_domains_below_the_minimum_the_one_drawn_largest_comes_back():
+    row, caps = np.array([0.1, 0.3, 0.6]), np.full(3, 0.5)
+    np.testing.assert_allclose(sparsify(row, 0.35, caps), [0, 0.5, 0.5])
+
+
+def test_the_domain_drawn_smallest_makes_room_for_a_required_one():
+    row, required = np.array([0.55, 0.45, 0.0]), np.array([False, False, True])
+    np.testing.assert_allclose(sparsify(row, 0.4, np.ones(3), required), [0.6, 0, 0.4])

@@ -54,6 +54,9 @@ def test_full_precision_weights_come_back_bit_for_bit():
         ({"a": {"repetition_factor": 1.0}}, "a: weight is missing"),
         ({"a": float("nan"), "b": 1.0}, "a: weight is nan"),
         ({"a": {"weight": 1.0, "note": "x"}}, "unknown key 'note'"),
+        ({"a": -0.005, "b": 1.005}, "a: weight is -0.005; it must lie between 0 and 1"),
+        ({"s": {"weight": 1.0, "x": 0.4, "y": 0.4}}, "s: the weights below it add up to 0.8"),
+        ({"s": {"weight": 0.5, "x": 1.0, "y": 1.0}}, "s: the weights below it add up to 2"),
     ],
 )
 def test_what_is_no_mixture_is_refused_by_name(raw, message):

@@ -72,7 +72,8 @@
       case "search": return nearestRun(law);
       case "stacked": {
         const members = law.members.map((one) => [one.weight, predictor(one.law)]);
-        return (x) => sum(members.map(([weight, predict]) => weight * predict(x)));
+        const offset = law.offset ?? 0;
+        return (x) => offset + sum(members.map(([weight, predict]) => weight * predict(x)));
       }
       default: throw new Error(`no formula for the law ${law.law}`);
     }

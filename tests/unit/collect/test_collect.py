@@ -77,3 +77,11 @@ def test_nothing_is_written_where_nothing_is_finished(tmp_path):
     with pytest.raises(DataError, match=r"no run is finished yet: r0 \(pending\)"):
         collect([_group(tmp_path / "g", ["pending"])], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_value_that_is_not_finite_becomes_an_empty_cell(tmp_path):
+    group = _group(tmp_path / "g", ["finished", "finished"], metrics=("a_bpb", "b_bpb"))
+    file = RunFolder(group / "r1").summary
+    file.write_text(file.read_text().replace('"b_bpb": 1.5', '"b_bpb": Infinity'))
+    found = collect([group], tmp_path / "out")
+    assert found.metrics.read_text().splitlines() == ["run,a_bpb,b_bpb", "r0,0.5,0.5", "r1,1.5,"]

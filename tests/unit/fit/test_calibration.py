@@ -41,3 +41,15 @@ def test_exact_predictions_still_have_an_interval():
 def test_a_calibration_goes_through_plain_values():
     found = Calibration(0.1, 0.2, 1.7, dict(zip(LEVELS, LEVELS, strict=True)))
     assert Calibration.from_plain(found.to_plain()) == found
+
+
+def test_beyond_the_reach_intervals_grow_with_the_square_of_the_distance():
+    found = Calibration(base=0.1, slope=0.0, quantile=1.0, coverage={}, reach=0.2)
+    np.testing.assert_allclose(found.half_width([0.1, 0.2, 0.4]), [0.1, 0.1, 0.4])
+
+
+def test_intervals_end_where_the_metric_does():
+    found = Calibration(0.1, 0.0, 1.0, {}, lowest=0.0, highest=1.0)
+    low, high = found.interval([0.05, 0.5, 0.95], np.zeros(3))
+    np.testing.assert_allclose(low, [0.0, 0.4, 0.85])
+    np.testing.assert_allclose(high, [0.15, 0.6, 1.0])

@@ -365,3 +365,33 @@ def test_a_column_that_is_the_mean_of_the_others_is_pointed_out(planted):
     swarm = read_swarm(planted.write().config())
     assert any(note.startswith("mean is the mean of the other metrics") for note in swarm.notes)
     assert len([note for note in swarm.notes if "mean of the other" in note]) == 1
+
+
+def test_mixtures_that_differ_in_the_last_digits_are_one(planted):
+    planted.ratios["a"][0] += 1e-9
+    planted.ratios["b"][0] -= 1e-9
+    swarm = read_swarm(planted.write().config())
+    assert (len(swarm.runs), swarm.num_groups) == (21, 20)
+
+
+def test_averages_of_a_metric_of_which_more_is_better_are_turned(planted):
+    swarm = read_swarm(planted.config(lower_is_better={"z": False}))
+    means, _ = swarm.averaged()
+    plain, _ = read_swarm(planted.config()).averaged()
+    np.testing.assert_array_equal(means[0], plain[0])
+    np.testing.assert_array_equal(means[1], -plain[1])
+
+
+def test_a_mixture_is_held_out_with_all_of_its_runs(planted):
+    for columns in (planted.ratios, planted.metrics):
+        for name, column in columns.items():
+            columns[name] = column * 2
+    planted.metrics = {
+        name: [value + 1e-3 * (index >= 21) for index, value in enumerate(column)]
+        for name, column in planted.metrics.items()
+    }
+    planted.runs += [f"again-{run}" for run in planted.runs]
+    swarm = read_swarm(planted.write().config(regression={"n_test": 4}))
+    assert swarm.held_out.sum() >= 4
+    for group in range(swarm.num_groups):
+        assert len(set(swarm.held_out[swarm.group == group].tolist())) == 1

@@ -28,7 +28,7 @@ from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.fit.uncertainty import held_out_average
 from olmix.laws.law import FittedLaw
-from olmix.laws.stack import FittedAverage, parts_of
+from olmix.laws.scaled import additive_parts
 from olmix.simplex import Array
 from olmix.text.progress import NOBODY, Steps
 
@@ -79,8 +79,7 @@ def build_objective(fit: SwarmFit, metric_weights: Array, kl_weight: float) -> P
     shares: list[float] = []
     for index in used:
         law = fit.fits[int(index)].best.law
-        # Apart, so that an average of convex laws is seen to be convex.
-        parts = parts_of(law) if isinstance(law, FittedAverage) else [(law, 1.0)]
+        parts = additive_parts(law)
         laws += [part for part, _ in parts]
         shares += [float(metric_weights[index]) * share for _, share in parts]
     direction = -1.0 if fit.config.proposer.make_worst_mix else 1.0

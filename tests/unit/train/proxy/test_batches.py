@@ -109,6 +109,8 @@ def test_too_many_passes_are_refused_with_what_would_do():
     )
     assert "raise repetition_factor to 2.40" in str(caught.value)
     assert "mix.b" not in str(caught.value)
+    with pytest.raises(ConfigError, match="mix.a: the run takes 24 windows"):
+        plan([windows("a", 41), windows("b", 41)], {"a": 0.75, "b": 0.25}, 8, factor=2.0)
 
 
 def test_a_run_may_go_one_window_over_a_factor_that_its_tokens_just_meet():
