@@ -103,6 +103,23 @@ def test_the_page_predicts_what_python_predicts(planted, kind):
         assert shown.requests == []
 
 
+def test_components_that_many_metrics_share_are_predicted_by_the_page_too(tmp_path):
+    rng = np.random.default_rng(0)
+    swarm = plant(tmp_path, {"y": tangled}, num=40, replicates=1)
+    clean = np.array(swarm.metrics["y"])
+    noise = 0.7 * clean.std() * rng.standard_normal((10, len(clean)))
+    swarm.metrics = {f"m{i}": (clean + own).tolist() for i, own in enumerate(noise)}
+    folder = fit_swarm(swarm.write().config(regression={"type": "gp"}), tmp_path / "fit").folder
+    fit = load_fit(folder)
+    assert "components" in repr(fit.laws)
+    with opened(write_report(folder, drawn="none")) as shown:
+        sliders = shown.page.locator("#explore input[type=range]")
+        for index, value in ((0, "0.7"), (2, "0.35")):
+            sliders.nth(index).fill(value)
+            check(fit, *read(shown))
+        assert shown.complaints == []
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_pinned_domain_has_no_slider_and_keeps_its_weight(planted, tmp_path, asked):
     swarm, pins = (planted, {"d": 0.2}) if asked else (pinned_swarm(tmp_path), {})

@@ -15,6 +15,7 @@ from olmix.config import FitConfig
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import laws_for
 from olmix.fit.uncertainty import num_draws
+from olmix.laws.components import NUM_COMPONENTS
 from olmix.laws.exponential import ExponentialLaw
 from olmix.laws.gp import GaussianProcess
 from olmix.laws.law import MOST_IN_FULL, SUBSET
@@ -22,7 +23,7 @@ from olmix.text.numbers import counted
 
 __all__ = ["Cost", "estimated_cost"]
 
-_MATRIX_RATE, _SMALL_RATE = 9e9, 3.3e9
+_MATRIX_RATE, _SMALL_RATE = 18e9, 5e9
 """Operations a second: in products and factors of large matrices, and in batches of small ones."""
 _STEPS, _FOLD_STEPS = 90, 25
 """Evaluations of the likelihood in the fit to all runs, and in that of each fold."""
@@ -71,16 +72,18 @@ def estimated_cost(config: FitConfig, swarm: Swarm) -> Cost:
     seconds, square = 0.0, float(size + 2) ** 2
     draws = num_draws(metrics)
     laws = laws_for(config, swarm)
+    step = some**3 + some**2 * (4 * size + 20)
+    process = 2 * (_STEPS + folds * _FOLD_STEPS) * step + (folds + 1) * n**3 / 5
+    shared = NUM_COMPONENTS if metrics > NUM_COMPONENTS else 0
     for law in laws:
         if isinstance(law, GaussianProcess):
-            step = some**3 + some**2 * (4 * size + 20)
-            flops = 2 * (_STEPS + folds * _FOLD_STEPS) * step + (folds + 1) * n**3
-            seconds += metrics * flops / _MATRIX_RATE
+            # The two of them share the components of many metrics.
+            seconds += (metrics + shared / 2) * process / _MATRIX_RATE
         elif isinstance(law, ExponentialLaw):
             tried = len(law.candidates()) * len(law.ridges)
             steps = (folds + 1) * (tried * _SEARCH * some + _DESCENT * n) + draws * _REFIT * n
             seconds += metrics * 2 * steps * square / _SMALL_RATE
-    seconds += 2e-7 * metrics * n * size * len(laws) * 15
+    seconds += 2e-7 * metrics * n * size * len(laws) * 8
     together = min(metrics, 16) * (folds + 1)
     memory = _BASE_BYTES + 8 * (6 * n**2 + 3 * together * n * size + 4 * metrics * n * len(laws))
     words = (counted(n, "mixture"), counted(size, "domain"), counted(metrics, "metric"))

@@ -26,6 +26,13 @@ from olmix.errors import DataError, needs
 from olmix.fit.calibration import bounds_of, calibrate, error_at_trained
 from olmix.fit.noise import as_usual, noise_between
 from olmix.fit.swarm import Swarm
+from olmix.laws.components import (
+    COMPONENTS,
+    NUM_COMPONENTS,
+    FittedComponents,
+    fit_components,
+)
+from olmix.laws.gp import GpLog, GpSqrt
 from olmix.laws.law import FittedLaw, Law
 from olmix.laws.solver import huber
 from olmix.laws.stack import AVERAGED, STACKED, FittedAverage, FittedStack, stack_weights
@@ -164,7 +171,44 @@ def cross_validate(
                 held = _held_out(swarm, by_fold[own * num_folds : (own + 1) * num_folds], folds)
                 per_metric[index][law.name] = HeldOut(fitted[own], held)
             steps(f"{law.name} cross-validated", len(some))
+    if {GpSqrt.name, GpLog.name} <= {law.name for law in laws}:
+        for index, held_out in _components(swarm, values, counts, folds).items():
+            per_metric[index][COMPONENTS] = held_out
     return compare_laws(swarm, per_metric, folds)
+
+
+def _components(
+    swarm: Swarm, values: Array, counts: Array, folds: NDArray[np.intp]
+) -> dict[int, HeldOut]:
+    """Fit and cross-validate the components that metrics share; by metric, those without gaps.
+
+    Loadings are found anew without each fold, as all else is.
+
+    Args:
+        swarm: the runs.
+        values: (M, U) mean values, less is better.
+        counts: (M, U) runs behind each.
+        folds: (U,) fold of each mixture.
+    """
+    live = np.asarray((counts > 0).any(axis=0))
+    whole = np.flatnonzero((counts[:, live] > 0).all(axis=1))
+    if len(whole) <= NUM_COMPONENTS:
+        return {}
+    mixtures = swarm.unique_mixtures
+
+    def fit(rows: NDArray[np.bool_], start: FittedComponents | None) -> list[FittedComponents]:
+        some = np.ix_(whole, np.flatnonzero(rows))
+        return fit_components(mixtures[rows], values[some], counts[some], start)
+
+    fitted = fit(live, None)
+    held = np.zeros((len(whole), len(mixtures)))
+    for fold in np.unique(folds):
+        out = folds == fold
+        for row, law in zip(held, fit(live & ~out, fitted[0]), strict=True):
+            row[out] = law.predict(mixtures[out])
+    return {
+        int(index): HeldOut(law, row) for index, law, row in zip(whole, fitted, held, strict=True)
+    }
 
 
 def compare_laws(

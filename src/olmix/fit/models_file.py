@@ -19,6 +19,7 @@ from olmix.fit.crossval import HeldOut, MetricFit
 from olmix.fit.scales.models import law_at_scale
 from olmix.fit.swarm import Swarm
 from olmix.laws.best_run import FittedSearch
+from olmix.laws.components import Basis, FittedComponents
 from olmix.laws.epochs import FittedEpochs
 from olmix.laws.gp import FittedGpLog, FittedGpSqrt
 from olmix.laws.law import FittedLaw
@@ -35,7 +36,7 @@ from olmix.text.numbers import counted
 
 __all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_laws"]
 
-FORMAT = 4
+FORMAT = 5
 _LAWS: dict[str, type[FittedLaw]] = {
     law.name: law
     for law in (
@@ -48,6 +49,7 @@ _LAWS: dict[str, type[FittedLaw]] = {
         FittedBiMix,
         FittedEpochs,
         FittedSearch,
+        FittedComponents,
     )
 }
 
@@ -143,8 +145,8 @@ def models_to_plain(
         objective: half widths of the intervals of the weighted average.
     """
     mixtures = swarm.fitted_mixtures
-    rows = {mixture.tobytes(): row for row, mixture in enumerate(mixtures)}
-    return {
+    writer = _Writer(mixtures)
+    plain = {
         "format": FORMAT,
         "domains": list(swarm.domains),
         "frozen": {} if swarm.frozen is None else swarm.frozen.groups,
@@ -158,7 +160,7 @@ def models_to_plain(
                 "chosen": fitted.chosen,
                 "calibration": fitted.calibration.to_plain(),
                 "laws": {
-                    name: _by_rows(candidate.law.to_plain(), rows)
+                    name: writer.plain(candidate.law)
                     for name, candidate in fitted.candidates.items()
                 },
                 "held_out": {
@@ -170,32 +172,70 @@ def models_to_plain(
             for index, fitted in enumerate(fits)
         },
     }
+    return {**plain, "bases": writer.bases}
 
 
-def _by_rows(plain: Mapping[str, Any], rows: Mapping[bytes, int]) -> dict[str, Any]:
-    """Return a plain law with the mixtures it was fitted to as rows of the file's own list."""
-    law = dict(plain)
-    if "points" in law:
-        points = np.asarray(law.pop("points"), dtype=np.float64)
-        law["rows"] = [rows[point.tobytes()] for point in points]
-    if "members" in law:
-        law["members"] = [_by_rows(member, rows) for member in law["members"]]
-    return law
+class _Writer:
+    """Writes laws; what many of them share is written once.
+
+    Args:
+        mixtures: (U, D) mixtures of the file, which laws refer to by their rows.
+    """
+
+    def __init__(self, mixtures: Array) -> None:
+        self._rows = {mixture.tobytes(): row for row, mixture in enumerate(mixtures)}
+        self._bases: dict[int, list[dict[str, Any]]] = {}
+
+    @property
+    def bases(self) -> list[list[dict[str, Any]]]:
+        """The bases of components that were met, in the order of their numbers."""
+        return list(self._bases.values())
+
+    def plain(self, law: FittedLaw) -> dict[str, Any]:
+        """Return a law as the file holds it."""
+        if isinstance(law, FittedAverage):
+            members = [self.plain(member) for member in law.members]
+            return {"law": law.name, "shares": law.law_weights.tolist(), "members": members}
+        if isinstance(law, FittedComponents):
+            if id(law.basis) not in self._bases:
+                found = [self.plain(member) for member in law.basis.members]
+                self._bases[id(law.basis)] = found
+            number = list(self._bases).index(id(law.basis))
+            own = {"intercept": law.intercept, "loadings": law.loadings.tolist()}
+            return {"law": law.name, **own, "basis": number}
+        plain = law.to_plain()
+        if "points" in plain:
+            points = np.asarray(plain.pop("points"), dtype=np.float64)
+            plain["rows"] = [self._rows[point.tobytes()] for point in points]
+        return plain
 
 
-def _by_points(plain: Mapping[str, Any], mixtures: Array) -> dict[str, Any]:
-    """Return a law as `to_plain` gave it, the inverse of `_by_rows`."""
-    law = dict(plain)
-    if "rows" in law:
-        law["points"] = mixtures[np.asarray(law.pop("rows"), dtype=np.intp)]
-    if "members" in law:
-        law["members"] = [_by_points(member, mixtures) for member in law["members"]]
-    return law
+class _Reader:
+    """Reads laws as `_Writer` wrote them.
 
+    Args:
+        plain: the content of `models.json`.
+    """
 
-def _laws(entry: Mapping[str, Any], mixtures: Array) -> dict[str, dict[str, Any]]:
-    """Return the plain laws of a metric, by name."""
-    return {name: _by_points(plain, mixtures) for name, plain in entry["laws"].items()}
+    def __init__(self, plain: Mapping[str, Any]) -> None:
+        self.mixtures = np.asarray(plain["mixtures"], dtype=np.float64)
+        bases: Sequence[Sequence[Mapping[str, Any]]] = plain.get("bases", [])
+        self._bases = [Basis.from_plain([self._whole(one) for one in basis]) for basis in bases]
+
+    def laws(self, entry: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return the plain laws of a metric, by name."""
+        return {name: self._whole(plain) for name, plain in entry["laws"].items()}
+
+    def _whole(self, plain: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a law as `to_plain` gives it."""
+        law = dict(plain)
+        if "rows" in law:
+            law["points"] = self.mixtures[np.asarray(law.pop("rows"), dtype=np.intp)]
+        if "members" in law:
+            law["members"] = [self._whole(member) for member in law["members"]]
+        if "basis" in law:
+            law["basis"] = self._bases[law["basis"]]
+        return law
 
 
 def _build(chosen: str, laws: Mapping[str, Mapping[str, Any]]) -> FittedLaw:
@@ -218,7 +258,7 @@ def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]
     """
     plain = read_json(file)
     try:
-        mixtures = np.asarray(plain["mixtures"], dtype=np.float64)
+        reader = _Reader(plain)
         entries = [plain["metrics"][metric] for metric in metrics]
         return [
             {
@@ -226,7 +266,7 @@ def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]
                 for name, held in entry["held_out"].items()
             }
             for entry in entries
-            for laws in [_laws(entry, mixtures)]
+            for laws in [reader.laws(entry)]
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
@@ -263,7 +303,7 @@ def load_fit(folder: str | Path, scale: str | None = None) -> LoadedFit:
                 f"{file}: format {plain['format']}; this release reads format {FORMAT}. Fit again"
             )
         entries = plain["metrics"]
-        mixtures = np.asarray(plain["mixtures"], dtype=np.float64)
+        reader = _Reader(plain)
         smallest = LoadedFit(
             folder=Path(folder),
             domains=_names(plain["domains"]),
@@ -271,10 +311,9 @@ def load_fit(folder: str | Path, scale: str | None = None) -> LoadedFit:
             lower_is_better={name: entry["lower_is_better"] for name, entry in entries.items()},
             objective_weights={name: entry["objective_weight"] for name, entry in entries.items()},
             laws={
-                name: _build(entry["chosen"], _laws(entry, mixtures))
-                for name, entry in entries.items()
+                name: _build(entry["chosen"], reader.laws(entry)) for name, entry in entries.items()
             },
-            mixtures=mixtures,
+            mixtures=reader.mixtures,
             calibrations={
                 name: Calibration.from_plain(entry["calibration"])
                 for name, entry in entries.items()

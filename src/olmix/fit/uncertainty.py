@@ -39,6 +39,7 @@ from olmix.fit.propose.references import (
     objective_noise,
 )
 from olmix.fit.swarm import Swarm
+from olmix.laws.components import FittedComponents
 from olmix.laws.law import Draws, FittedLaw, Law
 from olmix.laws.outliers import mean_square
 from olmix.laws.stack import FittedStack, stacked_samples
@@ -264,6 +265,8 @@ def sample_law(
     if isinstance(law, FittedStack):
         parts = [sample_law(one, laws, mixtures, values, draws, at) for one in law.members]
         return stacked_samples(parts, law.law_weights, draws.uniforms)
+    if isinstance(law, FittedComponents):
+        return law.sample(at, draws.normals)
     return laws[law.name].sample(law, mixtures, values, draws, at)
 
 

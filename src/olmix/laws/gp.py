@@ -250,7 +250,7 @@ class GaussianProcess(SeparateLaw):
         )
         tried = [
             self._try(mixtures, values, row_weights, shift, offset, first, search)
-            for offset in _offsets(values)
+            for offset in _offsets(whole[1])  # below every run, not only those of a subset
         ]
         best = min(tried, key=lambda one: one[1])
         others = [other for other in self.shifts if other != shift]

@@ -90,6 +90,7 @@ _LAW_COLOURS = {
     "gp_sqrt": VERMILLION,
     "gp_log": ORANGE,
     "lightgbm": SKY,
+    "components": GREY,
     "stacked": BLUE,
 }
 _LAW_LABELS = {
@@ -102,6 +103,7 @@ _LAW_LABELS = {
     "epochs": "law of epochs",
     "bimix": "BiMix",
     "search": "nearest run",
+    "components": "GP of components",
     "stacked": "average of laws",
 }
 _LAW_MARKERS = {
@@ -110,6 +112,7 @@ _LAW_MARKERS = {
     "gp_sqrt": "^",
     "gp_log": "v",
     "lightgbm": "X",
+    "components": "P",
     "stacked": "D",
 }
 _OTHERS = (ORANGE, GREY, VERMILLION, SKY, GREEN)

@@ -68,6 +68,17 @@
     return law.values[found.indexOf(Math.max(...found))];
   };
 
+  // y = intercept + sum of loadings times components, which all metrics share: the last are kept.
+  const bases = [];
+  const components = (law) => {
+    bases[law.basis] ??= { members: data.bases[law.basis].map((one) => predictor(one)) };
+    const basis = bases[law.basis];
+    return (x) => {
+      if (basis.at !== x) Object.assign(basis, { at: x, values: basis.members.map((predict) => predict(x)) });
+      return law.intercept + sum(law.loadings.map((loading, k) => loading * basis.values[k]));
+    };
+  };
+
   const predictor = (law) => {
     switch (law.law) {
       case "log_linear": return exponential(law, (w) => w);
@@ -78,6 +89,7 @@
       case "epochs": return epochs(law);
       case "lightgbm": return trees(law);
       case "search": return nearestRun(law);
+      case "components": return components(law);
       case "stacked": {
         const members = law.members.map((one) => [one.weight, predictor(one.law)]);
         const offset = law.offset ?? 0;
@@ -124,7 +136,8 @@
   const pinned = new Set(data.pinned.flatMap((weight, d) => (weight === null ? [] : [d])));
   // Sliders stand in the order of the table of domains; a pinned domain has none.
   const domainOf = (input) => Number(input.dataset.domain);
-  let weights = data.presets.proposed ?? natural ?? Array(size).fill(1 / size);
+  const even = (1 - sum(data.pinned.map((weight) => weight ?? 0))) / Math.max(size - pinned.size, 1);
+  let weights = data.presets.proposed ?? natural ?? data.pinned.map((weight) => weight ?? even);
   let active = weights.indexOf(Math.max(...weights));
   if (pinned.has(active) && sliders.length > 0) active = domainOf(sliders[0]);
   // The mixture before the first move of the active domain: its proportions are those of the others
@@ -138,10 +151,13 @@
   const isFixed = (domain) =>
     pinned.has(domain) || locks.some((lock) => lock.checked && domainOf(lock) === domain);
 
+  // What pinned and locked domains leave to a domain and the others.
+  const roomOf = (x, domain) => 1 - sum(x.filter((_, d) => d !== domain && isFixed(d)));
+
   // One weight changes; the others keep their proportions and make room, but for locked ones.
   const moved = (x, domain, weight) => {
     const fixed = x.map((_, d) => d !== domain && isFixed(d));
-    const room = 1 - sum(x.filter((_, d) => fixed[d]));
+    const room = roomOf(x, domain);
     const free = fixed.filter((one, d) => !one && d !== domain).length;
     const rest = sum(x.filter((_, d) => !fixed[d] && d !== domain));
     const own = free === 0 ? room : Math.min(Math.max(weight, 0), room);
@@ -203,6 +219,7 @@
   };
   const showCurve = () => {
     const metric = shown[choice.selectedIndex];
+    const room = roomOf(weights, active);
     // Denser at both ends, where laws in roots and logarithms bend.
     const points = Array.from({ length: 49 }, (_, i) => {
       const weight = room * (1 - Math.cos(Math.PI * i / 48)) / 2;

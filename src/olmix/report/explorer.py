@@ -118,6 +118,7 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "domains": domains,
         "mixtures": mixtures,
+        "bases": models.get("bases", []),
         "presets": {
             name: [content.weights_of(mix.weights)[domain] for domain in domains]
             for name, mix in presets.items()

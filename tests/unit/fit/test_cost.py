@@ -69,15 +69,26 @@ def test_the_estimate_stands_before_the_fit(tmp_path, caplog, monkeypatch):
 @pytest.mark.parametrize("law", [GpSqrt(), GpLog(), LogWeight(), LogLinear()])
 def test_settings_of_some_runs_predict_as_well_as_those_of_all(law, monkeypatch):
     rng = np.random.default_rng(0)
-    x, at = draw_mixtures(300, 4, seed=1), draw_mixtures(200, 4, seed=2)
-    y = log_weight(x) + 0.02 * rng.standard_normal(300)
+    x, at = draw_mixtures(400, 4, seed=1), draw_mixtures(200, 4, seed=2)
+    y = log_weight(x) + 0.02 * rng.standard_normal(400)
     found = []
     for most in (640, 200):
         monkeypatch.setattr(law_module, "MOST_IN_FULL", most)
-        monkeypatch.setattr(law_module, "SUBSET", 120)
         error = law.fit(x, y).predict(at) - log_weight(at)
         found.append(np.sqrt(np.mean(error**2)))
     assert found[1] < 1.15 * found[0] + 1e-4
+
+
+@pytest.mark.parametrize("law", [GpSqrt(), GpLog()])
+def test_runs_outside_of_the_subset_lie_above_the_offset_too(law, monkeypatch):
+    monkeypatch.setattr(law_module, "MOST_IN_FULL", 50)
+    monkeypatch.setattr(law_module, "SUBSET", 25)
+    x = draw_mixtures(200, 4, seed=1)
+    y = 1.5 + np.exp(6 * x[:, 0])  # few runs lie near the floor, so that a logarithm fits best
+    y[np.setdiff1d(np.arange(200), law_module.rows_for_settings(200, 200))[0]] = 1.2
+    fitted = law.fit(x, y)
+    assert fitted.offset is None or fitted.offset < y.min()
+    assert np.ptp(fitted.predict(x)) < 3 * np.ptp(y)
 
 
 def test_a_metric_that_few_runs_have_keeps_enough_of_them(monkeypatch):
