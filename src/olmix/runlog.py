@@ -16,6 +16,7 @@ milliseconds and needs the standard library alone.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -24,10 +25,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from olmix.domains import bits_per_byte_of
 from olmix.errors import DataError, DivergedError, LaunchError
 from olmix.records.logs import flatten
 from olmix.records.run import INTERRUPTED, RunFolder
 from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
+from olmix.text.files import read_json
 
 if TYPE_CHECKING:
     from olmix.records.trackers import Trackers
@@ -145,6 +148,35 @@ class Run:
         progress = self._progress()
         num_steps = progress.get("num_steps") or self._step
         self._writer.finish(final, summary, **{**progress, "num_steps": num_steps})
+
+    def bits_per_byte(self, losses: Mapping[str, float]) -> dict[str, float]:
+        """Turn losses on validation sets into ``NAME_bpb``, the metrics of a fit.
+
+        A loss per token depends on the tokenizer; bits per byte do not. How many bytes a token
+        stands for is that of the whole set, from the run's data manifest.
+
+        Args:
+            losses: mean loss of a token in nats, by the name of the set in `eval.paths`.
+
+        Raises:
+            DataError: the manifest does not know a set, or not how many bytes it has.
+        """
+        # Not before it is asked for: it takes more than the standard library.
+        from olmix.config.training import MANIFEST_FILE
+
+        file = self.folder.path / MANIFEST_FILE
+        known = read_json(file).get("validation", {})
+        found = {}
+        for name, loss in losses.items():
+            entry = known.get(name)
+            if entry is None or not entry["bytes"]:
+                what = f"there is no validation set {name}; there are {', '.join(known) or 'none'}"
+                if entry is not None:
+                    what = f"the bytes of {name} are not known: no byte-level tokenizer told them"
+                raise DataError(f"{file}: {what}")
+            nats_per_byte = float(loss) * entry["tokens"] / entry["bytes"]
+            found[bits_per_byte_of(name)] = nats_per_byte / math.log(2)
+        return found
 
     def fail(self, error: str, *, diverged: bool = False) -> None:
         """Mark the run as failed, with the reason."""

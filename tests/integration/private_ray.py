@@ -10,12 +10,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+
+import patience
 
 RAY = Path(sys.executable).with_name("ray")
 _OBJECTS = 80_000_000
@@ -69,30 +70,30 @@ class PrivateRay:
             cpus, "--head", f"--port={self.port}", f"--dashboard-port={self.dashboard}",
             f"--ray-client-server-port={self.client}", f"--temp-dir={self.folder}",
         )  # fmt: skip
-        for _ in range(300):
-            with (
-                contextlib.suppress(OSError),
-                urllib.request.urlopen(f"{self.url}/api/jobs/", timeout=5),
-            ):
-                return
-            time.sleep(0.2)
-        raise TimeoutError((self.folder / "node-0.log").read_text()[-2000:])
+        patience.wait_for(self._answers, "job server", while_=self.nodes[-1], every_s=0.2)
+
+    def _answers(self) -> bool:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"{self.url}/api/jobs/", timeout=5) as answer,
+        ):
+            return answer.status == 200
+        return False
 
     def add_node(self, cpus: int = 1, **labels: str) -> subprocess.Popen[bytes]:
         """Start a further node, and wait until the head counts it."""
-        before = self.num_alive()
+        before = self.alive()
         self._start(cpus, f"--address={self.address}", labels=labels)
-        for _ in range(300):
-            if self.num_alive() > before:
-                return self.nodes[-1]
-            time.sleep(0.2)
-        raise TimeoutError("a node did not join")
+        # A node that was just lost may still count as alive.
+        node = self.nodes[-1]
+        patience.wait_for(lambda: self.alive() - before, "node", while_=node, every_s=0.2)
+        return node
 
-    def num_alive(self) -> int:
-        """Nodes that the head counts."""
+    def alive(self) -> set[str]:
+        """Nodes that the head counts, by their ids."""
         with urllib.request.urlopen(f"{self.url}/nodes?view=summary", timeout=30) as answer:
             found = json.load(answer)["data"]["summary"]
-        return sum(node["raylet"]["state"] == "ALIVE" for node in found)
+        return {node["raylet"]["nodeId"] for node in found if node["raylet"]["state"] == "ALIVE"}
 
     def kill(self, node: subprocess.Popen[bytes], *, spare: str = "") -> None:
         """Lose a node: all of its processes at once.

@@ -69,9 +69,11 @@ class LocalInfra(_AnyInfra):
     backend: Literal["local"] = "local"
     """Which engine runs."""
     workers: _Count | None = None
-    """Runs at a time; one per core if left out, or one per GPU where `gpus` are given."""
+    """Runs at a time; one per core if left out, or one per GPU where there are several or `gpus`
+    are given."""
     gpus: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
-    """Numbers of the GPUs to use, one for each run at a time (`CUDA_VISIBLE_DEVICES`)."""
+    """Numbers of the GPUs to use, one for each run at a time (`CUDA_VISIBLE_DEVICES`). Left out,
+    runs of other trainers than the embedded one get one each on a machine that has several."""
     runs_per_batch: _Count = 1
     """Runs that one worker trains side by side; above 1 pays on an accelerator, not on a CPU."""
 

@@ -27,8 +27,22 @@ def convert_launch(draft: Draft) -> None:
     drop_limits(draft)
     if isinstance(draft.get("mix"), dict):
         _scale_mix(draft.content["mix"], draft, ("mix",))
+    _note_infra(draft)
     _convert_training(draft)
     _convert_eval(draft)
+
+
+def _note_infra(draft: Draft) -> None:
+    """Say what a run on Beaker needs here that their launcher had in its code."""
+    infra = draft.get("infra")
+    if not isinstance(infra, dict) or "budget" not in infra:
+        return
+    if not {"image", "docker_image"} & set(infra):
+        note = (
+            "to launch, add `image`: one whose python has this Olmix (theirs is in the code), and "
+            "say where jobs see the folders of runs: `weka: true`, `mounts` or `runs_dir`"
+        )
+        draft.notes.append((("infra",), note))
 
 
 def _convert_training(draft: Draft) -> None:

@@ -20,7 +20,7 @@ from olmix.config.training import Training
 from olmix.launch.command_runs import CommandRun
 from olmix.launch.engines import engine_of
 from olmix.launch.group_plan import Group, Run
-from olmix.launch.local.workers import available_cores, slots_of
+from olmix.launch.local.workers import available_cores, gpus_of, slots_of
 from olmix.records.run import RunFolder
 from olmix.text.yaml import render_yaml
 
@@ -172,7 +172,7 @@ def _devices(group: Group) -> Devices:
         return infra.devices
     # OLMo-core takes all cores; what a command takes is not known.
     cores = len(available_cores()) if _of_olmo_core(group) else 1
-    return Devices.of(1 if infra.gpus else 0, cores)
+    return Devices.of(1 if gpus_of(group, infra) else 0, cores)
 
 
 def _of_olmo_core(group: Group) -> bool:
@@ -202,7 +202,7 @@ def render_launch(group: Group, folder: Path, runs: Sequence[str] | None = None)
     if not isinstance(group.infra, LocalInfra):
         return engine_of(group.infra).render(group, folder, names)
     slots = slots_of(group, group.infra)
-    shared = slots[0].environment if slots and group.infra.gpus == () else {}
+    shared = slots[0].environment if slots and not gpus_of(group, group.infra) else {}
     lines = [f"{name}={shlex.quote(value)}" for name, value in shared.items()]
     for slot in slots[: len(names)]:
         own = {k: v for k, v in slot.environment.items() if k not in shared}

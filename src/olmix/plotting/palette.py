@@ -99,6 +99,7 @@ _LAW_LABELS = {
     "gp_log": "GP in log x",
     "lightgbm": "LightGBM",
     "autoscale": "AutoScale",
+    "epochs": "law of epochs",
     "bimix": "BiMix",
     "search": "nearest run",
     "stacked": "average of laws",

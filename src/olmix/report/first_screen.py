@@ -173,12 +173,12 @@ def build_first_screen(content: FitFolder, facts: Mapping[str, str]) -> FirstScr
 
 
 def in_lines(screen: FirstScreen) -> list[str]:
-    """Return the first screen as lines of a terminal, at most ten of 80 columns."""
+    """Return the first screen as lines of a terminal, at most eleven of 80 columns."""
     lines = _entry("study", screen.origin)
     if screen.bars:
         shares = sorted(screen.bars[-1].segments, key=lambda one: -one.share)
         mixture = ", ".join(f"{one.domain} {one.percent}" for one in shares if one.share >= 0.005)
-        lines += _entry(screen.bars[-1].mixture, mixture, most=2)
+        lines += _entry(screen.bars[-1].mixture, mixture)
     if screen.value:
         gain = " ".join(word for word in (screen.value, screen.unit) if word)
         lines += _entry("gain", f"{gain} ({screen.reach}), {screen.label}", most=2)
@@ -192,7 +192,7 @@ def in_lines(screen: FirstScreen) -> list[str]:
         words = "; ".join(light.words for light in screen.lights)
         lines += _entry("signal", f"{screen.signal}: {words}", most=2)
     if screen.next_step:
-        lines += _entry("next", screen.next_step)
+        lines += _entry("next", screen.next_step, most=2)
         lines += [f"          {screen.command}"] if screen.command else []
     return lines
 

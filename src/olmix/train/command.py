@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from olmix.config import CommandTraining
+from olmix.config import CommandTraining, LaunchConfig, ValidationEval
 from olmix.config.training import MANIFEST_FILE, MIX_FILE
 from olmix.domains import iter_domains
-from olmix.errors import DivergedError, LaunchError
+from olmix.errors import DataError, DivergedError, LaunchError
 from olmix.records.identity import run_identity
 from olmix.records.logs import flatten, number
 from olmix.records.mapping import read_command_file
@@ -32,7 +32,7 @@ from olmix.records.matching import check_cuts, cuts_of
 from olmix.records.run import COMMAND_FILE, MetricsReader, RunFolder, progress_of
 from olmix.records.run_config import read_run_config
 from olmix.records.run_writer import LOSSES, RunWriter, final_metrics
-from olmix.records.tokens import data_dtype
+from olmix.records.tokens import byte_lengths, data_dtype, expand, open_tokens
 from olmix.text.files import write_json
 from olmix.train.leftover import announce, end_leftover, forget, remember
 from olmix.train.outcome import Outcome, RunProgress, outcome_of
@@ -138,12 +138,37 @@ def _prepare(folder: RunFolder) -> _Command:
             "seed": config.training.seed,
             **matched,
             "domains": domains,
+            **_validation(config),
         },
         sync=False,
     )
     environment = {**shared, "OLMIX_GROUP": config.group_id or ""}
     words, tokens = config.training.words(run_dir), config.training.max_tokens
     return _Command(words, Path.cwd(), environment, run_identity(config), tokens)
+
+
+def _validation(config: LaunchConfig) -> dict[str, Any]:
+    """Return the validation sets with their tokens, and their bytes where the tokenizer tells."""
+    if not isinstance(config.eval, ValidationEval):
+        return {}
+    try:
+        lengths = None if config.data.tokenizer is None else byte_lengths(config.data.tokenizer)
+    except DataError:
+        lengths = None  # the tokenizer of another kind, which a command may well use
+    found = {}
+    for name, paths in config.eval.paths.items():
+        files = [
+            open_tokens(path, config.data.dtype) for path in expand(paths, f"validation set {name}")
+        ]
+        num_bytes = None
+        if lengths is not None and all(int(f.max(initial=0)) < len(lengths) for f in files):
+            num_bytes = sum(int(lengths[file].sum()) for file in files)
+        found[name] = {
+            "paths": list(paths),
+            "tokens": sum(len(file) for file in files),
+            "bytes": num_bytes,
+        }
+    return {"validation": found}
 
 
 def _start(command: _Command, folder: RunFolder) -> subprocess.Popen[bytes]:

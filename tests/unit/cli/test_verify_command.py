@@ -40,6 +40,11 @@ def _proposal(folder, metric="a_bpb"):
         "statement": "",
     }
     write_json(folder / "fit/proposal.json", proposal)
+    law = {"log_linear": {}}
+    entry = {"lower_is_better": True, "num_runs": 9, "objective_weight": 1.0}
+    metrics = {metric: {**entry, "chosen": "log_linear", "candidates": law}}
+    fit = {"domains": list("abc"), "metrics": metrics, "runs": {"used": []}}
+    write_json(folder / "fit/fit.json", fit)
 
 
 def _verify(tiny, *words):

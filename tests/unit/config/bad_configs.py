@@ -296,7 +296,7 @@ CASES = [
         "backend unknown",
         "backend: local",
         "backend: slrm",
-        ':2: infra: backend is "slrm"; allowed: local, slurm, beaker. Did you mean `slurm`?',
+        ':2: infra: backend is "slrm"; allowed: local, slurm, beaker, ray, kubernetes. Did you mean `slurm`?',
     ),
     _launch(
         "beaker by its keys",

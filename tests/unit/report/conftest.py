@@ -28,7 +28,7 @@ def fit(tmp_path):
 @pytest.fixture
 def no_figures(monkeypatch):
     """Leave the figures out, for tests of something else: they take most of the time."""
-    monkeypatch.setattr("olmix.report.write.draw_figures", lambda *_: [])
+    monkeypatch.setattr("olmix.report.write.draw_figures", lambda *args: [])
 
 
 @pytest.fixture(scope="session")

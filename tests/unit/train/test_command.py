@@ -1,6 +1,7 @@
 """Runs of any trainer as a command."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from olmix import runlog
 from olmix.config import LaunchConfig
+from olmix.errors import DataError
 from olmix.records.run import COMMAND_FILE, RunFolder
 from olmix.text.files import write_json
 from olmix.text.yaml import write_yaml
@@ -70,6 +73,21 @@ def test_the_manifest_says_what_a_matched_run_may_see(tiny, tmp_path):
     data = json.loads((folder.path / "data_manifest.json").read_text())
     assert (data["target_tokens"], data["subset_share"], data["subset_seed"]) == (40_000, 0.125, 3)
     assert data["domains"]["a"]["tokens_seen"] == 2_500
+
+
+def test_the_manifest_says_how_many_bytes_validation_sets_have(tiny, tmp_path):
+    folder = folder_with(tiny, tmp_path, python(TRAINER, tmp_path))
+    assert run_command(folder).state == "finished"
+    data = json.loads((folder.path / "data_manifest.json").read_text())
+    # One token in a hundred is EOS, which stands for no text; every other one for a byte.
+    assert data["validation"]["b"]["tokens"] == 1000
+    assert data["validation"]["b"]["bytes"] == 990
+    assert data["validation"]["b"]["paths"] == [str(tiny.folder / "b.val.bin")]
+    run = runlog.start(folder.path)
+    nats = math.log(2) * 0.99
+    assert run.bits_per_byte({"b": nats}) == {"b_bpb": pytest.approx(1.0)}
+    with pytest.raises(DataError, match="there is no validation set x; there are a, b, c"):
+        run.bits_per_byte({"x": 1.0})
 
 
 def test_a_command_that_fails_says_with_what_and_what_it_said_last(tiny, tmp_path):

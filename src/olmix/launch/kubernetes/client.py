@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from olmix.config import KubernetesInfra
@@ -58,10 +60,13 @@ def connected(infra: KubernetesInfra) -> Iterator[Cluster]:
             configuration = client.Configuration.get_default_copy()
             namespace = _own_namespace()
         except ConfigException:
+            # The client itself looks at KUBECONFIG only when it is imported.
+            file = os.environ.get("KUBECONFIG") or None
             configuration = client.Configuration()
-            config.load_kube_config(context=infra.context, client_configuration=configuration)
-            _, active = config.list_kube_config_contexts()
-            namespace = active.get("context", {}).get("namespace", "default")
+            config.load_kube_config(file, infra.context, configuration)
+            contexts, active = config.list_kube_config_contexts(file)
+            chosen = next((each for each in contexts if each["name"] == infra.context), active)
+            namespace = chosen.get("context", {}).get("namespace", "default")
     except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
         # What the client raises may quote the file, and so a token.
         raise LaunchError(
@@ -90,8 +95,6 @@ def connected(infra: KubernetesInfra) -> Iterator[Cluster]:
 
 
 def _own_namespace() -> str:
-    from pathlib import Path
-
     file = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
     return file.read_text(encoding="utf-8").strip() if file.is_file() else "default"
 

@@ -22,7 +22,7 @@ from olmix.config import LocalInfra
 from olmix.launch.group_plan import Group
 from olmix.text.threads import ONE_THREAD
 
-__all__ = ["Message", "Slot", "Worker", "available_cores", "slots_of"]
+__all__ = ["Message", "Slot", "Worker", "available_cores", "gpus_of", "slots_of"]
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class Slot:
 
 def slots_of(group: Group, infra: LocalInfra) -> list[Slot]:
     """Return the places that a group has on this machine, no more than it has runs."""
-    plain = not group.embedded
-    if infra.gpus:
-        number = infra.workers or len(infra.gpus)
-        slots = [Slot(None, infra.gpus[i % len(infra.gpus)], plain) for i in range(number)]
+    plain, gpus = not group.embedded, gpus_of(group, infra)
+    if gpus:
+        number = infra.workers or len(gpus)
+        slots = [Slot(None, gpus[i % len(gpus)], plain) for i in range(number)]
     elif plain:
         # Other trainers use all cores that they find.
         slots = [Slot(plain=True)] * (infra.workers or 1)
@@ -86,6 +86,30 @@ def slots_of(group: Group, infra: LocalInfra) -> list[Slot]:
         # More workers than cores share them; pinning would only tie them down.
         slots = [Slot(cores[i] if number <= len(cores) else None) for i in range(number)]
     return slots[: len(group.runs)]
+
+
+def gpus_of(group: Group, infra: LocalInfra) -> tuple[int, ...]:
+    """Return the GPUs of which each run gets one; none where a run takes what it finds.
+
+    Those that the config names; for other trainers than the embedded one all of a machine that has
+    several, unless `workers` says how many runs there are at a time.
+    """
+    if infra.gpus or group.embedded or infra.workers is not None:
+        return infra.gpus
+    found = available_gpus()
+    return found if len(found) > 1 else ()
+
+
+def available_gpus() -> tuple[int, ...]:
+    """Return the numbers of the NVIDIA GPUs that this process may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        named = [word.strip() for word in visible.split(",")]
+        return tuple(map(int, named)) if all(word.isdecimal() for word in named) else ()
+    try:
+        return tuple(range(len(list(Path("/proc/driver/nvidia/gpus").iterdir()))))
+    except OSError:
+        return ()
 
 
 def available_cores() -> tuple[int, ...]:

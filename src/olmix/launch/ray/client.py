@@ -50,10 +50,10 @@ def connected(infra: RayInfra) -> Iterator[JobSubmissionClient]:
         RuntimeError,
         ValueError,
     ) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:500].rstrip(".")
         raise LaunchError(
-            f"Ray: {infra.address}: {said[0][:500]}. Check infra.address (and RAY_ADDRESS, which "
-            "goes before it), and that the cluster runs: `ray status`."
+            f"Ray: {infra.address}: {said}. Check infra.address (RAY_ADDRESS goes before it), and "
+            "that the cluster runs: `ray status`."
         ) from error
 
 

@@ -165,6 +165,7 @@ class _Runs:
                 for _, run in self._waiting:
                     self.say(run, "cancelled")
                 self._waiting.clear()
+                self._call_back()
             self._hand_out(missing)
             if not self._running:
                 time.sleep(_POLL_S)
@@ -172,6 +173,18 @@ class _Runs:
             ready, _ = ray.wait(list(self._running), num_returns=1, timeout=_POLL_S)
             for reference in ready:
                 self._end(self._running.pop(reference), reference)
+
+    def _call_back(self) -> None:
+        """Cancel tasks that wait for a node; those that run see the file themselves."""
+        import ray
+
+        for reference, run in self._running.items():
+            try:
+                text = (self._states.with_suffix(".started") / run).read_text(encoding="utf-8")
+            except OSError:
+                text = ""
+            if text.partition(" ")[0] != str(self._attempts[run]):
+                ray.cancel(reference)
 
     def _hand_out(self, missing: str) -> None:
         now = time.monotonic()
