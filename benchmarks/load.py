@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests/integration"), str(ROOT / "tests")]
 
 NUM_RUNS, NUM_DOMAINS = 5_000, 24
-SWARM_RUNS, SWARM_DOMAINS, SWARM_METRICS = 600, 200, 100
+SWARM_RUNS, SWARM_DOMAINS, SWARM_METRICS = 300, 200, 100
 NUM_TASKS = 1_000
 TOKEN_BYTES = 10 * 10**9
 REFRESHES, EVERY_S = 360, 0.1

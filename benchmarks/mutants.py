@@ -72,6 +72,12 @@ MUTANTS = [
         ("order = np.lexsort((-caps, -rows), axis=-1)", "order = np.lexsort((-caps, rows), axis=-1)"),
         ("base = np.where(support, floor, 0.0)", "base = np.zeros_like(floor)"),
     ),
+    *_entries(
+        "simplex.py",
+        "unit/fit/propose/test_feasible.py",
+        ("available = passes * np.asarray(counts, dtype=np.float64)", "available = np.asarray(counts, dtype=np.float64)"),
+        ("np.minimum(available / tokens, 1.0)", "available / tokens"),
+    ),
     # Joins of the two tables.
     *_entries(
         "fit/swarm.py",
@@ -120,7 +126,6 @@ MUTANTS = [
     *_entries(
         "fit/propose/feasible.py",
         "unit/fit/propose/test_feasible.py",
-        ("allowed = limits.repetition_factor * config.priors.counts(domains)", "allowed = config.priors.counts(domains)"),
         ("caps = np.where(live | pinned, caps, 0.0)", "caps = np.where(live, caps, caps)"),
         ("whole[..., self.free] = self.free_total * shares", "whole[..., self.free] = shares"),
         ("if room < left - _TOLERANCE and not problems:", "if room < 0 and not problems:"),
@@ -130,8 +135,8 @@ MUTANTS = [
         "fit/propose/proposal.py",
         "unit/fit/propose/test_proposals.py unit/fit/propose/test_robust_proposals.py",
         ("direction = -1.0 if fit.config.proposer.make_worst_mix else 1.0", "direction = 1.0"),
-        ("at_prior + worse, scale))", "at_prior - worse, scale))"),
-        ("kl_weight=kl * scale,", "kl_weight=kl,"),
+        ('start = fit.natural if asked.floors_at == "prior" else', 'start = fit.natural if asked.floors_at != "prior" else'),
+        ("else kl * scale", "else kl"),
         ("factor = number * errors.quantile / NORMAL_QUANTILE", "factor = errors.quantile / NORMAL_QUANTILE"),
     ),
     # Intervals.
@@ -195,7 +200,7 @@ MUTANTS = [
     ),
     *_entries(
         "train/proxy/run.py",
-        "integration/test_trainer.py::test_kill_9_and_a_second_worker_give_bitwise_the_same_metrics",
+        "unit/train/proxy/test_proxy_group.py",
         ("if stored is not None and not _holds(folder.metrics, stored[0].metrics_bytes):", "if False:"),
         ("losses=tuple(self._losses),", "losses=(),"),
     ),

@@ -19,6 +19,7 @@ KINDS = (
     "log_weight",
     "autoscale",
     "bimix",
+    "epochs",
     "lightgbm",
     "search",
     "families",

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 BASE = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
@@ -45,12 +46,10 @@ def closure(requirements):
     """Return the distributions that these requirements bring, extras left out."""
     found, queue = set(), list(requirements)
     while queue:
-        text = queue.pop()
-        _, _, marker = text.partition(";")
-        if re.search(r"extra\s*==|sys_platform|platform_system|implementation_name", marker):
-            continue
-        name = plain(re.match(r"[A-Za-z0-9._-]+", text)[0])
-        if name not in found:
+        requirement = Requirement(queue.pop())
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        name = plain(requirement.name)
+        if applies and name not in found:
             found.add(name)
             queue += metadata.requires(name) or []
     return found

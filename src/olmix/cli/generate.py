@@ -27,12 +27,17 @@ __all__ = ["generate"]
     "--after",
     about="Fit folder, such as fit/latest: place the next round of runs by it (swarm.after).",
 )
+@path_option(
+    "--scales",
+    "larger",
+    about="Fit folder: write the mixtures of its swarm to train at a larger size (swarm.larger).",
+)
 @click.option(
     "-n",
     "--variants",
     "num_variants",
     type=click.IntRange(min=1),
-    help="Number of sampled mixtures (swarm.variants).",
+    help="Number of sampled mixtures (swarm.variants); 8 with --scales.",
 )
 @click.option(
     "--allow-mixed", is_flag=True, help="Write into a folder that holds another group too."
@@ -65,6 +70,7 @@ def generate(
     output: Path | None,
     base: Path | None,
     after: Path | None,
+    larger: Path | None,
     num_variants: int | None,
     allow_mixed: bool,
     allow_pickle: bool,
@@ -83,7 +89,7 @@ def generate(
 
     generation = None if config is None else GenerationConfig.from_yaml(config)
     if generation is not None:
-        generation = _changed(generation, str(config), after, num_variants)
+        generation = _changed(generation, str(config), after, larger, num_variants)
     if folder is not None:
         _inspect(folder, generation, as_json)
         return
@@ -124,10 +130,18 @@ def _check_contents(generation: GenerationConfig, strict: bool) -> None:
 
 
 def _changed(
-    generation: GenerationConfig, file: str, after: Path | None, num_variants: int | None
+    generation: GenerationConfig,
+    file: str,
+    after: Path | None,
+    larger: Path | None,
+    num_variants: int | None,
 ) -> GenerationConfig:
     """Return the config with what the command line says of the swarm."""
     changes: dict[str, str | int] = {}
+    if larger is not None:
+        from olmix.generate import NUM_LARGER
+
+        changes |= {"larger": str(larger.absolute()), "variants": NUM_LARGER}
     if num_variants is not None:
         changes["variants"] = num_variants
     if after is not None:
@@ -141,11 +155,12 @@ def _changed(
 
 def _earlier_fit(generation: GenerationConfig) -> EarlierFit | None:
     """Return the fit that the config names, if it names one."""
-    if generation.swarm.after is None:
+    named = generation.swarm.after or generation.swarm.larger
+    if named is None:
         return None
     from olmix.fit.saved_draws import load_draws
 
-    return load_draws(generation.swarm.after)
+    return load_draws(named)
 
 
 def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
@@ -171,7 +186,7 @@ def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
         err=True,
     )
     swarm = generation.swarm
-    if not swarm.references and swarm.after is None and swarm.augment is None:
+    if not (swarm.references or swarm.after or swarm.larger or swarm.augment):
         click.echo(
             "the natural and the uniform mixture are not among them; `swarm.references: [natural, "
             "uniform]` adds both, which a fit is better for",

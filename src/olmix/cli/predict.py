@@ -21,14 +21,21 @@ __all__ = ["predict"]
 @path_option(
     "-o", "--output", required=True, about="CSV file to write: a row per mixture and metric."
 )
-def predict(fit_folder: Path, ratios: Path, output: Path) -> None:
+@click.option(
+    "--scale",
+    metavar="NAME",
+    help="Model size to predict, where the fit has several (swarm.scales); its target if left out.",
+)
+def predict(fit_folder: Path, ratios: Path, output: Path, scale: str | None) -> None:
     """Predict every metric of any mixture, with 90 % intervals of one run, by the laws of a fit."""
     from olmix.fit import load_fit
     from olmix.fit.predict import predict_table
     from olmix.text.csv import read_table, write_table
 
-    fit = load_fit(fit_folder)
+    fit = load_fit(fit_folder, scale)
     table = read_table(ratios)
     runs, columns = predict_table(fit, table)
     write_table(output, runs, columns)
-    done(f"{counted(len(table.runs), 'mixture')}, {counted(len(fit.metrics), 'metric')}: {output}")
+    at = f" at {fit.scale}" if fit.scale else ""
+    what = f"{counted(len(table.runs), 'mixture')}, {counted(len(fit.metrics), 'metric')}{at}"
+    done(f"{what}: {output}")

@@ -326,6 +326,7 @@ def results(
 ) -> int:
     """Write results.csv, loss curves and main effects; name the best run."""
     from olmix.sweep.results import write_results
+    from olmix.sweep.swarm_tables import OWN_DATA
 
     lower = None if higher_is_better is None else not higher_is_better
     found = write_results(folder, output, metric, lower_is_better=lower, unfinished=unfinished)
@@ -351,6 +352,8 @@ def results(
     if found.swarm is not None:
         words = ["olmix", "fit", "-c", str(found.swarm), "-o", str(found.folder / "mixture-fit")]
         done(f"mixture: {shell_line(words)}")
+        if metric == "loss":
+            click.echo(f"warning: {OWN_DATA}", err=True)
     if found.factors.note:
         click.echo(f"note: response surface: {found.factors.note}", err=True)
     return status

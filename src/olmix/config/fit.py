@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from olmix.config.base import (
     LocalPath,
@@ -21,6 +21,7 @@ from olmix.config.base import (
 )
 from olmix.config.evaluation import FitEval
 from olmix.config.priors import Priors
+from olmix.config.scales import ScaleSize, SwarmScale, by_size
 from olmix.domains import domains_below, is_below
 
 __all__ = [
@@ -35,7 +36,7 @@ __all__ = [
 _Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 RegressionType = Literal[
-    "auto", "log_linear", "log_weight", "lightgbm", "gp", "autoscale", "bimix", "search"
+    "auto", "log_linear", "log_weight", "lightgbm", "gp", "autoscale", "bimix", "epochs", "search"
 ]
 ProposerType = Literal["auto", "exact", "gradient", "simulation", "search"]
 
@@ -59,16 +60,77 @@ NOT_SMOOTH = ("lightgbm", "search")
 
 
 class SwarmTables(Section):
-    """Where the tables of a swarm lie."""
+    """Where the tables of a swarm lie: two, or two for each model size."""
 
     ratios: LocalPath
-    """CSV file: one row per run, one column per domain, rows summing to 1."""
+    """CSV file: one row per run, one column per domain, rows summing to 1. With `scales` it is that
+    of the smallest one, and may be left out."""
     metrics: LocalPath
-    """CSV file: one row per run, one column per metric."""
+    """CSV file: one row per run, one column per metric. With `scales` as `ratios`."""
     standard_errors: LocalPath | None = None
     """CSV file: the standard error of each metric in a column of its name. Left out,
     `metrics_se.csv` beside `metrics.csv` is taken if it is there. Columns such as `acc_stderr` do
     as well."""
+    scales: Annotated[tuple[SwarmScale, ...], Field(strict=False)] = ()
+    """Model sizes of the runs. The smallest gives the shape of each law, the others its map to
+    their size."""
+    target: str | ScaleSize | None = None
+    """The model size that predictions and the proposal are for: a name in `scales`, or its
+    `parameters` and `tokens`; the largest scale if left out."""
+
+    @property
+    def ordered_scales(self) -> tuple[SwarmScale, ...]:
+        """The scales from small to large."""
+        return by_size(self.scales)
+
+    @property
+    def one_table(self) -> bool:
+        """Whether the runs of all scales lie in one table, told apart by its column `scale`."""
+        return bool(self.scales) and all(scale.ratios is None for scale in self.scales)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _smallest_is_the_swarm(cls, data: object) -> object:
+        """Take the tables of the smallest scale for those of the swarm, where none are given."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("scales"), list | tuple):
+            return data
+        try:
+            smallest = by_size([SwarmScale.model_validate(one) for one in data["scales"]])[0]
+        except (ValidationError, IndexError):
+            return data  # what is wrong with an entry is said of the entry
+        found = {key: getattr(smallest, key) for key in ("ratios", "metrics")}
+        return {**{key: path for key, path in found.items() if path is not None}, **data}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rules = Rules()
+        names = [scale.name for scale in self.scales]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            rules.broken(f"the scale {name} is given twice", "scales")
+        if len(names) == 1:
+            rules.broken("one scale is no comparison; give two, or leave it out", "scales")
+        for index, scale in enumerate(self.scales):
+            if (scale.ratios is None) != (scale.metrics is None):
+                rules.broken("both tables are needed, or neither", "scales", index)
+            elif (scale.ratios is None) != self.one_table:
+                rules.broken(
+                    "some scales have tables and others none; give them to all, or to none and a "
+                    "column `scale` to swarm.ratios and swarm.metrics",
+                    "scales",
+                    index,
+                )
+        if self.scales and not self.one_table:
+            smallest = self.ordered_scales[0]
+            for key in ("ratios", "metrics"):
+                if getattr(self, key) != getattr(smallest, key):
+                    rules.broken(
+                        f"it is the table of the smallest scale, {smallest.name}; leave it out", key
+                    )
+        if isinstance(self.target, str) and self.target not in names:
+            known = f"; the scales are {', '.join(names)}" if names else " without swarm.scales"
+            rules.broken(f"there is no scale {self.target}{known}", "target")
+        rules.enforce()
+        return self
 
 
 class RegressionConfig(Section):

@@ -150,6 +150,9 @@ class SwarmConfig(Section):
     """A fit folder, such as `fit/latest`, after which the next round of runs is placed: around its
     proposal, where laws that could as well be true have their best mixtures, and a quarter of them
     elsewhere. References are not run again. Files of earlier releases may say `next`."""
+    larger: LocalPath | None = None
+    """A fit folder whose mixtures are to be trained again at a larger size: its proposal, runs near
+    it, and runs that stand for the rest. The fit of both sizes is asked for by `swarm.scales`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -176,6 +179,8 @@ class SwarmConfig(Section):
             rules.broken(
                 f"it is `{self.design}`, but with `after` the fit chooses; remove one", "design"
             )
+        if self.after is not None and self.larger is not None:
+            rules.broken("a round of small runs comes first (`after`), larger ones then", "larger")
         rules.enforce()
         return self
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from olmix.config import FitConfig
 from olmix.fit.swarm import Swarm
-from olmix.fit.swarm_fit import candidate_laws
+from olmix.fit.swarm_fit import laws_for
 from olmix.fit.uncertainty import num_draws
 from olmix.laws.components import NUM_COMPONENTS
 from olmix.laws.exponential import ExponentialLaw
@@ -71,7 +71,7 @@ def estimated_cost(config: FitConfig, swarm: Swarm) -> Cost:
     some = n if n <= MOST_IN_FULL else SUBSET
     seconds, square = 0.0, float(size + 2) ** 2
     draws = num_draws(metrics)
-    laws = candidate_laws(config.regression, swarm)
+    laws = laws_for(config, swarm)
     step = some**3 + some**2 * (4 * size + 20)
     process = 2 * (_STEPS + folds * _FOLD_STEPS) * step + (folds + 1) * n**3 / 5
     shared = NUM_COMPONENTS if metrics > NUM_COMPONENTS else 0

@@ -190,7 +190,7 @@ def _components(
         counts: (M, U) runs behind each.
         folds: (U,) fold of each mixture.
     """
-    live = (counts > 0).any(axis=0)
+    live = np.asarray((counts > 0).any(axis=0))
     whole = np.flatnonzero((counts[:, live] > 0).all(axis=1))
     if len(whole) <= NUM_COMPONENTS:
         return {}

@@ -20,9 +20,9 @@ import numpy as np
 from olmix import __version__
 from olmix.config import FitConfig
 from olmix.errors import DataError
-from olmix.fit.noise import read_metrics
+from olmix.fit.swarm import read_tables
 from olmix.simplex import Array
-from olmix.text.csv import Table, read_table, write_rows, write_table
+from olmix.text.csv import Table, write_rows, write_table
 from olmix.text.files import digest, read_json, replace_link, write_json, write_text
 from olmix.text.yaml import render_yaml
 
@@ -46,8 +46,9 @@ _LONGEST = 100
 
 
 def data_hash(config: FitConfig) -> str:
-    """Return the hash of the content of both tables; order of rows and columns does not count."""
-    tables = (read_table(config.swarm.ratios), read_metrics(config.swarm))
+    """Return the hash of the content of all tables; order of rows and columns does not count."""
+    scales = config.swarm.ordered_scales or (None,)
+    tables = [table for scale in scales for table in read_tables(config, scale)]
     return digest([_canonical(table) for table in tables], 16)
 
 
@@ -68,8 +69,18 @@ def _canonical(table: Table) -> list[Any]:
 def fit_hash(config: FitConfig, data: str) -> str:
     """Return the name of the fit folder: a hash of data and config without its paths."""
     plain = {key: value for key, value in config.to_plain().items() if key != "swarm"}
+    plain |= _scales_of(config)
     order = list(config.priors.domains)
     return digest({"format": FORMAT, "config": plain, "order": order, "data": data}, 12)
+
+
+def _scales_of(config: FitConfig) -> dict[str, Any]:
+    """Return what the config says of scales, but for where their tables lie."""
+    if not config.swarm.scales:
+        return {}
+    swarm = config.swarm.to_plain()
+    sizes = [{k: one.get(k) for k in ("name", "parameters", "tokens")} for one in swarm["scales"]]
+    return {"scales": sizes, "target": swarm.get("target")}
 
 
 def laws_hash(config: FitConfig, data: str) -> str:

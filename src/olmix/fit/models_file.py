@@ -7,7 +7,7 @@ numbers that the fitted ones did.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from numpy.typing import ArrayLike
 
 from olmix.errors import DataError
 from olmix.fit.crossval import HeldOut, MetricFit
+from olmix.fit.scales.models import law_at_scale
 from olmix.fit.swarm import Swarm
 from olmix.laws.best_run import FittedSearch
 from olmix.laws.components import Basis, FittedComponents
+from olmix.laws.epochs import FittedEpochs
 from olmix.laws.gp import FittedGpLog, FittedGpSqrt
 from olmix.laws.law import FittedLaw
 from olmix.laws.lightgbm import FittedLightGbm
@@ -45,6 +47,7 @@ _LAWS: dict[str, type[FittedLaw]] = {
         FittedLightGbm,
         FittedAutoScale,
         FittedBiMix,
+        FittedEpochs,
         FittedSearch,
         FittedComponents,
     )
@@ -66,6 +69,8 @@ class LoadedFit:
             better.
         mixtures: (U, D) mixtures that were fitted.
         calibrations: half widths of the intervals of each metric.
+        scale: the model size that they predict, where the fit has several.
+        scales: the model sizes that the fit has, from small to large; empty for one.
     """
 
     folder: Path
@@ -76,6 +81,8 @@ class LoadedFit:
     laws: Mapping[str, FittedLaw]
     mixtures: Array
     calibrations: Mapping[str, Calibration]
+    scale: str = ""
+    scales: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -276,12 +283,17 @@ def _names(plain: list[str]) -> tuple[str, ...]:
     return tuple(plain)
 
 
-def load_fit(folder: str | Path) -> LoadedFit:
+def load_fit(folder: str | Path, scale: str | None = None) -> LoadedFit:
     """Load the laws of a fit folder, such as `fit/latest`.
+
+    Args:
+        folder: the fit folder.
+        scale: model size to predict, where the fit has several; the largest that runs reach, up to
+            its target, if left out.
 
     Raises:
         DataError: `models.json` is missing, damaged, or of a format that this release does not
-        read.
+            read; or the fit has no such scale.
     """
     file = Path(folder) / "models.json"
     plain = read_json(file)
@@ -292,7 +304,7 @@ def load_fit(folder: str | Path) -> LoadedFit:
             )
         entries = plain["metrics"]
         reader = _Reader(plain)
-        return LoadedFit(
+        smallest = LoadedFit(
             folder=Path(folder),
             domains=_names(plain["domains"]),
             frozen=plain["frozen"],
@@ -307,5 +319,32 @@ def load_fit(folder: str | Path) -> LoadedFit:
                 for name, entry in entries.items()
             },
         )
+        return _at_scale(smallest, plain, scale)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
+
+
+def _at_scale(fit: LoadedFit, plain: Mapping[str, Any], wanted: str | None) -> LoadedFit:
+    """Return the laws at a scale, each built upon those of the scale below it.
+
+    Raises:
+        DataError: there is no such scale.
+    """
+    larger = plain.get("scales", [])
+    names = (plain["smallest"], *(one["name"] for one in larger)) if "smallest" in plain else ()
+    if wanted is not None and wanted not in names:
+        known = f"its scales are {', '.join(names)}" if names else "it was fitted to one scale"
+        raise DataError(f"{fit.folder}: the fit has no scale {wanted}; {known}")
+    if not names:
+        return fit
+    here = replace(fit, scale=names[0], scales=names)
+    for one in larger[: names.index(wanted if wanted is not None else plain["reached"])]:
+        found = {name: law_at_scale(law, one["metrics"][name]) for name, law in here.laws.items()}
+        here = replace(
+            here,
+            scale=one["name"],
+            mixtures=np.vstack([here.mixtures, one["mixtures"]]),
+            laws={name: law for name, (law, _) in found.items()},
+            calibrations={name: widths for name, (_, widths) in found.items()},
+        )
+    return here

@@ -44,8 +44,11 @@ from olmix.fit.results import (
     prediction_columns,
     proposal_record,
 )
+from olmix.fit.scales.models import scales_to_plain
+from olmix.fit.scales.read import ScaleRuns
+from olmix.fit.scales.target import TargetFit, at_target, read_larger_scales, scaled_proposal
 from olmix.fit.swarm import Swarm, read_swarm
-from olmix.fit.swarm_fit import SwarmFit, candidate_laws, fit_laws, one_thread
+from olmix.fit.swarm_fit import SwarmFit, fit_laws, laws_for, one_thread
 from olmix.records.fit.proposal import Proposal, read_proposal
 from olmix.records.fit.scores import Fit, read_fit
 from olmix.records.fit.tables import FAMILY
@@ -92,6 +95,7 @@ def fit_swarm(
     if shares_of(config.regression)[-1] != 1:
         # Too small a share is refused before anything is fitted.
         keep_share(swarm, shares_of(config.regression)[-1], config.regression)
+    larger = read_larger_scales(config, swarm)
     with folder_beside(folder) as beside:
         files = FitFiles(beside)
         files.json("config.json", config_to_plain(config, name, data))
@@ -101,7 +105,7 @@ def fit_swarm(
             cost = estimated_cost(config, swarm)
             if known is None and cost.large:
                 logger.info("%s", cost.statement)
-            fit, proposal = _compute(config, swarm, files, known, on_progress)
+            fit, proposal = _compute(config, swarm, larger, files, known, on_progress)
         publish(beside, folder)
     point_latest(output, name)
     return FitResult(folder, False, fit, proposal, time.perf_counter() - started)
@@ -129,6 +133,7 @@ def _read(folder: Path, config: FitConfig) -> FitResult:
 def _compute(
     config: FitConfig,
     swarm: Swarm,
+    larger: Sequence[ScaleRuns],
     files: FitFiles,
     known: Sequence[Mapping[str, HeldOut]] | None,
     on_progress: OnProgress | None,
@@ -138,25 +143,26 @@ def _compute(
     if shares[0] != 1:
         swarm = keep_share(swarm, shares[0], config.regression)
     curve_steps = len(shares) - 1
-    num_laws = len(candidate_laws(config.regression, swarm)) if known is None else 0
+    num_laws = len(laws_for(config, swarm)) if known is None else 0
     total = (num_laws + 1) * len(swarm.metrics) + 3 + curve_steps + config.proposer.pareto
     steps = Steps(on_progress, total)
     fit = fit_laws(config, swarm, steps, known)
-    summary = fit_record(fit, file_stems(swarm.metrics))
+    target = at_target(fit, larger)
+    summary = _with_scales(fit_record(fit, file_stems(swarm.metrics)), target)
     for note in summary.notes[len(swarm.notes) :]:
         logger.info("%s", note)
-    _write_fit(fit, files)
+    _write_fit(fit, target, files)
     if curve_steps:
         files.rows("learning_curve.csv", COLUMNS, learning_curve(whole, fit, steps))
     proposal = None
     if config.proposer.fit_only:
-        evidence = signed_evidence(swarm, fit.draw(probes(fit.natural)))
+        evidence = signed_evidence(target.fit.swarm, target.fit.draw(probes(fit.natural)))
     else:
-        judged = propose_judged(fit, steps)
+        judged = propose_judged(target.fit, steps)
         evidence = judged.evidence
-        proposal = _write_proposal(fit, judged, files, steps)
+        proposal = _write_proposal(target, judged, files, steps)
     for name, matrix in (
-        ("interaction_matrix", interaction_matrix(swarm, fit.fits, fit.natural)),
+        ("interaction_matrix", interaction_matrix(swarm, target.fit.fits, fit.natural)),
         ("interaction_matrix_signed_evidence", evidence),
     ):
         files.matrix(name, swarm.domains, swarm.metrics, matrix)
@@ -164,10 +170,20 @@ def _compute(
     return summary, proposal
 
 
-def _write_fit(fit: SwarmFit, files: FitFiles) -> None:
+def _with_scales(summary: Fit, target: TargetFit) -> Fit:
+    """Return the record of a fit with what the larger scales gave among its notes."""
+    if target.record is None:
+        return summary
+    return replace(summary, notes=(*summary.notes, *target.record.notes))
+
+
+def _write_fit(fit: SwarmFit, target: TargetFit, files: FitFiles) -> None:
     """Write the laws, their predictions and their scores."""
     swarm, fits = fit.swarm, fit.fits
-    files.json("models.json", models_to_plain(swarm, fits, fit.objective.calibration))
+    plain_models = models_to_plain(swarm, fits, fit.objective.calibration)
+    files.json("models.json", {**plain_models, **scales_to_plain(target)})
+    if target.record is not None:
+        files.json("scales.json", target.record.to_plain())
     files.table("predictions.csv", *prediction_columns(swarm, fits, fit.folds))
     stems = file_stems(swarm.metrics)
     for fitted in fits:
@@ -177,10 +193,11 @@ def _write_fit(fit: SwarmFit, files: FitFiles) -> None:
 
 
 def _write_proposal(
-    fit: SwarmFit, judged: JudgedProposal, files: FitFiles, steps: Steps
+    target: TargetFit, judged: JudgedProposal, files: FitFiles, steps: Steps
 ) -> Proposal:
     """Write the proposal and all that follows from it; returns what is in `proposal.json`."""
-    config, swarm, fits, found = fit.config, fit.swarm, fit.fits, judged.found
+    fit, found = target.fit, judged.found
+    config, swarm, fits = fit.config, fit.swarm, fit.fits
     logger.info(
         "KL(mixture || prior) weighs %.3g in the unit of the average (kl_unit: raw): %.3g of the "
         "swarm's spread",
@@ -207,8 +224,10 @@ def _write_proposal(
         files.json("pareto.json", to_plain(front_summary(fit, front, judged.mixtures)))
     files.json("predicted_performance.json", to_plain(predicted_performance(fit, judged)))
     proposal = proposal_record(fit, judged)
-    if proposal.reliable and not proposal.worst:
+    if proposal.reliable and not proposal.worst and target.record is None:
+        # What a round gains is reckoned at the size of its runs.
         proposal = replace(proposal, another_round=another_round(fit, judged))
+    proposal = scaled_proposal(fit, target.record, proposal)
     tokens = fit.asked.constraints.target_tokens
     mix = {"mix": launch_mix(swarm, found.mixture, tokens, fit.asked.priors)}
     files.yaml("mix.yaml", mix, f"Proposed by `olmix fit`.\n{proposal.statement}")

@@ -17,14 +17,13 @@ import numpy as np
 from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.fit.models_file import LoadedFit, load_fit
-from olmix.fit.swarm import Swarm, read_swarm
-from olmix.fit.swarm_fit import candidate_laws, one_thread
+from olmix.fit.swarm import Swarm, read_swarm, read_tables
+from olmix.fit.swarm_fit import laws_for, one_thread
 from olmix.fit.uncertainty import draw_average
 from olmix.laws.law import Law
 from olmix.records.fit.proposal import read_proposal
 from olmix.records.fit.settings import read_fit_config
 from olmix.simplex import Array
-from olmix.text.csv import read_table
 
 __all__ = ["SavedDraws", "load_draws"]
 
@@ -72,14 +71,17 @@ def load_draws(folder: str | Path) -> SavedDraws:
         DataError: the folder is no finished fit, or its tables are not there or have changed.
     """
     place = Path(folder)
-    fit = load_fit(place)
     # The file holds hashes and versions too.
     found = read_fit_config(place)
     plain = {key: value for key, value in found.items() if key in FitConfig.model_fields}
     if not plain:
         raise DataError(f"{place}: holds no config.json. Run `olmix fit` again")
     config = FitConfig.from_dict(plain, str(place / "config.json"))
-    swarm = read_swarm(config)
+    scales = config.swarm.ordered_scales
+    # Draws are made by refits to the smallest scale, which gives the shape.
+    fit = load_fit(place, scales[0].name if scales else None)
+    ratios, metrics = read_tables(config)
+    swarm = read_swarm(config, (ratios, metrics))
     if swarm.domains != fit.domains or set(swarm.metrics) != set(fit.metrics):
         raise DataError(
             f"{place}: {config.swarm.ratios} and {config.swarm.metrics} have other domains or "
@@ -89,8 +91,8 @@ def load_draws(folder: str | Path) -> SavedDraws:
     return SavedDraws(
         fit=fit,
         swarm=swarm,
-        laws={law.name: law for law in candidate_laws(config.regression)},
-        runs=_normalised(read_table(config.swarm.ratios).select(swarm.leaves)),
+        laws={law.name: law for law in laws_for(config, swarm)},
+        runs=_normalised(ratios.select(swarm.leaves)),
         proposal=np.array([weights[name] for name in swarm.leaves]),
     )
 

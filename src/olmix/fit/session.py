@@ -27,11 +27,13 @@ from olmix.fit.given_mixtures import read_mixtures
 from olmix.fit.noise import read_metrics
 from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.results import proposal_record
-from olmix.fit.swarm import Swarm, read_swarm
-from olmix.fit.swarm_fit import SwarmFit, candidate_laws, one_thread
+from olmix.fit.scales.target import at_target, read_larger_scales, scaled_proposal
+from olmix.fit.swarm import Swarm, read_swarm, read_tables
+from olmix.fit.swarm_fit import SwarmFit, laws_for, one_thread
 from olmix.fit.swarm_fit import fit_laws as fit_every_law
 from olmix.plotting import mixture_label
 from olmix.records.fit.proposal import Proposal
+from olmix.records.fit.scales import Scales
 from olmix.simplex import hellinger
 from olmix.text.csv import Table, read_table
 from olmix.text.frames import table_of
@@ -91,9 +93,11 @@ class FittedSwarm:
 
     Attributes:
         fit: every candidate law, with its predictions of runs left out.
+        scales: how it was carried to the size of the target, where there are several.
     """
 
     fit: SwarmFit
+    scales: Scales | None = None
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -317,10 +321,14 @@ def _load(
         where = "constraints.target_tokens"
         what = "token_counts are needed to say how many passes this takes"
         raise ConfigError([Problem(where, what)], caller)
-    tables = (
-        known["ratios"] if "ratios" in known else read_table(config.swarm.ratios),
-        read_metrics(config.swarm, known.get("metrics"), known.get("standard_errors")),
-    )
+    own = {}
+    if not {"ratios", "metrics"} <= set(known):
+        own = dict(zip(("ratios", "metrics"), read_tables(config), strict=True))
+    merged = {**own, **known}
+    metrics = merged["metrics"]
+    if {"metrics", "standard_errors"} & set(known):
+        metrics = read_metrics(config.swarm, metrics, known.get("standard_errors"))
+    tables = (merged["ratios"], metrics)
     swarm = read_swarm(config, tables)
     if uniform:
         notes, warnings = (*swarm.notes, UNIFORM_PRIOR), (*swarm.warnings, UNIFORM_PRIOR)
@@ -334,7 +342,7 @@ def fit_laws(
     regression: str | Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
 ) -> FittedSwarm:
-    """Fit and cross-validate the laws of every metric.
+    """Fit and cross-validate the laws of every metric, at the scale of the target.
 
     Args:
         swarm: what `load_swarm` returned.
@@ -357,8 +365,10 @@ def fit_laws(
         if UNIFORM_PRIOR in swarm.swarm.warnings:
             data = replace(data, warnings=(*data.warnings, UNIFORM_PRIOR))
     with one_thread():
-        steps = Steps(on_progress, len(candidate_laws(config.regression)) * len(data.metrics))
-        return FittedSwarm(fit_every_law(config, data, steps))
+        steps = Steps(on_progress, len(laws_for(config, data)) * len(data.metrics))
+        small = fit_every_law(config, data, steps)
+        target = at_target(small, read_larger_scales(config, data))
+        return FittedSwarm(target.fit, target.record)
 
 
 def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:
@@ -390,7 +400,8 @@ def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:
     with one_thread():
         fit_there = fit.with_config(config)
         judged = propose_judged(fit_there)
-    return ProposedMixture(judged, proposal_record(fit_there, judged))
+    proposal = proposal_record(fit_there, judged)
+    return ProposedMixture(judged, scaled_proposal(fit_there, fitted.scales, proposal))
 
 
 def _html(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
+from olmix.config.scales import SCALE_COLUMN, SwarmScale
 from olmix.domains import is_below
 from olmix.errors import DataError
 from olmix.fit.metrics import Metrics, scale_note, select_metrics, spreads
@@ -29,7 +30,16 @@ from olmix.simplex import SAME_DECIMALS, Array
 from olmix.text.csv import Table, read_table
 from olmix.text.numbers import counted
 
-__all__ = ["Swarm", "read_swarm"]
+__all__ = [
+    "Swarm",
+    "filtered_out",
+    "not_joined",
+    "read_swarm",
+    "read_tables",
+    "stop_at",
+    "wrong_domains",
+    "wrong_rows",
+]
 
 _MOST_SHOWN = 50
 _EXACT = 7
@@ -198,18 +208,16 @@ def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> 
     Raises:
         DataError: with all problems of the tables and of what the config asks of them.
     """
-    if tables is None:
-        tables = read_table(config.swarm.ratios), read_metrics(config.swarm)
-    ratios, metrics = tables
+    ratios, metrics = read_tables(config) if tables is None else tables
     domains = config.priors.domains
     chosen = select_metrics(config, metrics)
-    _stop([*_not_joined(ratios, metrics), *_wrong_domains(domains, ratios), *chosen.problems])
-    _stop(_wrong_weights(ratios, domains))
+    stop_at([*not_joined(ratios, metrics), *wrong_domains(domains, ratios), *chosen.problems])
+    stop_at(wrong_rows(ratios, domains))
     # Sums to the last digit do not depend on the order of the domains.
     rows = without_noise(ratios.select(domains))
     weights = {run: row / np.sort(row).sum() for run, row in zip(ratios.runs, rows, strict=True)}
     runs = sorted(set(ratios.runs) & set(metrics.runs))
-    filtered = _filtered_out(config, domains, {run: weights[run] for run in runs})
+    filtered = filtered_out(config, domains, {run: weights[run] for run in runs})
     if len(filtered) == len(runs):
         raise DataError(f"{ratios.path}: `filtering` leaves none of {counted(len(runs), 'run')}")
     runs = [run for run in runs if run not in filtered]
@@ -236,7 +244,37 @@ def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> 
     )
 
 
-def _stop(problems: Sequence[str]) -> None:
+def read_tables(config: FitConfig, scale: SwarmScale | None = None) -> tuple[Table, Table]:
+    """Read ratios and metrics of a scale; the smallest, or the only one, if none is named.
+
+    Standard errors of the metrics are columns beside them.
+
+    Raises:
+        DataError: a table cannot be read, or holds no run of the smallest scale.
+    """
+    swarm = config.swarm
+    if not swarm.one_table:
+        ratios, metrics = swarm.ratios, swarm.metrics
+        own = swarm
+        if scale is not None and scale.ratios is not None and scale.metrics is not None:
+            ratios = scale.ratios
+            if scale.metrics != metrics:
+                changes = {"metrics": scale.metrics, "standard_errors": None}
+                own = swarm.model_copy(update=changes)
+        return read_table(ratios), read_metrics(own)
+    name = (scale or swarm.ordered_scales[0]).name
+    both = [read_table(path, SCALE_COLUMN) for path in (swarm.ratios, swarm.metrics)]
+    known = {one.name for one in swarm.scales}
+    for table in both:
+        strange = sorted(set(table.groups) - known)
+        if strange:
+            stop_at([f"{table.path}: scale: found {', '.join(strange)}, which swarm.scales lacks"])
+        if scale is None and name not in table.groups:
+            raise DataError(f"{table.path}: no run is of the scale {name}, which gives the shape")
+    return both[0].of_group(name), read_metrics(swarm, both[1].of_group(name))
+
+
+def stop_at(problems: Sequence[str]) -> None:
     """Raise what is wrong, if anything is.
 
     Raises:
@@ -249,7 +287,8 @@ def _stop(problems: Sequence[str]) -> None:
         raise DataError("\n".join(shown))
 
 
-def _not_joined(ratios: Table, metrics: Table) -> list[str]:
+def not_joined(ratios: Table, metrics: Table) -> list[str]:
+    """Return what to say of two tables that share no run, nothing where they do."""
     if set(ratios.runs) & set(metrics.runs):
         return []
     return [
@@ -265,7 +304,8 @@ def _lacking(ratios: Table, metrics: Table) -> dict[str, str]:
     return lacking | dict.fromkeys(sorted(right - left), f"{ratios.path} has no mixture of it")
 
 
-def _wrong_domains(domains: Sequence[str], ratios: Table) -> list[str]:
+def wrong_domains(domains: Sequence[str], ratios: Table) -> list[str]:
+    """Return what is wrong with the columns of a table of mixtures."""
     given, known = set(ratios.columns), set(domains)
     if given == known:
         return []
@@ -277,14 +317,14 @@ def _wrong_domains(domains: Sequence[str], ratios: Table) -> list[str]:
     return [f"{ratios.path}: its columns are not the domains of priors: {'; '.join(parts)}"]
 
 
-def _wrong_weights(ratios: Table, domains: tuple[str, ...]) -> list[str]:
+def wrong_rows(ratios: Table, domains: tuple[str, ...]) -> list[str]:
     """Return what is wrong with each run whose weights are no mixture."""
     rows = zip(ratios.runs, ratios.select(domains), strict=True)
     found = ((run, wrong_weights(domains, row)) for run, row in rows)
     return [f"{ratios.path}: run {run}: {what}" for run, what in found if what is not None]
 
 
-def _filtered_out(
+def filtered_out(
     config: FitConfig, domains: tuple[str, ...], weights: Mapping[str, Array]
 ) -> dict[str, str]:
     """Return the runs that `filtering` leaves out, with the reason."""
@@ -342,7 +382,7 @@ def _assemble(
     held_out = _hold_out(group, config.regression.n_test, config.regression.seed)
     num_free = int(live.sum()) - len(pinned)
     least = least_mixtures(num_free, config.regression.type)
-    _stop(_wrong_numbers(metrics, chosen, values, group, held_out, num_free, least))
+    stop_at(_wrong_numbers(metrics, chosen, values, group, held_out, num_free, least))
     names = dict(zip(ratios.runs, ratios.names, strict=True))
     other = dict(zip(metrics.runs, metrics.names, strict=True))
     found = spreads(values[~held_out])
@@ -390,7 +430,7 @@ def _parts(swarm: Swarm, tables: _SwarmTables, least: int) -> Swarm | None:
     measured = np.array([rows[run] for run in swarm.runs])
     values = _cleaned(swarm.mixtures, measured, parts.lower_is_better)
     group, held_out = swarm.group, swarm.held_out
-    _stop(_wrong_numbers(tables.metrics, parts, values, group, held_out, swarm.num_free, least))
+    stop_at(_wrong_numbers(tables.metrics, parts, values, group, held_out, swarm.num_free, least))
     return replace(
         swarm,
         metrics=parts.names,

@@ -23,6 +23,7 @@ from olmix.fit.propose.references import natural_mixture
 from olmix.fit.swarm import Swarm
 from olmix.fit.uncertainty import ObjectiveFit, draw_metrics, objective_fit
 from olmix.laws.best_run import Search
+from olmix.laws.epochs import Epochs
 from olmix.laws.gp import GpLog, GpSqrt
 from olmix.laws.law import Law
 from olmix.laws.lightgbm import LightGbm
@@ -32,10 +33,14 @@ from olmix.laws.power_sum import AutoScale, BiMix
 from olmix.simplex import Array
 from olmix.text.progress import NOBODY, Steps
 
-__all__ = ["SwarmFit", "candidate_laws", "fit_laws", "one_thread"]
+__all__ = ["SwarmFit", "candidate_laws", "fit_laws", "laws_for", "one_thread"]
 
 AUTO = ("log_linear", "log_weight", "gp")
 """Families of laws that `auto` compares: the smooth ones that rank best on public swarms."""
+EPOCHS_DOMAINS = 30
+"""Domains from which `auto` tries the law of epochs."""
+EPOCHS_RUNS = 6
+"""Different mixtures for each domain from which it does."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +100,22 @@ def one_thread() -> AbstractContextManager[object]:
     return limits
 
 
-def candidate_laws(settings: RegressionConfig, swarm: Swarm | None = None) -> tuple[Law, ...]:
+def candidate_laws(
+    settings: RegressionConfig, swarm: Swarm | None = None, passes: Array | None = None
+) -> tuple[Law, ...]:
     """Return the laws that a config asks for; `auto` compares all that the swarm can determine.
 
     A law with a slope for each domain needs more mixtures than there are domains; with fewer `auto`
     has the Gaussian processes alone.
+
+    Args:
+        settings: which law.
+        swarm: the runs; `None` where there are enough of them.
+        passes: (D,) passes over each domain that has the whole weight, for the law of epochs;
+            without them `auto` does not try it.
     """
     wanted = settings.type
+    epochs = () if passes is None else (Epochs(passes),)
     families: dict[str, tuple[Law, ...]] = {
         "log_linear": (LogLinear(),),
         "log_weight": (LogWeight(),),
@@ -109,12 +123,31 @@ def candidate_laws(settings: RegressionConfig, swarm: Swarm | None = None) -> tu
         "lightgbm": (LightGbm(settings.seed),),
         "autoscale": (AutoScale(),),
         "bimix": (BiMix(),),
+        "epochs": epochs,
         "search": (Search(),),
     }
     if wanted == "auto":
         few = swarm is not None and len(swarm.fitted_mixtures) <= swarm.num_free
-        return tuple(law for name in (("gp",) if few else AUTO) for law in families[name])
+        names = ("gp",) if few else AUTO
+        return (*(law for name in names for law in families[name]), *epochs)
     return families[wanted]
+
+
+def laws_for(config: FitConfig, swarm: Swarm) -> tuple[Law, ...]:
+    """Return the laws that are fitted to a swarm.
+
+    The law of epochs is a candidate of `auto` where it has something to go by: many domains, token
+    counts, and several runs for each domain. It is never alone there.
+    """
+    wanted, inner = config.regression.type, swarm.collapse_config(config)
+    counts = inner.priors.counts(swarm.domains)
+    many = swarm.num_free >= EPOCHS_DOMAINS and np.ptp(counts) > 0
+    enough = len(swarm.fitted_mixtures) >= EPOCHS_RUNS * swarm.num_free
+    if wanted != "epochs" and not (wanted == "auto" and many and enough):
+        return candidate_laws(config.regression, swarm)
+    tokens = config.constraints.target_tokens
+    passes = (counts.sum() if tokens is None else tokens) / counts
+    return candidate_laws(config.regression, swarm, passes)
 
 
 def fit_laws(
@@ -131,7 +164,7 @@ def fit_laws(
         steps: counts each metric that a law was fitted to.
         known: laws of each metric that were fitted to the same runs before.
     """
-    laws = candidate_laws(config.regression, swarm)
+    laws = laws_for(config, swarm)
     num_folds = min(config.regression.num_folds, len(swarm.fitted_mixtures))
     folds = assign_folds(swarm.num_groups, num_folds, config.regression.seed)
     parts: list[MetricFit] = []

@@ -3,11 +3,13 @@
 from olmix.generate.constraints import build_constraints
 from olmix.generate.contents import changes_since
 from olmix.generate.diagnostics import Diagnostics, diagnose, inspect_folder
+from olmix.generate.larger_runs import NUM_LARGER
 from olmix.generate.next_round import EarlierFit
 from olmix.generate.swarm import Variant, group_of, sample_swarm
 from olmix.generate.write import Generated, for_target, generate
 
 __all__ = [
+    "NUM_LARGER",
     "Diagnostics",
     "EarlierFit",
     "Generated",

@@ -25,7 +25,7 @@ from olmix.generate.constraints import Constraints
 from olmix.generate.optimal import distances_to
 from olmix.simplex import Array
 
-__all__ = ["APART", "EarlierFit", "next_round", "runs_of"]
+__all__ = ["APART", "EarlierFit", "next_round", "proposal_of", "runs_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,15 @@ def runs_of(fit: EarlierFit, domains: Sequence[str]) -> Array:
         DataError: the fit has other domains.
     """
     return np.asarray(fit.runs[:, _columns(fit, domains)])
+
+
+def proposal_of(fit: EarlierFit, domains: Sequence[str]) -> Array:
+    """Return the proposal of a fit in the order of `domains`, (D,).
+
+    Raises:
+        DataError: the fit has other domains.
+    """
+    return np.asarray(fit.proposal[_columns(fit, domains)])
 
 
 def _columns(fit: EarlierFit, domains: Sequence[str]) -> list[int]:

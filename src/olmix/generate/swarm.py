@@ -16,6 +16,7 @@ from olmix.errors import ConfigError, InfeasibleError, Problem
 from olmix.generate.constraints import Constraints, build_constraints
 from olmix.generate.dirichlet import draw_dirichlet, move_into, prior_mixture
 from olmix.generate.known_mixtures import load_mixtures
+from olmix.generate.larger_runs import mixtures_to_repeat
 from olmix.generate.next_round import EXPLORE, EarlierFit, next_round, runs_of
 from olmix.laws.least_mixtures import least_mixtures
 from olmix.mixture import Mixture, repetition_factors
@@ -65,16 +66,19 @@ def sample_swarm(
     Args:
         config: the generation config.
         allow_pickle: whether `swarm.existing_mix_file` may be a pickle.
-        fit: the fit that `swarm.after` names.
+        fit: the fit that `swarm.after` or `swarm.larger` names.
 
     Raises:
         InfeasibleError: no mixture satisfies the config, or so few different ones that no fit can
             use them; says what stands in the way.
-        ConfigError: `swarm.after` is given and no fit.
+        ConfigError: one of these is given and no fit.
     """
-    if config.swarm.after is not None and fit is None:
-        problem = Problem("swarm.after", "only `olmix generate` loads a fit")
+    asks = next((key for key in ("after", "larger") if getattr(config.swarm, key)), None)
+    if asks is not None and fit is None:
+        problem = Problem(f"swarm.{asks}", "only `olmix generate` loads a fit")
         raise ConfigError([problem], config.name)
+    if config.swarm.larger is not None and fit is not None:
+        return _larger(config, fit)
     tree, swarm, domains = config.data.tree(), config.swarm, config.data.domains
     natural = dict(zip(domains, config.priors.natural(domains), strict=True))
     rules = build_constraints(config, prior_mixture(tree, natural, swarm))
@@ -98,6 +102,16 @@ def sample_swarm(
     variants += [Variant("sampled", mix) for mix in mixes[len(references) :]]
     _report(config, rules, sampled, (known, *references.values()))
     return tuple(variants)
+
+
+def _larger(config: GenerationConfig, fit: EarlierFit) -> tuple[Variant, ...]:
+    """Return the mixtures of a fit that are to be trained at a larger size."""
+    swarm, domains = config.swarm, config.data.domains
+    weights = mixtures_to_repeat(fit, domains, swarm.variants, swarm.seed)
+    factors = repetition_factors(weights, config.max_tokens, config.priors.counts(domains))
+    pairs = zip(weights, factors, strict=True)
+    mixes = [Mixture.from_weights(domains, row, factor) for row, factor in pairs]
+    return tuple(Variant("sampled", mix) for mix in mixes)
 
 
 def known_mixtures(config: GenerationConfig, *, allow_pickle: bool = False) -> Array:
@@ -291,9 +305,10 @@ def group_of(
     for key in ("existing_mix_file", "augment"):
         if key in swarm:
             swarm[key] = digest(known.round(9).tolist())
-    if config.swarm.after is not None:
-        # `fit/latest` is a link to the folder that is named by the hash of the fit.
-        swarm["after"] = Path(config.swarm.after).resolve().name
+    for key in ("after", "larger"):
+        if key in swarm:
+            # `fit/latest` is a link to the folder that is named by the hash of the fit.
+            swarm[key] = Path(swarm[key]).resolve().name
     if config.swarm.design == "optimal" and config.swarm.model == "gp":
         swarm["model"] = "gp_sqrt"  # releases before had a kernel of their own
     plain["data"] = _shape(config.data.tree())

@@ -10,7 +10,7 @@ from olmix.grpo.questions import Question
 
 __all__ = ["synthetic_questions"]
 
-_NUM_LISTS = 1200
+_NUM_LISTS = 3000
 """Lists of digits to copy or sort."""
 _DIGITS = (3, 5)
 """Fewest and most digits of a list."""

@@ -100,6 +100,7 @@ _LAW_LABELS = {
     "gp_log": "GP in log x",
     "lightgbm": "LightGBM",
     "autoscale": "AutoScale",
+    "epochs": "law of epochs",
     "bimix": "BiMix",
     "search": "nearest run",
     "components": "GP of components",

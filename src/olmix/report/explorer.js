@@ -40,6 +40,13 @@
     return law.effects[d] * ((w + shift) ** -exponent - top) / (shift ** -exponent - top);
   }));
 
+  const epochs = (law) => (x) => law.floor + Math.exp(Math.min(Math.max(law.intercept + sum(x.map((w, d) => {
+    const passes = Math.max(w, 0) * law.passes[d];
+    const late = Math.log1p(passes) - law.tau;
+    const harm = Math.max(late, 0) + Math.log1p(Math.exp(-Math.abs(late)));
+    return law.benefits[d] * Math.expm1(-((law.rho * passes) ** law.power)) + law.harms[d] * harm ** 2;
+  })), -30), 30));
+
   const trees = (law) => (x) => sum(law.trees.map((tree) => {
     if (tree.split_feature.length === 0) return tree.leaf_value[0];
     let node = 0;
@@ -79,12 +86,14 @@
       case "gp_sqrt": return gaussianProcess(law, (w) => Math.sqrt(w + law.shift));
       case "gp_log": return gaussianProcess(law, (w) => Math.log(w + law.shift));
       case "autoscale": case "bimix": return powerSum(law);
+      case "epochs": return epochs(law);
       case "lightgbm": return trees(law);
       case "search": return nearestRun(law);
       case "components": return components(law);
       case "stacked": {
         const members = law.members.map((one) => [one.weight, predictor(one.law)]);
-        return (x) => sum(members.map(([weight, predict]) => weight * predict(x)));
+        const offset = law.offset ?? 0;
+        return (x) => offset + sum(members.map(([weight, predict]) => weight * predict(x)));
       }
       default: throw new Error(`no formula for the law ${law.law}`);
     }

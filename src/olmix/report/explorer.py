@@ -95,7 +95,10 @@ def build_explorer(content: FitFolder) -> Explorer | None:
 
 def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
     domains = [str(name) for name in models["domains"]]
-    mixtures: list[list[float]] = models["mixtures"]
+    larger: list[dict[str, Any]] = _larger_scales(models)
+    trained = [models["mixtures"], *(scale["mixtures"] for scale in larger)]
+    mixtures: list[list[float]] = [mixture for scale in trained for mixture in scale]
+    rows = {tuple(mixture): row for row, mixture in enumerate(mixtures)}
     proposal, objective = content.proposal, content.objective
     presets = {} if proposal is None else proposal.mixtures
     caps = {} if proposal is None or not proposal.caps else content.weights_of(proposal.caps)
@@ -106,11 +109,12 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
             "name": metric.name,
             "lower": metric.lower_is_better,
             "weight": weights.get(metric.name, 0.0) / total,
-            "calibration": _error(models["metrics"][metric.name]["calibration"]),
-            "law": _law(models["metrics"][metric.name]),
+            "calibration": _error(_widths(models["metrics"], larger, metric.name)),
+            "law": _scaled(_law(models["metrics"][metric.name]), larger, metric.name, rows),
         }
         for metric in content.metrics
     ]
+    objective_error = (larger[-1] if larger else models)["objective_calibration"]
     return {
         "domains": domains,
         "mixtures": mixtures,
@@ -129,7 +133,7 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
         "objective": {
             "name": objective.name,
             "lower": objective.lower_is_better,
-            "calibration": _error(models["objective_calibration"]),
+            "calibration": _error(objective_error),
         },
     }
 
@@ -189,6 +193,58 @@ def _pinned(
     }
     weights |= models.get("pinned", {})
     return [weights.get(name) for name in domains]
+
+
+def _larger_scales(models: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the scales from the one above the smallest to the one that is predicted.
+
+    Raises:
+        ValueError: a metric has no interval there, so that the sliders would promise too much.
+    """
+    found: list[dict[str, Any]] = []
+    for scale in models.get("scales", []) if "reached" in models else []:
+        if models["reached"] == models["smallest"]:
+            break
+        found.append(scale)
+        if scale["name"] == models["reached"]:
+            break
+    if found:
+        widths = [one["calibration"]["base"] for one in found[-1]["metrics"].values()]
+        if None in [*widths, found[-1]["objective_calibration"]["base"]]:
+            raise ValueError("a metric has no interval at the scale of the target")
+    return found
+
+
+def _residual(plain: Mapping[str, Any], rows: Mapping[tuple[float, ...], int]) -> dict[str, Any]:
+    """Return a law that holds its points as one that refers to their rows."""
+    law = dict(plain)
+    if "points" in law:
+        law["rows"] = [rows[tuple(point)] for point in law.pop("points")]
+    return _one_law(law)
+
+
+def _widths(
+    metrics: Mapping[str, Any], larger: Sequence[Mapping[str, Any]], name: str
+) -> Mapping[str, Any]:
+    """Return the intervals of a metric at the scale that is predicted."""
+    found: Mapping[str, Any] = (larger[-1]["metrics"] if larger else metrics)[name]["calibration"]
+    return found
+
+
+def _scaled(
+    law: dict[str, Any],
+    larger: Sequence[Mapping[str, Any]],
+    name: str,
+    rows: Mapping[tuple[float, ...], int],
+) -> dict[str, Any]:
+    """Return a law as the maps of larger scales carry it there: a sum, and a number beside it."""
+    for scale in larger:
+        one = scale["metrics"][name]
+        members = [{"weight": one["slope"], "law": law}]
+        if one["residual"] is not None:
+            members.append({"weight": 1.0, "law": _residual(one["residual"], rows)})
+        law = {"law": "stacked", "offset": one["intercept"], "members": members}
+    return law
 
 
 def _error(calibration: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from olmix.plotting import law_label, mixture_label
 from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.proposal import MIXTURES, Gain
+from olmix.records.fit.scales import Scales
 from olmix.records.fit.scores import LEVEL
 from olmix.text.numbers import (
     count,
@@ -57,6 +58,8 @@ def scope(content: FitFolder) -> str:
             f"{what} for models of the swarm's size{size}. It was tried at up to {largest:g} times "
             "the tokens and parameters (see Larger runs), and not beyond."
         )
+    if content.scales is not None and content.verification is None:
+        return _scope_of_scales(content.scales)
     return (
         f"{what} for models of the swarm's size{size}. Whether it carries over to larger models or "
         "longer training was not tested."
@@ -73,6 +76,26 @@ def round_reading(content: FitFolder) -> str:
         f"{found.statement} Laws that knew everything would gain {significant(found.most, 2)}"
         f"{unit} at most. Both count what the laws themselves are unsure of, not that all of them "
         "may be wrong in the same way."
+    )
+
+
+def _scope_of_scales(scales: Scales) -> str:
+    """Return the scope of a result that was carried from small models to larger ones."""
+    if scales.order_only:
+        return (
+            f"This is predicted for models of the size of {scales.reached}. At {scales.target} no "
+            "runs place values: there the order of mixtures is predicted, and no gain."
+        )
+    placed = scales.scales.get(scales.reached)
+    if placed is None:
+        return (
+            f"This is predicted for models of the size of {scales.reached}, by runs of that size."
+        )
+    return (
+        f"This is predicted for models of the size of {scales.reached}: runs of {scales.smallest} "
+        f"give the shape of the laws, {counted(placed.num_runs, 'run')} at {scales.reached} place "
+        "their values, and the intervals are those of its runs left out. Larger models were not "
+        "tested."
     )
 
 

@@ -186,10 +186,11 @@ class Framework(ABC):
 
     def load_base(self, experiment: Experiment) -> Base:
         """Read the base config; raises `BaseConfigNotFoundError`."""
+        recipe = self.section.recipe or self.name
         if self.section.base_config_file is None:
-            return Base("nothing", {}, None, self.section.recipe)
+            return Base("nothing", {}, None, recipe)
         document = read_base_file(experiment)
-        return Base(document.name, document.data, document, self.section.recipe)
+        return Base(document.name, document.data, document, recipe)
 
     def render(self, base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> str:
         """Return the text of a run's file; `given` are the values set, by their paths."""

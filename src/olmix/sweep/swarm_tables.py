@@ -17,8 +17,12 @@ from olmix.text.csv import write_table
 from olmix.text.numbers import counted
 from olmix.text.yaml import write_yaml
 
-__all__ = ["write_swarm"]
+__all__ = ["OWN_DATA", "write_swarm"]
 
+OWN_DATA = (
+    "The loss of a run is that of its own mixture, and mixtures of easy data have a low one; "
+    "compare a metric of data that is the same for all"
+)
 _FOLDER = "mixture"
 _CONFIG = "fit.yaml"
 
@@ -75,6 +79,8 @@ def write_swarm(
         f"Fit with: olmix fit -c {_CONFIG} -o fit\n"
         f"{counted(len(runs), 'run')}; sizes of the sources: {stand_in}."
     )
+    if metric == "loss":
+        header += f"\n{OWN_DATA}."
     if left_out:
         header += f"\nLeft out: {counted(left_out, 'run')} with other values than the best run's."
     FitConfig.from_dict({**content, **_absolute(target)}, str(target / _CONFIG))

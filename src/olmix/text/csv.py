@@ -44,6 +44,7 @@ class Table:
         names: readable labels of the rows; the row names where the file has none.
         columns: column names, unique.
         values: (rows, columns); NaN where a cell is empty.
+        groups: the cell of each row in the column that was read as a group; empty without one.
     """
 
     path: str
@@ -51,6 +52,14 @@ class Table:
     names: tuple[str, ...]
     columns: tuple[str, ...]
     values: Array
+    groups: tuple[str, ...] = ()
+
+    def of_group(self, group: str) -> Table:
+        """Return the rows of a group, which may be none."""
+        own = [index for index, name in enumerate(self.groups) if name == group]
+        runs, names = ([labels[i] for i in own] for labels in (self.runs, self.names))
+        values = self.values[own].reshape(len(own), len(self.columns))
+        return Table(self.path, tuple(runs), tuple(names), self.columns, values)
 
     def rows(self, runs: Sequence[str]) -> Array:
         """Return the rows of `runs`, in that order."""
@@ -63,7 +72,7 @@ class Table:
         return self.values[:, [position[name] for name in columns]]
 
 
-def read_table(path: str | Path) -> Table:
+def read_table(path: str | Path, group: str | None = None) -> Table:
     """Read a CSV file with an ID column `run` or `run_id` and an optional `name`.
 
     Unnamed columns and `index` are skipped; every other column must hold numbers, empty cells are
@@ -71,16 +80,17 @@ def read_table(path: str | Path) -> Table:
 
     Args:
         path: file, or `http://` or `https://` address.
+        group: a column of text that says which group a row belongs to.
 
     Raises:
         DataError: with all problems of the file: no ID column, an ID or a column given twice,
-            rows of another length, cells that are no numbers.
+            rows of another length, cells that are no numbers, no column `group`.
     """
     file = str(path)
     text = _download(file) if file.startswith(("http://", "https://")) else _read(file)
     records = _records(file, text)
     _, header = next(records, (1, []))
-    return parse_table(file, header, records, ":{}")
+    return parse_table(file, header, records, ":{}", group)
 
 
 def parse_table(
@@ -88,6 +98,7 @@ def parse_table(
     header: Sequence[str],
     records: Iterable[tuple[int, Sequence[str]]],
     place: str,
+    group: str | None = None,
 ) -> Table:
     """Return the table of a header and rows of text cells.
 
@@ -96,6 +107,7 @@ def parse_table(
         header: names of the columns.
         records: number and cells of each row.
         place: how the number of a row is added to `file`, such as ``:{}``.
+        group: a column of text that says which group a row belongs to.
 
     Raises:
         DataError: with all problems, as `read_table`.
@@ -111,12 +123,17 @@ def parse_table(
         raise DataError(f"{where(1)}: {_no_id(header)}")
     key = header.index(ids[0])
     label = header.index("name") if "name" in header else key
-    used = [i for i, name in enumerate(header) if i != key and not _is_skipped(name)]
+    grouped = header.index(group) if group in header else None
+    if group is not None and grouped is None:
+        raise DataError(f"{where(1)}: there is no column {group}")
+    text = {key, grouped}
+    used = [i for i, name in enumerate(header) if i not in text and not _is_skipped(name)]
     columns = [header[i] for i in used]
     problems = [f"{where(1)}: the column {c} is given twice" for c in _repeated(columns)]
     runs: list[str] = []
     names: list[str] = []
     values: list[list[float]] = []
+    groups: list[str] = []
     for line, cells in records:
         if not any(cell.strip() for cell in cells):
             continue
@@ -140,6 +157,7 @@ def parse_table(
         runs.append(run)
         names.append(unguarded(cells[label].strip()) or run)
         values.append(row)
+        groups += [] if grouped is None else [unguarded(cells[grouped].strip())]
     problems += [f"{file}: the {ids[0]} {run} is given twice" for run in _repeated(runs) if run]
     if not runs and not problems:
         problems.append(f"{file}: the table has no rows")
@@ -151,7 +169,7 @@ def parse_table(
             shown.append(f"{file}: and {counted(len(problems) - len(shown), 'more problem')}")
         raise DataError("\n".join(shown))
     array = np.array(values, dtype=np.float64).reshape(len(runs), len(columns))
-    return Table(file, tuple(runs), tuple(names), tuple(columns), array)
+    return Table(file, tuple(runs), tuple(names), tuple(columns), array, tuple(groups))
 
 
 def _no_id(header: Sequence[str]) -> str:

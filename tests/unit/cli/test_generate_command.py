@@ -63,6 +63,16 @@ def test_the_next_round_has_new_mixtures_alone_and_grows(capsys, tmp_path):
     assert _rows(tmp_path / "round2")[:6] == first
 
 
+def test_scales_repeats_mixtures_of_the_fit(capsys, tmp_path):
+    """The proposal and seven runs are written, to be trained at a larger size."""
+    fit_swarm(plant(tmp_path, {"y": log_weight}).config(), tmp_path / "fit")
+    words = ("generate", "-c", _generation(tmp_path), "-o", tmp_path / "larger", "--no-plots")
+    status, _, err = _run(capsys, *words, "--scales", tmp_path / "fit" / "latest")
+    assert status == 0, err
+    assert len(list((tmp_path / "larger").glob("*.yaml"))) == 8
+    assert [row["kind"] for row in _rows(tmp_path / "larger")] == ["sampled"] * 8
+
+
 def test_a_folder_without_a_fit_is_named(capsys, tmp_path):
     words = ("-c", _generation(tmp_path), "-o", tmp_path / "out", "--after", tmp_path / "nofit")
     status, _, err = _run(capsys, "generate", *words)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from olmix.fit.calibration import LEVELS, calibrate
+from olmix.fit.calibration import LEVELS, bounds_of, calibrate, error_at_trained
 from olmix.records.fit.scores import LEVEL, Calibration
 
 
@@ -53,3 +53,38 @@ def test_intervals_end_where_the_metric_does():
     low, high = found.interval([0.05, 0.5, 0.95], np.zeros(3))
     np.testing.assert_allclose(low, [0.0, 0.4, 0.85])
     np.testing.assert_allclose(high, [0.15, 0.6, 1.0])
+
+
+def test_the_coverage_of_a_fold_comes_from_the_other_folds():
+    """One fold is badly predicted: intervals of the others do not hold it, and this is told."""
+    residuals, folds = np.full(50, 0.1), np.arange(50) % 5
+    residuals[folds == 0] = 1.0
+    found = calibrate(residuals, np.full(50, 0.2), folds)
+    assert found.coverage[0.8] == pytest.approx(0.8)
+    assert found.coverage[0.9] <= 0.8 + 1e-9
+
+
+def test_the_noise_at_a_trained_mixture_is_the_larger_of_residuals_and_replicates():
+    rng = np.random.default_rng(0)
+    noise = 0.3 * rng.standard_normal(4000)
+    leverage = 0.2
+    own, held_out = (1 - leverage) * noise, noise
+    plain = error_at_trained(own, held_out, None, 0)
+    assert plain == pytest.approx(0.3 * np.sqrt(0.8 * 1.2), rel=0.05)
+    assert error_at_trained(own, held_out, 0.01, 8) == plain
+    doubted = 0.6 * np.sqrt(10 / 8 * 1.2)
+    assert error_at_trained(own, held_out, 0.6, 8) == pytest.approx(doubted, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("values", "lower", "expected"),
+    [
+        ([0.2, 0.9], False, (0.0, 1.0)),
+        ([0.2, 0.9], True, (0.0, np.nan)),
+        ([0.2, 1.9], False, (0.0, np.nan)),
+        ([-0.2, 0.9], False, (np.nan, np.nan)),
+    ],
+)
+def test_only_a_rate_of_success_ends_at_1(values, lower, expected):
+    found = bounds_of(np.array(values), lower_is_better=lower)
+    np.testing.assert_array_equal(found, expected)

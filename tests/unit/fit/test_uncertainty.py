@@ -3,7 +3,7 @@ import pytest
 
 from fit_fixtures import draw_mixtures, flat, log_linear, plant
 from olmix.fit.calibration import LEVELS
-from olmix.fit.crossval import assign_folds, cross_validate
+from olmix.fit.crossval import assign_folds, cross_validate, rank_p_value
 from olmix.fit.swarm import read_swarm
 from olmix.fit.uncertainty import (
     Bootstrap,
@@ -141,3 +141,12 @@ def test_a_diverged_run_widens_intervals_and_no_more(tmp_path):
     calm = objective_fit(clean, clean_fits, _folds(clean))
     assert calm.cv_mse < hit.cv_mse < 10 * calm.cv_mse
     assert hit.p_value < 1e-3
+
+
+def test_the_p_value_pays_for_every_law_that_was_tried(tmp_path):
+    swarm, fits = _fitted(tmp_path, log_linear, noise=1.0)
+    found = objective_fit(swarm, fits, _folds(swarm))
+    [fitted] = fits
+    alone = rank_p_value(swarm.averaged()[0][0], fitted.best.cv_predictions)
+    assert len(fitted.candidates) > 1
+    assert found.p_value == pytest.approx(min(1.0, len(fitted.candidates) * alone))

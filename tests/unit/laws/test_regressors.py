@@ -8,6 +8,7 @@ import pytest
 from fit_fixtures import draw_mixtures, log_linear, log_weight
 from olmix.fit.crossval import scores
 from olmix.laws.best_run import Search
+from olmix.laws.epochs import Epochs
 from olmix.laws.gp import GpLog, GpSqrt
 from olmix.laws.law import Draws
 from olmix.laws.lightgbm import LightGbm
@@ -15,7 +16,17 @@ from olmix.laws.log_linear import LogLinear
 from olmix.laws.log_weight import LogWeight
 from olmix.laws.power_sum import AutoScale, BiMix
 
-LAWS = [LogLinear(), LogWeight(), GpSqrt(), GpLog(), AutoScale(), BiMix(), LightGbm(), Search()]
+LAWS = [
+    LogLinear(),
+    LogWeight(),
+    GpSqrt(),
+    GpLog(),
+    AutoScale(),
+    BiMix(),
+    Epochs(np.full(4, 4.0)),
+    LightGbm(),
+    Search(),
+]
 SMOOTH = [law for law in LAWS if law.fitted.smooth]
 names = {"ids": lambda law: law.name}
 

@@ -1,7 +1,7 @@
 import pytest
 
 from olmix.errors import MissingPackageError
-from olmix.sweep.torchtune import registry
+from olmix.sweep.torchtune import library, registry
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -11,3 +11,9 @@ def _torchtune():
         registry.read_registry()
     except MissingPackageError as error:
         pytest.skip(f"needs the files of torchtune: {error}")
+
+
+@pytest.fixture(autouse=True)
+def _tune_is_torchtune(monkeypatch):
+    """Whatever else is installed here, the command `tune` is torchtune's."""
+    monkeypatch.setattr(library, "owners", lambda: {"torchtune"})

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from olmix.sweep import ConfigWriterError, generate_configs
+from olmix.sweep.torchtune import library
 from olmix.text.slurm import compress
 
 GOLDEN = """\
@@ -190,6 +191,12 @@ def test_runs_of_hydra_are_passed_on_as_overrides(tmp_path):
     }
     text = generate_configs(made, tmp_path / "out", slurm=True).script.read_text()
     assert text.endswith('exec olmix grpo train --overrides "$config"\n')
+
+
+def test_where_ray_has_the_command_tune_the_module_is_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(library, "owners", lambda: {"torchtune", "ray"})
+    text = script(tmp_path / "out").read_text()
+    assert "exec python -m torchtune._cli.tune run lora_finetune_single_device" in text
 
 
 def test_without_a_recipe_there_is_no_script(tmp_path):

@@ -135,6 +135,8 @@ def test_a_paired_gain_agrees_with_the_textbook():
     assert gain.std_error == pytest.approx(np.std(differences, ddof=1) / 2)
     # t(0.95, 3 degrees of freedom) = 2.353363
     assert gain.high - gain.mean == pytest.approx(2.353363 * gain.std_error, rel=1e-6)
+    # Two-sided, of t = 4.898979.
+    assert gain.p_value == pytest.approx(0.016275, rel=1e-3)
 
 
 def test_the_same_mixture_twice_is_no_gain():

@@ -15,6 +15,7 @@ from olmix.config import FitConfig
 from olmix.fit.calibration import NORMAL_QUANTILE
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.gradient import TRACE, optimality_gap
+from olmix.fit.propose.law_warnings import law_warnings
 from olmix.fit.propose.minimise import minimise
 from olmix.fit.propose.objective import MetricFloor, ProposerObjective, Risk
 from olmix.fit.propose.references import (
@@ -28,7 +29,7 @@ from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.fit.uncertainty import held_out_average
 from olmix.laws.law import FittedLaw
-from olmix.laws.stack import FittedAverage, parts_of
+from olmix.laws.scaled import additive_parts
 from olmix.simplex import Array
 from olmix.text.progress import NOBODY, Steps
 
@@ -79,8 +80,7 @@ def build_objective(fit: SwarmFit, metric_weights: Array, kl_weight: float) -> P
     shares: list[float] = []
     for index in used:
         law = fit.fits[int(index)].best.law
-        # Apart, so that an average of convex laws is seen to be convex.
-        parts = parts_of(law) if isinstance(law, FittedAverage) else [(law, 1.0)]
+        parts = additive_parts(law)
         laws += [part for part, _ in parts]
         shares += [float(metric_weights[index]) * share for _, share in parts]
     direction = -1.0 if fit.config.proposer.make_worst_mix else 1.0
@@ -157,6 +157,7 @@ def propose(fit: SwarmFit, feasible: Feasible, references: References) -> FoundM
         *_gap_warning(proposer, gap, scale),
         *_vertex_warning(swarm.domains, mixture, feasible),
         *_distance_warning(swarm, mixture),
+        *law_warnings(fit, mixture, kl),
     ]
     if config.proposer.make_worst_mix:
         warnings.insert(0, "This is the worst mixture, not the best: make_worst_mix is set.")

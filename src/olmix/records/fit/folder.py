@@ -16,6 +16,7 @@ from olmix.errors import DataError
 from olmix.records.fit.columns import Columns
 from olmix.records.fit.ladder import Ladder, read_ladder
 from olmix.records.fit.proposal import Proposal, read_proposal
+from olmix.records.fit.scales import Scales, read_scales
 from olmix.records.fit.scores import FittedMetric, Scores, read_fit
 from olmix.records.fit.settings import read_fit_config
 from olmix.records.fit.tables import (
@@ -70,6 +71,7 @@ class FitFolder:
         measured: the metrics of the swarm, if its table can still be read.
         frozen: domains that are several columns of the ratios, with the share of each.
         run_facts: columns of `runs.csv` beside the tables, by run.
+        scales: how the fit was carried to the size of the target, where there are several.
         problems: what could not be read, in words.
     """
 
@@ -97,6 +99,7 @@ class FitFolder:
     front: FrontTable | None = None
     frozen: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     run_facts: Mapping[str, Row] = field(default_factory=dict)
+    scales: Scales | None = None
     problems: tuple[str, ...] = ()
 
     @property
@@ -177,6 +180,7 @@ def read_fit_folder(folder: Path) -> FitFolder:
         front=read_front(folder),
         frozen=fit.frozen,
         run_facts=tried(lambda: _run_facts(ratios)) or {},
+        scales=read_scales(folder),
         problems=tuple(problems),
     )
 

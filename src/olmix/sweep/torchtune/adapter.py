@@ -28,6 +28,7 @@ from olmix.sweep.source import parameters_of
 from olmix.sweep.torchtune.checks import check_config, world_size
 from olmix.sweep.torchtune.cost import estimate
 from olmix.sweep.torchtune.example import write_example
+from olmix.sweep.torchtune.library import tune_words
 from olmix.sweep.torchtune.logs import find_folders, is_finished, read_curves
 from olmix.sweep.torchtune.parameter_paths import PLACES
 from olmix.sweep.torchtune.recipe import find_reads, reads_of
@@ -156,7 +157,7 @@ class Torchtune(Framework):
 
     def command(self, recipe: str, config: str, gpus: int) -> list[str]:
         """Return the `tune run` command."""
-        words = ["tune", "run"]
+        words = [*tune_words(), "run"]
         if recipe in read_registry().distributed:
             words += ["--nnodes", "1", "--nproc_per_node", str(max(gpus, 1))]
         return [*words, recipe, "--config", config]

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import warnings
 from typing import Any
 
-__all__ = ["import_torchtune"]
+__all__ = ["MODULE", "import_torchtune", "tune_words"]
+
+MODULE = "torchtune._cli.tune"
+"""What the command `tune` runs."""
+
+
+def tune_words() -> list[str]:
+    """Return the words that start torchtune's command line in this environment.
+
+    Ray has a command of the same name, and whichever of the two was installed last has the file.
+    """
+    return ["tune"] if owners() <= {"torchtune"} else ["python", "-m", MODULE]
+
+
+def owners() -> set[str]:
+    """Return the packages of this environment that have a command `tune`."""
+    found = importlib.metadata.entry_points(group="console_scripts", name="tune")
+    return {entry.dist.name for entry in found if entry.dist is not None}
 
 
 def import_torchtune() -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from olmix.errors import MissingPackageError, needs
 from olmix.sweep.framework import Verdict
-from olmix.sweep.torchtune.library import import_torchtune
+from olmix.sweep.torchtune.library import MODULE, import_torchtune
 from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["validate_configs"]
@@ -111,13 +111,15 @@ def _failing_node(loaded: Any, message: str) -> str | None:
 
 
 def _subprocess(configs: Sequence[Path]) -> Iterator[Verdict]:
-    tune = Path(sys.executable).with_name("tune")
-    if not tune.is_file():
+    if not _is_installed("torchtune"):
         raise MissingPackageError(["torchtune"], "torchtune", "`tune validate`")
 
     def run(path: Path) -> Verdict:
         done = subprocess.run(
-            [str(tune), "validate", str(path)], capture_output=True, text=True, check=False
+            [sys.executable, "-m", MODULE, "validate", str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode == 0:
             return Verdict()

@@ -106,6 +106,10 @@ class Trl(Framework):
         """Return a mixture by the `fraction` of each data set."""
         plain = {n: {k: v for k, v in node.items() if k != "rows"} for n, node in sources.items()}
         used = {name: weight for name, weight in weights.items() if weight > 0}
+        for node in plain.values():
+            found = format_of(node.get("data_files"))
+            if found is not None:
+                node.setdefault("path", found)
         return Mixed([plain[name] | {"fraction": w} for name, w in used.items()], weights)
 
     def check_config(

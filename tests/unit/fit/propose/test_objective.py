@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fit_fixtures import POWERS, SLOPES, draw_mixtures
-from olmix.fit.propose.objective import ProposerObjective
+from olmix.fit.propose.objective import MetricFloor, ProposerObjective, Risk
 from olmix.laws.log_linear import FittedLogLinear
 from olmix.laws.log_weight import FittedLogWeight
 
@@ -41,3 +41,24 @@ def test_only_convex_laws_with_weights_above_0_are_convex():
     assert ProposerObjective([LINE], np.ones(1), 0.0, PRIOR).convex
     assert not ProposerObjective([LINE], -np.ones(1), 0.0, PRIOR).convex
     assert not ProposerObjective([LINE, POWER], np.array([0.5, 0.5]), 0.0, PRIOR).convex
+
+
+FLOOR = MetricFloor("y", LINE, bound=2.2, scale=0.5)
+
+
+def test_a_floor_counts_in_standard_deviations_of_its_metric():
+    x = draw_mixtures(7, 4)
+    np.testing.assert_allclose(FLOOR.excess(x), np.maximum(LINE.predict(x) - 2.2, 0) / 0.5)
+
+
+@pytest.mark.parametrize("risk", [None, Risk(np.eye(4), 0.1, 0.4)])
+def test_the_gradient_of_floors_and_risk_agrees_with_finite_differences(risk):
+    x, h = draw_mixtures(5, 4)[1:], 1e-6
+    objective = ProposerObjective([POWER], np.ones(1), 0.0, PRIOR, risk, (FLOOR,), penalty=3.0)
+    numeric = np.stack(
+        [(objective.value(x + h * e) - objective.value(x - h * e)) / (2 * h) for e in np.eye(4)],
+        axis=1,
+    )
+    # The distance is one of mixtures: off the simplex its slope differs by the same in all weights.
+    along = np.eye(4) - 0.25
+    np.testing.assert_allclose(objective.gradient(x) @ along, numeric @ along, rtol=1e-3, atol=1e-4)
