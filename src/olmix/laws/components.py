@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from olmix.laws.gaussian import MEAN
 from olmix.laws.gp import FittedGaussianProcess, FittedGpSqrt, GpSqrt
 from olmix.laws.law import FittedLaw
 from olmix.simplex import Array
@@ -41,36 +42,65 @@ class Basis:
 
     def __init__(self, members: Sequence[FittedGaussianProcess]) -> None:
         self.members = tuple(members)
+        self._solutions = np.stack([one.solution for one in self.members], axis=1)
+        self._narrow = np.stack([one.settings.lengths for one in self.members], axis=1) ** -2.0
+        self._signals = np.array([one.settings.signal for one in self.members])
         self._known: dict[str, tuple[bytes, Array]] = {}
 
     def predict(self, mixtures: Array) -> Array:
         """Return every component at mixtures (n, D), (K, n)."""
-        return self._once("predict", (mixtures,), lambda one, _: one.predict(mixtures))
+        if len(mixtures) == 1:
+            return self._once("both", mixtures, lambda: self._both(mixtures))[:, :1]
+        return self._once(
+            "predict", mixtures, lambda: [one.predict(mixtures) for one in self.members]
+        )
 
     def gradient(self, mixtures: Array) -> Array:
         """Return the derivative of every component at mixtures (n, D), (K, n, D)."""
-        return self._once("gradient", (mixtures,), lambda one, _: one.gradient(mixtures))
+        if len(mixtures) == 1:
+            return self._once("both", mixtures, lambda: self._both(mixtures))[:, None, 1:]
+        return self._once(
+            "gradient", mixtures, lambda: [one.gradient(mixtures) for one in self.members]
+        )
 
     def sample(self, mixtures: Array, normals: Array) -> Array:
         """Draw every component at mixtures (n, D), each from numbers of its own, (K, B, n)."""
         shift = max(len(normals) // (len(self.members) + 1), 1)
         return self._once(
             "sample",
-            (mixtures, normals),
-            lambda one, k: one.sample(mixtures, np.roll(normals, k * shift, axis=0)),
+            np.vstack([mixtures.T, normals]),
+            lambda: [
+                one.sample(mixtures, np.roll(normals, k * shift, axis=0))
+                for k, one in enumerate(self.members)
+            ],
         )
 
+    def _both(self, mixture: Array) -> Array:
+        """Return value and derivative of every component at a mixture (1, D), (K, 1 + D).
+
+        A search asks for one mixture at a time. Members differ by their lengths alone, so that one
+        product gives the distances of all.
+        """
+        first = self.members[0]
+        away = first.place(mixture) - first.placed
+        bent = np.sqrt(3 * (away**2 @ self._narrow))
+        decay = self._signals * np.exp(-bent)
+        targets = ((MEAN + (1 + bent) * decay) * self._solutions).sum(axis=0)
+        by_place = (away.T @ (-3 * decay * self._solutions) * self._narrow).T
+        slope = first.coordinate_slope(mixture, first.shift)[0] / first.width
+        found = np.empty((len(self.members), 1 + mixture.shape[1]))
+        for row, one, target, own in zip(found, self.members, targets, by_place, strict=True):
+            row[0] = one.unscale(target[None])[0]
+            row[1:] = one.stretch(target[None])[0] * own * slope
+        return found
+
     def _once(
-        self,
-        what: str,
-        asked: tuple[Array, ...],
-        answer: Callable[[FittedGaussianProcess, int], Array],
+        self, what: str, asked: Array, answer: Callable[[], Sequence[Array] | Array]
     ) -> Array:
-        key = b"".join(np.ascontiguousarray(array).tobytes() for array in asked)
+        key = np.ascontiguousarray(asked).tobytes()
         known = self._known.get(what)
         if known is None or known[0] != key:
-            found = np.stack([answer(one, k) for k, one in enumerate(self.members)])
-            known = self._known[what] = (key, found)
+            known = self._known[what] = (key, np.asarray(answer()))
         return known[1]
 
     def to_plain(self) -> list[dict[str, Any]]:

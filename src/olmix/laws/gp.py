@@ -89,25 +89,28 @@ class FittedGaussianProcess(FittedLaw):
         """Return the derivative of each coordinate by its own weight, (n, D)."""
         raise NotImplementedError
 
-    def _place(self, mixtures: Array) -> Array:
+    def place(self, mixtures: Array) -> Array:
+        """Return the standardised coordinates of mixtures, (n, D)."""
         return (self.coordinates(mixtures, self.shift) - self.middle) / self.width
 
     @cached_property
-    def _placed(self) -> Array:
-        return self._place(self.points)
+    def placed(self) -> Array:
+        """The standardised coordinates of the mixtures it was fitted to, (n, D)."""
+        return self.place(self.points)
 
     @cached_property
     def _factor(self) -> Array:
-        return factorise(self._placed, self.row_weights, self.settings)
+        return factorise(self.placed, self.row_weights, self.settings)
 
     def _targets(self, mixtures: Array) -> Array:
-        return kernel(self._place(mixtures), self._placed, self.settings) @ self.solution
+        return kernel(self.place(mixtures), self.placed, self.settings) @ self.solution
 
-    def _unscale(self, targets: Array) -> Array:
+    def unscale(self, targets: Array) -> Array:
+        """Return the metric of standardised targets, in the same shape."""
         level = self.centre + self.scale * targets
         return np.asarray(level if self.offset is None else self.offset + np.exp(level))
 
-    def _stretch(self, targets: Array) -> Array:
+    def stretch(self, targets: Array) -> Array:
         """Return the derivative of the metric by the standardised target, (n,)."""
         if self.offset is None:
             return np.full(len(targets), self.scale)
@@ -115,18 +118,18 @@ class FittedGaussianProcess(FittedLaw):
 
     def predict(self, mixtures: ArrayLike) -> Array:
         """Return the predicted median of mixtures (n, D), shape (n,)."""
-        return self._unscale(self._targets(np.atleast_2d(np.asarray(mixtures, dtype=np.float64))))
+        return self.unscale(self._targets(np.atleast_2d(np.asarray(mixtures, dtype=np.float64))))
 
     def gradient(self, mixtures: ArrayLike) -> Array:
         """Return the derivative of the prediction by each weight at mixtures (n, D), (n, D)."""
         array = np.atleast_2d(np.asarray(mixtures, dtype=np.float64))
-        placed = self._place(array)
-        pull = kernel_slope(placed, self._placed, self.settings) * self.solution
-        by_place = (placed * pull.sum(axis=1)[:, None] - pull @ self._placed) / (
+        placed = self.place(array)
+        pull = kernel_slope(placed, self.placed, self.settings) * self.solution
+        by_place = (placed * pull.sum(axis=1)[:, None] - pull @ self.placed) / (
             self.settings.lengths**2
         )
         slope = self.coordinate_slope(array, self.shift) / self.width
-        return np.asarray(self._stretch(self._targets(array))[:, None] * by_place * slope)
+        return np.asarray(self.stretch(self._targets(array))[:, None] * by_place * slope)
 
     def sample(self, mixtures: ArrayLike, normals: Array) -> Array:
         """Draw from the posterior at mixtures (K, D), noise of runs left out, (B, K).
@@ -136,14 +139,14 @@ class FittedGaussianProcess(FittedLaw):
             normals: (B, K) independent standard normal numbers.
         """
         array = np.atleast_2d(np.asarray(mixtures, dtype=np.float64))
-        placed = self._place(array)
-        cross = kernel(placed, self._placed, self.settings)
+        placed = self.place(array)
+        cross = kernel(placed, self.placed, self.settings)
         reduced = np.linalg.solve(self._factor, cross.T)
         covariance = kernel(placed, placed, self.settings) - reduced.T @ reduced
         # Rounding, and mixtures that are asked for twice, leave eigenvalues just below 0.
         values, vectors = np.linalg.eigh(covariance)
         root = vectors * np.sqrt(np.maximum(values, _JITTER))
-        return self._unscale(cross @ self.solution + normals @ root.T)
+        return self.unscale(cross @ self.solution + normals @ root.T)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the parameters as values that JSON can hold."""

@@ -60,6 +60,16 @@ def test_its_slope_is_that_of_its_predictions(fitted):
         np.testing.assert_allclose(laws[0].gradient(at)[:, domain], change, rtol=1e-3, atol=1e-5)
 
 
+def test_one_mixture_is_predicted_as_each_member_predicts_it(fitted):
+    _, _, laws = fitted
+    basis = laws[0].basis
+    for mixture in draw_mixtures(4, 4, seed=3):
+        at = mixture[None]
+        np.testing.assert_allclose(basis.predict(at), [m.predict(at) for m in basis.members])
+        slopes = [m.gradient(at) for m in basis.members]
+        np.testing.assert_allclose(basis.gradient(at), slopes, atol=1e-10)
+
+
 def test_answers_that_are_kept_are_those_of_the_mixtures_asked_for(fitted):
     _, _, laws = fitted
     one, two = draw_mixtures(5, 4, seed=3), draw_mixtures(5, 4, seed=4)
