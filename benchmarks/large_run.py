@@ -5,10 +5,12 @@
 The texts of the demo that are closest to its target (validation of networkx), with `code` cut to
 20,000 tokens. The large run has 640,000 tokens and a model of width 64: at weight 1 it passes 32
 times over `code`. The small ones have 40,000 tokens and width 16, so that tokens per parameter are
-about the same. Twice 24 small runs, with the same mixtures: of all the data (which they hardly
-repeat), and of a sixteenth of each domain (`target_tokens`). Then, at the size of the large run:
+about the same. Swarms of 24 small runs have the same mixtures: one sees all the data (which it
+hardly repeats), three see a sixteenth of each domain (`target_tokens`), each with another subset of
+its documents. Then, at the size of the large run:
 
-- natural, and the proposals of both swarms, with 3 seeds;
+- natural, and the proposals of the swarms and of the three matched ones fitted together, with 3
+  seeds;
 - a grid of mixtures with one seed, of which the best are trained with 3;
 - a ladder of the matched proposal at 1, 4 and 16 times the tokens and parameters: what the first
   two say of the third, and what it measured.
@@ -33,6 +35,7 @@ from olmix.records.fit.ladder import read_ladder
 from olmix.records.fit.proposal import read_proposal
 from olmix.records.run import RunFolder
 from olmix.simplex import Array
+from olmix.text.csv import read_table, write_table
 from olmix.text.yaml import write_yaml
 from olmix.verify.ladder import extrapolate
 from olmix.verify.sizes import at_scale
@@ -42,6 +45,14 @@ CODE_TOKENS = 20_000
 SMALL, LARGE = 40_000, 640_000
 SEEDS = (2_000, 2_001, 2_002)
 METRIC = "networkx_bpb"
+SWARMS: dict[str, dict[str, int]] = {
+    "plain": {},
+    "matched": {"target_tokens": LARGE},
+    "matched-1": {"target_tokens": LARGE, "subset_seed": 1},
+    "matched-2": {"target_tokens": LARGE, "subset_seed": 2},
+}
+MATCHED = ("matched", "matched-1", "matched-2")
+"""What the training section of each swarm says beside its length and size."""
 GRID_STEPS = 8
 """Steps of the grid along each edge of the triangle."""
 BEST = 5
@@ -65,11 +76,11 @@ def prepare(work: Path) -> dict[str, int]:
         "sources": [{"name": n, "paths": [f"data/train/{n}/part-0000.bin"]} for n in DOMAINS],
     }
     small = {"trainer": "proxy", "max_tokens": SMALL, "d_model": 16}
-    for name, training in (("plain", small), ("matched", {**small, "target_tokens": LARGE})):
+    for name, matched in SWARMS.items():
         launch = {
             "name": name,
             "infra": {"backend": "local"},
-            "training": training,
+            "training": {**small, **matched},
             "data": data,
             "eval": {"type": "validation", "paths": {"networkx": ["data/validation/networkx.bin"]}},
         }
@@ -90,15 +101,20 @@ def prepare(work: Path) -> dict[str, int]:
                 "max_tokens": SMALL,
             },
         )
-        write_yaml(
-            work / f"{name}-fit.yaml",
-            {
-                "swarm": {t: f"{name}-results/{t}.csv" for t in ("ratios", "metrics")},
-                "priors": {"token_counts": counts},
-                "proposer": {"kl_reg": 0.0},
-            },
-        )
+        write_fit_config(work, name, counts)
     return counts
+
+
+def write_fit_config(work: Path, name: str, counts: dict[str, int]) -> None:
+    """Write how a swarm is fitted: without a pull to the prior."""
+    write_yaml(
+        work / f"{name}-fit.yaml",
+        {
+            "swarm": {t: f"{name}-results/{t}.csv" for t in ("ratios", "metrics")},
+            "priors": {"token_counts": counts},
+            "proposer": {"kl_reg": 0.0},
+        },
+    )
 
 
 def run(*words: str) -> None:
@@ -117,6 +133,25 @@ def propose(work: Path, name: str) -> Array:
     run("launch", "run", "-v", variants, "-o", runs, "--yes", "-g", name)
     run("collect", str(work / "runs" / name), "-o", str(work / f"{name}-results"))
     run("fit", "-c", str(work / f"{name}-fit.yaml"), "-o", str(work / f"{name}-fit"))
+    return proposal_of(work, name)
+
+
+def pool(work: Path, counts: dict[str, int]) -> Array:
+    """Fit the runs of all subsets together; returns the mixture that they propose, (D,)."""
+    tables: dict[str, dict[str, list[float]]] = {}
+    for table, columns in (("ratios", DOMAINS), ("metrics", (METRIC,))):
+        parts = [read_table(work / f"{name}-results" / f"{table}.csv") for name in MATCHED]
+        rows = np.vstack([part.select(columns) for part in parts])
+        tables[table] = dict(zip(columns, rows.T.tolist(), strict=True))
+        runs = [f"{n}-{run}" for n, part in zip(MATCHED, parts, strict=True) for run in part.runs]
+        write_table(work / "pooled-results" / f"{table}.csv", runs, tables[table])
+    write_fit_config(work, "pooled", counts)
+    run("fit", "-c", str(work / "pooled-fit.yaml"), "-o", str(work / "pooled-fit"))
+    return proposal_of(work, "pooled")
+
+
+def proposal_of(work: Path, name: str) -> Array:
+    """Return what a fit proposes, (D,)."""
     proposal = read_proposal(work / f"{name}-fit" / "latest")
     return np.array([proposal.weights("proposed")[domain] for domain in DOMAINS])
 
@@ -166,7 +201,8 @@ def main(work: Path) -> None:
     counts = prepare(work)
     tokens = np.array([counts[name] for name in DOMAINS], dtype=float)
     asked = {"natural": tokens / tokens.sum()}
-    asked |= {name: propose(work, name) for name in ("plain", "matched")}
+    asked |= {name: propose(work, name) for name in SWARMS}
+    asked["pooled"] = pool(work, counts)
     points = grid()
     first = train(work, "grid", points, SEEDS[:1])[:, 0]
     best = [list(points)[index] for index in first.argsort()[:BEST]]

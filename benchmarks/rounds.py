@@ -168,7 +168,9 @@ def regret(world: World, num_runs: int, seed: int, said: list[tuple[float, float
         values = world.truth(way.mixtures) / scale
         gained = zip(way.said[:-1], values[:-1] - values[1:], strict=True)
         said += [(promise / scale, float(real)) for promise, real in gained]
-    return [float(world.truth(way.mixtures[-1:])[0] - best) / scale for way in ways.values()]
+    found = [float(world.truth(way.mixtures[-1:])[0] - best) / scale for way in ways.values()]
+    print(f"  world {seed}: " + " ".join(f"{value:.4f}" for value in found), flush=True)
+    return found
 
 
 def main(num_runs: int, worlds: int, tables: Path | None) -> None:

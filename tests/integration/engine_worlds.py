@@ -114,7 +114,8 @@ class BeakerNode:
         """Start new experiments, and tell how others ended."""
         status = self.pb.STATUS_RUNNING, self.pb.STATUS_SUCCEEDED, self.pb.STATUS_FAILED
         for sent in list(self.service.sent):
-            if sent.name in self.begun:
+            # What was sent is noted before the service has made an experiment of it.
+            if sent.name in self.begun or self._workload(sent.name) is None:
                 continue
             self.begun.add(sent.name)
             (task,) = sent.spec["tasks"]
@@ -141,8 +142,9 @@ class BeakerNode:
             process.wait()
 
     def _workload(self, name):
-        found = [w for w in self.service.workloads.values() if w.experiment.name == name]
-        return found[-1]
+        known = list(self.service.workloads.values())
+        found = [workload for workload in known if workload.experiment.name == name]
+        return found[-1] if found else None
 
     def _move(self, name, status, **changes) -> None:
         run = self._workload(name).experiment.tasks[0].name

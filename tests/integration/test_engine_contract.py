@@ -183,7 +183,7 @@ def test_cancelled_runs_end_and_can_be_resumed(world, group, tmp_path):
 
 def test_jobs_of_others_are_left_alone(world, group, tmp_path, caplog):
     if isinstance(world, LocalWorld):
-        pytest.skip("this machine has no jobs")
+        pytest.skip("elsewhere: this machine has no jobs of others")
     (tmp_path / "hold").touch()
     runs = tuple(run.model_copy(update={"name": f"their-{run.name}"}) for run in group.runs)
     theirs = replace(group, group_id="theirs", runs=runs)

@@ -131,6 +131,13 @@ def show_matching(group: Group) -> None:
     ]
     columns = ("domain", "tokens", "seen", "natural", "most")
     table("Matched to the large run: tokens a run sees, and passes over them", columns, rows)
+    for name, number in found.few.items():
+        click.echo(
+            f"warning: about {max(number, 1):.0f} of the documents of {name} are left: a proposal "
+            "hangs on which ones. Train the swarm with two or three training.subset_seed and fit "
+            "all runs together, or raise training.max_tokens",
+            err=True,
+        )
     if found.note is not None:
         click.echo(found.note, err=True)
 

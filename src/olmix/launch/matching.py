@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from olmix.config import LaunchConfig
 from olmix.launch.group_plan import Group
-from olmix.records.matching import Cut, check_cuts, cuts_of, length_note
+from olmix.records.matching import Cut, check_cuts, cuts_of, few_documents, length_note
 
 __all__ = ["MatchedDomain", "Matching", "matching_of"]
 
@@ -33,10 +34,12 @@ class Matching:
     Attributes:
         domains: the domains whose files are local.
         note: how tokens per parameter compare.
+        few: domains of which runs see few documents, and about how many.
     """
 
     domains: tuple[MatchedDomain, ...]
     note: str | None
+    few: Mapping[str, float]
 
 
 def matching_of(group: Group) -> Matching | None:
@@ -71,7 +74,7 @@ def matching_of(group: Group) -> Matching | None:
         )
         for cut in cuts
     )
-    return Matching(domains, length_note(first.training))
+    return Matching(domains, length_note(first.training), few_documents(first, cuts))
 
 
 def _weight(run: LaunchConfig, domain: str) -> float:

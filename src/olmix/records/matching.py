@@ -16,11 +16,21 @@ from olmix.config import LaunchConfig, OlmoCoreTraining, ProxyTraining
 from olmix.config.training import Training
 from olmix.errors import ConfigError, Problem
 from olmix.records.token_files import RAW_ENDINGS, ending_of
-from olmix.records.tokens import count_tokens
+from olmix.records.tokens import count_tokens, end_of_document, expand, open_tokens
 from olmix.text.numbers import counted
 
-__all__ = ["Cut", "check_cuts", "cut_domains", "cuts_of", "length_note", "tokens_left"]
+__all__ = [
+    "Cut",
+    "check_cuts",
+    "cut_domains",
+    "cuts_of",
+    "few_documents",
+    "length_note",
+    "tokens_left",
+]
 
+_FEW_DOCUMENTS = 10
+_READ_TOKENS = 50_000_000
 _SIMILAR = 1.25
 """Tokens per parameter that differ by less than this factor count as the same."""
 
@@ -101,6 +111,27 @@ def cuts_of(config: LaunchConfig) -> tuple[Cut, ...]:
         if all(is_counted(path) for path in config.data.paths_of(name))
     }
     return cut_domains(local, config.training)
+
+
+def few_documents(config: LaunchConfig, cuts: tuple[Cut, ...]) -> dict[str, float]:
+    """Return the domains of which a matched run sees few documents, about, and how many.
+
+    What such a domain gives hangs on which documents these are. Large domains, of which that can
+    hardly be, are not read; without a local tokenizer nothing says where documents end.
+    """
+    tokenizer = config.data.tokenizer
+    if tokenizer is None or config.training.subset_share >= 1:
+        return {}
+    eos, found = end_of_document(tokenizer), {}
+    for cut in cuts:
+        if cut.tokens > _READ_TOKENS:
+            continue
+        files = expand(config.data.paths_of(cut.name), f"domain {cut.name}")
+        whole = sum(int((open_tokens(file, config.data.dtype) == eos).sum()) for file in files)
+        left = max(whole, 1) * cut.left / cut.tokens
+        if left < _FEW_DOCUMENTS:
+            found[cut.name] = left
+    return found
 
 
 def length_note(training: Training) -> str | None:

@@ -126,7 +126,10 @@ def test_a_sweep_can_be_launched_as_it_was_generated(slurm, tmp_path):
     study = generate_configs(made, tmp_path / "study", validator="none").folder
     write_yaml(tmp_path / "infra.yaml", {"infra": {"backend": "slurm"}})
     group = load_group(study, tmp_path / "infra.yaml")
-    words = ("tune", "run", "lora_finetune_single_device", "--config", "configs/run_001.yaml")
+    words = (
+        *("python", "-m", "torchtune._cli.tune", "run", "lora_finetune_single_device"),
+        *("--config", "configs/run_001.yaml"),
+    )
     assert group.runs[1].words == words
     submit_group(group, tmp_path / "runs")
     command = json.loads((tmp_path / "runs/study/run_001/command.json").read_text())

@@ -39,6 +39,14 @@ def test_a_domain_that_no_run_uses_may_be_too_small(tmp_path):
         matching_of(_group(tmp_path, (0.6, 0.4), **training))
 
 
+def test_domains_of_which_few_documents_are_left_are_named(tmp_path):
+    """About 60 and 40 documents, of which a run of 2,560 tokens for 20,000 sees an eighth."""
+    found = matching_of(_group(tmp_path, (0.6, 0.4), target_tokens=20_000))
+    assert set(found.few) == {"code", "prose"}
+    assert found.few["code"] == pytest.approx(60 * 0.128, rel=0.5)
+    assert not matching_of(_group(tmp_path, (0.6, 0.4), target_tokens=2_560)).few
+
+
 def test_preview_prints_what_a_run_sees(tmp_path):
     plain = Project(tmp_path).plain(target_tokens=20_000, target_parameters=100)
     write_yaml(tmp_path / "run.yaml", plain)
@@ -47,4 +55,5 @@ def test_preview_prints_what_a_run_sees(tmp_path):
     assert "code    6,000   768" in shown.output.replace("  ", " ").replace("  ", " ") or (
         "6,000" in shown.output and "768" in shown.output
     )
+    assert "documents of prose are left: a proposal hangs on which ones" in shown.output
     assert "tokens per parameter, but 200 in the large run" in shown.output
