@@ -13,6 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from olmix.records.fit.ladder import Ladder
 from olmix.records.fit.proposal import PredictedPerformance, Proposal
 from olmix.records.fit.report_notes import ReportNotes
+from olmix.records.fit.scales import Scales
 from olmix.records.fit.scores import Fit
 from olmix.records.fit.tables import FrontSummary
 from olmix.records.fit.verification import Verification
@@ -24,6 +25,7 @@ RECORDS = {
     "ladder.json": Ladder,
     "predicted_performance.json": PredictedPerformance,
     "pareto.json": FrontSummary,
+    "scales.json": Scales,
     "report.json": ReportNotes,
 }
 PAGE = Path(__file__).with_name("files.md")
