@@ -143,7 +143,7 @@ def olmix(*words, status=0):
 def test_the_watch_sees_what_it_is_to_see(tmp_path, planted):
     with Watch(planted) as watch:
         process = subprocess.Popen([sys.executable, "-c", "input()", planted[2]], stdin=-1)
-        wait_for(lambda: watch.seen, "secret in a command line", 10)
+        wait_for(lambda: watch.seen, "secret in a command line")
         process.communicate(b"\n")
     assert list(watch.seen) == [planted[2]]
     (tmp_path / "log").write_text(f"so {planted[1]} it is")

@@ -138,7 +138,7 @@ def test_tasks_that_the_queue_has_forgotten_have_their_true_states(accounts, swa
     (job,) = read_jobs(folder)
     wait_for((folder / stopped / "metrics.jsonl").exists, "run that holds")
     scancel(f"{job.id}_2")
-    wait_until_forgotten(job.id, 180)
+    wait_until_forgotten(job.id)
     wait_for_accounts(job.id)
     found = engine_of(group.infra).states([job])
     assert {run: (state.state, state.note) for run, state in found.items()} == {

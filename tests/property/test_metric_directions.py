@@ -1,5 +1,7 @@
 """Collect, fit and sweep results ask `olmix.records.metric` which way is better, and agree."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -91,6 +93,7 @@ def test_a_sweep_is_ranked_the_way_that_the_others_take(tmp_path_factory, name, 
         patch.setattr(results, "read_states", lambda folder: states)
         patch.setattr(results, "choose_factors", lambda ranking: Factors({}, (), ""))
         patch.setattr(results, "_draw", lambda *args: None)
+        patch.setattr(results, "experiment_of", lambda folder: Mock(config={}))
         found = results.write_results(
             tmp_path_factory.getbasetemp(), metric=name, lower_is_better=lower
         )

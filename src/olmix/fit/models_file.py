@@ -37,6 +37,9 @@ from olmix.text.numbers import counted
 __all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_laws"]
 
 FORMAT = 5
+READ = (3, 4, 5)
+"""Formats that are read: what 4 and 5 added (rows for points, shared bases) may be absent."""
+
 _LAWS: dict[str, type[FittedLaw]] = {
     law.name: law
     for law in (
@@ -298,9 +301,10 @@ def load_fit(folder: str | Path, scale: str | None = None) -> LoadedFit:
     file = Path(folder) / "models.json"
     plain = read_json(file)
     try:
-        if plain["format"] != FORMAT:
+        if plain["format"] not in READ:
             raise DataError(
-                f"{file}: format {plain['format']}; this release reads format {FORMAT}. Fit again"
+                f"{file}: format {plain['format']}; this release reads {READ[0]} to {READ[-1]}. "
+                "Fit again"
             )
         entries = plain["metrics"]
         reader = _Reader(plain)

@@ -55,7 +55,7 @@ def test_a_folder_without_laws_or_with_damaged_ones_is_refused(planted, tmp_path
     folder = fit_swarm(planted.config(), planted.folder / "fit").folder
     plain = read_json(folder / "models.json")
     write_json(folder / "models.json", {**plain, "format": 99})
-    with pytest.raises(DataError, match="format 99; this release reads format 5. Fit again"):
+    with pytest.raises(DataError, match="format 99; this release reads 3 to 5. Fit again"):
         load_fit(folder)
     write_json(folder / "models.json", {"format": 5, "domains": []})
     with pytest.raises(DataError, match="cannot be read as fitted laws"):
