@@ -18,8 +18,10 @@ from olmix.records.fit.scales import Scales
 from olmix.records.fit.scores import Fit
 from olmix.records.fit.tables import FrontSummary
 from olmix.records.fit.verification import Verification
+from olmix.records.metric_identity import MetricIdentities
 
 RECORDS = {
+    "metrics_identity.json": MetricIdentities,
     "fit.json": Fit,
     "proposal.json": Proposal,
     "verification.json": Verification,

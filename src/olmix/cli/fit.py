@@ -94,7 +94,7 @@ def _fit_surface(config: Path, output_dir: Path) -> None:
 
 def show_fit(result: FitResult) -> None:
     """Print how well each metric is predicted, and what is proposed."""
-    from olmix.records.fit.ledger import ledger_statement, read_ledger
+    from olmix.records.fit.ledger import ledger_statement, of_objective, read_ledger
 
     _show_laws(result.fit)
     if result.proposal is None:
@@ -104,8 +104,9 @@ def show_fit(result: FitResult) -> None:
     click.echo(f"\n{result.proposal.statement}")
     if result.proposal.another_round is not None:
         click.echo(result.proposal.another_round.statement)
-    verified = ledger_statement(read_ledger(result.folder), result.proposal.objective.name)
-    if verified:
+    entries = read_ledger(result.folder)
+    name, identities = result.proposal.objective.name, result.fit.measured_with
+    if verified := ledger_statement(of_objective(entries, name, identities)):
         click.echo(verified)
 
 

@@ -247,17 +247,25 @@ def show_ladder(ladder: Ladder) -> None:
 
 
 def _check_contents(folder: Path, base: LaunchConfig, strict: bool) -> None:
-    """Say which domains have other token files than when the swarm was trained."""
+    """Say which domains have other token files than when the swarm was trained.
+
+    Raises:
+        DataError: its metrics are computed otherwise; with `strict`, other token files too.
+    """
     from olmix.errors import DataError
     from olmix.records.fingerprint import changed_contents, explain_change, local_fingerprints
     from olmix.records.fit.scores import read_fit
+    from olmix.records.metric_identity import identities_of, join_identities
 
-    known = read_fit(folder).fingerprints
+    fit = read_fit(folder)
+    swarm = f"the swarm of {folder}"
+    join_identities(((swarm, fit.measured_with), (f"the config {base.name}", identities_of(base))))
+    known = fit.fingerprints
     changed = changed_contents(known, local_fingerprints(base.data)) if known else ()
     if changed and strict:
-        raise DataError(explain_change(changed, f"the swarm of {folder}"))
+        raise DataError(explain_change(changed, swarm))
     if changed:
-        click.echo(f"warning: {explain_change(changed, f'the swarm of {folder}')}", err=True)
+        click.echo(f"warning: {explain_change(changed, swarm)}", err=True)
 
 
 def show_verification(result: Verification, num_swarm_runs: int) -> None:

@@ -17,6 +17,7 @@ from olmix.records.evaluations import LM_EVAL, OLMES, find_evaluations, read_eva
 from olmix.records.group import GroupRun, read_group_record
 from olmix.records.log_files import CSV, EVENTS, JSONL, TORCHTUNE, TRAINER_STATE, reader_of
 from olmix.records.logs import number
+from olmix.records.metric_identity import plain_identities
 from olmix.records.run import INTERRUPTED, RunFolder, Status, Summary
 
 __all__ = ["read_records"]
@@ -58,14 +59,17 @@ def read_records(path: str | Path) -> list[Record]:
 def _read_group(group: Path) -> list[Record]:
     """Return every run that was launched, also those that never started."""
     record = read_group_record(group)
+    measured_with = plain_identities(record.measured_with)
+    found = (_read_launched(RunFolder(group / run.name), run) for run in record.runs)
     return [
         replace(
-            _read_launched(RunFolder(group / run.name), run),
+            one,
             group=str(group),
             contents=record.fingerprints,
             changed=record.changed,
+            measured_with={**measured_with, **one.measured_with},
         )
-        for run in record.runs
+        for one in found
     ]
 
 
@@ -127,6 +131,10 @@ def _record(
         readings=tuple(told.note for told in (mix, shares) if told.note),
         mix_problem=mix.problem,
         shares_problem=shares.problem,
+        measured_with={
+            **evaluated.measured_with,
+            **plain_identities(summary.get("measured_with")),
+        },
     )
 
 

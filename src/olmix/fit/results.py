@@ -15,7 +15,7 @@ from olmix.config import Priors
 from olmix.fit.crossval import SIGNAL_LEVEL, MetricFit
 from olmix.fit.evidence.proposals import JudgedProposal
 from olmix.fit.propose.references import nearest_run_distance
-from olmix.fit.swarm import Swarm
+from olmix.fit.swarm import Swarm, metric_identities
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.fit.uncertainty import estimate, gain
 from olmix.mixture import repetition_factors
@@ -118,6 +118,7 @@ def fit_record(fit: SwarmFit, stems: Mapping[str, str], best_tenth: BestTenth | 
         notes=(*swarm.notes, *_choice_notes(swarm, fit.fits)),
         files=stems,
         fingerprints=dict(fit.asked.priors.fingerprints or {}),
+        measured_with=metric_identities(fit.asked),
     )
 
 

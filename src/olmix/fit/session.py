@@ -28,7 +28,7 @@ from olmix.fit.noise import read_metrics
 from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.results import proposal_record
 from olmix.fit.scales.target import at_target, read_larger_scales, scaled_proposal
-from olmix.fit.swarm import Swarm, read_swarm, read_tables
+from olmix.fit.swarm import Swarm, metric_identities, read_swarm, read_tables
 from olmix.fit.swarm_fit import SwarmFit, laws_for, one_thread
 from olmix.fit.swarm_fit import fit_laws as fit_every_law
 from olmix.plotting import mixture_label
@@ -317,6 +317,7 @@ def _load(
             known["ratios"] = read_table(plain["swarm"]["ratios"])
         plain = {**plain, "priors": {"token_counts": dict.fromkeys(known["ratios"].columns, 1)}}
     config = FitConfig.from_dict(plain, caller)
+    metric_identities(config)  # different metrics under one name are refused
     if uniform and config.constraints.target_tokens is not None:
         where = "constraints.target_tokens"
         what = "token_counts are needed to say how many passes this takes"

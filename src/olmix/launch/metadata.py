@@ -32,6 +32,8 @@ from olmix.records.group import (
     write_group_record,
     write_launch_note,
 )
+from olmix.records.metric_identity import identities_of
+from olmix.records.typed_json import to_plain
 from olmix.text.secrets import redact
 
 __all__ = ["changed_since", "contents_of", "describe_launch", "wandb_group", "write_launch"]
@@ -131,7 +133,15 @@ def describe_launch(group: Group, identities: Mapping[str, str]) -> GroupRecord:
         variants=None if group.source is None else str(group.source),
         runs=tuple(_describe(run, identities[run.name]) for run in group.runs),
         fingerprints=contents_of(group),
+        measured_with=_measured_with(group),
     )
+
+
+def _measured_with(group: Group) -> dict[str, dict[str, str]]:
+    """Return what the metrics of a group are computed with; its variants share an evaluation."""
+    first = next((run for run in group.runs if not isinstance(run, CommandRun)), None)
+    found = {} if first is None else identities_of(first)
+    return {name: to_plain(one) for name, one in found.items()}
 
 
 def _describe(run: Run, identity: str) -> GroupRun:

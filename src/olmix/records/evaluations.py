@@ -12,7 +12,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from olmix.errors import DataError
 from olmix.records.logs import Curves, flatten, number
 from olmix.records.metric import error_of
+from olmix.records.metric_identity import MetricIdentity
 from olmix.text.files import read_json, read_records
 
 __all__ = ["LM_EVAL", "OLMES", "Evaluated", "find_evaluations", "read_evaluations"]
@@ -43,11 +44,13 @@ class Evaluated:
         listed: metrics that are collected where nobody names any: those of tasks, or of groups in
             place of their subtasks.
         lower_is_better: directions that the files give.
+        measured_with: task, version, shots and seed of each metric, as far as the files say.
     """
 
     curves: Curves = field(default_factory=dict)
     listed: set[str] = field(default_factory=set)
     lower_is_better: dict[str, bool] = field(default_factory=dict)
+    measured_with: dict[str, MetricIdentity] = field(default_factory=dict)
 
     @property
     def final(self) -> dict[str, float]:
@@ -119,7 +122,7 @@ def _add_harness(found: Evaluated, plain: Mapping[str, object], step: int) -> No
         if isinstance(inner, list | tuple) and _measures(tasks.get(group))
         for member in inner
     }
-    higher = _mapping(plain.get("higher_is_better"))
+    higher, identity = _mapping(plain.get("higher_is_better")), _harness_identity(plain)
     for task, entry in tasks.items():
         for key, raw in _mapping(entry).items():
             value = number(raw)
@@ -127,11 +130,32 @@ def _add_harness(found: Evaluated, plain: Mapping[str, object], step: int) -> No
             if value is None or key == "sample_len":
                 continue
             found.curves.setdefault(name, {})[step] = value
+            found.measured_with[name] = identity(task)
             if error_of(name) is None and task not in members:
                 found.listed.add(name)
             direction = _mapping(higher.get(task)).get(key.partition(",")[0])
             if isinstance(direction, bool):
                 found.lower_is_better[name] = not direction
+
+
+def _harness_identity(plain: Mapping[str, object]) -> Callable[[str], MetricIdentity]:
+    """Return what gives the identity of a task: its version, shots, and the questions asked."""
+    versions, shots = _mapping(plain.get("versions")), _mapping(plain.get("n-shot"))
+    hashes, config = _mapping(plain.get("task_hashes")), _mapping(plain.get("config"))
+    limit, seed = config.get("limit"), config.get("fewshot_seed")
+
+    def identity(task: str) -> MetricIdentity:
+        asked = [f"version {versions[task]}"] if task in versions else []
+        asked += [f"{shots[task]} shots"] if task in shots else []
+        asked += [f"limit {limit}"] if limit is not None else []
+        questions, drawn = hashes.get(task), shots.get(task) and isinstance(seed, int)
+        return MetricIdentity(
+            evaluation=questions if isinstance(questions, str) else "",
+            definition=", ".join(asked),
+            seeds=(int(str(seed)),) if drawn else (),
+        )
+
+    return identity
 
 
 def _measures(entry: object) -> bool:
@@ -165,7 +189,15 @@ def _add_olmes(found: Evaluated, entry: Mapping[str, object], step: int) -> None
     task = next((name for name in names if isinstance(name, str)), None)
     if task is None:
         return
+    told = {"shots": config.get("num_shots"), "limit": config.get("limit")}
+    asked = [f"{name} {value}" for name, value in told.items() if isinstance(value, int)]
+    seed = config.get("fewshot_seed")
+    identity = MetricIdentity(
+        definition=", ".join(asked),
+        seeds=(seed,) if isinstance(seed, int) and config.get("num_shots") else (),
+    )
     for key, value in flatten({task: entry["metrics"]}).items():
         found.curves.setdefault(key, {})[step] = value
+        found.measured_with[key] = identity
         if _LISTED.search(key.rpartition("/")[2]):
             found.listed.add(key)

@@ -115,6 +115,7 @@ class GroupRecord(_GroupFile):
         fingerprints: what the token files of each domain were known by at the last launch, where
             they lie here (`records/fingerprint.py`).
         changed: domains whose files have changed from one launch of the group to the next.
+        measured_with: what each metric is computed with (`records/metric_identity.py`).
     """
 
     format: Annotated[int, Field(ge=1, le=FORMAT)] = FORMAT
@@ -136,11 +137,13 @@ class GroupRecord(_GroupFile):
     folder: str | None = None
     fingerprints: dict[str, str] = {}
     changed: _Words = ()
+    measured_with: dict[str, dict[str, str]] = {}
 
     def to_plain(self) -> dict[str, Any]:
         """Return what the file holds: of each run only what was said of it."""
         optional = {
-            "folder": self.folder, "fingerprints": self.fingerprints, "changed": self.changed
+            "folder": self.folder, "fingerprints": self.fingerprints, "changed": self.changed,
+            "measured_with": self.measured_with,
         }  # fmt: skip
         plain = self.model_dump(exclude={"runs", *optional})
         runs = [run.model_dump(exclude_unset=True) for run in self.runs]

@@ -6,6 +6,7 @@ import pytest
 
 from olmix.collect import Options, collect
 from olmix.errors import DataError
+from olmix.records.metric_identity import MetricIdentity, read_identities
 from olmix.text.csv import read_table
 from olmix.text.yaml import read_yaml, write_yaml
 
@@ -217,3 +218,22 @@ def test_a_byte_order_mark_and_numbers_of_400_digits_are_read(tmp_path):
     for run in MIXES:
         (tmp_path / "runs" / run / "metrics.jsonl").write_bytes(mark + lines)
     assert _collect(tmp_path, metrics=["val_loss"])[1]["r0"] == {"val_loss": 1.5}
+
+
+def test_runs_that_asked_other_questions_under_one_name_are_refused(tmp_path):
+    for run, shots in zip(MIXES, (0, 5), strict=True):
+        file = tmp_path / f"runs/{run}/m/results_2026-01-01T00-00-00.1.json"
+        _harness(file, {"arc": _entry("arc", 0.5)}, **{"n-shot": {"arc": shots}})
+    with pytest.raises(DataError, match=r"r0 and r1 .*version 1.0, 0 shots and .*5 shots"):
+        _collect(tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_harness_says_of_its_questions_stands_beside_the_metrics(tmp_path):
+    for run in MIXES:
+        file = tmp_path / f"runs/{run}/m/results_2026-01-01T00-00-00.1.json"
+        more = {"n-shot": {"arc": 5}, "task_hashes": {"arc": "9f"}, "config": {"fewshot_seed": 7}}
+        _harness(file, {"arc": _entry("arc", 0.5)}, **more)
+    found, _ = _collect(tmp_path)
+    known = read_identities(found.metrics)["arc/acc,none"]
+    assert known == MetricIdentity(evaluation="9f", definition="version 1.0, 5 shots", seeds=(7,))

@@ -10,10 +10,12 @@ from olmix.records.fit.ledger import (
     LedgerEntry,
     add_entry,
     ledger_statement,
+    of_objective,
     read_ledger,
 )
 from olmix.records.fit.proposal import Gain, PredictedGain
 from olmix.records.fit.verification import MeanAndError
+from olmix.records.metric_identity import MetricIdentity
 
 ENTRY = LedgerEntry(
     fit="abc",
@@ -62,10 +64,13 @@ def test_a_line_that_is_none_is_named(tmp_path):
         read_ledger(folder)
 
 
-def test_promises_of_the_same_objective_are_told_with_what_came(tmp_path):
+def test_promises_of_the_same_objective_are_told_with_what_came():
     other = replace(ENTRY, group="v2", optimism=-0.01, measured_gain=Gain(0.12, 0.02))
-    said = ledger_statement([ENTRY, other, replace(ENTRY, metric="arc")], "networkx_bpb")
+    measured = {"networkx_bpb": MetricIdentity(evaluation="1f")}
+    otherwise = replace(ENTRY, measured_with={"networkx_bpb": MetricIdentity(evaluation="2e")})
+    entries = [ENTRY, other, replace(ENTRY, metric="arc"), otherwise]
+    said = ledger_statement(of_objective(entries, "networkx_bpb", measured))
     assert "2 proposals" in said
     assert "+0.1000 promised and +0.080 ± 0.010 measured" in said
     assert "+0.0050 on average" in said
-    assert ledger_statement([ENTRY], "arc") == ""
+    assert ledger_statement(of_objective([ENTRY], "arc", measured)) == ""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from olmix.errors import DataError
 from olmix.records.fit.columns import Columns
 from olmix.records.fit.ladder import Ladder, read_ladder
-from olmix.records.fit.ledger import LedgerEntry, read_ledger
+from olmix.records.fit.ledger import LedgerEntry, of_objective, read_ledger
 from olmix.records.fit.proposal import Proposal, read_proposal
 from olmix.records.fit.scales import Scales, read_scales
 from olmix.records.fit.scores import BestTenth, FittedMetric, Scores, read_fit
@@ -34,6 +34,7 @@ from olmix.records.fit.tables import (
 )
 from olmix.records.fit.verification import Verification, read_verification
 from olmix.records.metric import Objective
+from olmix.records.metric_identity import MetricIdentity
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table
 
@@ -75,6 +76,7 @@ class FitFolder:
         scales: how the fit was carried to the size of the target, where there are several.
         best_tenth: what each law picks among the best mixtures, where that was asked.
         ledger: the verifications of this objective in the same study, the oldest first.
+        measured_with: what each metric of the tables was computed with, as far as known.
         problems: what could not be read, in words.
     """
 
@@ -105,6 +107,7 @@ class FitFolder:
     scales: Scales | None = None
     best_tenth: BestTenth | None = None
     ledger: tuple[LedgerEntry, ...] = ()
+    measured_with: Mapping[str, MetricIdentity] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
     @property
@@ -189,7 +192,8 @@ def read_fit_folder(folder: Path) -> FitFolder:
         run_facts=tried(lambda: _run_facts(ratios)) or {},
         scales=read_scales(folder),
         best_tenth=None if fit.objective is None else fit.objective.best_tenth,
-        ledger=tuple(entry for entry in ledger if entry.metric == objective.name),
+        ledger=of_objective(ledger, objective.name, fit.measured_with),
+        measured_with=fit.measured_with,
         problems=tuple(problems),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -18,11 +18,20 @@ from pydantic import Field
 from olmix.records.fit.proposal import Gain, PredictedGain, Proposal
 from olmix.records.fit.scores import Fit
 from olmix.records.fit.verification import MeanAndError, Verification
+from olmix.records.metric_identity import MetricIdentity
 from olmix.records.typed_json import OPTIONAL, Items, Name, Number, Table, Text, parse, to_plain
 from olmix.text.files import json_lines, write_text
 from olmix.text.numbers import counted, listed, signed, with_error
 
-__all__ = ["LEDGER", "LedgerEntry", "add_entry", "entry_of", "ledger_statement", "read_ledger"]
+__all__ = [
+    "LEDGER",
+    "LedgerEntry",
+    "add_entry",
+    "entry_of",
+    "ledger_statement",
+    "of_objective",
+    "read_ledger",
+]
 
 LEDGER = "ledger.jsonl"
 
@@ -48,6 +57,7 @@ class LedgerEntry:
         optimism: by how much the promise was too good; below 0, not good enough.
         promised_gain: gain over the natural mixture as it was predicted.
         measured_gain: the same as it was measured.
+        measured_with: what the metrics were computed with, as far as known.
     """
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
@@ -66,6 +76,7 @@ class LedgerEntry:
     optimism: Number
     promised_gain: PredictedGain
     measured_gain: Gain
+    measured_with: Table[MetricIdentity] = field(default_factory=dict, metadata=OPTIONAL)
 
 
 def entry_of(
@@ -103,6 +114,7 @@ def entry_of(
         optimism=sign * (truth.mean - promise),
         promised_gain=proposal.gains.get("natural", PredictedGain(math.nan)),
         measured_gain=Gain(measured.mean, measured.std_error, measured.low, measured.high),
+        measured_with=fit.measured_with,
     )
 
 
@@ -131,9 +143,27 @@ def add_entry(fit_folder: Path, entry: LedgerEntry) -> None:
     write_text(fit_folder.resolve().parent / LEDGER, "".join(f"{line}\n" for line in lines))
 
 
-def ledger_statement(entries: Sequence[LedgerEntry], metric: str) -> str:
-    """Return in words how far the promises for an objective held; nothing without any."""
-    own = [one for one in entries if one.metric == metric]
+def of_objective(
+    entries: Sequence[LedgerEntry], metric: str, identities: Mapping[str, MetricIdentity]
+) -> tuple[LedgerEntry, ...]:
+    """Return the entries of an objective whose metrics were computed in the same way.
+
+    Args:
+        entries: of a study.
+        metric: name of the objective.
+        identities: what its metrics are computed with now.
+    """
+    unknown = MetricIdentity()
+    return tuple(
+        one
+        for one in entries
+        if one.metric == metric
+        and not any(own.differs(identities.get(n, unknown)) for n, own in one.measured_with.items())
+    )
+
+
+def ledger_statement(own: Sequence[LedgerEntry]) -> str:
+    """Return in words how far the promises for one objective held; nothing without any."""
     if not own:
         return ""
     parts = [

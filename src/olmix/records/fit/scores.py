@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from pydantic import Field
 
 from olmix.records.metric import Metric, Objective, unit_of
+from olmix.records.metric_identity import MetricIdentity
 from olmix.records.typed_json import (
     KEY,
     OPTIONAL,
@@ -300,6 +301,7 @@ class Fit:
         notes: decisions of the fit, in words.
         files: start of the names of each metric's files.
         fingerprints: what the token files of each domain were known by, where the config says.
+        measured_with: what each metric of the tables was computed with, as far as known.
     """
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
@@ -311,6 +313,7 @@ class Fit:
     notes: Items[Text] = ()
     files: Table[Name] = field(default_factory=dict)
     fingerprints: Table[Name] = field(default_factory=dict, metadata=OPTIONAL)
+    measured_with: Table[MetricIdentity] = field(default_factory=dict, metadata=OPTIONAL)
 
     @property
     def ordered(self) -> tuple[FittedMetric, ...]:
