@@ -147,10 +147,12 @@ class FittedSwarm:
         asked, swarm = read_mixtures(mixtures, self.domains), self.fit.swarm
         rows = swarm.collapse(asked.rows)
         distances = hellinger(rows, swarm.fitted_mixtures).min(axis=1)
+        objective = swarm.objective_sign * predicted_average(swarm, self.fit.fits, rows)
+        ahead = self.fit.objective.calibration.ahead(objective)
         found = {}
         for sign, fitted in zip(swarm.signs, self.fit.fits, strict=True):
             mean = sign * fitted.best.law.predict(rows)
-            low, high = fitted.calibration.interval(mean, distances)
+            low, high = fitted.calibration.interval(mean, distances, ahead)
             found[fitted.name] = {"mean": mean, "low": low, "high": high}
         return asked.answer(found)
 

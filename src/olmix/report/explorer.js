@@ -110,13 +110,23 @@
   };
   const shown = metrics.filter((m) => m.weight !== 0).length > 1 ? [objective, ...metrics] : metrics;
 
-  // Hellinger distance from the nearest run; half the 90 % interval of one run there.
+  // Hellinger distance from the nearest run; how far the objective lies beyond what was tried, from
+  // 0 to 1; half the 90 % interval of one run there.
   const distance = (x) =>
     Math.sqrt(Math.max(1 - Math.max(...roots.map((_, row) => overlap(x, row))), 0));
-  const halfWidth = (metric, far) =>
-    metric.calibration.quantile *
-    (metric.calibration.base + metric.calibration.slope * far) *
-    Math.max(1, far / (metric.calibration.reach ?? Infinity)) ** 2;
+  const ahead = (x) => {
+    const { good, best } = objective.calibration;
+    if (good == null || best == null) return 0;
+    const share = (objective.predict(x) - good) / (best - good);
+    return Number.isNaN(share) ? 0 : Math.min(Math.max(share, 0), 1);
+  };
+  const halfWidth = (metric, x, far) =>
+    Math.max(
+      metric.calibration.quantile *
+        (metric.calibration.base + metric.calibration.slope * far) *
+        Math.max(1, far / (metric.calibration.reach ?? Infinity)) ** 2,
+      (metric.calibration.beyond ?? 0) * ahead(x),
+    );
   const interval = (metric, value, half) => {
     const { lowest, highest } = metric.calibration;
     const inside = (end) => Math.min(Math.max(end, lowest ?? -Infinity), highest ?? Infinity);
