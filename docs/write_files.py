@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from olmix.records.fit.ladder import Ladder
+from olmix.records.fit.ledger import LedgerEntry
 from olmix.records.fit.proposal import PredictedPerformance, Proposal
 from olmix.records.fit.report_notes import ReportNotes
 from olmix.records.fit.scales import Scales
@@ -23,6 +24,7 @@ RECORDS = {
     "proposal.json": Proposal,
     "verification.json": Verification,
     "ladder.json": Ladder,
+    "ledger.jsonl": LedgerEntry,
     "predicted_performance.json": PredictedPerformance,
     "pareto.json": FrontSummary,
     "scales.json": Scales,

@@ -185,14 +185,18 @@ def _measure(plan: VerificationPlan, group: Group, output: Path) -> Measured | i
 
 
 def _end(folder: Path, plan: VerificationPlan, measured: Measured) -> None:
-    """Write and print a verification."""
+    """Write and print a verification, and note it in the ledger of the study."""
+    from olmix.records.fit.ledger import add_entry, entry_of
     from olmix.records.fit.scores import read_fit
     from olmix.records.fit.verification import write_verification
     from olmix.verify import compare
 
-    result = compare(plan, measured)
+    result, fit = compare(plan, measured), read_fit(folder)
     write_verification(folder, result, plan.run_of, measured)
-    show_verification(result, num_swarm_runs=len(read_fit(folder).runs.used))
+    training = plan.runs[0].training
+    size = (training.num_tokens, getattr(training, "num_parameters", None))
+    add_entry(folder, entry_of(folder, fit, plan.proposal, result, size))
+    show_verification(result, num_swarm_runs=len(fit.runs.used))
 
 
 def _end_ladder(

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from olmix.errors import DataError
 from olmix.fit.crossval import HeldOut, MetricFit
+from olmix.fit.evidence.best_tenth import LeftOut
 from olmix.fit.scales.models import law_at_scale
 from olmix.fit.swarm import Swarm
 from olmix.laws.best_run import FittedSearch
@@ -34,7 +35,7 @@ from olmix.simplex import Array, hellinger
 from olmix.text.files import read_json
 from olmix.text.numbers import counted
 
-__all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_laws"]
+__all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_best_tenth", "restore_laws"]
 
 FORMAT = 5
 READ = (3, 4, 5)
@@ -138,7 +139,10 @@ class LoadedFit:
 
 
 def models_to_plain(
-    swarm: Swarm, fits: Sequence[MetricFit], objective: Calibration
+    swarm: Swarm,
+    fits: Sequence[MetricFit],
+    objective: Calibration,
+    left_out: LeftOut | None = None,
 ) -> dict[str, Any]:
     """Return all fitted laws as the content of `models.json`.
 
@@ -146,6 +150,7 @@ def models_to_plain(
         swarm: the runs.
         fits: one per metric.
         objective: half widths of the intervals of the weighted average.
+        left_out: the best mixtures as laws without them predict them.
     """
     mixtures = swarm.fitted_mixtures
     writer = _Writer(mixtures)
@@ -175,6 +180,14 @@ def models_to_plain(
             for index, fitted in enumerate(fits)
         },
     }
+    if left_out is not None:
+        plain["best_tenth"] = {
+            "rows": left_out.rows.tolist(),
+            "predictions": {
+                metric: {law: predicted.tolist() for law, predicted in laws.items()}
+                for metric, laws in left_out.predictions.items()
+            },
+        }
     return {**plain, "bases": writer.bases}
 
 
@@ -271,6 +284,25 @@ def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]
             for entry in entries
             for laws in [reader.laws(entry)]
         ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
+
+
+def restore_best_tenth(file: Path) -> LeftOut | None:
+    """Return what laws predict of the best mixtures without them; older files do not hold it.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    plain = read_json(file).get("best_tenth")
+    if plain is None:
+        return None
+    try:
+        predictions = {
+            metric: {law: np.asarray(held, dtype=np.float64) for law, held in laws.items()}
+            for metric, laws in plain["predictions"].items()
+        }
+        return LeftOut(np.asarray(plain["rows"], dtype=np.intp), predictions)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
 

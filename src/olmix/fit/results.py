@@ -32,6 +32,7 @@ from olmix.records.fit.proposal import (
 )
 from olmix.records.fit.scores import (
     LEVEL,
+    BestTenth,
     Calibration,
     Fit,
     FittedMetric,
@@ -84,12 +85,13 @@ def law_label(swarm: Swarm, fits: Sequence[MetricFit]) -> str:
     return used.pop() if len(used) == 1 else "auto"
 
 
-def fit_record(fit: SwarmFit, stems: Mapping[str, str]) -> Fit:
+def fit_record(fit: SwarmFit, stems: Mapping[str, str], best_tenth: BestTenth | None = None) -> Fit:
     """Return what is written to `fit.json`.
 
     Args:
         fit: the laws.
         stems: start of the names of each metric's files.
+        best_tenth: what the laws pick among the best mixtures.
     """
     swarm, objective = fit.swarm, fit.objective
     return Fit(
@@ -105,6 +107,7 @@ def fit_record(fit: SwarmFit, stems: Mapping[str, str]) -> Fit:
             objective.calibration,
             objective.p_value < SIGNAL_LEVEL,
             objective.p_value,
+            best_tenth,
         ),
         runs=UsedRuns(
             swarm.runs,

@@ -33,6 +33,7 @@ __all__ = [
     "Number",
     "Table",
     "Text",
+    "parse",
     "read_record",
     "to_plain",
     "write_record",
@@ -105,18 +106,33 @@ def read_record(kind: type[Record], path: Path, again: str) -> Record:
         raise DataError(f"{path}: there is no such file. {again}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse(kind, content, str(path), again)
+
+
+def parse(kind: type[Record], content: bytes, where: str, again: str) -> Record:
+    """Return a record from the JSON text of one.
+
+    Args:
+        kind: its class, with a field `format`.
+        content: the text.
+        where: what messages call it.
+        again: what to do about one that cannot be read, as a sentence.
+
+    Raises:
+        DataError: as `read_record`.
+    """
     try:
         record: Record = _adapter(kind).validate_json(content, strict=True)
         return record
     except ValidationError as error:
         found = error.errors(include_url=False)
-        problems = [f"{path}: {_words(problem)}" for problem in found[:_MOST_PROBLEMS]]
+        problems = [f"{where}: {_words(problem)}" for problem in found[:_MOST_PROBLEMS]]
         if len(found) > len(problems):
-            problems.append(f"{path}: and {counted(len(found) - len(problems), 'more problem')}")
+            problems.append(f"{where}: and {counted(len(found) - len(problems), 'more problem')}")
         versions = [problem for problem in found if problem["loc"] == ("format",)]
         if versions:
             problems = [
-                f"{path}: format {versions[0]['input']!r:.{_SHOWN}}, which this release does not "
+                f"{where}: format {versions[0]['input']!r:.{_SHOWN}}, which this release does not "
                 "read: another version of Olmix wrote it"
             ]
         raise DataError("\n".join([*problems, f"  {again}"])) from error

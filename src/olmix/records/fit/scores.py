@@ -28,15 +28,19 @@ from olmix.records.typed_json import (
     to_plain,
 )
 from olmix.simplex import Array
+from olmix.text.numbers import fixed, places_for, signed
 
 __all__ = [
     "AGAIN",
+    "AUTO",
     "LEVEL",
+    "BestTenth",
     "Calibration",
     "Fit",
     "FittedMetric",
     "LawScores",
     "ObjectiveEntry",
+    "Picked",
     "Scores",
     "UsedRuns",
     "read_fit",
@@ -45,6 +49,8 @@ __all__ = [
 LEVEL = 0.90
 """Share that every interval is to hold: of runs and of gains, predicted and measured alike."""
 AGAIN = "Run `olmix fit` again."
+AUTO = "auto"
+"""Key of the choice that was made for each metric, beside the names of laws."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +226,54 @@ class FittedMetric:
 
 
 @dataclass(frozen=True)
+class Picked:
+    """What a law picks among mixtures that it has not seen, in units of the objective.
+
+    Attributes:
+        promise: what it predicts of the mixture that it thinks best.
+        truth: what was measured of it.
+        optimism: by how much it promised too much; below 0, too little.
+        regret: how much better the best of these mixtures is.
+    """
+
+    promise: Number
+    truth: Number
+    optimism: Number
+    regret: Number
+
+
+@dataclass(frozen=True)
+class BestTenth:
+    """Laws judged by what they would have proposed: the best tenth of the mixtures left out.
+
+    Attributes:
+        num_mixtures: how many were left out.
+        out_of: how many there are.
+        laws: what each law picks among them, and `auto`, the laws that were chosen.
+    """
+
+    num_mixtures: Annotated[int, Field(ge=1, le=10**9)]
+    out_of: Annotated[int, Field(ge=1, le=10**9)]
+    laws: Table[Picked]
+
+    @property
+    def statement(self) -> str:
+        """What the chosen laws pick, in one sentence; nothing where they were not judged."""
+        if AUTO not in self.laws:
+            return ""
+        pick = self.laws[AUTO]
+        digits = places_for(max(abs(pick.optimism), abs(pick.regret), 1e-12))
+        much = "too much" if pick.optimism > 0 else "too little"
+        return (
+            f"Fitted without the best {self.num_mixtures} of {self.out_of} mixtures, the laws "
+            f"promised {fixed(pick.promise, digits)} of the one that they would pick among these, "
+            f"and {fixed(pick.truth, digits)} was measured (optimism "
+            f"{signed(pick.optimism, digits)}: {much}); the best of them is better by "
+            f"{fixed(pick.regret, digits)}."
+        )
+
+
+@dataclass(frozen=True)
 class ObjectiveEntry:
     """How well the weighted average of the metrics is predicted.
 
@@ -229,6 +283,7 @@ class ObjectiveEntry:
         calibration: how wide the intervals of one run are.
         signal: whether the swarm holds a reliable signal.
         signal_p_value: probability of such a rank correlation by chance.
+        best_tenth: what each law picks among the best mixtures, where there are enough.
     """
 
     cv: Scores = Scores()
@@ -236,6 +291,7 @@ class ObjectiveEntry:
     calibration: Calibration | None = field(default=None, metadata=OPTIONAL)
     signal: bool = False
     signal_p_value: Number = math.nan
+    best_tenth: BestTenth | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
