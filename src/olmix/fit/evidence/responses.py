@@ -27,7 +27,7 @@ def _objective(fit: SwarmFit, mixtures: Array) -> tuple[Array, Array]:
     total = predicted_average(fit.swarm, fit.fits, mixtures)
     distances = hellinger(mixtures, fit.swarm.fitted_mixtures).min(axis=1)
     objective, errors = fit.swarm.objective_sign * total, fit.objective.calibration
-    return objective, errors.half_width(distances, errors.ahead(objective))
+    return objective, errors.half_width(distances, errors.ahead(objective, distances))
 
 
 def responses(fit: SwarmFit, at: Array) -> list[tuple[Any, ...]]:

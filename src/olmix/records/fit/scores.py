@@ -126,13 +126,20 @@ class Calibration:
     good: Number = field(default=math.nan, metadata=OPTIONAL)
     best: Number = field(default=math.nan, metadata=OPTIONAL)
 
-    def ahead(self, objective: ArrayLike) -> Array:
-        """Return how far predictions of the objective (n,) lie beyond what was tried, (n,).
+    def ahead(self, objective: ArrayLike, distances: ArrayLike) -> Array:
+        """Return how far predictions of the objective lie beyond what was tried, 0 to 1, (n,).
 
-        It is 0 up to the worst of the best tenth, 1 from the best one on, and a line between.
+        It is 0 up to the worst of the best tenth, 1 from the best one on, and a line between; and
+        less where a run is nearer than half of `reach`, 0 at a mixture that was trained.
+
+        Args:
+            objective: (n,) predictions of the objective, in its own direction.
+            distances: (n,) from the nearest run.
         """
-        share = (np.asarray(objective, dtype=np.float64) - self.good) / (self.best - self.good)
-        return np.asarray(np.nan_to_num(np.clip(share, 0.0, 1.0)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = (np.asarray(objective, dtype=np.float64) - self.good) / (self.best - self.good)
+        near = np.clip(2 * np.asarray(distances, dtype=np.float64) / self.reach, 0.0, 1.0)
+        return np.asarray(np.nan_to_num(np.clip(share, 0.0, 1.0)) * np.nan_to_num(near))
 
     def half_width(self, distances: ArrayLike, ahead: ArrayLike = 0.0) -> Array:
         """Return half the width of the interval, (n,).
