@@ -22,6 +22,7 @@ from typing import Any, overload
 
 from olmix.config import FitConfig
 from olmix.errors import ConfigError, Problem
+from olmix.fit.evidence.best_tenth import leave_out_best, widened
 from olmix.fit.evidence.proposals import JudgedProposal, propose_judged
 from olmix.fit.given_mixtures import read_mixtures
 from olmix.fit.noise import read_metrics
@@ -31,6 +32,7 @@ from olmix.fit.scales.target import at_target, read_larger_scales, scaled_propos
 from olmix.fit.swarm import Swarm, metric_identities, read_swarm, read_tables
 from olmix.fit.swarm_fit import SwarmFit, laws_for, one_thread
 from olmix.fit.swarm_fit import fit_laws as fit_every_law
+from olmix.fit.uncertainty import predicted_average
 from olmix.plotting import mixture_label
 from olmix.records.fit.proposal import Proposal
 from olmix.records.fit.scales import Scales
@@ -147,10 +149,12 @@ class FittedSwarm:
         asked, swarm = read_mixtures(mixtures, self.domains), self.fit.swarm
         rows = swarm.collapse(asked.rows)
         distances = hellinger(rows, swarm.fitted_mixtures).min(axis=1)
+        objective = swarm.objective_sign * predicted_average(swarm, self.fit.fits, rows)
+        ahead = self.fit.objective.calibration.ahead(objective, distances)
         found = {}
         for sign, fitted in zip(swarm.signs, self.fit.fits, strict=True):
             mean = sign * fitted.best.law.predict(rows)
-            low, high = fitted.calibration.interval(mean, distances)
+            low, high = fitted.calibration.interval(mean, distances, ahead)
             found[fitted.name] = {"mean": mean, "low": low, "high": high}
         return asked.answer(found)
 
@@ -368,6 +372,7 @@ def fit_laws(
     with one_thread():
         steps = Steps(on_progress, len(laws_for(config, data)) * len(data.metrics))
         small = fit_every_law(config, data, steps)
+        small = widened(small, leave_out_best(small))
         target = at_target(small, read_larger_scales(config, data))
         return FittedSwarm(target.fit, target.record)
 
