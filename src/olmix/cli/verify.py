@@ -245,11 +245,11 @@ def show_ladder(ladder: Ladder) -> None:
 def _check_contents(folder: Path, base: LaunchConfig, strict: bool) -> None:
     """Say which domains have other token files than when the swarm was trained."""
     from olmix.errors import DataError
-    from olmix.records.fingerprint import changed_contents, explain_change, local_fingerprints
+    from olmix.records.fingerprint import changed_contents, explain_change, fingerprints_of
     from olmix.records.fit.scores import read_fit
 
     known = read_fit(folder).fingerprints
-    changed = changed_contents(known, local_fingerprints(base.data)) if known else ()
+    changed = changed_contents(known, fingerprints_of(base.data)) if known else ()
     if changed and strict:
         raise DataError(explain_change(changed, f"the swarm of {folder}"))
     if changed:

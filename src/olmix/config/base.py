@@ -339,7 +339,7 @@ def _models_in(field: FieldInfo) -> list[type[BaseModel]]:
 
 
 def _show(value: object) -> str:
-    text = repr(value)
+    text = "null" if value is None else repr(value)
     if isinstance(value, str):
         letters = (letter if letter.isprintable() else ascii(letter)[1:-1] for letter in value)
         text = f'"{"".join(letters)}"'
@@ -381,6 +381,8 @@ def _explain(model: type[BaseModel], item: Any, where: Sequence[str | int]) -> s
         allowed = re.findall(r"'([^']*)'", str(context["expected_tags"]))
         return _explain_choice(context["tag"], allowed, str(context["discriminator"]).strip("'_()"))
     if kind == "union_tag_not_found":
+        if not isinstance(value, Mapping):
+            return f"found {_show(value)}; a mapping of keys is needed"
         key = str(context["discriminator"]).strip("'_()")
         return f"the key {key} is required, to say which kind this is"
     if kind == "value_error":

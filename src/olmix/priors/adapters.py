@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from olmix.config import DataConfig, TokenDtype
 from olmix.errors import DataError, needs
-from olmix.priors.files import Files
+from olmix.records.storage.files import Files
 from olmix.records.token_files import ending_of, read_layout
 from olmix.text.file_kind import (
     BOM,
@@ -33,18 +33,12 @@ from olmix.text.file_kind import (
 )
 from olmix.text.json_lines import read_block, read_texts, unpack
 
-__all__ = ["FileCount", "FileCounter", "is_companion"]
+__all__ = ["FileCount", "FileCounter"]
 
-_COMPANIONS = (".idx", ".ds.index", ".ds.metadata", ".ds.loss", ".csv.gz", ".metadata.json")
 _PACKED = (".gz", ".zst", ".zstd", ".xz", ".bz2")
 _JSON_NAMES = (".jsonl", ".ndjson", ".json")
 _BATCH = 1_000
 _SHOWN = 3
-
-
-def is_companion(name: str) -> bool:
-    """Whether a file only describes another one."""
-    return name.endswith(_COMPANIONS)
 
 
 @dataclass(frozen=True)
