@@ -184,8 +184,8 @@ class _Counter:
                 if tokens == 0 and is_sound:
                     self._problems.append(
                         f"domain {domain}: 0 tokens in {counted(len(files), 'file')} ({size:,} "
-                        "bytes); a "
-                        "domain without tokens cannot be sampled: give it data, or leave it out"
+                        f"bytes{', ' + files[0].url if files else ''}); a domain without tokens "
+                        "cannot be sampled: give it data, or leave it out"
                     )
                 steps(domain)
         wrong = several_types(self._dtypes)

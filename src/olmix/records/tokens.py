@@ -73,12 +73,19 @@ def expand(patterns: Sequence[str], what: str) -> tuple[Path, ...]:
                 for name in dangling
             ]
         if not found and not dangling:
-            missing.append(f"{pattern}: no such file")
+            missing.append(f"{pattern}: {_why_none(pattern)}")
         for name in found:
             files.setdefault(os.path.realpath(name), Path(name))
     if missing:
         raise DataError("\n".join(f"{what}: {line}" for line in missing))
     return tuple(files.values())
+
+
+def _why_none(pattern: str) -> str:
+    """Return why a path or a pattern stands for no file."""
+    if Path(pattern).is_dir():
+        return f"is a folder; name the files in it, as with {pattern.rstrip('/')}/**/*.npy"
+    return "no such file"
 
 
 def _is_dangling(path: Path) -> bool:
