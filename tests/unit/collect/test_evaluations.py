@@ -172,7 +172,7 @@ def test_older_metrics_of_olmes_hold_their_numbers_beside_the_task(tmp_path):
 
 
 def test_a_primary_score_that_copies_bits_per_byte_is_there_once_and_lower_is_better(tmp_path):
-    task = {"alias": "mbpp:bpb::none", "task_config": {"primary_metric": "bits_per_byte_corr"}}
+    task = {"alias": "mbpp:3shot::none", "task_config": {"primary_metric": "bits_per_byte_corr"}}
     task["metrics"] = {"bits_per_byte_corr": 0.9, "primary_score": 0.9}
     mmlu = {"alias": "mmlu:rc::olmes", "task_config": {"metadata": {"num_tasks": 57}}}
     scores = {"primary_score": 0.3, "primary_score_micro": 0.31, "primary_score_macro": 0.3}
@@ -181,11 +181,11 @@ def test_a_primary_score_that_copies_bits_per_byte_is_there_once_and_lower_is_be
         _olmes_file(tmp_path, {"tasks": [mmlu, task]}, run=run)
     assert _collect(tmp_path)[0].metric_names == (
         "mmlu:rc::olmes/primary_score",
-        "mbpp:bpb::none/bits_per_byte_corr",
+        "mbpp:3shot::none/bits_per_byte_corr",
     )
     priors = tmp_path / "priors.yaml"
     write_yaml(priors, {"token_counts": {"a": 1000, "b": 1000}})
-    chosen = "mbpp:bpb::none/primary_score"
+    chosen = "mbpp:3shot::none/primary_score"
     found, _ = _collect(tmp_path, metrics=[chosen], priors=priors)
     assert read_yaml(found.fit_config).data["lower_is_better"] == {chosen: True}
 
