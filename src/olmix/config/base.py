@@ -317,10 +317,19 @@ def _known_keys(model: type[BaseModel], where: Sequence[str | int]) -> list[str]
     for step in where:
         if isinstance(step, int):
             continue
-        fields = [entry.model_fields[step] for entry in models if step in entry.model_fields]
+        fields = [known[step] for entry in models if step in (known := _fields_by_key(entry))]
         if fields:  # otherwise it is a key of a mapping whose values are these models
             models = [found for field in fields for found in _models_in(field)]
-    return [name for entry in models for name in entry.model_fields]
+    return [name for entry in models for name in _fields_by_key(entry)]
+
+
+def _fields_by_key(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a model by the keys that files have for them."""
+    found = {}
+    for name, field in model.model_fields.items():
+        alias = field.validation_alias
+        found[alias if isinstance(alias, str) else name] = field
+    return found
 
 
 def _models_in(field: FieldInfo) -> list[type[BaseModel]]:
