@@ -253,7 +253,7 @@ def _check_contents(folder: Path, base: LaunchConfig, strict: bool) -> None:
         DataError: its metrics are computed otherwise; with `strict`, other token files too.
     """
     from olmix.errors import DataError
-    from olmix.records.fingerprint import changed_contents, explain_change, local_fingerprints
+    from olmix.records.fingerprint import changed_contents, explain_change, fingerprints_of
     from olmix.records.fit.scores import read_fit
     from olmix.records.metric_identity import identities_of, join_identities
 
@@ -261,7 +261,7 @@ def _check_contents(folder: Path, base: LaunchConfig, strict: bool) -> None:
     swarm = f"the swarm of {folder}"
     join_identities(((swarm, fit.measured_with), (f"the config {base.name}", identities_of(base))))
     known = fit.fingerprints
-    changed = changed_contents(known, local_fingerprints(base.data)) if known else ()
+    changed = changed_contents(known, fingerprints_of(base.data)) if known else ()
     if changed and strict:
         raise DataError(explain_change(changed, swarm))
     if changed:

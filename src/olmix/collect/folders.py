@@ -51,7 +51,7 @@ def read_records(path: str | Path) -> list[Record]:
             f"{folder}: holds no runs: neither a group.json, nor folders with {JSONL}, *.wandb, "
             f"TensorBoard's {EVENTS}, torchtune's {TORCHTUNE}, Lightning's {CSV}, Hugging "
             f"Face's {TRAINER_STATE}, or results of "
-            f"lm-evaluation-harness ({LM_EVAL}) or OLMES ({', '.join(OLMES)})"
+            f"lm-evaluation-harness ({LM_EVAL}), OLMES or olmo-eval ({', '.join(OLMES)})"
         )
     return records
 

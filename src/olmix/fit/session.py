@@ -357,6 +357,7 @@ def fit_laws(
     Raises:
         ConfigError: there is no such regressor, or no such setting of it.
     """
+    _must_be(LoadedSwarm, swarm, "fit_laws() takes what load_swarm() returned")
     if regression is None:
         config, data = swarm.config, swarm.swarm
     else:
@@ -388,7 +389,9 @@ def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:
     Raises:
         ConfigError: the settings are not those of a fit config.
         InfeasibleError: no mixture satisfies them.
+        TypeError: `fitted` is something else, or there is no such section.
     """
+    _must_be(FittedSwarm, fitted, "propose() takes what fit_laws() returned")
     fit = fitted.fit
     allowed = ("constraints", "fixed_weight", "proposer")
     unknown = sorted(set(sections) - set(allowed))
@@ -408,6 +411,11 @@ def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:
         judged = propose_judged(fit_there)
     proposal = proposal_record(fit_there, judged)
     return ProposedMixture(judged, scaled_proposal(fit_there, fitted.scales, proposal))
+
+
+def _must_be(kind: type, value: object, what: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{what}; found a {type(value).__name__}")
 
 
 def _html(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from olmix.config import DataConfig
 from olmix.errors import DataError
-from olmix.priors.storage import endpoint_of
+from olmix.records.storage.buckets import endpoint_of
 from olmix.text.files import digest, read_json, write_json
 
 __all__ = ["cache_file", "read_cache", "write_cache"]

@@ -113,7 +113,7 @@ class GroupRecord(_GroupFile):
         runs: the runs, in the order of the launch.
         folder: where the runs are; in the copy beside the variants.
         fingerprints: what the token files of each domain were known by at the last launch, where
-            they lie here (`records/fingerprint.py`).
+            they can be reached (`records/fingerprint.py`).
         changed: domains whose files have changed from one launch of the group to the next.
         measured_with: what each metric is computed with (`records/metric_identity.py`).
     """

@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 
 from olmix.config import StorageConfig
 from olmix.errors import DataError, NotAvailableError, needs
-from olmix.priors.locations import Location
+from olmix.records.storage.locations import Location
 
 __all__ = ["RemoteFile", "Storage", "endpoint_of"]
 
