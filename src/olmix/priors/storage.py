@@ -18,7 +18,6 @@ AWS files, or from nowhere (`anonymous`).
 from __future__ import annotations
 
 import configparser
-import logging
 import os
 import re
 import urllib.error
@@ -35,7 +34,6 @@ from olmix.priors.locations import Location
 
 __all__ = ["RemoteFile", "Storage", "endpoint_of"]
 
-logger = logging.getLogger(__name__)
 
 WORKERS = 16
 _CHUNK = 10_000

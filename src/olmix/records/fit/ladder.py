@@ -22,13 +22,13 @@ from olmix.records.typed_json import (
 )
 from olmix.text.csv import write_rows
 
-__all__ = ["Factor", "Ladder", "Rung", "Target", "read_ladder", "write_ladder"]
+__all__ = ["Ladder", "Rung", "Target", "TokenFactor", "read_ladder", "write_ladder"]
 
 _Count = Annotated[int, Field(ge=1, le=10**18)]
 
 
 @dataclass(frozen=True)
-class Factor:
+class TokenFactor:
     """A factor with its interval.
 
     Attributes:
@@ -59,7 +59,7 @@ class Rung:
     num_tokens: _Count
     num_parameters: _Count | None
     verification: Verification
-    equal_tokens: Factor | None = field(default=None, metadata=OPTIONAL)
+    equal_tokens: TokenFactor | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def gain(self) -> Gain:
