@@ -72,7 +72,7 @@ class FileCounter:
 
     def __init__(self, files: Files, data: DataConfig) -> None:
         self._files, self._data = files, data
-        self._tokenizer: Any = None
+        self._tokenizer: object = None
         self._lock = Lock()
 
     def count(self, name: str) -> FileCount:
@@ -184,7 +184,7 @@ class FileCounter:
         return total
 
 
-def _is_list(kind: Any) -> bool:
+def _is_list(kind: object) -> bool:
     import pyarrow as pa
 
     return bool(

@@ -68,7 +68,7 @@ class MixedDataset:
     available: Mapping[str, float]
 
 
-def build_tokenizer(training: OlmoCoreTraining, data: DataConfig) -> Any:
+def build_tokenizer(training: OlmoCoreTraining, data: DataConfig) -> object:
     """Return OLMo-core's tokenizer config: that of `data.tokenizer`, or the named one.
 
     Raises:

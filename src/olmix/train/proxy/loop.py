@@ -114,7 +114,7 @@ def train_steps(
 ) -> tuple[TrainState, jax.Array]:
     """Take `count` steps on (CHUNK, batch_size, context_length + 1) tokens; see `Programs`."""
 
-    def body(index: Any, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
+    def body(index: object, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
         state, log = carry
         state, entry = train_step(state, hyper, tokens[index], shape)
         return state, log.at[index].set(entry)
@@ -154,5 +154,5 @@ def programs(geometry: Geometry) -> Programs:
     )
 
 
-def _array(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+def _array(shape: tuple[int, ...], dtype: object) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]

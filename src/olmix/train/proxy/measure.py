@@ -14,7 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from olmix.errors import OlmixError
 from olmix.train.environment import use_compilation_cache, use_one_thread
@@ -62,7 +62,7 @@ def measure(training: ProxyTraining, vocab_size: int, seconds: float = 2.0) -> f
     return num_steps * training.batch_size * training.context_length / elapsed
 
 
-def _answer(request: Any) -> Mapping[str, Any]:
+def _answer(request: object) -> Mapping[str, object]:
     from olmix.config import ProxyTraining
     from olmix.errors import ConfigError, Problem
 

@@ -13,7 +13,6 @@ import logging
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -217,7 +216,7 @@ class ProxyRun:
     def _tokens(self, step: int) -> int:
         return step * self.work.training.batch_size * self.work.training.context_length
 
-    def _facts(self, seconds: float, rate: float) -> dict[str, Any]:
+    def _facts(self, seconds: float, rate: float) -> dict[str, object]:
         """Return what the summary holds beside the metrics."""
         training, plan = self.work.training, self.work.plan
         return {
