@@ -189,7 +189,7 @@ class _ExampleTexts:
         self.trained = tuple(name for name in entries if not entries[name]["held_out"])
         self.tokens = sum(entries[name]["train_tokens"] for name in self.trained)
 
-    def data_config(self, work: Path) -> dict[str, Any]:
+    def data_config(self, work: Path) -> dict[str, object]:
         """Return the data section with paths relative to the folder of the configs."""
         prefix = os.path.relpath(self.folder, work)
         sources = [
@@ -288,7 +288,7 @@ def _ladder_runs(plan: _QuickstartPlan) -> int:
     return round(2 * plan.seeds * sum(scale * max(scale, 1) for scale in others))
 
 
-def _launch_config(plan: _QuickstartPlan, texts: _ExampleTexts) -> dict[str, Any]:
+def _launch_config(plan: _QuickstartPlan, texts: _ExampleTexts) -> dict[str, object]:
     return {
         "name": "quickstart",
         "infra": {"backend": "local"},

@@ -101,9 +101,9 @@ def _record(
     run: RunFolder,
     state: State,
     why: str,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     asked: Told,
-    config: Callable[[], Mapping[str, Any]],
+    config: Callable[[], Mapping[str, object]],
 ) -> Record:
     found = _read_summary(run) if state in ("finished", "stale") else Summary()
     summary = found.content
@@ -158,7 +158,7 @@ def _read_summary(run: RunFolder) -> Summary:
         return Summary()
 
 
-def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, Any]]:
+def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, object]]:
     def read() -> Mapping[str, Any]:
         try:
             return LaunchConfig.from_yaml(run.config).to_plain()
@@ -168,7 +168,7 @@ def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, Any]]:
     return cache(read)
 
 
-def _read_foreign(file: Path) -> Mapping[str, Any]:
+def _read_foreign(file: Path) -> Mapping[str, object]:
     """Return a config that is not Olmix's as it stands; it may hold a `mix` all the same."""
     try:
         content = read_yaml(file).data

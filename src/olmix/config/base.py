@@ -75,6 +75,13 @@ class Rules:
         """Note that a rule is broken at the path of keys `where`."""
         self._problems.append((where, what))
 
+    def one_is_given(self, section: BaseModel, *names: str) -> None:
+        """Note it unless exactly one of some keys of a section is given."""
+        given = [name for name in names if getattr(section, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            self.broken(f"found {found}; give exactly one of {', '.join(names)}")
+
     def enforce(self) -> None:
         """Raise a `RuleError` if any rule was broken."""
         if self._problems:
@@ -306,7 +313,7 @@ def _real_location(
     return tuple(real)
 
 
-def _kinds(node: Mapping[Any, Any]) -> list[object]:
+def _kinds(node: Mapping[object, object]) -> list[object]:
     """Return what a section says of its kind, in the keys that tell sections apart."""
     return [node.get(key) for key in ("trainer", "backend", "type")]
 

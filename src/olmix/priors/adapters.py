@@ -67,7 +67,7 @@ class FileCounter:
 
     def __init__(self, files: Files, data: DataConfig) -> None:
         self._files, self._data = files, data
-        self._tokenizer: Any = None
+        self._tokenizer: object = None
         self._lock = Lock()
 
     def count(self, name: str) -> FileCount:
@@ -179,7 +179,7 @@ class FileCounter:
         return total
 
 
-def _is_list(kind: Any) -> bool:
+def _is_list(kind: object) -> bool:
     import pyarrow as pa
 
     return bool(

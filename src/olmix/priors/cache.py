@@ -55,6 +55,6 @@ def read_cache(file: Path) -> dict[str, Any] | None:
         return None
 
 
-def write_cache(file: Path, domains: list[dict[str, Any]]) -> None:
+def write_cache(file: Path, domains: list[dict[str, object]]) -> None:
     """Keep the counts of all domains."""
     write_json(file, {"format": FORMAT, "counted": round(time.time()), "domains": domains})

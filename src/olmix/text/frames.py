@@ -63,7 +63,7 @@ def _iterable(name: object, column: object) -> Iterable[object]:
     return column
 
 
-def _of_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def _of_rows(rows: Sequence[Mapping[str, object]]) -> dict[str, list[object]]:
     names = list(dict.fromkeys(name for row in rows for name in row))
     return {str(name): [row.get(name) for row in rows] for name in names}
 

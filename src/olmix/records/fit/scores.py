@@ -21,12 +21,12 @@ from olmix.records.typed_json import (
     KEY,
     OPTIONAL,
     Items,
+    JsonRecord,
     Name,
     Number,
     Table,
     Text,
     read_record,
-    to_plain,
 )
 from olmix.simplex import Array
 from olmix.text.numbers import fixed, places_for, signed
@@ -94,7 +94,7 @@ class LawScores:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(JsonRecord):
     """The 90 % intervals of one run.
 
     Half their width at a Hellinger distance `d` from the nearest run is
@@ -170,11 +170,6 @@ class Calibration:
     def inside(self, values: Array) -> Array:
         """Return values moved into the bounds of the metric."""
         return np.asarray(np.fmin(np.fmax(values, self.lowest), self.highest))
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the numbers as values that JSON can hold."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Calibration:
@@ -320,7 +315,7 @@ class UsedRuns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
+class Fit(JsonRecord):
     """The content of `fit.json`.
 
     Attributes:
@@ -361,11 +356,6 @@ class Fit:
         if not any(metric.weight > 0 for metric in plain):
             plain = [replace(metric, weight=1.0) for metric in plain]
         return Objective.build(plain)
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the content of the file."""
-        plain: dict[str, object] = to_plain(self)
-        return plain
 
 
 def read_fit(folder: Path) -> Fit:
