@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
 from olmix.cli.terminal import done, shell_line
 from olmix.errors import ConfigError, LaunchError, Problem, nearest, require
 from olmix.text.numbers import counted
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["quickstart"]
 
-DEFAULT_RUNS = 36
-DEFAULT_TOKENS = 160_000
 LEAST_TOKENS = 20_000
 MOST_TOKENS = 20_000_000
 NUM_MIXTURES = 4
@@ -166,7 +165,7 @@ def quickstart(
     aim = _target(target, data, texts)
     plan = _QuickstartPlan(output, aim, seed, runs, seeds, tokens, rounds, scales)
     if budget is not None:
-        _write(output / "launch.yaml", _launch_config(plan, texts), "How a run is trained.")
+        _write_configs(plan, texts, only="launch.yaml")
         plan = _within(plan, budget - (time.monotonic() - started), commands)
     _write_configs(plan, texts)
     _run_loop(plan, commands)
@@ -222,7 +221,7 @@ def _target(target: str | None, data: Path | None, texts: _ExampleTexts) -> str:
         ConfigError: there is no such domain.
     """
     if target is None:
-        return "networkx" if data is None else "average"
+        return "networkx" if data is None else AVERAGE
     _check_target(target, texts.all)
     return target
 
@@ -240,7 +239,7 @@ def _check_ladder(rounds: int, runs: int, scales: str) -> None:
 
 
 def _check_target(target: str, known: Sequence[str]) -> None:
-    if target == "average" or target in known:
+    if target == AVERAGE or target in known:
         return
     guess = nearest(target, known)
     hint = f" Did you mean {guess}?" if guess is not None else ""
@@ -288,67 +287,35 @@ def _ladder_runs(plan: _QuickstartPlan) -> int:
     return round(2 * plan.seeds * sum(scale * max(scale, 1) for scale in others))
 
 
-def _launch_config(plan: _QuickstartPlan, texts: _ExampleTexts) -> dict[str, Any]:
-    return {
-        "name": "quickstart",
-        "infra": {"backend": "local"},
-        "training": {"trainer": "proxy", "max_tokens": plan.max_tokens, "seed": plan.seed},
-        "data": texts.data_config(plan.work),
-        "eval": {"type": "validation", "paths": texts.validation(plan.work)},
-    }
+def _write_configs(plan: _QuickstartPlan, texts: _ExampleTexts, only: str = "") -> None:
+    """Write the configs that the commands read, or one of them; those that were edited are kept."""
+    study = Study(
+        "quickstart",
+        texts.data_config(plan.work),
+        texts.trained,
+        texts.validation(plan.work),
+        target=plan.target,
+        runs=plan.first_runs,
+        tokens=plan.max_tokens,
+        seed=plan.seed,
+        passes=max(4.0, float(-(-2 * plan.max_tokens // texts.tokens))),
+    )
+    for name, text in study_configs(study).items():
+        if name == only or not only:
+            _write(plan.work / name, text)
 
 
-def _write_configs(plan: _QuickstartPlan, texts: _ExampleTexts) -> None:
-    """Write the three configs that the commands read, keeping those that the user has edited."""
-    from olmix.domains import bits_per_byte_of
-
-    num_domains = len(texts.trained)
-    generation = {
-        "name": "quickstart",
-        "data": texts.data_config(plan.work),
-        "priors": "priors.yaml",
-        "swarm": {
-            "seed": plan.seed,
-            "variants": max(plan.first_runs - 4, 1),
-            "references": ["natural", "uniform"],
-            "replicates": 1,
-            "mix_temperature": 0.25,
-            "min_strength": num_domains / 4,
-            "max_strength": num_domains * 4,
-            "minimum_weight": 0.01,
-            "repetition_factor": max(4.0, float(-(-2 * plan.max_tokens // texts.tokens))),
-        },
-        "max_tokens": plan.max_tokens,
-    }
-    metrics = [bits_per_byte_of(name) for name in texts.all]
-    wanted = texts.trained if plan.target == "average" else (plan.target,)
-    shares = {bits_per_byte_of(name): float(name in wanted) for name in texts.all}
-    fit = {
-        "swarm": {"ratios": "results/ratios.csv", "metrics": "results/metrics.csv"},
-        "priors": "priors.yaml",
-        "eval": {"type": "offline", "tasks": {"validation": metrics}},
-        "regression": {"type": "auto", "seed": plan.seed},
-        "proposer": {"type": "auto"},
-        "filtering": {"obj_weights": shares},
-    }
-    _write(plan.work / "launch.yaml", _launch_config(plan, texts), "How a run is trained.")
-    _write(plan.work / "generation.yaml", generation, "How the mixtures are sampled.")
-    _write(plan.work / "fit.yaml", fit, f"What is fitted; the target is {plan.target}.")
-
-
-def _write(path: Path, content: dict[str, Any], purpose: str) -> None:
+def _write(path: Path, text: str) -> None:
     """Write a config, unless it is no longer what quickstart wrote."""
     from olmix.text.files import digest, write_text
-    from olmix.text.yaml import render_yaml
 
-    body = render_yaml(content)
     mark = "# Written by `olmix quickstart`, checksum "
     if path.exists():
         first, _, rest = path.read_text(encoding="utf-8").partition("\n")
         if first != f"{mark}{digest(rest)}":
             click.echo(f"warning: {path} was edited and is kept; remove it to start over", err=True)
             return
-    rest = f"# {purpose} Edit it freely: an edited file is kept.\n{body}"
+    rest = f"# Edit it freely: an edited file is kept.\n{text}"
     write_text(path, f"{mark}{digest(rest)}\n{rest}")
 
 
