@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from olmix.cli.terminal import done
+from olmix.cli.terminal import done, progress
 from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
@@ -90,11 +90,12 @@ def collect(
     if group is not None and not project:
         raise click.UsageError("--group goes with --wandb; name the group's folder instead")
     chosen = Options(strict=strict, **options)  # type: ignore[arg-type]  # names and types are those above
-    found = (
-        collect_wandb(project, group, output, chosen)
-        if project
-        else collect_folders(runs, output, chosen)
-    )
+    with progress("reading histories") as show:
+        found = (
+            collect_wandb(project, group, output, chosen, show)
+            if project
+            else collect_folders(runs, output, chosen, show)
+        )
     _report(found)
     return 1 if strict and (found.incomplete or found.shares_off) else 0
 

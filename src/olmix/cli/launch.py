@@ -325,23 +325,27 @@ def _follow(show: OnProgress, num_runs: int) -> Callable[[Event], None]:
     share: dict[str, float] = {}
     speed: dict[str, float] = {}
     ended: set[str] = set()
+    skipped: set[str] = set()
 
     def listen(event: Event) -> None:
         detail = event.detail
-        if event.state == "progress":
+        if event.state == "skipped":
+            # No work of this launch: the time left would be that of runs that took none.
+            skipped.add(event.run)
+        elif event.state == "progress":
             # A trainer that tells neither steps nor tokens is at its beginning until it ends.
             share[event.run] = detail["share"] or 0.0
             speed[event.run] = detail.get("tokens_per_second") or 0.0
-        elif event.state in ("finished", "skipped", "failed"):
+        elif event.state in ("finished", "failed"):
             share[event.run] = 1.0
             speed.pop(event.run, None)
             ended.add(event.run)
         if event.state in ("failed", "retried"):
             click.echo(f"  {event.run} {event.state}: {detail.get('error')}", err=True)
-        note = f"{len(ended)}/{counted(num_runs, 'run')}"
+        note = f"{len(ended) + len(skipped)}/{counted(num_runs, 'run')}"
         if sum(speed.values()) > 0:
             note += f", {sum(speed.values()):,.0f} tokens/s"
-        show(Progress(sum(share.values()), num_runs, note))
+        show(Progress(sum(share.values()), num_runs - len(skipped), note))
 
     return listen
 
@@ -435,7 +439,8 @@ def _show_status(reports: Sequence[RunReport], as_json: bool) -> None:
         ends = "" if left is None else duration(left)
         row = (entry.name, state.state, steps, speed, ends, entry.last_metric, state.error or "")
         rows.append(row)
-    table("", ("run", "state", "step", "tokens/s", "ends in", "last", "note"), rows)
+    columns = ("run", "state", "step", "tokens/s", "ends in", "last", "note")
+    table("", columns, rows, cut_last=True)
     counts: dict[str, int] = {}
     for entry in reports:
         counts[entry.status.state] = counts.get(entry.status.state, 0) + 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from olmix.cli.options import fit_option, path_option
-from olmix.cli.terminal import ask, done, shell_line, table
+from olmix.cli.terminal import ask, done, progress, shell_line, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,11 +118,13 @@ def verify(
         words += ["--target", target] if target is not None else []
         words += ["--all"] if all_mixtures else []
         _end_ladder(folder, sizes, plans, found, size)
-    page = write_report(
-        folder,
-        verification_runs=output / groups[0].group_id if sizes is None else None,
-        commands=(shell_line([*words, "--yes"]),),
-    )
+    with progress("drawing") as show:
+        page = write_report(
+            folder,
+            verification_runs=output / groups[0].group_id if sizes is None else None,
+            commands=(shell_line([*words, "--yes"]),),
+            on_progress=show,
+        )
     if sizes is None:
         click.echo()
         for line in summary(folder):

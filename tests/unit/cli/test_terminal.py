@@ -1,4 +1,4 @@
-"""What a pipe gets of progress: a line now and then, and none for work that takes no time."""
+"""What is printed: progress as a line now and then, tables that fit the terminal."""
 
 import pytest
 
@@ -45,3 +45,42 @@ def test_what_was_before_the_first_step_is_no_progress(clock, capsys):
         clock[0] += 6.0
         show(Progress(3, 4))
     assert capsys.readouterr().err == "  checking: 75 % (0:00:03 left)\n"
+
+
+NOTES = [("run-0", "failed", "the command ended with exit status 1; it said last: " + "x" * 70)]
+
+
+def printed(monkeypatch, capsys, columns, **how):
+    monkeypatch.setenv("COLUMNS", columns)
+    terminal.table("", ("run", "state", "note"), NOTES, **how)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_table_in_a_pipe_has_a_line_for_each_row(monkeypatch, capsys):
+    lines = printed(monkeypatch, capsys, "")
+    assert len(lines) == 3
+    assert NOTES[0][2] in lines[2]
+
+
+def test_a_table_is_broken_into_lines_that_fit_and_loses_nothing(monkeypatch, capsys):
+    lines = printed(monkeypatch, capsys, "60")
+    assert max(map(len, lines)) <= 60
+    shown = "".join("".join(line.split()) for line in lines[2:])
+    assert shown == "".join("".join(NOTES[0]).split())
+
+
+def test_notes_that_are_cut_end_at_the_edge_of_the_terminal(monkeypatch, capsys):
+    lines = printed(monkeypatch, capsys, "60", cut_last=True)
+    assert [len(line) for line in lines[1:]] == [60, 60]
+    assert lines[2].startswith("  run-0  failed  the command ended")
+    assert lines[2].endswith("…")
+
+
+def test_the_time_left_grows_while_nothing_happens(clock):
+    left = terminal._TimeLeft()
+    left.note(Progress(0, 10))
+    clock[0] = 10.0
+    left.note(Progress(5, 10))
+    assert str(left) == "0:00:10 left"
+    clock[0] = 40.0
+    assert str(left) == "0:00:40 left"
