@@ -82,8 +82,8 @@ def prepare(
         )
         for entry in prepared.domains
     ]
-    header = ("domain", "training tokens", "validation tokens", "bytes", "left out", "licence")
-    table("", header, rows)
+    header = ("domain", "training", "validation", "bytes", "left out", "licence")
+    table("Tokens for training and for validation", header, rows)
     for warning in prepared.warnings:
         click.echo(f"warning: {warning}", err=True)
     done(f"{output} {'was prepared before' if prepared.reused else 'is ready'}")

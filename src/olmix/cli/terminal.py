@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -132,14 +132,22 @@ def table(
         err: print to standard error, where standard output holds data.
         cut_last: cut the last column, notes aligned left, to the end of the line.
     """
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    by_column = list(zip(columns, *rows, strict=True))
     room = _room(err)
-    if room is not None:
-        widths = _fitting(widths, room - 2 * len(widths), cut_last=cut_last)
+    widths = (
+        [max(map(len, cells)) for cells in by_column]
+        if room is None
+        else _fitting(by_column, room, cut_last=cut_last)
+    )
+    # Texts that are broken into lines are read from the left.
+    left = {0} | {
+        column
+        for column, (_, *cells) in enumerate(by_column)
+        if not _are_numbers(cells) and any(len(cell) > widths[column] for cell in cells)
+    }
 
     def align(cell: str, column: int) -> str:
-        left = column == 0 or (cut_last and column == len(widths) - 1)
-        return cell.ljust(widths[column]) if left else cell.rjust(widths[column])
+        return cell.ljust(widths[column]) if column in left else cell.rjust(widths[column])
 
     def show(cells: Sequence[str]) -> None:
         broken = [_broken(cell, width) for cell, width in zip(cells, widths, strict=True)]
@@ -164,19 +172,55 @@ def _room(err: bool) -> int | None:
     return shutil.get_terminal_size().columns
 
 
-def _fitting(widths: Sequence[int], room: int, *, cut_last: bool) -> list[int]:
-    """Return the widths, the widest ones narrowed until all fit; a last one that is cut first."""
-    fitting = list(widths)
+def _are_numbers(cells: Sequence[str]) -> bool:
+    """Whether a column holds numbers, with what belongs to them."""
+    return not any(re.search(r"[^\W\d_]", cell.replace(" to ", "")) for cell in cells)
+
+
+def _fitting(columns: Sequence[Sequence[str]], room: int, *, cut_last: bool) -> list[int]:
+    """Return widths of columns that fit: a last one that is cut gives way first, then texts.
+
+    Words are not broken and numbers stay in one piece where that fits.
+    """
+    room -= 2 * len(columns)
+    widths = [max(map(len, cells)) for cells in columns]
     if cut_last:
-        fitting[-1] = min(fitting[-1], max(room - sum(fitting[:-1]), _LEAST_WIDTH))
-    while sum(fitting) > room and max(fitting) > _LEAST_WIDTH:
-        fitting[fitting.index(max(fitting))] -= 1
-    return fitting
+        widths[-1] = min(widths[-1], max(room - sum(widths[:-1]), _LEAST_WIDTH))
+    words = [max(len(w.rstrip()) for c in cells for w in _pieces(c)) for cells in columns]
+    numbers = [_are_numbers(cells) for _, *cells in columns]
+    # What each column may be narrowed to, the harmless ways first.
+    texts = [
+        w if number else min(w, word)
+        for w, word, number in zip(widths, words, numbers, strict=True)
+    ]
+    both = [min(width, word) for width, word in zip(widths, words, strict=True)]
+    for least in (texts, both, [_LEAST_WIDTH] * len(widths)):
+        while sum(widths) > room:
+            spare = [width - few for width, few in zip(widths, least, strict=True)]
+            widest = max(range(len(widths)), key=lambda c: widths[c] if spare[c] > 0 else 0)
+            if spare[widest] <= 0:
+                break
+            widths[widest] -= 1
+    return widths
+
+
+def _pieces(cell: str) -> list[str]:
+    """Return the parts of a cell between which a line may end: words, and parts of long names."""
+    return re.split(r"(?<=[ _/:-])", cell)
 
 
 def _broken(cell: str, width: int) -> list[str]:
-    """Return a cell as lines of a width, broken at spaces and hyphens where there are any."""
-    return textwrap.wrap(cell, width) if len(cell) > width else [cell]
+    """Return a cell as lines of a width, broken at spaces and within long names."""
+    lines = [""]
+    for piece in _pieces(cell):
+        if lines[-1] and len(lines[-1] + piece.rstrip()) > width:
+            lines.append("")
+        rest = piece
+        while len(rest.rstrip()) > width:
+            lines[-1:] = [rest[:width], ""]
+            rest = rest[width:]
+        lines[-1] += rest
+    return [line.rstrip() for line in lines]
 
 
 def _cut(cell: str, width: int) -> str:
