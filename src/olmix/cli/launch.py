@@ -153,7 +153,9 @@ def show_cost(group: Group, cost: LaunchEstimate) -> None:
     parts += [f"a price of {cost.cost:,.2f}"] if cost.cost is not None else []
     text = ", ".join(parts)
     if cost.tokens_per_second is not None and cost.num_missing:
-        time = f"about {cost.seconds:,.0f} s with {cost.at_once} at a time" if cost.seconds else ""
+        time = ""
+        if cost.seconds:
+            time = f"about {duration(cost.seconds)} with {cost.at_once} at a time"
         speed = f"{cost.tokens_per_second:,.0f} tokens/s a run ({cost.source})"
         text += f"; {time} at {speed}" if time else f" at {speed}"
     elif cost.source == "unknown":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
-from olmix.cli.terminal import done, shell_line
+from olmix.cli.terminal import done, resolved, shell_line
 from olmix.errors import ConfigError, LaunchError, Problem, nearest, require
 from olmix.text.numbers import counted
 
@@ -27,6 +27,8 @@ FIXED_S = 25.0
 """Seconds of a loop that do not grow with the runs: starting workers, compiling, fitting, plots."""
 ROUND_S = 10.0
 """Seconds that each further round takes for its fit and its files."""
+_LEAST_RUN_S = 0.1
+"""Seconds of a run in a launch that trained; where all were finished before, it takes less."""
 TRAINING_SHARE = 0.8
 """Share of a worker's time that is training; the rest is evaluation and files."""
 
@@ -332,10 +334,11 @@ def _run_loop(plan: _QuickstartPlan, commands: _Commands) -> None:
         if index:
             folder = f"{variants}-round-{index + 1}"
             # By its own name: the latest fit of an earlier start is that of the last round.
-            after = os.path.relpath((fits / "latest").resolve())
+            after = str(resolved(fits / "latest"))
             words += ["--after", after, "-n", str(plan.later_runs)]
         commands.run(*words, "-o", folder)
         commands.run("launch", "run", "-v", folder, "-o", runs, "--yes")
+        commands.ends = _end_of(plan, index, commands.last_s)
         groups.append(str(work / "runs" / _group(Path(folder))))
         commands.run("collect", *groups, "-o", str(work / "results"))
         commands.run("fit", "-c", str(work / "fit.yaml"), "-o", str(fits))
@@ -345,7 +348,20 @@ def _run_loop(plan: _QuickstartPlan, commands: _Commands) -> None:
     if plan.scales:
         commands.run("verify", *words, "--scales", plan.scales)
     # Only here is it known which commands led to the fit.
-    write_report((fits / "latest").resolve(), runs=Path(groups[0]), commands=commands.lines)
+    write_report(resolved(fits / "latest"), runs=Path(groups[0]), commands=commands.lines)
+
+
+def _end_of(plan: _QuickstartPlan, index: int, seconds: float) -> float | None:
+    """Return when the loop ends, by the seconds that the runs of a round took.
+
+    `None` where they took none, as those of an earlier start do.
+    """
+    trained = plan.later_runs if index else plan.first_runs
+    if seconds < trained * _LEAST_RUN_S:
+        return None
+    rounds = plan.rounds - 1 - index
+    runs = rounds * plan.later_runs + NUM_MIXTURES * plan.seeds + _ladder_runs(plan)
+    return time.monotonic() + runs * seconds / trained + (rounds + 1) * ROUND_S
 
 
 def _group(variants: Path) -> str:
@@ -359,6 +375,10 @@ class _Commands:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.ends: float | None = None
+        """When the loop ends, by the clock of `time.monotonic`; told beside each command."""
+        self.last_s = 0.0
+        """Seconds that the last command took."""
         self._seconds: dict[str, float] = {}
 
     def run(self, *words: str) -> None:
@@ -371,17 +391,25 @@ class _Commands:
 
         line = shell_line(["olmix", *words])
         self.lines.append(line)
-        click.secho(f"\n$ {line}", bold=True, err=True)
+        left = self._left() if words[0] in ("fit", "verify") else ""
+        click.echo(click.style(f"\n$ {line}", bold=True) + click.style(left, dim=True), err=True)
         started = time.monotonic()
         status = cli.main(list(words), standalone_mode=False)
         is_group = isinstance(cli.get_command(click.Context(cli), words[0]), click.Group)
         name = " ".join(words[: 2 if is_group else 1])
-        self._seconds[name] = round(time.monotonic() - started, 2)
+        self._seconds[name] = self.last_s = round(time.monotonic() - started, 2)
         if isinstance(status, int) and status:
             raise LaunchError(
                 f"`{line}` ended with status {status}; see above. "
                 "Run quickstart again to pick up from there."
             )
+
+    def _left(self) -> str:
+        """Return the time left as a comment behind a command."""
+        from olmix.text.numbers import duration
+
+        left = 0.0 if self.ends is None else self.ends - time.monotonic()
+        return f"  # about {duration(left)} left" if left >= 1 else ""
 
     def write_times(self, path: Path) -> None:
         """Write the seconds of every command; `benchmarks/stages.py` shows them."""

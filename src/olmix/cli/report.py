@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from olmix.cli.options import json_option
-from olmix.cli.terminal import done, progress, table
+from olmix.cli.terminal import done, progress, resolved, table
 
 __all__ = ["fits", "report"]
 
@@ -36,7 +36,7 @@ def report(folder: Path | None, compare: tuple[Path, Path] | None, as_json: bool
     from olmix.report import summary, write_report
 
     with progress("drawing") as show:
-        page = write_report(Path(str(folder)).resolve(), on_progress=show)
+        page = write_report(resolved(Path(str(folder))), on_progress=show)
     for line in summary(page.parent):
         click.echo(line)
     done(f"report: {page}")

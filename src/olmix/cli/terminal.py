@@ -21,7 +21,7 @@ import click
 from olmix.errors import OlmixError
 from olmix.text.progress import OnProgress, Progress
 
-__all__ = ["ask", "done", "progress", "shell_line", "table"]
+__all__ = ["ask", "done", "progress", "resolved", "shell_line", "table"]
 
 _FIRST_LINE_S = 5.0
 _LINE_EVERY = 0.1
@@ -71,7 +71,7 @@ class _Lines:
     def __call__(self, now: Progress) -> None:
         self._left.note(now)
         share, seconds = now.share, self._left.seconds
-        if seconds < self._next_time or (share or self._next_share) < self._next_share:
+        if seconds < self._next_time or (share is not None and share < self._next_share):
             return
         words = [f"  {self._what}:"]
         if share is None:
@@ -255,6 +255,12 @@ def done(text: str) -> None:
     """Print that something is done."""
     mark = click.style("✓", fg="green")
     click.echo(f"{mark} {text}", err=True)
+
+
+def resolved(folder: Path) -> Path:
+    """Return what a link such as `fit/latest` leads to, relative to here where it is below."""
+    real = folder.resolve()
+    return real.relative_to(Path.cwd()) if real.is_relative_to(Path.cwd()) else real
 
 
 def shell_line(words: Sequence[str]) -> str:

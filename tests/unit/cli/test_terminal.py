@@ -27,6 +27,14 @@ def test_a_pipe_gets_a_line_every_ten_per_cent_at_most_with_the_time_left(clock,
     assert lines[-1] == "  training: 100 % runs"
 
 
+def test_work_that_has_not_advanced_is_told_of_once(clock, capsys):
+    with terminal.progress("training") as show:
+        for second in range(20):
+            clock[0] = float(second)
+            show(Progress(0, 12, "0/12 runs"))
+    assert capsys.readouterr().err == "  training: 0 % 0/12 runs\n"
+
+
 def test_work_whose_total_is_not_known_shows_no_percentage(clock, capsys):
     with terminal.progress("training") as show:
         for second in range(60):
