@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from olmix.cli.options import path_option
+from olmix.cli.options import RenamedOption, path_option
 from olmix.cli.terminal import ask, done, progress, table
 from olmix.text.numbers import counted, duration
 from olmix.text.progress import OnProgress, Progress
@@ -25,7 +25,14 @@ _variants = path_option(
     "-v", "--variants", about="A variant file, a folder of them, or a sweep.", required=True
 )
 _config = path_option("-c", "--config", about="Launch config that completes bare variants.")
-_group = click.option("-g", "--group-id", help="Group of the runs; by default that of the configs.")
+_group = click.option(
+    "-g",
+    "--group",
+    "group_id",
+    cls=RenamedOption,
+    old=("--group-id",),
+    help="Group of the runs; by default that of the configs.",
+)
 _runs = click.option(
     "-o",
     "--output",

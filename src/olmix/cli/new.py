@@ -93,7 +93,7 @@ def _from_texts(folder: Path, texts: Path | None) -> tuple[Study, str]:
         words = ["olmix", "prepare", "-o", "data"]
     else:
         names = tuple(domain.name for domain in list_domains(texts))
-        words = ["olmix", "prepare", "--texts", os.path.relpath(texts, folder), "-o", "data"]
+        words = ["olmix", "prepare", "--data", os.path.relpath(texts, folder), "-o", "data"]
     sources = [{"name": name, "paths": [f"data/train/{name}/*.bin"]} for name in names]
     data = {"dtype": "uint16", "tokenizer": "data/tokenizer.json", "sources": sources}
     validation = {name: [f"data/validation/{name}.bin"] for name in (*names, *held_out)}

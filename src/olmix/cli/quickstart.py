@@ -160,7 +160,7 @@ def quickstart(
     built_in = () if data is not None or held_out else ("networkx",)
     require((*built_in, *_NEEDED), "quickstart", "olmix quickstart")
     words = ["prepare", "-o", str(output / "data"), "--seed", str(seed)]
-    words += ["--texts", str(data)] if data is not None else []
+    words += ["--data", str(data)] if data is not None else []
     words += [word for name in held_out for word in ("--held-out", name)]
     commands.run(*words)
     texts = _ExampleTexts(output / "data")
