@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from olmix.cli.options import fit_option, path_option
-from olmix.cli.terminal import ask, done, shell_line, table
+from olmix.cli.terminal import ask, done, progress, resolved, shell_line, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,7 +85,7 @@ def verify(
     from olmix.report import summary, write_report
     from olmix.verify import at_scale, check_scales, plan_verification, read_scales
 
-    folder, base = fit_folder.resolve(), LaunchConfig.from_yaml(config)
+    folder, base = resolved(fit_folder), LaunchConfig.from_yaml(config)
     sizes = None if scales is None else check_scales(read_scales(scales))
     size = None if sizes is None else _target(target, base, sizes)
     if sizes is None and (target is not None or all_mixtures):
@@ -118,11 +118,13 @@ def verify(
         words += ["--target", target] if target is not None else []
         words += ["--all"] if all_mixtures else []
         _end_ladder(folder, sizes, plans, found, size)
-    page = write_report(
-        folder,
-        verification_runs=output / groups[0].group_id if sizes is None else None,
-        commands=(shell_line([*words, "--yes"]),),
-    )
+    with progress("drawing") as show:
+        page = write_report(
+            folder,
+            verification_runs=output / groups[0].group_id if sizes is None else None,
+            commands=(shell_line([*words, "--yes"]),),
+            on_progress=show,
+        )
     if sizes is None:
         click.echo()
         for line in summary(folder):

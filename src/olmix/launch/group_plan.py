@@ -237,6 +237,6 @@ def _group_of(runs: Sequence[LaunchConfig]) -> str:
     if len(groups) > 1:
         raise OlmixError(
             f"the variants belong to {len(groups)} groups: {', '.join(groups)}. "
-            "Launch one group at a time, or name one for all with -g/--group-id."
+            "Launch one group at a time, or name one for all with -g/--group."
         )
     return groups[0] if groups else digest([run.name for run in runs])
