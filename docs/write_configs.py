@@ -43,7 +43,7 @@ nearest known one. A path is relative to the config that it stands in. Token cou
 PAGES = {
     "generation": ("Generation configs", "`olmix generate`, `olmix priors compute`"),
     "launch": ("Launch configs", "`olmix launch`, `olmix generate --base`, `olmix verify`"),
-    "variant": ("Variants", "`olmix launch -v`"),
+    "variant": ("Variants", "`olmix launch run -v`"),
     "fit": ("Fit configs", "`olmix fit`"),
     "surface": ("Fit configs of a sweep", "`olmix fit`"),
     "experiment": ("Experiments of a sweep", "`olmix sweep`"),
