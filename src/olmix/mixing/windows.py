@@ -27,6 +27,7 @@ from olmix.mixture import Mixture
 from olmix.records.tokens import expand, open_tokens
 
 __all__ = [
+    "Tokens",
     "WindowPlan",
     "Windows",
     "check_tokens",
@@ -102,12 +103,17 @@ def open_windows(
         DataError: a file is missing or unreadable, or there is not one window in all of them.
     """
     files = tuple(open_tokens(path, dtype) for path in expand(paths, f"{kind} {name}"))
-    windows = Windows(name, files, context_length, kind)
+    return _checked(Windows(name, files, context_length, kind))
+
+
+def _checked(windows: Windows) -> Windows:
+    """Return windows of which there is at least one."""
     if windows.num_windows == 0:
         longest = max(len(file) for file in windows.files)
         raise DataError(
-            f"{kind} {name}: its longest file has {longest} tokens; a window takes "
-            f"{context_length + 1}. Add text, lower training.context_length, or leave it out."
+            f"{windows.kind} {windows.name}: its longest file has {longest} tokens; a window takes "
+            f"{windows.context_length + 1}. Add text, lower training.context_length, or leave it "
+            "out."
         )
     return windows
 
@@ -122,14 +128,15 @@ def cut_windows(
         left: tokens that the run sees of each domain, by name.
         eos: the token that ends a document.
         seed: seed of the subset.
+
+    Raises:
+        DataError: less than a window is left of a domain.
     """
-    return [
-        replace(
-            domain,
-            files=(cut_documents(domain.files, eos, left[domain.name], (seed, domain.name)),),
-        )
-        for domain in domains
-    ]
+    found = []
+    for domain in domains:
+        kept = cut_documents(domain.files, eos, left[domain.name], (seed, domain.name))
+        found.append(_checked(replace(domain, files=(kept,))))
+    return found
 
 
 @lru_cache(maxsize=64)
@@ -199,8 +206,13 @@ class WindowPlan:
         pairs = zip(self.domains, self.counts, strict=True)
         return {domain.name: int(count) / len(self.slots) for domain, count in pairs}
 
-    def batches(self, start: int, stop: int) -> Tokens:
+    def batches(self, start: int, stop: int, part: slice = slice(None)) -> Tokens:
         """Return the tokens of steps `start` to `stop`.
+
+        Args:
+            start: first step.
+            stop: the step after the last.
+            part: rows of each step to read; all if left out.
 
         Returns:
             (stop - start, batch_size, context_length + 1); inputs are all but the last token of
@@ -209,15 +221,17 @@ class WindowPlan:
         Raises:
             DataError: an id lies outside the vocabulary.
         """
-        rows = slice(start * self.batch_size, stop * self.batch_size)
-        slots, visits = self.slots[rows], self.visits[rows]
+        slots, visits = (
+            every.reshape(-1, self.batch_size)[start:stop, part].ravel()
+            for every in (self.slots, self.visits)
+        )
         width = self.domains[0].context_length + 1
         found = np.empty((len(slots), width), dtype=np.int32)
         for index in np.unique(slots):
             domain, mine = self.domains[index], slots == index
             tokens = domain.read(self._window_indices(domain, visits[mine]))
             found[mine] = check_tokens(domain, tokens, self.vocab_size)
-        return found.reshape(stop - start, self.batch_size, width)
+        return found.reshape(stop - start, -1, width)
 
     def check(self) -> None:
         """Read everything the run will see once, so that bad tokens are found before training.
