@@ -13,6 +13,7 @@ from olmix.collect.record import Record, State, numbers_of
 from olmix.collect.wandb_files import find_wandb_files, read_wandb_files
 from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError, OlmixError
+from olmix.records.checkpoint_bits import CHECKPOINT_BITS
 from olmix.records.evaluations import LM_EVAL, OLMES, find_evaluations, read_evaluations
 from olmix.records.group import GroupRun, read_group_record
 from olmix.records.log_files import CSV, EVENTS, JSONL, TORCHTUNE, TRAINER_STATE, reader_of
@@ -42,7 +43,7 @@ def read_records(path: str | Path) -> list[Record]:
         return read_wandb_files(offline)
     children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
     records = [record for child in children if (record := _read_folder(child)) is not None]
-    own = (JSONL, EVENTS, LM_EVAL, TRAINER_STATE)
+    own = (JSONL, EVENTS, LM_EVAL, TRAINER_STATE, CHECKPOINT_BITS)
     if not records or any(any(folder.glob(pattern)) for pattern in own):
         alone = _read_folder(folder.resolve())
         records = [alone] if alone is not None else []
@@ -50,7 +51,7 @@ def read_records(path: str | Path) -> list[Record]:
         raise DataError(
             f"{folder}: holds no runs: neither a group.json, nor folders with {JSONL}, *.wandb, "
             f"TensorBoard's {EVENTS}, torchtune's {TORCHTUNE}, Lightning's {CSV}, Hugging "
-            f"Face's {TRAINER_STATE}, or results of "
+            f"Face's {TRAINER_STATE}, nor results of `olmix evaluate` ({CHECKPOINT_BITS}), "
             f"lm-evaluation-harness ({LM_EVAL}), OLMES or olmo-eval ({', '.join(OLMES)})"
         )
     return records

@@ -1,4 +1,4 @@
-"""What evaluation harnesses wrote: lm-evaluation-harness, OLMES and olmo-eval.
+"""What evaluations wrote: `olmix evaluate`, lm-evaluation-harness, OLMES and olmo-eval.
 
 lm-evaluation-harness writes `results_TIME.json` per call, with `results: {task: {"acc,none": ...,
 "acc_stderr,none": ...}}` (version 0.4; before it `acc` and `acc_stderr`), the tasks of each group
@@ -9,7 +9,8 @@ the numbers beside the name of the task. Its aggregates, such as that of MMLU, a
 olmo-eval, which came after it in 2026, writes `metrics.json` with `tasks` of
 ``{"task", "metrics": {metric: {scorer: value}}, "primary_metric": "metric:scorer"}``, and the
 aggregates of its suites in `summary`. A metric is named ``task/metric``, there
-``task/metric/scorer``.
+``task/metric/scorer``. `olmix evaluate` writes `bits_per_byte.json`, whose metrics are named as
+those of the embedded trainer are.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError
+from olmix.records.checkpoint_bits import CHECKPOINT_BITS, read_checkpoint_bits
 from olmix.records.logs import Curves, flatten, number
 from olmix.records.metric import error_of
 from olmix.records.metric_identity import MetricIdentity
@@ -78,7 +80,8 @@ def find_evaluations(folder: Path) -> list[Path]:
         if len(Path(place).relative_to(folder).parts) >= _DEPTH:
             folders.clear()
         of_olmes = next((some for kind in OLMES if (some := fnmatch.filter(names, kind))), [])
-        files += [Path(place, name) for name in (*fnmatch.filter(names, LM_EVAL), *of_olmes)]
+        own = [CHECKPOINT_BITS] if CHECKPOINT_BITS in names else []
+        files += [Path(place, name) for name in (*fnmatch.filter(names, LM_EVAL), *of_olmes, *own)]
     # A name holds the time of its evaluation, which copying a folder does not change.
     return sorted(files, key=lambda file: (_step_in(str(file.relative_to(folder))), file.name))
 
@@ -101,6 +104,12 @@ def read_evaluations(files: Sequence[Path], folder: Path) -> Evaluated:
             _add_harness(found, plain, step)
             continue
         step = _step_in(str(file.relative_to(folder)))
+        if file.name == CHECKPOINT_BITS:
+            for name, value in read_checkpoint_bits(file).metrics.items():
+                found.curves.setdefault(name, {})[step] = value
+                found.listed.add(name)
+                found.lower_is_better[name] = True
+            continue
         for entry in _olmes_entries(file):
             _add_olmes(found, entry, step)
         if file.name == _SINGLE:

@@ -24,6 +24,7 @@ from olmix.config import CommandTraining, LaunchConfig, ValidationEval
 from olmix.config.training import MANIFEST_FILE, MIX_FILE
 from olmix.domains import iter_domains
 from olmix.errors import DataError, DivergedError, LaunchError
+from olmix.records.data_manifest import DataManifest, write_manifest
 from olmix.records.identity import run_identity
 from olmix.records.logs import flatten, number
 from olmix.records.mapping import read_command_file
@@ -128,8 +129,7 @@ def _prepare(folder: RunFolder) -> _Command:
         cuts = [cut for cut in cuts_of(config) if cut.name in domains]
         check_cuts(tuple(cut for cut in cuts if cut.name in used), config.training, folder.name)
         domains |= {cut.name: {**domains[cut.name], "tokens_seen": cut.left} for cut in cuts}
-    write_json(
-        folder.path / MANIFEST_FILE,
+    manifest = DataManifest.model_validate(
         {
             "dtype": data_dtype(config.data, used),
             "tokenizer": config.data.tokenizer,
@@ -138,9 +138,9 @@ def _prepare(folder: RunFolder) -> _Command:
             **matched,
             "domains": domains,
             **_validation(config),
-        },
-        sync=False,
+        }
     )
+    write_manifest(folder.path / MANIFEST_FILE, manifest)
     environment = {**shared, "OLMIX_GROUP": config.group_id or ""}
     words, tokens = config.training.words(run_dir), config.training.max_tokens
     return _Command(words, Path.cwd(), environment, run_identity(config), tokens)

@@ -21,6 +21,7 @@ import olmix
 from olmix.config import LaunchConfig, ProxyTraining, ValidationEval
 from olmix.domains import iter_domains
 from olmix.errors import DataError, DivergedError, NotAvailableError
+from olmix.mixing.windows import WindowPlan, open_windows
 from olmix.mixture import Mixture
 from olmix.records.identity import run_identity
 from olmix.records.run import RunFolder
@@ -28,7 +29,7 @@ from olmix.records.run_config import open_run_trackers, read_run_config
 from olmix.records.run_writer import RunWriter
 from olmix.records.tokens import byte_lengths, data_dtype, end_of_document
 from olmix.simplex import Array
-from olmix.train.proxy.batches import WindowPlan, cut_windows, open_windows, plan_run
+from olmix.train.proxy.batches import cut_run, plan_run
 from olmix.train.proxy.checkpoint import Position, load_checkpoint, save_checkpoint
 from olmix.train.proxy.evaluation import Validation, build_validation
 from olmix.train.proxy.loop import Geometry, TrainState, initial_state
@@ -90,7 +91,7 @@ def prepare(config: LaunchConfig) -> ProxyWork:
     dtype, context = data_dtype(config.data, used), training.context_length
     domains = [open_windows(name, paths[name], dtype, context) for name in used]
     if training.subset_share < 1:
-        domains = cut_windows(domains, training, end_of_document(config.data.tokenizer))
+        domains = cut_run(domains, training, end_of_document(config.data.tokenizer))
     plan = plan_run(domains, mix, training, len(lengths))
     plan.check()
     geometry = Geometry(ModelShape.of(training, len(lengths)), training.batch_size, context)
