@@ -139,7 +139,7 @@ class LoadedFit:
 
 def models_to_plain(
     swarm: Swarm, fits: Sequence[MetricFit], objective: Calibration
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return all fitted laws as the content of `models.json`.
 
     Args:

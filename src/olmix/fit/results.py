@@ -174,7 +174,7 @@ def _choice_notes(swarm: Swarm, fits: Sequence[MetricFit]) -> list[str]:
 
 def prediction_columns(
     swarm: Swarm, fits: Sequence[MetricFit], folds: NDArray[np.int64]
-) -> tuple[list[str], dict[str, list[Any]]]:
+) -> tuple[list[str], dict[str, list[object]]]:
     """Return runs and columns of `predictions.csv`: a row per run and metric that was measured."""
     runs: list[str] = []
     columns: dict[str, list[Any]] = {

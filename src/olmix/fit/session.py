@@ -323,7 +323,7 @@ def _load(
         raise ConfigError([Problem(where, what)], caller)
     own = {}
     if not {"ratios", "metrics"} <= set(known):
-        own = dict(zip(("ratios", "metrics"), read_tables(config), strict=True))
+        own = dict(zip(("ratios", "metrics"), read_tables(config.swarm), strict=True))
     merged = {**own, **known}
     metrics = merged["metrics"]
     if {"metrics", "standard_errors"} & set(known):
@@ -339,7 +339,7 @@ def _load(
 
 def fit_laws(
     swarm: LoadedSwarm,
-    regression: str | Mapping[str, Any] | None = None,
+    regression: str | Mapping[str, object] | None = None,
     on_progress: OnProgress | None = None,
 ) -> FittedSwarm:
     """Fit and cross-validate the laws of every metric, at the scale of the target.
@@ -371,7 +371,7 @@ def fit_laws(
         return FittedSwarm(target.fit, target.record)
 
 
-def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:
+def propose(fitted: FittedSwarm, **sections: object) -> ProposedMixture:
     """Propose a mixture and judge it.
 
     Args:

@@ -15,7 +15,7 @@ from olmix.fit.folder import (
 
 def _hash(planted, **changes):
     config = planted.config(**changes)
-    return fit_hash(config, data_hash(config))
+    return fit_hash(config, data_hash(config.swarm))
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def _objective(fit: SwarmFit, mixtures: Array) -> tuple[Array, Array]:
     return fit.swarm.objective_sign * total, fit.objective.calibration.half_width(distances)
 
 
-def responses(fit: SwarmFit, at: Array) -> list[tuple[Any, ...]]:
+def responses(fit: SwarmFit, at: Array) -> list[tuple[object, ...]]:
     """Return the rows of `responses.csv`: the objective against the weight of each domain.
 
     Args:
