@@ -222,7 +222,10 @@ def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> 
     runs = sorted(set(ratios.runs) & set(metrics.runs))
     filtered = filtered_out(config.filtering, domains, {run: weights[run] for run in runs})
     if len(filtered) == len(runs):
-        raise DataError(f"{ratios.path}: `filtering` leaves none of {counted(len(runs), 'run')}")
+        raise DataError(
+            f"{ratios.path}: `filtering` leaves none of {counted(len(runs), 'run')}; of {runs[0]}, "
+            f"{filtered[runs[0]]}"
+        )
     runs = [run for run in runs if run not in filtered]
     frozen = find_frozen(domains, np.array([weights[run] for run in runs]))
     values = _measured(metrics, chosen, runs)
