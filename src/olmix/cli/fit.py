@@ -94,6 +94,8 @@ def _fit_surface(config: Path, output: Path) -> None:
 
 def show_fit(result: FitResult) -> None:
     """Print how well each metric is predicted, and what is proposed."""
+    from olmix.records.fit.ledger import ledger_statement, of_objective, read_ledger
+
     _show_laws(result.fit)
     if result.proposal is None:
         return
@@ -102,6 +104,10 @@ def show_fit(result: FitResult) -> None:
     click.echo(f"\n{result.proposal.statement}")
     if result.proposal.another_round is not None:
         click.echo(result.proposal.another_round.statement)
+    entries = read_ledger(result.folder)
+    name, identities = result.proposal.objective.name, result.fit.measured_with
+    if verified := ledger_statement(of_objective(entries, name, identities)):
+        click.echo(verified)
 
 
 def _show_explanation(folder: Path) -> None:
@@ -130,3 +136,5 @@ def _show_laws(found: Fit) -> None:
     ]
     columns = ("metric", "better", "law", "rank corr.", "error", "noise", "weight")
     table("How well held-out runs are predicted", columns, rows)
+    if found.objective is not None and found.objective.best_tenth is not None:
+        click.echo(f"\n{found.objective.best_tenth.statement}")

@@ -27,7 +27,7 @@ __all__ = [
     "train",
 ]
 
-_ANY_WORDS: dict[str, Any] = {
+_ANY_WORDS: dict[str, object] = {
     "ignore_unknown_options": True,
     "allow_interspersed_args": True,
     "help_option_names": ["-h", "--help"],

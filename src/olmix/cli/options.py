@@ -11,7 +11,7 @@ import click
 
 __all__ = ["RenamedOption", "fit_option", "json_option", "path_option"]
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., object])
 
 
 class RenamedOption(click.Option):

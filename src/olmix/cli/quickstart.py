@@ -190,7 +190,7 @@ class _ExampleTexts:
         self.trained = tuple(name for name in entries if not entries[name]["held_out"])
         self.tokens = sum(entries[name]["train_tokens"] for name in self.trained)
 
-    def data_config(self, work: Path) -> dict[str, Any]:
+    def data_config(self, work: Path) -> dict[str, object]:
         """Return the data section with paths relative to the folder of the configs."""
         prefix = os.path.relpath(self.folder, work)
         sources = [

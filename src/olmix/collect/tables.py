@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from olmix.collect.completeness import Completeness
-from olmix.collect.contents import Contents, compare_contents
+from olmix.collect.contents import Contents, compare_contents, compare_metrics
 from olmix.collect.fit_config import find_priors, write_fit_config
 from olmix.collect.folders import read_records
 from olmix.collect.record import Record
@@ -42,6 +42,7 @@ from olmix.collect.write import (
 from olmix.config import LaunchConfig, PriorsConfig
 from olmix.errors import DataError
 from olmix.records.logs import Curves
+from olmix.records.metric_identity import MetricIdentity, write_identities
 from olmix.text.files import write_json
 from olmix.text.numbers import counted
 from olmix.text.progress import OnProgress, Steps
@@ -99,8 +100,8 @@ def collect(
         on_progress: called after each run whose history was read.
 
     Raises:
-        DataError: a folder holds no runs, two hold a run of the same name, no run is finished, or
-            no run has all metrics.
+        DataError: a folder holds no runs, two hold a run of the same name, no run is finished, no
+            run has all metrics, or two computed different metrics under one name.
         MissingPackageError: the reader of a format is not installed.
     """
     records: dict[str, Record] = {}
@@ -158,6 +159,7 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
     selection = select(usable, evaluation, options.metrics, options.directions())
     rows = sort_runs(records, usable, selection, options)
     check_rows(rows, selection)
+    identities = compare_metrics(rows.tabled, selection.logged)
     domains = tuple(dict.fromkeys(d for record in rows.tabled for d in record.mixture))
     # Before anything is written: priors that lack a domain leave the tables as they were.
     priors, source = (
@@ -171,7 +173,7 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
         priors = priors.model_copy(update={"fingerprints": prints or None})
     if options.strict and contents.changed:
         raise DataError("\n".join(contents.notes))
-    found_runs = _Found(records, rows, selection, domains, contents)
+    found_runs = _Found(records, rows, selection, domains, contents, identities)
     return _write(found_runs, out, options, priors, source)
 
 
@@ -184,6 +186,7 @@ class _Found:
     selection: Selection
     domains: tuple[str, ...]
     contents: Contents
+    identities: Mapping[str, MetricIdentity]
 
 
 def _write(
@@ -204,6 +207,7 @@ def _write(
         found.contents.changed,
     )
     write_metrics(out / METRICS, rows.values, tuple(selection.logged))
+    write_identities(out / METRICS, found.identities)
     errors = _write_errors(out / STANDARD_ERRORS, rows.tabled, selection, options)
     write_runs(out / "runs.csv", found.records, domains)
     if options.per_checkpoint:

@@ -109,7 +109,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
     from olmix.grpo.models import load_model, trained_model
     from olmix.grpo.optimizer import build_optimizer, learning_rate
     from olmix.grpo.recorder import Recorder
-    from olmix.grpo.tunix_adapter import Models, Trainer
+    from olmix.grpo.tunix_adapter import GrpoTrainer, Models
 
     checkpoint_dir = Path(config.training.checkpoint_dir or folder / "checkpoints")
     base_path = saved_base(checkpoint_dir) or base_folder(config, folder)
@@ -134,7 +134,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
         on_step=_Progress(config, run, states, checkpoint_dir),
         evaluate=lambda step: _between(config, step, lambda: asker.measure(trainer.model)),
     )
-    trainer = Trainer(
+    trainer = GrpoTrainer(
         config,
         Models(actor, reference, tokenizer, config.eos_tokens or tokenizer.end_ids, mesh),
         optimizer=build_optimizer(config),

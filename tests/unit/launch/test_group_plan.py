@@ -21,7 +21,7 @@ from olmix.launch import (
     write_launch,
 )
 from olmix.records.run import RunFolder, Status
-from olmix.text.yaml import write_yaml
+from olmix.text.yaml import read_yaml, write_yaml
 
 
 @pytest.fixture
@@ -331,3 +331,14 @@ def test_a_run_whose_summary_is_of_another_kind_does_not_hide_the_others(variant
     reports = read_group(tmp_path)
     assert [report.status.state for report in reports] == ["finished"] * 4 + ["pending"]
     assert all(report.metrics == {} for report in reports)
+
+
+def test_a_base_that_whole_variants_do_not_use_is_said(variants, tmp_path, caplog):
+    first = read_yaml(variants.files[0]).data
+    write_yaml(tmp_path / "base.yaml", first)
+    caplog.clear()
+    load_group(variants.folder, tmp_path / "base.yaml")
+    assert not caplog.records
+    write_yaml(tmp_path / "base.yaml", {**first, "infra": {"backend": "slurm"}})
+    load_group(variants.folder, tmp_path / "base.yaml")
+    assert "base.yaml: its infra is not used: the variants are whole configs" in caplog.text
