@@ -119,8 +119,9 @@ def effect_bars(ax: Axes, bars: Mapping[str, tuple[float, bool]], *, label: str)
         return say_empty(ax, "no effects are known")
     for row, (gain, is_sure) in enumerate(bars.values()):
         colour = BLUE if gain > 0 else VERMILLION
-        look = {"facecolor": colour if is_sure else "none", "edgecolor": colour, "linewidth": 1.2}
-        ax.barh(row, np.nan_to_num(gain), height=0.62, zorder=2, **look)
+        face = colour if is_sure else "none"
+        length = float(np.nan_to_num(gain))
+        ax.barh(row, length, height=0.62, zorder=2, facecolor=face, edgecolor=colour, linewidth=1.2)
         ax.annotate(
             f"{gain:+.3f}".replace("-", "−"),
             (1.0, row),

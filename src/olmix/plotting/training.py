@@ -107,9 +107,10 @@ def best_so_far(
     numbers = np.arange(1, len(found) + 1)
     ax.plot(numbers, found, "o", ms=3.5, mfc="none", mec=MUTED, mew=0.8, zorder=2)
     ax.step(numbers, best, where="post", color=mixture_colour("best_seen"), linewidth=1.9, zorder=3)
+    handles = []
     for name, value in (marked or {}).items():
         look: dict[str, Any] = {"color": mixture_colour(name), "linestyle": "--", "linewidth": 1.3}
-        ax.axhline(value, zorder=1, label=mixture_label(name), **look)
+        handles.append(ax.axhline(value, zorder=1, label=mixture_label(name), **look))
     ax.set_xlim(0.5, len(found) + 0.5)
     ticks = np.unique(np.linspace(1, len(found), min(len(found), 4)).round().astype(int))
     below = [f"\n{costs[tick - 1]}" if costs else "" for tick in ticks]
@@ -117,6 +118,6 @@ def best_so_far(
     words = f"runs, and {cost_label}" if costs else "runs"
     ax.set_xlabel(words, fontsize=LABEL_SIZE, color=INK)
     ax.set_ylabel(f"{plain(label)} ({'lower' if lower_is_better else 'higher'} is better)")
-    if marked:
-        add_legend(ax, ax.get_legend_handles_labels()[0], handle_length=2.4)
+    if handles:
+        add_legend(ax, handles, handle_length=2.4)
     return ax

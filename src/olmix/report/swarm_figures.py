@@ -75,10 +75,10 @@ def _best_plan(content: FitFolder, objective: Mapping[str, float]) -> PlannedFig
     found = content.objective
     best = (min if found.lower_is_better else max)(values)
     first = values.index(best)
-    marked = {}
+    marked: dict[str, float] = {}
     if content.verification is not None and content.verification.metric == found.name:
         means = content.verification.means
-        marked = {name: means[name][0] for name in ("natural", "proposed") if name in means}
+        marked = {str(name): means[name][0] for name in ("natural", "proposed") if name in means}
     caption = f"{counted(len(runs), 'run')} in the order of the tables; the line is the best so far"
     caption += ", below the axis what they had cost" if cost else ""
     caption += ", dashed what was measured with fresh seeds" if marked else ""
