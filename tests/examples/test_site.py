@@ -1,5 +1,7 @@
 """The site: no warnings, links that lead somewhere, and derived pages that are current."""
 
+import ast
+import re
 import runpy
 from html.parser import HTMLParser
 from pathlib import Path
@@ -104,3 +106,26 @@ def test_every_page_of_docs_can_be_reached_from_the_navigation(site):
                 linked.add((file.parent / unquote(urldefrag(link)[0])).resolve())
     pages = {file.relative_to(DOCS).with_suffix(".html") for file in DOCS.rglob("*.md")}
     assert not {str(page) for page in pages if (site / page).resolve() not in linked}
+
+
+def _literals():
+    """Return all text in quotes of the code, joined as Python joins it, with a mark per value."""
+    for file in (ROOT / "src" / "olmix").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_the_messages_of_the_page_of_troubles_are_those_that_are_said():
+    said = " ".join("\n".join(_literals()).split())
+    text = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = [
+        message
+        for cell in re.findall(r"^\| (.*?) \|", text, re.M)
+        for message in re.findall(r"`([^`]+)`", cell)
+    ]
+    assert len(messages) > 25
+    parts = [part.strip() for message in messages for part in message.split("…")]
+    known = {"No matching distribution found for olmix"}  # pip's
+    missing = {part for part in parts if len(part) > 2 and part not in said} - known
+    assert not missing
