@@ -173,6 +173,11 @@ _LAWS = (
         "is better.",
     ),
     Word(
+        "Optimism",
+        "How much worse than promised a mixture turned out to be; below 0 it was better than "
+        "promised.",
+    ),
+    Word(
         "In 90 %, coverage",
         "The share of held-out runs inside their 90 % intervals; less means that the intervals are "
         "too narrow.",

@@ -33,11 +33,15 @@ from olmix.report.tables import (
     DomainRow,
     GainRow,
     LawRow,
+    LedgerRow,
+    PickRow,
     SeedRow,
     domain_rows,
     gain_rows,
     law_rows,
+    ledger_rows,
     other_metrics,
+    pick_rows,
     seed_rows,
 )
 from olmix.text.numbers import per_cent
@@ -91,6 +95,8 @@ class Page:
     mixture_names: tuple[str, ...]
     law_reading: str
     laws: tuple[LawRow, ...]
+    picks: tuple[PickRow, ...]
+    ledger: tuple[LedgerRow, ...]
     effects_reading: str
     runs: RunsTable
     verification_runs: RunsTable | None
@@ -141,6 +147,8 @@ def build_page(
         mixture_names=tuple(mixture_label(name) for name in names),
         law_reading=law_reading(content),
         laws=tuple(row for metric in content.metrics for row in law_rows(metric)),
+        picks=pick_rows(content),
+        ledger=ledger_rows(content),
         effects_reading=effects_reading(content),
         runs=runs_table(content),
         verification_runs=verification_table(content),
