@@ -1,6 +1,7 @@
 """The site: no warnings, links that lead somewhere, and derived pages that are current."""
 
 import ast
+import json
 import re
 import runpy
 from html.parser import HTMLParser
@@ -8,6 +9,9 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
+
+from olmix.mixture import Mixture
+from olmix.records.data_manifest import DataManifest, ManifestDomain, ValidationSet
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -107,6 +111,16 @@ def test_every_page_of_docs_can_be_reached_from_the_navigation(site):
     pages = {file.relative_to(DOCS).with_suffix(".html") for file in DOCS.rglob("*.md")}
     lacking = {str(page) for page in pages if (site / page).resolve() not in linked}
     assert not lacking, "add them to docs/zensical.toml, or to docs/decisions/index.md"
+
+
+def test_the_page_of_formats_shows_files_as_they_are_read():
+    text = (DOCS / "formats.md").read_text(encoding="utf-8")
+    mix, manifest = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.S))
+    data = DataManifest.model_validate_json(json.dumps(manifest))
+    assert data.mix.to_plain() == Mixture.parse(mix).to_plain() == mix
+    named = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"^\| (`.*?`) \|", text, re.M))))
+    for model in (DataManifest, ManifestDomain, ValidationSet):
+        assert not set(model.model_fields) - named, model.__name__
 
 
 def _literals():
