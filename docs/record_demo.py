@@ -3,8 +3,8 @@
     make recording                                     # runs the demo, a minute and a half
     python docs/record_demo.py olmix quickstart --runs 12    # another command
 
-The picture moves by CSS alone. Pauses are cut to a second, and readers who want no motion see the
-last screen.
+The picture moves by CSS alone. Pauses are cut to 0.4 s, and readers who want no motion see the last
+screen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape
 
 TARGET = Path(__file__).resolve().parent / "pictures" / "demo.svg"
 ROWS, COLUMNS, LINE, LETTER, MARGIN = 28, 100, 20, 8.4, 16
-LONGEST_PAUSE_S, SHORTEST_S = 1.0, 0.04
+LONGEST_PAUSE_S, SHORTEST_S = 0.4, 0.04
 _HOLD_S = 0.5
 Line = tuple[float, str]
 
