@@ -273,7 +273,8 @@ def rows(
         else:
             value = example(model, name, schema[key], default)
             if value is None:
-                sys.exit(f"config_examples.yaml: {model.__name__}.{name} has no example")
+                place = f"{model.__name__}.{name}"
+                sys.exit(f"{place} has no example; write one into docs/config_examples.yaml")
             shown, what = f"`{key}: {_plain(value)}`", kind(schema[key])
         required = field.is_required() and key not in tree
         meaning = " ".join((field.description or "").replace("``", "`").split())

@@ -1,11 +1,17 @@
 """The site: no warnings, links that lead somewhere, and derived pages that are current."""
 
+import ast
+import json
+import re
 import runpy
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
+
+from olmix.mixture import Mixture
+from olmix.records.data_manifest import DataManifest, ManifestDomain, ValidationSet
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -103,4 +109,38 @@ def test_every_page_of_docs_can_be_reached_from_the_navigation(site):
             if "://" not in link:
                 linked.add((file.parent / unquote(urldefrag(link)[0])).resolve())
     pages = {file.relative_to(DOCS).with_suffix(".html") for file in DOCS.rglob("*.md")}
-    assert not {str(page) for page in pages if (site / page).resolve() not in linked}
+    lacking = {str(page) for page in pages if (site / page).resolve() not in linked}
+    assert not lacking, "add them to docs/zensical.toml, or to docs/decisions/index.md"
+
+
+def test_the_page_of_formats_shows_files_as_they_are_read():
+    text = (DOCS / "formats.md").read_text(encoding="utf-8")
+    mix, manifest = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.S))
+    data = DataManifest.model_validate_json(json.dumps(manifest))
+    assert data.mix.to_plain() == Mixture.parse(mix).to_plain() == mix
+    named = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"^\| (`.*?`) \|", text, re.M))))
+    for model in (DataManifest, ManifestDomain, ValidationSet):
+        assert not set(model.model_fields) - named, model.__name__
+
+
+def _literals():
+    """Return all text in quotes of the code, joined as Python joins it, with a mark per value."""
+    for file in (ROOT / "src" / "olmix").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_the_messages_of_the_page_of_troubles_are_those_that_are_said():
+    said = " ".join("\n".join(_literals()).split())
+    text = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = [
+        message
+        for cell in re.findall(r"^\| (.*?) \|", text, re.M)
+        for message in re.findall(r"`([^`]+)`", cell)
+    ]
+    assert len(messages) > 25
+    parts = [part.strip() for message in messages for part in message.split("…")]
+    known = {"No matching distribution found for olmix"}  # pip's
+    missing = {part for part in parts if len(part) > 2 and part not in said} - known
+    assert not missing

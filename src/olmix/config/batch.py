@@ -70,7 +70,7 @@ def _warn_once(number: int, length: int) -> None:
     """Warn of a small step once, however many variants hold it."""
     logger.warning(
         "training.global_batch_size: %d is read as tokens, %.3g sequences of %d a step. Write "
-        "`%d sequences` if that was meant, or `%d tokens` to be rid of this line",
+        "`%d sequences` if that was meant, or `%d tokens` to silence this warning",
         number,
         number / length,
         length,

@@ -115,8 +115,8 @@ class RayInfra(_AnyInfra):
         "auto"
     )
     """Cluster: `auto` (the one of this machine), `ray://HOST:10001`, or the address of its
-    dashboard, `http://HOST:8265`, which needs no equal versions; `local` starts one here where none
-    runs, and `ray stop` ends it. RAY_ADDRESS goes before it."""
+    dashboard, `http://HOST:8265`, which does not need equal versions; `local` starts one here where
+    none runs, and `ray stop` ends it. RAY_ADDRESS overrides it."""
     cpus: Annotated[float, Field(ge=0)] = 1
     """Cores of a run."""
     gpus: Annotated[float, Field(ge=0)] = 0
@@ -389,7 +389,7 @@ class KubernetesInfra(_AnyInfra):
     array_limit: _Count | None = None
     """Runs at a time; all if left out."""
     retries: Annotated[int, Field(ge=0)] = 3
-    """How often a run starts again whose pod failed by itself; pre-emption costs none."""
+    """How often a run is restarted after its pod failed by itself; pre-emption does not count."""
     grace_s: Annotated[int, Field(ge=0)] = 120
     """Seconds that a run has to save its state when its pod is ended."""
     ttl_s: Annotated[int, Field(ge=0)] | None = None

@@ -254,7 +254,7 @@ def compare_laws(
         refused = _absurd(laws, measured, live)
         if len(refused) == len(laws):
             raise DataError(
-                f"{swarm.metrics[metric]}: no law predicts runs left out within {_ABSURD:g} times "
+                f"{swarm.metrics[metric]}: no law predicts held-out runs within {_ABSURD:g} times "
                 f"their spread ({'; '.join(f'{k}: {v}' for k, v in refused.items())}). Try "
                 "regression.type gp, add runs, or add the metric to filtering.drop_metrics"
             )

@@ -99,7 +99,7 @@ def fit_swarm(
     output = Path(output_dir)
     folder = output / name
     if is_complete(folder, config.proposer.fit_only):
-        logger.info("%s is there, for the same config and data: nothing is fitted", folder)
+        logger.info("%s exists for the same config and data; nothing is fitted", folder)
         write_json(folder / "config.json", config_to_plain(config, name, data))
         point_latest(output, name)
         return _read(folder, fit_only=config.proposer.fit_only)
@@ -135,7 +135,7 @@ def _known_laws(output: Path, wanted: str, swarm: Swarm) -> _KnownLaws | None:
     except DataError as error:
         logger.warning("%s", error)
         return None
-    logger.info("the laws were fitted before and are taken from %s", models)
+    logger.info("using the laws of an earlier fit: %s", models)
     return known
 
 

@@ -61,7 +61,7 @@ def open_checkpoints(config: RunConfig, folder: Path, base: Path) -> None:
     if not found and resume == "must":
         raise LaunchError(
             f"training.resume=must, but {folder} holds no checkpoint; set training.checkpoint_dir "
-            "to that of the run to go on with, or use training.resume=auto"
+            "to that of the run to continue, or use training.resume=auto"
         )
     file = folder / "run.json"
     if found and file.is_file():

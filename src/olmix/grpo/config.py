@@ -186,7 +186,7 @@ class SamplingConfig(Section):
     top_p: Fraction = 1.0
     """Probability that the sampled tokens make up."""
     top_k: _Count | None = None
-    """Number of tokens to sample from; all where left out."""
+    """Number of most likely tokens to sample from; all if left out."""
     eos_tokens: _Tokens | None = None
     """Tokens that end an answer; the tokenizer's own where left out."""
 
@@ -205,7 +205,7 @@ class EvaluationConfig(Section):
     seed: int = 1
     """Draws the questions and the answers."""
     every: _Count | None = None
-    """Steps of training between two measurements; none in between where left out."""
+    """Training steps between two measurements; none in between if left out."""
     at_start: bool = False
     """Whether the model is measured before training."""
     at_end: bool = True

@@ -149,7 +149,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
         ready = time.monotonic()
         done = trainer.restored_step
         if done:
-            logger.info("going on after step %d, from %s", done, checkpoint_dir)
+            logger.info("resuming after step %d, from %s", done, checkpoint_dir)
         recorder.resume(done)
         states.restore(done)
         if done < config.training.num_steps:
@@ -183,7 +183,7 @@ def _between(config: RunConfig, step: int, measure: Callable[[], Measured]) -> M
         for name, (low, high) in found.intervals().items()
         if name in ("accuracy", "format_rate")
     )
-    logger.info("after step %d, on questions that are held out: %s", step, said)
+    logger.info("after step %d, on held-out questions: %s", step, said)
     return row
 
 

@@ -154,7 +154,7 @@ class TrainingConfig(_Questions):
     num_epochs: _Count | None = None
     """Another name of `epochs`."""
     gradient_clip: Positive | None = None
-    """Largest norm of the gradient; none where left out."""
+    """Largest norm of the gradient; no limit if left out."""
     checkpoint_dir: str | None = None
     """Folder of the checkpoints; `checkpoints/` in the run's folder where left out."""
     checkpoint_interval: _Count = 50

@@ -212,7 +212,7 @@ def add_job(folder: Path, job: Job) -> None:
             os.fsync(lines.fileno())
     except OSError as error:
         raise DataError(
-            f"{file}: {error.strerror}; job {job.id} was submitted and could not be noted"
+            f"{file}: {error.strerror}; job {job.id} was submitted and could not be recorded"
         ) from error
 
 

@@ -126,11 +126,11 @@ def end_of_document(tokenizer: str | Path) -> int:
         added = json.loads(Path(tokenizer).read_text(encoding="utf-8"))["added_tokens"]
         ids = {entry["content"]: int(entry["id"]) for entry in added}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{tokenizer}: this is no tokenizer.json: {error!r}") from error
+        raise DataError(f"{tokenizer}: this is not a tokenizer.json: {error!r}") from error
     found = [ids[name] for name in _EOS_NAMES if name in ids]
     if not found:
         raise DataError(
-            f"{tokenizer}: which token ends a document? None of {', '.join(_EOS_NAMES)} is there"
+            f"{tokenizer}: no token ends a document; looked for {', '.join(_EOS_NAMES)}"
         )
     return found[0]
 

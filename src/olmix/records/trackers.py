@@ -101,7 +101,7 @@ def open_trackers(run: TrackedRun, wanted: TrackersConfig | None) -> Trackers | 
         try:
             sinks.append(start())
         except Exception as error:  # noqa: BLE001  a service that is down must not stop a swarm
-            logger.warning("%s does not start and is left out: %s", name, error)
+            logger.warning("%s could not be started and is left out: %s", name, error)
     return Trackers(sinks) if starts else None
 
 
