@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from olmix.cli.options import fit_option, path_option
-from olmix.cli.terminal import ask, done, shell_line, table
+from olmix.cli.terminal import ask, done, progress, resolved, shell_line, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,7 +85,7 @@ def verify(
     from olmix.report import summary, write_report
     from olmix.verify import at_scale, check_scales, plan_verification, read_scales
 
-    folder, base = fit_folder.resolve(), LaunchConfig.from_yaml(config)
+    folder, base = resolved(fit_folder), LaunchConfig.from_yaml(config)
     sizes = None if scales is None else check_scales(read_scales(scales))
     size = None if sizes is None else _target(target, base, sizes)
     if sizes is None and (target is not None or all_mixtures):
@@ -118,11 +118,13 @@ def verify(
         words += ["--target", target] if target is not None else []
         words += ["--all"] if all_mixtures else []
         _end_ladder(folder, sizes, plans, found, size)
-    page = write_report(
-        folder,
-        verification_runs=output / groups[0].group_id if sizes is None else None,
-        commands=(shell_line([*words, "--yes"]),),
-    )
+    with progress("drawing") as show:
+        page = write_report(
+            folder,
+            verification_runs=output / groups[0].group_id if sizes is None else None,
+            commands=(shell_line([*words, "--yes"]),),
+            on_progress=show,
+        )
     if sizes is None:
         click.echo()
         for line in summary(folder):
@@ -253,7 +255,7 @@ def _check_contents(folder: Path, base: LaunchConfig, strict: bool) -> None:
         DataError: its metrics are computed otherwise; with `strict`, other token files too.
     """
     from olmix.errors import DataError
-    from olmix.records.fingerprint import changed_contents, explain_change, local_fingerprints
+    from olmix.records.fingerprint import changed_contents, explain_change, fingerprints_of
     from olmix.records.fit.scores import read_fit
     from olmix.records.metric_identity import identities_of, join_identities
 
@@ -261,7 +263,7 @@ def _check_contents(folder: Path, base: LaunchConfig, strict: bool) -> None:
     swarm = f"the swarm of {folder}"
     join_identities(((swarm, fit.measured_with), (f"the config {base.name}", identities_of(base))))
     known = fit.fingerprints
-    changed = changed_contents(known, local_fingerprints(base.data)) if known else ()
+    changed = changed_contents(known, fingerprints_of(base.data)) if known else ()
     if changed and strict:
         raise DataError(explain_change(changed, swarm))
     if changed:

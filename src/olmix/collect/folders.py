@@ -13,6 +13,7 @@ from olmix.collect.record import Record, State, numbers_of
 from olmix.collect.wandb_files import find_wandb_files, read_wandb_files
 from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError, OlmixError
+from olmix.records.checkpoint_bits import CHECKPOINT_BITS
 from olmix.records.evaluations import LM_EVAL, OLMES, find_evaluations, read_evaluations
 from olmix.records.group import GroupRun, read_group_record
 from olmix.records.log_files import CSV, EVENTS, JSONL, TORCHTUNE, TRAINER_STATE, reader_of
@@ -42,7 +43,7 @@ def read_records(path: str | Path) -> list[Record]:
         return read_wandb_files(offline)
     children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
     records = [record for child in children if (record := _read_folder(child)) is not None]
-    own = (JSONL, EVENTS, LM_EVAL, TRAINER_STATE)
+    own = (JSONL, EVENTS, LM_EVAL, TRAINER_STATE, CHECKPOINT_BITS)
     if not records or any(any(folder.glob(pattern)) for pattern in own):
         alone = _read_folder(folder.resolve())
         records = [alone] if alone is not None else []
@@ -50,8 +51,8 @@ def read_records(path: str | Path) -> list[Record]:
         raise DataError(
             f"{folder}: holds no runs: neither a group.json, nor folders with {JSONL}, *.wandb, "
             f"TensorBoard's {EVENTS}, torchtune's {TORCHTUNE}, Lightning's {CSV}, Hugging "
-            f"Face's {TRAINER_STATE}, or results of "
-            f"lm-evaluation-harness ({LM_EVAL}) or OLMES ({', '.join(OLMES)})"
+            f"Face's {TRAINER_STATE}, nor results of `olmix evaluate` ({CHECKPOINT_BITS}), "
+            f"lm-evaluation-harness ({LM_EVAL}), OLMES or olmo-eval ({', '.join(OLMES)})"
         )
     return records
 
@@ -101,9 +102,9 @@ def _record(
     run: RunFolder,
     state: State,
     why: str,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     asked: Told,
-    config: Callable[[], Mapping[str, Any]],
+    config: Callable[[], Mapping[str, object]],
 ) -> Record:
     found = _read_summary(run) if state in ("finished", "stale") else Summary()
     summary = found.content
@@ -158,7 +159,7 @@ def _read_summary(run: RunFolder) -> Summary:
         return Summary()
 
 
-def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, Any]]:
+def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, object]]:
     def read() -> Mapping[str, Any]:
         try:
             return LaunchConfig.from_yaml(run.config).to_plain()
@@ -168,7 +169,7 @@ def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, Any]]:
     return cache(read)
 
 
-def _read_foreign(file: Path) -> Mapping[str, Any]:
+def _read_foreign(file: Path) -> Mapping[str, object]:
     """Return a config that is not Olmix's as it stands; it may hold a `mix` all the same."""
     try:
         content = read_yaml(file).data

@@ -36,7 +36,7 @@ def _no_curves() -> Curves:
     return {}
 
 
-def _no_config() -> Mapping[str, Any]:
+def _no_config() -> Mapping[str, object]:
     return {}
 
 
@@ -73,7 +73,7 @@ class Record:
     passes: Mapping[str, float] = field(default_factory=dict)
     final: Mapping[str, float] = field(default_factory=dict)
     curves: Callable[[], Curves] = _no_curves
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
     config: Callable[[], Mapping[str, Any]] = _no_config
     directions: Mapping[str, bool] = field(default_factory=dict)
     readings: tuple[str, ...] = ()

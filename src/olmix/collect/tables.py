@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,11 @@ from olmix.collect.write import (
 )
 from olmix.config import LaunchConfig, PriorsConfig
 from olmix.errors import DataError
+from olmix.records.logs import Curves
 from olmix.records.metric_identity import MetricIdentity, write_identities
 from olmix.text.files import write_json
 from olmix.text.numbers import counted
+from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["Collected", "Options", "collect", "collect_wandb"]
 
@@ -82,7 +85,10 @@ class Collected:
 
 
 def collect(
-    sources: Sequence[str | Path], output: str | Path, options: Options | None = None
+    sources: Sequence[str | Path],
+    output: str | Path,
+    options: Options | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Collected:
     """Read run folders and write the tables.
 
@@ -91,6 +97,7 @@ def collect(
             `olmix.collect.folders.read_records` says which.
         output: folder of the tables.
         options: how runs become rows.
+        on_progress: called after each run whose history was read.
 
     Raises:
         DataError: a folder holds no runs, two hold a run of the same name, no run is finished, no
@@ -105,14 +112,36 @@ def collect(
                     f"{source}: the run {record.name} is in two groups; rename one of them"
                 )
             records[record.name] = record
-    return _collect(list(records.values()), Path(output), options or Options())
+    found = _followed(list(records.values()), on_progress)
+    return _collect(found, Path(output), options or Options())
 
 
 def collect_wandb(
-    project: str, group: str | None, output: str | Path, options: Options | None = None
+    project: str,
+    group: str | None,
+    output: str | Path,
+    options: Options | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Collected:
     """Read the runs of a W&B project and write the tables; see `collect`."""
-    return _collect(read_project(project, group), Path(output), options or Options())
+    found = _followed(read_project(project, group), on_progress)
+    return _collect(found, Path(output), options or Options())
+
+
+def _followed(records: Sequence[Record], on_progress: OnProgress | None) -> list[Record]:
+    """Return records that tell when their history is read: what takes the time of a collection."""
+    steps = Steps(on_progress, len(records))
+
+    def follow(record: Record) -> Record:
+        def read() -> Curves:
+            steps(record.name, 0)
+            found = record.curves()
+            steps(record.name)
+            return found
+
+        return replace(record, curves=cache(read))
+
+    return [follow(record) for record in records]
 
 
 def _collect(records: Sequence[Record], out: Path, options: Options) -> Collected:

@@ -38,7 +38,7 @@ __all__ = [
     "publish",
 ]
 
-FORMAT = 6
+FORMAT = 7
 """Raised when the computation changes, so that older folders are not taken for today's."""
 LATEST = "latest"
 COMPLETE = ("config.json", "models.json", "fit.json", "predictions.csv")

@@ -6,6 +6,7 @@ numbers that the fitted ones did.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,6 +74,7 @@ class LoadedFit:
             better.
         mixtures: (U, D) mixtures that were fitted.
         calibrations: half widths of the intervals of each metric.
+        errors: half widths of those of the objective.
         scale: the model size that they predict, where the fit has several.
         scales: the model sizes that the fit has, from small to large; empty for one.
     """
@@ -85,6 +87,7 @@ class LoadedFit:
     laws: Mapping[str, FittedLaw]
     mixtures: Array
     calibrations: Mapping[str, Calibration]
+    errors: Calibration
     scale: str = ""
     scales: tuple[str, ...] = ()
 
@@ -123,8 +126,10 @@ class LoadedFit:
         """
         distances = hellinger(self._check(mixtures), self.mixtures).min(axis=1)
         means = self.predict(mixtures)
+        ahead = self.errors.ahead(self.objective.average(means), distances)
         return {
-            name: one.interval(means[name], distances) for name, one in self.calibrations.items()
+            name: one.interval(means[name], distances, ahead)
+            for name, one in self.calibrations.items()
         }
 
     def _check(self, mixtures: ArrayLike) -> Array:
@@ -354,6 +359,7 @@ def load_fit(folder: str | Path, scale: str | None = None) -> LoadedFit:
                 name: Calibration.from_plain(entry["calibration"])
                 for name, entry in entries.items()
             },
+            errors=Calibration.from_plain(plain["objective_calibration"]),
         )
         return _at_scale(smallest, plain, scale)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -382,5 +388,6 @@ def _at_scale(fit: LoadedFit, plain: Mapping[str, Any], wanted: str | None) -> L
             mixtures=np.vstack([here.mixtures, one["mixtures"]]),
             laws={name: law for name, (law, _) in found.items()},
             calibrations={name: widths for name, (_, widths) in found.items()},
+            errors=replace(here.errors, good=math.nan, best=math.nan),
         )
     return here

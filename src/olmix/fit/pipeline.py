@@ -15,7 +15,7 @@ from olmix.errors import DataError
 from olmix.fit.cost import estimated_cost
 from olmix.fit.crossval import HeldOut
 from olmix.fit.evidence.another_round import another_round
-from olmix.fit.evidence.best_tenth import LeftOut, judge_picks, leave_out_best
+from olmix.fit.evidence.best_tenth import LeftOut, judge_picks, leave_out_best, widened
 from olmix.fit.evidence.effects import interaction_matrix, probes, signed_evidence
 from olmix.fit.evidence.learning_curve import COLUMNS, keep_share, learning_curve, shares_of
 from olmix.fit.evidence.pareto import front_summary, pareto_front
@@ -164,6 +164,7 @@ def _compute(
     left_out = leave_out_best(fit, None if known is None else known.best_tenth)
     steps("best tenth left out")
     judged_picks = None if left_out is None else judge_picks(fit, left_out)
+    fit = widened(fit, left_out)
     target = at_target(fit, larger)
     record = fit_record(fit, file_stems(swarm.metrics), judged_picks)
     summary = _with_scales(record, target)

@@ -23,7 +23,7 @@ from olmix.config import DataConfig, LaunchConfig
 from olmix.errors import DataError
 from olmix.launch.command_runs import CommandRun
 from olmix.launch.group_plan import Group, Run
-from olmix.records.fingerprint import changed_contents, local_fingerprints
+from olmix.records.fingerprint import changed_contents, fingerprints_of
 from olmix.records.group import (
     GroupRecord,
     GroupRun,
@@ -94,14 +94,14 @@ def _other_runs(folder: Path, names: set[str]) -> list[GroupRun]:
 
 
 def contents_of(group: Group) -> dict[str, str]:
-    """Return the fingerprint of each domain whose token files lie here."""
+    """Return the fingerprint of each domain whose token files lie here or in buckets."""
     found: dict[str, str] = {}
     seen: list[DataConfig] = []
     for run in group.runs:
         if isinstance(run, CommandRun) or any(run.data is data for data in seen):
             continue
         seen.append(run.data)
-        found = local_fingerprints(run.data) | found
+        found = fingerprints_of(run.data) | found
     return found
 
 

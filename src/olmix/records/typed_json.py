@@ -16,8 +16,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
+from olmix.config.launch import NAME_RULE, is_name
 from olmix.errors import DataError
 from olmix.text.files import write_json
 from olmix.text.numbers import counted
@@ -29,11 +39,15 @@ __all__ = [
     "KEY",
     "OPTIONAL",
     "Items",
+    "JsonRecord",
     "Name",
     "Number",
+    "RecordPart",
+    "RunName",
     "Table",
     "Text",
     "parse",
+    "read_if_there",
     "read_record",
     "to_plain",
     "write_record",
@@ -54,6 +68,26 @@ _PLAINER = {"Dictionary": "An object", "Tuple": "A list", "a valid array": "a li
     "Input should": "it should",
 }
 """Words for a reader of the file in place of those for a programmer."""
+
+
+def _check_name(name: str) -> str:
+    if not is_name(name):
+        raise ValueError(NAME_RULE)
+    return name
+
+
+RunName = Annotated[str, AfterValidator(_check_name)]
+"""The name of a run and of its folder, which cannot lead out of the folder of the group."""
+
+
+class RecordPart(BaseModel):
+    """A record, or part of one, whose content people may have written too: `validate` reads it.
+
+    Keys of later releases are passed over.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())
+
 
 Record = TypeVar("Record", bound="DataclassInstance")
 Value = TypeVar("Value")
@@ -138,6 +172,11 @@ def parse(kind: type[Record], content: bytes, where: str, again: str) -> Record:
         raise DataError("\n".join([*problems, f"  {again}"])) from error
 
 
+def read_if_there(kind: type[Record], path: Path, again: str) -> Record | None:
+    """Read a record as `read_record` does; `None` where there is no such file."""
+    return read_record(kind, path, again) if path.is_file() else None
+
+
 def _words(problem: Mapping[str, Any]) -> str:
     """Return where a file is wrong, what was found, and what is needed."""
     where = ".".join(str(step) for step in problem["loc"] if not str(step).startswith("function-"))
@@ -171,7 +210,16 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def _is_written(field: dataclasses.Field[Any], value: Any) -> bool:
+class JsonRecord:
+    """A record that knows how it stands in a JSON file."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return its fields as values that JSON can hold."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+
+def _is_written(field: dataclasses.Field[object], value: object) -> bool:
     kind, default = field.metadata.get("olmix"), field.default
     if field.default_factory is not MISSING:
         default = field.default_factory()

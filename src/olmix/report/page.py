@@ -16,6 +16,7 @@ from olmix.records.fit.scores import LEVEL
 from olmix.report.explorer import Explorer, build_explorer
 from olmix.report.figure import Picture
 from olmix.report.first_screen import FirstScreen, build_first_screen
+from olmix.report.glossary import words_of_report
 from olmix.report.runs import RunsTable, runs_table, verification_table
 from olmix.report.sentences import (
     effects_reading,
@@ -81,6 +82,7 @@ class Page:
     domains: tuple[DomainRow, ...]
     has_repetition: bool
     levels: tuple[str, str]
+    words: tuple[tuple[str, str], ...]
     other_mixtures: tuple[tuple[str, str], ...]
     gain_reading: str
     round_reading: str
@@ -119,6 +121,7 @@ def build_page(
         groups[picture.group] = (*groups.get(picture.group, ()), picture)
     found = content.verification
     names = tuple(found.means) if found is not None else ()
+    levels = (per_cent(LEVEL), per_cent(LEVEL if found is None else found.level))
     return Page(
         title=title,
         subtitle=subtitle(content),
@@ -130,7 +133,8 @@ def build_page(
         mixture_reading=mixture_reading(content),
         domains=domain_rows(content),
         has_repetition=content.proposal is not None and content.proposal.repetition is not None,
-        levels=(per_cent(LEVEL), per_cent(LEVEL if found is None else found.level)),
+        levels=levels,
+        words=words_of_report(*levels),
         other_mixtures=_other_mixtures(content),
         gain_reading=gain_reading(content),
         round_reading=round_reading(content),

@@ -5,17 +5,22 @@ promise too much. So each law is fitted once more without the best tenth, picks 
 that it thinks best, and its promise is compared with what was measured. It is one pick among few
 mixtures: evidence to show, not to choose by (`benchmarks/proposals.py`).
 
+How far these laws are off on the best tenth says how far a proposal may be off, which other
+held-out runs do not: intervals there are at least that wide (`widened`; `benchmarks/honesty.py`).
+
 Legend: ``M`` metrics, ``U`` unique mixtures, ``K`` of them left out.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from olmix.fit.calibration import student
 from olmix.fit.crossval import MetricFit, components_without
 from olmix.fit.propose.references import measured_objective
 from olmix.fit.swarm import Swarm
@@ -26,7 +31,7 @@ from olmix.laws.stack import STACKED, FittedStack
 from olmix.records.fit.scores import AUTO, BestTenth, Picked
 from olmix.simplex import Array
 
-__all__ = ["LeftOut", "best_tenth", "judge_picks", "leave_out_best"]
+__all__ = ["LeftOut", "best_tenth", "judge_picks", "leave_out_best", "widened"]
 
 _SHARE, _LEAST = 0.1, 3
 _FEWEST = 20
@@ -144,6 +149,54 @@ def judge_picks(fit: SwarmFit, left_out: LeftOut) -> BestTenth:
             promised = swarm.objective_weights[used] @ values
             picked[name] = _picked(promised, truth, swarm.objective_sign)
     return BestTenth(len(left_out.rows), len(np.unique(swarm.group[~swarm.held_out])), picked)
+
+
+def widened(fit: SwarmFit, left_out: LeftOut | None) -> SwarmFit:
+    """Return the laws with intervals that hold the best tenth, which the laws had not seen.
+
+    Half their width there is Student's quantile for the runs left out, times the root of the mean
+    squared error. Metrics that the objective does not count keep their intervals: laws of them were
+    not fitted without the best tenth.
+
+    Args:
+        fit: the laws, fitted to all runs.
+        left_out: what laws without the best tenth predict of it; `None` leaves all as it is.
+    """
+    if left_out is None:
+        return fit
+    swarm, rows = fit.swarm, left_out.rows
+    values, counts = swarm.averaged()
+    measured = np.where(counts > 0, values, np.nan)[:, rows]
+    fits, predicted = [], {}
+    for index, fitted in enumerate(fit.fits):
+        tried = left_out.predictions.keys() >= set(_members(fit, index))
+        found = _metric(fit, index, AUTO, left_out) if tried else None
+        if found is not None:
+            predicted[index] = found
+            beyond = _beyond(measured[index] - found)
+            errors = replace(fitted.calibration, beyond=beyond)
+            fitted = replace(fitted, calibration=errors)
+        fits.append(fitted)
+    used = [int(index) for index in np.flatnonzero(swarm.objective_weights > 0)]
+    if any(index not in predicted for index in used):
+        return replace(fit, fits=fits)
+    truth = measured_objective(swarm)[rows]
+    promised = swarm.objective_weights[used] @ np.stack([predicted[index] for index in used])
+    errors = replace(
+        fit.objective.calibration,
+        beyond=_beyond(truth - promised),
+        good=swarm.objective_sign * float(truth.max()),
+        best=swarm.objective_sign * float(truth.min()),
+    )
+    return replace(fit, fits=fits, objective=replace(fit.objective, calibration=errors))
+
+
+def _beyond(residuals: Array) -> float:
+    """Return half the width that holds such errors (K,) in 90 % of cases; NaN without any."""
+    seen = residuals[np.isfinite(residuals)]
+    if not len(seen):
+        return math.nan
+    return student(len(seen)) * float(np.sqrt(np.mean(seen**2)))
 
 
 def _metric(fit: SwarmFit, index: int, name: str, left_out: LeftOut) -> Array | None:

@@ -21,12 +21,12 @@ from olmix.records.typed_json import (
     KEY,
     OPTIONAL,
     Items,
+    JsonRecord,
     Name,
     Number,
     Table,
     Text,
     read_record,
-    to_plain,
 )
 from olmix.simplex import Array
 from olmix.text.numbers import fixed, places_for, signed
@@ -94,11 +94,12 @@ class LawScores:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(JsonRecord):
     """The 90 % intervals of one run.
 
     Half their width at a Hellinger distance `d` from the nearest run is
-    ``quantile (base + slope d) max(1, d / reach)^2``.
+    ``quantile (base + slope d) max(1, d / reach)^2``. Where the objective is predicted to be as
+    good as the best tenth of the mixtures or better, it is at least a share (`ahead`) of `beyond`.
 
     Attributes:
         base: typical error at a mixture that was trained on, in units of the metric.
@@ -109,6 +110,10 @@ class Calibration:
         reach: distance beyond which errors grow with its square; files of version 0.1 have none.
         lowest: smallest value that the metric can have, where there is one.
         highest: largest value that it can have, where there is one.
+        beyond: half the width that holds the best tenth, by laws that had not seen it; NaN where
+            none was left out.
+        good: of the objective, the worst of the best tenth as measured; nothing for a metric.
+        best: of the objective, the best of these; nothing for a metric.
     """
 
     base: Number
@@ -118,37 +123,59 @@ class Calibration:
     reach: Number = field(default=math.nan, metadata=OPTIONAL)
     lowest: Number = field(default=math.nan, metadata=OPTIONAL)
     highest: Number = field(default=math.nan, metadata=OPTIONAL)
+    beyond: Number = field(default=math.nan, metadata=OPTIONAL)
+    good: Number = field(default=math.nan, metadata=OPTIONAL)
+    best: Number = field(default=math.nan, metadata=OPTIONAL)
 
-    def half_width(self, distances: ArrayLike) -> Array:
-        """Return half the width of the interval at distances (n,) from the nearest run, (n,)."""
+    def ahead(self, objective: ArrayLike, distances: ArrayLike) -> Array:
+        """Return how far predictions of the objective lie beyond what was tried, 0 to 1, (n,).
+
+        It is 0 up to the worst of the best tenth, 1 from the best one on, and a line between; and
+        less where a run is nearer than half of `reach`, 0 at a mixture that was trained.
+
+        Args:
+            objective: (n,) predictions of the objective, in its own direction.
+            distances: (n,) from the nearest run.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = (np.asarray(objective, dtype=np.float64) - self.good) / (self.best - self.good)
+        near = np.clip(2 * np.asarray(distances, dtype=np.float64) / self.reach, 0.0, 1.0)
+        return np.asarray(np.nan_to_num(np.clip(share, 0.0, 1.0)) * np.nan_to_num(near))
+
+    def half_width(self, distances: ArrayLike, ahead: ArrayLike = 0.0) -> Array:
+        """Return half the width of the interval, (n,).
+
+        Args:
+            distances: (n,) from the nearest run.
+            ahead: (n,) how far the objective lies beyond what was tried, from 0 to 1.
+        """
         far = np.asarray(distances, dtype=np.float64)
         growth = np.fmax(1.0, far / self.reach) ** 2
-        return np.asarray(self.quantile * (self.base + self.slope * far) * growth)
+        half = self.quantile * (self.base + self.slope * far) * growth
+        return np.asarray(np.fmax(half, np.asarray(ahead) * self.beyond))
 
-    def interval(self, mean: ArrayLike, distances: ArrayLike) -> tuple[Array, Array]:
+    def interval(
+        self, mean: ArrayLike, distances: ArrayLike, ahead: ArrayLike = 0.0
+    ) -> tuple[Array, Array]:
         """Return the ends of the interval of one run, (n,) each.
 
         Args:
             mean: (n,) predictions, as the metric stands in the table.
             distances: (n,) from the nearest run.
+            ahead: (n,) how far the objective lies beyond what was tried, from 0 to 1.
         """
-        centre, half = np.asarray(mean, dtype=np.float64), self.half_width(distances)
+        centre, half = np.asarray(mean, dtype=np.float64), self.half_width(distances, ahead)
         return self.inside(centre - half), self.inside(centre + half)
 
     def inside(self, values: Array) -> Array:
         """Return values moved into the bounds of the metric."""
         return np.asarray(np.fmin(np.fmax(values, self.lowest), self.highest))
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return the numbers as values that JSON can hold."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
-
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Calibration:
         """Build a calibration from what `to_plain` returned."""
         numbers = {key: float(plain[key]) for key in ("base", "slope", "quantile")}
-        optional = ("reach", "lowest", "highest")
+        optional = ("reach", "lowest", "highest", "beyond", "good", "best")
         numbers |= {key: float(plain[key]) for key in optional if plain.get(key) is not None}
         coverage = {
             float(level): math.nan if share is None else float(share)
@@ -288,7 +315,7 @@ class UsedRuns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
+class Fit(JsonRecord):
     """The content of `fit.json`.
 
     Attributes:
@@ -329,11 +356,6 @@ class Fit:
         if not any(metric.weight > 0 for metric in plain):
             plain = [replace(metric, weight=1.0) for metric in plain]
         return Objective.build(plain)
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the content of the file."""
-        plain: dict[str, object] = to_plain(self)
-        return plain
 
 
 def read_fit(folder: Path) -> Fit:

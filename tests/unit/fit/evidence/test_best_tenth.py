@@ -7,10 +7,12 @@ import pytest
 
 from fit_fixtures import log_linear, log_weight, plant
 from olmix.fit import fit_swarm
-from olmix.fit.evidence.best_tenth import LeftOut, best_tenth, judge_picks, leave_out_best
+from olmix.fit.calibration import student
+from olmix.fit.evidence.best_tenth import LeftOut, best_tenth, judge_picks, leave_out_best, widened
 from olmix.fit.models_file import restore_best_tenth
 from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import fit_laws
+from olmix.fit.uncertainty import bootstrap, estimate
 from olmix.laws.log_weight import LogWeight
 from olmix.laws.stack import STACKED
 from olmix.records.fit.scores import AUTO, read_fit
@@ -64,6 +66,40 @@ def test_promise_truth_optimism_and_regret_are_of_the_mixture_that_a_law_picks(t
     assert pick.truth == pytest.approx(truth[2])
     assert pick.optimism == pytest.approx(truth[2] - truth.min() + 0.25)
     assert pick.regret == pytest.approx(truth[2] - truth.min())
+
+
+def test_intervals_beyond_the_runs_are_as_wide_as_the_best_tenth_was_missed(two):
+    left_out, swarm = leave_out_best(two), two.swarm
+    rows = left_out.rows
+    measured = swarm.averaged()[0][:, rows]
+    misses = {"a": np.full(len(rows), 0.3), "b": np.full(len(rows), -0.1)}
+    names = {name: {*laws, *two.candidates} for name, laws in left_out.predictions.items()}
+    off = {
+        name: dict.fromkeys(names[name], values - misses[name])
+        for name, values in zip(swarm.metrics, measured, strict=True)
+    }
+    found = widened(two, LeftOut(rows, off))
+    t = student(len(rows))
+    for fitted, miss in zip(found.fits, (0.3, 0.1), strict=True):
+        assert fitted.calibration.beyond == pytest.approx(t * miss)
+    errors = found.objective.calibration
+    assert errors.beyond == pytest.approx(t * 0.1)
+    objective = swarm.objective_weights @ measured
+    assert (errors.good, errors.best) == (objective.max(), objective.min())
+    assert widened(two, None) is two
+
+
+def test_a_gain_is_as_unsure_as_the_best_tenth_was_missed(two):
+    best = two.swarm.unique_mixtures[leave_out_best(two).rows].mean(axis=0)
+    rows = np.stack([best, two.natural])
+    errors = replace(two.objective.calibration, beyond=5.0, good=9.0, best=8.0)
+    unsure = replace(two.objective, calibration=errors)
+    known, told = (
+        estimate(bootstrap(two.swarm, two.fits, rows, two.draw(rows), fit), 0)
+        for fit in (two.objective, unsure)
+    )
+    assert known.high - known.mean < 1
+    assert told.high - told.mean == pytest.approx(5.0, rel=0.2)
 
 
 def test_every_law_and_the_choice_are_judged(two):
