@@ -22,6 +22,7 @@ __all__ = ["LazyGroup", "cli", "main", "run"]
 COMMANDS = {
     "quickstart": ("olmix.cli.quickstart:quickstart", "Run the whole loop on this machine."),
     "new": ("olmix.cli.new:new", "Write the configs of a study, every key explained."),
+    "plan": ("olmix.cli.plan:plan", "Say how many runs, and which, a budget buys."),
     "prepare": (
         "olmix.cli.prepare:prepare",
         "Turn texts into a tokenizer and token files per domain.",
