@@ -88,12 +88,10 @@ def _points(
         for name, value in run.settings.items():
             whole = kind_of(best[name]) == "int" and value == round(value)
             point[name] = round(value) if whole else value
-        if run.repeats is not None or point in made:
-            last += 1
-            yield point | {SEED: last}
-        else:
-            yield point | ({SEED: min(seeds)} if seeds else {})
+        again = run.repeats is not None or point in made
         made.append(point)
+        last += again
+        yield point | {SEED: last} if again else point
 
 
 def _append(experiment: Experiment, file: Path, points: list[Point]) -> Experiment:
