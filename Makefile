@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: help demo test lint check run-checks fix bench docs screenshots mutants audit clean
+.PHONY: help demo test lint check run-checks fix bench docs screenshots mutants audit clean site
 .PHONY: train train-quick train-show-config train-sweep evaluate check-gpu
 
 help:  ## Say what can be made
@@ -83,11 +83,16 @@ bench: $(VENV)/.dev  ## Time the trainer, sampling, token counts, sweeps, launch
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/launch.py
 
-docs: $(VENV)/.dev  ## Write what is derived from the code: schemas, the list of commands, the keys of files
+docs: $(VENV)/.dev  ## Write what is derived from the code: schemas, commands, keys of configs and files, glossary
 	$(BIN)/olmix schema -o schemas
 	$(BIN)/python docs/write_commands.py
 	$(BIN)/python docs/write_files.py
+	$(BIN)/python docs/write_configs.py
+	$(BIN)/python docs/write_glossary.py
 	$(BIN)/python docs/write_designs.py
+
+site: $(VENV)/.dev  ## Build the site of the docs into build/site; every warning is an error
+	$(BIN)/python docs/build_site.py
 
 mutants: $(VENV)/.dev  ## Break one line of what decides at a time: tests must notice
 	$(BIN)/python benchmarks/mutants.py $(ARGS)

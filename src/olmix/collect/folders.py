@@ -18,6 +18,7 @@ from olmix.records.evaluations import LM_EVAL, OLMES, find_evaluations, read_eva
 from olmix.records.group import GroupRun, read_group_record
 from olmix.records.log_files import CSV, EVENTS, JSONL, TORCHTUNE, TRAINER_STATE, reader_of
 from olmix.records.logs import number
+from olmix.records.metric_identity import plain_identities
 from olmix.records.run import INTERRUPTED, RunFolder, Status, Summary
 
 __all__ = ["read_records"]
@@ -51,7 +52,7 @@ def read_records(path: str | Path) -> list[Record]:
             f"{folder}: holds no runs: neither a group.json, nor folders with {JSONL}, *.wandb, "
             f"TensorBoard's {EVENTS}, torchtune's {TORCHTUNE}, Lightning's {CSV}, Hugging "
             f"Face's {TRAINER_STATE}, nor results of `olmix evaluate` ({CHECKPOINT_BITS}), "
-            f"lm-evaluation-harness ({LM_EVAL}) or OLMES ({', '.join(OLMES)})"
+            f"lm-evaluation-harness ({LM_EVAL}), OLMES or olmo-eval ({', '.join(OLMES)})"
         )
     return records
 
@@ -59,14 +60,17 @@ def read_records(path: str | Path) -> list[Record]:
 def _read_group(group: Path) -> list[Record]:
     """Return every run that was launched, also those that never started."""
     record = read_group_record(group)
+    measured_with = plain_identities(record.measured_with)
+    found = (_read_launched(RunFolder(group / run.name), run) for run in record.runs)
     return [
         replace(
-            _read_launched(RunFolder(group / run.name), run),
+            one,
             group=str(group),
             contents=record.fingerprints,
             changed=record.changed,
+            measured_with={**measured_with, **one.measured_with},
         )
-        for run in record.runs
+        for one in found
     ]
 
 
@@ -98,9 +102,9 @@ def _record(
     run: RunFolder,
     state: State,
     why: str,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     asked: Told,
-    config: Callable[[], Mapping[str, Any]],
+    config: Callable[[], Mapping[str, object]],
 ) -> Record:
     found = _read_summary(run) if state in ("finished", "stale") else Summary()
     summary = found.content
@@ -128,6 +132,10 @@ def _record(
         readings=tuple(told.note for told in (mix, shares) if told.note),
         mix_problem=mix.problem,
         shares_problem=shares.problem,
+        measured_with={
+            **evaluated.measured_with,
+            **plain_identities(summary.get("measured_with")),
+        },
     )
 
 
@@ -151,7 +159,7 @@ def _read_summary(run: RunFolder) -> Summary:
         return Summary()
 
 
-def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, Any]]:
+def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, object]]:
     def read() -> Mapping[str, Any]:
         try:
             return LaunchConfig.from_yaml(run.config).to_plain()
@@ -161,7 +169,7 @@ def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, Any]]:
     return cache(read)
 
 
-def _read_foreign(file: Path) -> Mapping[str, Any]:
+def _read_foreign(file: Path) -> Mapping[str, object]:
     """Return a config that is not Olmix's as it stands; it may hold a `mix` all the same."""
     try:
         content = read_yaml(file).data

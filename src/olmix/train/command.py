@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from olmix.config import CommandTraining, LaunchConfig, ValidationEval
 from olmix.config.training import MANIFEST_FILE, MIX_FILE
@@ -147,7 +146,7 @@ def _prepare(folder: RunFolder) -> _Command:
     return _Command(words, Path.cwd(), environment, run_identity(config), tokens)
 
 
-def _validation(config: LaunchConfig) -> dict[str, Any]:
+def _validation(config: LaunchConfig) -> dict[str, object]:
     """Return the validation sets with their tokens, and their bytes where the tokenizer tells."""
     if not isinstance(config.eval, ValidationEval):
         return {}
@@ -277,7 +276,7 @@ class _Reports:
         self.folder = run.folder
         self._max_tokens = max_tokens
         self._reader = MetricsReader(run.folder)
-        self._last: dict[str, Any] = {}
+        self._last: dict[str, object] = {}
 
     def look(self, on_progress: Callable[[RunProgress], None]) -> None:
         """Keep what is new in the status, and tell of it."""

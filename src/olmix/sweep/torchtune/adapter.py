@@ -13,11 +13,11 @@ from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.framework import (
     Base,
-    Cost,
     Framework,
-    Mixed,
+    MixedEntries,
     Note,
     Path_,
+    RunCost,
     RunFiles,
     Verdict,
     base_not_found,
@@ -123,7 +123,7 @@ class Torchtune(Framework):
         """Return what our own checks say of a config."""
         return check_config(base, config, tuple(given))
 
-    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> Cost:
+    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> RunCost:
         """Return batch, steps and tokens of a run."""
         return estimate(config, world_size(base, gpus))
 
@@ -170,7 +170,9 @@ class Torchtune(Framework):
         """Name the format of data files that only their suffix tells."""
         return complete_sources(config, {path[0] for path in given})
 
-    def mix(self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]) -> Mixed:
+    def mix(
+        self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
+    ) -> MixedEntries:
         """Return a mixture as a list in which each source stands as often as it must."""
         return mix_by_repetition(sources, weights)
 

@@ -13,7 +13,6 @@ import logging
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -34,7 +33,7 @@ from olmix.train.proxy.batches import cut_run, plan_run
 from olmix.train.proxy.checkpoint import Position, load_checkpoint, save_checkpoint
 from olmix.train.proxy.evaluation import Validation, build_validation
 from olmix.train.proxy.loop import Geometry, TrainState, initial_state
-from olmix.train.proxy.model import Shape
+from olmix.train.proxy.model import ModelShape
 from olmix.train.proxy.optimizer import Hyper
 
 __all__ = ["ProxyRun", "ProxyWork", "prepare"]
@@ -95,7 +94,7 @@ def prepare(config: LaunchConfig) -> ProxyWork:
         domains = cut_run(domains, training, end_of_document(config.data.tokenizer))
     plan = plan_run(domains, mix, training, len(lengths))
     plan.check()
-    geometry = Geometry(Shape.of(training, len(lengths)), training.batch_size, context)
+    geometry = Geometry(ModelShape.of(training, len(lengths)), training.batch_size, context)
     held_out = [
         open_windows(name, files, dtype, context, "validation domain")
         for name, files in evaluation.paths.items()
@@ -218,7 +217,7 @@ class ProxyRun:
     def _tokens(self, step: int) -> int:
         return step * self.work.training.batch_size * self.work.training.context_length
 
-    def _facts(self, seconds: float, rate: float) -> dict[str, Any]:
+    def _facts(self, seconds: float, rate: float) -> dict[str, object]:
         """Return what the summary holds beside the metrics."""
         training, plan = self.work.training, self.work.plan
         return {
