@@ -168,6 +168,11 @@ def show_cost(group: Group, cost: LaunchEstimate) -> None:
     elif cost.source == "unknown":
         text += "; time unknown: give --tokens-per-second to estimate it"
     click.echo(text, err=True)
+    if cost.at_once == 1 and cost.num_missing > 1 and not group.embedded:
+        click.echo(
+            "one run at a time, which may take all cores (or the GPU); infra.workers sets how many",
+            err=True,
+        )
 
 
 @launch.command()

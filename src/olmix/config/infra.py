@@ -69,8 +69,9 @@ class LocalInfra(_AnyInfra):
     backend: Literal["local"] = "local"
     """Which engine runs."""
     workers: _Count | None = None
-    """Runs at a time; one per core if left out, or one per GPU where there are several or `gpus`
-    are given."""
+    """Runs at a time. Left out, the embedded trainer has one per core; a command or OLMo-core has
+    one in all, since it takes all the cores that it finds; where there are several GPUs, or `gpus`
+    are given, it is one per GPU."""
     gpus: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
     """Numbers of the GPUs to use, one for each run at a time (`CUDA_VISIBLE_DEVICES`). Left out,
     runs of other trainers than the embedded one get one each on a machine that has several."""

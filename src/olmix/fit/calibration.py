@@ -41,7 +41,7 @@ NORMAL_QUANTILE = 1.6449
 """Standard deviations that the interval of a normal distribution reaches at `LEVEL`."""
 _MEAN_SIZE = 0.798
 """Mean size of a normal error, in standard deviations."""
-_LEAST_SHARE = 1 / 3
+_LEAST_SHARE = 1 / 2
 """Share of the mean held-out error that is left at a mixture that was trained, at least: a law that
 runs through every point takes its noise for a signal."""
 _SHY = 2.0

@@ -148,7 +148,7 @@ def models_to_plain(
     fits: Sequence[MetricFit],
     objective: Calibration,
     left_out: LeftOut | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return all fitted laws as the content of `models.json`.
 
     Args:

@@ -94,7 +94,7 @@ def fit_swarm(
     started = time.perf_counter()
     if not config.proposer.fit_only:
         feasible_mixtures(config)
-    data = data_hash(config)
+    data = data_hash(config.swarm)
     name = fit_hash(config, data)
     output = Path(output_dir)
     folder = output / name
@@ -102,7 +102,7 @@ def fit_swarm(
         logger.info("%s is there, for the same config and data: nothing is fitted", folder)
         write_json(folder / "config.json", config_to_plain(config, name, data))
         point_latest(output, name)
-        return _read(folder, config)
+        return _read(folder, fit_only=config.proposer.fit_only)
     swarm = read_swarm(config)
     for note in swarm.notes:
         logger.info("%s", note)
@@ -139,8 +139,8 @@ def _known_laws(output: Path, wanted: str, swarm: Swarm) -> _KnownLaws | None:
     return known
 
 
-def _read(folder: Path, config: FitConfig) -> FitResult:
-    proposal = None if config.proposer.fit_only else read_proposal(folder)
+def _read(folder: Path, *, fit_only: bool) -> FitResult:
+    proposal = None if fit_only else read_proposal(folder)
     return FitResult(folder, True, read_fit(folder), proposal, 0.0)
 
 

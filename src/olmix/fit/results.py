@@ -118,7 +118,7 @@ def fit_record(fit: SwarmFit, stems: Mapping[str, str], best_tenth: BestTenth | 
         notes=(*swarm.notes, *_choice_notes(swarm, fit.fits)),
         files=stems,
         fingerprints=dict(fit.asked.priors.fingerprints or {}),
-        measured_with=metric_identities(fit.asked),
+        measured_with=metric_identities(fit.asked.swarm),
     )
 
 
@@ -178,7 +178,7 @@ def _choice_notes(swarm: Swarm, fits: Sequence[MetricFit]) -> list[str]:
 
 def prediction_columns(
     swarm: Swarm, fits: Sequence[MetricFit], folds: NDArray[np.int64]
-) -> tuple[list[str], dict[str, list[Any]]]:
+) -> tuple[list[str], dict[str, list[object]]]:
     """Return runs and columns of `predictions.csv`: a row per run and metric that was measured."""
     runs: list[str] = []
     columns: dict[str, list[Any]] = {

@@ -321,14 +321,14 @@ def _load(
             known["ratios"] = read_table(plain["swarm"]["ratios"])
         plain = {**plain, "priors": {"token_counts": dict.fromkeys(known["ratios"].columns, 1)}}
     config = FitConfig.from_dict(plain, caller)
-    metric_identities(config)  # different metrics under one name are refused
+    metric_identities(config.swarm)  # different metrics under one name are refused
     if uniform and config.constraints.target_tokens is not None:
         where = "constraints.target_tokens"
         what = "token_counts are needed to say how many passes this takes"
         raise ConfigError([Problem(where, what)], caller)
     own = {}
     if not {"ratios", "metrics"} <= set(known):
-        own = dict(zip(("ratios", "metrics"), read_tables(config), strict=True))
+        own = dict(zip(("ratios", "metrics"), read_tables(config.swarm), strict=True))
     merged = {**own, **known}
     metrics = merged["metrics"]
     if {"metrics", "standard_errors"} & set(known):
@@ -344,7 +344,7 @@ def _load(
 
 def fit_laws(
     swarm: LoadedSwarm,
-    regression: str | Mapping[str, Any] | None = None,
+    regression: str | Mapping[str, object] | None = None,
     on_progress: OnProgress | None = None,
 ) -> FittedSwarm:
     """Fit and cross-validate the laws of every metric, at the scale of the target.
@@ -378,7 +378,7 @@ def fit_laws(
         return FittedSwarm(target.fit, target.record)
 
 
-def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:
+def propose(fitted: FittedSwarm, **sections: object) -> ProposedMixture:
     """Propose a mixture and judge it.
 
     Args:

@@ -21,7 +21,7 @@ __all__ = ["PRESETS", "Asker", "Sampling", "pass_at_k", "sampling_of"]
 
 Array = np.ndarray[Any, Any]
 
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, dict[str, object]] = {
     "greedy": {"temperature": 0.0, "top_p": None, "top_k": None},
     "standard": {"temperature": 0.7, "top_p": 0.95, "top_k": 50},
     "liberal": {"temperature": 0.85, "top_p": 1.0, "top_k": 2000},

@@ -7,7 +7,7 @@ of range and values without an effect are found when the tree has been composed,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -146,7 +146,7 @@ class GrpoConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _expand(cls, data: Any) -> Any:
+    def _expand(cls, data: object) -> object:
         """Write ``name: 1.0`` as ``name: {weight: 1.0}``."""
         if not isinstance(data, Mapping) or not isinstance(data.get("rewards"), Mapping):
             return data

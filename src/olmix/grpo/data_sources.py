@@ -49,7 +49,7 @@ def read_questions(source: QuestionSource, *, test: bool = False) -> list[Questi
     return [_question(record, source, f"{source.path}: record {n}") for n, record in records]
 
 
-def _question(record: Mapping[str, Any], source: QuestionSource, where: str) -> Question:
+def _question(record: Mapping[str, object], source: QuestionSource, where: str) -> Question:
     columns = [source.answer_column]
     if source.prompt is None:
         columns.insert(0, source.question_column)
@@ -73,7 +73,7 @@ def _question(record: Mapping[str, Any], source: QuestionSource, where: str) -> 
     return Question(_text(asked), answer, others, (), source.system_prompt)
 
 
-def _filled(template: str, record: Mapping[str, Any], where: str) -> str:
+def _filled(template: str, record: Mapping[str, object], where: str) -> str:
     """Return a template of a prompt with the columns of a record."""
     texts = {name: _text(value) for name, value in record.items() if value is not None}
     try:
@@ -103,7 +103,7 @@ def _chat(turns: Any, where: str) -> tuple[Turn, ...]:
     return tuple(read)
 
 
-def _true_answer(value: Any) -> str:
+def _true_answer(value: object) -> str:
     r"""Return what stands behind ``####`` (GSM8K), in ``\boxed{}`` (MATH), or all of the text."""
     text = _text(value)
     before, mark, behind = text.rpartition("####")
@@ -111,15 +111,15 @@ def _true_answer(value: Any) -> str:
     return behind.strip() if mark else (last_boxed(text) or text.strip())
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def _read_jsonl(source: QuestionSource) -> Iterator[Mapping[str, Any]]:
+def _read_jsonl(source: QuestionSource) -> Iterator[Mapping[str, object]]:
     yield from _json_lines(Path(str(source.path)))
 
 
-def _json_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+def _json_lines(path: Path) -> Iterator[Mapping[str, object]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -281,7 +281,7 @@ def _summarise(
     rows: Sequence[Mapping[str, float]],
     measured: Mapping[str, Measured],
     seconds: Mapping[str, float],
-) -> tuple[dict[str, float], dict[str, Any]]:
+) -> tuple[dict[str, float], dict[str, object]]:
     """Return what a run came to: its metrics, means over the last tenth of the steps, and facts."""
     last = rows[-max(1, len(rows) // _LAST_SHARE) :]
     # A reward that abstains from all answers of a step has no mean in its row.
@@ -312,7 +312,7 @@ def _summarise(
     }
 
 
-def _evaluation(measured: Mapping[str, Measured]) -> dict[str, Any]:
+def _evaluation(measured: Mapping[str, Measured]) -> dict[str, object]:
     """Return means by when they were measured, their intervals, and the paired change."""
     found: dict[str, Any] = {when: each.means() for when, each in measured.items()}
     found["intervals"] = {

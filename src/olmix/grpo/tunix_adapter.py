@@ -93,14 +93,14 @@ class SeededRollout(vanilla_rollout.VanillaRollout):  # type: ignore[misc]  # Tu
         """Keep the tokens that the sampler ends with: it returns them without the end tokens."""
         decode = self._sampler._compiled_decode_fn
 
-        def keeping(weights: Any, state: Any) -> Any:
+        def keeping(weights: object, state: object) -> object:
             final = decode(weights, state)
             self._tokens = final.token_buffer
             return final
 
         self._sampler._compiled_decode_fn = keeping
 
-    def get_per_token_logps(self, prompt_tokens: Any, completion_tokens: Any) -> Any:
+    def get_per_token_logps(self, prompt_tokens: object, completion_tokens: object) -> object:
         """Return log-probabilities at the temperature of the rollout; Tunix leaves it at 1."""
         graph, state = self._sampler.model_def_and_state()
         return common.compute_per_token_logps(
@@ -133,7 +133,7 @@ class SeededRollout(vanilla_rollout.VanillaRollout):  # type: ignore[misc]  # Tu
 class _NoBar:
     """Takes the place of Tunix's progress bar."""
 
-    def update_metrics(self, *_: Any, **__: Any) -> None:
+    def update_metrics(self, *_: object, **__: object) -> None:
         """Show nothing."""
 
     update = close = update_metrics
@@ -338,7 +338,7 @@ def _quiet_absl() -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)
 
 
-def restore_weights(model: Any, checkpoint_dir: Path, update: int, *, lora: bool) -> None:
+def restore_weights(model: object, checkpoint_dir: Path, update: int, *, lora: bool) -> None:
     """Give a model what was trained of it until a checkpoint: its updates, or all its weights."""
     _quiet_absl()
     manager = checkpoint_manager.CheckpointManager(str((checkpoint_dir / "actor").resolve()))

@@ -144,7 +144,7 @@ def _from_short(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
     return full, findings
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: object) -> object:
     """Return plain values of a mapping built in Python."""
     if isinstance(value, Mapping):
         return {key: _copy(entry) for key, entry in value.items()}

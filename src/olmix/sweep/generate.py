@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from olmix import __version__
 from olmix.errors import DataError, Problem
@@ -66,7 +66,7 @@ class SweepResult:
 
 
 def generate_configs(
-    experiment: str | Path | Mapping[str, Any] | Experiment,
+    experiment: str | Path | Mapping[str, object] | Experiment,
     output_dir: str | Path | None = None,
     *,
     validator: Validator = "inprocess",
@@ -176,7 +176,7 @@ def _check_text(plan: StudyPlan, texts: Mapping[str, str]) -> None:
         )
 
 
-def _about(plan: StudyPlan) -> dict[str, Any]:
+def _about(plan: StudyPlan) -> dict[str, object]:
     return {
         "experiment": plan.experiment.config.experiment.name,
         "framework": plan.framework.name,

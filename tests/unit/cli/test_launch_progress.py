@@ -4,9 +4,26 @@ from pathlib import Path
 
 import pytest
 
-from olmix.cli.launch import _follow
-from olmix.launch import Event
+from olmix.cli.launch import _follow, show_cost
+from olmix.config import LaunchConfig
+from olmix.launch import Event, Group, estimate
 from olmix.train.outcome import RunProgress
+
+
+def test_commands_run_one_at_a_time_and_it_is_said(tiny, capsys):
+    base = LaunchConfig.from_yaml(tiny.launch).to_plain()
+    training = {"trainer": "command", "command": "train {config}", "max_tokens": 5000}
+    said = {}
+    for workers in (None, 2):
+        infra = {"backend": "local", **({"workers": workers} if workers else {})}
+        plain = {**base, "infra": infra, "mix": {"a": {"weight": 1.0}}, "training": training}
+        runs = [LaunchConfig.from_dict({**plain, "name": name}) for name in ("a", "b")]
+        group = Group.of("g", tuple(runs))
+        show_cost(group, estimate(group))
+        said[workers] = capsys.readouterr().err
+    assert "one run at a time" in said[None]
+    assert "infra.workers" in said[None]
+    assert "one run at a time" not in said[2]
 
 
 @pytest.fixture

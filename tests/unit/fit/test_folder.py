@@ -19,7 +19,7 @@ from olmix.records.metric_identity import MetricIdentity, write_identities
 
 def _hash(planted, **changes):
     config = planted.config(**changes)
-    return fit_hash(config, data_hash(config))
+    return fit_hash(config, data_hash(config.swarm))
 
 
 @pytest.fixture
@@ -125,10 +125,10 @@ def test_tables_of_different_metrics_under_one_name_are_not_joined(tmp_path):
         for name, (folder, parameters) in sizes.items()
     ]
     config = FitConfig.from_dict({**planted.settings, "swarm": {"scales": scales}})
-    before = data_hash(config)
+    before = data_hash(config.swarm)
     one, two = MetricIdentity(definition="schema 1"), MetricIdentity(definition="schema 2")
     write_identities(tmp_path / "metrics.csv", {"y": one})
-    assert data_hash(config) != before
+    assert data_hash(config.swarm) != before
     write_identities(larger / "metrics.csv", {"y": two})
     with pytest.raises(DataError, match=r"y: .*metrics.csv and .*schema 1 and schema 2"):
         fit_swarm(config, tmp_path / "fit")

@@ -30,7 +30,7 @@ def _objective(fit: SwarmFit, mixtures: Array) -> tuple[Array, Array]:
     return objective, errors.half_width(distances, errors.ahead(objective, distances))
 
 
-def responses(fit: SwarmFit, at: Array) -> list[tuple[Any, ...]]:
+def responses(fit: SwarmFit, at: Array) -> list[tuple[object, ...]]:
     """Return the rows of `responses.csv`: the objective against the weight of each domain.
 
     Args:

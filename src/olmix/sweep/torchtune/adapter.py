@@ -118,7 +118,7 @@ class Torchtune(Framework):
                 yield name, f"{base.name} has no {section}, so there is no {'.'.join(path)}"
 
     def check_config(
-        self, base: Base, config: Mapping[str, Any], given: Iterable[Path_]
+        self, base: Base, config: Mapping[str, object], given: Iterable[Path_]
     ) -> list[Note]:
         """Return what our own checks say of a config."""
         return check_config(base, config, tuple(given))
@@ -166,7 +166,7 @@ class Torchtune(Framework):
         """Return every folder that a run writes: results, checkpoints, logs, profiles."""
         return find_folders(config)
 
-    def complete(self, config: dict[str, Any], given: Iterable[Path_]) -> list[Note]:
+    def complete(self, config: dict[str, object], given: Iterable[Path_]) -> list[Note]:
         """Name the format of data files that only their suffix tells."""
         return complete_sources(config, {path[0] for path in given})
 

@@ -89,7 +89,7 @@ class Trl(Framework):
         """Return what a config can hold; TRL has no components."""
         return None if component else self._parameters
 
-    def complete(self, config: dict[str, Any], given: Iterable[Path_]) -> list[Note]:
+    def complete(self, config: dict[str, object], given: Iterable[Path_]) -> list[Note]:
         """Name the format of data files that only their suffix tells."""
         del given
         notes: list[Note] = []
@@ -115,7 +115,7 @@ class Trl(Framework):
         return MixedEntries([plain[name] | {"fraction": w} for name, w in used.items()], weights)
 
     def check_config(
-        self, base: Base, config: Mapping[str, Any], given: Iterable[Path_]
+        self, base: Base, config: Mapping[str, object], given: Iterable[Path_]
     ) -> list[Note]:
         """Return what our own checks say of a config."""
         del given
@@ -123,7 +123,7 @@ class Trl(Framework):
         return list(check_config(str(base.recipe), self._parameters, config, cost))
 
     def check_runs(
-        self, base: Base, runs: Sequence[tuple[Mapping[str, Any], Mapping[Path_, Any]]]
+        self, base: Base, runs: Sequence[tuple[Mapping[str, object], Mapping[Path_, object]]]
     ) -> list[Note]:
         """Return whether runs would overwrite each other on the Hub."""
         del base
