@@ -58,7 +58,7 @@ def whole(place):
     words = [w for w in WORDS if "curriculum" not in w]
     status, _, err = finish(start(place, *SMALL, *words, "hydra.run.dir=whole"))
     assert status == 0, err
-    assert "questions that are held out: accuracy" in err
+    assert "held-out questions: accuracy" in err
     assert "before and after" in err
     return place / "whole"
 
@@ -71,7 +71,7 @@ def test_a_killed_run_has_the_states_of_its_rewards_and_its_measurements(place, 
     again = ("hydra.run.dir=killed", "training.resume=must")
     status, _, err = finish(start(place, *SMALL, *words, *again))
     assert status == 0, err
-    assert "going on after step 2" in err
+    assert "resuming after step 2" in err
     for name, array in weights(whole).items():
         np.testing.assert_array_equal(array, weights(run)[name], err_msg=name)
     names = ("reward/novelty", "eval/accuracy", "eval/accuracy_low", "eval/reward", "entropy")

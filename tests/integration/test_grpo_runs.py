@@ -53,7 +53,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(swept, tmp_path):
     assert kill_after(process, tmp_path / "run", 2), process.communicate()
     status, _, err = finish(start(tmp_path, *SMALL, "hydra.run.dir=run", "training.resume=must"))
     assert status == 0, err
-    assert "going on after step 2" in err
+    assert "resuming after step 2" in err
     whole, resumed = weights(whole_run), weights(tmp_path / "run")
     assert whole.keys() == resumed.keys()
     for name, array in whole.items():

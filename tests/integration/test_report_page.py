@@ -103,3 +103,28 @@ def test_the_first_screen_is_one_screen(page, width, height):
         box = shown.page.locator("#result").bounding_box()
         assert box["y"] + box["height"] < height
         assert box["x"] + box["width"] <= width
+
+
+A4 = 718
+"""Width of a page of A4 between the margins of the browser, CSS pixels."""
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_on_paper_nothing_is_cut_and_the_first_page_holds_the_result(page, tmp_path, many):
+    if many:
+        folder = tmp_path / "fit" / "abc"
+        write_sample_fit(folder, num_runs=70, num_domains=40, num_metrics=30)
+        page = write_report(folder, drawn="none")
+    with opened(page, width=A4) as shown:
+        shown.page.emulate_media(media="print")
+        assert shown.page.evaluate("document.documentElement.scrollWidth") == A4
+        box = shown.page.locator("#result").bounding_box()
+        assert box["y"] + box["height"] < A4 * 297 / 210
+        assert shown.page.get_by_text("do not fit on paper").first.is_visible() == many
+
+
+def test_the_changes_of_other_metrics_are_read_whole_on_a_phone(page):
+    with opened(page, width=390) as shown:
+        cells = shown.page.locator(".costs tbody td:last-child")
+        assert cells.count() > 0
+        assert all(cell.evaluate("e => e.scrollWidth <= e.clientWidth") for cell in cells.all())

@@ -70,7 +70,7 @@ def test_a_change_of_any_weight_changes_the_hash(fitted, seed, row, domain):
         folder = Path(name)
         changed = type(planted)(folder, planted.runs, ratios, planted.metrics, planted.settings)
         config = changed.write().config()
-        assert fit_hash(config, data_hash(config)) != result.folder.name
+        assert fit_hash(config, data_hash(config.swarm)) != result.folder.name
 
 
 @settings(max_examples=12)

@@ -22,6 +22,7 @@ __all__ = ["LazyGroup", "cli", "main", "run"]
 COMMANDS = {
     "quickstart": ("olmix.cli.quickstart:quickstart", "Run the whole loop on this machine."),
     "new": ("olmix.cli.new:new", "Write the configs of a study, every key explained."),
+    "plan": ("olmix.cli.plan:plan", "Say how many runs, and which, a budget buys."),
     "prepare": (
         "olmix.cli.prepare:prepare",
         "Turn texts into a tokenizer and token files per domain.",
@@ -35,6 +36,10 @@ COMMANDS = {
     ),
     "grpo": ("olmix.cli.grpo:grpo", "Train with GRPO on Tunix, composed by Hydra."),
     "collect": ("olmix.cli.collect:collect", "Turn run folders into ratios.csv and metrics.csv."),
+    "evaluate": (
+        "olmix.cli.evaluate:evaluate",
+        "Measure bits per byte by domain of a Hugging Face checkpoint.",
+    ),
     "fit": ("olmix.cli.fit:fit", "Regress, cross-validate, propose, report."),
     "predict": ("olmix.cli.predict:predict", "Predict any mixtures with the laws of a fit."),
     "verify": ("olmix.cli.verify:verify", "Train the proposal against the natural mixture."),

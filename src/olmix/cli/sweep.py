@@ -52,7 +52,10 @@ def example(folder: Path, framework: str) -> None:
 @sweep.command()
 @_file
 @path_option(
-    "-o", "--output-dir", about="Exact folder to write; overrides what the experiment says."
+    "-o",
+    "--output",
+    old=("--output-dir",),
+    about="Exact folder to write; overrides what the experiment says.",
 )
 @_validator
 @click.option("--no-validate", is_flag=True, help="Skip the framework's own check.")
@@ -62,7 +65,7 @@ def example(folder: Path, framework: str) -> None:
 @json_option
 def generate(
     experiment: Path,
-    output_dir: Path | None,
+    output: Path | None,
     validator: Literal["inprocess", "subprocess"],
     no_validate: bool,
     smoke: bool,
@@ -76,7 +79,7 @@ def generate(
     with progress("checking configs") as show:
         result = generate_configs(
             _read(experiment, max_runs),
-            output_dir,
+            output,
             validator="none" if no_validate else validator,
             smoke=smoke,
             slurm=slurm,

@@ -54,12 +54,14 @@ def read_batch(value: object, length: int, *, kept: bool = False) -> object:
 
 
 def _both_readings(number: int, length: int) -> str:
-    whole = "" if number % length == 0 else f", not a whole number of sequences of {length}"
-    share = number / length
+    sequences = "1 sequence" if number == length else f"{number / length:.3g} sequences"
+    whole = number % length == 0
+    odd = "" if whole else f", not a whole number of sequences of {length}"
+    tokens = f" or `{number} tokens`" if whole else ""
     return (
-        f"this many tokens are {share:.3g} sequences of {length} a step{whole}, and this many "
+        f"this many tokens are {sequences} of {length} a step{odd}, and this many "
         f"sequences are {number * length:,} tokens (as Ai2's Olmix counts). Write `{number} "
-        f"sequences` or `{number} tokens`"
+        f"sequences`{tokens}"
     )
 
 
@@ -68,7 +70,7 @@ def _warn_once(number: int, length: int) -> None:
     """Warn of a small step once, however many variants hold it."""
     logger.warning(
         "training.global_batch_size: %d is read as tokens, %.3g sequences of %d a step. Write "
-        "`%d sequences` if that was meant, or `%d tokens` to be rid of this line",
+        "`%d sequences` if that was meant, or `%d tokens` to silence this warning",
         number,
         number / length,
         length,

@@ -69,8 +69,8 @@ class SwarmTables(Section):
     """CSV file: one row per run, one column per metric. With `scales` as `ratios`."""
     standard_errors: LocalPath | None = None
     """CSV file: the standard error of each metric in a column of its name. Left out,
-    `metrics_se.csv` beside `metrics.csv` is taken if it is there. Columns such as `acc_stderr` do
-    as well."""
+    `metrics_se.csv` beside `metrics.csv` is taken if it is there. Columns such as `acc_stderr` work
+    too."""
     scales: Annotated[tuple[SwarmScale, ...], Field(strict=False)] = ()
     """Model sizes of the runs. The smallest gives the shape of each law, the others its map to
     their size."""
@@ -170,12 +170,12 @@ class ProposerConfig(Section):
     """How a mixture is chosen from the fitted laws."""
 
     type: ProposerType = "auto"
-    """`exact` (log-linear laws), `gradient` (smooth laws), `simulation` (random mixtures, any law),
-    `search` (the best run), or `auto`: the first of these that the law allows."""
+    """How the mixture is found: `exact` (log-linear laws), `gradient` (smooth laws), `simulation`
+    (random mixtures, any law), `search` (the best run), or `auto`, the first that the law
+    allows."""
     temperature: Positive | None = None
     """Where the simulation proposer begins: it draws from a Dirichlet distribution around
-    ``prior ** temperature``. 1, which it is if left out, is the prior; nearer to 0 is more
-    uniform."""
+    ``prior ** temperature``. 1, the default, is the prior; towards 0 is more uniform."""
     kl_reg: NonNegative | Literal["auto"] = 0.05
     """Weight of KL(mixture || prior) in the unit of `kl_unit`; 0 ignores the prior; `auto` takes
     the one with the least regret on runs left out."""
@@ -219,7 +219,7 @@ class ConstraintsConfig(Section):
     """Limits on the proposed mixture."""
 
     enabled: bool = False
-    """Whether weights are limited by the tokens that there are."""
+    """Whether weights are limited by the available tokens."""
     target_tokens: TokenCount | None = None
     """Tokens of the large run."""
     repetition_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
@@ -252,8 +252,8 @@ class FitConfig(Section):
     eval: FitEval | None = None
     """Metrics to use, by family; all columns if left out."""
     lower_is_better: dict[str, bool] = {}
-    """Direction of single metrics. It must be said of names that sound as if higher were better,
-    such as accuracies; of others lower is."""
+    """Direction of single metrics. Required for names that sound as if higher were better, such as
+    accuracies; for all others lower is better."""
     standardise: bool = False
     """Whether each metric counts in units of its spread over the swarm: metrics on different scales
     then weigh alike."""

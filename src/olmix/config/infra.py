@@ -69,8 +69,9 @@ class LocalInfra(_AnyInfra):
     backend: Literal["local"] = "local"
     """Which engine runs."""
     workers: _Count | None = None
-    """Runs at a time; one per core if left out, or one per GPU where there are several or `gpus`
-    are given."""
+    """Runs at a time. Left out, the embedded trainer has one per core; a command or OLMo-core has
+    one in all, since it takes all the cores that it finds; where there are several GPUs, or `gpus`
+    are given, it is one per GPU."""
     gpus: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
     """Numbers of the GPUs to use, one for each run at a time (`CUDA_VISIBLE_DEVICES`). Left out,
     runs of other trainers than the embedded one get one each on a machine that has several."""
@@ -114,8 +115,8 @@ class RayInfra(_AnyInfra):
         "auto"
     )
     """Cluster: `auto` (the one of this machine), `ray://HOST:10001`, or the address of its
-    dashboard, `http://HOST:8265`, which needs no equal versions; `local` starts one here where none
-    runs, and `ray stop` ends it. RAY_ADDRESS goes before it."""
+    dashboard, `http://HOST:8265`, which does not need equal versions; `local` starts one here where
+    none runs, and `ray stop` ends it. RAY_ADDRESS overrides it."""
     cpus: Annotated[float, Field(ge=0)] = 1
     """Cores of a run."""
     gpus: Annotated[float, Field(ge=0)] = 0
@@ -204,11 +205,7 @@ class BeakerMount(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         rules = Rules()
-        names = ("weka", "host_path", "dataset", "secret")
-        given = [name for name in names if getattr(self, name) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) or "none of them"
-            rules.broken(f"found {found}; give exactly one of {', '.join(names)}")
+        rules.one_is_given(self, "weka", "host_path", "dataset", "secret")
         rules.enforce()
         return self
 
@@ -331,11 +328,7 @@ class KubernetesVolume(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         rules = Rules()
-        names = ("claim", "host_path", "nfs", "secret", "config_map")
-        given = [name for name in names if getattr(self, name) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) or "none of them"
-            rules.broken(f"found {found}; give exactly one of {', '.join(names)}")
+        rules.one_is_given(self, "claim", "host_path", "nfs", "secret", "config_map")
         rules.enforce()
         return self
 
@@ -396,7 +389,7 @@ class KubernetesInfra(_AnyInfra):
     array_limit: _Count | None = None
     """Runs at a time; all if left out."""
     retries: Annotated[int, Field(ge=0)] = 3
-    """How often a run starts again whose pod failed by itself; pre-emption costs none."""
+    """How often a run is restarted after its pod failed by itself; pre-emption does not count."""
     grace_s: Annotated[int, Field(ge=0)] = 120
     """Seconds that a run has to save its state when its pod is ended."""
     ttl_s: Annotated[int, Field(ge=0)] | None = None

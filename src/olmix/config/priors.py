@@ -30,7 +30,7 @@ class PriorsConfig(Section):
     stated_total: Annotated[
         TokenCount | None, Field(validation_alias="total_tokens", exclude=True)
     ] = None
-    """Tokens of all domains together, checked against the counts; they are its source."""
+    """Tokens of all domains together, checked against the counts."""
     fingerprints: dict[str, str] | None = None
     """The fingerprint of each domain's token files at the time they were counted."""
 

@@ -30,8 +30,8 @@ class SurfaceConfig(Section):
     metric: Annotated[str, Field(min_length=1)]
     """The metric that the surface predicts."""
     lower_is_better: bool | None = None
-    """Direction of the metric. It must be said of a name that sounds as if higher were better, such
-    as an accuracy; of others lower is."""
+    """Direction of the metric. Required for a name that sounds as if higher were better, such as an
+    accuracy; for others lower is better."""
     order: Literal["auto", "linear", "squares", "interactions", "quadratic"] = "auto"
     """Terms of the polynomial; ``auto`` takes those that predict held-out points best."""
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9

@@ -55,7 +55,7 @@ class RatioBound(Section):
     min: NonNegative = 0.0
     """Smallest multiple."""
     max: NonNegative | None = None
-    """Largest multiple; left out, there is none."""
+    """Largest multiple; no limit if left out."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -90,7 +90,7 @@ class SwarmConfig(Section):
     """Further runs of each reference with other seeds; they measure the noise."""
 
     mix_temperature: NonNegative = 1.0
-    """Power on the prior at every level: 1 as it is, towards 0 more uniform."""
+    """Power applied to the prior at every level: 1 keeps it, towards 0 is more uniform."""
     source_mix_temperature: NonNegative | None = None
     """`mix_temperature` among sources."""
     topic_mix_temperature: NonNegative | None = None
@@ -144,11 +144,11 @@ class SwarmConfig(Section):
     enable_bound: bool = True
     """Whether weights are capped by the tokens that a domain has for `max_tokens`."""
     augment: LocalPath | None = None
-    """A swarm to extend: a folder of variants or its `swarm.csv`. Its mixtures count as runs that
-    there are; only new ones are written."""
+    """A swarm to extend: a folder of variants or its `swarm.csv`. Its mixtures count as existing
+    runs; only new ones are written."""
     after: Annotated[LocalPath | None, Field(validation_alias=AliasChoices("after", "next"))] = None
     """A fit folder, such as `fit/latest`, after which the next round of runs is placed: around its
-    proposal, where laws that could as well be true have their best mixtures, and a quarter of them
+    proposal, at the best mixtures of other laws that fit as well, and a quarter of them
     elsewhere. References are not run again. Files of earlier releases may say `next`."""
     larger: LocalPath | None = None
     """A fit folder whose mixtures are to be trained again at a larger size: its proposal, runs near

@@ -230,7 +230,7 @@ class OlmoCoreTraining(_Matched):
     """Sequences that one device takes at once, at most; a step is made of several such parts."""
     global_batch_size: _Batch | None = None
     """Size of one step on all devices, `16 sequences` or `32768 tokens`; a bare number counts
-    tokens. By the size of the model if left out."""
+    tokens. If left out, it follows from the size of the model."""
     learning_rate: Positive | None = None
     """Peak learning rate; by the size of the model if left out."""
     checkpoint_path: LocalPath | None = None
@@ -245,8 +245,8 @@ class OlmoCoreTraining(_Matched):
     no_eval: bool = False
     """Whether to leave out evaluation."""
     instance_filter: bool | InstanceFilter = False
-    """Whether sequences with many repetitions count for nothing in the loss, or what counts as
-    many."""
+    """Whether highly repetitive sequences are left out of the loss, or what counts as highly
+    repetitive."""
 
     @field_validator("global_batch_size", mode="before")
     @classmethod
@@ -371,7 +371,7 @@ def _trainer(value: object) -> str | None:
         return getattr(value, "trainer", "proxy")
     trainer = value.get("trainer")
     if trainer is None:
-        trainer = "olmo_core" if value.get("proxy_model_id") is not None else "proxy"
+        trainer = "olmo_core" if "proxy_model_id" in value else "proxy"
     return trainer if isinstance(trainer, str) else str(trainer)
 
 

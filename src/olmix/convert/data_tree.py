@@ -84,7 +84,7 @@ def scale_weights(draft: Draft) -> None:
         for node in nodes:
             node["weight"] /= total
         draft.notes.append(
-            ((*place, 0, "weight"), f"the weights added up to {total:.6g}; each is divided by it")
+            ((*place, 0, "weight"), f"the weights added up to {total:.6g} and were divided by it")
         )
 
 

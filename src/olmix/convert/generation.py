@@ -58,7 +58,7 @@ def convert_sizes(draft: Draft) -> None:
     if total <= 0 or abs(total - 1) <= 0.01:
         return
     scaled = {name: value / total for name, value in sizes.items()}
-    why = f"they added up to {total:.6g}; each is divided by it, as Ai2's Olmix does"
+    why = f"they added up to {total:.6g} and were divided by it, as Ai2's Olmix does"
     draft.put(scaled, "priors", "relative_sizes", why=why)
 
 

@@ -116,7 +116,7 @@ def _scale_mix(node: Plain, draft: Draft, place: tuple[str, ...]) -> None:
                 value[0] /= total
             else:
                 node[key] = value / total
-        note = f"the weights below added up to {total:.6g}; each is divided by it"
+        note = f"the weights below added up to {total:.6g} and were divided by it"
         draft.notes.append((place, note))
     for key, value in below.items():
         if isinstance(value, dict):

@@ -142,7 +142,7 @@ def _combine(file: Path, about: _About | None, config: Path | None) -> ExportedM
     data = own.data if about is None or about.data is None else about.data
     if data is None:
         where = "it has no data section" if config is None else f"neither does {config}"
-        what = f"says where no domain's files are ({where}); pass a config with a data section: -c"
+        what = f"does not say where the files are ({where}); pass a config with a data section: -c"
         raise ConfigError([Problem("data", what)], str(file))
     unknown = [name for name in own.mix if name not in data.domains]
     if unknown:

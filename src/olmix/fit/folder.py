@@ -19,8 +19,10 @@ import numpy as np
 
 from olmix import __version__
 from olmix.config import FitConfig
+from olmix.config.fit import SwarmTables
 from olmix.errors import DataError
-from olmix.fit.swarm import read_tables
+from olmix.fit.swarm import metric_identities, read_tables
+from olmix.records.typed_json import to_plain
 from olmix.simplex import Array
 from olmix.text.csv import Table, write_rows, write_table
 from olmix.text.files import digest, read_json, replace_link, write_json, write_text
@@ -37,7 +39,7 @@ __all__ = [
     "publish",
 ]
 
-FORMAT = 6
+FORMAT = 7
 """Raised when the computation changes, so that older folders are not taken for today's."""
 LATEST = "latest"
 COMPLETE = ("config.json", "models.json", "fit.json", "predictions.csv")
@@ -45,14 +47,20 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 _LONGEST = 100
 
 
-def data_hash(config: FitConfig) -> str:
-    """Return the hash of the content of all tables; order of rows and columns does not count."""
-    scales = config.swarm.ordered_scales or (None,)
-    tables = [table for scale in scales for table in read_tables(config, scale)]
-    return digest([_canonical(table) for table in tables], 16)
+def data_hash(swarm: SwarmTables) -> str:
+    """Return the hash of the content of all tables; order of rows and columns does not count.
+
+    Raises:
+        DataError: a table cannot be read, or two hold different metrics under one name.
+    """
+    scales = swarm.ordered_scales or (None,)
+    tables = [table for scale in scales for table in read_tables(swarm, scale)]
+    identities = to_plain(metric_identities(swarm))
+    known = [identities] if identities else []
+    return digest([*(_canonical(table) for table in tables), *known], 16)
 
 
-def _canonical(table: Table) -> list[Any]:
+def _canonical(table: Table) -> list[object]:
     columns = sorted(table.columns)
     values = table.values.astype(object)
     values[np.isnan(table.values)] = None
@@ -69,18 +77,18 @@ def _canonical(table: Table) -> list[Any]:
 def fit_hash(config: FitConfig, data: str) -> str:
     """Return the name of the fit folder: a hash of data and config without its paths."""
     plain = {key: value for key, value in config.to_plain().items() if key != "swarm"}
-    plain |= _scales_of(config)
+    plain |= _scales_of(config.swarm)
     order = list(config.priors.domains)
     return digest({"format": FORMAT, "config": plain, "order": order, "data": data}, 12)
 
 
-def _scales_of(config: FitConfig) -> dict[str, Any]:
+def _scales_of(swarm: SwarmTables) -> dict[str, object]:
     """Return what the config says of scales, but for where their tables lie."""
-    if not config.swarm.scales:
+    if not swarm.scales:
         return {}
-    swarm = config.swarm.to_plain()
-    sizes = [{k: one.get(k) for k in ("name", "parameters", "tokens")} for one in swarm["scales"]]
-    return {"scales": sizes, "target": swarm.get("target")}
+    plain = swarm.to_plain()
+    sizes = [{k: one.get(k) for k in ("name", "parameters", "tokens")} for one in plain["scales"]]
+    return {"scales": sizes, "target": plain.get("target")}
 
 
 def laws_hash(config: FitConfig, data: str) -> str:
@@ -170,7 +178,7 @@ class FitFiles:
         self.json(name, [{"domain": key, "weight": weight} for key, weight in mixture.items()])
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -178,7 +186,7 @@ def _finite(value: Any) -> Any:
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def config_to_plain(config: FitConfig, name: str, data: str) -> dict[str, Any]:
+def config_to_plain(config: FitConfig, name: str, data: str) -> dict[str, object]:
     """Return the content of `config.json`: the resolved config, the hashes, the versions."""
     versions = {"olmix": __version__, "python": platform.python_version(), "numpy": np.__version__}
     hashes = {"hash": name, "data_hash": data, "laws_hash": laws_hash(config, data)}

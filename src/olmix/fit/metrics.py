@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from olmix.config import FitConfig
-from olmix.config.fit import ALL_METRICS
+from olmix.config.fit import ALL_METRICS, FilteringConfig
 from olmix.errors import nearest
 from olmix.fit.directions import Families, directions
 from olmix.fit.noise import errors_of, mean_errors, wrong_errors
@@ -98,7 +98,7 @@ def select_metrics(config: FitConfig, table: Table) -> Metrics:
     else:
         values, errors = table.select(names), errors_of(table, names)
         direction = tuple(found.lower_is_better[name] for name in names)
-    warnings = tuple(_not_dropped(config, table, families))
+    warnings = tuple(_not_dropped(config.filtering, table, families))
     chosen = Metrics(
         names, values, errors, direction, objective_weights, tuple(notes), warnings, tuple(problems)
     )
@@ -217,12 +217,12 @@ def _unknown_names(config: FitConfig, table: Table, families: Families) -> list[
     ]
 
 
-def _not_dropped(config: FitConfig, table: Table, families: Families) -> list[str]:
+def _not_dropped(filtering: FilteringConfig, table: Table, families: Families) -> list[str]:
     """Return what to say of metrics that are to be dropped and are not there."""
     known = {*table.columns, *(name for members in families.values() for name in members)}
     return [
         f"filtering.drop_metrics: there is no metric {name} to drop{_hint(name, known)}"
-        for name in sorted(set(config.filtering.drop_metrics) - known)
+        for name in sorted(set(filtering.drop_metrics) - known)
     ]
 
 

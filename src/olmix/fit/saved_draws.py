@@ -80,7 +80,7 @@ def load_draws(folder: str | Path) -> SavedDraws:
     scales = config.swarm.ordered_scales
     # Draws are made by refits to the smallest scale, which gives the shape.
     fit = load_fit(place, scales[0].name if scales else None)
-    ratios, metrics = read_tables(config)
+    ratios, metrics = read_tables(config.swarm)
     swarm = read_swarm(config, (ratios, metrics))
     if swarm.domains != fit.domains or set(swarm.metrics) != set(fit.metrics):
         raise DataError(

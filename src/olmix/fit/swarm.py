@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
+from olmix.config.fit import FilteringConfig, SwarmTables
 from olmix.config.scales import SCALE_COLUMN, SwarmScale
 from olmix.domains import is_below
 from olmix.errors import DataError
@@ -26,6 +27,7 @@ from olmix.fit.swarm_notes import swarm_notes
 from olmix.fit.tied_domains import Frozen, find_frozen, find_pinned, pin
 from olmix.laws.least_mixtures import least_mixtures
 from olmix.laws.outliers import without_accidents
+from olmix.records.metric_identity import MetricIdentity, join_identities, read_identities
 from olmix.simplex import SAME_DECIMALS, Array
 from olmix.text.csv import Table, read_table
 from olmix.text.numbers import counted
@@ -33,6 +35,7 @@ from olmix.text.numbers import counted
 __all__ = [
     "Swarm",
     "filtered_out",
+    "metric_identities",
     "not_joined",
     "read_swarm",
     "read_tables",
@@ -208,7 +211,7 @@ def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> 
     Raises:
         DataError: with all problems of the tables and of what the config asks of them.
     """
-    ratios, metrics = read_tables(config) if tables is None else tables
+    ratios, metrics = read_tables(config.swarm) if tables is None else tables
     domains = config.priors.domains
     chosen = select_metrics(config, metrics)
     stop_at([*not_joined(ratios, metrics), *wrong_domains(domains, ratios), *chosen.problems])
@@ -217,9 +220,12 @@ def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> 
     rows = without_noise(ratios.select(domains))
     weights = {run: row / np.sort(row).sum() for run, row in zip(ratios.runs, rows, strict=True)}
     runs = sorted(set(ratios.runs) & set(metrics.runs))
-    filtered = filtered_out(config, domains, {run: weights[run] for run in runs})
+    filtered = filtered_out(config.filtering, domains, {run: weights[run] for run in runs})
     if len(filtered) == len(runs):
-        raise DataError(f"{ratios.path}: `filtering` leaves none of {counted(len(runs), 'run')}")
+        raise DataError(
+            f"{ratios.path}: `filtering` leaves none of {counted(len(runs), 'run')}; of {runs[0]}, "
+            f"{filtered[runs[0]]}"
+        )
     runs = [run for run in runs if run not in filtered]
     frozen = find_frozen(domains, np.array([weights[run] for run in runs]))
     values = _measured(metrics, chosen, runs)
@@ -244,7 +250,7 @@ def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> 
     )
 
 
-def read_tables(config: FitConfig, scale: SwarmScale | None = None) -> tuple[Table, Table]:
+def read_tables(swarm: SwarmTables, scale: SwarmScale | None = None) -> tuple[Table, Table]:
     """Read ratios and metrics of a scale; the smallest, or the only one, if none is named.
 
     Standard errors of the metrics are columns beside them.
@@ -252,7 +258,6 @@ def read_tables(config: FitConfig, scale: SwarmScale | None = None) -> tuple[Tab
     Raises:
         DataError: a table cannot be read, or holds no run of the smallest scale.
     """
-    swarm = config.swarm
     if not swarm.one_table:
         ratios, metrics = swarm.ratios, swarm.metrics
         own = swarm
@@ -272,6 +277,19 @@ def read_tables(config: FitConfig, scale: SwarmScale | None = None) -> tuple[Tab
         if scale is None and name not in table.groups:
             raise DataError(f"{table.path}: no run is of the scale {name}, which gives the shape")
     return both[0].of_group(name), read_metrics(swarm, both[1].of_group(name))
+
+
+def metric_identities(swarm: SwarmTables) -> dict[str, MetricIdentity]:
+    """Return what the metrics of all tables were computed with, as far as companions say.
+
+    Raises:
+        DataError: two tables hold different metrics under one name.
+    """
+    scales = swarm.ordered_scales or (None,)
+    files = dict.fromkeys(
+        own for one in scales if (own := (one and one.metrics) or swarm.metrics) is not None
+    )
+    return join_identities((file, read_identities(file)) for file in files)
 
 
 def stop_at(problems: Sequence[str]) -> None:
@@ -325,11 +343,11 @@ def wrong_rows(ratios: Table, domains: tuple[str, ...]) -> list[str]:
 
 
 def filtered_out(
-    config: FitConfig, domains: tuple[str, ...], weights: Mapping[str, Array]
+    filtering: FilteringConfig, domains: tuple[str, ...], weights: Mapping[str, Array]
 ) -> dict[str, str]:
     """Return the runs that `filtering` leaves out, with the reason."""
     out = {}
-    wanted, support = config.filtering.keep_sources, config.filtering.support_domains
+    wanted, support = filtering.keep_sources, filtering.support_domains
     members = [np.array([is_below(domain, node) for domain in domains]) for node in wanted]
     inside = np.any([np.zeros(len(domains), dtype=bool), *members], axis=0)
     supported = np.array([name in support for name in domains])

@@ -129,8 +129,8 @@ def next_round(
     draws = fit.draw(there, drawn, int(draw_rng.integers(2**31)))
     missed = float((draws[:, 0] - draws.min(axis=1)).mean())
     logger.info(
-        "drawn laws find mixtures near the proposal that are better by %.3g on average: more runs "
-        "can gain that much at most",
+        "sampled laws find mixtures near the proposal that are better by %.3g on average; more "
+        "runs can gain no more than that",
         missed,
     )
     chosen: list[Array] = []

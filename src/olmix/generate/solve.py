@@ -184,7 +184,7 @@ def check_feasible(rules: Constraints) -> None:
     lines = "\n".join(f"  - {rule.label}" for rule in core)
     raise InfeasibleError(
         f"no mixture satisfies the swarm. These rules contradict each other:\n{lines}\n"
-        "  Give up or loosen one of them."
+        "  Drop or loosen one of them."
     )
 
 

@@ -247,12 +247,12 @@ def _report(
         if share <= _TOO_FEW and total < needed <= asked and num_free > 1:
             raise InfeasibleError(
                 f"{said} With all others there are {total} different ones; a fit of {num_free} "
-                f"domains takes at least {needed}, and {safe} would be safe. {remedy}"
+                f"domains takes at least {needed}; aim for {safe}. {remedy}"
             )
         logger.warning("%s %s", said, remedy)
     elif total < safe:
         logger.warning(
-            "%d different mixtures for %d domains; 3 x (domains + 1) = %d is a safer number",
+            "%d distinct mixtures is few for %d domains; aim for %d or more",
             total,
             num_free,
             safe,
@@ -320,5 +320,5 @@ def group_of(
     return digest(plain)
 
 
-def _shape(tree: Sequence[Node]) -> list[Any]:
+def _shape(tree: Sequence[Node]) -> list[object]:
     return [[node.name, node.weight, _shape(node.children)] for node in tree]

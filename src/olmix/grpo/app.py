@@ -40,7 +40,7 @@ _SWEEPS = ("--multirun", "-m")
 class Records(Callback):  # type: ignore[misc]  # Hydra carries no types
     """Writes what Hydra leaves out: `.hydra/launcher.yaml`, and the results of a multirun."""
 
-    def on_job_start(self, config: Any, **_: Any) -> None:
+    def on_job_start(self, config: object, **_: object) -> None:
         """Write how the job was launched beside Hydra's other records."""
         del config
         from hydra.core.hydra_config import HydraConfig

@@ -92,7 +92,7 @@ def _download(model: ModelConfig) -> Path:
     except Exception as error:  # both hubs raise whatever their HTTP libraries raise
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise DataError(
-            f"model.model_id: {name}: cannot be had from {model.source}: {reason}\n"
+            f"model.model_id: {name}: cannot be loaded from {model.source}: {reason}\n"
             f"  With the network, {account}. Offline, use a folder (model.source=local "
             "model.path=FOLDER), model=smollm2_135m or model=gemma3_tiny."
         ) from error

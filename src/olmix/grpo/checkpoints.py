@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from olmix.errors import DataError, LaunchError
 from olmix.grpo.config import RunConfig
@@ -62,7 +61,7 @@ def open_checkpoints(config: RunConfig, folder: Path, base: Path) -> None:
     if not found and resume == "must":
         raise LaunchError(
             f"training.resume=must, but {folder} holds no checkpoint; set training.checkpoint_dir "
-            "to that of the run to go on with, or use training.resume=auto"
+            "to that of the run to continue, or use training.resume=auto"
         )
     file = folder / "run.json"
     if found and file.is_file():
@@ -92,7 +91,9 @@ def saved_base(folder: Path) -> Path | None:
     return base if base.is_dir() else None
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+def _differences(
+    old: Mapping[str, object], new: Mapping[str, object], prefix: str = ""
+) -> list[str]:
     """Return the dotted keys in which two configurations differ, those without effect left out."""
     found: list[str] = []
     for key in dict.fromkeys([*old, *new]):

@@ -102,7 +102,7 @@ def read_overrides(path: str | Path) -> list[str]:
 
 
 @contextmanager
-def _loader() -> Iterator[Any]:
+def _loader() -> Iterator[object]:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -112,7 +112,7 @@ def _loader() -> Iterator[Any]:
         yield GlobalHydra.instance().config_loader()
 
 
-def compose(overrides: Sequence[str]) -> dict[str, Any]:
+def compose(overrides: Sequence[str]) -> dict[str, object]:
     """Compose the tree with overrides and return plain values, interpolations resolved.
 
     Raises:
@@ -236,7 +236,7 @@ def changed(overrides: Sequence[str]) -> list[tuple[str, Any, Any]]:
     ]
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"

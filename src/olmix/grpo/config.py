@@ -7,7 +7,7 @@ of range and values without an effect are found when the tree has been composed,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -20,11 +20,11 @@ from olmix.grpo.training_config import TrainingConfig
 
 __all__ = [
     "EvaluationConfig",
-    "GenerationConfig",
     "GrpoConfig",
     "OptimizerConfig",
     "RewardConfig",
     "RunConfig",
+    "SamplingConfig",
     "SchedulerConfig",
     "TrainingConfig",
 ]
@@ -146,7 +146,7 @@ class GrpoConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _expand(cls, data: Any) -> Any:
+    def _expand(cls, data: object) -> object:
         """Write ``name: 1.0`` as ``name: {weight: 1.0}``."""
         if not isinstance(data, Mapping) or not isinstance(data.get("rewards"), Mapping):
             return data
@@ -174,7 +174,7 @@ class GrpoConfig(Section):
         return self
 
 
-class GenerationConfig(Section):
+class SamplingConfig(Section):
     """How answers are sampled."""
 
     max_prompt_length: _Count = 256
@@ -186,7 +186,7 @@ class GenerationConfig(Section):
     top_p: Fraction = 1.0
     """Probability that the sampled tokens make up."""
     top_k: _Count | None = None
-    """Number of tokens to sample from; all where left out."""
+    """Number of most likely tokens to sample from; all if left out."""
     eos_tokens: _Tokens | None = None
     """Tokens that end an answer; the tokenizer's own where left out."""
 
@@ -205,7 +205,7 @@ class EvaluationConfig(Section):
     seed: int = 1
     """Draws the questions and the answers."""
     every: _Count | None = None
-    """Steps of training between two measurements; none in between where left out."""
+    """Training steps between two measurements; none in between if left out."""
     at_start: bool = False
     """Whether the model is measured before training."""
     at_end: bool = True
@@ -245,7 +245,7 @@ class RunConfig(Section):
     optimizer: OptimizerConfig
     scheduler: SchedulerConfig
     grpo: GrpoConfig
-    generation: GenerationConfig
+    generation: SamplingConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
 

@@ -33,7 +33,7 @@ class Lesson:
 
 
 def choose_questions(
-    dataset: Dataset, base: Any, tokenizer: Any, config: RunConfig, checkpoint_dir: Path
+    dataset: Dataset, base: object, tokenizer: object, config: RunConfig, checkpoint_dir: Path
 ) -> Lesson:
     """Choose and order the questions to train on, as `training.curriculum` says.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from olmix.errors import ConfigError, Problem
 from olmix.mixture import Mixture
@@ -14,7 +13,7 @@ __all__ = ["with_mixture"]
 _WHERE = "training.mixture"
 
 
-def with_mixture(plain: Mapping[str, Any]) -> dict[str, Any]:
+def with_mixture(plain: Mapping[str, object]) -> dict[str, object]:
     """Return a composed configuration with the weights of its `training.mixture` filled in.
 
     The file is a variant of `olmix generate` (its key `mix`), or the mixture alone, as a launch

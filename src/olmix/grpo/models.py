@@ -89,7 +89,7 @@ def _inputs(path: tuple[Any, ...], shape: tuple[int, ...]) -> int:
     return int(np.prod(shape[:-1]))
 
 
-def load_model(folder: Path, model: ModelConfig, mesh: Any) -> tuple[Any, Architecture]:
+def load_model(folder: Path, model: ModelConfig, mesh: object) -> tuple[object, Architecture]:
     """Read a folder in the Hugging Face layout onto a mesh with Tunix's own loader.
 
     Raises:
@@ -114,7 +114,7 @@ def load_model(folder: Path, model: ModelConfig, mesh: Any) -> tuple[Any, Archit
     return loaded, architecture
 
 
-def trained_model(base: Any, model: ModelConfig, mesh: Any, seed: int) -> Any:
+def trained_model(base: object, model: ModelConfig, mesh: object, seed: int) -> object:
     """Return the model that is trained: with LoRA, or where `model.lora_rank` is none a copy.
 
     Raises:
@@ -164,7 +164,7 @@ def _place(state: Any, mesh: Any) -> Any:
     return jax.device_put(state, shardings)
 
 
-def read_state(model: Any) -> Mapping[str, Array]:
+def read_state(model: object) -> Mapping[str, Array]:
     """Return all weights of a model by their paths, as arrays of NumPy."""
     import jax
     from flax import nnx

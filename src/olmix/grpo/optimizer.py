@@ -32,7 +32,7 @@ def learning_rate(config: RunConfig, update: Any) -> Any:
     return peak * jnp.where(update < warmup, rising, falling)
 
 
-def build_optimizer(config: RunConfig) -> Any:
+def build_optimizer(config: RunConfig) -> object:
     """Return the gradient transformation of a run: clip, then AdamW or SGD."""
     import optax
 

@@ -156,7 +156,7 @@ def _required(function: RewardFunction) -> list[str]:
     return [p.name for p in _parameters(function) if p.kind in named and p.default is p.empty]
 
 
-def _chosen(function: RewardFunction, known: Mapping[str, Any]) -> dict[str, Any]:
+def _chosen(function: RewardFunction, known: Mapping[str, object]) -> dict[str, object]:
     """Return those keywords that a function takes."""
     parameters = _parameters(function)
     if any(each.kind is each.VAR_KEYWORD for each in parameters):

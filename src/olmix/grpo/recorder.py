@@ -64,7 +64,7 @@ class Recorder:
         self._tokens: list[Sequence[int]] = []
         self._ended: list[bool] = []
         self._totals: list[float] = []
-        self._samples: list[dict[str, Any]] = []
+        self._samples: list[dict[str, object]] = []
         self._rollout_end = self._begin
 
     def resume(self, step: int) -> None:

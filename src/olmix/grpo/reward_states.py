@@ -67,7 +67,7 @@ class RewardStates:
                     vars(thing).update(states[name])
             except Exception as error:  # whatever a user's object raises
                 what = f"{type(error).__name__}: {error}"
-                raise DataError(f"grpo.rewards.{name}: {file} is not taken: {what}") from error
+                raise DataError(f"grpo.rewards.{name}: {file} cannot be used: {what}") from error
 
     def keep(self, steps: Sequence[int]) -> None:
         """Remove the states of checkpoints that are gone."""

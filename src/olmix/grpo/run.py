@@ -36,7 +36,7 @@ from olmix.records.run import RunFolder
 from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
 from olmix.records.trackers import TrackedRun, Trackers, open_trackers
 from olmix.text.files import digest
-from olmix.text.numbers import with_error
+from olmix.text.numbers import duration, with_error
 from olmix.text.yaml import write_yaml
 
 __all__ = ["run_training", "start_trackers"]
@@ -109,7 +109,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
     from olmix.grpo.models import load_model, trained_model
     from olmix.grpo.optimizer import build_optimizer, learning_rate
     from olmix.grpo.recorder import Recorder
-    from olmix.grpo.tunix_adapter import Models, Trainer
+    from olmix.grpo.tunix_adapter import GrpoTrainer, Models
 
     checkpoint_dir = Path(config.training.checkpoint_dir or folder / "checkpoints")
     base_path = saved_base(checkpoint_dir) or base_folder(config, folder)
@@ -134,7 +134,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
         on_step=_Progress(config, run, states, checkpoint_dir),
         evaluate=lambda step: _between(config, step, lambda: asker.measure(trainer.model)),
     )
-    trainer = Trainer(
+    trainer = GrpoTrainer(
         config,
         Models(actor, reference, tokenizer, config.eos_tokens or tokenizer.end_ids, mesh),
         optimizer=build_optimizer(config),
@@ -149,7 +149,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
         ready = time.monotonic()
         done = trainer.restored_step
         if done:
-            logger.info("going on after step %d, from %s", done, checkpoint_dir)
+            logger.info("resuming after step %d, from %s", done, checkpoint_dir)
         recorder.resume(done)
         states.restore(done)
         if done < config.training.num_steps:
@@ -183,7 +183,7 @@ def _between(config: RunConfig, step: int, measure: Callable[[], Measured]) -> M
         for name, (low, high) in found.intervals().items()
         if name in ("accuracy", "format_rate")
     )
-    logger.info("after step %d, on questions that are held out: %s", step, said)
+    logger.info("after step %d, on held-out questions: %s", step, said)
     return row
 
 
@@ -203,6 +203,7 @@ class _Progress:
             config.grpo.num_iterations,
         )
         self._states, self._checkpoint_dir = states, checkpoint_dir
+        self._seconds: list[float] = []
 
     def __call__(self, row: Mapping[str, float]) -> None:
         step = int(row["step"])
@@ -211,6 +212,7 @@ class _Progress:
             self._states.keep(kept)
             self._states.save(step)
         self._run.progress(step=step, tokens_per_second=row["tokens_per_second"])
+        self._seconds.append(row["rollout_s"] + row["update_s"])
         if step % self._every == 0 or step in (1, self._steps):
             parts = [
                 f"{n.removeprefix('reward/')} {v:.2f}"
@@ -218,10 +220,17 @@ class _Progress:
                 if n.startswith("reward/")
             ]
             logger.info(
-                "step %d of %d: reward %.2f (%s), %.0f tokens, %.1f s",
+                "step %d of %d: reward %.2f (%s), %.0f tokens, %.1f s%s",
                 step, self._steps, row["reward"], ", ".join(parts),
-                row["completion_length"], row["rollout_s"] + row["update_s"],
+                row["completion_length"], self._seconds[-1], self._left(step),
             )  # fmt: skip
+
+    def _left(self, step: int) -> str:
+        """Return the time left in words, by the steps so far; the first one compiles, too."""
+        known = self._seconds[1:]
+        if not known or step == self._steps:
+            return ""
+        return f", about {duration((self._steps - step) * sum(known) / len(known))} left"
 
 
 def _check_vocabulary(entries: int, tokenizer: TextTokenizer, config: RunConfig) -> None:
@@ -272,7 +281,7 @@ def _summarise(
     rows: Sequence[Mapping[str, float]],
     measured: Mapping[str, Measured],
     seconds: Mapping[str, float],
-) -> tuple[dict[str, float], dict[str, Any]]:
+) -> tuple[dict[str, float], dict[str, object]]:
     """Return what a run came to: its metrics, means over the last tenth of the steps, and facts."""
     last = rows[-max(1, len(rows) // _LAST_SHARE) :]
     # A reward that abstains from all answers of a step has no mean in its row.
@@ -303,7 +312,7 @@ def _summarise(
     }
 
 
-def _evaluation(measured: Mapping[str, Measured]) -> dict[str, Any]:
+def _evaluation(measured: Mapping[str, Measured]) -> dict[str, object]:
     """Return means by when they were measured, their intervals, and the paired change."""
     found: dict[str, Any] = {when: each.means() for when, each in measured.items()}
     found["intervals"] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, get_args
+from typing import get_args
 
 from olmix.config.base import Section
 from olmix.grpo.config import RunConfig
@@ -84,7 +84,7 @@ def _keys(section: type[Section], prefix: str) -> Iterator[str]:
             yield from _keys(inner, f"{prefix}{name}.")
 
 
-def _sections(annotation: Any) -> Iterator[type[Section]]:
+def _sections(annotation: object) -> Iterator[type[Section]]:
     if isinstance(annotation, type):
         if issubclass(annotation, Section):
             yield annotation

@@ -141,13 +141,13 @@ def load_tokenizer(folder: Path) -> TextTokenizer:
 
     eos = find("eos", _EOS)
     if eos is None:
-        raise DataError(f"{file}: no token ends a text; looked for {', '.join(_EOS)}")
+        raise DataError(f"{file}: there is no end-of-text token; looked for {', '.join(_EOS)}")
     pad = find("pad", _PAD)
     if pad is None or pad == eos:
         spare = (made.token_to_id(name) for name in (*_PAD, "<unk>"))
         pad = next((index for index in spare if index not in (None, eos)), None)
     if pad is None:
-        raise DataError(f"{file}: no token fills up; looked for {', '.join(_PAD)}")
+        raise DataError(f"{file}: there is no padding token; looked for {', '.join(_PAD)}")
     # What the file itself puts before an empty text: SmolLM2 names a first token and adds none.
     first = made.encode("", add_special_tokens=True).ids
     return TextTokenizer(made, bos=first[0] if first else None, eos=eos, pad=pad)

@@ -30,9 +30,9 @@ from tunix.rl.grpo import dapo_learner, drgrpo_learner, grpo_learner
 from tunix.rl.rollout import base_rollout, vanilla_rollout
 from tunix.sft import checkpoint_manager
 
-from olmix.grpo.config import GenerationConfig, GrpoConfig, RunConfig
+from olmix.grpo.config import GrpoConfig, RunConfig, SamplingConfig
 
-__all__ = ["SeededRollout", "StepListener", "Trainer", "restore_weights"]
+__all__ = ["GrpoTrainer", "SeededRollout", "StepListener", "restore_weights"]
 
 
 _MEASURED = ("kl", "pg_clipfrac", "entropy")
@@ -93,14 +93,14 @@ class SeededRollout(vanilla_rollout.VanillaRollout):  # type: ignore[misc]  # Tu
         """Keep the tokens that the sampler ends with: it returns them without the end tokens."""
         decode = self._sampler._compiled_decode_fn
 
-        def keeping(weights: Any, state: Any) -> Any:
+        def keeping(weights: object, state: object) -> object:
             final = decode(weights, state)
             self._tokens = final.token_buffer
             return final
 
         self._sampler._compiled_decode_fn = keeping
 
-    def get_per_token_logps(self, prompt_tokens: Any, completion_tokens: Any) -> Any:
+    def get_per_token_logps(self, prompt_tokens: object, completion_tokens: object) -> object:
         """Return log-probabilities at the temperature of the rollout; Tunix leaves it at 1."""
         graph, state = self._sampler.model_def_and_state()
         return common.compute_per_token_logps(
@@ -133,7 +133,7 @@ class SeededRollout(vanilla_rollout.VanillaRollout):  # type: ignore[misc]  # Tu
 class _NoBar:
     """Takes the place of Tunix's progress bar."""
 
-    def update_metrics(self, *_: Any, **__: Any) -> None:
+    def update_metrics(self, *_: object, **__: object) -> None:
         """Show nothing."""
 
     update = close = update_metrics
@@ -166,7 +166,7 @@ def _algorithm(config: GrpoConfig) -> tuple[Any, Any]:
 
 
 def _rollout_config(
-    generation: GenerationConfig, eos_tokens: Sequence[int]
+    generation: SamplingConfig, eos_tokens: Sequence[int]
 ) -> base_rollout.RolloutConfig:
     return base_rollout.RolloutConfig(
         max_tokens_to_generate=generation.max_new_tokens,
@@ -198,7 +198,7 @@ class Models:
     mesh: Any
 
 
-class Trainer:
+class GrpoTrainer:
     """A cluster and a learner of Tunix for one run.
 
     Args:
@@ -338,7 +338,7 @@ def _quiet_absl() -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)
 
 
-def restore_weights(model: Any, checkpoint_dir: Path, update: int, *, lora: bool) -> None:
+def restore_weights(model: object, checkpoint_dir: Path, update: int, *, lora: bool) -> None:
     """Give a model what was trained of it until a checkpoint: its updates, or all its weights."""
     _quiet_absl()
     manager = checkpoint_manager.CheckpointManager(str((checkpoint_dir / "actor").resolve()))

@@ -46,7 +46,7 @@ def completion(
     return broken[rng.integers(len(broken))]
 
 
-def warm_start(model: Any, tokenizer: TextTokenizer, config: RunConfig) -> float:
+def warm_start(model: object, tokenizer: TextTokenizer, config: RunConfig) -> float:
     """Train all weights of a model in place and return the last loss, in nats per token.
 
     Raises:

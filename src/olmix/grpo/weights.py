@@ -132,7 +132,7 @@ def _llama(path: str, value: Array) -> Iterator[tuple[str, Array]]:
         raise DataError(f"the weight {path} of Llama has no place in the Hugging Face layout")
 
 
-def hf_config(architecture: Architecture, dtype: str) -> dict[str, Any]:
+def hf_config(architecture: Architecture, dtype: str) -> dict[str, object]:
     """Return the `config.json` of a model, as transformers reads it."""
     config: dict[str, Any] = {
         "vocab_size": architecture.vocab_size,

@@ -13,7 +13,7 @@ from olmix.plotting.laws import (
     law_scores,
     predicted_against_measured,
 )
-from olmix.plotting.mixtures import mixture_bars, weights_heat
+from olmix.plotting.mixtures import effect_bars, mixture_bars, weights_heat
 from olmix.plotting.palette import MIXTURE_COLOURS, law_colour, law_label, mixture_label
 from olmix.plotting.responses import (
     calibration_curve,
@@ -21,14 +21,16 @@ from olmix.plotting.responses import (
     response_curves,
     ternary_response,
 )
-from olmix.plotting.training import training_curves
+from olmix.plotting.training import best_so_far, training_curves
 
 __all__ = [
     "MIXTURE_COLOURS",
     "MOST_NUMBERS",
     "GainBar",
     "add_caption",
+    "best_so_far",
     "calibration_curve",
+    "effect_bars",
     "gain_bars",
     "interaction_heat",
     "ladder_gains",

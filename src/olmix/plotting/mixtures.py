@@ -13,19 +13,28 @@ from olmix.plotting.canvas import (
     SMALL_SIZE,
     add_colour_bar,
     add_legend,
+    data_limits,
     plain,
     say_empty,
     shorten,
     style_axes,
 )
-from olmix.plotting.palette import INK, MUTED, mixture_colour, mixture_label, sequential
+from olmix.plotting.palette import (
+    BLUE,
+    INK,
+    MUTED,
+    VERMILLION,
+    mixture_colour,
+    mixture_label,
+    sequential,
+)
 from olmix.simplex import Array
 from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["by_share", "mixture_bars", "weights_heat"]
+__all__ = ["by_share", "effect_bars", "mixture_bars", "weights_heat"]
 
 _MOST_LABELS = 80
 _MOST_ROW_LABELS = 60
@@ -94,6 +103,44 @@ def _label_bars(ax: Axes, percent: Array, places: Array, gap: float, strong: boo
             fontsize=SMALL_SIZE if strong else SMALL_SIZE - 1,
             color=INK if strong else MUTED,
         )
+
+
+def effect_bars(ax: Axes, bars: Mapping[str, tuple[float, bool]], *, label: str) -> Axes:
+    """Draw what each domain does to a metric as bars to both sides of 0; positive is better.
+
+    Args:
+        ax: the axes.
+        bars: ``{domain: (gain, whether it is more than noise)}``, drawn from the top.
+        label: what a gain is, with its unit.
+    """
+    style_axes(ax, grid="x")
+    gains = np.array([gain for gain, _ in bars.values()], dtype=float)
+    if not np.isfinite(gains).any():
+        return say_empty(ax, "no effects are known")
+    for row, (gain, is_sure) in enumerate(bars.values()):
+        colour = BLUE if gain > 0 else VERMILLION
+        face = colour if is_sure else "none"
+        length = float(np.nan_to_num(gain))
+        ax.barh(row, length, height=0.62, zorder=2, facecolor=face, edgecolor=colour, linewidth=1.2)
+        ax.annotate(
+            f"{gain:+.3f}".replace("-", "−"),
+            (1.0, row),
+            xycoords=("axes fraction", "data"),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=SMALL_SIZE,
+            color=INK,
+            annotation_clip=False,
+        )
+    ax.set_xlim(*data_limits(gains, pad=0.04, include=(0.0,)))
+    ax.locator_params(axis="x", nbins=4)
+    ax.axvline(0.0, color=INK, linewidth=1.0, zorder=4)
+    ax.set_ylim(len(bars) - 0.45, -0.55)
+    ax.set_yticks(range(len(bars)), [plain(shorten(domain)) for domain in bars])
+    ax.tick_params(axis="y", length=0, labelsize=LABEL_SIZE, labelcolor=INK)
+    ax.set_xlabel(f"{label} (better →)")
+    return ax
 
 
 def weights_heat(ax: Axes, weights: ArrayLike, runs: Sequence[str], domains: Sequence[str]) -> Axes:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from olmix.plotting.canvas import LABEL_SIZE, add_legend, say_empty, style_axes
+from olmix.plotting.canvas import (
+    LABEL_SIZE,
+    add_legend,
+    plain,
+    say_empty,
+    style_axes,
+)
 from olmix.plotting.palette import INK, MIXTURE_LINES, MUTED, mixture_colour, mixture_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["training_curves"]
+__all__ = ["best_so_far", "training_curves"]
 
 
 def training_curves(
@@ -69,4 +75,49 @@ def training_curves(
     ax.set_xlabel(f"{word}tokens trained on", fontsize=LABEL_SIZE, color=INK)
     ax.set_ylabel(label)
     add_legend(ax, handles, handle_length=2.4)
+    return ax
+
+
+def best_so_far(
+    ax: Axes,
+    values: Sequence[float],
+    *,
+    lower_is_better: bool,
+    label: str,
+    costs: Sequence[str] = (),
+    marked: Mapping[str, float] | None = None,
+    cost_label: str = "cost so far",
+) -> Axes:
+    """Draw the value of every run in the order of the runs, and the best so far as a line.
+
+    Args:
+        ax: the axes.
+        values: of the runs, one after the other.
+        lower_is_better: direction of the values.
+        label: what they are, with their unit.
+        costs: what all runs up to each had cost, as text; drawn below the axis.
+        marked: ``{mixture: value}`` of lines across, such as the natural mixture.
+        cost_label: what the costs are.
+    """
+    style_axes(ax, grid="y")
+    found = np.asarray(values, float)
+    if not np.isfinite(found).any():
+        return say_empty(ax, "no run was measured")
+    best = (np.fmin if lower_is_better else np.fmax).accumulate(found)
+    numbers = np.arange(1, len(found) + 1)
+    ax.plot(numbers, found, "o", ms=3.5, mfc="none", mec=MUTED, mew=0.8, zorder=2)
+    ax.step(numbers, best, where="post", color=mixture_colour("best_seen"), linewidth=1.9, zorder=3)
+    handles = []
+    for name, value in (marked or {}).items():
+        look: dict[str, Any] = {"color": mixture_colour(name), "linestyle": "--", "linewidth": 1.3}
+        handles.append(ax.axhline(value, zorder=1, label=mixture_label(name), **look))
+    ax.set_xlim(0.5, len(found) + 0.5)
+    ticks = np.unique(np.linspace(1, len(found), min(len(found), 4)).round().astype(int))
+    below = [f"\n{costs[tick - 1]}" if costs else "" for tick in ticks]
+    ax.set_xticks(ticks, [f"{tick}{cost}" for tick, cost in zip(ticks, below, strict=True)])
+    words = f"runs, and {cost_label}" if costs else "runs"
+    ax.set_xlabel(words, fontsize=LABEL_SIZE, color=INK)
+    ax.set_ylabel(f"{plain(label)} ({'lower' if lower_is_better else 'higher'} is better)")
+    if handles:
+        add_legend(ax, handles, handle_length=2.4)
     return ax

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from olmix.prepare.documents import Document
-from olmix.prepare.left_out import LeftOut
+from olmix.prepare.left_out import LeftOutTexts
 from olmix.prepare.reading import ReadDomain
 from olmix.prepare.tokenizer import Tokenizer
 from olmix.records.fingerprint import domain_fingerprint
@@ -51,7 +51,7 @@ class PreparedDomain:
     validation_bytes: int
     licence: str
     description: str
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[LeftOutTexts, ...] = ()
     fingerprint: str = ""
 
 

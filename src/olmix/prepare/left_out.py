@@ -8,7 +8,7 @@ from typing import Literal
 
 from olmix.text.numbers import counted
 
-__all__ = ["LeftOut", "Reason", "Tally"]
+__all__ = ["LeftOutTexts", "Reason", "Tally"]
 
 Reason = Literal[
     "duplicate", "in another domain", "empty", "not readable", "beyond the validation ceiling"
@@ -16,7 +16,7 @@ Reason = Literal[
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class LeftOutTexts:
     """Texts of a domain that are left out for one reason.
 
     Attributes:
@@ -65,6 +65,6 @@ class Tally:
             for what, count in self._noted.items()
         ]
 
-    def left_out(self) -> tuple[LeftOut, ...]:
+    def left_out(self) -> tuple[LeftOutTexts, ...]:
         """Return all that was left out, by its reason."""
-        return tuple(LeftOut(why, self._texts[why], self._bytes[why]) for why in self._texts)
+        return tuple(LeftOutTexts(why, self._texts[why], self._bytes[why]) for why in self._texts)

@@ -21,7 +21,7 @@ from olmix.errors import DataError
 from olmix.prepare.choose import FORMAT, PrepareRequest, choose
 from olmix.prepare.documents import Split
 from olmix.prepare.encode import PreparedDomain, encode_all, train_file, validation_file
-from olmix.prepare.left_out import LeftOut
+from olmix.prepare.left_out import LeftOutTexts
 from olmix.prepare.output import check_output, claim, drop_stale, finished_manifest
 from olmix.prepare.reading import read_all
 from olmix.prepare.tokenizer import (
@@ -135,7 +135,7 @@ def _few(domains: Iterable[PreparedDomain]) -> list[str]:
     ]
 
 
-def _without_name(domain: PreparedDomain) -> dict[str, Any]:
+def _without_name(domain: PreparedDomain) -> dict[str, object]:
     return {key: value for key, value in asdict(domain).items() if key != "name"}
 
 
@@ -143,7 +143,7 @@ def _reused(manifest: Mapping[str, Any]) -> Prepared:
     domains = tuple(
         PreparedDomain(
             name=name,
-            **{**entry, "left_out": tuple(LeftOut(**one) for one in entry["left_out"])},
+            **{**entry, "left_out": tuple(LeftOutTexts(**one) for one in entry["left_out"])},
         )
         for name, entry in manifest["domains"].items()
     )

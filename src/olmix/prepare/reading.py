@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from olmix.errors import DataError
 from olmix.prepare.choose import PrepareRequest, Texts
 from olmix.prepare.documents import Document, Split, deduplicate, hold_out, split_documents
-from olmix.prepare.left_out import LeftOut, Tally
+from olmix.prepare.left_out import LeftOutTexts, Tally
 from olmix.text.numbers import counted
 from olmix.text.progress import Steps
 
@@ -32,7 +32,7 @@ class ReadDomain:
     texts: Texts
     documents: int
     split: Split
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[LeftOutTexts, ...]
 
 
 @dataclass(frozen=True)

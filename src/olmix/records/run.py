@@ -234,7 +234,7 @@ class RunFolder:
         status = self.read_status()
         return status.state == "finished" and status.identity == identity and self.summary.is_file()
 
-    def read_metrics(self, last_bytes: int | None = None) -> Iterator[dict[str, Any]]:
+    def read_metrics(self, last_bytes: int | None = None) -> Iterator[dict[str, object]]:
         """Yield the logged records in order, passing over a line that a crash cut off.
 
         Args:
@@ -290,7 +290,7 @@ def _read_object(path: Path, most_bytes: int) -> dict[str, object]:
     except OSError:
         size = 0  # reading it says what is wrong
     if size > most_bytes:
-        raise DataError(f"{path}: has {size:,} bytes, of {most_bytes:,} allowed")
+        raise DataError(f"{path}: has {size:,} bytes; at most {most_bytes:,} are read")
     plain = read_json(path)
     if not isinstance(plain, dict) or not is_shallow(plain):
         raise DataError(f"{path}: is not a JSON object, or nested too deep")

@@ -69,7 +69,7 @@ class Trackers:
         """Send the metrics of one step everywhere."""
         self._each(lambda sink: sink.log(step, metrics))
 
-    def finish(self, summary: Mapping[str, Any], *, ok: bool) -> None:
+    def finish(self, summary: Mapping[str, object], *, ok: bool) -> None:
         """Send the summary everywhere and end the run there."""
         self._each(lambda sink: sink.finish(summary, ok=ok))
 
@@ -101,7 +101,7 @@ def open_trackers(run: TrackedRun, wanted: TrackersConfig | None) -> Trackers | 
         try:
             sinks.append(start())
         except Exception as error:  # noqa: BLE001  a service that is down must not stop a swarm
-            logger.warning("%s does not start and is left out: %s", name, error)
+            logger.warning("%s could not be started and is left out: %s", name, error)
     return Trackers(sinks) if starts else None
 
 
@@ -178,7 +178,7 @@ class _Trackio:
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         self._run.log(dict(metrics), step=step)
 
-    def finish(self, summary: Mapping[str, Any], *, ok: bool) -> None:
+    def finish(self, summary: Mapping[str, object], *, ok: bool) -> None:
         del summary, ok
         self._run.finish()
 

@@ -23,6 +23,7 @@ from olmix.records.fit.tables import Predictions, read_mixture
 from olmix.report.evidence_figures import evidence_plans, response_plans
 from olmix.report.figure import Picture, PlannedFigure
 from olmix.report.svg import inline_svg, png_bytes
+from olmix.report.swarm_figures import swarm_plans
 from olmix.text.files import write_bytes
 from olmix.text.numbers import counted, fixed, per_cent, percent, signed, with_error
 from olmix.text.progress import OnProgress, Steps
@@ -96,6 +97,7 @@ def _plans(content: FitFolder, curves: Curves, number: int) -> Iterator[PlannedF
         yield _ladder_plan(content.ladder)
     yield _scores_plan(content)
     yield from _fit_plans(content, number)
+    yield from swarm_plans(content, dict(zip(*_objective_values(content), strict=True)))
     if content.effects is not None:
         yield _effects_plan(content)
     yield from evidence_plans(content)

@@ -64,7 +64,7 @@ class Watch:
             what = "no run has all of these values together, so this condition never holds"
             yield Finding(ExperimentSchemaError, what, self._where)
 
-    def _dead(self, name: str, options: list[Any]) -> Iterator[Finding]:
+    def _dead(self, name: str, options: list[object]) -> Iterator[Finding]:
         """Yield the options that no run can have; an error where none is left."""
         dead = [option for option in options if not self._possible(name, option)]
         kind = ExperimentSchemaError if len(dead) == len(options) else None
@@ -93,7 +93,7 @@ class Watch:
         return any(_equal(value, option) for value in self._values[name].values())
 
 
-def _options(wanted: Any) -> Iterable[Any]:
+def _options(wanted: object) -> Iterable[object]:
     return wanted if isinstance(wanted, list) else [wanted]
 
 

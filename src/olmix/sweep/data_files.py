@@ -25,7 +25,7 @@ _FORMATS: Mapping[str, str] = {
 _PACKED = {".gz", ".bz2", ".xz", ".zst"}
 
 
-def format_of(files: Any) -> str | None:
+def format_of(files: object) -> str | None:
     """Return the format, as `datasets` calls it, that all files of a data set have.
 
     Args:

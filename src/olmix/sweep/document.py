@@ -55,7 +55,7 @@ class YamlDocument:
         self.data: dict[str, Any] = loaded.data
         self.keeps_comments = not (loaded.has_aliases or loaded.root.flow_style)
 
-    def render(self, config: Mapping[str, Any]) -> str:
+    def render(self, config: Mapping[str, object]) -> str:
         """Return the text with the values of `config`, which may add and leave out keys.
 
         A file with aliases is rewritten, because one place of its text has several meanings; so
@@ -73,7 +73,7 @@ class YamlDocument:
         return "".join(pieces)
 
     def _changes(
-        self, node: MappingNode, old: Mapping[str, Any], new: Mapping[str, Any]
+        self, node: MappingNode, old: Mapping[str, object], new: Mapping[str, object]
     ) -> Iterator[_Edit]:
         """Yield what turns a block mapping into another mapping."""
         indent = node.value[0][0].start_mark.column if node.value else 0
@@ -119,7 +119,7 @@ class YamlDocument:
         return len(self.text) if found < 0 else found + 1
 
 
-def _is_block(node: Any, kind: type[MappingNode | SequenceNode]) -> bool:
+def _is_block(node: object, kind: type[MappingNode | SequenceNode]) -> bool:
     """Whether a value is a mapping or a list with entries on lines of their own."""
     return isinstance(node, kind) and bool(node.value and not node.flow_style)
 
@@ -134,7 +134,7 @@ def _end(node: Any) -> int:
     return position
 
 
-def _value(value: Any, indent: int) -> str:
+def _value(value: object, indent: int) -> str:
     """Return a value behind its colon: a block for a mapping, else one line."""
     if isinstance(value, Mapping) and value:
         step = indent + 2

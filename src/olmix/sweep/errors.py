@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from olmix.errors import ConfigError, Problem
 
@@ -76,7 +75,7 @@ class TorchtuneValidationError(ConfigWriterError):
         result: what was generated, if it was.
     """
 
-    result: Any = None
+    result: object = None
 
 
 @dataclass(frozen=True)

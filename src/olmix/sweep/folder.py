@@ -60,7 +60,7 @@ def choose_folder(config: ExperimentConfig, output_dir: str | Path | None) -> Pa
     return folder
 
 
-def render_mapping(rows: Sequence[Mapped], about: Mapping[str, Any]) -> str:
+def render_mapping(rows: Sequence[Mapped], about: Mapping[str, object]) -> str:
     """Return the text of `run_mapping.yaml`.
 
     Args:
@@ -70,7 +70,7 @@ def render_mapping(rows: Sequence[Mapped], about: Mapping[str, Any]) -> str:
     lines = [f"{key}: {render_flow(value)}\n" for key, value in about.items()]
     lines.append("runs:\n" if rows else "runs: []\n")
     for row in rows:
-        fields: dict[str, Any] = {
+        fields: dict[str, object] = {
             "params": dict(row.params),
             "config": row.config,
             "output_dir": row.output_dir,

@@ -29,11 +29,11 @@ from olmix.text.yaml import render_yaml
 __all__ = [
     "OUTPUT_DIR",
     "Base",
-    "Cost",
     "Framework",
-    "Mixed",
+    "MixedEntries",
     "Note",
     "Path_",
+    "RunCost",
     "RunFiles",
     "Verdict",
     "base_not_found",
@@ -79,7 +79,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Cost:
+class RunCost:
     """The size of a run, as far as its config tells.
 
     Attributes:
@@ -109,7 +109,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Mixed:
+class MixedEntries:
     """A mixture as a trainer takes it.
 
     Attributes:
@@ -192,7 +192,9 @@ class Framework(ABC):
         document = read_base_file(experiment)
         return Base(document.name, document.data, document, recipe)
 
-    def render(self, base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> str:
+    def render(
+        self, base: Base, config: Mapping[str, object], given: Mapping[Path_, object]
+    ) -> str:
         """Return the text of a run's file; `given` are the values set, by their paths."""
         del given
         return render_yaml(dict(config)) if base.document is None else base.document.render(config)
@@ -201,7 +203,7 @@ class Framework(ABC):
         """Return a text as comments of the run's file."""
         return "".join(f"# {line}\n" for line in text.splitlines()) + "\n"
 
-    def read_config(self, file: Path) -> Mapping[str, Any]:
+    def read_config(self, file: Path) -> Mapping[str, object]:
         """Read a run's file again."""
         return YamlDocument(file.read_text(encoding="utf-8"), str(file)).data
 
@@ -222,12 +224,14 @@ class Framework(ABC):
         found = at(config, self.output_key)
         return {self.output_key: os.path.normpath(found)} if isinstance(found, str) else {}
 
-    def complete(self, config: dict[str, Any], given: Iterable[Path_]) -> list[Note]:
+    def complete(self, config: dict[str, object], given: Iterable[Path_]) -> list[Note]:
         """Add to a merged config what follows from what is given; say what was added."""
         del config, given
         return []
 
-    def mix(self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]) -> Mixed:
+    def mix(
+        self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
+    ) -> MixedEntries:
         """Return the data sets that make a mixture, to stand at `mix_path`.
 
         Args:
@@ -262,7 +266,7 @@ class Framework(ABC):
         return ()
 
     def check_config(
-        self, base: Base, config: Mapping[str, Any], given: Iterable[Path_]
+        self, base: Base, config: Mapping[str, object], given: Iterable[Path_]
     ) -> list[Note]:
         """Return everything to say about one merged config; `given` are the paths set."""
         del base, config, given
@@ -271,16 +275,16 @@ class Framework(ABC):
     def check_runs(
         self,
         base: Base,
-        runs: Sequence[tuple[Mapping[str, Any], Mapping[Path_, Any]]],
+        runs: Sequence[tuple[Mapping[str, object], Mapping[Path_, object]]],
     ) -> list[Note]:
         """Return what can only be said of whole runs: the config of each, and the values set."""
         del base, runs
         return []
 
-    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> Cost:
+    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> RunCost:
         """Return what a run takes."""
         del base, config
-        return Cost(processes=max(gpus, 1))
+        return RunCost(processes=max(gpus, 1))
 
     def require(self) -> None:  # noqa: B027 - a framework may need nothing
         """Raise a `MissingPackageError` where the framework's own check cannot be made here."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from olmix import __version__
 from olmix.errors import DataError, Problem
@@ -66,7 +66,7 @@ class SweepResult:
 
 
 def generate_configs(
-    experiment: str | Path | Mapping[str, Any] | Experiment,
+    experiment: str | Path | Mapping[str, object] | Experiment,
     output_dir: str | Path | None = None,
     *,
     validator: Validator = "inprocess",
@@ -137,7 +137,15 @@ def _row(plan: StudyPlan, run: PlannedRun) -> Mapped:
     gpus = slurm.num_gpus if slurm is not None else 1
     command = plan.framework.command(recipe or "", file, gpus)
     known = tuple(command) if recipe is not None or "" not in command else ()
-    return Mapped(run.id, run.params, file, run.output_dir, recipe, run.hash, known)
+    return Mapped(
+        id=run.id,
+        params=dict(run.params),
+        config=file,
+        output_dir=run.output_dir,
+        recipe=recipe,
+        hash=run.hash,
+        command=known,
+    )
 
 
 def _text(plan: StudyPlan, run: PlannedRun) -> str:
@@ -168,7 +176,7 @@ def _check_text(plan: StudyPlan, texts: Mapping[str, str]) -> None:
         )
 
 
-def _about(plan: StudyPlan) -> dict[str, Any]:
+def _about(plan: StudyPlan) -> dict[str, object]:
     return {
         "experiment": plan.experiment.config.experiment.name,
         "framework": plan.framework.name,

@@ -54,10 +54,10 @@ class Parameters:
 
     kinds: Mapping[str, frozenset[str]]
     open: bool = False
-    choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    choices: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     rest: str = ""
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, object] = field(default_factory=dict)
 
 
 ParametersOf = Callable[[str], Parameters | None]
@@ -78,7 +78,7 @@ class Mismatch:
     """
 
     path: tuple[str, ...]
-    old: Any
+    old: object
     new: Any
 
     def explain(self) -> str:
@@ -139,8 +139,8 @@ def merge(
 
 
 def merge_all(
-    base: Mapping[str, Any],
-    override: Mapping[str, Any],
+    base: Mapping[str, object],
+    override: Mapping[str, object],
     parameters_of: ParametersOf | None = None,
     lists: Collection[tuple[str, ...]] = (),
 ) -> Merged:
@@ -210,7 +210,7 @@ class _Merge:
         return base
 
 
-def is_quoted(value: Any, kinds: Collection[str]) -> bool:
+def is_quoted(value: object, kinds: Collection[str]) -> bool:
     """Whether a text would be a number, or true or false, of the kinds asked for without quotes."""
     if not isinstance(value, str):
         return False
@@ -218,7 +218,7 @@ def is_quoted(value: Any, kinds: Collection[str]) -> bool:
     return kind_of(read_scalar(value)) in ({"bool"} if is_bool else _NUMBERS) & set(kinds)
 
 
-def _agrees(old: Any, new: Any, kinds: Sequence[str] | frozenset[str]) -> bool:
+def _agrees(old: object, new: object, kinds: Sequence[str] | frozenset[str]) -> bool:
     before, after = kind_of(old), kind_of(new)
     return (
         before == after
@@ -229,11 +229,11 @@ def _agrees(old: Any, new: Any, kinds: Sequence[str] | frozenset[str]) -> bool:
     )
 
 
-def _is_list_of_nodes(value: Any) -> bool:
+def _is_list_of_nodes(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(e, Mapping) for e in value)
 
 
-def _is_numbered(value: Any) -> bool:
+def _is_numbered(value: object) -> bool:
     """Whether a value is a mapping of the numbers of entries."""
     return isinstance(value, Mapping) and bool(value) and all(str(k).isdecimal() for k in value)
 
@@ -253,7 +253,7 @@ def has(config: Any, path: Sequence[str]) -> bool:
     return _walk(config, path) is not _MISSING
 
 
-def _walk(node: Any, path: Sequence[str]) -> Any:
+def _walk(node: object, path: Sequence[str]) -> object:
     for step in path:
         if isinstance(node, Mapping):
             node = node.get(step, _MISSING)
@@ -285,6 +285,6 @@ def expand(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
     return tree
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = render_flow(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -29,7 +29,7 @@ def resolve_folder(config: Config, text: str) -> str:
     return os.path.normpath(text)
 
 
-def _text(value: Any, default: str) -> str:
+def _text(value: object, default: str) -> str:
     return value if isinstance(value, str) else default
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from olmix.sweep.merge import flatten
 from olmix.sweep.scalars import render_flow
@@ -25,7 +24,7 @@ def differences(plan: StudyPlan, run: PlannedRun) -> list[tuple[str, str, str]]:
     ]
 
 
-def _leaves(config: Mapping[str, Any]) -> dict[str, str]:
+def _leaves(config: Mapping[str, object]) -> dict[str, str]:
     return {".".join(path): render_flow(value) for path, value in flatten(config)}
 
 

@@ -65,7 +65,7 @@ def render_flow(value: Any, *, inside: bool = False) -> str:
     return _render_text(str(value), inside=inside)
 
 
-def render_key(key: Any) -> str:
+def render_key(key: object) -> str:
     """Return a key of a mapping."""
     return render_flow(key, inside=True)
 

@@ -16,7 +16,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from olmix.sweep.merge import Parameters
 from olmix.sweep.scalars import kind_of
@@ -198,9 +197,9 @@ def _dataclass_parameters(node: ast.ClassDef, module: str, steps: int) -> Parame
             return None
         found = join(found, inherited)
     kinds: dict[str, frozenset[str]] = {}
-    choices: dict[str, tuple[Any, ...]] = {}
+    choices: dict[str, tuple[object, ...]] = {}
     required: set[str] = set()
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, object] = {}
     for entry in node.body:
         if not isinstance(entry, ast.AnnAssign) or not isinstance(entry.target, ast.Name):
             continue
@@ -236,7 +235,7 @@ def _keywords(node: ast.Call) -> dict[str, ast.expr]:
     return {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg is not None}
 
 
-def _listed(node: ast.expr | None) -> tuple[Any, ...]:
+def _listed(node: ast.expr | None) -> tuple[object, ...]:
     """Return the `choices` in the metadata of a field, where they are written out."""
     metadata = _keywords(node).get("metadata") if isinstance(node, ast.Call) else None
     for key, value in (
@@ -286,7 +285,7 @@ def _function_parameters(
     }
     named = [*plain, *arguments.kwonlyargs]
     kinds: dict[str, frozenset[str]] = {}
-    choices: dict[str, tuple[Any, ...]] = {}
+    choices: dict[str, tuple[object, ...]] = {}
     for argument in named:
         kinds[argument.arg] = frozenset(_kinds(argument.annotation) or ())
         allowed = _literals(argument.annotation, module)
@@ -342,7 +341,7 @@ def _union(members: list[ast.expr]) -> set[str] | None:
     return found
 
 
-def _literals(node: ast.expr | None, module: str) -> tuple[Any, ...]:
+def _literals(node: ast.expr | None, module: str) -> tuple[object, ...]:
     """Return the values of the `Literal` in an annotation, be it of the entries of a list.
 
     A name such as ``LORA_ATTN_MODULES`` is followed to the `Literal` that it stands for.

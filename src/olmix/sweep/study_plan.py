@@ -22,7 +22,7 @@ from olmix.sweep.errors import (
     raise_problems,
 )
 from olmix.sweep.experiment import Experiment, load_experiment
-from olmix.sweep.framework import OUTPUT_DIR, Base, Cost, Framework, Note, Path_
+from olmix.sweep.framework import OUTPUT_DIR, Base, Framework, Note, Path_, RunCost
 from olmix.sweep.frameworks import check_section, find_framework
 from olmix.sweep.merge import DELETE, Merged, at, expand, flatten, has, merge_all
 from olmix.sweep.mixtures import MIX, is_mixture
@@ -52,10 +52,10 @@ class PlannedRun:
     """
 
     id: str
-    params: Mapping[str, Any]
+    params: Mapping[str, object]
     config: dict[str, Any]
     given: Mapping[Path_, Any]
-    cost: Cost
+    cost: RunCost
     hash: str
     output_key: Path_ = OUTPUT_DIR
 
@@ -87,13 +87,13 @@ class StudyPlan:
     own: Mapping[Path_, str]
 
 
-def config_hash(config: Mapping[str, Any], output_key: Path_ = OUTPUT_DIR) -> str:
+def config_hash(config: Mapping[str, object], output_key: Path_ = OUTPUT_DIR) -> str:
     """Return a hash of everything in a config but the folder of its results."""
     plain = merge_all(config, expand({output_key: DELETE})).config
     return digest(_hashable(plain), 12)
 
 
-def build_plan(source: str | Path | Mapping[str, Any] | Experiment) -> StudyPlan:
+def build_plan(source: str | Path | Mapping[str, object] | Experiment) -> StudyPlan:
     """Read an experiment, and plan and check its runs.
 
     Raises:
@@ -216,7 +216,7 @@ class _Planner:
         identity = config_hash(merged.config, key)
         return PlannedRun("", params, merged.config, leaves, cost, identity, key)
 
-    def _merge(self, override: Mapping[str, Any]) -> Merged:
+    def _merge(self, override: Mapping[str, object]) -> Merged:
         framework = self.framework
         return merge_all(self.base.data, override, framework.parameters_of, framework.lists)
 
@@ -232,16 +232,16 @@ class _Planner:
         values[MIX] = dict(mixed.shares)
         return {MIX: mixed.datasets}
 
-    def _override(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _override(self, values: Mapping[str, object]) -> dict[str, object]:
         # A mixture that is not made yet stands nowhere.
         paths = {n: p for n, p in self._names.paths.items() if not is_mixture(n, values.get(n))}
         return expand({paths[name]: value for name, value in values.items() if name in paths})
 
-    def _scope(self, given: Mapping[str, Any], point: Point) -> Scope:
+    def _scope(self, given: Mapping[str, object], point: Point) -> Scope:
         given = dict(given)
 
         @functools.cache
-        def view() -> Mapping[str, Any]:
+        def view() -> Mapping[str, object]:
             override = self._override(given)
             return self._merge(override).config
 
@@ -249,10 +249,10 @@ class _Planner:
         path_of = functools.partial(self.framework.path_of, self.base)
         return Scope(given, self._names.paths, self.base.data, path_of, view, kept)
 
-    def _value(self, name: str, scope: Scope) -> Any:
+    def _value(self, name: str, scope: Scope) -> object:
         return resolve(scope.names.get(name), scope, self._names.paths.get(name, ()))
 
-    def _resolve(self, given: Mapping[str, Any], point: Point) -> dict[str, Any] | None:
+    def _resolve(self, given: Mapping[str, object], point: Point) -> dict[str, object] | None:
         """Return the values of a run with everything derived put in; `None` if one cannot be."""
         scope = self._scope(given, point)
         values: dict[str, Any] = {}
@@ -267,7 +267,7 @@ class _Planner:
     def _wrong(self, error: DerivationError, *where: str | int) -> None:
         self.findings.append(Finding(ExperimentSchemaError, str(error), where))
 
-    def _check_references(self, config: Mapping[str, Any]) -> None:
+    def _check_references(self, config: Mapping[str, object]) -> None:
         if self.framework.writes_whole_configs:
             for path, what in unknown_references(config):
                 self.findings.append(Finding(ValidationError, what, self._names.source(path)))
@@ -292,7 +292,7 @@ def _with_own_folders(run: PlannedRun, own: Mapping[Path_, str]) -> PlannedRun:
     )
 
 
-def _hashable(value: Any) -> Any:
+def _hashable(value: object) -> object:
     """Return a value that JSON can hold; numbers that it cannot become words."""
     if isinstance(value, Mapping):
         return {str(key): _hashable(entry) for key, entry in value.items()}

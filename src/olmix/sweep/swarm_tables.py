@@ -88,12 +88,12 @@ def write_swarm(
     return target / _CONFIG
 
 
-def _absolute(target: Path) -> dict[str, Any]:
+def _absolute(target: Path) -> dict[str, object]:
     tables = {"ratios": str(target / "ratios.csv"), "metrics": str(target / "metrics.csv")}
     return {"swarm": tables}
 
 
-def _others(run: Mapped) -> dict[str, Any]:
+def _others(run: Mapped) -> dict[str, object]:
     """Return what a run has besides its mixture and seed."""
     return {name: value for name, value in run.params.items() if name not in (MIX, SEED)}
 

@@ -57,7 +57,7 @@ class Scope:
     paths: Mapping[str, Path_] = field(default_factory=dict)
     base: Mapping[str, Any] = field(default_factory=dict)
     path_of: Callable[[str], Path_] = lambda name: tuple(name.split("."))
-    view: Callable[[], Mapping[str, Any]] = dict
+    view: Callable[[], Mapping[str, object]] = dict
     kept: Collection[str] = ()
 
 
@@ -83,7 +83,7 @@ _OPERATIONS: Mapping[str, tuple[int, Callable[..., float]]] = {
 }
 
 
-def names_used(value: Any) -> Iterator[str]:
+def names_used(value: object) -> Iterator[str]:
     """Yield every name that stands in braces anywhere in a value."""
     if isinstance(value, str):
         yield from _NAMES.findall(value)
@@ -95,7 +95,7 @@ def names_used(value: Any) -> Iterator[str]:
             yield from names_used(entry)
 
 
-def resolve(value: Any, scope: Scope, here: Path_ = ()) -> Any:
+def resolve(value: object, scope: Scope, here: Path_ = ()) -> object:
     """Return a value with everything derived from the experiment put in.
 
     Args:
@@ -110,7 +110,7 @@ def resolve(value: Any, scope: Scope, here: Path_ = ()) -> Any:
     return _Resolver(scope, here).value(value, ())
 
 
-def unknown_references(config: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
+def unknown_references(config: Mapping[str, object]) -> Iterator[tuple[Path_, str]]:
     """Yield (path, what is wrong) for every ``${...}`` of a whole config that names nothing."""
     for path, value in flatten(config):
         for text in _texts(value):
@@ -127,7 +127,7 @@ def unknown_references(config: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]
                     )
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str) and "${" in value:
         yield value
     elif isinstance(value, Mapping | list):
@@ -135,7 +135,7 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(entry)
 
 
-def _near(name: str, config: Mapping[str, Any], names: Collection[str] = ()) -> str:
+def _near(name: str, config: Mapping[str, object], names: Collection[str] = ()) -> str:
     """Return a hint at the nearest of the names and the keys of a config, if any is near."""
     keys = {".".join(path[:depth]) for path, _ in flatten(config) for depth in range(1, 4)}
     guess = nearest(name, [*names, *sorted(keys)])
@@ -158,7 +158,7 @@ class _Resolver:
         pieces = [self._piece(piece, active) for piece in _split(value)]
         return pieces[0] if len(pieces) == 1 else "".join(map(_text, pieces))
 
-    def _entry(self, key: str, value: Any, active: tuple[str, ...]) -> Any:
+    def _entry(self, key: str, value: object, active: tuple[str, ...]) -> object:
         try:
             return self._at((*self._here, key)).value(value, active)
         except DerivationError as error:
@@ -168,7 +168,7 @@ class _Resolver:
     def _at(self, here: Path_) -> _Resolver:
         return _Resolver(self._scope, here)
 
-    def _piece(self, piece: str, active: tuple[str, ...]) -> Any:
+    def _piece(self, piece: str, active: tuple[str, ...]) -> object:
         if piece.startswith("${") and piece.endswith("}"):
             return self._interpolation(piece, active)
 
@@ -178,7 +178,7 @@ class _Resolver:
 
         return _PLACEHOLDER.sub(fill, piece)
 
-    def _interpolation(self, piece: str, active: tuple[str, ...]) -> Any:
+    def _interpolation(self, piece: str, active: tuple[str, ...]) -> object:
         inner = piece[2:-1].strip()
         call = _CALL.fullmatch(inner)
         if call is None:
@@ -207,7 +207,7 @@ class _Resolver:
         except (ArithmeticError, ValueError) as error:
             raise DerivationError(f"{piece}: cannot be computed: {error}") from None
 
-    def _argument(self, text: str, active: tuple[str, ...]) -> Any:
+    def _argument(self, text: str, active: tuple[str, ...]) -> object:
         if not text.startswith("${"):
             return read_scalar(text)
         inner = text[2:-1].strip()
@@ -215,7 +215,7 @@ class _Resolver:
             return self._interpolation(text, active)
         return self._name(inner, active)
 
-    def _name(self, name: str, active: tuple[str, ...]) -> Any:
+    def _name(self, name: str, active: tuple[str, ...]) -> object:
         if name in active:
             circle = " -> ".join((*active[active.index(name) :], name))
             raise DerivationError(f"values refer to each other in a circle: {circle}")
@@ -235,7 +235,7 @@ class _Resolver:
         return found
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else render_flow(value)
 
 

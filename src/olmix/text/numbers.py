@@ -126,8 +126,8 @@ def p_value(value: float) -> str:
 
 
 def count(number: float) -> str:
-    """Return a whole number with thin spaces between thousands."""
-    return f"{number:,.0f}".replace(",", "\u202f") if math.isfinite(number) else UNKNOWN
+    """Return a whole number with commas between thousands."""
+    return f"{number:,.0f}" if math.isfinite(number) else UNKNOWN
 
 
 def counted(number: int, noun: str) -> str:

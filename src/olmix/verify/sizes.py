@@ -1,10 +1,9 @@
 """How a training grows with the rungs of a ladder: more tokens, and a model to match.
 
 A run of scale ``s`` has ``s`` times the tokens and parameters, so that every rung has as many
-tokens per parameter. The embedded trainer grows in width. Learning rates follow: that of its
-matrices falls with the width and that of its embeddings stays (G. Yang et al., "Tensor Programs V",
-2022); OLMo-core chooses by the size of the model where none is given, else it falls by
-``s ** (-1/3)`` as there.
+tokens per parameter. The embedded trainer grows in width, and its learning rates follow
+(`config/sizes.py`). OLMo-core chooses one by the size of the model where none is given, else it
+falls by ``s ** (-1/3)`` as there.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import math
 
 from olmix.config import LaunchConfig, OlmoCoreTraining, ProxyTraining
 from olmix.config.models import MODEL_PARAMETERS
+from olmix.config.sizes import at_width
 from olmix.errors import ConfigError, Problem
 
 __all__ = ["at_scale"]
@@ -44,16 +44,7 @@ def at_scale(base: LaunchConfig, scale: float) -> LaunchConfig:
 def _wider(training: ProxyTraining, scale: float) -> dict[str, int | float | str]:
     step = 2 * training.num_heads
     width = max(step, step * round(training.d_model * math.sqrt(scale) / step))
-    growth = width / training.d_model
-    changes: dict[str, int | float | str] = {
-        "max_tokens": round(training.num_tokens * scale),
-        "d_model": width,
-        "learning_rate": training.learning_rate / growth,
-        "embedding_lr_multiplier": training.embedding_lr_multiplier * growth,
-    }
-    if training.d_hidden is not None:
-        changes["d_hidden"] = max(1, round(training.d_hidden * growth))
-    return changes
+    return {"max_tokens": round(training.num_tokens * scale), **at_width(training, width)}
 
 
 def _larger(training: OlmoCoreTraining, scale: float, name: str) -> dict[str, int | float | str]:

@@ -238,7 +238,7 @@ def test_an_experiment_whose_weights_are_all_given_is_one_run(tmp_path):
     mix = LaunchConfig.from_dict(content["launch"]).mix
     assert mix["web:code:v20"].weight == pytest.approx(0.98 * 83 / 98 * 0.7)
     assert mix["wiki"].repetition_factor == 2.0
-    assert "the weights added up to 98; each is divided by it" in said
+    assert "the weights added up to 98 and were divided by it" in said
 
 
 def test_weights_of_a_mixture_are_divided_by_their_sum(tmp_path):

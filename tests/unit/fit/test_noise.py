@@ -53,9 +53,9 @@ def test_a_file_beside_the_metrics_does_as_well(planted, column, named):
 
 
 def test_the_fit_folder_depends_on_the_standard_errors(planted):
-    before = data_hash(planted.config())
+    before = data_hash(planted.config().swarm)
     write_table(planted.folder / "metrics_se.csv", planted.runs, {"y": [0.1] * 24})
-    assert data_hash(planted.config()) != before
+    assert data_hash(planted.config().swarm) != before
 
 
 def test_without_errors_all_runs_count_alike(planted):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from olmix.plotting import mixture_bars, weights_heat
+from olmix.plotting import effect_bars, mixture_bars, weights_heat
 from olmix.plotting.mixtures import by_share
 
 
@@ -68,3 +68,18 @@ def test_every_mixture_is_a_row_of_the_heat_map(ax, shape):
 
 def test_a_swarm_without_runs_is_said(ax):
     assert texts(weights_heat(ax, np.zeros((0, 3)), [], ["a", "b", "c"])) == ["no runs"]
+
+
+def test_what_a_domain_does_is_a_bar_to_the_side_that_says_it(ax):
+    bars = {"code": (0.07, True), "$x_1$": (-0.02, False), "odd": (math.nan, False)}
+    effect_bars(ax, bars, label="gain")
+    assert [text.get_text() for text in ax.texts][:2] == ["+0.070", "−0.020"]
+    filled, outlined = ax.patches[:2]
+    assert filled.get_width() > 0 > outlined.get_width()
+    assert filled.get_facecolor()[3] == 1
+    assert outlined.get_facecolor()[3] == 0
+    assert "better →" in ax.get_xlabel()
+
+
+def test_without_effects_the_figure_says_so(ax):
+    assert effect_bars(ax, {"a": (math.nan, True)}, label="gain").texts[0].get_text()

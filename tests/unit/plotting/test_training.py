@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from olmix.plotting import training_curves
+from olmix.plotting import best_so_far, training_curves
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,19 @@ def test_named_runs_differ_by_line_style_and_not_by_colour_alone(ax):
 )
 def test_without_losses_the_figure_says_so(ax, curves):
     assert training_curves(ax, curves).texts[0].get_text() == "no losses were logged"
+
+
+@pytest.mark.parametrize(("lower", "best"), [(True, [3, 2, 2, 1]), (False, [3, 3, 4, 4])])
+def test_the_best_so_far_never_gets_worse(ax, lower, best):
+    marked = {"natural": 2.5}
+    best_so_far(ax, [3, 2, 4, 1], lower_is_better=lower, label="loss", costs="abcd", marked=marked)
+    assert ax.lines[1].get_ydata().tolist() == best
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1\na", "2\nb", "3\nc", "4\nd"]
+    assert "cost so far" in ax.get_xlabel()
+    assert ("lower" if lower else "higher") in ax.get_ylabel()
+
+
+def test_runs_that_failed_are_passed_over(ax):
+    best_so_far(ax, [math.nan, 2.0, math.nan], lower_is_better=True, label="loss")
+    assert ax.lines[1].get_ydata()[1:].tolist() == [2, 2]
+    assert ax.get_xlabel() == "runs"

@@ -9,7 +9,7 @@ from olmix.prepare.documents import (
     hold_out,
     split_documents,
 )
-from olmix.prepare.left_out import LeftOut, Tally
+from olmix.prepare.left_out import LeftOutTexts, Tally
 
 
 def _documents(count, size=400):
@@ -20,7 +20,7 @@ def test_the_same_text_and_empty_ones_are_dropped():
     documents = [Document("a", "x"), Document("b", "x"), Document("c", " \n"), Document("d", "y")]
     tally = Tally()
     assert [document.path for document in deduplicate(documents, tally)] == ["a", "d"]
-    assert tally.left_out() == (LeftOut("duplicate", 1, 1), LeftOut("empty", 1, 2))
+    assert tally.left_out() == (LeftOutTexts("duplicate", 1, 1), LeftOutTexts("empty", 1, 2))
 
 
 @given(st.lists(st.text(max_size=200), max_size=300))

@@ -8,7 +8,7 @@ import pytest
 
 from olmix.cli.main import main as olmix
 from olmix.config import DataConfig
-from olmix.prepare import LeftOut, PrepareRequest, prepare
+from olmix.prepare import LeftOutTexts, PrepareRequest, prepare
 from olmix.priors import count_tokens
 from token_files import damaged, pack
 
@@ -128,9 +128,9 @@ def test_what_is_left_out_is_counted_per_domain_and_kept_in_the_manifest(texts, 
     (texts / "b" / "copy.txt").write_text(_texts("a")[0])
     prepared = _prepare(texts, tmp_path)
     left = {entry.reason: entry for entry in _domain(prepared, "a").left_out}
-    assert left["duplicate"] == LeftOut("duplicate", 30, sum(map(len, _texts("a"))))
+    assert left["duplicate"] == LeftOutTexts("duplicate", 30, sum(map(len, _texts("a"))))
     assert left["empty"].texts == 2
-    assert left["not readable"] == LeftOut("not readable", 3, 206)
+    assert left["not readable"] == LeftOutTexts("not readable", 3, 206)
     assert _domain(prepared, "b").left_out[0].reason == "in another domain"
     warnings = "\n".join(prepared.warnings)
     assert "a/again.jsonl: 1 line passed over (first: 33)" in warnings

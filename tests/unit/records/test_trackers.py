@@ -86,7 +86,7 @@ def test_a_tracker_that_does_not_start_is_left_out(tmp_path, monkeypatch, caplog
     monkeypatch.setattr(trackers, "require", lambda *_: None)
     monkeypatch.setattr(trackers, "_Wandb", fail)
     open_run_trackers(RunFolder(tmp_path), _config(wandb={"project": "p"})).log(1, {"loss": 1.0})
-    assert "wandb does not start and is left out: no answer" in caplog.text
+    assert "wandb could not be started and is left out: no answer" in caplog.text
 
 
 def test_no_trackers_cost_nothing(tmp_path):

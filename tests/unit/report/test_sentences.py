@@ -37,7 +37,7 @@ def test_what_was_not_tested_is_said(content):
     assert "larger models or longer training was not tested" in readings.scope(content)
     run = content.runs[0]
     sized = replace(content, run_facts={run: {"tokens": "160000"}})
-    assert "(160\u202f000 tokens each)" in readings.scope(sized)
+    assert "(160,000 tokens each)" in readings.scope(sized)
     doubtful = replace(
         content, verification=None, proposal=replace(content.proposal, reliable=False)
     )

@@ -17,7 +17,7 @@ from sample_fit import edit_json, write_sample_fit
 
 FIT = "olmix fit -c fit.yaml -o fit"
 VERIFY = "olmix verify --fit fit/latest -c launch.yaml"
-VOID = {"meta", "br", "img", "link", "input", "image", "path", "use"}
+VOID = {"meta", "col", "br", "img", "link", "input", "image", "path", "use"}
 
 
 class Outline(HTMLParser):

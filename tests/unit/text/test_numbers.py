@@ -29,7 +29,7 @@ NAN = math.nan
         (words.points(-0.125), "−12.5"),
         (words.p_value(0.0), "< 0.0001"),
         (words.p_value(0.0318), "0.032"),
-        (words.count(1234567), "1\u202f234\u202f567"),
+        (words.count(1234567), "1,234,567"),
         (words.counted(1, "run"), "1 run"),
         (words.per_cent(0.9), "90 %"),
         (words.per_cent(0.07), "7 %"),

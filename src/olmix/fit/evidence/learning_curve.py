@@ -86,7 +86,9 @@ def keep_share(swarm: Swarm, share: float, settings: RegressionConfig) -> Swarm:
     return replace(swarm, held_out=held_out, parts=parts)
 
 
-def learning_curve(swarm: Swarm, largest: SwarmFit, steps: Steps = NOBODY) -> list[tuple[Any, ...]]:
+def learning_curve(
+    swarm: Swarm, largest: SwarmFit, steps: Steps = NOBODY
+) -> list[tuple[object, ...]]:
     """Return the rows of `learning_curve.csv`: one per share and metric, the largest share first.
 
     Args:

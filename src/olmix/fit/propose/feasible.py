@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
+from olmix.config.fit import ConstraintsConfig
 from olmix.errors import InfeasibleError
 from olmix.simplex import Array, normalise, project_to_caps, token_caps
 
@@ -97,7 +98,7 @@ def feasible_mixtures(config: FitConfig, live: NDArray[np.bool_] | None = None) 
     room = float(caps[~pinned].sum())
     left = 1 - float(fixed.sum())
     if room < left - _TOLERANCE and not problems:
-        problems.append(_too_little(config, room, left))
+        problems.append(_too_little(limits, room, left))
     if left <= _TOLERANCE:
         caps = np.where(pinned, fixed, 0.0)
     if problems:
@@ -105,8 +106,7 @@ def feasible_mixtures(config: FitConfig, live: NDArray[np.bool_] | None = None) 
     return Feasible(np.asarray(caps), pinned, fixed)
 
 
-def _too_little(config: FitConfig, room: float, left: float) -> str:
-    limits = config.constraints
+def _too_little(limits: ConstraintsConfig, room: float, left: float) -> str:
     if not limits.enabled:
         return (
             f"filtering: the pinned weights leave {left:.4g}, and no domain that a run has "

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from olmix.config import FitConfig
+from olmix.config import ProposerConfig
 from olmix.fit.calibration import NORMAL_QUANTILE
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.gradient import TRACE, optimality_gap
@@ -140,8 +140,8 @@ def propose(fit: SwarmFit, feasible: Feasible, references: References) -> FoundM
     """
     config, swarm = fit.config, fit.swarm
     scale = spread(measured_objective(swarm))
-    kl = chosen_kl(fit) if config.proposer.kl_unit == "spread" else _raw_kl(config) / scale
-    kl_weight = _kl_weight(config, kl, scale)
+    kl = chosen_kl(fit) if config.proposer.kl_unit == "spread" else _raw_kl(config.proposer) / scale
+    kl_weight = _kl_weight(config.proposer, kl, scale)
     plain = build_objective(fit, swarm.objective_weights, kl_weight)
     objective = replace(plain, risk=_risk(fit), floors=_floors(fit, references))
     mixture, proposer = minimise(
@@ -164,20 +164,19 @@ def propose(fit: SwarmFit, feasible: Feasible, references: References) -> FoundM
     return FoundMixture(mixture, proposer, objective, kl, gap, tuple(warnings))
 
 
-def _raw_kl(config: FitConfig) -> float:
-    wanted = config.proposer.kl_reg
-    return 0.0 if wanted == "auto" else float(wanted)  # the config refuses a raw `auto`
+def _raw_kl(asked: ProposerConfig) -> float:
+    return 0.0 if asked.kl_reg == "auto" else float(asked.kl_reg)  # the config refuses a raw `auto`
 
 
-def _kl_weight(config: FitConfig, kl: float, scale: float) -> float:
+def _kl_weight(asked: ProposerConfig, kl: float, scale: float) -> float:
     """Return the weight of the divergence in the unit of what is optimised.
 
     Args:
-        config: may fix it, whatever the spread is.
+        asked: may fix it, whatever the spread is.
         kl: the weight in units of the spread.
         scale: standard deviation of what is optimised over the swarm.
     """
-    return _raw_kl(config) if config.proposer.kl_unit == "raw" else kl * scale
+    return _raw_kl(asked) if asked.kl_unit == "raw" else kl * scale
 
 
 def _risk(fit: SwarmFit) -> Risk | None:
@@ -231,7 +230,7 @@ def propose_each(
     metrics = fit.swarm.metrics
     alone = np.eye(len(metrics))
     for name, metric_weights, scale in zip(metrics, alone, _metric_spreads(fit.swarm), strict=True):
-        objective = build_objective(fit, metric_weights, _kl_weight(fit.config, kl, scale))
+        objective = build_objective(fit, metric_weights, _kl_weight(fit.config.proposer, kl, scale))
         mixture, _ = minimise(
             fit.config.proposer, fit.config.regression.seed, objective, feasible, references, scale
         )

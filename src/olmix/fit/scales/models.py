@@ -17,7 +17,7 @@ from olmix.records.fit.scores import Calibration
 __all__ = ["law_at_scale", "scales_to_plain"]
 
 
-def scales_to_plain(target: TargetFit) -> dict[str, Any]:
+def scales_to_plain(target: TargetFit) -> dict[str, object]:
     """Return what `models.json` holds of larger scales: nothing for a swarm of one.
 
     Each scale maps the laws of the one before it in the list, the first those of the file itself.

@@ -70,18 +70,18 @@ def read_scale(config: FitConfig, swarm: Swarm, scale: SwarmScale) -> ScaleRuns:
     Raises:
         DataError: with all problems of its tables.
     """
-    ratios, metrics = read_tables(config, scale)
+    ratios, metrics = read_tables(config.swarm, scale)
     if not ratios.runs or not metrics.runs:
         return _no_runs(scale, swarm)
     # Its table may lack columns of the small one, and then nothing of them was measured.
-    chosen = select_metrics(config, _with_columns(metrics, read_tables(config)[1].columns))
+    chosen = select_metrics(config, _with_columns(metrics, read_tables(config.swarm)[1].columns))
     domains = config.priors.domains
     stop_at([*not_joined(ratios, metrics), *wrong_domains(domains, ratios), *chosen.problems])
     stop_at(wrong_rows(ratios, domains))
     runs = sorted(set(ratios.runs) & set(metrics.runs))
     rows = without_noise(ratios.select(domains))
     weights = dict(zip(ratios.runs, rows / rows.sum(axis=1, keepdims=True), strict=True))
-    dropped = filtered_out(config, domains, {run: weights[run] for run in runs})
+    dropped = filtered_out(config.filtering, domains, {run: weights[run] for run in runs})
     position = {run: index for index, run in enumerate(metrics.runs)}
     mixtures = swarm.collapse(np.array([weights[run] for run in runs]))
     values = np.array([chosen.values[position[run]] for run in runs])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from olmix.config import FitConfig
+from olmix.config.fit import SwarmTables
 from olmix.config.scales import ScaleSize, SwarmScale
 from olmix.fit.crossval import scores
 from olmix.fit.scales.lift import LEAST_RUNS, LiftedFit, lift
@@ -47,7 +48,7 @@ def read_larger_scales(config: FitConfig, swarm: Swarm) -> tuple[ScaleRuns, ...]
     Raises:
         DataError: with all problems of their tables.
     """
-    scales, _ = _up_to_target(config)
+    scales, _ = _up_to_target(config.swarm)
     return tuple(read_scale(config, swarm, scale) for scale in scales[1:])
 
 
@@ -61,7 +62,7 @@ def at_target(fit: SwarmFit, larger: Sequence[ScaleRuns]) -> TargetFit:
     config = fit.asked
     if not config.swarm.scales:
         return TargetFit(fit, (), None)
-    scales, target = _up_to_target(config)
+    scales, target = _up_to_target(config.swarm)
     lifted: list[LiftedFit] = []
     here, reached = fit, scales[0].name
     for runs in larger:
@@ -79,7 +80,7 @@ def at_target(fit: SwarmFit, larger: Sequence[ScaleRuns]) -> TargetFit:
         reached=reached,
         order_only=reached != target,
         scales=records,
-        notes=tuple(_notes(config, fit, larger, records, reached, target)),
+        notes=tuple(_notes(fit, larger, records, reached, target)),
     )
     return TargetFit(here, tuple(lifted), record)
 
@@ -116,9 +117,9 @@ def _where(record: Scales) -> str:
     return f"At {record.reached}, where {runs} place the values: "
 
 
-def _up_to_target(config: FitConfig) -> tuple[tuple[SwarmScale, ...], str]:
+def _up_to_target(swarm: SwarmTables) -> tuple[tuple[SwarmScale, ...], str]:
     """Return the scales from the smallest to the target's, and what the target is called."""
-    scales, target = config.swarm.ordered_scales, config.swarm.target
+    scales, target = swarm.ordered_scales, swarm.target
     if not scales:
         return (), ""
     if target is None:
@@ -193,7 +194,6 @@ def _line(x: Array, y: Array) -> Array:
 
 
 def _notes(
-    config: FitConfig,
     fit: SwarmFit,
     larger: Sequence[ScaleRuns],
     records: dict[str, Scale],
@@ -202,8 +202,9 @@ def _notes(
 ) -> list[str]:
     """Say what each scale gave, and what the target lacks."""
     notes = []
-    used = {runs.scale.name for runs in larger} | {fit.asked.swarm.ordered_scales[0].name}
-    beyond = [one.name for one in config.swarm.ordered_scales if one.name not in used]
+    scales = fit.asked.swarm.ordered_scales
+    used = {runs.scale.name for runs in larger} | {scales[0].name}
+    beyond = [one.name for one in scales if one.name not in used]
     if beyond:
         notes.append(f"{listed(beyond)}: larger than the target {target}; not used.")
     for runs in larger:

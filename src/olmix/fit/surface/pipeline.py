@@ -185,7 +185,7 @@ def _name(term: tuple[int, ...], names: list[str]) -> str:
     return " * ".join(names[index] for index in term) or "constant"
 
 
-def _optimum_to_plain(optimum: Optimum) -> dict[str, Any]:
+def _optimum_to_plain(optimum: Optimum) -> dict[str, object]:
     def plain(interval: Interval) -> dict[str, float]:
         return {"value": interval.value, "low": interval.low, "high": interval.high}
 

@@ -153,7 +153,7 @@ class KubernetesEngine(Engine):
             known = _find(cluster, job)
             pods = [] if known is None else _pods(cluster, job.id).get(job.runs.index(run), [])
             if not pods:
-                raise LaunchError(f"{run}: its Job {job.id} has no pod of it")
+                raise LaunchError(f"{run}: its Job {job.id} has no pod for it")
             text: str = cluster.core.read_namespaced_pod_log(
                 pods[-1].metadata.name, cluster.namespace, _request_timeout=TIMEOUT_S
             )

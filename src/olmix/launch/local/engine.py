@@ -233,7 +233,7 @@ class _Pool:
             self._start(worker.slot)
         elif self._waiting and not self._workers:
             raise LaunchError(
-                f"the workers end before they take up a run ({worker.ending}); "
+                f"the workers stop before they start a run ({worker.ending}); "
                 f"see {self.folder / 'workers.log'}"
             )
 

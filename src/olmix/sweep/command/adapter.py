@@ -107,7 +107,7 @@ class Command(Framework):
         )
 
     def check_config(
-        self, base: Base, config: Mapping[str, Any], given: Iterable[Path_]
+        self, base: Base, config: Mapping[str, object], given: Iterable[Path_]
     ) -> list[Note]:
         """Return keys that the base has not, and names in the command that the config has not."""
         notes: list[Note] = []
@@ -132,7 +132,9 @@ class Command(Framework):
                     notes.append(Note((), what))
         return list(dict.fromkeys(notes))
 
-    def render(self, base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> str:
+    def render(
+        self, base: Base, config: Mapping[str, object], given: Mapping[Path_, object]
+    ) -> str:
         """Return the run's config, or the script that starts it with its flags."""
         if self._has_file:
             if base.document is not None:
@@ -147,7 +149,7 @@ class Command(Framework):
         """Return a text as comments of the run's file; JSON has none."""
         return "" if self.suffix == ".json" else super().comment(text)
 
-    def read_config(self, file: Path) -> Mapping[str, Any]:
+    def read_config(self, file: Path) -> Mapping[str, object]:
         """Read a run's config again; a script holds none."""
         text = file.read_text(encoding="utf-8")
         return {} if self.suffix == _SCRIPT else read_text(text, self.suffix, str(file))[0]
@@ -180,7 +182,7 @@ class Command(Framework):
 
 
 def _fill(
-    words: Sequence[str], config: Mapping[str, Any], flags: Mapping[Path_, Any]
+    words: Sequence[str], config: Mapping[str, object], flags: Mapping[Path_, object]
 ) -> Iterator[str]:
     """Yield words with the values of a config put in."""
     for word in words:

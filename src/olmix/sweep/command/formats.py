@@ -46,7 +46,7 @@ def read_text(text: str, suffix: str, name: str) -> tuple[dict[str, Any], YamlDo
     return data, None
 
 
-def render_text(data: Mapping[str, Any], suffix: str) -> str:
+def render_text(data: Mapping[str, object], suffix: str) -> str:
     """Return a config file.
 
     Raises:
@@ -58,7 +58,7 @@ def render_text(data: Mapping[str, Any], suffix: str) -> str:
     return render_yaml(dict(data)) if kind == "yaml" else "\n".join(_tables(data, ())) + "\n"
 
 
-def _tables(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+def _tables(table: Mapping[str, object], path: tuple[str, ...]) -> Iterator[str]:
     """Yield the lines of a TOML table: its values first, then the tables below it."""
     inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
     for key, value in table.items():
@@ -74,7 +74,7 @@ def _key(key: str) -> str:
     return key if _BARE.fullmatch(key) else _quoted(key)
 
 
-def _value(value: Any, path: tuple[str, ...]) -> str:
+def _value(value: object, path: tuple[str, ...]) -> str:
     if value is None:
         raise ConfigError([Problem(".".join(path), "TOML has no null; delete the key: !delete")])
     if isinstance(value, Mapping):
@@ -89,6 +89,6 @@ def _value(value: Any, path: tuple[str, ...]) -> str:
     return _quoted(value)
 
 
-def _quoted(value: Any) -> str:
+def _quoted(value: object) -> str:
     """Return a scalar as JSON has it, which TOML reads too, but for one character."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

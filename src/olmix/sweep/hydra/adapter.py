@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from olmix.errors import require
 from olmix.records.logs import Curves, number, read_jsonl
@@ -71,7 +70,9 @@ class Hydra(Framework):
                 listed = ", ".join(base.data)
                 yield name, f"{base.name} has no `{path[0]}`; it has: {listed}"
 
-    def render(self, base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> str:
+    def render(
+        self, base: Base, config: Mapping[str, object], given: Mapping[Path_, object]
+    ) -> str:
         """Return the overrides of a run as YAML: a list that a shell or a script can pass on."""
         words = _overrides(base, config, given)
         return "overrides:\n" + "".join(f"  - {render_flow(word)}\n" for word in words)
@@ -79,7 +80,7 @@ class Hydra(Framework):
     def check_runs(
         self,
         base: Base,
-        runs: Sequence[tuple[Mapping[str, Any], Mapping[Path_, Any]]],
+        runs: Sequence[tuple[Mapping[str, object], Mapping[Path_, object]]],
     ) -> list[Note]:
         """Compose every run and check it, as `olmix grpo train` does before it imports JAX."""
         if not _can_compose():
@@ -166,7 +167,9 @@ def _preset(base: Base) -> list[str]:
     return [] if base.data else [f"+experiment={base.name}"]
 
 
-def _overrides(base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]) -> list[str]:
+def _overrides(
+    base: Base, config: Mapping[str, object], given: Mapping[Path_, object]
+) -> list[str]:
     """Return the words that make a run of the tree that `olmix grpo train` composes."""
     words = _preset(base)
     if isinstance(config.get("output_dir"), str):
@@ -182,7 +185,7 @@ def _overrides(base: Base, config: Mapping[str, Any], given: Mapping[Path_, Any]
     return words
 
 
-def _hydra_value(value: Any) -> str:
+def _hydra_value(value: object) -> str:
     """Return a value in Hydra's grammar of overrides.
 
     Inside quotes a backslash means itself, but before a quote; the closing one counts.

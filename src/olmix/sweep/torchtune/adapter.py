@@ -13,11 +13,11 @@ from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.framework import (
     Base,
-    Cost,
     Framework,
-    Mixed,
+    MixedEntries,
     Note,
     Path_,
+    RunCost,
     RunFiles,
     Verdict,
     base_not_found,
@@ -118,12 +118,12 @@ class Torchtune(Framework):
                 yield name, f"{base.name} has no {section}, so there is no {'.'.join(path)}"
 
     def check_config(
-        self, base: Base, config: Mapping[str, Any], given: Iterable[Path_]
+        self, base: Base, config: Mapping[str, object], given: Iterable[Path_]
     ) -> list[Note]:
         """Return what our own checks say of a config."""
         return check_config(base, config, tuple(given))
 
-    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> Cost:
+    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> RunCost:
         """Return batch, steps and tokens of a run."""
         return estimate(config, world_size(base, gpus))
 
@@ -166,11 +166,13 @@ class Torchtune(Framework):
         """Return every folder that a run writes: results, checkpoints, logs, profiles."""
         return find_folders(config)
 
-    def complete(self, config: dict[str, Any], given: Iterable[Path_]) -> list[Note]:
+    def complete(self, config: dict[str, object], given: Iterable[Path_]) -> list[Note]:
         """Name the format of data files that only their suffix tells."""
         return complete_sources(config, {path[0] for path in given})
 
-    def mix(self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]) -> Mixed:
+    def mix(
+        self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
+    ) -> MixedEntries:
         """Return a mixture as a list in which each source stands as often as it must."""
         return mix_by_repetition(sources, weights)
 

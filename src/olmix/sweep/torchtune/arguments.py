@@ -32,7 +32,7 @@ _EXAMPLES = {
 
 def unknown_keys(
     base: Base,
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     given: Sequence[Path_],
 ) -> Iterator[Note]:
     """Yield keys that the recipe does not read, and arguments that components do not take.
@@ -67,7 +67,7 @@ def unknown_keys(
                 yield Note(path, f"{node} does not exist in the package that is installed")
 
 
-def _leaves(config: Mapping[str, Any], given: Sequence[Path_]) -> Iterator[Path_]:
+def _leaves(config: Mapping[str, object], given: Sequence[Path_]) -> Iterator[Path_]:
     """Yield paths that are set; of a list of data sets, what each of them has."""
     for path in given:
         yield path
@@ -77,7 +77,7 @@ def _leaves(config: Mapping[str, Any], given: Sequence[Path_]) -> Iterator[Path_
                 yield from (leaf for leaf, _ in flatten(entry, (*path, str(index))))
 
 
-def missing_keys(base: Base, config: Mapping[str, Any]) -> Iterator[Note]:
+def missing_keys(base: Base, config: Mapping[str, object]) -> Iterator[Note]:
     """Yield what the recipe needs and the config has not, so that the run would not start."""
     reads = reads_of(base)
     for key in sorted(reads.components & config.keys()):
@@ -141,7 +141,7 @@ class _Refused:
     level: Literal["error", "warning"] = "error"
 
 
-def _refused(component: str, key: str, value: Any) -> _Refused | None:
+def _refused(component: str, key: str, value: object) -> _Refused | None:
     """Return why a component does not take an argument, or `None` if it does."""
     parameters = parameters_of(component)
     if parameters is None:
@@ -168,7 +168,9 @@ def _refused(component: str, key: str, value: Any) -> _Refused | None:
     return None
 
 
-def _refused_value(component: str, key: str, value: Any, parameters: Parameters) -> _Refused | None:
+def _refused_value(
+    component: str, key: str, value: object, parameters: Parameters
+) -> _Refused | None:
     what = why_refused(component, key, value, parameters)
     return None if what is None else _Refused(what)
 

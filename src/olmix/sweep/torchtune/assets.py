@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from olmix.errors import needs
 
@@ -24,7 +24,7 @@ _ROWS = 64
 Kind = Literal["alpaca", "preference", "prompts"]
 """The form that rows are read as: instructions with answers, pairs of answers, or prompts alone."""
 
-_READERS: Mapping[Kind, Mapping[str, Any]] = {
+_READERS: Mapping[Kind, Mapping[str, object]] = {
     "alpaca": {"_component_": "torchtune.datasets.alpaca_dataset"},
     "preference": {"_component_": "torchtune.datasets.preference_dataset"},
     "prompts": {
@@ -60,7 +60,7 @@ class Assets:
     data: Path
     tokenizer: Path
 
-    def tokenizer_node(self) -> dict[str, Any]:
+    def tokenizer_node(self) -> dict[str, object]:
         """Return the tokenizer of a config; every family trains with the same one."""
         return {
             "_component_": "torchtune.models.llama2.llama2_tokenizer",
@@ -68,7 +68,7 @@ class Assets:
             "max_seq_len": MAX_SEQ_LEN,
         }
 
-    def dataset_node(self, kind: Kind = "alpaca", *, packed: bool = False) -> dict[str, Any]:
+    def dataset_node(self, kind: Kind = "alpaca", *, packed: bool = False) -> dict[str, object]:
         """Return the data set of a config; pairs and prompts are never packed."""
         node = {**_READERS[kind], "source": "json", "data_files": str(self.data)}
         return node | {"packed": packed} if kind == "alpaca" else node
@@ -103,7 +103,7 @@ def build_assets(folder: Path) -> Assets:
     return Assets(data, tokenizer)
 
 
-def _row(number: int) -> dict[str, Any]:
+def _row(number: int) -> dict[str, object]:
     thing, other = _THINGS[number % len(_THINGS)], _THINGS[(number * 3) % len(_THINGS)]
     instruction = f"{_WORDS[number % len(_WORDS)]} the {thing} number {number}"
     output = f"there are {number * 7 % 23} {other} and {number} more"

@@ -57,7 +57,7 @@ _NULLABLE = {
 }
 
 
-def check_config(base: Base, config: Mapping[str, Any], given: Sequence[Path_]) -> list[Note]:
+def check_config(base: Base, config: Mapping[str, object], given: Sequence[Path_]) -> list[Note]:
     """Return everything to say about one config.
 
     Args:

@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from olmix.errors import DataError
 from olmix.sweep.torchtune.assets import build_assets
@@ -16,7 +15,7 @@ from olmix.text.yaml import write_yaml
 __all__ = ["write_example"]
 
 _BASE = "llama3_2/1B_lora_single_device"
-_MODEL: Mapping[str, Any] = {
+_MODEL: Mapping[str, object] = {
     "_component_": "torchtune.models.llama3_2.lora_llama3_2_1b",
     "lora_attn_modules": ["q_proj", "v_proj", "output_proj"],
     "apply_lora_to_mlp": True,
@@ -38,7 +37,7 @@ def write_example(folder: Path) -> Path:
     if folder.exists():
         raise DataError(f"{folder}: this folder exists; choose a new one")
     root = folder.resolve()
-    slurm: dict[str, Any] = {"gpus": 0, "time": "00:10:00", "array_limit": 2}
+    slurm: dict[str, object] = {"gpus": 0, "time": "00:10:00", "array_limit": 2}
     if sys.prefix != sys.base_prefix:
         slurm["venv"] = sys.prefix
     content = {
@@ -57,7 +56,7 @@ def write_example(folder: Path) -> Path:
     return file
 
 
-def _controls(root: Path) -> dict[str, Any]:
+def _controls(root: Path) -> dict[str, object]:
     """Write a tiny model, tokenizer and data; return the controls that train on them."""
     assets = build_assets(root)
     model = tiny_model(_MODEL)

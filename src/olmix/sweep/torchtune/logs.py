@@ -17,7 +17,7 @@ _CHECKPOINTS: Path_ = ("checkpointer", "output_dir")
 _LOGS: Path_ = ("metric_logger", "log_dir")
 
 
-def find_folders(config: Mapping[str, Any]) -> dict[Path_, str]:
+def find_folders(config: Mapping[str, object]) -> dict[Path_, str]:
     """Return every folder that a run writes: results, checkpoints, logs, profiles."""
     found: dict[Path_, Any] = {OUTPUT_DIR: config.get(OUTPUT_DIR[0])}
     for key, node in config.items():

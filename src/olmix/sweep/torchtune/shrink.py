@@ -49,14 +49,14 @@ _ELSEWHERE = (
 """Keys that mean nothing to a single process on a CPU."""
 _STEPS = 2
 _BATCH = 2
-_LENGTH: Mapping[str, Any] = {
+_LENGTH: Mapping[str, object] = {
     "epochs": 1,
     "max_steps_per_epoch": _STEPS,
     "batch_size": _BATCH,
     "gradient_accumulation_steps": 1,
 }
 # In PPO a step is a batch of answers that the policy generates first.
-_LENGTH_OF_PPO: Mapping[str, Any] = {
+_LENGTH_OF_PPO: Mapping[str, object] = {
     "num_steps": _STEPS * _BATCH,
     "batch_size": _BATCH,
     "forward_batch_size": _BATCH,
@@ -98,7 +98,7 @@ def data_of(recipe: str | None) -> Kind:
     )
 
 
-def shrink(config: Mapping[str, Any], kind: Kind, assets: Assets, folder: Path) -> Shrunk:
+def shrink(config: Mapping[str, object], kind: Kind, assets: Assets, folder: Path) -> Shrunk:
     """Return a config with tiny models, tokenizer and data, for two steps on the CPU.
 
     Args:
@@ -150,14 +150,14 @@ def shrink(config: Mapping[str, Any], kind: Kind, assets: Assets, folder: Path) 
     return Shrunk(small, weights)
 
 
-def _width(config: Mapping[str, Any]) -> int:
+def _width(config: Mapping[str, object]) -> int:
     """Return a width of the model that the groups of a quantizer divide."""
     quantizer = config.get("quantizer")
     size = quantizer.get("groupsize") if isinstance(quantizer, Mapping) else None
     return max(32, size) if isinstance(size, int) else 32
 
 
-def _tiny(node: Any, width: int) -> dict[str, Any]:
+def _tiny(node: object, width: int) -> dict[str, object]:
     found = tiny_model(node, width) if isinstance(node, Mapping) else None
     if found is None:
         component = node.get("_component_") if isinstance(node, Mapping) else node
@@ -168,7 +168,7 @@ def _tiny(node: Any, width: int) -> dict[str, Any]:
     return found
 
 
-def _checkpointer(node: Any, folder: Path, file: str) -> dict[str, Any]:
+def _checkpointer(node: object, folder: Path, file: str) -> dict[str, object]:
     old = node if isinstance(node, Mapping) else {}
     return {
         "_component_": "torchtune.training.FullModelTorchTuneCheckpointer",

@@ -26,7 +26,7 @@ __all__ = ["train_tiny"]
 
 def train_tiny(
     base: Base,
-    configs: Mapping[str, dict[str, Any]],
+    configs: Mapping[str, dict[str, object]],
     on_progress: OnProgress | None = None,
 ) -> Mapping[str, str]:
     """Train each config for two steps; return why it fails, or nothing, by id.

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
 
 from olmix.sweep.data_files import count_rows, format_of
-from olmix.sweep.framework import Mixed, Note, Path_
+from olmix.sweep.framework import MixedEntries, Note, Path_
 from olmix.sweep.mixtures import repetitions
 from olmix.sweep.values import DerivationError
 
 __all__ = ["complete_sources", "datasets_of", "mix_by_repetition"]
 
 
-def datasets_of(config: Mapping[str, Any]) -> Iterator[tuple[Path_, Any]]:
+def datasets_of(config: Mapping[str, object]) -> Iterator[tuple[Path_, object]]:
     """Yield (path, node) of the data set of a config, or of each in a list of them."""
     found = config.get("dataset")
     if isinstance(found, list):
@@ -22,7 +21,7 @@ def datasets_of(config: Mapping[str, Any]) -> Iterator[tuple[Path_, Any]]:
         yield ("dataset",), found
 
 
-def complete_sources(config: Mapping[str, Any], touched: Collection[str]) -> list[Note]:
+def complete_sources(config: Mapping[str, object], touched: Collection[str]) -> list[Note]:
     """Name the `source` of data sets that have `data_files` alone; say what was named.
 
     Args:
@@ -46,8 +45,8 @@ def complete_sources(config: Mapping[str, Any], touched: Collection[str]) -> lis
 
 
 def mix_by_repetition(
-    sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
-) -> Mixed:
+    sources: Mapping[str, Mapping[str, object]], weights: Mapping[str, float]
+) -> MixedEntries:
     """Return a mixture as a list in which each source stands as often as its share needs.
 
     Raises:
@@ -74,10 +73,12 @@ def mix_by_repetition(
         )
     total = sum(count * rows[name] for name, count in counts.items())
     shares = {name: round(counts.get(name, 0) * rows.get(name, 0) / total, 6) for name in weights}
-    nodes: dict[str, dict[str, Any]] = {}
+    nodes: dict[str, dict[str, object]] = {}
     for name in counts:
         nodes[name] = {key: value for key, value in sources[name].items() if key != "rows"}
         source = format_of(nodes[name].get("data_files"))
         if source is not None:
             nodes[name].setdefault("source", source)
-    return Mixed([dict(nodes[n]) for n, count in counts.items() for _ in range(count)], shares)
+    return MixedEntries(
+        [dict(nodes[n]) for n, count in counts.items() for _ in range(count)], shares
+    )

@@ -37,7 +37,7 @@ _BUILT_BY: Mapping[str, str] = {
 """Families that are only sizes of another one, which has the builder."""
 
 
-def tiny_model(node: Mapping[str, Any], width: int = _WIDTH) -> dict[str, Any] | None:
+def tiny_model(node: Mapping[str, object], width: int = _WIDTH) -> dict[str, object] | None:
     """Return a two-layer model of the family that a model node builds; LoRA settings stay.
 
     Args:

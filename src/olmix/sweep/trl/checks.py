@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from olmix.errors import nearest
-from olmix.sweep.framework import Cost, Note, Path_
+from olmix.sweep.framework import Note, Path_, RunCost
 from olmix.sweep.merge import Parameters
 from olmix.sweep.source import parameters_of
 from olmix.sweep.trl.arguments import DATASET, launch_keys
@@ -52,7 +52,7 @@ _LORA = ("lora_", "use_rslora", "use_dora")
 
 
 def check_config(
-    recipe: str, parameters: Parameters, config: Mapping[str, Any], cost: Cost
+    recipe: str, parameters: Parameters, config: Mapping[str, object], cost: RunCost
 ) -> Iterator[Note]:
     """Yield everything to say about one config.
 
@@ -71,7 +71,7 @@ def check_config(
     yield from _steps(parameters, config, cost)
 
 
-def check_pushes(configs: Sequence[Mapping[str, Any]]) -> Iterator[Note]:
+def check_pushes(configs: Sequence[Mapping[str, object]]) -> Iterator[Note]:
     """Yield that several runs would push their models to one repository."""
     names = [c.get("hub_model_id") for c in configs if c.get("push_to_hub") is True]
     named = [name for name in names if name is not None]
@@ -80,7 +80,7 @@ def check_pushes(configs: Sequence[Mapping[str, Any]]) -> Iterator[Note]:
         yield Note(("hub_model_id",), f"{what}like of a variable into the name")
 
 
-def _check_key(owner: str, parameters: Parameters, key: str, value: Any) -> Iterator[Note]:
+def _check_key(owner: str, parameters: Parameters, key: str, value: object) -> Iterator[Note]:
     if key in parameters.kinds:
         what = why_refused(owner, key, value, parameters)
         if what is None and key in _RULES and value is not None:
@@ -93,7 +93,7 @@ def _check_key(owner: str, parameters: Parameters, key: str, value: Any) -> Iter
         yield Note((key,), f"{owner} takes no `{key}`, nor does `accelerate launch`{hint}")
 
 
-def _data(recipe: str, parameters: Parameters, config: Mapping[str, Any]) -> Iterator[Note]:
+def _data(recipe: str, parameters: Parameters, config: Mapping[str, object]) -> Iterator[Note]:
     del recipe, parameters
     entries, name = config.get("datasets"), config.get("dataset_name")
     if not entries and not name:
@@ -119,7 +119,7 @@ def _data(recipe: str, parameters: Parameters, config: Mapping[str, Any]) -> Ite
         yield Note(("eval_strategy",), f"{what}0.1")
 
 
-def _entry(path: Path_, entry: Any) -> Iterator[Note]:
+def _entry(path: Path_, entry: object) -> Iterator[Note]:
     """Yield what is wrong with one entry of `datasets`."""
     known = parameters_of(DATASET) or Parameters({}, open=True)
     if not isinstance(entry, Mapping):
@@ -140,7 +140,7 @@ def _entry(path: Path_, entry: Any) -> Iterator[Note]:
             yield Note(path, what)
 
 
-def _adapters(recipe: str, parameters: Parameters, config: Mapping[str, Any]) -> Iterator[Note]:
+def _adapters(recipe: str, parameters: Parameters, config: Mapping[str, object]) -> Iterator[Note]:
     del recipe, parameters
     if config.get("use_peft") is True:
         modules = config.get("lora_target_modules")
@@ -155,7 +155,7 @@ def _adapters(recipe: str, parameters: Parameters, config: Mapping[str, Any]) ->
             yield Note((key,), what)
 
 
-def _rewards(recipe: str, parameters: Parameters, config: Mapping[str, Any]) -> Iterator[Note]:
+def _rewards(recipe: str, parameters: Parameters, config: Mapping[str, object]) -> Iterator[Note]:
     if "reward_funcs" not in parameters.kinds:
         return
     if not config.get("reward_funcs") and not config.get("reward_model_name_or_path"):
@@ -163,7 +163,7 @@ def _rewards(recipe: str, parameters: Parameters, config: Mapping[str, Any]) -> 
         yield Note(("reward_funcs",), what)
 
 
-def _steps(parameters: Parameters, config: Mapping[str, Any], cost: Cost) -> Iterator[Note]:
+def _steps(parameters: Parameters, config: Mapping[str, object], cost: RunCost) -> Iterator[Note]:
     def value(key: str) -> Any:
         return config.get(key, parameters.defaults.get(key))
 

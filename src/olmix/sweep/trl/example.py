@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from olmix.errors import DataError
 from olmix.sweep.trl.tiny import rows_for, write_model, write_rows
@@ -25,7 +24,7 @@ def write_example(folder: Path) -> Path:
     root = folder.resolve()
     model = write_model(root / "model")
     data = write_rows(root / "train.jsonl", rows_for("sft"))
-    slurm: dict[str, Any] = {"gpus": 0, "time": "00:10:00", "array_limit": 2}
+    slurm: dict[str, object] = {"gpus": 0, "time": "00:10:00", "array_limit": 2}
     if sys.prefix != sys.base_prefix:
         slurm["venv"] = sys.prefix
     content = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from olmix.errors import NotAvailableError
 from olmix.sweep.merge import Parameters
@@ -31,7 +30,7 @@ _ELSEWHERE = (
     *("logging_dir", "hub_model_id", "hub_token", "torch_compile", "use_liger_kernel"),
 )
 """Keys that ask for what is not here: a GPU, data, a model, a network."""
-_TINY: Mapping[str, Any] = {
+_TINY: Mapping[str, object] = {
     "max_steps": 2,
     "per_device_train_batch_size": 2,
     "gradient_accumulation_steps": 1,
@@ -56,7 +55,7 @@ _GPU_OPTIMIZERS = ("bnb", "8bit", "32bit", "4bit", "paged", "fused")
 def train_tiny(
     recipe: str,
     parameters: Parameters,
-    configs: Mapping[str, dict[str, Any]],
+    configs: Mapping[str, dict[str, object]],
     on_progress: OnProgress | None = None,
 ) -> Mapping[str, str]:
     """Train each config for two steps; return why it fails, or nothing, by id.
@@ -85,8 +84,8 @@ def train_tiny(
 
 
 def shrink(
-    config: Mapping[str, Any], parameters: Parameters, model: Path, data: Path
-) -> dict[str, Any]:
+    config: Mapping[str, object], parameters: Parameters, model: Path, data: Path
+) -> dict[str, object]:
     """Return a config with a tiny model and data, for two steps on the CPU.
 
     Args:

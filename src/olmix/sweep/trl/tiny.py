@@ -77,19 +77,19 @@ def _quietly(save: Callable[[], object]) -> None:
             logging.enable_progress_bar()
 
 
-def rows_for(recipe: str) -> list[dict[str, Any]]:
+def rows_for(recipe: str) -> list[dict[str, object]]:
     """Return rows of the form that a command trains on."""
     return [_row(recipe, number) for number in range(_ROWS)]
 
 
-def write_rows(file: Path, rows: list[dict[str, Any]]) -> Path:
+def write_rows(file: Path, rows: list[dict[str, object]]) -> Path:
     """Write rows as JSON lines."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return file
 
 
-def _row(recipe: str, number: int) -> dict[str, Any]:
+def _row(recipe: str, number: int) -> dict[str, object]:
     thing = _THINGS[number % len(_THINGS)]
     question = f"{_WORDS[number % len(_WORDS)]} the {thing}"
     answer = f"there are {number % 7} {thing}"

@@ -190,7 +190,7 @@ class _Sitting:
         self._save(swarm)
         for job in self._live.values():
             job.writer.interrupt(step=self._step, tokens_per_second=self._rate())
-            logger.info("%s stops at step %d, to be resumed", job.folder.name, self._step)
+            logger.info("%s stopped at step %d and can be resumed", job.folder.name, self._step)
             yield Outcome(job.folder.path, "interrupted")
 
     def _report(self, rate: float) -> None:

@@ -156,7 +156,7 @@ def test_without_large_runs_the_words_say_order_only(folder):
     assert read_scales(result.folder).order_only
     target = {"parameters": 7e9, "tokens": 10**12}
     beyond = fit_swarm(config_of(folder, swarm={"target": target}), folder / "fit")
-    assert "7\u202f000\u202f000\u202f000 parameters" in beyond.proposal.statement
+    assert "7,000,000,000 parameters" in beyond.proposal.statement
 
 
 def test_a_metric_may_be_missing_at_the_large_scale(folder):

@@ -1,0 +1,129 @@
+"""`olmix plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from olmix.cli.options import path_option
+from olmix.cli.terminal import done, shell_line, table
+
+if TYPE_CHECKING:
+    from olmix.plan import Plan
+
+__all__ = ["plan"]
+
+
+@click.command()
+@path_option("-c", "--config", required=True, about="Generation config.")
+@path_option("--base", about="Launch config; launch.yaml beside the generation config if left out.")
+@click.option("--flops", type=click.FloatRange(0, min_open=True), help="The budget: 6e18.")
+@click.option("--gpu-hours", type=click.FloatRange(0, min_open=True), help="The same in GPU hours.")
+@click.option(
+    "--flops-per-gpu",
+    type=click.FloatRange(0, min_open=True),
+    default=4e14,
+    show_default=True,
+    help="What a GPU does in a second: an H100 at 40 %.",
+)
+@click.option("--target-parameters", type=float, required=True, help="Of the large model: 7e9.")
+@click.option("--target-tokens", type=float, required=True, help="Of the large run: 1e12.")
+@path_option("--fit", "fit_folder", about="A fit whose errors are taken in place of the table.")
+@click.option(
+    "--error",
+    type=click.FloatRange(0, min_open=True),
+    default=0.1,
+    show_default=True,
+    help="Regret of the proposal that is wanted, in spreads of the objective between runs.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write generation.yaml and launch.yaml of the plan into this folder.",
+)
+def plan(
+    config: Path,
+    base: Path | None,
+    flops: float | None,
+    gpu_hours: float | None,
+    flops_per_gpu: float,
+    target_parameters: float,
+    target_tokens: float,
+    fit_folder: Path | None,
+    error: float,
+    output: Path | None,
+) -> None:
+    """Say what a budget buys: how many runs, of which size and length, in how many rounds.
+
+    The budget covers the swarm, a verification and a ladder. It is a rule of thumb from public
+    swarms of 1M and 30M parameters, or from a fit of yours.
+    """
+    from olmix.config import GenerationConfig, LaunchConfig
+    from olmix.plan import PUBLIC, Target, curve_of_fit, plans_of, write_plan
+
+    if (flops is None) == (gpu_hours is None):
+        raise click.UsageError("give --flops or --gpu-hours")
+    budget = flops if flops is not None else float(gpu_hours or 0) * 3600 * flops_per_gpu
+    if min(target_parameters, target_tokens) < 1:
+        raise click.UsageError("--target-parameters and --target-tokens are 1 at least")
+    launch = LaunchConfig.from_yaml(config.with_name("launch.yaml") if base is None else base)
+    curve = PUBLIC if fit_folder is None else curve_of_fit(fit_folder)
+    target = Target(target_parameters, target_tokens)
+    plans, best = plans_of(launch, budget, target, curve, error)
+    _show(plans, best, curve.source, error)
+    if output is not None:
+        files = write_plan(output, GenerationConfig.from_yaml(config), launch, best, target)
+        done(f"wrote {', '.join(map(str, files))}")
+        click.echo(_next(best, output))
+
+
+def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> None:
+    from olmix.plan.budget import SMALLEST
+    from olmix.text.numbers import fixed, readable_count
+
+    rows = [
+        (
+            f"{one.num_runs}{' *' if one is best else ''}",
+            str(one.rounds),
+            f"2 x {one.replicates}",
+            readable_count(one.parameters),
+            readable_count(one.tokens),
+            f"{one.flops:.2g}",
+            fixed(one.error, 2),
+        )
+        for one in plans
+    ]
+    columns = ("runs", "rounds", "replicates", "parameters", "tokens", "FLOPs", "regret")
+    table("What the budget buys (* recommended)", columns, rows)
+    click.echo(
+        f"\nRegret of the proposal in spreads of the objective, from {source}; FLOPs with a "
+        "verification (20 runs) and a ladder at 1 and 4 times the size."
+    )
+    if best.error > error:
+        click.echo(f"warning: no number of runs here brings the regret to {error:g}", err=True)
+    if best.parameters < SMALLEST:
+        click.echo(
+            "warning: models below 1M parameters are smaller than those of any public swarm; "
+            "whether their order carries over was not measured",
+            err=True,
+        )
+
+
+def _next(best: Plan, output: Path) -> str:
+    """Return the commands of the plan, in order."""
+    place = str(output)
+    base = f"{place}/launch.yaml"
+    variants, fit = f"{place}/variants", f"{place}/fit"
+    lines = [
+        ["olmix", "generate", "-c", f"{place}/generation.yaml", "--base", base, "-o", variants],
+        ["olmix", "launch", "preview", "-v", variants],
+    ]
+    if best.rounds > 1:
+        more = ["--after", f"{fit}/latest", "-n", str(best.num_runs - best.first_runs)]
+        lines.append([*lines[0][:-1], f"{variants}-round-2", *more])
+    lines.append(["olmix", "verify", "--fit", f"{fit}/latest", "-c", base])
+    lines.append([*lines[-1], "--scales", "1,4", "--seeds", "3"])
+    return "\n".join(shell_line(words) for words in lines)

@@ -1,0 +1,76 @@
+"""The configs of a plan: `generation.yaml` and `launch.yaml`, every key explained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from olmix.config import GenerationConfig, LaunchConfig
+from olmix.config.base import Section
+from olmix.config.commented import render_commented
+from olmix.errors import ConfigError, DataError, Problem
+from olmix.plan.budget import Plan, Target
+from olmix.text.files import write_text
+
+__all__ = ["write_plan"]
+
+
+def write_plan(
+    folder: Path, generation: GenerationConfig, base: LaunchConfig, plan: Plan, target: Target
+) -> tuple[Path, Path]:
+    """Write the configs of a plan; returns their files.
+
+    Args:
+        folder: where to.
+        generation: how mixtures are sampled; numbers and lengths are replaced.
+        base: how a run is trained; size and length are replaced.
+        plan: what the budget buys.
+        target: the large run, whose passes over each domain the runs are matched to.
+
+    Raises:
+        DataError: a file is there already.
+        ConfigError: size and length do not fit the configs, or the domains have too few tokens for
+            the large run.
+    """
+    files = folder / "generation.yaml", folder / "launch.yaml"
+    there = [str(file) for file in files if file.exists()]
+    if there:
+        raise DataError(f"{', '.join(there)}: is there already, and is not replaced")
+    tokens = round(target.tokens)
+    matched = {"target_tokens": tokens, "target_parameters": round(target.parameters)}
+    launch = base.resized(base.name, {**plan.training, **matched})
+    plain = generation.to_plain()
+    swarm = {key: value for key, value in plain.get("swarm", {}).items() if key != "after"}
+    plain["swarm"] = {
+        **swarm,
+        "variants": plan.variants,
+        "references": ["natural", "uniform"],
+        "replicates": plan.replicates,
+    }
+    plain |= {"max_tokens": plan.tokens, "target_tokens": tokens}
+    sampled = GenerationConfig.from_dict(plain, str(files[0]))
+    _check_tokens(sampled, tokens)
+    why = (
+        f"Written by `olmix plan` for a run of {target.parameters:.3g} parameters and "
+        f"{target.tokens:.3g} tokens."
+    )
+    _write(files[0], sampled, plain, f"{why} Round 1 of {plan.rounds}.")
+    _write(files[1], launch, launch.to_plain(), f"{why} Passes over each domain are those there.")
+    return files
+
+
+def _check_tokens(config: GenerationConfig, tokens: int) -> None:
+    """Refuse a large run that all domains together cannot fill, which `generate` would refuse."""
+    there = sum(config.priors.token_counts.values())
+    allowed = there * config.swarm.repetition_factor
+    if tokens > allowed:
+        what = (
+            f"found {tokens:,}; {there:,} tokens x {config.swarm.repetition_factor:g} passes are "
+            f"{allowed:,.0f}. Lower it, or raise swarm.repetition_factor to "
+            f"{tokens / there + 0.05:.1f}"
+        )
+        raise ConfigError([Problem("--target-tokens", what)])
+
+
+def _write(file: Path, config: Section, plain: Mapping[str, object], why: str) -> None:
+    write_text(file, f"# {why}\n\n{render_commented(config, plain)}")
