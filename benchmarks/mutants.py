@@ -2,8 +2,9 @@
 
 Every entry changes one line of a copy of the package to one that is wrong; the tests named beside
 it must fail. A change that they let pass is a hole in them: write the test. With WORDs only entries
-whose file or line holds one of them are tried. The list grows with each fault that is found. The
-exit status is the number of changes that survived or no longer fit the code.
+whose file or line holds one of them are tried. The list grows with each fault that is found. It
+prints survivors as they come, and a table with a line for every file. The exit status is the number
+of changes that survived or no longer fit the code.
 """
 
 from __future__ import annotations
@@ -279,6 +280,15 @@ def _test(tests: tuple[str, ...], package: Path) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def _tried(mutant: Mutant, package: Path) -> bool:
+    """Try a change and say so where it is not killed; whether it is."""
+    found = run(mutant, package)
+    if found != "killed":
+        what = f"{mutant.file}: {mutant.old} -> {mutant.new}: {found}"
+        print(what, file=sys.stderr, flush=True)
+    return found == "killed"
+
+
 def main() -> int:
     """Try the changes; returns how many are not killed."""
     chosen = [
@@ -298,11 +308,12 @@ def main() -> int:
             if _test(tests, package):
                 print(f"{' '.join(tests)}: fails without any change", flush=True)
                 return 1
-        for mutant in chosen:
-            found = run(mutant, package)
-            left += found != "killed"
-            if found != "killed" or len(chosen) < 10:
-                print(f"{mutant.file}: {mutant.old} -> {mutant.new}: {found}", flush=True)
+        print("| file | changed lines | noticed |\n|---|---|---|", flush=True)
+        for file in dict.fromkeys(mutant.file for mutant in chosen):
+            here = [mutant for mutant in chosen if mutant.file == file]
+            killed = sum(_tried(mutant, package) for mutant in here)
+            left += len(here) - killed
+            print(f"| `{file}` | {len(here)} | {killed} |", flush=True)
     seconds = time.perf_counter() - started
     print(f"{len(chosen) - left} of {len(chosen)} killed in {seconds:.0f} s", flush=True)
     return left
