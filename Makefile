@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-WORKERS ?= auto
+# Tests that wait for schedulers leave a core free: one worker more than there are cores.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 
-.PHONY: help demo test lint check run-checks fix bench docs screenshots mutants audit clean
+.PHONY: help demo test lint check run-checks fix bench docs screenshots mutants audit clean site
 .PHONY: train train-quick train-show-config train-sweep evaluate check-gpu
 
 help:  ## Say what can be made
@@ -58,7 +59,7 @@ check-gpu: $(VENV)/.grpo  ## Say which devices JAX finds
 	$(BIN)/olmix grpo check-gpu
 
 test: $(VENV)/.dev  ## Run all tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.dev  ## Formatting, lint, types and the import contract; edits nothing
 	$(BIN)/ruff format --check .
@@ -82,11 +83,16 @@ bench: $(VENV)/.dev  ## Time the trainer, sampling, token counts, sweeps, launch
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/launch.py
 
-docs: $(VENV)/.dev  ## Write what is derived from the code: schemas, the list of commands, the keys of files
+docs: $(VENV)/.dev  ## Write what is derived from the code: schemas, commands, keys of configs and files, glossary
 	$(BIN)/olmix schema -o schemas
 	$(BIN)/python docs/write_commands.py
 	$(BIN)/python docs/write_files.py
+	$(BIN)/python docs/write_configs.py
+	$(BIN)/python docs/write_glossary.py
 	$(BIN)/python docs/write_designs.py
+
+site: $(VENV)/.dev  ## Build the site of the docs into build/site; every warning is an error
+	$(BIN)/python docs/build_site.py
 
 mutants: $(VENV)/.dev  ## Break one line of what decides at a time: tests must notice
 	$(BIN)/python benchmarks/mutants.py $(ARGS)

@@ -29,7 +29,7 @@ from olmix.fit.propose.objective import ProposerObjective
 from olmix.fit.propose.proposal import build_objective
 from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import SwarmFit, fit_laws, one_thread
-from olmix.laws.epochs import FittedEpochs, Shape
+from olmix.laws.epochs import EpochsShape, FittedEpochs
 from olmix.simplex import Array
 from olmix.text.csv import Table
 
@@ -46,7 +46,7 @@ def truths(folder: Path) -> tuple[tuple[str, ...], list[FittedEpochs], Array]:
     laws = [
         FittedEpochs(
             passes,
-            Shape(task["rate"], task["power"], task["tau"]),
+            EpochsShape(task["rate"], task["power"], task["tau"]),
             np.array([*task["alpha"], *task["beta"]]),
             task["intercept"],
             task["floor"],

@@ -213,7 +213,7 @@ def sparse_tokens(folder: Path) -> Iterator[str]:
     what = f"{TOKEN_BYTES / 10**9:.0f} GB in {len(names)} sparse token files"
     used = olmix(folder, "priors", "compute", "-c", "launch.yaml", "-o", "priors.yaml")
     yield f"priors, {what}: {used}"
-    used = olmix(folder, "prepare", "--texts", "data", "-o", "tokens")
+    used = olmix(folder, "prepare", "--data", "data", "-o", "tokens")
     yield f"prepare, which finds no text in them: {used}"
 
 

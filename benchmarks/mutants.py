@@ -177,14 +177,14 @@ MUTANTS = [
     ),
     # Quotas: which window of which domain a step takes.
     *_entries(
-        "train/proxy/quota.py",
+        "mixing/quota.py",
         "property/test_quota.py",
         ("behind = share * (slot + 1) - count", "behind = share * slot - count"),
         ("deadline = (1 - slack - behind) / share", "deadline = (1 - behind) / share"),
         ("live = np.flatnonzero(everyone > 0)", "live = np.arange(len(everyone))"),
     ),
     *_entries(
-        "train/proxy/batches.py",
+        "mixing/windows.py",
         "unit/train/proxy/test_batches.py",
         ("epochs, places = np.divmod(visits, domain.num_windows)", "epochs, places = visits * 0, visits % domain.num_windows"),
         ("max(0, (len(file) - 1) // self.context_length)", "max(0, len(file) // self.context_length)"),

@@ -33,11 +33,11 @@ def jax_variants() -> dict[str, tuple[Callable[[], Any], int]]:
     from olmix.config import ProxyTraining
     from olmix.train.proxy.lanes import Lanes
     from olmix.train.proxy.loop import CHUNK, Geometry, initial_state, train_step
-    from olmix.train.proxy.model import Shape
+    from olmix.train.proxy.model import ModelShape
     from olmix.train.proxy.optimizer import Hyper
 
     training = ProxyTraining()
-    shape, hyper = Shape.of(training, VOCAB_SIZE), Hyper.of(training)
+    shape, hyper = ModelShape.of(training, VOCAB_SIZE), Hyper.of(training)
     size = (CHUNK, training.batch_size, training.context_length + 1)
     tokens = np.random.default_rng(0).integers(VOCAB_SIZE, size=size, dtype=np.int32)
     geometry = Geometry(shape, training.batch_size, training.context_length)

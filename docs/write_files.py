@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from olmix.records.fit.ladder import Ladder
+from olmix.records.fit.ledger import LedgerEntry
 from olmix.records.fit.next_batch import NextBatch
 from olmix.records.fit.proposal import PredictedPerformance, Proposal
 from olmix.records.fit.report_notes import ReportNotes
@@ -18,12 +19,15 @@ from olmix.records.fit.scales import Scales
 from olmix.records.fit.scores import Fit
 from olmix.records.fit.tables import FrontSummary
 from olmix.records.fit.verification import Verification
+from olmix.records.metric_identity import MetricIdentities
 
 RECORDS = {
+    "metrics_identity.json": MetricIdentities,
     "fit.json": Fit,
     "proposal.json": Proposal,
     "verification.json": Verification,
     "ladder.json": Ladder,
+    "ledger.jsonl": LedgerEntry,
     "predicted_performance.json": PredictedPerformance,
     "pareto.json": FrontSummary,
     "scales.json": Scales,

@@ -260,7 +260,7 @@ class Shape:
 
 
 SHAPES = {
-    "launch": Shape(launch, "launch", "`16 sequences` or `16 tokens`", "examples/launch: 31"),
+    "launch": Shape(launch, "launch", "Write `16 sequences`", "examples/launch: 31"),
     "launch of qualities": Shape(
         launch_of_qualities, "launch", "`16 sequences`", "quality_thresholds, quality_upsampling"
     ),

@@ -19,7 +19,6 @@ __all__ = [
     "normalise",
     "project_to_caps",
     "sparsify",
-    "sparsify_rows",
     "temper",
     "token_caps",
 ]
@@ -166,52 +165,18 @@ def hellinger(left: ArrayLike, right: ArrayLike) -> Array:
     return np.asarray(np.sqrt(np.maximum(1 - x @ y.T, 0.0)))
 
 
-def sparsify(
-    weights: ArrayLike, minimum: ArrayLike, caps: ArrayLike, required: ArrayLike = False
-) -> Array:
-    """Make every weight either 0 or at least its minimum, within the caps.
+def sparsify(rows: Array, floor: Array, caps: Array, must: NDArray[np.bool_]) -> Array:
+    """Make every weight either 0 or at least its minimum, within the caps; each row has its own.
 
     Domains below their minimum are dropped and their weight goes to the others; where the caps
     of those do not reach 1, the largest of the dropped ones come back, raised to their minimum.
     A domain whose cap is below its minimum can only be dropped.
 
     Args:
-        weights: (n, D) mixtures, or (D,) for one.
-        minimum: (D,) smallest weight that is not 0, or one number for all.
-        caps: (D,) largest allowed weight per domain.
-        required: (D,) True for domains that are raised to their minimum and never dropped.
-
-    Returns:
-        mixtures of the same shape, each row within the rules.
-
-    Raises:
-        InfeasibleError: no choice of domains reaches a total of 1.
-    """
-    array = np.asarray(weights, dtype=np.float64)
-    rows = np.atleast_2d(array)
-    shape = rows.shape
-    floor = np.broadcast_to(np.asarray(minimum, dtype=np.float64), shape)
-    must = np.broadcast_to(np.asarray(required, dtype=bool), shape)
-    bounded = np.broadcast_to(np.minimum(np.asarray(caps, dtype=np.float64), 1.0), shape)
-    bounded = np.where(bounded < floor, 0.0, bounded)
-    _check_caps(bounded[np.argmin(bounded.sum(axis=1))])
-    result = sparsify_rows(rows, floor, bounded, must)
-    if np.isnan(result).any():
-        raise InfeasibleError(
-            "the minimum weights of the domains that are needed add up to more than 1. "
-            "Lower the minimum weight or raise the repetition factor."
-        )
-    return result.reshape(array.shape)
-
-
-def sparsify_rows(rows: Array, floor: Array, caps: Array, must: NDArray[np.bool_]) -> Array:
-    """Do what `sparsify` does for many rows, each with limits of its own.
-
-    Args:
         rows: (n, D) mixtures.
         floor: (n, D) smallest weights that are not 0.
         caps: (n, D) largest weights, at most 1.
-        must: (n, D) True for domains that are never dropped.
+        must: (n, D) True for domains that are raised to their minimum and never dropped.
 
     Returns:
         (n, D) mixtures; NaN in the rows for which no choice of domains was found.

@@ -11,11 +11,16 @@ import pytest
 
 pytest.importorskip("obstore")
 
+from olmix.cli.main import main
 from olmix.config import DataConfig
 from olmix.errors import DataError
 from olmix.priors import count_domains, count_tokens
-from olmix.priors import storage as storage_module
+from olmix.records.fingerprint import _in_buckets, fingerprints_of
+from olmix.records.group import read_group_record
+from olmix.records.storage import buckets as storage_module
+from olmix.text.yaml import read_yaml, write_yaml
 from servers import KEY, SECRET, find_weed, gcs_server, make_bucket, s3_client, s3_server
+from train_fixtures import Project
 
 OBJECTS = {
     "dclm/code/part-00.npy": 400,
@@ -139,6 +144,60 @@ def test_a_file_of_two_domains_and_an_odd_size_are_named(s3):
 def test_a_key_with_brackets_is_named_as_it_is(s3):
     assert _tokens(_data(s3, a="s3://tokens/odd/part[1].npy")) == {"a": (6, 1)}
     assert _tokens(_data(s3, a="s3://tokens/odd/par[tx]1.npy")) == {"a": (1, 1)}
+
+
+def _group_in(bucket, endpoint, folder):
+    """The config of one run whose token files are in a bucket, and where its priors go."""
+    plain = Project(folder).plain(name="r0")
+    plain["data"]["sources"] = [
+        {"name": "code", "paths": [f"{bucket}/code/*"]},
+        {"name": "prose", "paths": [f"{bucket}/prose/a.bin", f"{bucket}/prose/b.bin"]},
+    ]
+    model = {"proxy_model_id": "olmo3_14m", "chinchilla_multiple": 0.5, "trainer": "olmo_core"}
+    tasks = {"qa": {"arc_easy_test_rc_5shot": "eval/downstream/arc_easy (BPB v2)"}}
+    evaluation = {"type": "inloop", "tasks": tasks}
+    plain |= {"training": model, "eval": evaluation, "infra": {"backend": "slurm"}}
+    plain["data"]["storage"] = {"s3": {"endpoint": endpoint}}
+    write_yaml(folder / "variants/r0.yaml", {**plain, "group_id": "g"})
+    write_yaml(folder / "data.yaml", {"data": plain["data"]})
+    return DataConfig.from_dict(plain["data"])
+
+
+def _olmix(*words):
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    return ended.value.code
+
+
+def test_a_launch_knows_what_lies_in_buckets_and_says_what_has_changed(s3, tmp_path, capsys):
+    make_bucket(s3, "runs")
+    store = s3_client(s3, "runs")
+    ids = np.arange(1, 2001, dtype=np.uint16).tobytes()
+    for key in ("code/a.bin", "prose/a.bin", "prose/b.bin"):
+        store.put(key, ids)
+    data = _group_in("s3://runs", s3, tmp_path)
+    assert _olmix("priors", "compute", "-c", tmp_path / "data.yaml", "-o", tmp_path / "p.yaml") == 0
+    counted = read_yaml(tmp_path / "p.yaml").data["priors"]["fingerprints"]
+    assert counted == fingerprints_of(data)
+    words = ("launch", "run", "-v", tmp_path / "variants", "-o", tmp_path / "runs", "--dry-run")
+    assert _olmix(*words, "--strict") == 0
+    assert read_group_record(tmp_path / "runs/g").fingerprints == counted
+    assert _olmix(*words, "--strict") == 0
+    _in_buckets.cache_clear()  # as a new process does
+    store.put("prose/b.bin", ids[2:] + ids[:2])  # of the same size
+    capsys.readouterr()
+    assert _olmix(*words) == 0
+    said = capsys.readouterr().err
+    assert "warning: prose: the token files as they are now are not those of the runs in" in said
+    assert _olmix(*words, "--strict") == 2
+
+
+def test_a_launch_goes_on_without_the_bucket_and_says_what_it_does_not_know(tmp_path, caplog):
+    data = _group_in("s3://runs", "http://127.0.0.1:1", tmp_path)
+    assert fingerprints_of(data) == {}
+    assert "code, prose in s3://runs/: whether the token files are still the same" in caplog.text
+    assert fingerprints_of(data) == {}
+    assert caplog.text.count("still the same") == 1
 
 
 def test_mixed_schemes_in_a_source_are_refused(s3):

@@ -87,7 +87,7 @@ def test_a_fit_refuses_what_only_the_name_says_to_be_better_higher(table):
 @given(name=names, lower=st.none() | st.booleans())
 @settings(max_examples=60)
 def test_a_sweep_is_ranked_the_way_that_the_others_take(tmp_path_factory, name, lower):
-    runs = [Mapped(f"run_{i:03d}", {}, "c.yaml", None, None, str(i)) for i in range(2)]
+    runs = [Mapped(id=f"run_{i:03d}", hash=str(i)) for i in range(2)]
     with pytest.MonkeyPatch.context() as patch:
         states = [RunState(run, "finished", {name: [(1, float(run.hash))]}) for run in runs]
         patch.setattr(results, "read_states", lambda folder: states)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmix.train.proxy.quota import assign_slots
+from olmix.mixing.quota import assign_slots
 
 weight = st.one_of(st.just(0.0), st.floats(1e-6, 1.0))
 weights = st.lists(weight, min_size=1, max_size=12).filter(lambda found: sum(found) > 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import click
 
@@ -40,7 +39,7 @@ FLAGS: Mapping[str, str] = {
 """Older flag to the key that it sets."""
 
 
-def _flags(command: Callable[..., Any]) -> Callable[..., Any]:
+def _flags(command: Callable[..., object]) -> Callable[..., object]:
     for flag, key in reversed(list(FLAGS.items())):
         command = click.option(flag, flag.strip("-").replace("-", "_"), help=f"{key}.")(command)
     return command

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from olmix.cli.terminal import done
+from olmix.cli.terminal import done, progress
 from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from olmix.collect import Collected
 
 __all__ = ["collect"]
@@ -24,7 +26,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the tables."
 )
 @click.option("--wandb", "project", metavar="ENTITY/PROJECT", help="Read a W&B project instead.")
-@click.option("-g", "--group", help="With --wandb: the W&B group.")
+@click.option("-g", "--group", help="A group in runs/; with --wandb: the W&B group.")
 @click.option(
     "-v",
     "--variants",
@@ -85,18 +87,28 @@ def collect(
     from olmix.collect import Options, collect_wandb
     from olmix.collect import collect as collect_folders
 
+    if project is None and group is not None:
+        runs = (_folder_of(group, runs),)
     if bool(runs) == bool(project):
-        raise click.UsageError("give folders of runs, or --wandb ENTITY/PROJECT")
-    if group is not None and not project:
-        raise click.UsageError("--group goes with --wandb; name the group's folder instead")
+        raise click.UsageError("give folders of runs, -g GROUP, or --wandb ENTITY/PROJECT")
     chosen = Options(strict=strict, **options)  # type: ignore[arg-type]  # names and types are those above
-    found = (
-        collect_wandb(project, group, output, chosen)
-        if project
-        else collect_folders(runs, output, chosen)
-    )
+    with progress("reading histories") as show:
+        found = (
+            collect_wandb(project, group, output, chosen, show)
+            if project
+            else collect_folders(runs, output, chosen, show)
+        )
     _report(found)
     return 1 if strict and (found.incomplete or found.shares_off) else 0
+
+
+def _folder_of(group: str, runs: Sequence[Path]) -> Path:
+    """Return the folder of a group, in `runs` or in the folder that is named."""
+    from olmix.launch import choose_group
+
+    if len(runs) > 1:
+        raise click.UsageError("-g names one group; give no folder, or the one that it is in")
+    return choose_group(Path("runs"), runs[0] if runs else None, group).folder
 
 
 def _report(found: Collected) -> None:

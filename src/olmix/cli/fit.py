@@ -24,7 +24,7 @@ __all__ = ["fit"]
 
 @click.command()
 @path_option("-c", "--config", required=True, about="Fit config.")
-@path_option("-o", "--output-dir", required=True, about="Folder of the fits.")
+@path_option("-o", "--output", old=("--output-dir",), required=True, about="Folder of the fits.")
 @click.option("--explain", "explains", is_flag=True, help="Print the decisions in plain words.")
 @click.option(
     "--no-plots", "drawn", flag_value="none", help="Draw no figure; write the page alone."
@@ -32,7 +32,7 @@ __all__ = ["fit"]
 @click.option(
     "--all-plots", "drawn", flag_value="all", help="Draw the figures of every metric, not of 12."
 )
-def fit(config: Path, output_dir: Path, explains: bool, drawn: Drawn | None) -> None:
+def fit(config: Path, output: Path, explains: bool, drawn: Drawn | None) -> None:
     """Regress, cross-validate, propose a mixture, and write a report.
 
     A config with `factors`, as `olmix sweep results` writes one, gives the response surface of a
@@ -42,7 +42,7 @@ def fit(config: Path, output_dir: Path, explains: bool, drawn: Drawn | None) -> 
 
     data = read_yaml(config).data
     if isinstance(data, dict) and "factors" in data:
-        _fit_surface(config, output_dir)
+        _fit_surface(config, output)
         return
     from olmix.fit import fit_swarm
     from olmix.report import summary, write_report
@@ -51,8 +51,8 @@ def fit(config: Path, output_dir: Path, explains: bool, drawn: Drawn | None) -> 
 
     settings = FitConfig.from_yaml(config)
     with progress("fitting") as show:
-        result = fit_swarm(settings, output_dir, show)
-    command = shell_line(["olmix", "fit", "-c", str(config), "-o", str(output_dir)])
+        result = fit_swarm(settings, output, show)
+    command = shell_line(["olmix", "fit", "-c", str(config), "-o", str(output)])
     with progress("drawing") as show:
         page = write_report(
             result.folder, commands=(command,), on_progress=show, drawn=drawn or "usual"
@@ -75,11 +75,11 @@ def fit(config: Path, output_dir: Path, explains: bool, drawn: Drawn | None) -> 
         )
 
 
-def _fit_surface(config: Path, output_dir: Path) -> None:
+def _fit_surface(config: Path, output: Path) -> None:
     from olmix.config.surface import SurfaceConfig
     from olmix.fit.surface import fit_surface
 
-    result = fit_surface(SurfaceConfig.from_yaml(config), output_dir)
+    result = fit_surface(SurfaceConfig.from_yaml(config), output)
     found = result.summary
     rows = [(order, f"{rmse:.4g}") for order, rmse in found["candidates"].items()]
     table("How well held-out points are predicted", ("surface", "error"), rows)
@@ -117,6 +117,8 @@ def _show_batch(batch: NextBatch) -> None:
 
 def show_fit(result: FitResult) -> None:
     """Print how well each metric is predicted, and what is proposed."""
+    from olmix.records.fit.ledger import ledger_statement, of_objective, read_ledger
+
     _show_laws(result.fit)
     if result.proposal is None:
         return
@@ -125,6 +127,10 @@ def show_fit(result: FitResult) -> None:
     click.echo(f"\n{result.proposal.statement}")
     if result.proposal.another_round is not None:
         click.echo(result.proposal.another_round.statement)
+    entries = read_ledger(result.folder)
+    name, identities = result.proposal.objective.name, result.fit.measured_with
+    if verified := ledger_statement(of_objective(entries, name, identities)):
+        click.echo(verified)
 
 
 def _show_explanation(folder: Path) -> None:
@@ -153,3 +159,5 @@ def _show_laws(found: Fit) -> None:
     ]
     columns = ("metric", "better", "law", "rank corr.", "error", "noise", "weight")
     table("How well held-out runs are predicted", columns, rows)
+    if found.objective is not None and found.objective.best_tenth is not None:
+        click.echo(f"\n{found.objective.best_tenth.statement}")

@@ -28,8 +28,8 @@ __all__ = ["generate"]
     about="Fit folder, such as fit/latest: place the next round of runs by it (swarm.after).",
 )
 @path_option(
-    "--scales",
-    "larger",
+    "--larger",
+    old=("--scales",),
     about="Fit folder: write the mixtures of its swarm to train at a larger size (swarm.larger).",
 )
 @click.option(
@@ -37,7 +37,7 @@ __all__ = ["generate"]
     "--variants",
     "num_variants",
     type=click.IntRange(min=1),
-    help="Number of sampled mixtures (swarm.variants); 8 with --scales.",
+    help="Number of sampled mixtures (swarm.variants); 8 with --larger.",
 )
 @click.option(
     "--allow-mixed", is_flag=True, help="Write into a folder that holds another group too."

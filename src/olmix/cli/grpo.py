@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from olmix.cli.main import run
-from olmix.cli.terminal import done, table
+from olmix.cli.terminal import done, progress, table
 
 if TYPE_CHECKING:
     from olmix.grpo.rehearsal import Rehearsal
@@ -27,7 +27,7 @@ __all__ = [
     "train",
 ]
 
-_ANY_WORDS: dict[str, Any] = {
+_ANY_WORDS: dict[str, object] = {
     "ignore_unknown_options": True,
     "allow_interspersed_args": True,
     "help_option_names": ["-h", "--help"],
@@ -257,7 +257,10 @@ def evaluate(
 
     from olmix.grpo.evaluate import evaluate_checkpoint
 
-    report = evaluate_checkpoint(checkpoint_dir, step=step, overrides=words, output=output)
+    with progress("answering") as show:
+        report = evaluate_checkpoint(
+            checkpoint_dir, step=step, overrides=words, output=output, on_progress=show
+        )
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return 0
@@ -299,7 +302,8 @@ def export(checkpoint_dir: Path, step: int | None, output: Path) -> int:
     """Write a checkpoint as one model in the Hugging Face layout, the updates merged in."""
     from olmix.grpo.export import export_checkpoint
 
-    size = export_checkpoint(checkpoint_dir, output, step=step)
+    with progress("exporting") as show:
+        size = export_checkpoint(checkpoint_dir, output, step=step, on_progress=show)
     done(f"{output}: {size:,} parameters")
     return 0
 

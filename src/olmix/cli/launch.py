@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from olmix.cli.options import path_option
+from olmix.cli.options import RenamedOption, path_option
 from olmix.cli.terminal import ask, done, progress, table
 from olmix.text.numbers import counted, duration
 from olmix.text.progress import OnProgress, Progress
@@ -25,7 +25,14 @@ _variants = path_option(
     "-v", "--variants", about="A variant file, a folder of them, or a sweep.", required=True
 )
 _config = path_option("-c", "--config", about="Launch config that completes bare variants.")
-_group = click.option("-g", "--group-id", help="Group of the runs; by default that of the configs.")
+_group = click.option(
+    "-g",
+    "--group",
+    "group_id",
+    cls=RenamedOption,
+    old=("--group-id",),
+    help="Group of the runs; by default that of the configs.",
+)
 _runs = click.option(
     "-o",
     "--output",
@@ -153,7 +160,9 @@ def show_cost(group: Group, cost: LaunchEstimate) -> None:
     parts += [f"a price of {cost.cost:,.2f}"] if cost.cost is not None else []
     text = ", ".join(parts)
     if cost.tokens_per_second is not None and cost.num_missing:
-        time = f"about {cost.seconds:,.0f} s with {cost.at_once} at a time" if cost.seconds else ""
+        time = ""
+        if cost.seconds:
+            time = f"about {duration(cost.seconds)} with {cost.at_once} at a time"
         speed = f"{cost.tokens_per_second:,.0f} tokens/s a run ({cost.source})"
         text += f"; {time} at {speed}" if time else f" at {speed}"
     elif cost.source == "unknown":
@@ -325,23 +334,27 @@ def _follow(show: OnProgress, num_runs: int) -> Callable[[Event], None]:
     share: dict[str, float] = {}
     speed: dict[str, float] = {}
     ended: set[str] = set()
+    skipped: set[str] = set()
 
     def listen(event: Event) -> None:
         detail = event.detail
-        if event.state == "progress":
+        if event.state == "skipped":
+            # No work of this launch: the time left would be that of runs that took none.
+            skipped.add(event.run)
+        elif event.state == "progress":
             # A trainer that tells neither steps nor tokens is at its beginning until it ends.
             share[event.run] = detail["share"] or 0.0
             speed[event.run] = detail.get("tokens_per_second") or 0.0
-        elif event.state in ("finished", "skipped", "failed"):
+        elif event.state in ("finished", "failed"):
             share[event.run] = 1.0
             speed.pop(event.run, None)
             ended.add(event.run)
         if event.state in ("failed", "retried"):
             click.echo(f"  {event.run} {event.state}: {detail.get('error')}", err=True)
-        note = f"{len(ended)}/{counted(num_runs, 'run')}"
+        note = f"{len(ended) + len(skipped)}/{counted(num_runs, 'run')}"
         if sum(speed.values()) > 0:
             note += f", {sum(speed.values()):,.0f} tokens/s"
-        show(Progress(sum(share.values()), num_runs, note))
+        show(Progress(sum(share.values()), num_runs - len(skipped), note))
 
     return listen
 
@@ -435,7 +448,8 @@ def _show_status(reports: Sequence[RunReport], as_json: bool) -> None:
         ends = "" if left is None else duration(left)
         row = (entry.name, state.state, steps, speed, ends, entry.last_metric, state.error or "")
         rows.append(row)
-    table("", ("run", "state", "step", "tokens/s", "ends in", "last", "note"), rows)
+    columns = ("run", "state", "step", "tokens/s", "ends in", "last", "note")
+    table("", columns, rows, cut_last=True)
     counts: dict[str, int] = {}
     for entry in reports:
         counts[entry.status.state] = counts.get(entry.status.state, 0) + 1

@@ -35,6 +35,10 @@ COMMANDS = {
     ),
     "grpo": ("olmix.cli.grpo:grpo", "Train with GRPO on Tunix, composed by Hydra."),
     "collect": ("olmix.cli.collect:collect", "Turn run folders into ratios.csv and metrics.csv."),
+    "evaluate": (
+        "olmix.cli.evaluate:evaluate",
+        "Measure bits per byte by domain of a Hugging Face checkpoint.",
+    ),
     "fit": ("olmix.cli.fit:fit", "Regress, cross-validate, propose, report."),
     "predict": ("olmix.cli.predict:predict", "Predict any mixtures with the laws of a fit."),
     "verify": ("olmix.cli.verify:verify", "Train the proposal against the natural mixture."),

@@ -2,20 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["fit_option", "json_option", "path_option"]
+__all__ = ["RenamedOption", "fit_option", "json_option", "path_option"]
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., object])
 
 
-def path_option(*names: str, about: str, required: bool = False) -> Callable[[Command], Command]:
-    """Return an option for a file or a folder, which need not be there."""
-    return click.option(*names, type=click.Path(path_type=Path), required=required, help=about)
+class RenamedOption(click.Option):
+    """An option that had another name, which it still answers to without showing it.
+
+    Args:
+        names: its names now.
+        old: its names of before.
+    """
+
+    def __init__(self, names: Sequence[str], *, old: Sequence[str], **settings: Any) -> None:
+        super().__init__([*names, *old], **settings)
+        self.old = tuple(old)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return names and help."""
+        return click.Option.get_help_record(self._shown(), ctx)
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Return the names that an error shows."""
+        return click.Option.get_error_hint(self._shown(), ctx)
+
+    def _shown(self) -> click.Option:
+        shown = copy(self)
+        shown.opts = [name for name in self.opts if name not in self.old]
+        return shown
+
+
+def path_option(
+    *names: str, about: str, required: bool = False, old: Sequence[str] = ()
+) -> Callable[[Command], Command]:
+    """Return an option for a file or a folder, which need not be there.
+
+    Args:
+        names: of the option.
+        about: its line of help.
+        required: whether it must be given.
+        old: names of before, which still work.
+    """
+    settings: dict[str, Any] = {"type": click.Path(path_type=Path), "required": required}
+    if old:
+        settings |= {"cls": RenamedOption, "old": old}
+    return click.option(*names, help=about, **settings)
 
 
 fit_option = click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from olmix.cli.options import path_option
 from olmix.cli.terminal import done, progress, table
 
 if TYPE_CHECKING:
@@ -24,10 +25,10 @@ __all__ = ["prepare"]
     required=True,
     help="Folder of the token files.",
 )
-@click.option(
-    "--texts",
-    type=click.Path(path_type=Path),
-    help="Your own texts, one subfolder a domain; texts installed with Python if left out.",
+@path_option(
+    "--data",
+    old=("--texts",),
+    about="Your texts: one subfolder a domain; those installed with Python if left out.",
 )
 @click.option("--domain", "domains", multiple=True, help="Use only this domain; repeatable.")
 @click.option(
@@ -51,7 +52,7 @@ __all__ = ["prepare"]
 )
 def prepare(
     output: Path,
-    texts: Path | None,
+    data: Path | None,
     domains: tuple[str, ...],
     held_out: tuple[str, ...],
     vocab_size: int,
@@ -63,9 +64,9 @@ def prepare(
 
     request = PrepareRequest(
         output=output,
-        folder=texts,
+        folder=data,
         domains=domains or None,
-        held_out=held_out or (("networkx",) if texts is None else ()),
+        held_out=held_out or (("networkx",) if data is None else ()),
         vocab_size=vocab_size,
         seed=seed,
     )
@@ -82,8 +83,8 @@ def prepare(
         )
         for entry in prepared.domains
     ]
-    header = ("domain", "training tokens", "validation tokens", "bytes", "left out", "licence")
-    table("", header, rows)
+    header = ("domain", "training", "validation", "bytes", "left out", "licence")
+    table("Tokens for training and for validation", header, rows)
     for warning in prepared.warnings:
         click.echo(f"warning: {warning}", err=True)
     done(f"{output} {'was prepared before' if prepared.reused else 'is ready'}")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from olmix.cli.terminal import done, shell_line
+from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
+from olmix.cli.terminal import done, resolved, shell_line
 from olmix.errors import ConfigError, LaunchError, Problem, nearest, require
 from olmix.text.numbers import counted
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["quickstart"]
 
-DEFAULT_RUNS = 36
-DEFAULT_TOKENS = 160_000
 LEAST_TOKENS = 20_000
 MOST_TOKENS = 20_000_000
 NUM_MIXTURES = 4
@@ -28,6 +27,8 @@ FIXED_S = 25.0
 """Seconds of a loop that do not grow with the runs: starting workers, compiling, fitting, plots."""
 ROUND_S = 10.0
 """Seconds that each further round takes for its fit and its files."""
+_LEAST_RUN_S = 0.1
+"""Seconds of a run in a launch that trained; where all were finished before, it takes less."""
 TRAINING_SHARE = 0.8
 """Share of a worker's time that is training; the rest is evaluation and files."""
 
@@ -159,14 +160,14 @@ def quickstart(
     built_in = () if data is not None or held_out else ("networkx",)
     require((*built_in, *_NEEDED), "quickstart", "olmix quickstart")
     words = ["prepare", "-o", str(output / "data"), "--seed", str(seed)]
-    words += ["--texts", str(data)] if data is not None else []
+    words += ["--data", str(data)] if data is not None else []
     words += [word for name in held_out for word in ("--held-out", name)]
     commands.run(*words)
     texts = _ExampleTexts(output / "data")
     aim = _target(target, data, texts)
     plan = _QuickstartPlan(output, aim, seed, runs, seeds, tokens, rounds, scales)
     if budget is not None:
-        _write(output / "launch.yaml", _launch_config(plan, texts), "How a run is trained.")
+        _write_configs(plan, texts, only="launch.yaml")
         plan = _within(plan, budget - (time.monotonic() - started), commands)
     _write_configs(plan, texts)
     _run_loop(plan, commands)
@@ -189,7 +190,7 @@ class _ExampleTexts:
         self.trained = tuple(name for name in entries if not entries[name]["held_out"])
         self.tokens = sum(entries[name]["train_tokens"] for name in self.trained)
 
-    def data_config(self, work: Path) -> dict[str, Any]:
+    def data_config(self, work: Path) -> dict[str, object]:
         """Return the data section with paths relative to the folder of the configs."""
         prefix = os.path.relpath(self.folder, work)
         sources = [
@@ -222,7 +223,7 @@ def _target(target: str | None, data: Path | None, texts: _ExampleTexts) -> str:
         ConfigError: there is no such domain.
     """
     if target is None:
-        return "networkx" if data is None else "average"
+        return "networkx" if data is None else AVERAGE
     _check_target(target, texts.all)
     return target
 
@@ -240,7 +241,7 @@ def _check_ladder(rounds: int, runs: int, scales: str) -> None:
 
 
 def _check_target(target: str, known: Sequence[str]) -> None:
-    if target == "average" or target in known:
+    if target == AVERAGE or target in known:
         return
     guess = nearest(target, known)
     hint = f" Did you mean {guess}?" if guess is not None else ""
@@ -288,67 +289,35 @@ def _ladder_runs(plan: _QuickstartPlan) -> int:
     return round(2 * plan.seeds * sum(scale * max(scale, 1) for scale in others))
 
 
-def _launch_config(plan: _QuickstartPlan, texts: _ExampleTexts) -> dict[str, Any]:
-    return {
-        "name": "quickstart",
-        "infra": {"backend": "local"},
-        "training": {"trainer": "proxy", "max_tokens": plan.max_tokens, "seed": plan.seed},
-        "data": texts.data_config(plan.work),
-        "eval": {"type": "validation", "paths": texts.validation(plan.work)},
-    }
+def _write_configs(plan: _QuickstartPlan, texts: _ExampleTexts, only: str = "") -> None:
+    """Write the configs that the commands read, or one of them; those that were edited are kept."""
+    study = Study(
+        "quickstart",
+        texts.data_config(plan.work),
+        texts.trained,
+        texts.validation(plan.work),
+        target=plan.target,
+        runs=plan.first_runs,
+        tokens=plan.max_tokens,
+        seed=plan.seed,
+        passes=max(4.0, float(-(-2 * plan.max_tokens // texts.tokens))),
+    )
+    for name, text in study_configs(study).items():
+        if name == only or not only:
+            _write(plan.work / name, text)
 
 
-def _write_configs(plan: _QuickstartPlan, texts: _ExampleTexts) -> None:
-    """Write the three configs that the commands read, keeping those that the user has edited."""
-    from olmix.domains import bits_per_byte_of
-
-    num_domains = len(texts.trained)
-    generation = {
-        "name": "quickstart",
-        "data": texts.data_config(plan.work),
-        "priors": "priors.yaml",
-        "swarm": {
-            "seed": plan.seed,
-            "variants": max(plan.first_runs - 4, 1),
-            "references": ["natural", "uniform"],
-            "replicates": 1,
-            "mix_temperature": 0.25,
-            "min_strength": num_domains / 4,
-            "max_strength": num_domains * 4,
-            "minimum_weight": 0.01,
-            "repetition_factor": max(4.0, float(-(-2 * plan.max_tokens // texts.tokens))),
-        },
-        "max_tokens": plan.max_tokens,
-    }
-    metrics = [bits_per_byte_of(name) for name in texts.all]
-    wanted = texts.trained if plan.target == "average" else (plan.target,)
-    shares = {bits_per_byte_of(name): float(name in wanted) for name in texts.all}
-    fit = {
-        "swarm": {"ratios": "results/ratios.csv", "metrics": "results/metrics.csv"},
-        "priors": "priors.yaml",
-        "eval": {"type": "offline", "tasks": {"validation": metrics}},
-        "regression": {"type": "auto", "seed": plan.seed},
-        "proposer": {"type": "auto"},
-        "filtering": {"obj_weights": shares},
-    }
-    _write(plan.work / "launch.yaml", _launch_config(plan, texts), "How a run is trained.")
-    _write(plan.work / "generation.yaml", generation, "How the mixtures are sampled.")
-    _write(plan.work / "fit.yaml", fit, f"What is fitted; the target is {plan.target}.")
-
-
-def _write(path: Path, content: dict[str, Any], purpose: str) -> None:
+def _write(path: Path, text: str) -> None:
     """Write a config, unless it is no longer what quickstart wrote."""
     from olmix.text.files import digest, write_text
-    from olmix.text.yaml import render_yaml
 
-    body = render_yaml(content)
     mark = "# Written by `olmix quickstart`, checksum "
     if path.exists():
         first, _, rest = path.read_text(encoding="utf-8").partition("\n")
         if first != f"{mark}{digest(rest)}":
             click.echo(f"warning: {path} was edited and is kept; remove it to start over", err=True)
             return
-    rest = f"# {purpose} Edit it freely: an edited file is kept.\n{body}"
+    rest = f"# Edit it freely: an edited file is kept.\n{text}"
     write_text(path, f"{mark}{digest(rest)}\n{rest}")
 
 
@@ -365,10 +334,11 @@ def _run_loop(plan: _QuickstartPlan, commands: _Commands) -> None:
         if index:
             folder = f"{variants}-round-{index + 1}"
             # By its own name: the latest fit of an earlier start is that of the last round.
-            after = os.path.relpath((fits / "latest").resolve())
+            after = str(resolved(fits / "latest"))
             words += ["--after", after, "-n", str(plan.later_runs)]
         commands.run(*words, "-o", folder)
         commands.run("launch", "run", "-v", folder, "-o", runs, "--yes")
+        commands.ends = _end_of(plan, index, commands.last_s)
         groups.append(str(work / "runs" / _group(Path(folder))))
         commands.run("collect", *groups, "-o", str(work / "results"))
         commands.run("fit", "-c", str(work / "fit.yaml"), "-o", str(fits))
@@ -378,7 +348,20 @@ def _run_loop(plan: _QuickstartPlan, commands: _Commands) -> None:
     if plan.scales:
         commands.run("verify", *words, "--scales", plan.scales)
     # Only here is it known which commands led to the fit.
-    write_report((fits / "latest").resolve(), runs=Path(groups[0]), commands=commands.lines)
+    write_report(resolved(fits / "latest"), runs=Path(groups[0]), commands=commands.lines)
+
+
+def _end_of(plan: _QuickstartPlan, index: int, seconds: float) -> float | None:
+    """Return when the loop ends, by the seconds that the runs of a round took.
+
+    `None` where they took none, as those of an earlier start do.
+    """
+    trained = plan.later_runs if index else plan.first_runs
+    if seconds < trained * _LEAST_RUN_S:
+        return None
+    rounds = plan.rounds - 1 - index
+    runs = rounds * plan.later_runs + NUM_MIXTURES * plan.seeds + _ladder_runs(plan)
+    return time.monotonic() + runs * seconds / trained + (rounds + 1) * ROUND_S
 
 
 def _group(variants: Path) -> str:
@@ -392,6 +375,10 @@ class _Commands:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.ends: float | None = None
+        """When the loop ends, by the clock of `time.monotonic`; told beside each command."""
+        self.last_s = 0.0
+        """Seconds that the last command took."""
         self._seconds: dict[str, float] = {}
 
     def run(self, *words: str) -> None:
@@ -404,17 +391,25 @@ class _Commands:
 
         line = shell_line(["olmix", *words])
         self.lines.append(line)
-        click.secho(f"\n$ {line}", bold=True, err=True)
+        left = self._left() if words[0] in ("fit", "verify") else ""
+        click.echo(click.style(f"\n$ {line}", bold=True) + click.style(left, dim=True), err=True)
         started = time.monotonic()
         status = cli.main(list(words), standalone_mode=False)
         is_group = isinstance(cli.get_command(click.Context(cli), words[0]), click.Group)
         name = " ".join(words[: 2 if is_group else 1])
-        self._seconds[name] = round(time.monotonic() - started, 2)
+        self._seconds[name] = self.last_s = round(time.monotonic() - started, 2)
         if isinstance(status, int) and status:
             raise LaunchError(
                 f"`{line}` ended with status {status}; see above. "
                 "Run quickstart again to pick up from there."
             )
+
+    def _left(self) -> str:
+        """Return the time left as a comment behind a command."""
+        from olmix.text.numbers import duration
+
+        left = 0.0 if self.ends is None else self.ends - time.monotonic()
+        return f"  # about {duration(left)} left" if left >= 1 else ""
 
     def write_times(self, path: Path) -> None:
         """Write the seconds of every command; `benchmarks/stages.py` shows them."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from olmix.cli.options import json_option
-from olmix.cli.terminal import done, table
+from olmix.cli.terminal import done, progress, resolved, table
 
 __all__ = ["fits", "report"]
 
@@ -35,7 +35,8 @@ def report(folder: Path | None, compare: tuple[Path, Path] | None, as_json: bool
         raise click.UsageError("--json goes with --compare")
     from olmix.report import summary, write_report
 
-    page = write_report(Path(str(folder)).resolve())
+    with progress("drawing") as show:
+        page = write_report(resolved(Path(str(folder))), on_progress=show)
     for line in summary(page.parent):
         click.echo(line)
     done(f"report: {page}")

@@ -53,7 +53,10 @@ def example(folder: Path, framework: str) -> None:
 @sweep.command()
 @_file
 @path_option(
-    "-o", "--output-dir", about="Exact folder to write; overrides what the experiment says."
+    "-o",
+    "--output",
+    old=("--output-dir",),
+    about="Exact folder to write; overrides what the experiment says.",
 )
 @_validator
 @click.option("--no-validate", is_flag=True, help="Skip the framework's own check.")
@@ -77,7 +80,7 @@ def example(folder: Path, framework: str) -> None:
 @json_option
 def generate(
     experiment: Path,
-    output_dir: Path | None,
+    output: Path | None,
     validator: Literal["inprocess", "subprocess"],
     no_validate: bool,
     smoke: bool,
@@ -95,14 +98,14 @@ def generate(
     else:
         from olmix.sweep.next_runs import with_next_runs
 
-        if output_dir is not None:
+        if output is not None:
             raise click.UsageError("--after adds runs to the folder EXPERIMENT; leave -o out")
         loaded = _limited(with_next_runs(experiment, after, num_next), max_runs)
-        output_dir = experiment
+        output = experiment
     with progress("checking configs") as show:
         result = generate_configs(
             loaded,
-            output_dir,
+            output,
             validator="none" if no_validate else validator,
             smoke=smoke,
             slurm=slurm,

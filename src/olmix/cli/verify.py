@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from olmix.cli.options import fit_option, path_option
-from olmix.cli.terminal import ask, done, shell_line, table
+from olmix.cli.terminal import ask, done, progress, resolved, shell_line, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,7 +85,7 @@ def verify(
     from olmix.report import summary, write_report
     from olmix.verify import at_scale, check_scales, plan_verification, read_scales
 
-    folder, base = fit_folder.resolve(), LaunchConfig.from_yaml(config)
+    folder, base = resolved(fit_folder), LaunchConfig.from_yaml(config)
     sizes = None if scales is None else check_scales(read_scales(scales))
     size = None if sizes is None else _target(target, base, sizes)
     if sizes is None and (target is not None or all_mixtures):
@@ -118,11 +118,13 @@ def verify(
         words += ["--target", target] if target is not None else []
         words += ["--all"] if all_mixtures else []
         _end_ladder(folder, sizes, plans, found, size)
-    page = write_report(
-        folder,
-        verification_runs=output / groups[0].group_id if sizes is None else None,
-        commands=(shell_line([*words, "--yes"]),),
-    )
+    with progress("drawing") as show:
+        page = write_report(
+            folder,
+            verification_runs=output / groups[0].group_id if sizes is None else None,
+            commands=(shell_line([*words, "--yes"]),),
+            on_progress=show,
+        )
     if sizes is None:
         click.echo()
         for line in summary(folder):
@@ -185,14 +187,18 @@ def _measure(plan: VerificationPlan, group: Group, output: Path) -> Measured | i
 
 
 def _end(folder: Path, plan: VerificationPlan, measured: Measured) -> None:
-    """Write and print a verification."""
+    """Write and print a verification, and note it in the ledger of the study."""
+    from olmix.records.fit.ledger import add_entry, entry_of
     from olmix.records.fit.scores import read_fit
     from olmix.records.fit.verification import write_verification
     from olmix.verify import compare
 
-    result = compare(plan, measured)
+    result, fit = compare(plan, measured), read_fit(folder)
     write_verification(folder, result, plan.run_of, measured)
-    show_verification(result, num_swarm_runs=len(read_fit(folder).runs.used))
+    training = plan.runs[0].training
+    size = (training.num_tokens, getattr(training, "num_parameters", None))
+    add_entry(folder, entry_of(folder, fit, plan.proposal, result, size))
+    show_verification(result, num_swarm_runs=len(fit.runs.used))
 
 
 def _end_ladder(
@@ -243,17 +249,25 @@ def show_ladder(ladder: Ladder) -> None:
 
 
 def _check_contents(folder: Path, base: LaunchConfig, strict: bool) -> None:
-    """Say which domains have other token files than when the swarm was trained."""
-    from olmix.errors import DataError
-    from olmix.records.fingerprint import changed_contents, explain_change, local_fingerprints
-    from olmix.records.fit.scores import read_fit
+    """Say which domains have other token files than when the swarm was trained.
 
-    known = read_fit(folder).fingerprints
-    changed = changed_contents(known, local_fingerprints(base.data)) if known else ()
+    Raises:
+        DataError: its metrics are computed otherwise; with `strict`, other token files too.
+    """
+    from olmix.errors import DataError
+    from olmix.records.fingerprint import changed_contents, explain_change, fingerprints_of
+    from olmix.records.fit.scores import read_fit
+    from olmix.records.metric_identity import identities_of, join_identities
+
+    fit = read_fit(folder)
+    swarm = f"the swarm of {folder}"
+    join_identities(((swarm, fit.measured_with), (f"the config {base.name}", identities_of(base))))
+    known = fit.fingerprints
+    changed = changed_contents(known, fingerprints_of(base.data)) if known else ()
     if changed and strict:
-        raise DataError(explain_change(changed, f"the swarm of {folder}"))
+        raise DataError(explain_change(changed, swarm))
     if changed:
-        click.echo(f"warning: {explain_change(changed, f'the swarm of {folder}')}", err=True)
+        click.echo(f"warning: {explain_change(changed, swarm)}", err=True)
 
 
 def show_verification(result: Verification, num_swarm_runs: int) -> None:

@@ -1,4 +1,4 @@
-"""Whether runs that are joined were trained on the same token files, by their fingerprints."""
+"""Whether runs that are joined were trained on the same files, and measured in one way."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from olmix.collect.record import Record
 from olmix.records.fingerprint import changed_contents, explain_change
+from olmix.records.metric_identity import MetricIdentity, join_identities
 
-__all__ = ["Contents", "compare_contents"]
+__all__ = ["Contents", "compare_contents", "compare_metrics"]
 
 
 @dataclass(frozen=True)
@@ -63,3 +64,28 @@ def compare_contents(
     agreed = {name: mark for name, mark in common.items() if name not in unique}
     by_group = {name: one.contents for name, one in groups.items()}
     return Contents(by_group, agreed, unique, tuple(notes))
+
+
+def compare_metrics(
+    records: Sequence[Record], logged: Mapping[str, str]
+) -> dict[str, MetricIdentity]:
+    """Return what each column was computed with.
+
+    Args:
+        records: the runs in the tables.
+        logged: column to the name under which it was logged.
+
+    Raises:
+        DataError: two runs computed different metrics under one name.
+    """
+    return join_identities(
+        (
+            f"{record.name} in {record.group}" if record.group else record.name,
+            {
+                column: record.measured_with[name]
+                for column, name in logged.items()
+                if name in record.measured_with
+            },
+        )
+        for record in records
+    )

@@ -13,10 +13,12 @@ from olmix.collect.record import Record, State, numbers_of
 from olmix.collect.wandb_files import find_wandb_files, read_wandb_files
 from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError, OlmixError
+from olmix.records.checkpoint_bits import CHECKPOINT_BITS
 from olmix.records.evaluations import LM_EVAL, OLMES, find_evaluations, read_evaluations
 from olmix.records.group import GroupRun, read_group_record
 from olmix.records.log_files import CSV, EVENTS, JSONL, TORCHTUNE, TRAINER_STATE, reader_of
 from olmix.records.logs import number
+from olmix.records.metric_identity import plain_identities
 from olmix.records.run import INTERRUPTED, RunFolder, Status, Summary
 
 __all__ = ["read_records"]
@@ -41,7 +43,7 @@ def read_records(path: str | Path) -> list[Record]:
         return read_wandb_files(offline)
     children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
     records = [record for child in children if (record := _read_folder(child)) is not None]
-    own = (JSONL, EVENTS, LM_EVAL, TRAINER_STATE)
+    own = (JSONL, EVENTS, LM_EVAL, TRAINER_STATE, CHECKPOINT_BITS)
     if not records or any(any(folder.glob(pattern)) for pattern in own):
         alone = _read_folder(folder.resolve())
         records = [alone] if alone is not None else []
@@ -49,8 +51,8 @@ def read_records(path: str | Path) -> list[Record]:
         raise DataError(
             f"{folder}: holds no runs: neither a group.json, nor folders with {JSONL}, *.wandb, "
             f"TensorBoard's {EVENTS}, torchtune's {TORCHTUNE}, Lightning's {CSV}, Hugging "
-            f"Face's {TRAINER_STATE}, or results of "
-            f"lm-evaluation-harness ({LM_EVAL}) or OLMES ({', '.join(OLMES)})"
+            f"Face's {TRAINER_STATE}, nor results of `olmix evaluate` ({CHECKPOINT_BITS}), "
+            f"lm-evaluation-harness ({LM_EVAL}), OLMES or olmo-eval ({', '.join(OLMES)})"
         )
     return records
 
@@ -58,14 +60,17 @@ def read_records(path: str | Path) -> list[Record]:
 def _read_group(group: Path) -> list[Record]:
     """Return every run that was launched, also those that never started."""
     record = read_group_record(group)
+    measured_with = plain_identities(record.measured_with)
+    found = (_read_launched(RunFolder(group / run.name), run) for run in record.runs)
     return [
         replace(
-            _read_launched(RunFolder(group / run.name), run),
+            one,
             group=str(group),
             contents=record.fingerprints,
             changed=record.changed,
+            measured_with={**measured_with, **one.measured_with},
         )
-        for run in record.runs
+        for one in found
     ]
 
 
@@ -97,9 +102,9 @@ def _record(
     run: RunFolder,
     state: State,
     why: str,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     asked: Told,
-    config: Callable[[], Mapping[str, Any]],
+    config: Callable[[], Mapping[str, object]],
 ) -> Record:
     found = _read_summary(run) if state in ("finished", "stale") else Summary()
     summary = found.content
@@ -127,6 +132,10 @@ def _record(
         readings=tuple(told.note for told in (mix, shares) if told.note),
         mix_problem=mix.problem,
         shares_problem=shares.problem,
+        measured_with={
+            **evaluated.measured_with,
+            **plain_identities(summary.get("measured_with")),
+        },
     )
 
 
@@ -150,7 +159,7 @@ def _read_summary(run: RunFolder) -> Summary:
         return Summary()
 
 
-def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, Any]]:
+def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, object]]:
     def read() -> Mapping[str, Any]:
         try:
             return LaunchConfig.from_yaml(run.config).to_plain()
@@ -160,7 +169,7 @@ def _lazy_config(run: RunFolder) -> Callable[[], Mapping[str, Any]]:
     return cache(read)
 
 
-def _read_foreign(file: Path) -> Mapping[str, Any]:
+def _read_foreign(file: Path) -> Mapping[str, object]:
     """Return a config that is not Olmix's as it stands; it may hold a `mix` all the same."""
     try:
         content = read_yaml(file).data

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from olmix.records.logs import Curves, number, tail_mean
+from olmix.records.metric_identity import MetricIdentity
 
 __all__ = ["USABLE", "Record", "State", "Value", "numbers_of", "reduce_curve"]
 
@@ -35,7 +36,7 @@ def _no_curves() -> Curves:
     return {}
 
 
-def _no_config() -> Mapping[str, Any]:
+def _no_config() -> Mapping[str, object]:
     return {}
 
 
@@ -61,6 +62,7 @@ class Record:
         group: folder of the group that it was launched in; empty if not known.
         contents: fingerprint of each domain's token files at the launch, as far as known.
         changed: domains whose files changed from one launch of the group to the next.
+        measured_with: what each metric was computed with, by logged name, as far as known.
     """
 
     name: str
@@ -71,7 +73,7 @@ class Record:
     passes: Mapping[str, float] = field(default_factory=dict)
     final: Mapping[str, float] = field(default_factory=dict)
     curves: Callable[[], Curves] = _no_curves
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
     config: Callable[[], Mapping[str, Any]] = _no_config
     directions: Mapping[str, bool] = field(default_factory=dict)
     readings: tuple[str, ...] = ()
@@ -80,6 +82,7 @@ class Record:
     group: str = ""
     contents: Mapping[str, str] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
+    measured_with: Mapping[str, MetricIdentity] = field(default_factory=dict)
 
     @property
     def mixture(self) -> Mapping[str, float]:

@@ -50,7 +50,7 @@ class Selection:
 
 def select(
     records: Sequence[Record],
-    evaluation: Mapping[str, Any] | None,
+    evaluation: Mapping[str, object] | None,
     named: Sequence[str],
     directions: Mapping[str, bool],
 ) -> Selection:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from olmix.collect.completeness import Completeness
-from olmix.collect.contents import Contents, compare_contents
+from olmix.collect.contents import Contents, compare_contents, compare_metrics
 from olmix.collect.fit_config import find_priors, write_fit_config
 from olmix.collect.folders import read_records
 from olmix.collect.record import Record
@@ -40,8 +41,11 @@ from olmix.collect.write import (
 )
 from olmix.config import LaunchConfig, PriorsConfig
 from olmix.errors import DataError
+from olmix.records.logs import Curves
+from olmix.records.metric_identity import MetricIdentity, write_identities
 from olmix.text.files import write_json
 from olmix.text.numbers import counted
+from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["Collected", "Options", "collect", "collect_wandb"]
 
@@ -81,7 +85,10 @@ class Collected:
 
 
 def collect(
-    sources: Sequence[str | Path], output: str | Path, options: Options | None = None
+    sources: Sequence[str | Path],
+    output: str | Path,
+    options: Options | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Collected:
     """Read run folders and write the tables.
 
@@ -90,10 +97,11 @@ def collect(
             `olmix.collect.folders.read_records` says which.
         output: folder of the tables.
         options: how runs become rows.
+        on_progress: called after each run whose history was read.
 
     Raises:
-        DataError: a folder holds no runs, two hold a run of the same name, no run is finished, or
-            no run has all metrics.
+        DataError: a folder holds no runs, two hold a run of the same name, no run is finished, no
+            run has all metrics, or two computed different metrics under one name.
         MissingPackageError: the reader of a format is not installed.
     """
     records: dict[str, Record] = {}
@@ -104,14 +112,36 @@ def collect(
                     f"{source}: the run {record.name} is in two groups; rename one of them"
                 )
             records[record.name] = record
-    return _collect(list(records.values()), Path(output), options or Options())
+    found = _followed(list(records.values()), on_progress)
+    return _collect(found, Path(output), options or Options())
 
 
 def collect_wandb(
-    project: str, group: str | None, output: str | Path, options: Options | None = None
+    project: str,
+    group: str | None,
+    output: str | Path,
+    options: Options | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Collected:
     """Read the runs of a W&B project and write the tables; see `collect`."""
-    return _collect(read_project(project, group), Path(output), options or Options())
+    found = _followed(read_project(project, group), on_progress)
+    return _collect(found, Path(output), options or Options())
+
+
+def _followed(records: Sequence[Record], on_progress: OnProgress | None) -> list[Record]:
+    """Return records that tell when their history is read: what takes the time of a collection."""
+    steps = Steps(on_progress, len(records))
+
+    def follow(record: Record) -> Record:
+        def read() -> Curves:
+            steps(record.name, 0)
+            found = record.curves()
+            steps(record.name)
+            return found
+
+        return replace(record, curves=cache(read))
+
+    return [follow(record) for record in records]
 
 
 def _collect(records: Sequence[Record], out: Path, options: Options) -> Collected:
@@ -129,6 +159,7 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
     selection = select(usable, evaluation, options.metrics, options.directions())
     rows = sort_runs(records, usable, selection, options)
     check_rows(rows, selection)
+    identities = compare_metrics(rows.tabled, selection.logged)
     domains = tuple(dict.fromkeys(d for record in rows.tabled for d in record.mixture))
     # Before anything is written: priors that lack a domain leave the tables as they were.
     priors, source = (
@@ -142,7 +173,7 @@ def _collect(records: Sequence[Record], out: Path, options: Options) -> Collecte
         priors = priors.model_copy(update={"fingerprints": prints or None})
     if options.strict and contents.changed:
         raise DataError("\n".join(contents.notes))
-    found_runs = _Found(records, rows, selection, domains, contents)
+    found_runs = _Found(records, rows, selection, domains, contents, identities)
     return _write(found_runs, out, options, priors, source)
 
 
@@ -155,6 +186,7 @@ class _Found:
     selection: Selection
     domains: tuple[str, ...]
     contents: Contents
+    identities: Mapping[str, MetricIdentity]
 
 
 def _write(
@@ -175,6 +207,7 @@ def _write(
         found.contents.changed,
     )
     write_metrics(out / METRICS, rows.values, tuple(selection.logged))
+    write_identities(out / METRICS, found.identities)
     errors = _write_errors(out / STANDARD_ERRORS, rows.tabled, selection, options)
     write_runs(out / "runs.csv", found.records, domains)
     if options.per_checkpoint:

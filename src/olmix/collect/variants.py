@@ -15,7 +15,9 @@ from olmix.errors import DataError
 __all__ = ["add_variants"]
 
 
-def add_variants(records: Sequence[Record], path: Path) -> tuple[list[Record], Mapping[str, Any]]:
+def add_variants(
+    records: Sequence[Record], path: Path
+) -> tuple[list[Record], Mapping[str, object]]:
     """Give each run the mixture of the variant of its name, and name variants without a run.
 
     Args:

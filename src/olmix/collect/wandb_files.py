@@ -48,7 +48,7 @@ def _read_run(file: Path) -> Record:
         from wandb.proto import wandb_internal_pb2 as messages
     name, group = file.stem.removeprefix("run-"), ""
     config: dict[str, Any] = {}
-    summary: dict[str, Any] = {}
+    summary: dict[str, object] = {}
     curves: Curves = {}
     exit_code: int | None = None
     step = -1

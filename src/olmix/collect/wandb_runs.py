@@ -88,8 +88,8 @@ def record_of(
     name: str,
     state: State,
     why: str,
-    config: Mapping[str, Any],
-    summary: Mapping[str, Any],
+    config: Mapping[str, object],
+    summary: Mapping[str, object],
     curves: Callable[[], Curves],
     *,
     group: str = "",
@@ -127,7 +127,7 @@ def record_of(
     )
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Undo the wrapping of W&B's config values: ``{"value": ...}``, or JSON in a string."""
     if isinstance(value, Mapping) and set(value) <= {"value", "desc"} and "value" in value:
         value = value["value"]

@@ -75,6 +75,13 @@ class Rules:
         """Note that a rule is broken at the path of keys `where`."""
         self._problems.append((where, what))
 
+    def one_is_given(self, section: BaseModel, *names: str) -> None:
+        """Note it unless exactly one of some keys of a section is given."""
+        given = [name for name in names if getattr(section, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            self.broken(f"found {found}; give exactly one of {', '.join(names)}")
+
     def enforce(self) -> None:
         """Raise a `RuleError` if any rule was broken."""
         if self._problems:
@@ -306,7 +313,7 @@ def _real_location(
     return tuple(real)
 
 
-def _kinds(node: Mapping[Any, Any]) -> list[object]:
+def _kinds(node: Mapping[object, object]) -> list[object]:
     """Return what a section says of its kind, in the keys that tell sections apart."""
     return [node.get(key) for key in ("trainer", "backend", "type")]
 
@@ -317,10 +324,19 @@ def _known_keys(model: type[BaseModel], where: Sequence[str | int]) -> list[str]
     for step in where:
         if isinstance(step, int):
             continue
-        fields = [entry.model_fields[step] for entry in models if step in entry.model_fields]
+        fields = [known[step] for entry in models if step in (known := _fields_by_key(entry))]
         if fields:  # otherwise it is a key of a mapping whose values are these models
             models = [found for field in fields for found in _models_in(field)]
-    return [name for entry in models for name in entry.model_fields]
+    return [name for entry in models for name in _fields_by_key(entry)]
+
+
+def _fields_by_key(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a model by the keys that files have for them."""
+    found = {}
+    for name, field in model.model_fields.items():
+        alias = field.validation_alias
+        found[alias if isinstance(alias, str) else name] = field
+    return found
 
 
 def _models_in(field: FieldInfo) -> list[type[BaseModel]]:
@@ -339,7 +355,7 @@ def _models_in(field: FieldInfo) -> list[type[BaseModel]]:
 
 
 def _show(value: object) -> str:
-    text = repr(value)
+    text = "null" if value is None else repr(value)
     if isinstance(value, str):
         letters = (letter if letter.isprintable() else ascii(letter)[1:-1] for letter in value)
         text = f'"{"".join(letters)}"'
@@ -381,6 +397,8 @@ def _explain(model: type[BaseModel], item: Any, where: Sequence[str | int]) -> s
         allowed = re.findall(r"'([^']*)'", str(context["expected_tags"]))
         return _explain_choice(context["tag"], allowed, str(context["discriminator"]).strip("'_()"))
     if kind == "union_tag_not_found":
+        if not isinstance(value, Mapping):
+            return f"found {_show(value)}; a mapping of keys is needed"
         key = str(context["discriminator"]).strip("'_()")
         return f"the key {key} is required, to say which kind this is"
     if kind == "value_error":

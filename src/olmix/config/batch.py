@@ -54,12 +54,14 @@ def read_batch(value: object, length: int, *, kept: bool = False) -> object:
 
 
 def _both_readings(number: int, length: int) -> str:
-    whole = "" if number % length == 0 else f", not a whole number of sequences of {length}"
-    share = number / length
+    sequences = "1 sequence" if number == length else f"{number / length:.3g} sequences"
+    whole = number % length == 0
+    odd = "" if whole else f", not a whole number of sequences of {length}"
+    tokens = f" or `{number} tokens`" if whole else ""
     return (
-        f"this many tokens are {share:.3g} sequences of {length} a step{whole}, and this many "
+        f"this many tokens are {sequences} of {length} a step{odd}, and this many "
         f"sequences are {number * length:,} tokens (as Ai2's Olmix counts). Write `{number} "
-        f"sequences` or `{number} tokens`"
+        f"sequences`{tokens}"
     )
 
 

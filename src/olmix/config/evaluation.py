@@ -43,7 +43,7 @@ class InLoopEval(Section):
     type: Literal["inloop"] = "inloop"
     """Kind of evaluation."""
     tasks: Annotated[dict[str, dict[str, str]], NotEmpty]
-    """`{family: {task id: metric name}}`."""
+    """Metrics by task and family: `{family: {task id: metric name}}`."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class OfflineEval(Section):
         dict[str, Annotated[tuple[str, ...], Field(strict=False), NotEmpty]],
         NotEmpty,
     ]
-    """`{family: [metric name, ...]}`."""
+    """Metrics by family: `{family: [metric name, ...]}`."""
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -178,7 +178,7 @@ class FrameworkConfig(Section):
 
 
 class OutputConfig(Section):
-    """Where the configs go; `--output-dir` comes before it."""
+    """Where the configs go; `--output` comes before it."""
 
     experiment_name: Annotated[str, Field(pattern=r"^\w[\w.+-]*$")] | None = None
     """Name of the folder, before the time; the experiment's name if left out."""

@@ -170,8 +170,9 @@ class ProposerConfig(Section):
     """How a mixture is chosen from the fitted laws."""
 
     type: ProposerType = "auto"
-    """`exact` (log-linear laws), `gradient` (smooth laws), `simulation` (random mixtures, any law),
-    `search` (the best run), or `auto`: the first of these that the law allows."""
+    """How the mixture is found: `exact` (log-linear laws), `gradient` (smooth laws), `simulation`
+    (random mixtures, any law), `search` (the best run), or `auto`, the first that the law
+    allows."""
     temperature: Positive | None = None
     """Where the simulation proposer begins: it draws from a Dirichlet distribution around
     ``prior ** temperature``. 1, which it is if left out, is the prior; nearer to 0 is more

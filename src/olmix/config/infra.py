@@ -204,11 +204,7 @@ class BeakerMount(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         rules = Rules()
-        names = ("weka", "host_path", "dataset", "secret")
-        given = [name for name in names if getattr(self, name) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) or "none of them"
-            rules.broken(f"found {found}; give exactly one of {', '.join(names)}")
+        rules.one_is_given(self, "weka", "host_path", "dataset", "secret")
         rules.enforce()
         return self
 
@@ -331,11 +327,7 @@ class KubernetesVolume(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         rules = Rules()
-        names = ("claim", "host_path", "nfs", "secret", "config_map")
-        given = [name for name in names if getattr(self, name) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) or "none of them"
-            rules.broken(f"found {found}; give exactly one of {', '.join(names)}")
+        rules.one_is_given(self, "claim", "host_path", "nfs", "secret", "config_map")
         rules.enforce()
         return self
 

@@ -371,7 +371,7 @@ def _trainer(value: object) -> str | None:
         return getattr(value, "trainer", "proxy")
     trainer = value.get("trainer")
     if trainer is None:
-        trainer = "olmo_core" if value.get("proxy_model_id") is not None else "proxy"
+        trainer = "olmo_core" if "proxy_model_id" in value else "proxy"
     return trainer if isinstance(trainer, str) else str(trainer)
 
 

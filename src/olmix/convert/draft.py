@@ -84,7 +84,7 @@ class Draft:
         return "\n".join(lines) + "\n"
 
 
-def without_nulls(value: Any) -> Any:
+def without_nulls(value: object) -> object:
     """Return a value without the keys of mappings that are null, which mean "not given"."""
     if isinstance(value, dict):
         return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}

@@ -1,13 +1,13 @@
 """A mixture as other trainers read it."""
 
 from olmix.export.mixtures import DomainShare, ExportedMix, read_mixtures
-from olmix.export.trainers import TRAINERS, Trainer, export_mix
+from olmix.export.trainers import TRAINERS, TrainerFormat, export_mix
 
 __all__ = [
     "TRAINERS",
     "DomainShare",
     "ExportedMix",
-    "Trainer",
+    "TrainerFormat",
     "export_mix",
     "read_mixtures",
 ]

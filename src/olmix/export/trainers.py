@@ -1,7 +1,7 @@
 """One renderer per trainer: a mixture as the text of the file that it reads.
 
-What a format cannot say is said in words, in `Trainer.repetition` and `Trainer.unit`, which head
-the file where it can hold comments and are printed in any case.
+What a format cannot say is said in words, in `TrainerFormat.repetition` and `TrainerFormat.unit`,
+which head the file where it can hold comments and are printed in any case.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from olmix.errors import DataError
 from olmix.export.mixtures import DomainShare, ExportedMix
 from olmix.text.yaml import render_yaml
 
-__all__ = ["TRAINERS", "Trainer", "export_mix"]
+__all__ = ["TRAINERS", "TrainerFormat", "export_mix"]
 
 _TEXTS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".arrow": "arrow"}
 """Loader of `datasets` by the ending of a file."""
@@ -26,7 +26,7 @@ _PERCENT = 100
 
 
 @dataclass(frozen=True)
-class Trainer:
+class TrainerFormat:
     """A format.
 
     Attributes:
@@ -374,7 +374,7 @@ _EXAMPLES = (
     "them to one length first"
 )
 _TRAINERS = (
-    Trainer(
+    TrainerFormat(
         "megatron", ".txt",
         "--data-args-path FILE, or its words behind --data-path",
         "X.bin with X.idx of preprocess_data.py; a weight is spread over several files by size",
@@ -383,7 +383,7 @@ _TRAINERS = (
         "are not in the file",
         _megatron, "",
     ),
-    Trainer(
+    TrainerFormat(
         "olmo-core", ".yaml",
         "SourceMixtureDatasetConfig.from_yaml(FILE); requested_tokens and global_batch_size (in "
         "tokens) are needed, where no config said them",
@@ -392,7 +392,7 @@ _TRAINERS = (
         "max_repetition_ratio; OLMo-core refuses a mixture that takes more",
         _olmo_core,
     ),
-    Trainer(
+    TrainerFormat(
         "litgpt", ".py",
         "PYTHONPATH=FOLDER litgpt pretrain MODEL --data FILE.OlmixMixture",
         "folders of litdata.optimize with TokensLoader",
@@ -401,7 +401,7 @@ _TRAINERS = (
         "used up",
         _litgpt,
     ),
-    Trainer(
+    TrainerFormat(
         "torchtitan", ".py",
         "dataloader() in Trainer.Config(dataloader=...) (torchtitan 0.3)",
         "texts, in the column `text`",
@@ -409,7 +409,7 @@ _TRAINERS = (
         "torchtitan passes over a domain as often as its weight asks (infinite) and has no limit",
         _torchtitan,
     ),
-    Trainer(
+    TrainerFormat(
         "hf", ".py",
         "mixture() gives the dataset",
         "texts or tokens in .jsonl, .parquet or .arrow",
@@ -417,7 +417,7 @@ _TRAINERS = (
         "`repeat`, in whole passes; the mixture ends where a domain is used up",
         _hf,
     ),
-    Trainer(
+    TrainerFormat(
         "llamafactory", ".yaml",
         "llamafactory-cli train FILE, with your model and output; dataset_info.json lies beside it "
         "and dataset_dir names its folder",
@@ -427,7 +427,7 @@ _TRAINERS = (
         "interleave_over (where a factor is above 1) with the last",
         _llamafactory,
     ),
-    Trainer(
+    TrainerFormat(
         "axolotl", ".yaml",
         "its keys in your axolotl config; axolotl shuffles the datasets together",
         "texts, in the column `text`",
@@ -436,7 +436,7 @@ _TRAINERS = (
         "in the list",
         _axolotl,
     ),
-    Trainer(
+    TrainerFormat(
         "levanter", ".yaml",
         "its keys in your Levanter config",
         "texts in .jsonl or .parquet",

@@ -17,6 +17,9 @@ loss is not below 0, an accuracy not above 1.
 
 `coverage` is honest: the quantile for the runs of a fold comes from the other folds.
 
+A proposal is none of the runs that were held out at random: it lies where the objective is best.
+There the errors of laws that have not seen the best tenth count too (`fit.evidence.best_tenth`).
+
 Legend: ``R`` runs, ``U`` unique mixtures, ``n`` mixtures asked for, ``D`` domains.
 """
 
@@ -32,7 +35,7 @@ from olmix.laws.outliers import mean_square
 from olmix.records.fit.scores import LEVEL, Calibration
 from olmix.simplex import Array
 
-__all__ = ["LEVELS", "NORMAL_QUANTILE", "bounds_of", "calibrate", "error_at_trained"]
+__all__ = ["LEVELS", "NORMAL_QUANTILE", "bounds_of", "calibrate", "error_at_trained", "student"]
 
 NORMAL_QUANTILE = 1.6449
 """Standard deviations that the interval of a normal distribution reaches at `LEVEL`."""
@@ -48,6 +51,13 @@ _REACH = 0.9
 """Quantile of the distances of held-out runs beyond which nothing was measured."""
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Shares for which it is measured how many runs the intervals do contain."""
+
+
+def student(freedom: int) -> float:
+    """Return how many standard deviations an interval at `LEVEL` reaches, by Student's t."""
+    with needs("fit", "Fitting a swarm"):
+        from scipy import stats
+    return float(stats.t.ppf(0.5 + LEVEL / 2, freedom))
 
 
 def bounds_of(values: Array, *, lower_is_better: bool) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from olmix.laws.gp import GaussianProcess
 from olmix.laws.law import MOST_IN_FULL, SUBSET
 from olmix.text.numbers import counted
 
-__all__ = ["Cost", "estimated_cost"]
+__all__ = ["FitCost", "estimated_cost"]
 
 _MATRIX_RATE, _SMALL_RATE = 18e9, 5e9
 """Operations a second: in products and factors of large matrices, and in batches of small ones."""
@@ -34,7 +34,7 @@ _BASE_BYTES = 3e8
 
 
 @dataclass(frozen=True)
-class Cost:
+class FitCost:
     """What a fit takes.
 
     Attributes:
@@ -63,7 +63,7 @@ class Cost:
         )
 
 
-def estimated_cost(config: FitConfig, swarm: Swarm) -> Cost:
+def estimated_cost(config: FitConfig, swarm: Swarm) -> FitCost:
     """Return an estimate of the time and the memory of a fit."""
     measured = swarm if swarm.parts is None else swarm.parts
     n, size, metrics = len(swarm.fitted_mixtures), len(swarm.domains), len(measured.metrics)
@@ -87,4 +87,4 @@ def estimated_cost(config: FitConfig, swarm: Swarm) -> Cost:
     together = min(metrics, 16) * (folds + 1)
     memory = _BASE_BYTES + 8 * (6 * n**2 + 3 * together * n * size + 4 * metrics * n * len(laws))
     words = (counted(n, "mixture"), counted(size, "domain"), counted(metrics, "metric"))
-    return Cost(seconds, memory, " x ".join(words))
+    return FitCost(seconds, memory, " x ".join(words))

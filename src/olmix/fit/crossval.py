@@ -48,6 +48,7 @@ __all__ = [
     "assign_folds",
     "average_families",
     "compare_laws",
+    "components_without",
     "cross_validate",
     "fold_distances",
     "rank_p_value",
@@ -190,25 +191,48 @@ def _components(
         counts: (M, U) runs behind each.
         folds: (U,) fold of each mixture.
     """
-    live = np.asarray((counts > 0).any(axis=0))
-    whole = np.flatnonzero((counts[:, live] > 0).all(axis=1))
+    live, whole = _whole_metrics(counts)
     if len(whole) <= NUM_COMPONENTS:
         return {}
     mixtures = swarm.unique_mixtures
-
-    def fit(rows: NDArray[np.bool_], start: FittedComponents | None) -> list[FittedComponents]:
-        some = np.ix_(whole, np.flatnonzero(rows))
-        return fit_components(mixtures[rows], values[some], counts[some], start)
-
-    fitted = fit(np.asarray(live), None)
+    some = np.ix_(whole, np.flatnonzero(live))
+    fitted = fit_components(mixtures[live], values[some], counts[some])
     held = np.zeros((len(whole), len(mixtures)))
     for fold in np.unique(folds):
-        out = folds == fold
-        for row, law in zip(held, fit(np.asarray(live & ~out), fitted[0]), strict=True):
-            row[out] = law.predict(mixtures[out])
+        out = np.flatnonzero(folds == fold)
+        held[:, out] = list(components_without(swarm, out, fitted[0]).values())
     return {
         int(index): HeldOut(law, row) for index, law, row in zip(whole, fitted, held, strict=True)
     }
+
+
+def components_without(
+    swarm: Swarm, out: NDArray[np.intp], start: FittedComponents
+) -> dict[int, Array]:
+    """Return what components predict of mixtures that they have not seen.
+
+    Args:
+        swarm: the runs.
+        out: (K,) which unique mixtures these are.
+        start: the fit to all.
+
+    Returns:
+        (K,) for each metric without gaps, by its index.
+    """
+    values, counts = swarm.averaged()
+    live, whole = _whole_metrics(counts)
+    mixtures, kept = swarm.unique_mixtures, np.setdiff1d(np.flatnonzero(live), out)
+    some = np.ix_(whole, kept)
+    fitted = fit_components(mixtures[kept], values[some], counts[some], start)
+    return {
+        int(index): law.predict(mixtures[out]) for index, law in zip(whole, fitted, strict=True)
+    }
+
+
+def _whole_metrics(counts: Array) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Return which mixtures have a run, (U,), and the metrics that all of these have."""
+    live = np.asarray((counts > 0).any(axis=0))
+    return live, np.flatnonzero((counts[:, live] > 0).all(axis=1))
 
 
 def compare_laws(

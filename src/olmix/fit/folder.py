@@ -20,7 +20,8 @@ import numpy as np
 from olmix import __version__
 from olmix.config import FitConfig
 from olmix.errors import DataError
-from olmix.fit.swarm import read_tables
+from olmix.fit.swarm import metric_identities, read_tables
+from olmix.records.typed_json import to_plain
 from olmix.simplex import Array
 from olmix.text.csv import Table, write_rows, write_table
 from olmix.text.files import digest, read_json, replace_link, write_json, write_text
@@ -37,7 +38,7 @@ __all__ = [
     "publish",
 ]
 
-FORMAT = 6
+FORMAT = 7
 """Raised when the computation changes, so that older folders are not taken for today's."""
 LATEST = "latest"
 COMPLETE = ("config.json", "models.json", "fit.json", "predictions.csv")
@@ -46,10 +47,16 @@ _LONGEST = 100
 
 
 def data_hash(config: FitConfig) -> str:
-    """Return the hash of the content of all tables; order of rows and columns does not count."""
+    """Return the hash of the content of all tables; order of rows and columns does not count.
+
+    Raises:
+        DataError: a table cannot be read, or two hold different metrics under one name.
+    """
     scales = config.swarm.ordered_scales or (None,)
     tables = [table for scale in scales for table in read_tables(config, scale)]
-    return digest([_canonical(table) for table in tables], 16)
+    identities = to_plain(metric_identities(config))
+    known = [identities] if identities else []
+    return digest([*(_canonical(table) for table in tables), *known], 16)
 
 
 def _canonical(table: Table) -> list[Any]:

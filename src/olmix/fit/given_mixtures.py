@@ -53,7 +53,7 @@ class GivenMixtures:
             if isinstance(self.given, Mapping):
                 return columns
             make: Any = type(self.given)
-            return make(columns)
+            return getattr(make, "from_pydict", make)(columns)
         if not _is_one(self.given):
             return {metric: dict(values) for metric, values in found.items()}
         return {

@@ -6,6 +6,7 @@ numbers that the fitted ones did.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from olmix.errors import DataError
 from olmix.fit.crossval import HeldOut, MetricFit
+from olmix.fit.evidence.best_tenth import LeftOut
 from olmix.fit.scales.models import law_at_scale
 from olmix.fit.swarm import Swarm
 from olmix.laws.best_run import FittedSearch
@@ -34,7 +36,7 @@ from olmix.simplex import Array, hellinger
 from olmix.text.files import read_json
 from olmix.text.numbers import counted
 
-__all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_laws"]
+__all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_best_tenth", "restore_laws"]
 
 FORMAT = 5
 READ = (3, 4, 5)
@@ -72,6 +74,7 @@ class LoadedFit:
             better.
         mixtures: (U, D) mixtures that were fitted.
         calibrations: half widths of the intervals of each metric.
+        errors: half widths of those of the objective.
         scale: the model size that they predict, where the fit has several.
         scales: the model sizes that the fit has, from small to large; empty for one.
     """
@@ -84,6 +87,7 @@ class LoadedFit:
     laws: Mapping[str, FittedLaw]
     mixtures: Array
     calibrations: Mapping[str, Calibration]
+    errors: Calibration
     scale: str = ""
     scales: tuple[str, ...] = ()
 
@@ -122,8 +126,10 @@ class LoadedFit:
         """
         distances = hellinger(self._check(mixtures), self.mixtures).min(axis=1)
         means = self.predict(mixtures)
+        ahead = self.errors.ahead(self.objective.average(means), distances)
         return {
-            name: one.interval(means[name], distances) for name, one in self.calibrations.items()
+            name: one.interval(means[name], distances, ahead)
+            for name, one in self.calibrations.items()
         }
 
     def _check(self, mixtures: ArrayLike) -> Array:
@@ -138,7 +144,10 @@ class LoadedFit:
 
 
 def models_to_plain(
-    swarm: Swarm, fits: Sequence[MetricFit], objective: Calibration
+    swarm: Swarm,
+    fits: Sequence[MetricFit],
+    objective: Calibration,
+    left_out: LeftOut | None = None,
 ) -> dict[str, Any]:
     """Return all fitted laws as the content of `models.json`.
 
@@ -146,6 +155,7 @@ def models_to_plain(
         swarm: the runs.
         fits: one per metric.
         objective: half widths of the intervals of the weighted average.
+        left_out: the best mixtures as laws without them predict them.
     """
     mixtures = swarm.fitted_mixtures
     writer = _Writer(mixtures)
@@ -175,6 +185,14 @@ def models_to_plain(
             for index, fitted in enumerate(fits)
         },
     }
+    if left_out is not None:
+        plain["best_tenth"] = {
+            "rows": left_out.rows.tolist(),
+            "predictions": {
+                metric: {law: predicted.tolist() for law, predicted in laws.items()}
+                for metric, laws in left_out.predictions.items()
+            },
+        }
     return {**plain, "bases": writer.bases}
 
 
@@ -275,6 +293,25 @@ def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
 
 
+def restore_best_tenth(file: Path) -> LeftOut | None:
+    """Return what laws predict of the best mixtures without them; older files do not hold it.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    plain = read_json(file).get("best_tenth")
+    if plain is None:
+        return None
+    try:
+        predictions = {
+            metric: {law: np.asarray(held, dtype=np.float64) for law, held in laws.items()}
+            for metric, laws in plain["predictions"].items()
+        }
+        return LeftOut(np.asarray(plain["rows"], dtype=np.intp), predictions)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
+
+
 def _names(plain: list[str]) -> tuple[str, ...]:
     """Return names as they were written.
 
@@ -322,6 +359,7 @@ def load_fit(folder: str | Path, scale: str | None = None) -> LoadedFit:
                 name: Calibration.from_plain(entry["calibration"])
                 for name, entry in entries.items()
             },
+            errors=Calibration.from_plain(plain["objective_calibration"]),
         )
         return _at_scale(smallest, plain, scale)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -350,5 +388,6 @@ def _at_scale(fit: LoadedFit, plain: Mapping[str, Any], wanted: str | None) -> L
             mixtures=np.vstack([here.mixtures, one["mixtures"]]),
             laws={name: law for name, (law, _) in found.items()},
             calibrations={name: widths for name, (_, widths) in found.items()},
+            errors=replace(here.errors, good=math.nan, best=math.nan),
         )
     return here

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from olmix.errors import DataError
 from olmix.fit.cost import estimated_cost
 from olmix.fit.crossval import HeldOut
 from olmix.fit.evidence.another_round import another_round
+from olmix.fit.evidence.best_tenth import LeftOut, judge_picks, leave_out_best, widened
 from olmix.fit.evidence.effects import interaction_matrix, probes, signed_evidence
 from olmix.fit.evidence.learning_curve import COLUMNS, keep_share, learning_curve, shares_of
 from olmix.fit.evidence.pareto import front_summary, pareto_front
@@ -32,7 +33,7 @@ from olmix.fit.folder import (
     point_latest,
     publish,
 )
-from olmix.fit.models_file import models_to_plain, restore_laws
+from olmix.fit.models_file import models_to_plain, restore_best_tenth, restore_laws
 from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.propose.proposal import propose_each
 from olmix.fit.results import (
@@ -59,6 +60,19 @@ from olmix.text.progress import OnProgress, Steps
 __all__ = ["fit_swarm"]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _KnownLaws:
+    """The laws of an earlier fit to the same runs, which differed in its proposer only.
+
+    Attributes:
+        laws: of each metric, by name.
+        best_tenth: what they predict of the best mixtures without having seen them.
+    """
+
+    laws: Sequence[Mapping[str, HeldOut]]
+    best_tenth: LeftOut | None
 
 
 def fit_swarm(
@@ -111,18 +125,18 @@ def fit_swarm(
     return FitResult(folder, False, fit, proposal, time.perf_counter() - started)
 
 
-def _known_laws(output: Path, wanted: str, swarm: Swarm) -> Sequence[Mapping[str, HeldOut]] | None:
-    """Return the laws of an earlier fit to the same runs, which differed in its proposer only."""
+def _known_laws(output: Path, wanted: str, swarm: Swarm) -> _KnownLaws | None:
+    """Return the laws of an earlier fit to the same runs, if there is one."""
     models = find_laws(output, wanted)
     if models is None:
         return None
     try:
-        laws = restore_laws(models, swarm.metrics)
+        known = _KnownLaws(restore_laws(models, swarm.metrics), restore_best_tenth(models))
     except DataError as error:
         logger.warning("%s", error)
         return None
     logger.info("the laws were fitted before and are taken from %s", models)
-    return laws
+    return known
 
 
 def _read(folder: Path, config: FitConfig) -> FitResult:
@@ -135,7 +149,7 @@ def _compute(
     swarm: Swarm,
     larger: Sequence[ScaleRuns],
     files: FitFiles,
-    known: Sequence[Mapping[str, HeldOut]] | None,
+    known: _KnownLaws | None,
     on_progress: OnProgress | None,
 ) -> tuple[Fit, Proposal | None]:
     """Fit, propose and write; returns what is in `fit.json` and `proposal.json`."""
@@ -144,14 +158,19 @@ def _compute(
         swarm = keep_share(swarm, shares[0], config.regression)
     curve_steps = len(shares) - 1
     num_laws = len(laws_for(config, swarm)) if known is None else 0
-    total = (num_laws + 1) * len(swarm.metrics) + 3 + curve_steps + config.proposer.pareto
+    total = (num_laws + 1) * len(swarm.metrics) + 4 + curve_steps + config.proposer.pareto
     steps = Steps(on_progress, total)
-    fit = fit_laws(config, swarm, steps, known)
+    fit = fit_laws(config, swarm, steps, None if known is None else known.laws)
+    left_out = leave_out_best(fit, None if known is None else known.best_tenth)
+    steps("best tenth left out")
+    judged_picks = None if left_out is None else judge_picks(fit, left_out)
+    fit = widened(fit, left_out)
     target = at_target(fit, larger)
-    summary = _with_scales(fit_record(fit, file_stems(swarm.metrics)), target)
+    record = fit_record(fit, file_stems(swarm.metrics), judged_picks)
+    summary = _with_scales(record, target)
     for note in summary.notes[len(swarm.notes) :]:
         logger.info("%s", note)
-    _write_fit(fit, target, files)
+    _write_fit(fit, target, left_out, files)
     if curve_steps:
         files.rows("learning_curve.csv", COLUMNS, learning_curve(whole, fit, steps))
     proposal = None
@@ -177,10 +196,10 @@ def _with_scales(summary: Fit, target: TargetFit) -> Fit:
     return replace(summary, notes=(*summary.notes, *target.record.notes))
 
 
-def _write_fit(fit: SwarmFit, target: TargetFit, files: FitFiles) -> None:
+def _write_fit(fit: SwarmFit, target: TargetFit, left_out: LeftOut | None, files: FitFiles) -> None:
     """Write the laws, their predictions and their scores."""
     swarm, fits = fit.swarm, fit.fits
-    plain_models = models_to_plain(swarm, fits, fit.objective.calibration)
+    plain_models = models_to_plain(swarm, fits, fit.objective.calibration, left_out)
     files.json("models.json", {**plain_models, **scales_to_plain(target)})
     if target.record is not None:
         files.json("scales.json", target.record.to_plain())

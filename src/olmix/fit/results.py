@@ -15,7 +15,7 @@ from olmix.config import Priors
 from olmix.fit.crossval import SIGNAL_LEVEL, MetricFit
 from olmix.fit.evidence.proposals import JudgedProposal
 from olmix.fit.propose.references import nearest_run_distance
-from olmix.fit.swarm import Swarm
+from olmix.fit.swarm import Swarm, metric_identities
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.fit.uncertainty import estimate, gain
 from olmix.mixture import repetition_factors
@@ -32,6 +32,7 @@ from olmix.records.fit.proposal import (
 )
 from olmix.records.fit.scores import (
     LEVEL,
+    BestTenth,
     Calibration,
     Fit,
     FittedMetric,
@@ -84,12 +85,13 @@ def law_label(swarm: Swarm, fits: Sequence[MetricFit]) -> str:
     return used.pop() if len(used) == 1 else "auto"
 
 
-def fit_record(fit: SwarmFit, stems: Mapping[str, str]) -> Fit:
+def fit_record(fit: SwarmFit, stems: Mapping[str, str], best_tenth: BestTenth | None = None) -> Fit:
     """Return what is written to `fit.json`.
 
     Args:
         fit: the laws.
         stems: start of the names of each metric's files.
+        best_tenth: what the laws pick among the best mixtures.
     """
     swarm, objective = fit.swarm, fit.objective
     return Fit(
@@ -105,6 +107,7 @@ def fit_record(fit: SwarmFit, stems: Mapping[str, str]) -> Fit:
             objective.calibration,
             objective.p_value < SIGNAL_LEVEL,
             objective.p_value,
+            best_tenth,
         ),
         runs=UsedRuns(
             swarm.runs,
@@ -115,6 +118,7 @@ def fit_record(fit: SwarmFit, stems: Mapping[str, str]) -> Fit:
         notes=(*swarm.notes, *_choice_notes(swarm, fit.fits)),
         files=stems,
         fingerprints=dict(fit.asked.priors.fingerprints or {}),
+        measured_with=metric_identities(fit.asked),
     )
 
 

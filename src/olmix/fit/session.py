@@ -22,15 +22,17 @@ from typing import Any, overload
 
 from olmix.config import FitConfig
 from olmix.errors import ConfigError, Problem
+from olmix.fit.evidence.best_tenth import leave_out_best, widened
 from olmix.fit.evidence.proposals import JudgedProposal, propose_judged
 from olmix.fit.given_mixtures import read_mixtures
 from olmix.fit.noise import read_metrics
 from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.results import proposal_record
 from olmix.fit.scales.target import at_target, read_larger_scales, scaled_proposal
-from olmix.fit.swarm import Swarm, read_swarm, read_tables
+from olmix.fit.swarm import Swarm, metric_identities, read_swarm, read_tables
 from olmix.fit.swarm_fit import SwarmFit, laws_for, one_thread
 from olmix.fit.swarm_fit import fit_laws as fit_every_law
+from olmix.fit.uncertainty import predicted_average
 from olmix.plotting import mixture_label
 from olmix.records.fit.proposal import Proposal
 from olmix.records.fit.scales import Scales
@@ -147,10 +149,12 @@ class FittedSwarm:
         asked, swarm = read_mixtures(mixtures, self.domains), self.fit.swarm
         rows = swarm.collapse(asked.rows)
         distances = hellinger(rows, swarm.fitted_mixtures).min(axis=1)
+        objective = swarm.objective_sign * predicted_average(swarm, self.fit.fits, rows)
+        ahead = self.fit.objective.calibration.ahead(objective, distances)
         found = {}
         for sign, fitted in zip(swarm.signs, self.fit.fits, strict=True):
             mean = sign * fitted.best.law.predict(rows)
-            low, high = fitted.calibration.interval(mean, distances)
+            low, high = fitted.calibration.interval(mean, distances, ahead)
             found[fitted.name] = {"mean": mean, "low": low, "high": high}
         return asked.answer(found)
 
@@ -317,6 +321,7 @@ def _load(
             known["ratios"] = read_table(plain["swarm"]["ratios"])
         plain = {**plain, "priors": {"token_counts": dict.fromkeys(known["ratios"].columns, 1)}}
     config = FitConfig.from_dict(plain, caller)
+    metric_identities(config)  # different metrics under one name are refused
     if uniform and config.constraints.target_tokens is not None:
         where = "constraints.target_tokens"
         what = "token_counts are needed to say how many passes this takes"
@@ -352,6 +357,7 @@ def fit_laws(
     Raises:
         ConfigError: there is no such regressor, or no such setting of it.
     """
+    _must_be(LoadedSwarm, swarm, "fit_laws() takes what load_swarm() returned")
     if regression is None:
         config, data = swarm.config, swarm.swarm
     else:
@@ -367,6 +373,7 @@ def fit_laws(
     with one_thread():
         steps = Steps(on_progress, len(laws_for(config, data)) * len(data.metrics))
         small = fit_every_law(config, data, steps)
+        small = widened(small, leave_out_best(small))
         target = at_target(small, read_larger_scales(config, data))
         return FittedSwarm(target.fit, target.record)
 
@@ -382,7 +389,9 @@ def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:
     Raises:
         ConfigError: the settings are not those of a fit config.
         InfeasibleError: no mixture satisfies them.
+        TypeError: `fitted` is something else, or there is no such section.
     """
+    _must_be(FittedSwarm, fitted, "propose() takes what fit_laws() returned")
     fit = fitted.fit
     allowed = ("constraints", "fixed_weight", "proposer")
     unknown = sorted(set(sections) - set(allowed))
@@ -402,6 +411,11 @@ def propose(fitted: FittedSwarm, **sections: Any) -> ProposedMixture:
         judged = propose_judged(fit_there)
     proposal = proposal_record(fit_there, judged)
     return ProposedMixture(judged, scaled_proposal(fit_there, fitted.scales, proposal))
+
+
+def _must_be(kind: type, value: object, what: str) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{what}; found a {type(value).__name__}")
 
 
 def _html(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -26,6 +26,7 @@ from olmix.fit.swarm_notes import swarm_notes
 from olmix.fit.tied_domains import Frozen, find_frozen, find_pinned, pin
 from olmix.laws.least_mixtures import least_mixtures
 from olmix.laws.outliers import without_accidents
+from olmix.records.metric_identity import MetricIdentity, join_identities, read_identities
 from olmix.simplex import SAME_DECIMALS, Array
 from olmix.text.csv import Table, read_table
 from olmix.text.numbers import counted
@@ -33,6 +34,7 @@ from olmix.text.numbers import counted
 __all__ = [
     "Swarm",
     "filtered_out",
+    "metric_identities",
     "not_joined",
     "read_swarm",
     "read_tables",
@@ -272,6 +274,19 @@ def read_tables(config: FitConfig, scale: SwarmScale | None = None) -> tuple[Tab
         if scale is None and name not in table.groups:
             raise DataError(f"{table.path}: no run is of the scale {name}, which gives the shape")
     return both[0].of_group(name), read_metrics(swarm, both[1].of_group(name))
+
+
+def metric_identities(config: FitConfig) -> dict[str, MetricIdentity]:
+    """Return what the metrics of all tables were computed with, as far as companions say.
+
+    Raises:
+        DataError: two tables hold different metrics under one name.
+    """
+    scales = config.swarm.ordered_scales or (None,)
+    files = dict.fromkeys(
+        own for one in scales if (own := (one and one.metrics) or config.swarm.metrics) is not None
+    )
+    return join_identities((file, read_identities(file)) for file in files)
 
 
 def stop_at(problems: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from olmix.config import GenerationConfig
 from olmix.errors import DataError
-from olmix.records.fingerprint import changed_contents, explain_change, local_fingerprints
+from olmix.records.fingerprint import changed_contents, explain_change, fingerprints_of
 from olmix.records.fit.scores import read_fit
 from olmix.records.group import read_group_record
 
@@ -18,11 +18,14 @@ def changes_since(config: GenerationConfig) -> list[str]:
 
     Args:
         config: names a fit (`swarm.after`) or a swarm (`swarm.augment`); its priors, or the files
-            themselves where they lie here, say what they are now.
+            themselves where they can be reached, say what they are now.
     """
-    now = {**(config.priors.fingerprints or {}), **local_fingerprints(config.data)}
+    earlier = [(place, before) for place, before in _earlier(config) if before]
+    if not earlier:
+        return []
+    now = {**(config.priors.fingerprints or {}), **fingerprints_of(config.data)}
     found = []
-    for place, before in _earlier(config):
+    for place, before in earlier:
         changed = changed_contents(before, now)
         if changed:
             found.append(explain_change(changed, f"the runs of {place}"))

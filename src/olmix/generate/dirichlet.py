@@ -29,7 +29,7 @@ from olmix.domains import Node, domain_names, iter_domains, iter_nodes, join
 from olmix.errors import InfeasibleError
 from olmix.generate.constraints import Constraints
 from olmix.generate.solve import check_feasible, nearest
-from olmix.simplex import Array, sparsify_rows, temper
+from olmix.simplex import Array, sparsify, temper
 
 __all__ = ["draw_dirichlet", "move_into", "prior_mixture"]
 
@@ -201,7 +201,7 @@ def _log_strengths(swarm: SwarmConfig, group: str) -> tuple[float, float]:
 def _sparse_shares(shares: Array, floor: float) -> Array:
     """Drop the shares of siblings below a minimum, where that leaves any."""
     ones, none = np.ones_like(shares), np.zeros(shares.shape, dtype=bool)
-    sparse = sparsify_rows(shares, np.full_like(shares, floor), ones, none)
+    sparse = sparsify(shares, np.full_like(shares, floor), ones, none)
     return np.where(np.isnan(sparse), shares, sparse)
 
 
@@ -222,7 +222,7 @@ def move_into(
     for members in _blocks(tree, swarm):
         total = weights[:, members].sum(axis=1, keepdims=True)
         safe = np.maximum(total, _TINY)
-        part = sparsify_rows(
+        part = sparsify(
             weights[:, members] / safe,
             np.minimum(rules.minimum[members] / safe, 1.0),
             np.minimum(rules.caps[members] / safe, 1.0),

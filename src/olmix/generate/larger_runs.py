@@ -1,4 +1,4 @@
-"""Which mixtures of a swarm to train again at a larger size (`olmix generate --scales FIT`).
+"""Which mixtures of a swarm to train again at a larger size (`olmix generate --larger FIT`).
 
 The larger runs give the map from small values to large ones (`laws.scaled`), and are to be right
 where it counts: near the proposal. So the proposal itself comes first, then in turn a mixture that

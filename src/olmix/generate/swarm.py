@@ -320,5 +320,5 @@ def group_of(
     return digest(plain)
 
 
-def _shape(tree: Sequence[Node]) -> list[Any]:
+def _shape(tree: Sequence[Node]) -> list[object]:
     return [[node.name, node.weight, _shape(node.children)] for node in tree]

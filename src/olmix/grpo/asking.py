@@ -15,6 +15,7 @@ from olmix.grpo.prompts import render_prompt
 from olmix.grpo.questions import Question
 from olmix.grpo.rates import Measured
 from olmix.grpo.rewards import built_in_rewards
+from olmix.text.progress import NOBODY, Steps
 
 __all__ = ["PRESETS", "Asker", "Sampling", "pass_at_k", "sampling_of"]
 
@@ -87,8 +88,22 @@ class Asker:
         self._config, self._sampling, self._rewards = config, sampling, rewards
         self._engines: dict[Any, Any] = {}
 
-    def measure(self, model: Any) -> Measured:
+    @property
+    def num_batches(self) -> int:
+        """Batches of answers that one measurement draws."""
+        return -(-len(self._questions) * self._sampling.num_samples // self._batch_size)
+
+    @property
+    def _batch_size(self) -> int:
+        answers = len(self._questions) * self._sampling.num_samples
+        return min(self._sampling.batch_size, answers)
+
+    def measure(self, model: Any, steps: Steps = NOBODY) -> Measured:
         """Ask a model each question `num_samples` times.
+
+        Args:
+            model: the model.
+            steps: told of each batch of answers.
 
         Returns:
             Where the data have true answers, ``accuracy`` (compared as `grpo.answer` says),
@@ -96,7 +111,7 @@ class Asker:
             the number of samples; ``format_rate`` (exact format), ``reward`` and the mean of each
             reward, ``completion_length`` in tokens, ``clipped_fraction``.
         """
-        completions, tokens = self._answers(model)
+        completions, tokens = self._answers(model, steps)
         count = self._sampling.num_samples
         room = self._config.generation.max_new_tokens
         columns = self._columns()
@@ -188,14 +203,14 @@ class Asker:
         engine.transformer_state = nnx.variables(model, nnx.Param)
         return engine
 
-    def _answers(self, model: Any) -> tuple[list[str], list[list[int]]]:
+    def _answers(self, model: Any, steps: Steps) -> tuple[list[str], list[list[int]]]:
         """Return answers and their tokens, those to one question side by side."""
         sampling, generation = self._sampling, self._config.generation
         engine, prompts = self._engine(model), self._prompts()
         settings = dict(sampling.settings)
         if settings["top_k"] is not None:  # no more are chosen from than there are
             settings["top_k"] = min(settings["top_k"], self._tokenizer.size)
-        size = min(sampling.batch_size, len(prompts))
+        size = self._batch_size
         completions: list[str] = []
         tokens: list[list[int]] = []
         for start in range(0, len(prompts), size):
@@ -211,4 +226,5 @@ class Asker:
             )
             completions.extend(output.text[: len(batch)])
             tokens.extend([int(i) for i in ids] for ids in output.tokens[: len(batch)])
+            steps()
         return completions, tokens

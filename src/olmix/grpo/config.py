@@ -20,11 +20,11 @@ from olmix.grpo.training_config import TrainingConfig
 
 __all__ = [
     "EvaluationConfig",
-    "GenerationConfig",
     "GrpoConfig",
     "OptimizerConfig",
     "RewardConfig",
     "RunConfig",
+    "SamplingConfig",
     "SchedulerConfig",
     "TrainingConfig",
 ]
@@ -174,7 +174,7 @@ class GrpoConfig(Section):
         return self
 
 
-class GenerationConfig(Section):
+class SamplingConfig(Section):
     """How answers are sampled."""
 
     max_prompt_length: _Count = 256
@@ -245,7 +245,7 @@ class RunConfig(Section):
     optimizer: OptimizerConfig
     scheduler: SchedulerConfig
     grpo: GrpoConfig
-    generation: GenerationConfig
+    generation: SamplingConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
 

@@ -13,7 +13,7 @@ from olmix.errors import DataError, needs
 from olmix.grpo.marks import last_boxed
 from olmix.grpo.questions import Question, Turn
 from olmix.grpo.synthetic import synthetic_questions
-from olmix.grpo.training_config import Source
+from olmix.grpo.training_config import QuestionSource
 from olmix.text.files import json_lines
 
 __all__ = ["read_folder", "read_questions"]
@@ -23,7 +23,7 @@ _RESERVED = frozenset(("prompts", "completions", "completion_ids", "mode"))
 """Columns that rewards could not get, since they are keywords of their calls."""
 
 
-def read_questions(source: Source, *, test: bool = False) -> list[Question]:
+def read_questions(source: QuestionSource, *, test: bool = False) -> list[Question]:
     """Read all questions of a source, to train on or those of its test.
 
     Raises:
@@ -49,7 +49,7 @@ def read_questions(source: Source, *, test: bool = False) -> list[Question]:
     return [_question(record, source, f"{source.path}: record {n}") for n, record in records]
 
 
-def _question(record: Mapping[str, Any], source: Source, where: str) -> Question:
+def _question(record: Mapping[str, Any], source: QuestionSource, where: str) -> Question:
     columns = [source.answer_column]
     if source.prompt is None:
         columns.insert(0, source.question_column)
@@ -115,7 +115,7 @@ def _text(value: Any) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def _read_jsonl(source: Source) -> Iterator[Mapping[str, Any]]:
+def _read_jsonl(source: QuestionSource) -> Iterator[Mapping[str, Any]]:
     yield from _json_lines(Path(str(source.path)))
 
 
@@ -139,7 +139,7 @@ def _load(module: str, purpose: str) -> Any:
         return importlib.import_module(module)
 
 
-def _read_huggingface(source: Source) -> Iterable[Mapping[str, Any]]:
+def _read_huggingface(source: QuestionSource) -> Iterable[Mapping[str, Any]]:
     datasets = _load("datasets", "training.data_source=huggingface")
     try:
         found: Iterable[Mapping[str, Any]] = datasets.load_dataset(
@@ -150,7 +150,7 @@ def _read_huggingface(source: Source) -> Iterable[Mapping[str, Any]]:
     return found
 
 
-def _read_tfds(source: Source) -> Iterable[Mapping[str, Any]]:
+def _read_tfds(source: QuestionSource) -> Iterable[Mapping[str, Any]]:
     tfds = _load("tensorflow_datasets", "training.data_source=tfds")
     try:
         # `data_source` reads ArrayRecord files and needs no TensorFlow.
@@ -160,7 +160,7 @@ def _read_tfds(source: Source) -> Iterable[Mapping[str, Any]]:
     return found
 
 
-def _read_kaggle(source: Source) -> Iterable[Mapping[str, Any]]:
+def _read_kaggle(source: QuestionSource) -> Iterable[Mapping[str, Any]]:
     hub = _load("kagglehub", "training.data_source=kaggle")
     try:
         folder = Path(hub.dataset_download(source.path))
@@ -189,7 +189,7 @@ def read_folder(folder: Path, name: str | None) -> Iterator[Mapping[str, Any]]:
         yield from csv.DictReader(handle)
 
 
-def _unreachable(source: Source, error: Exception) -> str:
+def _unreachable(source: QuestionSource, error: Exception) -> str:
     reason = next(iter(str(error).splitlines()), type(error).__name__)
     return (
         f"training.data_path: {source.path}: cannot be read from {source.kind}: {reason}\n"

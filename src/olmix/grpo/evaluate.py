@@ -16,6 +16,7 @@ from olmix.grpo.data import held_out_questions, load_dataset
 from olmix.grpo.fit_prompts import shorter_questions
 from olmix.grpo.own_rewards import Reward, load_rewards
 from olmix.text.files import write_json
+from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["evaluate_checkpoint"]
 
@@ -28,6 +29,7 @@ def evaluate_checkpoint(
     step: int | None = None,
     overrides: Sequence[str] = (),
     output: Path | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Measure a checkpoint and its base model on the same questions, and the paired difference.
 
@@ -36,6 +38,7 @@ def evaluate_checkpoint(
         step: which checkpoint; the last one where left out.
         overrides: such as ``evaluation.num_samples=8``.
         output: JSON file to write.
+        on_progress: called after each batch of answers.
 
     Raises:
         DataError: there is no such checkpoint, or its base model is gone.
@@ -59,8 +62,12 @@ def evaluate_checkpoint(
     dataset = shorter_questions(load_dataset(config.data), tokenizer, config)
     questions = held_out_questions(dataset, config.evaluation.num_prompts, config.evaluation.seed)
     asker = Asker(questions, tokenizer, config, sampling_of(config), _rewards(config))
+    steps = Steps(on_progress, 2 * asker.num_batches)
     with mesh:
-        before, after = asker.measure(base), asker.measure(model)
+        steps("base model", 0)
+        before = asker.measure(base, steps)
+        steps(f"step {saved.step}", 0)
+        after = asker.measure(model, steps)
     change = after.change_from(before)
     report = {
         "checkpoint_dir": str(saved.checkpoints),

@@ -11,15 +11,15 @@ from olmix.grpo.data import Dataset, is_local, load_dataset
 from olmix.grpo.fit_prompts import local_tokenizer, shorter_questions
 from olmix.grpo.own_rewards import load_rewards, try_rewards
 from olmix.grpo.questions import Question
-from olmix.grpo.run_plan import Plan, data_warnings, describe_data, make_plan
-from olmix.grpo.training_config import Source
+from olmix.grpo.run_plan import RunPlan, data_warnings, describe_data, make_plan
+from olmix.grpo.training_config import QuestionSource
 
 __all__ = ["Rehearsal", "rehearse"]
 
 _MADE_UP = Question("What is 3 + 4?", "7", {})
 """For rewards, where the data are read only when the run starts."""
 
-Sources = tuple[Source, ...]
+Sources = tuple[QuestionSource, ...]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Rehearsal:
     """
 
     config: RunConfig
-    plan: Plan
+    plan: RunPlan
     data: str
     warnings: tuple[str, ...]
 

@@ -36,7 +36,7 @@ from olmix.records.run import RunFolder
 from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
 from olmix.records.trackers import TrackedRun, Trackers, open_trackers
 from olmix.text.files import digest
-from olmix.text.numbers import with_error
+from olmix.text.numbers import duration, with_error
 from olmix.text.yaml import write_yaml
 
 __all__ = ["run_training", "start_trackers"]
@@ -109,7 +109,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
     from olmix.grpo.models import load_model, trained_model
     from olmix.grpo.optimizer import build_optimizer, learning_rate
     from olmix.grpo.recorder import Recorder
-    from olmix.grpo.tunix_adapter import Models, Trainer
+    from olmix.grpo.tunix_adapter import GrpoTrainer, Models
 
     checkpoint_dir = Path(config.training.checkpoint_dir or folder / "checkpoints")
     base_path = saved_base(checkpoint_dir) or base_folder(config, folder)
@@ -134,7 +134,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
         on_step=_Progress(config, run, states, checkpoint_dir),
         evaluate=lambda step: _between(config, step, lambda: asker.measure(trainer.model)),
     )
-    trainer = Trainer(
+    trainer = GrpoTrainer(
         config,
         Models(actor, reference, tokenizer, config.eos_tokens or tokenizer.end_ids, mesh),
         optimizer=build_optimizer(config),
@@ -203,6 +203,7 @@ class _Progress:
             config.grpo.num_iterations,
         )
         self._states, self._checkpoint_dir = states, checkpoint_dir
+        self._seconds: list[float] = []
 
     def __call__(self, row: Mapping[str, float]) -> None:
         step = int(row["step"])
@@ -211,6 +212,7 @@ class _Progress:
             self._states.keep(kept)
             self._states.save(step)
         self._run.progress(step=step, tokens_per_second=row["tokens_per_second"])
+        self._seconds.append(row["rollout_s"] + row["update_s"])
         if step % self._every == 0 or step in (1, self._steps):
             parts = [
                 f"{n.removeprefix('reward/')} {v:.2f}"
@@ -218,10 +220,17 @@ class _Progress:
                 if n.startswith("reward/")
             ]
             logger.info(
-                "step %d of %d: reward %.2f (%s), %.0f tokens, %.1f s",
+                "step %d of %d: reward %.2f (%s), %.0f tokens, %.1f s%s",
                 step, self._steps, row["reward"], ", ".join(parts),
-                row["completion_length"], row["rollout_s"] + row["update_s"],
+                row["completion_length"], self._seconds[-1], self._left(step),
             )  # fmt: skip
+
+    def _left(self, step: int) -> str:
+        """Return the time left in words, by the steps so far; the first one compiles, too."""
+        known = self._seconds[1:]
+        if not known or step == self._steps:
+            return ""
+        return f", about {duration((self._steps - step) * sum(known) / len(known))} left"
 
 
 def _check_vocabulary(entries: int, tokenizer: TextTokenizer, config: RunConfig) -> None:

@@ -10,13 +10,13 @@ from olmix.grpo.config import RunConfig
 from olmix.grpo.data import Dataset
 from olmix.grpo.tokenizer import BUILT_IN_SIZE
 
-__all__ = ["Plan", "data_warnings", "describe_data", "make_plan"]
+__all__ = ["RunPlan", "data_warnings", "describe_data", "make_plan"]
 
 _OPTIMIZER_COPIES = {"adamw": 2, "sgd": 1}
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """Shapes, memory and steps of a run.
 
     Attributes:
@@ -53,7 +53,7 @@ class Plan:
         return sum(known) if len(known) == len(parts) else None
 
 
-def make_plan(config: RunConfig) -> Plan:
+def make_plan(config: RunConfig) -> RunPlan:
     """Work out what a run does and takes."""
     model, training, generation = config.model, config.training, config.generation
     answers = config.grpo.num_generations
@@ -72,7 +72,7 @@ def make_plan(config: RunConfig) -> Plan:
         cache = architecture.cache_bytes(sequences, length, bytes_per_value)
         logits = 4 * at_once * generation.max_new_tokens * vocabulary
     copies = 2 + _OPTIMIZER_COPIES[config.optimizer.kind]
-    return Plan(
+    return RunPlan(
         steps=training.num_steps,
         updates=config.num_updates,
         rollout_shape=(sequences, generation.max_prompt_length, generation.max_new_tokens),

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from olmix.config.base import NonNegative, Positive, Rules, Section, Weight
 
-__all__ = ["CurriculumConfig", "DatasetConfig", "Source", "TrainingConfig"]
+__all__ = ["CurriculumConfig", "DatasetConfig", "QuestionSource", "TrainingConfig"]
 
 _Count = Annotated[int, Field(ge=1)]
 _Kind = Literal["synthetic", "jsonl", "huggingface", "tfds", "kaggle"]
@@ -22,7 +22,7 @@ _WITHOUT_SPLITS = (None, "synthetic", "jsonl", "kaggle")
 
 
 @dataclass(frozen=True)
-class Source:
+class QuestionSource:
     """One dataset as it is read, all defaults filled in.
 
     Attributes:
@@ -177,7 +177,7 @@ class TrainingConfig(_Questions):
         return self.num_batches * self.passes
 
     @property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[QuestionSource, ...]:
         """The datasets, each with what `training` says where it says nothing itself."""
         if not self.datasets:
             return (_source("", self, self, 1.0),)
@@ -240,14 +240,14 @@ class TrainingConfig(_Questions):
 
 def _source(
     name: str, entry: TrainingConfig | DatasetConfig, shared: TrainingConfig, weight: float
-) -> Source:
+) -> QuestionSource:
     def either(key: str) -> str | None:
         own = getattr(entry, key)
         found: str | None = getattr(shared, key) if own is None else own
         return found
 
     prompt = either("prompt")
-    return Source(
+    return QuestionSource(
         name=name,
         kind=entry.data_source or "synthetic",
         path=entry.data_path,

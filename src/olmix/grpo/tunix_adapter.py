@@ -30,9 +30,9 @@ from tunix.rl.grpo import dapo_learner, drgrpo_learner, grpo_learner
 from tunix.rl.rollout import base_rollout, vanilla_rollout
 from tunix.sft import checkpoint_manager
 
-from olmix.grpo.config import GenerationConfig, GrpoConfig, RunConfig
+from olmix.grpo.config import GrpoConfig, RunConfig, SamplingConfig
 
-__all__ = ["SeededRollout", "StepListener", "Trainer", "restore_weights"]
+__all__ = ["GrpoTrainer", "SeededRollout", "StepListener", "restore_weights"]
 
 
 _MEASURED = ("kl", "pg_clipfrac", "entropy")
@@ -166,7 +166,7 @@ def _algorithm(config: GrpoConfig) -> tuple[Any, Any]:
 
 
 def _rollout_config(
-    generation: GenerationConfig, eos_tokens: Sequence[int]
+    generation: SamplingConfig, eos_tokens: Sequence[int]
 ) -> base_rollout.RolloutConfig:
     return base_rollout.RolloutConfig(
         max_tokens_to_generate=generation.max_new_tokens,
@@ -198,7 +198,7 @@ class Models:
     mesh: Any
 
 
-class Trainer:
+class GrpoTrainer:
     """A cluster and a learner of Tunix for one run.
 
     Args:

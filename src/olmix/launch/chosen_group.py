@@ -72,7 +72,7 @@ def _beside_variants(folder: Path, group_id: str | None) -> Path:
     """Return the folder of the group that was launched from a folder of variants."""
     notes = {file.stem.removeprefix("launch-"): file for file in folder.glob("launch-*.json")}
     if group_id is None and len(notes) > 1:
-        raise LaunchError(f"{folder}: say which group with -g/--group-id: {', '.join(notes)}")
+        raise LaunchError(f"{folder}: say which group with -g/--group: {', '.join(notes)}")
     name = group_id or next(iter(notes))
     if name not in notes:
         raise LaunchError(f"{folder}: no group {name} was launched; groups: {', '.join(notes)}")

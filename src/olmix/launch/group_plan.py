@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ __all__ = ["Group", "Run", "identity_of", "load_group"]
 
 _NAME = re.compile(r".+-([0-9a-f]{8})-[0-9]{4,}")
 _BARE_KEYS = {"name", "mix", "seed", "training"}
+_SECTIONS = ("infra", "training", "data", "eval", "trackers")
+
+logger = logging.getLogger(__name__)
 
 
 Run = LaunchConfig | CommandRun
@@ -142,9 +146,29 @@ def _load_swarm(
     if problems:
         raise ConfigError(problems)
     _check_names(runs)
+    if base_config is not None and not _is_bare(read_yaml(files[0]).data):
+        _say_what_counts(str(base), base_config, runs[0])
     folders = {file.resolve().parent for file in files}
     source = folders.pop() if len(folders) == 1 else None
     return Group.of(group_id or _group_of(runs), runs, source)
+
+
+def _is_bare(content: object) -> bool:
+    """Whether a variant is a name and a mixture, which a base completes."""
+    return isinstance(content, dict) and set(content) <= _BARE_KEYS
+
+
+def _say_what_counts(base: str, config: LaunchConfig, run: LaunchConfig) -> None:
+    """Warn where variants that are whole configs differ from the base, which is not needed."""
+    own = {"seed": run.training.seed}
+    config = config.model_copy(update={"training": config.training.model_copy(update=own)})
+    differ = [name for name in _SECTIONS if getattr(run, name) != getattr(config, name)]
+    if differ:
+        logger.warning(
+            "%s: its %s %s not used: the variants are whole configs and have their own. Write them "
+            "again with `olmix generate --base %s` to use it",
+            base, " and ".join(differ), "is" if len(differ) == 1 else "are", base,
+        )  # fmt: skip
 
 
 def _sharing(run: LaunchConfig, first: LaunchConfig) -> LaunchConfig:
@@ -155,7 +179,7 @@ def _sharing(run: LaunchConfig, first: LaunchConfig) -> LaunchConfig:
     """
     equal = {
         name: getattr(first, name)
-        for name in ("infra", "training", "data", "eval", "trackers")
+        for name in _SECTIONS
         if getattr(run, name) == getattr(first, name)
     }
     return run.model_copy(update=equal)
@@ -178,8 +202,7 @@ def _files(variants: str | Path | Sequence[Path]) -> list[Path]:
 def _load(file: Path, base: LaunchConfig | None) -> LaunchConfig:
     read = read_yaml(file)
     content = read.data
-    bare = isinstance(content, dict) and set(content) <= _BARE_KEYS
-    if not bare:
+    if not _is_bare(content):
         run = validate(LaunchConfig, content, read)
         if run.mix is None:
             raise ConfigError([Problem("mix", "is missing; a run needs a mixture")], str(file))
@@ -214,6 +237,6 @@ def _group_of(runs: Sequence[LaunchConfig]) -> str:
     if len(groups) > 1:
         raise OlmixError(
             f"the variants belong to {len(groups)} groups: {', '.join(groups)}. "
-            "Launch one group at a time, or name one for all with -g/--group-id."
+            "Launch one group at a time, or name one for all with -g/--group."
         )
     return groups[0] if groups else digest([run.name for run in runs])

@@ -23,7 +23,7 @@ from olmix.config import DataConfig, LaunchConfig
 from olmix.errors import DataError
 from olmix.launch.command_runs import CommandRun
 from olmix.launch.group_plan import Group, Run
-from olmix.records.fingerprint import changed_contents, local_fingerprints
+from olmix.records.fingerprint import changed_contents, fingerprints_of
 from olmix.records.group import (
     GroupRecord,
     GroupRun,
@@ -32,6 +32,8 @@ from olmix.records.group import (
     write_group_record,
     write_launch_note,
 )
+from olmix.records.metric_identity import identities_of
+from olmix.records.typed_json import to_plain
 from olmix.text.secrets import redact
 
 __all__ = ["changed_since", "contents_of", "describe_launch", "wandb_group", "write_launch"]
@@ -92,14 +94,14 @@ def _other_runs(folder: Path, names: set[str]) -> list[GroupRun]:
 
 
 def contents_of(group: Group) -> dict[str, str]:
-    """Return the fingerprint of each domain whose token files lie here."""
+    """Return the fingerprint of each domain whose token files lie here or in buckets."""
     found: dict[str, str] = {}
     seen: list[DataConfig] = []
     for run in group.runs:
         if isinstance(run, CommandRun) or any(run.data is data for data in seen):
             continue
         seen.append(run.data)
-        found = local_fingerprints(run.data) | found
+        found = fingerprints_of(run.data) | found
     return found
 
 
@@ -131,7 +133,15 @@ def describe_launch(group: Group, identities: Mapping[str, str]) -> GroupRecord:
         variants=None if group.source is None else str(group.source),
         runs=tuple(_describe(run, identities[run.name]) for run in group.runs),
         fingerprints=contents_of(group),
+        measured_with=_measured_with(group),
     )
+
+
+def _measured_with(group: Group) -> dict[str, dict[str, str]]:
+    """Return what the metrics of a group are computed with; its variants share an evaluation."""
+    first = next((run for run in group.runs if not isinstance(run, CommandRun)), None)
+    found = {} if first is None else identities_of(first)
+    return {name: to_plain(one) for name, one in found.items()}
 
 
 def _describe(run: Run, identity: str) -> GroupRun:

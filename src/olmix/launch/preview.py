@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from olmix.launch.command_runs import CommandRun
 from olmix.launch.engines import engine_of
 from olmix.launch.group_plan import Group, Run
 from olmix.launch.local.workers import available_cores, gpus_of, slots_of
+from olmix.records.group import read_group_record
 from olmix.records.run import RunFolder
 from olmix.text.yaml import render_yaml
 
@@ -36,6 +37,8 @@ ASSUMED_TOKENS_PER_SECOND = 100_000.0
 """Speed of the default proxy model on one core, used where none is given or measured; models of
 other sizes are assumed to be slower or faster as they do more or less work for each token."""
 _ASSUMED_VOCABULARY = 1024
+_GROUPS_BESIDE = 5
+"""Groups beside a new one, the latest, in which runs of its kind are looked for."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,15 @@ def estimate(
     Args:
         group: the runs.
         folder: the group's folder; finished runs in it are not counted, and their speed is.
-        tokens_per_second: speed of one run; measured or assumed if left out. The assumption holds
-            for the default proxy model on a server core of 2024 (see `benchmarks/trainer.py`).
+        tokens_per_second: speed of one run; if left out that of finished runs, here or in the
+            groups beside this one, or assumed. The assumption holds for the default proxy model on
+            a server core of 2024 (see `benchmarks/trainer.py`).
         rate_per_hour: price of a device-hour; that of the config if left out.
     """
     finished = _finished(group, folder)
     missing = [run for run in group.runs if run.name not in finished]
     tokens = _sum(_num_tokens(run) for run in missing)
-    speed, source = _speed(group, finished, tokens_per_second)
+    speed, source = _speed(group, finished, folder, tokens_per_second)
     devices = _devices(group)
     at_once = _at_once(group, len(missing))
     seconds = hours = None
@@ -144,18 +148,57 @@ def _finished(group: Group, folder: Path | None) -> dict[str, float]:
 
 
 def _speed(
-    group: Group, finished: dict[str, float], given: float | None
+    group: Group, finished: dict[str, float], folder: Path | None, given: float | None
 ) -> tuple[float | None, Literal["given", "measured", "assumed", "unknown"]]:
     if given is not None:
         return given, "given"
     measured = [speed for speed in finished.values() if speed > 0]
     if measured:
         return sum(measured) / len(measured), "measured"
+    trainings = [run.training for run in group.runs if isinstance(run, LaunchConfig)]
+    beside = _speed_beside(trainings, folder)
+    if beside is not None:
+        return beside, "measured"
     if not group.embedded:
         return None, "unknown"
-    work = [_work(run.training) for run in group.runs if isinstance(run, LaunchConfig)]
-    mean = sum(work) / len(work)
-    return ASSUMED_TOKENS_PER_SECOND * _work(ProxyTraining()) / mean, "assumed"
+    return ASSUMED_TOKENS_PER_SECOND * _work(ProxyTraining()) / _mean_work(trainings), "assumed"
+
+
+def _speed_beside(trainings: Sequence[Training], folder: Path | None) -> float | None:
+    """Return the speed of such runs in the latest groups beside this one, `None` without any.
+
+    Models of the embedded trainer may have another size: what they do for a token tells.
+    """
+    if not trainings or folder is None:
+        return None
+    files = sorted(folder.parent.glob("*/group.json"), key=lambda file: -file.stat().st_mtime)
+    for file in files[:_GROUPS_BESIDE]:
+        record = read_group_record(file.parent)
+        size = _size_beside(record.config.get("training"), trainings[0])
+        if size is None:
+            continue
+        states = [RunFolder(file.parent / run.name).read_status() for run in record.runs]
+        speeds = [s.tokens_per_second for s in states if s.state == "finished"]
+        known = [speed for speed in speeds if speed > 0]
+        if known:
+            return sum(known) / len(known) * size / _mean_work(trainings)
+    return None
+
+
+def _size_beside(theirs: Mapping[str, object] | None, ours: Training) -> float | None:
+    """Return the work for a token of another group, `None` where it tells nothing of this one."""
+    if not theirs or theirs.get("trainer") != ours.trainer:
+        return None
+    if isinstance(ours, ProxyTraining):
+        return _work(ProxyTraining.from_dict(theirs))
+    plain = ours.to_plain()
+    compared = {*theirs, *plain} - {"max_tokens", "seed"}
+    same = all(theirs.get(key) == plain.get(key) for key in compared)
+    return _work(ours) if same else None
+
+
+def _mean_work(trainings: Sequence[Training]) -> float:
+    return sum(map(_work, trainings)) / len(trainings)
 
 
 def _work(training: Training) -> float:

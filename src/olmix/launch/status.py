@@ -89,7 +89,7 @@ def find_group(runs_dir: str | Path, group_id: str | None) -> Path:
         return groups[0]
     if not groups:
         raise LaunchError(f"{root}: there is no group here; start one with `olmix launch run`")
-    raise LaunchError(f"{root}: say which group with -g/--group-id: {', '.join(names)}")
+    raise LaunchError(f"{root}: say which group with -g/--group: {', '.join(names)}")
 
 
 def read_group(folder: Path, infra: Infra | None = None) -> tuple[RunReport, ...]:

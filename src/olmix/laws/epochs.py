@@ -34,7 +34,7 @@ from olmix.errors import needs
 from olmix.laws.law import FittedLaw, SeparateLaw
 from olmix.simplex import Array, hellinger
 
-__all__ = ["EPOCHS", "Epochs", "FittedEpochs", "Shape"]
+__all__ = ["EPOCHS", "Epochs", "EpochsShape", "FittedEpochs"]
 
 EPOCHS = "epochs"
 _RHO = (0.1, 0.5, 2.0)
@@ -54,7 +54,7 @@ _NO_WEIGHT = 1e-9
 
 
 @dataclass(frozen=True)
-class Shape:
+class EpochsShape:
     """What all domains share.
 
     Attributes:
@@ -99,7 +99,7 @@ class FittedEpochs(FittedLaw):
     convex: ClassVar[bool] = False
 
     passes: Array
-    shape: Shape
+    shape: EpochsShape
     amplitudes: Array
     intercept: float
     floor: float
@@ -143,7 +143,7 @@ class FittedEpochs(FittedLaw):
         """Build the law from what `to_plain` returned."""
         return cls(
             passes=np.asarray(plain["passes"], dtype=np.float64),
-            shape=Shape(plain["rho"], plain["power"], plain["tau"]),
+            shape=EpochsShape(plain["rho"], plain["power"], plain["tau"]),
             amplitudes=np.array([*plain["benefits"], *plain["harms"]], dtype=np.float64),
             intercept=plain["intercept"],
             floor=plain["floor"],
@@ -200,7 +200,7 @@ class Epochs(SeparateLaw):
         del start  # its settings would tell of runs left out
         rows = self._rows(mixtures, values, row_weights)
         blocks = _blocks(rows)
-        shapes = [Shape(*one) for one in product(_RHO, _POWER, _TAU)]
+        shapes = [EpochsShape(*one) for one in product(_RHO, _POWER, _TAU)]
         shape = min(shapes, key=lambda s: self._loss(rows, blocks, s, _FIRST_RIDGE, _FIRST_DEPTH))
         ridge = min(_RIDGES, key=lambda r: self._loss(rows, blocks, shape, r, _FIRST_DEPTH))
         losses = {d: self._loss(rows, blocks, shape, ridge, d) for d in _DEPTHS}
@@ -224,7 +224,7 @@ class Epochs(SeparateLaw):
         return _Rows(mixtures, np.maximum(mixtures, 0) * self.passes, values, row_weights, nearest)
 
     def _loss(
-        self, rows: _Rows, blocks: NDArray[np.intp], shape: Shape, ridge: float, depth: float
+        self, rows: _Rows, blocks: NDArray[np.intp], shape: EpochsShape, ridge: float, depth: float
     ) -> float:
         """Return the mean squared error on blocks left out, in units of the metric."""
         missed = np.zeros(len(rows.values))
@@ -235,7 +235,7 @@ class Epochs(SeparateLaw):
         return float((rows.weights * missed**2).sum())
 
     def _solve(
-        self, rows: _Rows, kept: NDArray[np.bool_], shape: Shape, ridge: float, floor: float
+        self, rows: _Rows, kept: NDArray[np.bool_], shape: EpochsShape, ridge: float, floor: float
     ) -> FittedEpochs:
         """Solve for the amplitudes, by non-negative least squares in the log above the floor."""
         with needs("fit", "Fitting a swarm"):

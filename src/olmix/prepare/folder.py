@@ -37,12 +37,16 @@ class FolderDomain:
     files: tuple[Path, ...]
 
 
-def list_domains(root: Path) -> tuple[FolderDomain, ...]:
+def list_domains(root: Path, least: int = 2) -> tuple[FolderDomain, ...]:
     """List the domains of a folder: one a subfolder.
 
+    Args:
+        root: the folder.
+        least: domains that are needed.
+
     Raises:
-        DataError: with everything that is wrong: no folder, fewer than two subfolders with files,
-            names that no domain can have.
+        DataError: with everything that is wrong: no folder, too few subfolders with files, names
+            that no domain can have.
     """
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder; one subfolder per domain is needed")
@@ -55,11 +59,10 @@ def list_domains(root: Path) -> tuple[FolderDomain, ...]:
     domains = [
         FolderDomain(folder.name, files) for folder in folders if (files := _list_files(folder))
     ]
-    if len(domains) < 2:
+    if len(domains) < least:
         found = ", ".join(domain.name for domain in domains) or "none"
-        problems.append(
-            f"{root}: at least two subfolders with texts are needed, one per domain; found {found}"
-        )
+        needed = "two subfolders with texts are" if least > 1 else "one subfolder with texts is"
+        problems.append(f"{root}: at least {needed} needed, one per domain; found {found}")
     if problems:
         raise DataError("\n".join(problems))
     return tuple(domains)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from olmix.errors import DataError
 from olmix.text.files import read_json, write_text
@@ -20,7 +19,7 @@ MARK = ".olmix-prepare"
 _KEYS = {"format", "fingerprint", "domains"}
 
 
-def finished_manifest(output: Path) -> Mapping[str, Any] | None:
+def finished_manifest(output: Path) -> Mapping[str, object] | None:
     """Return the manifest of a finished call, or `None` where there is none that is ours."""
     try:
         found = read_json(output / "manifest.json")

@@ -135,7 +135,7 @@ def _few(domains: Iterable[PreparedDomain]) -> list[str]:
     ]
 
 
-def _without_name(domain: PreparedDomain) -> dict[str, Any]:
+def _without_name(domain: PreparedDomain) -> dict[str, object]:
     return {key: value for key, value in asdict(domain).items() if key != "name"}
 
 

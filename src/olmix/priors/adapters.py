@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from olmix.config import DataConfig, TokenDtype
 from olmix.errors import DataError, needs
-from olmix.priors.files import Files
+from olmix.records.storage.files import Files
 from olmix.records.token_files import ending_of, read_layout
 from olmix.text.file_kind import (
     BOM,
@@ -33,18 +33,13 @@ from olmix.text.file_kind import (
 )
 from olmix.text.json_lines import read_block, read_texts, unpack
 
-__all__ = ["FileCount", "FileCounter", "is_companion"]
+__all__ = ["FileCount", "FileCounter"]
 
-_COMPANIONS = (".idx", ".ds.index", ".ds.metadata", ".ds.loss", ".csv.gz", ".metadata.json")
 _PACKED = (".gz", ".zst", ".zstd", ".xz", ".bz2")
 _JSON_NAMES = (".jsonl", ".ndjson", ".json")
 _BATCH = 1_000
 _SHOWN = 3
-
-
-def is_companion(name: str) -> bool:
-    """Whether a file only describes another one."""
-    return name.endswith(_COMPANIONS)
+_SET_COLUMN = "Set data.parquet_column to that of the token ids"
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ class FileCounter:
 
     def __init__(self, files: Files, data: DataConfig) -> None:
         self._files, self._data = files, data
-        self._tokenizer: Any = None
+        self._tokenizer: object = None
         self._lock = Lock()
 
     def count(self, name: str) -> FileCount:
@@ -164,15 +159,15 @@ class FileCounter:
                 schema = file.schema_arrow
                 if column not in schema.names:
                     found = ", ".join(schema.names)
-                    raise DataError(
-                        f"{name}: no column {column}; it has {found}. Set data.parquet_column"
-                    )
+                    raise DataError(f"{name}: no column {column}; it has {found}. {_SET_COLUMN}")
                 kind = schema.field(column).type
                 nested = _is_list(kind)
                 if not pa.types.is_integer(kind.value_type if nested else kind):
+                    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+                    advice = "`olmix prepare` makes tokens of texts" if is_text else _SET_COLUMN
                     raise DataError(
                         f"{name}: the column {column} holds {kind}; whole numbers, or lists of "
-                        "them, are needed. Set data.parquet_column"
+                        f"them, are needed. {advice}"
                     )
                 for batch in file.iter_batches(columns=[column]):
                     values: Any = batch.column(0)
@@ -184,7 +179,7 @@ class FileCounter:
         return total
 
 
-def _is_list(kind: Any) -> bool:
+def _is_list(kind: object) -> bool:
     import pyarrow as pa
 
     return bool(

@@ -14,7 +14,7 @@ from typing import Any
 
 from olmix.config import DataConfig
 from olmix.errors import DataError
-from olmix.priors.storage import endpoint_of
+from olmix.records.storage.buckets import endpoint_of
 from olmix.text.files import digest, read_json, write_json
 
 __all__ = ["cache_file", "read_cache", "write_cache"]
@@ -55,6 +55,6 @@ def read_cache(file: Path) -> dict[str, Any] | None:
         return None
 
 
-def write_cache(file: Path, domains: list[dict[str, Any]]) -> None:
+def write_cache(file: Path, domains: list[dict[str, object]]) -> None:
     """Keep the counts of all domains."""
     write_json(file, {"format": FORMAT, "counted": round(time.time()), "domains": domains})

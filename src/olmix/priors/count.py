@@ -18,13 +18,19 @@ import numpy as np
 
 from olmix.config import DataConfig, TokenDtype
 from olmix.errors import DataError
-from olmix.priors.adapters import FileCount, FileCounter, is_companion
+from olmix.priors.adapters import FileCount, FileCounter
 from olmix.priors.cache import cache_file, read_cache, write_cache
-from olmix.priors.files import Files
-from olmix.priors.locations import Location, parse_location
-from olmix.priors.storage import WORKERS, RemoteFile, Storage
 from olmix.records.fingerprint import domain_fingerprint
-from olmix.records.token_files import RAW_ENDINGS, companion_of, ending_of, several_types
+from olmix.records.storage.buckets import WORKERS, RemoteFile, Storage
+from olmix.records.storage.files import Files
+from olmix.records.storage.locations import Location, parse_location
+from olmix.records.token_files import (
+    RAW_ENDINGS,
+    companion_of,
+    ending_of,
+    is_companion,
+    several_types,
+)
 from olmix.records.tokens import expand
 from olmix.text.numbers import counted
 from olmix.text.progress import OnProgress, Steps
@@ -178,8 +184,8 @@ class _Counter:
                 if tokens == 0 and is_sound:
                     self._problems.append(
                         f"domain {domain}: 0 tokens in {counted(len(files), 'file')} ({size:,} "
-                        "bytes); a "
-                        "domain without tokens cannot be sampled: give it data, or leave it out"
+                        f"bytes{', ' + files[0].url if files else ''}); a domain without tokens "
+                        "cannot be sampled: give it data, or leave it out"
                     )
                 steps(domain)
         wrong = several_types(self._dtypes)

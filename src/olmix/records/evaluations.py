@@ -1,10 +1,16 @@
-"""What evaluation harnesses wrote: lm-evaluation-harness and OLMES (OLMo-eval).
+"""What evaluations wrote: `olmix evaluate`, lm-evaluation-harness, OLMES and olmo-eval.
 
 lm-evaluation-harness writes `results_TIME.json` per call, with `results: {task: {"acc,none": ...,
 "acc_stderr,none": ...}}` (version 0.4; before it `acc` and `acc_stderr`), the tasks of each group
 in `group_subtasks`, and directions in `higher_is_better`. OLMES writes `metrics.json` with a list
 of `tasks`, the same entries as lines of `metrics-all.jsonl`, and one as
-`task-NNN-NAME-metrics.json`. A metric is named ``task/metric``.
+`task-NNN-NAME-metrics.json`; before 2025 `metrics.json` had a list of `metrics`, whose entries hold
+the numbers beside the name of the task. Its aggregates, such as that of MMLU, are entries too.
+olmo-eval, which came after it in 2026, writes `metrics.json` with `tasks` of
+``{"task", "metrics": {metric: {scorer: value}}, "primary_metric": "metric:scorer"}``, and the
+aggregates of its suites in `summary`. A metric is named ``task/metric``, there
+``task/metric/scorer``. `olmix evaluate` writes `bits_per_byte.json`, whose metrics are named as
+those of the embedded trainer are.
 """
 
 from __future__ import annotations
@@ -12,26 +18,32 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from olmix.errors import DataError
+from olmix.records.checkpoint_bits import CHECKPOINT_BITS, read_checkpoint_bits
 from olmix.records.logs import Curves, flatten, number
 from olmix.records.metric import error_of
+from olmix.records.metric_identity import MetricIdentity
 from olmix.text.files import read_json, read_records
 
 __all__ = ["LM_EVAL", "OLMES", "Evaluated", "find_evaluations", "read_evaluations"]
 
 LM_EVAL = "results_*.json"
-OLMES = ("metrics-all.jsonl", "metrics.json", "task-*-metrics.json")
+_SINGLE = "metrics.json"
+OLMES = ("metrics-all.jsonl", _SINGLE, "task-*-metrics.json")
 """Files of OLMES; where a folder has several kinds, the first is the whole of it."""
 _DEPTH = 4
 """Folders below that of a run in which results are looked for."""
-_STEP = re.compile(r"(?:^|[/_\-=.])(?:step|iter|checkpoint|ckpt)[_\-=]?(\d+)")
-_LISTED = re.compile(r"primary_score$|bits_per_byte")
-"""Metrics of an OLMES task that are collected where nobody names any."""
+_STEP = re.compile(r"(?:^|[/_\-=.])(?:step|iter|checkpoint|ckpt)s?[_\-=]?(\d+)")
+_LISTED = re.compile(r"primary_score$|bits_per_byte(?!.*_m[ai]cro$)")
+"""Metrics of an OLMES task that are collected where nobody names any; of the two averages of an
+aggregate its primary score is one."""
+_NO_METRICS = frozenset({"task", "num_instances", "task_config", "processing_time"})
+"""Keys beside the numbers of a task, in the older `metrics.json` of OLMES."""
 
 
 @dataclass
@@ -43,11 +55,13 @@ class Evaluated:
         listed: metrics that are collected where nobody names any: those of tasks, or of groups in
             place of their subtasks.
         lower_is_better: directions that the files give.
+        measured_with: task, version, shots and seed of each metric, as far as the files say.
     """
 
     curves: Curves = field(default_factory=dict)
     listed: set[str] = field(default_factory=set)
     lower_is_better: dict[str, bool] = field(default_factory=dict)
+    measured_with: dict[str, MetricIdentity] = field(default_factory=dict)
 
     @property
     def final(self) -> dict[str, float]:
@@ -66,7 +80,8 @@ def find_evaluations(folder: Path) -> list[Path]:
         if len(Path(place).relative_to(folder).parts) >= _DEPTH:
             folders.clear()
         of_olmes = next((some for kind in OLMES if (some := fnmatch.filter(names, kind))), [])
-        files += [Path(place, name) for name in (*fnmatch.filter(names, LM_EVAL), *of_olmes)]
+        own = [CHECKPOINT_BITS] if CHECKPOINT_BITS in names else []
+        files += [Path(place, name) for name in (*fnmatch.filter(names, LM_EVAL), *of_olmes, *own)]
     # A name holds the time of its evaluation, which copying a folder does not change.
     return sorted(files, key=lambda file: (_step_in(str(file.relative_to(folder))), file.name))
 
@@ -89,8 +104,16 @@ def read_evaluations(files: Sequence[Path], folder: Path) -> Evaluated:
             _add_harness(found, plain, step)
             continue
         step = _step_in(str(file.relative_to(folder)))
+        if file.name == CHECKPOINT_BITS:
+            for name, value in read_checkpoint_bits(file).metrics.items():
+                found.curves.setdefault(name, {})[step] = value
+                found.listed.add(name)
+                found.lower_is_better[name] = True
+            continue
         for entry in _olmes_entries(file):
             _add_olmes(found, entry, step)
+        if file.name == _SINGLE:
+            _add_suites(found, _mapping(_read(file).get("summary")), step)
     return found
 
 
@@ -119,7 +142,7 @@ def _add_harness(found: Evaluated, plain: Mapping[str, object], step: int) -> No
         if isinstance(inner, list | tuple) and _measures(tasks.get(group))
         for member in inner
     }
-    higher = _mapping(plain.get("higher_is_better"))
+    higher, identity = _mapping(plain.get("higher_is_better")), _harness_identity(plain)
     for task, entry in tasks.items():
         for key, raw in _mapping(entry).items():
             value = number(raw)
@@ -127,11 +150,32 @@ def _add_harness(found: Evaluated, plain: Mapping[str, object], step: int) -> No
             if value is None or key == "sample_len":
                 continue
             found.curves.setdefault(name, {})[step] = value
+            found.measured_with[name] = identity(task)
             if error_of(name) is None and task not in members:
                 found.listed.add(name)
             direction = _mapping(higher.get(task)).get(key.partition(",")[0])
             if isinstance(direction, bool):
                 found.lower_is_better[name] = not direction
+
+
+def _harness_identity(plain: Mapping[str, object]) -> Callable[[str], MetricIdentity]:
+    """Return what gives the identity of a task: its version, shots, and the questions asked."""
+    versions, shots = _mapping(plain.get("versions")), _mapping(plain.get("n-shot"))
+    hashes, config = _mapping(plain.get("task_hashes")), _mapping(plain.get("config"))
+    limit, seed = config.get("limit"), config.get("fewshot_seed")
+
+    def identity(task: str) -> MetricIdentity:
+        asked = [f"version {versions[task]}"] if task in versions else []
+        asked += [f"{shots[task]} shots"] if task in shots else []
+        asked += [f"limit {limit}"] if limit is not None else []
+        questions, drawn = hashes.get(task), shots.get(task) and isinstance(seed, int)
+        return MetricIdentity(
+            evaluation=questions if isinstance(questions, str) else "",
+            definition=", ".join(asked),
+            seeds=(int(str(seed)),) if drawn else (),
+        )
+
+    return identity
 
 
 def _measures(entry: object) -> bool:
@@ -140,17 +184,35 @@ def _measures(entry: object) -> bool:
 
 
 def _olmes_entries(file: Path) -> Iterator[Mapping[str, object]]:
-    """Yield the entry of each task in a file of OLMES; nothing where it is of another tool."""
+    """Yield the entry of each task in a file of OLMES; nothing where it is of another tool.
+
+    Raises:
+        DataError: it holds the results of several models.
+    """
     entries: Iterable[object]
+    are_flat = False
     if file.suffix == ".jsonl":
         entries = read_records(file.read_bytes())
     else:
         plain = _read(file)
         several = plain.get("tasks", plain.get("metrics"))
+        are_flat = several is plain.get("metrics")
         entries = several if isinstance(several, list) else [plain]
+    models: dict[str, None] = {}
     for entry in entries:
-        if isinstance(entry, Mapping) and isinstance(entry.get("metrics"), Mapping):
+        if not isinstance(entry, Mapping):
+            continue
+        models[str(entry.get("model"))] = None
+        if len(models) > 1:
+            raise DataError(
+                f"{file}: holds the results of several models ({', '.join(models)}); evaluate each "
+                "into the folder of its own run"
+            )
+        if isinstance(entry.get("metrics"), Mapping):
             yield entry
+        elif are_flat:
+            numbers = {key: value for key, value in entry.items() if key not in _NO_METRICS}
+            yield {**entry, "metrics": numbers}
 
 
 def _add_olmes(found: Evaluated, entry: Mapping[str, object], step: int) -> None:
@@ -165,7 +227,32 @@ def _add_olmes(found: Evaluated, entry: Mapping[str, object], step: int) -> None
     task = next((name for name in names if isinstance(name, str)), None)
     if task is None:
         return
+    told = {"shots": config.get("num_shots"), "limit": config.get("limit")}
+    asked = [f"{name} {value}" for name, value in told.items() if isinstance(value, int)]
+    seed = config.get("fewshot_seed")
+    identity = MetricIdentity(
+        definition=", ".join(asked),
+        seeds=(seed,) if isinstance(seed, int) and config.get("num_shots") else (),
+    )
+    # Of OLMES, where its primary score is a copy of this one; of olmo-eval, which has no such copy.
+    copied = f"{task}/{config.get('primary_metric')}"
+    primary = f"{task}/{str(entry.get('primary_metric')).replace(':', '/')}"
     for key, value in flatten({task: entry["metrics"]}).items():
         found.curves.setdefault(key, {})[step] = value
-        if _LISTED.search(key.rpartition("/")[2]):
+        found.measured_with[key] = identity
+        if key == primary or _LISTED.search(key.rpartition("/")[2]):
+            found.listed.add(key)
+    if copied in found.listed:
+        score = f"{task}/primary_score"
+        found.listed.discard(score)
+        found.lower_is_better[score] = True  # only bits per byte are listed by their own name
+
+
+def _add_suites(found: Evaluated, summary: Mapping[str, object], step: int) -> None:
+    """Add the primary scores in the summary of olmo-eval: those of its suites are only there."""
+    for name, entry in summary.items():
+        metric, value = _mapping(entry).get("metric"), number(_mapping(entry).get("score"))
+        if isinstance(metric, str) and value is not None:
+            key = f"{name}/{metric.replace(':', '/')}"
+            found.curves.setdefault(key, {})[step] = value
             found.listed.add(key)

@@ -7,17 +7,34 @@ are launched, `completeness.json`, `fit.yaml` and `fit.json` where they are used
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
-from olmix.config import DataConfig
-from olmix.errors import DataError
+from olmix.config import DataConfig, StorageConfig
+from olmix.errors import DataError, OlmixError
+from olmix.records.storage.buckets import WORKERS, Storage
+from olmix.records.storage.files import Files
+from olmix.records.storage.locations import Location, parse_location
+from olmix.records.token_files import is_companion
 from olmix.records.token_formats import LOCAL, FileReader
 from olmix.records.tokens import expand
 from olmix.text.file_kind import SNIFFED_BYTES
 
-__all__ = ["changed_contents", "domain_fingerprint", "explain_change", "local_fingerprints"]
+__all__ = [
+    "changed_contents",
+    "domain_fingerprint",
+    "explain_change",
+    "fingerprints_of",
+    "local_fingerprints",
+]
+
+logger = logging.getLogger(__name__)
 
 _DIGITS = 16
+_BUCKETS = ("s3", "weka", "gs", "r2")
 
 
 def domain_fingerprint(names: Iterable[str], files: FileReader) -> str:
@@ -55,6 +72,64 @@ def local_fingerprints(data: DataConfig) -> dict[str, str]:
         except (DataError, OSError):
             continue
     return found
+
+
+def fingerprints_of(data: DataConfig) -> dict[str, str]:
+    """Return the fingerprint of every domain whose files lie here or in buckets.
+
+    Web servers are not asked, since they list nothing. Buckets that cannot be reached are named in
+    a warning, once a process, and their domains left out.
+    """
+    remote = {}
+    for domain in data.domains:
+        paths = data.paths_of(domain)
+        if all(path.partition("://")[0] in _BUCKETS for path in paths):
+            remote[domain] = list(paths)
+    if not remote:
+        return local_fingerprints(data)
+    settings = {scheme: found.to_plain() for scheme, found in data.storage.items()}
+    return {**local_fingerprints(data), **_in_buckets(json.dumps([remote, settings]))}
+
+
+@lru_cache(maxsize=8)
+def _in_buckets(asked: str) -> Mapping[str, str]:
+    """Return the fingerprints of domains, from JSON: their paths, and how storage is reached."""
+    domains, settings = json.loads(asked)
+    reached = {scheme: StorageConfig.from_dict(plain) for scheme, plain in settings.items()}
+    storage = Storage(reached)
+    by_bucket: dict[str, dict[str, list[Location]]] = {}
+    for domain, paths in domains.items():
+        try:
+            places = [parse_location(path) for path in paths]
+        except DataError:
+            continue  # named by whoever reads the files
+        by_bucket.setdefault(places[0].url(""), {})[domain] = places
+    found: dict[str, str] = {}
+    for bucket, members in by_bucket.items():
+        try:
+            found |= _in_bucket(storage, members)
+        except OlmixError as error:
+            logger.warning(
+                "%s: whether the token files are still the same is not known: %s",
+                f"{', '.join(members)} in {bucket}", error,
+            )  # fmt: skip
+    return found
+
+
+def _in_bucket(storage: Storage, domains: Mapping[str, list[Location]]) -> dict[str, str]:
+    unique = {place.text: place for places in domains.values() for place in places}
+    listed = storage.find(list(unique.values()))
+    reader = Files(storage)
+    names: dict[str, list[str]] = {}
+    for domain, places in domains.items():
+        files = {file.url: file for place in places for file in listed[place.text]}
+        files = {url: file for url, file in files.items() if not is_companion(url)}
+        reader.add(files.values())
+        if files and all(listed[place.text] for place in places):
+            names[domain] = list(files)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        marks = pool.map(lambda some: domain_fingerprint(some, reader), names.values())
+        return dict(zip(names, marks, strict=True))
 
 
 def changed_contents(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:

@@ -19,11 +19,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from olmix.config.base import validate
-from olmix.config.launch import NAME_RULE, is_name
+from olmix.config.launch import is_name
 from olmix.errors import ConfigError, DataError
+from olmix.records.typed_json import RecordPart, RunName
 from olmix.text.files import read_json, write_json
 
 __all__ = [
@@ -52,24 +53,11 @@ _MOST_PROBLEMS = 5
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,99}")
 
 
-def _check_name(name: str) -> str:
-    if not is_name(name):
-        raise ValueError(NAME_RULE)
-    return name
-
-
-_Name = Annotated[str, AfterValidator(_check_name)]
 _Words = Annotated[tuple[str, ...], Field(strict=False)]
 _Size = Annotated[int, Field(ge=0, le=10**18)]
 
 
-class _GroupFile(BaseModel):
-    """Part of a file that Olmix writes; keys of later releases are passed over."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())
-
-
-class GroupRun(_GroupFile):
+class GroupRun(RecordPart):
     """A run of a group, as it was launched: of a swarm, or a command of a sweep.
 
     Attributes:
@@ -82,7 +70,7 @@ class GroupRun(_GroupFile):
         params: what varies over the sweep.
     """
 
-    name: _Name
+    name: RunName
     identity: str = ""
     seed: int | None = None
     num_tokens: _Size | None = None
@@ -91,7 +79,7 @@ class GroupRun(_GroupFile):
     params: dict[str, Any] = {}
 
 
-class GroupRecord(_GroupFile):
+class GroupRecord(RecordPart):
     """The content of `group.json`; what a file does not say is empty.
 
     Attributes:
@@ -113,8 +101,9 @@ class GroupRecord(_GroupFile):
         runs: the runs, in the order of the launch.
         folder: where the runs are; in the copy beside the variants.
         fingerprints: what the token files of each domain were known by at the last launch, where
-            they lie here (`records/fingerprint.py`).
+            they can be reached (`records/fingerprint.py`).
         changed: domains whose files have changed from one launch of the group to the next.
+        measured_with: what each metric is computed with (`records/metric_identity.py`).
     """
 
     format: Annotated[int, Field(ge=1, le=FORMAT)] = FORMAT
@@ -127,20 +116,22 @@ class GroupRecord(_GroupFile):
     git: dict[str, str | bool] | None = None
     packages: dict[str, str] = {}
     environment: dict[str, str] = {}
-    infra: dict[str, Any] = {}
+    infra: dict[str, object] = {}
     config: dict[str, Any] = {}
     wandb: dict[str, str | None] | None = None
     variants: str | None = None
-    jobs: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
+    jobs: Annotated[tuple[dict[str, object], ...], Field(strict=False)] = ()
     runs: Annotated[tuple[GroupRun, ...], Field(strict=False)] = ()
     folder: str | None = None
     fingerprints: dict[str, str] = {}
     changed: _Words = ()
+    measured_with: dict[str, dict[str, str]] = {}
 
     def to_plain(self) -> dict[str, Any]:
         """Return what the file holds: of each run only what was said of it."""
         optional = {
-            "folder": self.folder, "fingerprints": self.fingerprints, "changed": self.changed
+            "folder": self.folder, "fingerprints": self.fingerprints, "changed": self.changed,
+            "measured_with": self.measured_with,
         }  # fmt: skip
         plain = self.model_dump(exclude={"runs", *optional})
         runs = [run.model_dump(exclude_unset=True) for run in self.runs]

@@ -101,7 +101,7 @@ def _numbers(record: Mapping[str, object], prefix: str) -> dict[str, float]:
     return found
 
 
-def add_record(curves: Curves, record: Mapping[str, Any], step: int) -> None:
+def add_record(curves: Curves, record: Mapping[str, object], step: int) -> None:
     """Put the numbers of one record into curves."""
     for name, value in flatten(record).items():
         curves.setdefault(name, {})[step] = value

@@ -6,17 +6,15 @@ launch knows no framework by its name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from olmix.config.base import validate
-from olmix.config.launch import NAME_RULE, is_name
 from olmix.errors import ConfigError, DataError, Problem
 from olmix.records.run import COMMAND_FILE
+from olmix.records.typed_json import RecordPart, RunName
 from olmix.text.files import read_json, write_json
 from olmix.text.yaml import read_yaml
 
@@ -31,12 +29,6 @@ __all__ = [
 ]
 
 MAPPING = "run_mapping.yaml"
-
-
-def _check_name(name: str) -> str:
-    if not is_name(name):
-        raise ValueError(NAME_RULE)
-    return name
 
 
 def _read_text(value: object) -> object:
@@ -55,8 +47,7 @@ _Text = Annotated[str, BeforeValidator(_read_text)]
 _Words = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_read_words)]
 
 
-@dataclass(frozen=True)
-class Mapped:
+class Mapped(RecordPart):
     """A run of a sweep.
 
     Attributes:
@@ -69,23 +60,7 @@ class Mapped:
         command: what trains it, as words, from the experiment's folder.
     """
 
-    id: str
-    params: Mapping[str, Any]
-    config: str
-    output_dir: str | None
-    recipe: str | None
-    hash: str
-    command: tuple[str, ...] = ()
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())
-
-
-class _Row(_Part):
-    """A row of the file."""
-
-    id: Annotated[str, AfterValidator(_check_name)]
+    id: RunName
     params: dict[str, Any] = {}
     config: str = ""
     output_dir: str | None = None
@@ -94,17 +69,7 @@ class _Row(_Part):
     command: _Words = ()
 
 
-class _File(_Part):
-    """The whole file."""
-
-    experiment: _Text
-    framework: str | None = None
-    base_config: str | None = None
-    runs: Annotated[tuple[_Row, ...], Field(strict=False)]
-
-
-@dataclass(frozen=True)
-class MappingRecord:
+class MappingRecord(RecordPart):
     """The content of `run_mapping.yaml`.
 
     Attributes:
@@ -114,10 +79,10 @@ class MappingRecord:
         runs: the runs.
     """
 
-    experiment: str
-    framework: str | None
-    base_config: str | None
-    runs: tuple[Mapped, ...]
+    experiment: _Text
+    framework: str | None = None
+    base_config: str | None = None
+    runs: Annotated[tuple[Mapped, ...], Field(strict=False)]
 
 
 def read_mapping_record(folder: Path) -> MappingRecord:
@@ -133,19 +98,17 @@ def read_mapping_record(folder: Path) -> MappingRecord:
             "`olmix sweep generate` makes one."
         )
     try:
-        found = validate(_File, (content := read_yaml(file)).data, content)
+        found = validate(MappingRecord, (content := read_yaml(file)).data, content)
         ids = [row.id for row in found.runs]
         if len(set(ids)) < len(ids):
             twice = next(name for name in ids if ids.count(name) > 1)
             raise ConfigError([Problem("runs", f"{twice} is there twice")], str(file))
     except ConfigError as error:
         raise DataError(f"{error}\n  {file} is not what `olmix sweep generate` writes") from None
-    # The dictionary of a row has its keys in the order of `Mapped`.
-    rows = tuple(Mapped(**dict(row)) for row in found.runs)
-    return MappingRecord(found.experiment, found.framework, found.base_config, rows)
+    return found
 
 
-class CommandFile(_Part):
+class CommandFile(RecordPart):
     """A run that is a command, as it stands in its folder.
 
     Attributes:

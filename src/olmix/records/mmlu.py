@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-__all__ = ["CATEGORIES", "QUESTIONS", "subtasks_of"]
+__all__ = ["QUESTIONS", "subtasks_of"]
 
 QUESTIONS: dict[str, dict[str, int]] = {
     "stem": {
@@ -78,9 +78,6 @@ QUESTIONS: dict[str, dict[str, int]] = {
     },
 }
 """Questions of the test set by category and subtask."""
-
-CATEGORIES = tuple(QUESTIONS)
-"""Names of the four categories."""
 
 
 def subtasks_of(metric: str, columns: Collection[str]) -> dict[str, float] | None:

@@ -234,7 +234,7 @@ class RunFolder:
         status = self.read_status()
         return status.state == "finished" and status.identity == identity and self.summary.is_file()
 
-    def read_metrics(self, last_bytes: int | None = None) -> Iterator[dict[str, Any]]:
+    def read_metrics(self, last_bytes: int | None = None) -> Iterator[dict[str, object]]:
         """Yield the logged records in order, passing over a line that a crash cut off.
 
         Args:

@@ -164,7 +164,7 @@ class RunWriter:
         return self._log.tell()
 
     def finish(
-        self, metrics: Mapping[str, float], facts: Mapping[str, Any], **changes: float
+        self, metrics: Mapping[str, float], facts: Mapping[str, object], **changes: float
     ) -> None:
         """Write the summary, then say that the run is finished.
 

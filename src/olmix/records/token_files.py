@@ -42,6 +42,7 @@ __all__ = [
     "RAW_ENDINGS",
     "companion_of",
     "ending_of",
+    "is_companion",
     "read_layout",
     "several_types",
     "stated_dtype",
@@ -52,6 +53,8 @@ RAW_ENDINGS = (
     ".u8", ".u16", ".u32", ".u64", ".uint8", ".uint16", ".uint32", ".uint64",
 )  # fmt: skip
 """Names that arrays without a header may have: no content tells them from other binary files."""
+
+_COMPANIONS = (".idx", ".ds.index", ".ds.metadata", ".ds.loss", ".csv.gz", ".metadata.json")
 
 OLMO_DTYPE: TokenDtype = "uint32"
 """Type of the raw `.npy` files that OLMo's mixtures name by URL."""
@@ -74,6 +77,11 @@ def companion_of(name: str) -> str | None:
     if ending_of(name) == ".bin":
         return name[: -len(".bin")] + ".idx"
     return f"{name}.metadata" if ending_of(name) == ".ds" else None
+
+
+def is_companion(name: str) -> bool:
+    """Whether a file only describes another one."""
+    return name.endswith(_COMPANIONS)
 
 
 def several_types(found: Mapping[TokenDtype, str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from olmix.errors import DataError
 from olmix.records.token_files import (
     RAW_ENDINGS,
     ending_of,
+    is_companion,
     read_layout,
     several_types,
     stated_dtype,
@@ -41,6 +43,9 @@ _BLOCK_BYTES = 1 << 14
 def expand(patterns: Sequence[str], what: str) -> tuple[Path, ...]:
     """Return the files that local paths and patterns (``**`` allowed) stand for, sorted.
 
+    A pattern passes over what only describes another file, such as the `.idx` beside a `.bin`. A
+    file that is reached in two ways, as by a link, is there once.
+
     Args:
         patterns: local paths or glob patterns.
         what: what they are, for the error: such as ``domain wikipedia``.
@@ -48,7 +53,7 @@ def expand(patterns: Sequence[str], what: str) -> tuple[Path, ...]:
     Raises:
         DataError: names every pattern without a file, and every URL.
     """
-    files: dict[Path, None] = {}
+    files: dict[str, Path] = {}
     missing = []
     for pattern in patterns:
         if "://" in pattern:
@@ -60,6 +65,7 @@ def expand(patterns: Sequence[str], what: str) -> tuple[Path, ...]:
         else:
             matched = sorted(glob.iglob(pattern, recursive=True))  # noqa: PTH207, pathlib has no absolute patterns
             found = [name for name in matched if Path(name).is_file()]
+            found = [name for name in found if not is_companion(name)] or found
             links = {*matched, pattern} - set(found)
             dangling = sorted(name for name in links if _is_dangling(Path(name)))
             missing += [
@@ -67,11 +73,19 @@ def expand(patterns: Sequence[str], what: str) -> tuple[Path, ...]:
                 for name in dangling
             ]
         if not found and not dangling:
-            missing.append(f"{pattern}: no such file")
-        files.update(dict.fromkeys(Path(name) for name in found))
+            missing.append(f"{pattern}: {_why_none(pattern)}")
+        for name in found:
+            files.setdefault(os.path.realpath(name), Path(name))
     if missing:
         raise DataError("\n".join(f"{what}: {line}" for line in missing))
-    return tuple(files)
+    return tuple(files.values())
+
+
+def _why_none(pattern: str) -> str:
+    """Return why a path or a pattern stands for no file."""
+    if Path(pattern).is_dir():
+        return f"is a folder; name the files in it, as with {pattern.rstrip('/')}/**/*.npy"
+    return "no such file"
 
 
 def _is_dangling(path: Path) -> bool:

@@ -69,7 +69,7 @@ class Trackers:
         """Send the metrics of one step everywhere."""
         self._each(lambda sink: sink.log(step, metrics))
 
-    def finish(self, summary: Mapping[str, Any], *, ok: bool) -> None:
+    def finish(self, summary: Mapping[str, object], *, ok: bool) -> None:
         """Send the summary everywhere and end the run there."""
         self._each(lambda sink: sink.finish(summary, ok=ok))
 
@@ -178,7 +178,7 @@ class _Trackio:
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         self._run.log(dict(metrics), step=step)
 
-    def finish(self, summary: Mapping[str, Any], *, ok: bool) -> None:
+    def finish(self, summary: Mapping[str, object], *, ok: bool) -> None:
         del summary, ok
         self._run.finish()
 

@@ -16,8 +16,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
+from olmix.config.launch import NAME_RULE, is_name
 from olmix.errors import DataError
 from olmix.text.files import write_json
 from olmix.text.numbers import counted
@@ -29,10 +39,15 @@ __all__ = [
     "KEY",
     "OPTIONAL",
     "Items",
+    "JsonRecord",
     "Name",
     "Number",
+    "RecordPart",
+    "RunName",
     "Table",
     "Text",
+    "parse",
+    "read_if_there",
     "read_record",
     "to_plain",
     "write_record",
@@ -53,6 +68,26 @@ _PLAINER = {"Dictionary": "An object", "Tuple": "A list", "a valid array": "a li
     "Input should": "it should",
 }
 """Words for a reader of the file in place of those for a programmer."""
+
+
+def _check_name(name: str) -> str:
+    if not is_name(name):
+        raise ValueError(NAME_RULE)
+    return name
+
+
+RunName = Annotated[str, AfterValidator(_check_name)]
+"""The name of a run and of its folder, which cannot lead out of the folder of the group."""
+
+
+class RecordPart(BaseModel):
+    """A record, or part of one, whose content people may have written too: `validate` reads it.
+
+    Keys of later releases are passed over.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())
+
 
 Record = TypeVar("Record", bound="DataclassInstance")
 Value = TypeVar("Value")
@@ -105,21 +140,41 @@ def read_record(kind: type[Record], path: Path, again: str) -> Record:
         raise DataError(f"{path}: there is no such file. {again}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse(kind, content, str(path), again)
+
+
+def parse(kind: type[Record], content: bytes, where: str, again: str) -> Record:
+    """Return a record from the JSON text of one.
+
+    Args:
+        kind: its class, with a field `format`.
+        content: the text.
+        where: what messages call it.
+        again: what to do about one that cannot be read, as a sentence.
+
+    Raises:
+        DataError: as `read_record`.
+    """
     try:
         record: Record = _adapter(kind).validate_json(content, strict=True)
         return record
     except ValidationError as error:
         found = error.errors(include_url=False)
-        problems = [f"{path}: {_words(problem)}" for problem in found[:_MOST_PROBLEMS]]
+        problems = [f"{where}: {_words(problem)}" for problem in found[:_MOST_PROBLEMS]]
         if len(found) > len(problems):
-            problems.append(f"{path}: and {counted(len(found) - len(problems), 'more problem')}")
+            problems.append(f"{where}: and {counted(len(found) - len(problems), 'more problem')}")
         versions = [problem for problem in found if problem["loc"] == ("format",)]
         if versions:
             problems = [
-                f"{path}: format {versions[0]['input']!r:.{_SHOWN}}, which this release does not "
+                f"{where}: format {versions[0]['input']!r:.{_SHOWN}}, which this release does not "
                 "read: another version of Olmix wrote it"
             ]
         raise DataError("\n".join([*problems, f"  {again}"])) from error
+
+
+def read_if_there(kind: type[Record], path: Path, again: str) -> Record | None:
+    """Read a record as `read_record` does; `None` where there is no such file."""
+    return read_record(kind, path, again) if path.is_file() else None
 
 
 def _words(problem: Mapping[str, Any]) -> str:
@@ -155,7 +210,16 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def _is_written(field: dataclasses.Field[Any], value: Any) -> bool:
+class JsonRecord:
+    """A record that knows how it stands in a JSON file."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return its fields as values that JSON can hold."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+
+def _is_written(field: dataclasses.Field[object], value: object) -> bool:
     kind, default = field.metadata.get("olmix"), field.default
     if field.default_factory is not MISSING:
         default = field.default_factory()

@@ -11,6 +11,7 @@ from typing import Any
 from olmix.errors import DataError, OlmixError
 from olmix.records.fit.folder import FitFolder
 from olmix.records.group import GroupRecord, read_group_record
+from olmix.records.logs import number
 from olmix.records.run import RunFolder
 from olmix.report.figures import Curves
 from olmix.text.files import read_json
@@ -143,9 +144,11 @@ def read_curves(group: Path, runs: Sequence[str]) -> Curves:
     """Return training loss against tokens of the runs whose folders are still there."""
     curves: dict[str, tuple[list[float], list[float]]] = {}
     for run in runs[:_MOST_CURVES]:
-        records = [r for r in RunFolder(group / run).read_metrics() if "loss" in r]
         points = [
-            (float(r["tokens"]), float(r["loss"])) for r in records if r.get("tokens") is not None
+            (tokens, loss)
+            for record in RunFolder(group / run).read_metrics()
+            if (tokens := number(record.get("tokens"))) is not None
+            and (loss := number(record.get("loss"))) is not None
         ]
         if points:
             curves[run] = ([tokens for tokens, _ in points], [loss for _, loss in points])

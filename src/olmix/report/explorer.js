@@ -110,13 +110,24 @@
   };
   const shown = metrics.filter((m) => m.weight !== 0).length > 1 ? [objective, ...metrics] : metrics;
 
-  // Hellinger distance from the nearest run; half the 90 % interval of one run there.
+  // Hellinger distance from the nearest run; how far the objective lies beyond what was tried, from
+  // 0 to 1; half the 90 % interval of one run there.
   const distance = (x) =>
     Math.sqrt(Math.max(1 - Math.max(...roots.map((_, row) => overlap(x, row))), 0));
-  const halfWidth = (metric, far) =>
-    metric.calibration.quantile *
-    (metric.calibration.base + metric.calibration.slope * far) *
-    Math.max(1, far / (metric.calibration.reach ?? Infinity)) ** 2;
+  const ahead = (x, far) => {
+    const { good, best, reach } = objective.calibration;
+    if (good == null || best == null || reach == null) return 0;
+    const share = (objective.predict(x) - good) / (best - good);
+    if (Number.isNaN(share)) return 0;
+    return Math.min(Math.max(share, 0), 1) * Math.min((2 * far) / reach, 1);
+  };
+  const halfWidth = (metric, far, beyond) =>
+    Math.max(
+      metric.calibration.quantile *
+        (metric.calibration.base + metric.calibration.slope * far) *
+        Math.max(1, far / (metric.calibration.reach ?? Infinity)) ** 2,
+      (metric.calibration.beyond ?? 0) * beyond,
+    );
   const interval = (metric, value, half) => {
     const { lowest, highest } = metric.calibration;
     const inside = (end) => Math.min(Math.max(end, lowest ?? -Infinity), highest ?? Infinity);
@@ -170,10 +181,11 @@
 
   const showMetrics = (far) => {
     const base = other === null ? null : data.presets[other.value];
+    const beyond = ahead(weights, far);
     shown.forEach((metric, index) => {
       const [, value, change, range] = rows[index].cells;
       const predicted = metric.predict(weights);
-      const [low, high] = interval(metric, predicted, halfWidth(metric, far));
+      const [low, high] = interval(metric, predicted, halfWidth(metric, far, beyond));
       value.textContent = number(predicted);
       range.textContent = `${number(low)} to ${number(high)}`;
       Object.assign(rows[index].dataset, { predicted, low, high });
@@ -225,7 +237,8 @@
       const weight = room * (1 - Math.cos(Math.PI * i / 48)) / 2;
       const x = moved(weights, active, weight);
       const value = metric.predict(x);
-      const [low, high] = interval(metric, value, halfWidth(metric, distance(x)));
+      const far = distance(x);
+      const [low, high] = interval(metric, value, halfWidth(metric, far, ahead(x, far)));
       return { weight, value, low, high };
     });
     const low = Math.min(...points.map((p) => p.low));

@@ -248,7 +248,7 @@ def _scaled(
 
 
 def _error(calibration: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("base", "slope", "quantile", "reach", "lowest", "highest")
+    keys = ("base", "slope", "quantile", "reach", "lowest", "highest", "beyond", "good", "best")
     return {key: calibration.get(key) for key in keys}
 
 

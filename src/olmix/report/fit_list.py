@@ -13,6 +13,7 @@ import numpy as np
 from olmix.errors import DataError
 from olmix.records.fit.folder import FitFolder, read_fit_folder
 from olmix.records.fit.proposal import Gain
+from olmix.records.metric_identity import join_identities
 from olmix.simplex import hellinger
 from olmix.text.numbers import UNKNOWN, counted, fixed, percent, points, with_error
 
@@ -128,9 +129,10 @@ def compare_fits(first: Path, second: Path) -> Comparison:
     """Return what differs between two fits, of one study or of two.
 
     Raises:
-        DataError: one of the folders holds no fit.
+        DataError: one of the folders holds no fit, or they hold different metrics under one name.
     """
     one, two = read_fit_folder(first), read_fit_folder(second)
+    join_identities(((str(first), one.measured_with), (str(second), two.measured_with)))
     weights = tuple(_weights(one, two))
     gains = tuple(
         (name, _shown(of(one)), _shown(of(two)))

@@ -16,6 +16,7 @@ from olmix.records.fit.scores import LEVEL
 from olmix.report.explorer import Explorer, build_explorer
 from olmix.report.figure import Picture
 from olmix.report.first_screen import FirstScreen, build_first_screen
+from olmix.report.glossary import words_of_report
 from olmix.report.runs import RunsTable, runs_table, verification_table
 from olmix.report.sentences import (
     effects_reading,
@@ -32,11 +33,15 @@ from olmix.report.tables import (
     DomainRow,
     GainRow,
     LawRow,
+    LedgerRow,
+    PickRow,
     SeedRow,
     domain_rows,
     gain_rows,
     law_rows,
+    ledger_rows,
     other_metrics,
+    pick_rows,
     seed_rows,
 )
 from olmix.text.numbers import per_cent
@@ -77,6 +82,7 @@ class Page:
     domains: tuple[DomainRow, ...]
     has_repetition: bool
     levels: tuple[str, str]
+    words: tuple[tuple[str, str], ...]
     other_mixtures: tuple[tuple[str, str], ...]
     gain_reading: str
     round_reading: str
@@ -89,6 +95,8 @@ class Page:
     mixture_names: tuple[str, ...]
     law_reading: str
     laws: tuple[LawRow, ...]
+    picks: tuple[PickRow, ...]
+    ledger: tuple[LedgerRow, ...]
     effects_reading: str
     runs: RunsTable
     verification_runs: RunsTable | None
@@ -113,6 +121,7 @@ def build_page(
         groups[picture.group] = (*groups.get(picture.group, ()), picture)
     found = content.verification
     names = tuple(found.means) if found is not None else ()
+    levels = (per_cent(LEVEL), per_cent(LEVEL if found is None else found.level))
     return Page(
         title=title,
         subtitle=subtitle(content),
@@ -124,7 +133,8 @@ def build_page(
         mixture_reading=mixture_reading(content),
         domains=domain_rows(content),
         has_repetition=content.proposal is not None and content.proposal.repetition is not None,
-        levels=(per_cent(LEVEL), per_cent(LEVEL if found is None else found.level)),
+        levels=levels,
+        words=words_of_report(*levels),
         other_mixtures=_other_mixtures(content),
         gain_reading=gain_reading(content),
         round_reading=round_reading(content),
@@ -137,6 +147,8 @@ def build_page(
         mixture_names=tuple(mixture_label(name) for name in names),
         law_reading=law_reading(content),
         laws=tuple(row for metric in content.metrics for row in law_rows(metric)),
+        picks=pick_rows(content),
+        ledger=ledger_rows(content),
         effects_reading=effects_reading(content),
         runs=runs_table(content),
         verification_runs=verification_table(content),

@@ -183,6 +183,12 @@ def verification_reading(content: FitFolder) -> str:
 
 def law_reading(content: FitFolder) -> str:
     """Return how far the laws can be trusted, for the objective."""
+    judged = "" if content.best_tenth is None else f" {content.best_tenth.statement}"
+    return f"{_ranks(content)}{judged}".rstrip()
+
+
+def _ranks(content: FitFolder) -> str:
+    """Return how well the laws order and predict held-out runs."""
     metric = content.metrics[0]
     scores = metric.law.cv
     if len(content.objective.metrics) > 1 and content.objective_scores is not None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from olmix.plotting import law_label, mixture_label
 from olmix.records.fit.folder import FitFolder
-from olmix.records.fit.scores import LEVEL, FittedMetric
+from olmix.records.fit.scores import AUTO, LEVEL, FittedMetric
 from olmix.records.fit.verification import MeanAndError, MeasuredGain
 from olmix.report.sentences import ordered_gains
 from olmix.text.numbers import (
@@ -21,6 +21,8 @@ from olmix.text.numbers import (
     percent,
     points,
     probability,
+    readable_count,
+    shortened,
     signed,
     with_error,
 )
@@ -29,11 +31,15 @@ __all__ = [
     "DomainRow",
     "GainRow",
     "LawRow",
+    "LedgerRow",
+    "PickRow",
     "SeedRow",
     "domain_rows",
     "gain_rows",
     "law_rows",
+    "ledger_rows",
     "other_metrics",
+    "pick_rows",
     "seed_rows",
 ]
 
@@ -87,6 +93,30 @@ class LawRow:
     noise: str
     signal: str
     coverage: str
+
+
+@dataclass(frozen=True)
+class PickRow:
+    """What a law picks among the best mixtures, which it has not seen."""
+
+    law: str
+    is_chosen: bool
+    promise: str
+    truth: str
+    optimism: str
+    regret: str
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """A proposal of the same study that was verified."""
+
+    fit: str
+    laws: str
+    tokens: str
+    promised: str
+    measured: str
+    optimism: str
 
 
 def domain_rows(content: FitFolder) -> tuple[DomainRow, ...]:
@@ -187,3 +217,36 @@ def law_rows(metric: FittedMetric) -> list[LawRow]:
         )
         for law in metric.candidates.values()
     ]
+
+
+def pick_rows(content: FitFolder) -> tuple[PickRow, ...]:
+    """Return what each law picks among the best mixtures left out, the choice last."""
+    if content.best_tenth is None:
+        return ()
+    return tuple(
+        PickRow(
+            "the laws chosen" if name == AUTO else law_label(name),
+            name == AUTO,
+            fixed(pick.promise, 4),
+            fixed(pick.truth, 4),
+            signed(pick.optimism, 4),
+            fixed(pick.regret, 4),
+        )
+        for name, pick in content.best_tenth.laws.items()
+    )
+
+
+def ledger_rows(content: FitFolder) -> tuple[LedgerRow, ...]:
+    """Return the proposals of the study that were verified, the oldest first."""
+    return tuple(
+        LedgerRow(
+            entry.fit,
+            shortened(sorted({law_label(law) for law in entry.laws.values()})),
+            readable_count(entry.num_tokens),
+            f"{signed(entry.promised_gain.mean)} "
+            f"({interval(entry.promised_gain.low, entry.promised_gain.high)})",
+            with_error(entry.measured_gain.mean, entry.measured_gain.std_error, sign=True),
+            signed(entry.optimism, 4),
+        )
+        for entry in content.ledger
+    )

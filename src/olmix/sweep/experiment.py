@@ -22,7 +22,7 @@ __all__ = ["Experiment", "load_experiment", "parse_experiment"]
 
 
 @dataclass(frozen=True)
-class Source:
+class ExperimentSource:
     """Where an experiment was read.
 
     Attributes:
@@ -45,7 +45,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Experiment(Source):
+class Experiment(ExperimentSource):
     """An experiment that follows its format.
 
     Attributes:
@@ -99,7 +99,7 @@ def parse_experiment(text: str, file: Path) -> YamlFile:
     return YamlFile(file, parse_yaml(text, str(file), rules), text, rules=rules)
 
 
-def _read(source: str | Path | Mapping[str, Any] | YamlFile) -> tuple[Source, Any]:
+def _read(source: str | Path | Mapping[str, Any] | YamlFile) -> tuple[ExperimentSource, Any]:
     """Return where an experiment stands and what stands there; keys without a value are gone."""
     file = None
     if isinstance(source, Mapping):
@@ -115,7 +115,7 @@ def _read(source: str | Path | Mapping[str, Any] | YamlFile) -> tuple[Source, An
         # Keys such as `x-common` are there for their anchors alone.
         raw = {k: v for k, v in raw.items() if v is not None and not str(k).startswith("x-")}
     is_short = isinstance(raw, dict) and any(key in raw for key in SHORT_FORM)
-    return Source(name, text, file, is_short), raw
+    return ExperimentSource(name, text, file, is_short), raw
 
 
 def _as_written(where: Location) -> Location:
@@ -126,7 +126,7 @@ def _as_written(where: Location) -> Location:
     return where
 
 
-def _as_short(problem: Problem, origin: Source) -> Problem:
+def _as_short(problem: Problem, origin: ExperimentSource) -> Problem:
     """Give a problem the name and the line that its key has in the short form."""
     for key, place in SHORT_FORM.items():
         if origin.is_short and problem.where == ".".join(place):

@@ -29,11 +29,11 @@ from olmix.text.yaml import render_yaml
 __all__ = [
     "OUTPUT_DIR",
     "Base",
-    "Cost",
     "Framework",
-    "Mixed",
+    "MixedEntries",
     "Note",
     "Path_",
+    "RunCost",
     "RunFiles",
     "Verdict",
     "base_not_found",
@@ -79,7 +79,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Cost:
+class RunCost:
     """The size of a run, as far as its config tells.
 
     Attributes:
@@ -109,7 +109,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Mixed:
+class MixedEntries:
     """A mixture as a trainer takes it.
 
     Attributes:
@@ -227,7 +227,9 @@ class Framework(ABC):
         del config, given
         return []
 
-    def mix(self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]) -> Mixed:
+    def mix(
+        self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
+    ) -> MixedEntries:
         """Return the data sets that make a mixture, to stand at `mix_path`.
 
         Args:
@@ -282,10 +284,10 @@ class Framework(ABC):
         del config, root
         return ()
 
-    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> Cost:
+    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> RunCost:
         """Return what a run takes."""
         del base, config
-        return Cost(processes=max(gpus, 1))
+        return RunCost(processes=max(gpus, 1))
 
     def require(self) -> None:  # noqa: B027 - a framework may need nothing
         """Raise a `MissingPackageError` where the framework's own check cannot be made here."""

@@ -138,7 +138,15 @@ def _row(plan: StudyPlan, run: PlannedRun) -> Mapped:
     gpus = slurm.num_gpus if slurm is not None else 1
     command = plan.framework.command(recipe or "", file, gpus)
     known = tuple(command) if recipe is not None or "" not in command else ()
-    return Mapped(run.id, run.params, file, run.output_dir, recipe, run.hash, known)
+    return Mapped(
+        id=run.id,
+        params=dict(run.params),
+        config=file,
+        output_dir=run.output_dir,
+        recipe=recipe,
+        hash=run.hash,
+        command=known,
+    )
 
 
 def _text(plan: StudyPlan, run: PlannedRun) -> str:

@@ -22,7 +22,7 @@ from olmix.sweep.errors import (
     raise_problems,
 )
 from olmix.sweep.experiment import Experiment, load_experiment
-from olmix.sweep.framework import OUTPUT_DIR, Base, Cost, Framework, Note, Path_
+from olmix.sweep.framework import OUTPUT_DIR, Base, Framework, Note, Path_, RunCost
 from olmix.sweep.frameworks import check_section, find_framework
 from olmix.sweep.merge import DELETE, Merged, at, expand, flatten, has, merge_all
 from olmix.sweep.mixtures import MIX, is_mixture
@@ -55,7 +55,7 @@ class PlannedRun:
     params: Mapping[str, Any]
     config: dict[str, Any]
     given: Mapping[Path_, Any]
-    cost: Cost
+    cost: RunCost
     hash: str
     output_key: Path_ = OUTPUT_DIR
 

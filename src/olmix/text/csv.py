@@ -18,6 +18,7 @@ import numpy as np
 
 from olmix.errors import DataError
 from olmix.simplex import Array
+from olmix.text.file_kind import SNIFFED_BYTES, describe, kind_of
 from olmix.text.files import write_text
 from olmix.text.numbers import counted
 
@@ -211,11 +212,16 @@ def _is_skipped(column: str) -> bool:
 
 def _read(file: str) -> str:
     try:
-        return Path(file).read_text(encoding="utf-8-sig")
+        content = Path(file).read_bytes()
     except FileNotFoundError:
         raise DataError(f"{file}: there is no such file") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    kind = kind_of(content[:SNIFFED_BYTES])
+    if kind not in {"text", "json", "binary"}:
+        raise DataError(f"{file}: a table of text (CSV) is needed; this is {describe(kind)}")
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: cannot be read as UTF-8 text: {error}") from error
 

@@ -20,7 +20,7 @@ Compression = Literal["gzip", "zstd", "xz", "bzip2"]
 FileKind = Literal[
     "gzip", "zstd", "xz", "bzip2", "npy", "parquet", "megatron_index", "arrow", "arrow_stream",
     "git_lfs", "zip", "pickle", "lz4", "snappy", "7z", "rar", "tar", "hdf5", "pdf", "png", "jpeg",
-    "sqlite", "safetensors", "llm_c", "json", "text", "binary",
+    "sqlite", "safetensors", "llm_c", "lzma", "utf_16", "json", "text", "binary",
 ]  # fmt: skip
 
 COMPRESSIONS: tuple[Compression, ...] = ("gzip", "zstd", "xz", "bzip2")
@@ -58,6 +58,9 @@ _MAGIC: tuple[tuple[bytes, FileKind], ...] = (
     (rb'.{5}\x00{3}\{"', "safetensors"),
     # The first two of 256 integers: 20240520 for uint16, 20240801 for uint32; then a version.
     (rb"(?:\x88\xd8|\xa1\xd9)\x34\x01[\x01-\x0f]\x00\x00\x00", "llm_c"),
+    # Its dictionary is 8 MiB where nobody chose another, and its length is not known beforehand.
+    (rb"\x5d\x00\x00\x80\x00\xff{8}", "lzma"),
+    (rb"\xff\xfe(?:[\t\n\r -~]\x00){8}|\xfe\xff(?:\x00[\t\n\r -~]){8}", "utf_16"),
 )
 _PATTERNS = tuple((re.compile(pattern, re.DOTALL), kind) for pattern, kind in _MAGIC)
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
@@ -88,6 +91,8 @@ _DESCRIPTIONS: dict[FileKind, str] = {
     "sqlite": "an SQLite database",
     "safetensors": "a safetensors file; save its tokens raw with tofile()",
     "llm_c": "a shard of llm.c with a header of 1,024 bytes; cut it off with `tail -c +1025`",
+    "lzma": "lzma data without the container of .xz; unpack it with `unlzma`",
+    "utf_16": "text in UTF-16; write it as UTF-8 (`iconv -f UTF-16 -t UTF-8`)",
     "json": "JSON",
     "text": "text; `olmix prepare` makes tokens of texts",
     "binary": "binary data of an unknown kind",

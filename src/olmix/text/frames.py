@@ -1,4 +1,4 @@
-"""Tables that are there in Python: data frames of pandas and polars, dicts and lists of dicts.
+"""Tables that are there in Python: frames of pandas, polars and pyarrow, dicts, lists of dicts.
 
 They are read cell by cell as if they stood in a CSV file, so that the same rules hold and the same
 things are said.
@@ -20,7 +20,8 @@ __all__ = ["columns_of", "is_frame", "table_of"]
 
 def is_frame(data: object) -> bool:
     """Whether something is a data frame: it has named columns, or the interchange protocol."""
-    columns = hasattr(data, "columns") and hasattr(data, "__getitem__")
+    # Asked of the type: a lazy frame would plan its query to name them.
+    columns = hasattr(type(data), "columns") and hasattr(data, "__getitem__")
     return columns or hasattr(data, "__dataframe__")
 
 
@@ -40,6 +41,8 @@ def columns_of(data: object) -> dict[str, list[object]]:
             return _of_rows([{"run": run, **row} for run, row in data.items()])
         found = {str(name): list(_iterable(name, column)) for name, column in data.items()}
     elif is_frame(data):
+        if type(data).__name__ == "LazyFrame":
+            raise TypeError("found a LazyFrame, whose rows are not there yet; give its collect()")
         found = _of_frame(data)
     elif isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
         return _of_rows(data)
@@ -60,12 +63,14 @@ def _iterable(name: object, column: object) -> Iterable[object]:
     return column
 
 
-def _of_rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def _of_rows(rows: Sequence[Mapping[str, object]]) -> dict[str, list[object]]:
     names = list(dict.fromkeys(name for row in rows for name in row))
     return {str(name): [row.get(name) for row in rows] for name in names}
 
 
 def _of_frame(frame: Any) -> dict[str, list[Any]]:
+    if hasattr(frame, "to_pydict"):  # of pyarrow
+        return {str(name): values for name, values in frame.to_pydict().items()}
     if not hasattr(frame, "columns"):
         try:
             from pandas.api.interchange import from_dataframe

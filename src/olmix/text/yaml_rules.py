@@ -60,7 +60,7 @@ class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
         yaml.YAMLError: it is not YAML, or holds more than is read.
     """
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_implicit_resolvers: dict[str, object] = {}
     yaml_constructors: dict[str, Any] = {}
 
     def __init__(self, text: str) -> None:
@@ -114,7 +114,7 @@ class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
         self._extents[id(node)] = count, depth
         return count, depth
 
-    def _note(self, node: Any, what: str) -> None:
+    def _note(self, node: object, what: str) -> None:
         self.problems.append(Problem("", what, line_of(node)))
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:

@@ -19,12 +19,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from olmix.config import CommandTraining, LaunchConfig, ValidationEval
 from olmix.config.training import MANIFEST_FILE, MIX_FILE
 from olmix.domains import iter_domains
 from olmix.errors import DataError, DivergedError, LaunchError
+from olmix.records.data_manifest import DataManifest, write_manifest
 from olmix.records.identity import run_identity
 from olmix.records.logs import flatten, number
 from olmix.records.mapping import read_command_file
@@ -129,8 +129,7 @@ def _prepare(folder: RunFolder) -> _Command:
         cuts = [cut for cut in cuts_of(config) if cut.name in domains]
         check_cuts(tuple(cut for cut in cuts if cut.name in used), config.training, folder.name)
         domains |= {cut.name: {**domains[cut.name], "tokens_seen": cut.left} for cut in cuts}
-    write_json(
-        folder.path / MANIFEST_FILE,
+    manifest = DataManifest.model_validate(
         {
             "dtype": data_dtype(config.data, used),
             "tokenizer": config.data.tokenizer,
@@ -139,15 +138,15 @@ def _prepare(folder: RunFolder) -> _Command:
             **matched,
             "domains": domains,
             **_validation(config),
-        },
-        sync=False,
+        }
     )
+    write_manifest(folder.path / MANIFEST_FILE, manifest)
     environment = {**shared, "OLMIX_GROUP": config.group_id or ""}
     words, tokens = config.training.words(run_dir), config.training.max_tokens
     return _Command(words, Path.cwd(), environment, run_identity(config), tokens)
 
 
-def _validation(config: LaunchConfig) -> dict[str, Any]:
+def _validation(config: LaunchConfig) -> dict[str, object]:
     """Return the validation sets with their tokens, and their bytes where the tokenizer tells."""
     if not isinstance(config.eval, ValidationEval):
         return {}
@@ -277,7 +276,7 @@ class _Reports:
         self.folder = run.folder
         self._max_tokens = max_tokens
         self._reader = MetricsReader(run.folder)
-        self._last: dict[str, Any] = {}
+        self._last: dict[str, object] = {}
 
     def look(self, on_progress: Callable[[RunProgress], None]) -> None:
         """Keep what is new in the status, and tell of it."""

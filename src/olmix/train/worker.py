@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import queue
 import signal
@@ -30,7 +29,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from olmix.train.environment import pin, use_compilation_cache, use_one_thread
 
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-logger = logging.getLogger(__name__)
 
 _LOCK_POLL_S = 0.2
 
@@ -114,12 +112,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _take_over_stdout() -> Callable[[dict[str, Any]], None]:
+def _take_over_stdout() -> Callable[[dict[str, object]], None]:
     """Keep standard output for answers; whatever else is printed goes to standard error."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
-    def send(answer: dict[str, Any]) -> None:
+    def send(answer: dict[str, object]) -> None:
         # The parent may be gone; the end of standard input will say so.
         with suppress(BrokenPipeError):
             out.write(json.dumps(answer) + "\n")
@@ -139,7 +137,7 @@ def _read_request(line: str) -> list[str]:
     return runs
 
 
-def _serve(runs: Sequence[Path], inbox: _Inbox, send: Callable[[dict[str, Any]], None]) -> None:
+def _serve(runs: Sequence[Path], inbox: _Inbox, send: Callable[[dict[str, object]], None]) -> None:
     """Train some runs and answer for each of them, whatever happens."""
     from olmix.records.run import RunFolder
     from olmix.train.dispatch import train_any

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from olmix.errors import ConfigError, Problem, needs
-from olmix.records.fit.ladder import Factor, Ladder, Rung, Target
+from olmix.records.fit.ladder import Ladder, Rung, Target, TokenFactor
 from olmix.records.fit.proposal import Gain
 from olmix.records.fit.scores import LEVEL
 from olmix.simplex import Array
@@ -140,7 +140,7 @@ def extrapolate(
     return Gain(mean, error, mean - wide, mean + wide)
 
 
-def equal_tokens(rungs: Sequence[Rung]) -> tuple[Factor | None, ...]:
+def equal_tokens(rungs: Sequence[Rung]) -> tuple[TokenFactor | None, ...]:
     """Return how many times the tokens natural needs at each rung; `None` with one rung alone."""
     if len(rungs) < 2:
         return (None,) * len(rungs)
@@ -160,7 +160,7 @@ def equal_tokens(rungs: Sequence[Rung]) -> tuple[Factor | None, ...]:
         middle = _factors(x, known, index, np.array([gain.mean]))[0]
         all_draws = _factors(x, levels, index, draws)
         low, high = np.quantile(all_draws, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], method="nearest")
-        found.append(Factor(*(_finite(float(value)) for value in (middle, low, high))))
+        found.append(TokenFactor(*(_finite(float(value)) for value in (middle, low, high))))
     return tuple(found)
 
 

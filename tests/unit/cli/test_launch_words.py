@@ -67,7 +67,7 @@ def test_an_id_goes_before_that_of_the_config(capsys, group, tmp_path):
     [
         (("GROUP", "-g", "other"), "is the group mine, and -g names other"),
         (("nowhere",), "there is no such folder"),
-        (("RUNS",), "say which group with -g/--group-id: mine, other"),
+        (("RUNS",), "say which group with -g/--group: mine, other"),
         (("GROUP", "-c", "CONFIG"), "launched with infra.backend local, and"),
     ],
 )

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from fit_fixtures import log_linear, plant
+from olmix.cli import quickstart
 from olmix.cli.main import main
 from olmix.config import FitConfig, GenerationConfig, LaunchConfig, read_yaml
 from olmix.prepare.corpora import CORPORA, HELD_OUT
@@ -27,12 +28,24 @@ def texts(tmp_path):
     return tmp_path / "texts"
 
 
-def test_every_key_of_every_config_is_explained(tmp_path):
-    assert run("new", tmp_path / "study") == 0
+def every_config(folder):
     for name in ("generation", "launch", "fit"):
-        lines = (tmp_path / f"study/{name}.yaml").read_text().splitlines()
+        yield name, (folder / f"{name}.yaml").read_text()
+
+
+@pytest.fixture
+def loop(monkeypatch, tmp_path):
+    """Let quickstart stop where the configs are written; returns its folder."""
+    monkeypatch.setattr(quickstart, "_run_loop", lambda plan, commands: None)
+    return tmp_path / "loop"
+
+
+def test_every_key_of_every_config_is_explained(tmp_path, texts, loop):
+    assert run("new", tmp_path / "study") == 0
+    assert run("quickstart", "--data", texts, "-o", loop) == 0
+    for name, text in (*every_config(tmp_path / "study"), *every_config(loop)):
         explained = set()
-        for above, line in itertools.pairwise(lines):
+        for above, line in itertools.pairwise(text.splitlines()):
             key = line.strip().removeprefix("- ").partition(":")[0]
             if ":" not in line or line.strip().startswith("#") or key in explained:
                 continue
@@ -40,9 +53,41 @@ def test_every_key_of_every_config_is_explained(tmp_path):
             explained.add(key)
 
 
+def test_quickstart_runs_what_new_writes(tmp_path, texts, loop):
+    assert run("new", tmp_path / "study", "--data", texts) == 0
+    assert run("quickstart", "--data", texts, "-o", loop) == 0
+    for name in ("generation", "launch", "fit"):
+        written, used = (
+            read_yaml(folder / f"{name}.yaml").data for folder in (tmp_path / "study", loop)
+        )
+        for content in (written, used):
+            content.pop("name", None)
+            content.pop("data", None)  # its files are a pattern until they are there
+            content.get("swarm", {}).pop("repetition_factor", None)  # so are their tokens
+        assert used == written
+
+
+def test_the_demo_is_the_swarm_that_the_readme_shows(tmp_path):
+    assert run("new", tmp_path) == 0
+    swarm = read_yaml(tmp_path / "generation.yaml").data["swarm"]
+    assert swarm == {
+        "seed": 0,
+        "variants": 32,
+        "references": ["natural", "uniform"],
+        "replicates": 1,
+        "mix_temperature": 0.25,
+        "min_strength": 1.75,
+        "max_strength": 28,
+        "minimum_weight": 0.01,
+        "repetition_factor": 4.0,
+    }
+    weights = read_yaml(tmp_path / "fit.yaml").data["filtering"]["obj_weights"]
+    assert [name for name, weight in weights.items() if weight] == ["networkx_bpb"]
+
+
 def _is_a_name(key):
     """Whether a key is the user's own: a domain, a metric or a family."""
-    names = {*(corpus.name for corpus in CORPORA), HELD_OUT, "validation"}
+    names = {*(corpus.name for corpus in CORPORA), HELD_OUT, "validation", "news"}
     return key.removesuffix("_bpb") in names
 
 
@@ -84,7 +129,7 @@ def test_two_tables_become_a_fit_with_the_directions_that_names_tell(tmp_path, m
     monkeypatch.chdir(study)
     written = read_yaml("fit.yaml").data
     assert written["lower_is_better"] == {"arc_acc": False, "loss": True}
-    assert run("fit", "-c", "fit.yaml", "-o", "fit") == 0
+    assert run("fit", "-c", "fit.yaml", "-o", "fit", "--no-plots") == 0
 
 
 def test_token_files_become_domains_and_too_few_are_an_error(tmp_path, capsys):

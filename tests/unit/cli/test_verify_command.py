@@ -100,3 +100,14 @@ def test_nothing_is_trained_where_the_objective_cannot_be_measured(tiny, monkeyp
         cli.main(words, standalone_mode=False)
     assert not (tiny.folder / "runs").exists()
     assert json.loads((tiny.folder / "fit/proposal.json").read_text()) == proposal
+
+
+def test_another_evaluation_set_than_that_of_the_swarm_is_refused(tiny, monkeypatch):
+    monkeypatch.chdir(tiny.folder)
+    _proposal(tiny.folder)
+    file = tiny.folder / "fit/fit.json"
+    fit = json.loads(file.read_text())
+    identity = {"a_bpb": {"definition": "bits per byte of the first 9 tokens"}}
+    write_json(file, {**fit, "measured_with": identity})
+    with pytest.raises(DataError, match=r"a_bpb: the swarm of .*fit and the config .*first 9 "):
+        _verify(tiny, "--seeds", "3", "--dry-run")

@@ -4,9 +4,10 @@ import pytest
 
 from olmix.collect import collect
 from olmix.errors import DataError
+from olmix.records.metric_identity import MetricIdentity, read_identities
 from olmix.records.run import RunFolder, Status
 from olmix.text.csv import read_table
-from olmix.text.files import write_json
+from olmix.text.files import read_json, write_json
 
 
 def _group(folder, states, metrics=("a_bpb",), prefix="r"):
@@ -85,3 +86,26 @@ def test_a_value_that_is_not_finite_becomes_an_empty_cell(tmp_path):
     file.write_text(file.read_text().replace('"b_bpb": 1.5', '"b_bpb": Infinity'))
     found = collect([group], tmp_path / "out")
     assert found.metrics.read_text().splitlines() == ["run,a_bpb,b_bpb", "r0,0.5,0.5", "r1,1.5,"]
+
+
+def test_groups_that_were_evaluated_on_other_texts_are_refused_with_both_named(tmp_path):
+    for place, mark in (("one", "1f"), ("two", "77")):
+        folder = _group(tmp_path / place, ["finished"], prefix=place)
+        plain = read_json(folder / "group.json")
+        write_json(
+            folder / "group.json", {**plain, "measured_with": {"a_bpb": {"evaluation": mark}}}
+        )
+    with pytest.raises(DataError, match=r"a_bpb: one0 in .*one and two0 in .*two .*1f and 77"):
+        collect([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_trainer_of_its_own_says_in_the_summary_what_it_measured_with(tmp_path):
+    folder = _group(tmp_path / "g", ["finished", "finished"])
+    said = {"a_bpb": {"definition": "bits per byte, schema 2", "seeds": [3]}}
+    for run in ("r0", "r1"):
+        file = folder / run / "summary.json"
+        write_json(file, {**read_json(file), "measured_with": said})
+    found = collect([folder], tmp_path / "out")
+    known = read_identities(found.metrics)
+    assert known == {"a_bpb": MetricIdentity(definition="bits per byte, schema 2", seeds=(3,))}

@@ -6,6 +6,7 @@ import pytest
 
 from olmix.collect import Options, collect
 from olmix.errors import DataError
+from olmix.records.metric_identity import MetricIdentity, read_identities
 from olmix.text.csv import read_table
 from olmix.text.yaml import read_yaml, write_yaml
 
@@ -158,6 +159,79 @@ def test_metrics_of_olmes_are_read_in_each_of_their_forms(tmp_path, kind):
     assert list(values["r0"].values()) == [0.3]
 
 
+def _olmes_file(tmp_path, content, place="metrics.json", run="r0"):
+    file = tmp_path / "runs" / run / place
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(content))
+
+
+def test_older_metrics_of_olmes_hold_their_numbers_beside_the_task(tmp_path):
+    task = {"task": "arc_easy", "acc_raw": 0.3, "primary_score": 0.5, "num_instances": 10}
+    task["task_config"] = {"primary_metric": "acc_raw"}
+    _olmes_file(tmp_path, {"all_primary_scores": ["arc_easy: 0.5"], "metrics": [task]})
+    assert _collect(tmp_path)[1]["r0"] == {"arc_easy/primary_score": 0.5}
+
+
+def test_a_primary_score_that_copies_bits_per_byte_is_there_once_and_lower_is_better(tmp_path):
+    task = {"alias": "mbpp:3shot::none", "task_config": {"primary_metric": "bits_per_byte_corr"}}
+    task["metrics"] = {"bits_per_byte_corr": 0.9, "primary_score": 0.9}
+    mmlu = {"alias": "mmlu:rc::olmes", "task_config": {"metadata": {"num_tasks": 57}}}
+    scores = {"primary_score": 0.3, "primary_score_micro": 0.31, "primary_score_macro": 0.3}
+    mmlu["metrics"] = {**scores, "bits_per_byte_corr_micro": 0.8, "bits_per_byte_corr_macro": 0.7}
+    for run in MIXES:
+        _olmes_file(tmp_path, {"tasks": [mmlu, task]}, run=run)
+    assert _collect(tmp_path)[0].metric_names == (
+        "mmlu:rc::olmes/primary_score",
+        "mbpp:3shot::none/bits_per_byte_corr",
+    )
+    priors = tmp_path / "priors.yaml"
+    write_yaml(priors, {"token_counts": {"a": 1000, "b": 1000}})
+    chosen = "mbpp:3shot::none/primary_score"
+    found, _ = _collect(tmp_path, metrics=[chosen], priors=priors)
+    assert read_yaml(found.fit_config).data["lower_is_better"] == {chosen: True}
+
+
+def _olmo_eval(*tasks, **more):
+    """What olmo-eval wrote in October 2026, in the keys that matter."""
+    summary = {"code:bpb": {"metric": "primary_score:average", "score": 0.7}}
+    config = {"provider": {"kind": "vllm", "model": "out/model"}, "model_hash": "ab"}
+    return {"timestamp": "t", "config": config, "tasks": tasks, "summary": summary, **more}
+
+
+def _task_of_olmo_eval(spec, metric, scorer, value, **more):
+    metrics = {metric: {scorer: value}, "num_parsed": {scorer: 9.0}}
+    primary = f"{metric}:{scorer}"
+    return {"task": spec, "metrics": metrics, "primary_metric": primary, **more}
+
+
+def test_metrics_of_olmo_eval_are_those_that_it_calls_primary(tmp_path):
+    tasks = [
+        _task_of_olmo_eval("mbpp:3shot:bpb", "bpb", "logprob", 0.7, num_instances=500),
+        _task_of_olmo_eval("gsm8k:cot", "accuracy", "exact_match", 0.25),
+        {"task": "failed", "metrics": {}, "primary_metric": None},
+    ]
+    for step, value in ((200, 0.8), (1000, 0.6)):
+        tasks[0]["metrics"]["bpb"]["logprob"] = value
+        _olmes_file(tmp_path, _olmo_eval(*tasks), f"step{step}-hf/metrics.json")
+    _, values = _collect(tmp_path)
+    assert values["r0"] == {
+        "mbpp:3shot:bpb/bpb/logprob": 0.6,
+        "gsm8k:cot/accuracy/exact_match": 0.25,
+        "code:bpb/primary_score/average": 0.7,
+    }
+    _, values = _collect(tmp_path, metrics=["gsm8k:cot/num_parsed/exact_match"])
+    assert list(values["r0"].values()) == [9.0]
+
+
+def test_results_of_several_models_in_one_file_are_refused(tmp_path):
+    both = [_task_of_olmo_eval("arc", "acc", "mc", 0.5, model=name) for name in ("a", "b")]
+    _olmes_file(tmp_path, _olmo_eval(*both))
+    with pytest.raises(
+        DataError, match=r"metrics\.json: holds the results of several models \(a, b\)"
+    ):
+        _collect(tmp_path)
+
+
 LIGHTNING = "epoch,step,train_loss,val_loss\n0,9,3.5,\n0,9,,3.25\n1,19,3.0,\n1,19,,2.75\n"
 LITGPT = (
     "epoch,iter,iter_time,learning_rate,loss,remaining_time,step,tokens,total_tokens,val_loss\n"
@@ -217,3 +291,22 @@ def test_a_byte_order_mark_and_numbers_of_400_digits_are_read(tmp_path):
     for run in MIXES:
         (tmp_path / "runs" / run / "metrics.jsonl").write_bytes(mark + lines)
     assert _collect(tmp_path, metrics=["val_loss"])[1]["r0"] == {"val_loss": 1.5}
+
+
+def test_runs_that_asked_other_questions_under_one_name_are_refused(tmp_path):
+    for run, shots in zip(MIXES, (0, 5), strict=True):
+        file = tmp_path / f"runs/{run}/m/results_2026-01-01T00-00-00.1.json"
+        _harness(file, {"arc": _entry("arc", 0.5)}, **{"n-shot": {"arc": shots}})
+    with pytest.raises(DataError, match=r"r0 and r1 .*version 1.0, 0 shots and .*5 shots"):
+        _collect(tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_harness_says_of_its_questions_stands_beside_the_metrics(tmp_path):
+    for run in MIXES:
+        file = tmp_path / f"runs/{run}/m/results_2026-01-01T00-00-00.1.json"
+        more = {"n-shot": {"arc": 5}, "task_hashes": {"arc": "9f"}, "config": {"fewshot_seed": 7}}
+        _harness(file, {"arc": _entry("arc", 0.5)}, **more)
+    found, _ = _collect(tmp_path)
+    known = read_identities(found.metrics)["arc/acc,none"]
+    assert known == MetricIdentity(evaluation="9f", definition="version 1.0, 5 shots", seeds=(7,))

@@ -80,3 +80,20 @@ def test_a_key_that_is_named_like_its_kind_of_section_is_told_apart(tmp_path, li
         LaunchConfig.from_yaml(file)
     where = list(keys).index(line.partition(":")[0]) + 3
     assert f"launch.yaml:{where}: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("eval: null\n", "eval: found null; a mapping of keys is needed"),
+        (
+            "eval: {type: inloop, tasks: {a: {b: c}}}\ntraining: {proxy_model_id: null}\n",
+            "training.proxy_model_id: found null; text is needed",
+        ),
+    ],
+)
+def test_null_at_a_key_that_needs_a_value_is_called_so(tmp_path, lines, said):
+    file = tmp_path / "launch.yaml"
+    file.write_text(f"name: a\ndata: {{sources: [{{name: a, paths: [a.bin]}}]}}\n{lines}")
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        LaunchConfig.from_yaml(file)

@@ -59,9 +59,16 @@ def test_a_step_is_given_in_sequences_or_tokens(given, tokens):
 def test_a_bare_number_of_hardly_any_sequences_is_refused_with_both_readings(given):
     said = _refused(_training, global_batch_size=given)
     assert f"global_batch_size: found {given}; " in said
-    assert f"{given / 2048:.3g} sequences of 2048 a step" in said
+    assert f"{given / 2048:.3g} sequence{'s' * (given != 2048)} of 2048 a step" in said
     assert f"sequences are {given * 2048:,} tokens" in said
-    assert f"`{given} sequences` or `{given} tokens`" in said
+    assert f"Write `{given} sequences`" in said
+    # Only what would be accepted is advised.
+    assert (f"or `{given} tokens`" in said) == (given % 2048 == 0)
+
+
+def test_what_is_allowed_is_named_as_files_name_it():
+    with pytest.raises(ConfigError, match="allowed: .*token_counts, total_tokens"):
+        PriorsConfig.from_dict({"token_counts": {"a": 1}, "web": 1})
 
 
 def test_a_bare_number_of_few_sequences_is_warned_of_once(caplog):

@@ -48,6 +48,26 @@ def test_beyond_the_reach_intervals_grow_with_the_square_of_the_distance():
     np.testing.assert_allclose(found.half_width([0.1, 0.2, 0.4]), [0.1, 0.1, 0.4])
 
 
+@pytest.mark.parametrize("sign", [1, -1], ids=["lower is better", "higher is better"])
+def test_intervals_widen_where_the_objective_is_better_than_what_was_tried(sign):
+    found = Calibration(
+        0.1, 0.0, 1.0, reach=0.4, beyond=0.5, good=sign * 2.0, best=sign * 1.0, lowest=-9.0
+    )
+    # Worse than the best tenth, in the middle of it, as good as the best run, better than all.
+    objective = sign * np.array([2.5, 1.5, 1.0, 0.2])
+    far = found.ahead(objective, np.full(4, 0.3))
+    np.testing.assert_allclose(far, [0.0, 0.5, 1.0, 1.0])
+    np.testing.assert_allclose(found.half_width(np.full(4, 0.3), far), [0.1, 0.25, 0.5, 0.5])
+    # Near a run less is unknown, and at its mixture nothing.
+    np.testing.assert_allclose(found.ahead(objective[[3, 3, 3]], [0.0, 0.1, 0.2]), [0, 0.5, 1])
+
+
+def test_without_the_best_tenth_left_out_nothing_is_added():
+    found = Calibration(0.1, 0.0, 1.0, reach=0.4)
+    np.testing.assert_array_equal(found.ahead([0.0, 1.0], [0.3, 0.3]), [0.0, 0.0])
+    np.testing.assert_allclose(found.half_width([0.3], 1.0), [0.1])
+
+
 def test_intervals_end_where_the_metric_does():
     found = Calibration(0.1, 0.0, 1.0, {}, lowest=0.0, highest=1.0)
     low, high = found.interval([0.05, 0.5, 0.95], np.zeros(3))

@@ -8,7 +8,7 @@ import pytest
 from fit_fixtures import draw_mixtures, log_linear, log_weight, plant
 from olmix.config import FitConfig
 from olmix.fit import fit_swarm
-from olmix.fit.cost import Cost, estimated_cost
+from olmix.fit.cost import FitCost, estimated_cost
 from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import candidate_laws, fit_laws
 from olmix.laws import law as law_module
@@ -58,7 +58,7 @@ def test_a_large_fit_is_announced_in_minutes_and_gigabytes(tmp_path):
 def test_the_estimate_stands_before_the_fit(tmp_path, caplog, monkeypatch):
     planted = plant(tmp_path, {"y": log_linear}, num=20)
     config = planted.config(regression={"type": "log_linear"})
-    monkeypatch.setattr(Cost, "large", True)
+    monkeypatch.setattr(FitCost, "large", True)
     with caplog.at_level(logging.INFO):
         fit_swarm(config, tmp_path / "fit")
     (said,) = [i for i, text in enumerate(caplog.messages) if "GB of memory" in text]

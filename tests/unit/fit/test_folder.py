@@ -2,6 +2,9 @@ import numpy as np
 import pytest
 
 from fit_fixtures import log_linear, plant
+from olmix.config import FitConfig
+from olmix.errors import DataError
+from olmix.fit import fit_swarm
 from olmix.fit.folder import (
     FitFiles,
     data_hash,
@@ -11,6 +14,7 @@ from olmix.fit.folder import (
     point_latest,
     publish,
 )
+from olmix.records.metric_identity import MetricIdentity, write_identities
 
 
 def _hash(planted, **changes):
@@ -102,3 +106,30 @@ def test_a_matrix_is_written_with_the_names_of_its_rows(tmp_path):
     FitFiles(tmp_path).matrix("m", ["a", 'b,"c"'], ["x", "y z"], values)
     np.testing.assert_array_equal(np.load(tmp_path / "m.npy", allow_pickle=False), values)
     assert (tmp_path / "m.csv").read_text() == 'domain,x,y z\na,1.5,-2.0\n"b,""c""",0.1,3.0\n'
+
+
+def test_tables_of_different_metrics_under_one_name_are_not_joined(tmp_path):
+    planted = plant(tmp_path, {"y": log_linear})
+    larger = tmp_path / "larger"
+    larger.mkdir()
+    plant(larger, {"y": log_linear}, num=8)
+    sizes = {"small": (tmp_path, 1e6), "large": (larger, 6e7)}
+    scales = [
+        {
+            "name": name,
+            "ratios": str(folder / "ratios.csv"),
+            "metrics": str(folder / "metrics.csv"),
+            "parameters": int(parameters),
+            "tokens": int(20 * parameters),
+        }
+        for name, (folder, parameters) in sizes.items()
+    ]
+    config = FitConfig.from_dict({**planted.settings, "swarm": {"scales": scales}})
+    before = data_hash(config)
+    one, two = MetricIdentity(definition="schema 1"), MetricIdentity(definition="schema 2")
+    write_identities(tmp_path / "metrics.csv", {"y": one})
+    assert data_hash(config) != before
+    write_identities(larger / "metrics.csv", {"y": two})
+    with pytest.raises(DataError, match=r"y: .*metrics.csv and .*schema 1 and schema 2"):
+        fit_swarm(config, tmp_path / "fit")
+    assert not (tmp_path / "fit").exists()

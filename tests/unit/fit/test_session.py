@@ -145,6 +145,9 @@ def test_a_frame_is_answered_by_a_frame_and_a_dict_of_columns_by_one(fitted, pla
     assert list(line["run"]) == list(ratios["run"])
     columns = fitted.predict({name: [0.25, 0.25] for name in "dcba"})
     assert columns["run"] == ["0", "1"] * 2
+    pa = pytest.importorskip("pyarrow")
+    table = fitted.predict(pa.table({name: [0.25, 0.25] for name in "dcba"}))
+    assert table.to_pydict() == columns
 
 
 def test_a_series_is_read_by_its_names(fitted):
@@ -176,3 +179,11 @@ def test_messages_name_the_function_that_was_called(swarm, fitted):
         load_swarm(config={"swarm": {}})
     with pytest.raises(DataError, match=r"^predict: "):
         fitted.predict(["a", "b"])
+    with pytest.raises(
+        TypeError, match=r"^fit_laws\(\) takes what load_swarm\(\) returned; found a d"
+    ):
+        fit_laws({})
+    with pytest.raises(
+        TypeError, match=r"^propose\(\) takes what fit_laws\(\) returned; found a L"
+    ):
+        propose(swarm)

@@ -38,10 +38,10 @@ def _bootstrap(swarm, fits, rows, seed, number=None):
     return bootstrap(swarm, fits, rows, draws, objective_fit(swarm, fits, _folds(swarm)))
 
 
-def _boot(samples, trained, cv=0.2, train=0.1, freedom=20, far=(0.0, 1.0)):
+def _boot(samples, trained, cv=0.2, train=0.1, freedom=20, far=(0.0, 1.0), beyond=(0.0, 0.0)):
     known = Calibration(cv, 0.0, 1.6, dict.fromkeys(LEVELS, 0.9))
     fit = ObjectiveFit(Scores(0.9, 0.9, 0.8, cv, 0.0), cv**2, train**2, 1e-6, freedom, known)
-    return Bootstrap(samples.mean(axis=0), samples, trained, far, fit)
+    return Bootstrap(samples.mean(axis=0), samples, trained, far, beyond, fit)
 
 
 def test_the_bootstrap_gives_the_same_numbers_twice_and_others_with_another_seed(tmp_path):

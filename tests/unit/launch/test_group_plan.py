@@ -21,7 +21,7 @@ from olmix.launch import (
     write_launch,
 )
 from olmix.records.run import RunFolder, Status
-from olmix.text.yaml import write_yaml
+from olmix.text.yaml import read_yaml, write_yaml
 
 
 @pytest.fixture
@@ -163,6 +163,38 @@ def test_finished_runs_cost_nothing_and_tell_the_speed(variants, tmp_path):
     assert cost.device_hours == pytest.approx(4 * 6400 / 2000 / 3600)
 
 
+def _write_beside(group, folder, speed):
+    """Describe a group in a folder, its first run finished at a speed."""
+    write_launch(folder, group, describe_launch(group, {run.name: "x" for run in group.runs}))
+    status = Status("finished", "x", tokens_per_second=speed)
+    RunFolder(folder / group.runs[0].name).write_status(status)
+
+
+def test_runs_of_the_groups_beside_it_tell_the_speed(tiny, tmp_path):
+    small, large = (_sized(tiny, d_model=width) for width in (16, 64))
+    _write_beside(small, tmp_path / "earlier", 1000.0)
+    again = estimate(small, tmp_path / "next")
+    assert (again.tokens_per_second, again.source) == (1000.0, "measured")
+    slower = estimate(large, tmp_path / "next")
+    assert slower.source == "measured"
+    assert slower.tokens_per_second < 500
+
+
+def test_only_a_command_like_it_tells_the_speed_of_a_command(tiny, tmp_path):
+    base = LaunchConfig.from_yaml(tiny.launch).to_plain()
+
+    def command(words, max_tokens):
+        training = {"trainer": "command", "command": words, "max_tokens": max_tokens}
+        content = {**base, "mix": {"a": {"weight": 1.0}}, "training": training}
+        write_yaml(tiny.folder / "c.yaml", content)
+        return load_group(tiny.folder / "c.yaml")
+
+    _write_beside(command("train {config}", 5000), tmp_path / "earlier", 1000.0)
+    longer = estimate(command("train {config}", 9000), tmp_path / "next")
+    assert (longer.tokens_per_second, longer.source) == (1000.0, "measured")
+    assert estimate(command("other {config}", 5000), tmp_path / "next").source == "unknown"
+
+
 def test_of_a_command_the_time_is_not_known_until_a_speed_is_given(tiny):
     base = LaunchConfig.from_yaml(tiny.launch).to_plain()
     training = {"trainer": "command", "command": "train {config}", "max_tokens": 5000}
@@ -299,3 +331,14 @@ def test_a_run_whose_summary_is_of_another_kind_does_not_hide_the_others(variant
     reports = read_group(tmp_path)
     assert [report.status.state for report in reports] == ["finished"] * 4 + ["pending"]
     assert all(report.metrics == {} for report in reports)
+
+
+def test_a_base_that_whole_variants_do_not_use_is_said(variants, tmp_path, caplog):
+    first = read_yaml(variants.files[0]).data
+    write_yaml(tmp_path / "base.yaml", first)
+    caplog.clear()
+    load_group(variants.folder, tmp_path / "base.yaml")
+    assert not caplog.records
+    write_yaml(tmp_path / "base.yaml", {**first, "infra": {"backend": "slurm"}})
+    load_group(variants.folder, tmp_path / "base.yaml")
+    assert "base.yaml: its infra is not used: the variants are whole configs" in caplog.text

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmix.laws.epochs import Epochs, FittedEpochs, Shape
+from olmix.laws.epochs import Epochs, EpochsShape, FittedEpochs
 
 DOMAINS = 10
 
@@ -17,7 +17,7 @@ def planted(seed, num_domains=DOMAINS):
     benefits = rng.gamma(0.5, 0.2, num_domains)
     harms = rng.gamma(0.5, 0.05, num_domains)
     amplitudes = np.concatenate([benefits, harms])
-    return FittedEpochs(passes, Shape(0.5, 1.0, 2.0), amplitudes, -0.5, 0.8, 0.01)
+    return FittedEpochs(passes, EpochsShape(0.5, 1.0, 2.0), amplitudes, -0.5, 0.8, 0.01)
 
 
 def swarm(law, num, seed, noise=0.001):
@@ -28,7 +28,7 @@ def swarm(law, num, seed, noise=0.001):
 
 
 def test_benefit_and_harm_are_what_the_formula_says():
-    shape = Shape(0.5, 1.0, 1.0)
+    shape = EpochsShape(0.5, 1.0, 1.0)
     benefit, harm = -shape.columns(np.array([[2.0]]))[0, 0], shape.columns(np.array([[0.0]]))[0, 1]
     assert benefit == pytest.approx(1 - np.exp(-1))
     assert harm == pytest.approx(np.log1p(np.exp(-1.0)) ** 2)
@@ -37,7 +37,7 @@ def test_benefit_and_harm_are_what_the_formula_says():
 
 def test_amplitudes_above_0_do_not_mean_that_the_first_tokens_help():
     """The slope at 0 passes of a domain with both amplitudes 1: +0.1185 for rho .05, tau 1."""
-    slopes = Shape(0.05, 1.0, 1.0).slopes(np.array([[0.0]]))[0]
+    slopes = EpochsShape(0.05, 1.0, 1.0).slopes(np.array([[0.0]]))[0]
     assert slopes.sum() == pytest.approx(0.1185, abs=1e-4)
 
 
@@ -56,7 +56,7 @@ def test_a_multiple_of_all_passes_is_another_rho(seed, factor):
     """What counts as one pass is a matter of the shape alone, as far as benefits go."""
     rng = np.random.default_rng(seed)
     passes = rng.uniform(0, 5, (6, 3))
-    here, there = Shape(0.5, 0.7, 1.0), Shape(0.5 / factor, 0.7, 1.0)
+    here, there = EpochsShape(0.5, 0.7, 1.0), EpochsShape(0.5 / factor, 0.7, 1.0)
     np.testing.assert_allclose(
         here.columns(passes)[:, :3], there.columns(passes * factor)[:, :3], rtol=1e-9
     )

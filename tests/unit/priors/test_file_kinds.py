@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import lzma
 import pickle
 import random
 import zipfile
@@ -16,6 +17,7 @@ pytest.importorskip("tokenizers")
 from olmix.config import DataConfig
 from olmix.errors import OlmixError
 from olmix.priors import count_domains
+from olmix.records.fingerprint import local_fingerprints
 from token_files import (
     IDS,
     NUM_BYTES,
@@ -115,7 +117,7 @@ BAD = [
     ("json lines.zst", cut(json_lines(".zst")), {}, "is damaged or cut off"),
     ("json lines.xz", cut(json_lines(".xz")), {}, "is damaged or cut off"),
     ("empty", {"x.npy": b""}, {"dtype": "uint16"}, "is empty"),
-    ("no rows", parquet(arrow([], "list")), {}, "domain a: 0 tokens in 1 file"),
+    ("no rows", parquet(arrow([], "list")), {}, "domain a: 0 tokens in 1 file ("),
     ("no text", {"x.jsonl": b'{"text": ""}\n'}, {}, "domain a: 0 tokens in 1 file"),
     ("no ids", changed(cut(npy(), 128), b"(500,)", b"(0,)  "), {}, "a header and no tokens"),
     # of another width
@@ -132,7 +134,7 @@ BAD = [
     ("datatrove, no metadata", {"x.ds": raw()["x.bin"]}, {}, "nothing says how wide"),
     ("parquet of fractions", parquet([[1.0], [2.0]]), {}, "holds list<element: double>"),
     ("parquet of lists of lists", parquet([[[1]]]), {}, "whole numbers, or lists of them"),
-    ("parquet of texts", parquet(["a"]), {}, "the column input_ids holds string"),
+    ("parquet of texts", parquet(["a"]), {}, "them, are needed. `olmix prepare` makes tokens"),
     ("parquet, other column", parquet(name="text"), {}, "no column input_ids; it has text"),
     # of other content
     ("a Git LFS pointer", {"x.npy": LFS}, {"dtype": "uint16"}, "a pointer of Git LFS"),
@@ -151,6 +153,8 @@ BAD = [
     ("an array", {"x.json": b'[\n {"text": "a"},\n {"text": "b"}\n]'}, {}, "x.json:1: is not JSON"),
     ("deep nesting", {"x.jsonl": b"[" * 100_000}, {}, "x.jsonl:1: is nested too deeply"),
     ("a long number", {"x.jsonl": b'{"text": ' + b"9" * 9000 + b"}"}, {}, "x.jsonl:1: is not JSON"),
+    ("UTF-16", {"x.jsonl": '{"text": "words"}'.encode("utf-16")}, {}, "this is text in UTF-16"),
+    ("lzma", {"x.lzma": lzma.compress(b"{}", lzma.FORMAT_ALONE)}, {}, "with `unlzma`"),
     ("Latin-1", {"x.jsonl": '{"text": "é"}'.encode("latin-1")}, {}, "x.jsonl:1: is not UTF-8"),
 ]  # fmt: skip
 
@@ -179,6 +183,19 @@ def test_links_that_lead_nowhere_are_named(tmp_path):
     data = {"dtype": "uint16", "sources": [{"name": "a", "paths": [f"{tmp_path}/*.bin"]}]}
     with pytest.raises(OlmixError, match=r"y\.bin: a link to .*gone\.bin, which no longer exists"):
         count_domains(DataConfig.from_dict(data))
+
+
+def test_a_folder_is_no_file_and_what_describes_others_is_passed_over(tmp_path):
+    for name, content in megatron().items():
+        (tmp_path / name).write_bytes(content)
+    data = {"sources": [{"name": "a", "paths": [str(tmp_path)]}]}
+    with pytest.raises(OlmixError, match=r"is a folder; name the files in it, as with .*/\*\*/"):
+        count_domains(DataConfig.from_dict(data))
+    data["sources"][0]["paths"] = [f"{tmp_path}/*"]
+    section = DataConfig.from_dict(data)
+    (one,) = count_domains(section).domains
+    assert (one.num_files, one.num_tokens) == (1, 500)
+    assert local_fingerprints(section) == {"a": one.fingerprint}
 
 
 def test_a_file_that_only_describes_others_is_no_domain(tmp_path):
@@ -247,6 +264,12 @@ def _ids_of(content):
     return sum(len(row) for row in column.to_pylist())
 
 
+def _texts_in_zstd(content):
+    import pyarrow as pa
+
+    return _texts_of(pa.CompressedInputStream(pa.BufferReader(content), "zstd").read())
+
+
 ORIGINALS = {
     "raw": (raw, "uint16", lambda c: len(c) // 2),
     "npy": (npy, None, lambda c: len(np.load(BytesIO(c)).ravel())),
@@ -256,7 +279,7 @@ ORIGINALS = {
     "json lines": (json_lines, None, _texts_of),
     ".gz": (lambda: json_lines(".gz"), None, lambda c: _texts_of(gzip.decompress(c))),
     ".xz": (lambda: json_lines(".xz"), None, lambda c: NUM_BYTES),
-    ".zst": (lambda: json_lines(".zst"), None, None),
+    ".zst": (lambda: json_lines(".zst"), None, _texts_in_zstd),
     ".bz2": (lambda: json_lines(".bz2"), None, lambda c: NUM_BYTES),
 }  # fmt: skip
 
@@ -277,4 +300,4 @@ def test_damaged_files_are_refused_or_counted_as_they_are(tmp_path, kind):
         except OlmixError:
             continue
         content = next(iter(files.values()))
-        assert expected is None or found == expected(content), (index, target)
+        assert found == expected(content), (index, target)

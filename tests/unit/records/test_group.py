@@ -64,7 +64,7 @@ def test_the_note_beside_the_variants_has_names_and_no_mixtures(tmp_path):
         ({"runs": [{}]}, r"runs\[0\].name: this key is required"),
         ({"runs": ["a"]}, r"runs\[0\]"),
         ({"runs": {"a": 1}}, "runs: found"),
-        ({"runs": None}, "runs: found None"),
+        ({"runs": None}, "runs: found null"),
         ({"runs": [{"name": "a", "num_tokens": -1}]}, "num_tokens"),
         ({"runs": [{"name": "a", "num_tokens": 10**400}]}, "num_tokens"),
         ({"runs": [{"name": "a", "num_tokens": float("nan")}]}, "num_tokens"),

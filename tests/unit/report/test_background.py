@@ -64,6 +64,13 @@ def test_curves_are_tokens_and_losses_of_the_runs_that_logged_them(group):
     assert read_curves(group, ["natural", "gone"]) == {"natural": ([10, 20], [3.0, 2.5])}
 
 
+def test_what_is_no_number_is_no_point_of_a_curve(group):
+    (group / "natural" / "metrics.jsonl").write_text(
+        '{"tokens": "1.2M", "loss": 3}\n{"tokens": 10, "loss": null}\n{"tokens": 20, "loss": 2.5}\n'
+    )
+    assert read_curves(group, ["natural"]) == {"natural": ([20], [2.5])}
+
+
 def test_the_machine_is_told_without_its_name(group, tmp_path):
     assert read_machine([tmp_path, group]) == {"processor": "Nice", "cores": "2"}
     assert read_machine([tmp_path]) is None

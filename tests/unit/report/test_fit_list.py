@@ -46,6 +46,14 @@ def test_a_fit_compared_with_itself_differs_in_nothing(study):
     assert "Both propose the same mixture." in found.reading
 
 
+def test_fits_of_different_metrics_under_one_name_are_not_compared(study):
+    for place, mark in (("one", "1f"), ("two", "77")):
+        identity = {"networkx_bpb": {"evaluation": mark}}
+        edit_json(study / place / "fit.json", measured_with=identity)
+    with pytest.raises(DataError, match=r"networkx_bpb: .*one and .*two .*evaluation 1f and 77"):
+        compare_fits(study / "one", study / "two")
+
+
 def test_settings_laws_weights_and_runs_that_differ_are_named(study):
     edit_json(study / "two/config.json", **{"proposer/kl_reg": 0.2})
     edit_json(study / "two/fit.json", **{"metrics/networkx_bpb/chosen": "log_linear"})

@@ -7,7 +7,7 @@ from olmix.sweep.folder import Mapped
 
 def ranking(*params):
     return [
-        Mapped(f"run_{n:03d}", entry, f"configs/run_{n:03d}.yaml", None, None, str(n))
+        Mapped(id=f"run_{n:03d}", params=entry, config=f"configs/run_{n:03d}.yaml", hash=str(n))
         for n, entry in enumerate(params)
     ]
 

@@ -7,7 +7,7 @@ from olmix.sweep.results import main_effects, noise_sd
 
 
 def run(number, **params):
-    return Mapped(f"run_{number:03d}", params, "c.yaml", None, None, str(number))
+    return Mapped(id=f"run_{number:03d}", params=params, hash=str(number))
 
 
 def test_a_main_effect_averages_over_everything_else_and_a_seed_has_none():

@@ -1,5 +1,6 @@
 """Tables of runs: files, addresses, and what is skipped."""
 
+import gzip
 import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -144,3 +145,19 @@ def test_text_that_looks_like_a_formula_is_harmless_in_a_spreadsheet_and_comes_b
 def test_numbers_that_begin_with_a_sign_stay_numbers(tmp_path):
     write_rows(tmp_path / "t.csv", ["x"], [[-1.5], ["-1.5"], ["+2e3"], ["-inf"]])
     assert (tmp_path / "t.csv").read_text() == "x\n-1.5\n-1.5\n+2e3\n-inf\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (gzip.compress(b"run,a\nr0,1\n"), "this is gzip data"),
+        ("run,a_bpb\nr0,1\n".encode("utf-16"), "this is text in UTF-16"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS"),
+        (b"PAR1" + bytes(20), "this is a parquet file"),
+        ("run,\u00e9\n".encode("latin-1"), "cannot be read as UTF-8 text"),
+    ],
+)
+def test_a_file_that_is_no_text_is_called_what_it_is(tmp_path, content, said):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        read_table(tmp_path / "t.csv")

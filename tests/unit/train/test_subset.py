@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from olmix.config import LaunchConfig, ProxyTraining
 from olmix.errors import ConfigError
+from olmix.mixing.subset import cut_documents
 from olmix.records.matching import cuts_of, length_note, tokens_left
 from olmix.train.proxy.run import prepare
-from olmix.train.subset import cut_documents
 from train_fixtures import Project
 
 EOS = 0

@@ -8,6 +8,9 @@ import pytest
 from olmix.config import LaunchConfig
 from olmix.errors import ConfigError, DataError
 from olmix.records.fit.columns import Columns
+from olmix.records.fit.ledger import add_entry, entry_of, read_ledger
+from olmix.records.fit.proposal import PredictedValue
+from olmix.records.fit.scores import Fit, FittedMetric, LawScores, UsedRuns
 from olmix.records.fit.verification import read_verification, write_verification
 from olmix.records.mmlu import QUESTIONS
 from olmix.text.files import write_json
@@ -253,3 +256,28 @@ def _category(proposal):
     return replace(
         proposal, objective=replace(proposal.objective, metrics={"mmlu_other": 1.0}, signs={})
     )
+
+
+def test_a_verification_is_noted_in_the_ledger_of_the_study(tiny):
+    plan = _plan(tiny)
+    result = compare(plan, _metrics(plan))
+    proposal = replace(
+        plan.proposal,
+        mixtures={
+            **plan.proposal.mixtures,
+            "proposed": replace(
+                plan.proposal.mixtures["proposed"], predicted=PredictedValue(1.5, 1.4, 1.6)
+            ),
+        },
+    )
+    law = FittedMetric(True, 9, 1.0, "gp_sqrt", {"gp_sqrt": LawScores()}, name="a_bpb")
+    fit = Fit(domains=("a",), metrics={"a_bpb": law}, runs=UsedRuns(("r0", "r1")))
+    folder = tiny.folder / "fit"
+    entry = entry_of(folder, fit, proposal, result, (6_400, None))
+    add_entry(folder, entry)
+    (found,) = read_ledger(folder)
+    assert found == entry
+    assert found.laws == {"a_bpb": "gp_sqrt"}
+    assert (found.promise, found.num_runs, found.seeds) == (1.5, 2, plan.seeds)
+    assert found.optimism == pytest.approx(result.mixtures["proposed"].mean - 1.5)
+    assert found.measured_gain.mean == pytest.approx(0.1, abs=0.05)

@@ -26,7 +26,8 @@ def _objective(fit: SwarmFit, mixtures: Array) -> tuple[Array, Array]:
     """Return the objective in its own direction, and half its 90% interval, (n,) each."""
     total = predicted_average(fit.swarm, fit.fits, mixtures)
     distances = hellinger(mixtures, fit.swarm.fitted_mixtures).min(axis=1)
-    return fit.swarm.objective_sign * total, fit.objective.calibration.half_width(distances)
+    objective, errors = fit.swarm.objective_sign * total, fit.objective.calibration
+    return objective, errors.half_width(distances, errors.ahead(objective, distances))
 
 
 def responses(fit: SwarmFit, at: Array) -> list[tuple[Any, ...]]:

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
-from olmix.errors import needs
-from olmix.fit.calibration import bounds_of
+from olmix.fit.calibration import bounds_of, student
 from olmix.fit.crossval import LawCandidate, MetricFit, scores
 from olmix.fit.scales.read import ScaleRuns
 from olmix.fit.swarm import Swarm
@@ -30,7 +29,7 @@ from olmix.laws.gp import FittedGaussianProcess, GpSqrt
 from olmix.laws.law import FittedLaw
 from olmix.laws.outliers import mean_square
 from olmix.laws.scaled import FittedScaled, ScaleMaps, fit_maps
-from olmix.records.fit.scores import LEVEL, Calibration, Scores
+from olmix.records.fit.scores import Calibration, Scores
 from olmix.simplex import Array, hellinger
 
 __all__ = ["LEAST_RUNS", "LiftedFit", "lift"]
@@ -363,14 +362,8 @@ def _calibration(
     profile = below.base + below.slope * distances[seen]
     factor = _MEAN_SIZE * size / max(float(np.sqrt((profile**2).mean())), 1e-300)
     freedom = int(seen.sum()) - 2 + (_POOLED_FREEDOM if num_metrics > 1 else 0)
-    quantile = _student(max(freedom, 1)) / _MEAN_SIZE
+    quantile = student(max(freedom, 1)) / _MEAN_SIZE
     return Calibration(factor * below.base, factor * below.slope, quantile, {}, below.reach)
-
-
-def _student(freedom: int) -> float:
-    with needs("fit", "Fitting a swarm"):
-        from scipy import stats
-    return float(stats.t.ppf(0.5 + LEVEL / 2, freedom))
 
 
 def _objective(

@@ -24,7 +24,7 @@ from functools import cached_property
 import numpy as np
 
 from olmix.errors import DataError, nearest, needs
-from olmix.fit.surface.polynomial import Factor
+from olmix.fit.surface.polynomial import SweptFactor
 from olmix.fit.surface.runs import Runs
 from olmix.laws.gaussian import MEAN, KernelSettings, factorise, kernel, maximise
 from olmix.records.fit.next_batch import NextBatch, NextRun
@@ -147,7 +147,7 @@ def next_batch(
     return NextBatch(metric=metric, best=runs.names[int(np.argmin(at_runs))], runs=tuple(listed))
 
 
-def _searched(runs: Runs, limits: Mapping[str, tuple[float, float]]) -> tuple[Factor, ...]:
+def _searched(runs: Runs, limits: Mapping[str, tuple[float, float]]) -> tuple[SweptFactor, ...]:
     """Return the factors over the range in which they are searched."""
     names = [factor.name for factor in runs.factors]
     problems = []

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from olmix.simplex import Array
 
-__all__ = ["ORDERS", "Factor", "Surface", "design_matrix", "fit_terms", "held_out", "terms_of"]
+__all__ = ["ORDERS", "Surface", "SweptFactor", "design_matrix", "fit_terms", "held_out", "terms_of"]
 
 Term = tuple[int, ...]
 """Indices of the factors that a term multiplies: () is the constant, (0, 0) a square."""
@@ -32,7 +32,7 @@ _RANK_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
-class Factor:
+class SweptFactor:
     """A setting over the range in which it was tested.
 
     Attributes:
@@ -133,7 +133,7 @@ class Surface:
         return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", rows, self.covariance, rows)))
 
 
-def terms_of(order: str, factors: Sequence[Factor]) -> tuple[Term, ...]:
+def terms_of(order: str, factors: Sequence[SweptFactor]) -> tuple[Term, ...]:
     """Return the terms of an order; only a factor of three levels or more has a square."""
     indices = range(len(factors))
     terms: list[Term] = [()]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from olmix.config.surface import SurfaceConfig
 from olmix.errors import DataError, nearest
-from olmix.fit.surface.polynomial import Factor
+from olmix.fit.surface.polynomial import SweptFactor
 from olmix.laws.replicates import pooled_sd
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table
@@ -33,7 +33,7 @@ class Runs:
     """
 
     names: tuple[str, ...]
-    factors: tuple[Factor, ...]
+    factors: tuple[SweptFactor, ...]
     settings: Array
     values: Array
     left_out: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ def load_runs(config: SurfaceConfig) -> Runs:
         problems += _unusable(settings, names, name, rows[:, index], scale)
     _stop(problems)
     factors = tuple(
-        Factor(name, tuple(np.unique(rows[:, index]).tolist()), scale == "log")
+        SweptFactor(name, tuple(np.unique(rows[:, index]).tolist()), scale == "log")
         for index, (name, scale) in enumerate(config.factors.items())
     )
     left_out = tuple(run for run in settings.runs if run not in names)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from olmix.config.infra import BeakerInfra
 from olmix.errors import LaunchError
@@ -100,7 +100,7 @@ class BeakerEngine(Engine):
         beaker: Beaker,
         workspace: BeakerWorkspace,
         group_id: str,
-        specs: dict[str, dict[str, Any]],
+        specs: dict[str, dict[str, object]],
     ) -> list[Job]:
         """Return the experiments that carry out these very runs, and wait or run."""
         wanted = {spec["description"] for spec in specs.values()}
@@ -209,7 +209,7 @@ def _end_state(word: str, reasons: Sequence[str], *, by_user: bool, resumes: boo
     return JobState("failed", note)
 
 
-def _word(status: Any) -> str:
+def _word(status: object) -> str:
     """Return a workload's status as a word; one that this beaker-py does not know is running."""
     from beaker import BeakerWorkloadStatus
 
@@ -351,7 +351,7 @@ class _Creation:
         self,
         beaker: Beaker,
         workspace: BeakerWorkspace,
-        specs: dict[str, dict[str, Any]],
+        specs: dict[str, dict[str, object]],
         group_id: str,
     ) -> None:
         self.created: list[Job] = []
@@ -384,7 +384,7 @@ class _Creation:
         return job
 
 
-def _create(beaker: Beaker, workspace: BeakerWorkspace, run: str, spec: dict[str, Any]) -> str:
+def _create(beaker: Beaker, workspace: BeakerWorkspace, run: str, spec: dict[str, object]) -> str:
     """Create an experiment named for its run and return its id; a name in use gets a number.
 
     The request is made here and not by `Experiment.create`, which reads the spec into objects of

@@ -60,7 +60,7 @@ def _is_distributed(infra: BeakerInfra, group: Group) -> bool:
     )
 
 
-def build_spec(infra: BeakerInfra, group: Group, folder: Path, run: str) -> dict[str, Any]:
+def build_spec(infra: BeakerInfra, group: Group, folder: Path, run: str) -> dict[str, object]:
     """Return the spec of a run's experiment.
 
     Args:
@@ -70,7 +70,7 @@ def build_spec(infra: BeakerInfra, group: Group, folder: Path, run: str) -> dict
         run: name of the run.
     """
     run_dir = _run_folder(infra, folder, run)
-    task: dict[str, Any] = {
+    task: dict[str, object] = {
         "name": run,
         "image": _image(infra),
         "command": _command(infra, run_dir, distributed=_is_distributed(infra, group)),
@@ -84,7 +84,7 @@ def build_spec(infra: BeakerInfra, group: Group, folder: Path, run: str) -> dict
         task["timeout"] = round(infra.timeout_s * _NANOSECONDS)
     if infra.nodes > 1:
         task |= _replicas(infra)
-    spec: dict[str, Any] = {
+    spec: dict[str, object] = {
         "version": "v2",
         "description": describe(run, group.group_id, run_dir),
         "budget": infra.budget,
@@ -131,7 +131,7 @@ def _environment(infra: BeakerInfra, group_id: str) -> Iterator[dict[str, str]]:
         yield {"name": name, "secret": secret}
 
 
-def _mount(mount: BeakerMount) -> dict[str, Any]:
+def _mount(mount: BeakerMount) -> dict[str, object]:
     sources = {
         "weka": mount.weka,
         "hostPath": mount.host_path,
@@ -147,7 +147,7 @@ def _mount(mount: BeakerMount) -> dict[str, Any]:
     return found
 
 
-def _resources(infra: BeakerInfra) -> dict[str, Any]:
+def _resources(infra: BeakerInfra) -> dict[str, object]:
     asked = {
         "gpuCount": infra.gpus,
         "cpuCount": infra.cpu_count,
@@ -157,7 +157,7 @@ def _resources(infra: BeakerInfra) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def _context(infra: BeakerInfra) -> dict[str, Any]:
+def _context(infra: BeakerInfra) -> dict[str, object]:
     """Return priority and preemption.
 
     A service takes `autoResume` and `minRuntime`, or the older `preemptible`, never both. Only the
@@ -172,7 +172,7 @@ def _context(infra: BeakerInfra) -> dict[str, Any]:
     return context
 
 
-def _replicas(infra: BeakerInfra) -> dict[str, Any]:
+def _replicas(infra: BeakerInfra) -> dict[str, object]:
     """Return what makes the nodes of a run one: they start, fail and are preempted together."""
     return {
         "replicas": infra.nodes,

@@ -62,7 +62,7 @@ def runs_file(name: str) -> str:
 
 def build_manifest(
     infra: KubernetesInfra, group: Group, folder: Path, runs: Sequence[str], attempt: int = 0
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the manifest of a Job.
 
     Args:
@@ -81,10 +81,10 @@ def build_manifest(
         own["kueue.x-k8s.io/priority-class"] = infra.priority_class
     annotations = {GROUP: group.group_id, FOLDER: seen_folder(infra, folder)}
     annotations[RUNS] = json.dumps(list(runs))
-    metadata: dict[str, Any] = {"name": name, "labels": own, "annotations": annotations}
+    metadata: dict[str, object] = {"name": name, "labels": own, "annotations": annotations}
     if infra.namespace is not None:
         metadata["namespace"] = infra.namespace
-    spec: dict[str, Any] = {
+    spec: dict[str, object] = {
         "completionMode": "Indexed",
         "completions": len(runs),
         "parallelism": min(infra.array_limit or len(runs), len(runs)),
@@ -102,7 +102,7 @@ def build_manifest(
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
-def _failure_policy() -> dict[str, Any]:
+def _failure_policy() -> dict[str, object]:
     """Return what becomes of a run whose pod ends.
 
     A pod that was disrupted (a node drained, a pod pre-empted) costs no retry; a run that failed
@@ -172,7 +172,7 @@ def _command(infra: KubernetesInfra, group: Group, listed: str, seen: str) -> li
     return ["/bin/sh", "-c", "\n".join(script), "sh", listed, seen, *words]
 
 
-def _environment(infra: KubernetesInfra, group_id: str) -> Iterator[dict[str, Any]]:
+def _environment(infra: KubernetesInfra, group_id: str) -> Iterator[dict[str, object]]:
     yield {"name": "OLMIX_GROUP", "value": group_id}
     for name, value in infra.env.items():
         yield {"name": name, "value": str(value)}
@@ -182,7 +182,7 @@ def _environment(infra: KubernetesInfra, group_id: str) -> Iterator[dict[str, An
         yield {"name": name, "valueFrom": {"secretKeyRef": reference}}
 
 
-def _resources(infra: KubernetesInfra) -> dict[str, Any]:
+def _resources(infra: KubernetesInfra) -> dict[str, object]:
     asked: dict[str, str] = {"cpu": f"{infra.cpus:g}"}
     if infra.memory is not None:
         asked["memory"] = infra.memory
@@ -193,7 +193,7 @@ def _resources(infra: KubernetesInfra) -> dict[str, Any]:
     return {"requests": asked, "limits": {k: v for k, v in asked.items() if k != "cpu"}}
 
 
-def _mount(volume: KubernetesVolume) -> dict[str, Any]:
+def _mount(volume: KubernetesVolume) -> dict[str, object]:
     found: dict[str, Any] = {"name": volume.name, "mountPath": volume.path}
     if volume.sub_path is not None:
         found["subPath"] = volume.sub_path
@@ -202,7 +202,7 @@ def _mount(volume: KubernetesVolume) -> dict[str, Any]:
     return found
 
 
-def _volume(volume: KubernetesVolume) -> dict[str, Any]:
+def _volume(volume: KubernetesVolume) -> dict[str, object]:
     if volume.claim is not None:
         source: dict[str, Any] = {"persistentVolumeClaim": {"claimName": volume.claim}}
     elif volume.host_path is not None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from olmix.config import RayInfra
 from olmix.errors import LaunchError, needs
@@ -38,7 +38,7 @@ def connected(infra: RayInfra) -> Iterator[JobSubmissionClient]:
     class Client(JobSubmissionClient):  # type: ignore[misc, unused-ignore]
         """Ray's own waits for ever for a server that does not answer."""
 
-        def _do_request(self, *args: Any, **kwargs: Any) -> Any:
+        def _do_request(self, *args: object, **kwargs: object) -> object:
             return super()._do_request(*args, **{"timeout": _TIMEOUT_S, **kwargs})
 
     try:

@@ -145,7 +145,7 @@ class _Runs:
         self._waiting = deque((0.0, run) for run in request.runs)
         self._lost = dict.fromkeys(request.runs, 0)
         self._attempts = dict.fromkeys(request.runs, 0)
-        self._running: dict[Any, str] = {}
+        self._running: dict[object, str] = {}
         self._plain = {**vars(request), "stop_s": _STOP_S}
         self._task = ray.remote(max_retries=0)(train)
 

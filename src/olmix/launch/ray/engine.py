@@ -239,7 +239,7 @@ def _ours(
 def _states(client: JobSubmissionClient, job: Job, info: JobDetails | None) -> dict[str, JobState]:
     """Return the state of each run of a job that is known."""
     here = _folder(job)
-    said: dict[str, dict[str, Any]] = {}
+    said: dict[str, dict[str, object]] = {}
     try:
         for line in read_records((here / f"{job.id}.states").read_bytes()):
             said[str(line.get("run"))] = line

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 from olmix.errors import DataError
 from olmix.records.fit.columns import Columns
 from olmix.records.fit.ladder import Ladder, read_ladder
+from olmix.records.fit.ledger import LedgerEntry, of_objective, read_ledger
 from olmix.records.fit.proposal import Proposal, read_proposal
 from olmix.records.fit.scales import Scales, read_scales
-from olmix.records.fit.scores import FittedMetric, Scores, read_fit
+from olmix.records.fit.scores import BestTenth, FittedMetric, Scores, read_fit
 from olmix.records.fit.settings import read_fit_config
 from olmix.records.fit.tables import (
     FrontTable,
@@ -33,6 +34,7 @@ from olmix.records.fit.tables import (
 )
 from olmix.records.fit.verification import Verification, read_verification
 from olmix.records.metric import Objective
+from olmix.records.metric_identity import MetricIdentity
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table
 
@@ -72,6 +74,9 @@ class FitFolder:
         frozen: domains that are several columns of the ratios, with the share of each.
         run_facts: columns of `runs.csv` beside the tables, by run.
         scales: how the fit was carried to the size of the target, where there are several.
+        best_tenth: what each law picks among the best mixtures, where that was asked.
+        ledger: the verifications of this objective in the same study, the oldest first.
+        measured_with: what each metric of the tables was computed with, as far as known.
         problems: what could not be read, in words.
     """
 
@@ -100,6 +105,9 @@ class FitFolder:
     frozen: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     run_facts: Mapping[str, Row] = field(default_factory=dict)
     scales: Scales | None = None
+    best_tenth: BestTenth | None = None
+    ledger: tuple[LedgerEntry, ...] = ()
+    measured_with: Mapping[str, MetricIdentity] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
     @property
@@ -155,12 +163,14 @@ def read_fit_folder(folder: Path) -> FitFolder:
     matrix = folder / "interaction_matrix.csv"
     evidence = folder / "interaction_matrix_signed_evidence.csv"
     ratios = tables.get("ratios")
+    objective = fit.asked if proposal is None else proposal.objective.asked
+    ledger = tried(lambda: read_ledger(folder)) or ()
     return FitFolder(
         folder=folder,
         config=config,
         domains=domains,
         metrics=metrics,
-        objective=fit.asked if proposal is None else proposal.objective.asked,
+        objective=objective,
         objective_scores=None if fit.objective is None else fit.objective.cv,
         stems={name: fit.files.get(name, name) for name in names},
         names={run: fit.runs.names.get(run, run) for run in fit.runs.used},
@@ -181,6 +191,9 @@ def read_fit_folder(folder: Path) -> FitFolder:
         frozen=fit.frozen,
         run_facts=tried(lambda: _run_facts(ratios)) or {},
         scales=read_scales(folder),
+        best_tenth=None if fit.objective is None else fit.objective.best_tenth,
+        ledger=of_objective(ledger, objective.name, fit.measured_with),
+        measured_with=fit.measured_with,
         problems=tuple(problems),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -14,21 +14,21 @@ from olmix.records.fit.verification import Verification
 from olmix.records.typed_json import (
     OPTIONAL,
     Items,
+    JsonRecord,
     Number,
     Text,
-    read_record,
-    to_plain,
+    read_if_there,
     write_record,
 )
 from olmix.text.csv import write_rows
 
-__all__ = ["Factor", "Ladder", "Rung", "Target", "read_ladder", "write_ladder"]
+__all__ = ["Ladder", "Rung", "Target", "TokenFactor", "read_ladder", "write_ladder"]
 
 _Count = Annotated[int, Field(ge=1, le=10**18)]
 
 
 @dataclass(frozen=True)
-class Factor:
+class TokenFactor:
     """A factor with its interval.
 
     Attributes:
@@ -59,7 +59,7 @@ class Rung:
     num_tokens: _Count
     num_parameters: _Count | None
     verification: Verification
-    equal_tokens: Factor | None = field(default=None, metadata=OPTIONAL)
+    equal_tokens: TokenFactor | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def gain(self) -> Gain:
@@ -84,7 +84,7 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ladder:
+class Ladder(JsonRecord):
     """The content of `ladder.json`.
 
     Attributes:
@@ -101,11 +101,6 @@ class Ladder:
     target: Target | None = field(default=None, metadata=OPTIONAL)
     statement: Text
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return the content of the file."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
-
 
 def read_ladder(folder: Path) -> Ladder | None:
     """Read the `ladder.json` of a fit folder; `None` where no ladder was trained.
@@ -113,10 +108,7 @@ def read_ladder(folder: Path) -> Ladder | None:
     Raises:
         DataError: the file is not as docs/files.md says.
     """
-    file = folder / "ladder.json"
-    if not file.is_file():
-        return None
-    return read_record(Ladder, file, "Run `olmix verify --scales` again.")
+    return read_if_there(Ladder, folder / "ladder.json", "Run `olmix verify --scales` again.")
 
 
 def write_ladder(folder: Path, ladder: Ladder) -> None:

@@ -16,12 +16,12 @@ from olmix.records.metric import Objective
 from olmix.records.typed_json import (
     OPTIONAL,
     Items,
+    JsonRecord,
     Name,
     Number,
     Table,
     Text,
     read_record,
-    to_plain,
 )
 
 __all__ = [
@@ -191,7 +191,7 @@ class AnotherRound:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proposal:
+class Proposal(JsonRecord):
     """The content of `proposal.json`.
 
     Attributes:
@@ -255,7 +255,7 @@ class Proposal:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the content of the file."""
-        plain: dict[str, Any] = to_plain(self)
+        plain = super().to_plain()
         for name, mixture in plain["mixtures"].items():
             if name != _BEST_SEEN:
                 del mixture["run"], mixture["measured"]

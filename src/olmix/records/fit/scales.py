@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -13,12 +13,12 @@ from olmix.records.fit.scores import AGAIN
 from olmix.records.typed_json import (
     OPTIONAL,
     Items,
+    JsonRecord,
     Name,
     Number,
     Table,
     Text,
-    read_record,
-    to_plain,
+    read_if_there,
 )
 
 __all__ = ["Ceiling", "MetricAtScale", "Scale", "Scales", "read_scales"]
@@ -89,7 +89,7 @@ class Scale:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scales:
+class Scales(JsonRecord):
     """The content of `scales.json`.
 
     Attributes:
@@ -111,11 +111,6 @@ class Scales:
     scales: Table[Scale] = field(default_factory=dict)
     notes: Items[Text] = ()
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return the content of the file."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
-
 
 def read_scales(folder: Path) -> Scales | None:
     """Read the `scales.json` of a fit folder, `None` for a swarm of one scale.
@@ -123,5 +118,4 @@ def read_scales(folder: Path) -> Scales | None:
     Raises:
         DataError: it is not as docs/files.md says.
     """
-    file = folder / "scales.json"
-    return read_record(Scales, file, AGAIN) if file.is_file() else None
+    return read_if_there(Scales, folder / "scales.json", AGAIN)

@@ -16,27 +16,32 @@ from numpy.typing import ArrayLike
 from pydantic import Field
 
 from olmix.records.metric import Metric, Objective, unit_of
+from olmix.records.metric_identity import MetricIdentity
 from olmix.records.typed_json import (
     KEY,
     OPTIONAL,
     Items,
+    JsonRecord,
     Name,
     Number,
     Table,
     Text,
     read_record,
-    to_plain,
 )
 from olmix.simplex import Array
+from olmix.text.numbers import fixed, places_for, signed
 
 __all__ = [
     "AGAIN",
+    "AUTO",
     "LEVEL",
+    "BestTenth",
     "Calibration",
     "Fit",
     "FittedMetric",
     "LawScores",
     "ObjectiveEntry",
+    "Picked",
     "Scores",
     "UsedRuns",
     "read_fit",
@@ -45,6 +50,8 @@ __all__ = [
 LEVEL = 0.90
 """Share that every interval is to hold: of runs and of gains, predicted and measured alike."""
 AGAIN = "Run `olmix fit` again."
+AUTO = "auto"
+"""Key of the choice that was made for each metric, beside the names of laws."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +94,12 @@ class LawScores:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(JsonRecord):
     """The 90 % intervals of one run.
 
     Half their width at a Hellinger distance `d` from the nearest run is
-    ``quantile (base + slope d) max(1, d / reach)^2``.
+    ``quantile (base + slope d) max(1, d / reach)^2``. Where the objective is predicted to be as
+    good as the best tenth of the mixtures or better, it is at least a share (`ahead`) of `beyond`.
 
     Attributes:
         base: typical error at a mixture that was trained on, in units of the metric.
@@ -102,6 +110,10 @@ class Calibration:
         reach: distance beyond which errors grow with its square; files of version 0.1 have none.
         lowest: smallest value that the metric can have, where there is one.
         highest: largest value that it can have, where there is one.
+        beyond: half the width that holds the best tenth, by laws that had not seen it; NaN where
+            none was left out.
+        good: of the objective, the worst of the best tenth as measured; nothing for a metric.
+        best: of the objective, the best of these; nothing for a metric.
     """
 
     base: Number
@@ -111,37 +123,59 @@ class Calibration:
     reach: Number = field(default=math.nan, metadata=OPTIONAL)
     lowest: Number = field(default=math.nan, metadata=OPTIONAL)
     highest: Number = field(default=math.nan, metadata=OPTIONAL)
+    beyond: Number = field(default=math.nan, metadata=OPTIONAL)
+    good: Number = field(default=math.nan, metadata=OPTIONAL)
+    best: Number = field(default=math.nan, metadata=OPTIONAL)
 
-    def half_width(self, distances: ArrayLike) -> Array:
-        """Return half the width of the interval at distances (n,) from the nearest run, (n,)."""
+    def ahead(self, objective: ArrayLike, distances: ArrayLike) -> Array:
+        """Return how far predictions of the objective lie beyond what was tried, 0 to 1, (n,).
+
+        It is 0 up to the worst of the best tenth, 1 from the best one on, and a line between; and
+        less where a run is nearer than half of `reach`, 0 at a mixture that was trained.
+
+        Args:
+            objective: (n,) predictions of the objective, in its own direction.
+            distances: (n,) from the nearest run.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = (np.asarray(objective, dtype=np.float64) - self.good) / (self.best - self.good)
+        near = np.clip(2 * np.asarray(distances, dtype=np.float64) / self.reach, 0.0, 1.0)
+        return np.asarray(np.nan_to_num(np.clip(share, 0.0, 1.0)) * np.nan_to_num(near))
+
+    def half_width(self, distances: ArrayLike, ahead: ArrayLike = 0.0) -> Array:
+        """Return half the width of the interval, (n,).
+
+        Args:
+            distances: (n,) from the nearest run.
+            ahead: (n,) how far the objective lies beyond what was tried, from 0 to 1.
+        """
         far = np.asarray(distances, dtype=np.float64)
         growth = np.fmax(1.0, far / self.reach) ** 2
-        return np.asarray(self.quantile * (self.base + self.slope * far) * growth)
+        half = self.quantile * (self.base + self.slope * far) * growth
+        return np.asarray(np.fmax(half, np.asarray(ahead) * self.beyond))
 
-    def interval(self, mean: ArrayLike, distances: ArrayLike) -> tuple[Array, Array]:
+    def interval(
+        self, mean: ArrayLike, distances: ArrayLike, ahead: ArrayLike = 0.0
+    ) -> tuple[Array, Array]:
         """Return the ends of the interval of one run, (n,) each.
 
         Args:
             mean: (n,) predictions, as the metric stands in the table.
             distances: (n,) from the nearest run.
+            ahead: (n,) how far the objective lies beyond what was tried, from 0 to 1.
         """
-        centre, half = np.asarray(mean, dtype=np.float64), self.half_width(distances)
+        centre, half = np.asarray(mean, dtype=np.float64), self.half_width(distances, ahead)
         return self.inside(centre - half), self.inside(centre + half)
 
     def inside(self, values: Array) -> Array:
         """Return values moved into the bounds of the metric."""
         return np.asarray(np.fmin(np.fmax(values, self.lowest), self.highest))
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return the numbers as values that JSON can hold."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
-
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Calibration:
         """Build a calibration from what `to_plain` returned."""
         numbers = {key: float(plain[key]) for key in ("base", "slope", "quantile")}
-        optional = ("reach", "lowest", "highest")
+        optional = ("reach", "lowest", "highest", "beyond", "good", "best")
         numbers |= {key: float(plain[key]) for key in optional if plain.get(key) is not None}
         coverage = {
             float(level): math.nan if share is None else float(share)
@@ -195,6 +229,54 @@ class FittedMetric:
 
 
 @dataclass(frozen=True)
+class Picked:
+    """What a law picks among mixtures that it has not seen, in units of the objective.
+
+    Attributes:
+        promise: what it predicts of the mixture that it thinks best.
+        truth: what was measured of it.
+        optimism: by how much it promised too much; below 0, too little.
+        regret: how much better the best of these mixtures is.
+    """
+
+    promise: Number
+    truth: Number
+    optimism: Number
+    regret: Number
+
+
+@dataclass(frozen=True)
+class BestTenth:
+    """Laws judged by what they would have proposed: the best tenth of the mixtures left out.
+
+    Attributes:
+        num_mixtures: how many were left out.
+        out_of: how many there are.
+        laws: what each law picks among them, and `auto`, the laws that were chosen.
+    """
+
+    num_mixtures: Annotated[int, Field(ge=1, le=10**9)]
+    out_of: Annotated[int, Field(ge=1, le=10**9)]
+    laws: Table[Picked]
+
+    @property
+    def statement(self) -> str:
+        """What the chosen laws pick, in one sentence; nothing where they were not judged."""
+        if AUTO not in self.laws:
+            return ""
+        pick = self.laws[AUTO]
+        digits = places_for(max(abs(pick.optimism), abs(pick.regret), 1e-12))
+        much = "too much" if pick.optimism > 0 else "too little"
+        return (
+            f"Fitted without the best {self.num_mixtures} of {self.out_of} mixtures, the laws "
+            f"promised {fixed(pick.promise, digits)} of the one that they would pick among these, "
+            f"and {fixed(pick.truth, digits)} was measured (optimism "
+            f"{signed(pick.optimism, digits)}: {much}); the best of them is better by "
+            f"{fixed(pick.regret, digits)}."
+        )
+
+
+@dataclass(frozen=True)
 class ObjectiveEntry:
     """How well the weighted average of the metrics is predicted.
 
@@ -204,6 +286,7 @@ class ObjectiveEntry:
         calibration: how wide the intervals of one run are.
         signal: whether the swarm holds a reliable signal.
         signal_p_value: probability of such a rank correlation by chance.
+        best_tenth: what each law picks among the best mixtures, where there are enough.
     """
 
     cv: Scores = Scores()
@@ -211,6 +294,7 @@ class ObjectiveEntry:
     calibration: Calibration | None = field(default=None, metadata=OPTIONAL)
     signal: bool = False
     signal_p_value: Number = math.nan
+    best_tenth: BestTenth | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -231,7 +315,7 @@ class UsedRuns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
+class Fit(JsonRecord):
     """The content of `fit.json`.
 
     Attributes:
@@ -244,6 +328,7 @@ class Fit:
         notes: decisions of the fit, in words.
         files: start of the names of each metric's files.
         fingerprints: what the token files of each domain were known by, where the config says.
+        measured_with: what each metric of the tables was computed with, as far as known.
     """
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
@@ -255,6 +340,7 @@ class Fit:
     notes: Items[Text] = ()
     files: Table[Name] = field(default_factory=dict)
     fingerprints: Table[Name] = field(default_factory=dict, metadata=OPTIONAL)
+    measured_with: Table[MetricIdentity] = field(default_factory=dict, metadata=OPTIONAL)
 
     @property
     def ordered(self) -> tuple[FittedMetric, ...]:
@@ -270,11 +356,6 @@ class Fit:
         if not any(metric.weight > 0 for metric in plain):
             plain = [replace(metric, weight=1.0) for metric in plain]
         return Objective.build(plain)
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the content of the file."""
-        plain: dict[str, object] = to_plain(self)
-        return plain
 
 
 def read_fit(folder: Path) -> Fit:

@@ -6,19 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from olmix.records.fit.proposal import Gain, PredictedGain, Weights
 from olmix.records.typed_json import (
     Items,
+    JsonRecord,
     Name,
     Number,
     Table,
     Text,
-    read_record,
-    to_plain,
+    read_if_there,
     write_record,
 )
 from olmix.text.csv import write_table
@@ -80,7 +80,7 @@ class MeasuredGain(Gain):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verification:
+class Verification(JsonRecord):
     """The content of `verification.json`.
 
     Attributes:
@@ -123,11 +123,6 @@ class Verification:
         """Mean and standard error of the objective, by mixture."""
         return {name: (mix.mean, mix.std_error) for name, mix in self.mixtures.items()}
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return the content of the file."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
-
 
 def read_verification(folder: Path) -> Verification | None:
     """Read the `verification.json` of a fit folder; `None` where nothing was verified.
@@ -135,10 +130,7 @@ def read_verification(folder: Path) -> Verification | None:
     Raises:
         DataError: the file is not as docs/files.md says.
     """
-    file = folder / "verification.json"
-    if not file.is_file():
-        return None
-    return read_record(Verification, file, "Run `olmix verify` again.")
+    return read_if_there(Verification, folder / "verification.json", "Run `olmix verify` again.")
 
 
 def write_verification(

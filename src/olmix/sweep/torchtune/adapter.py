@@ -13,11 +13,11 @@ from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.framework import (
     Base,
-    Cost,
     Framework,
-    Mixed,
+    MixedEntries,
     Note,
     Path_,
+    RunCost,
     RunFiles,
     Verdict,
     base_not_found,
@@ -128,7 +128,7 @@ class Torchtune(Framework):
         """Yield checkpointers that would write where they read."""
         return folder_traps(config, root)
 
-    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> Cost:
+    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> RunCost:
         """Return batch, steps and tokens of a run."""
         return estimate(config, world_size(base, gpus))
 
@@ -175,7 +175,9 @@ class Torchtune(Framework):
         """Name the format of data files that only their suffix tells."""
         return complete_sources(config, {path[0] for path in given})
 
-    def mix(self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]) -> Mixed:
+    def mix(
+        self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
+    ) -> MixedEntries:
         """Return a mixture as a list in which each source stands as often as it must."""
         return mix_by_repetition(sources, weights)
 

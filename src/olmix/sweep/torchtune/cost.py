@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from olmix.sweep.data_files import count_rows
-from olmix.sweep.framework import Cost
+from olmix.sweep.framework import RunCost
 from olmix.sweep.scalars import kind_of
 
 __all__ = ["estimate"]
 
 
-def estimate(config: Mapping[str, Any], processes: int) -> Cost:
+def estimate(config: Mapping[str, Any], processes: int) -> RunCost:
     """Return what a run takes.
 
     Steps need `max_steps_per_epoch`, or a local JSON file whose rows can be counted; the smaller of
@@ -23,10 +23,10 @@ def estimate(config: Mapping[str, Any], processes: int) -> Cost:
     batch, accumulation = config.get("batch_size"), config.get("gradient_accumulation_steps", 1)
     epochs, limit = config.get("epochs"), config.get("max_steps_per_epoch")
     if kind_of(batch) != "int" or kind_of(accumulation) != "int":
-        return Cost(processes=processes)
+        return RunCost(processes=processes)
     effective = int(batch or 0) * int(accumulation) * processes
     if effective <= 0 or kind_of(epochs) != "int":
-        return Cost(processes=processes)
+        return RunCost(processes=processes)
     rows = _rows(config.get("dataset"))
     # The last, incomplete batch is dropped, and so is an incomplete accumulation.
     steps = None if rows is None else rows // (int(batch or 1) * processes) // int(accumulation)
@@ -36,18 +36,18 @@ def estimate(config: Mapping[str, Any], processes: int) -> Cost:
     tokenizer = config.get("tokenizer")
     length = tokenizer.get("max_seq_len") if isinstance(tokenizer, Mapping) else None
     tokens = total * effective * length if total is not None and isinstance(length, int) else None
-    return Cost(effective, total, tokens, processes)
+    return RunCost(effective, total, tokens, processes)
 
 
-def _estimate_ppo(config: Mapping[str, Any], processes: int) -> Cost:
+def _estimate_ppo(config: Mapping[str, Any], processes: int) -> RunCost:
     """Return what PPO takes: it learns from each batch of answers in several smaller ones."""
     keys = ("num_steps", "batch_size", "ppo_epochs", "ppo_batch_size")
     values = [value for key in keys if isinstance(value := config.get(key), int) and value > 0]
     if len(values) < len(keys):
-        return Cost(processes=processes)
+        return RunCost(processes=processes)
     total, batch, epochs, part = values
     steps = (total // batch) * epochs * (batch // part)
-    return Cost(effective_batch=part, steps=steps, processes=processes)
+    return RunCost(effective_batch=part, steps=steps, processes=processes)
 
 
 def _rows(dataset: Any) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from olmix.sweep.data_files import count_rows, format_of
-from olmix.sweep.framework import Mixed, Note, Path_
+from olmix.sweep.framework import MixedEntries, Note, Path_
 from olmix.sweep.mixtures import repetitions
 from olmix.sweep.values import DerivationError
 
@@ -47,7 +47,7 @@ def complete_sources(config: Mapping[str, Any], touched: Collection[str]) -> lis
 
 def mix_by_repetition(
     sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
-) -> Mixed:
+) -> MixedEntries:
     """Return a mixture as a list in which each source stands as often as its share needs.
 
     Raises:
@@ -80,4 +80,6 @@ def mix_by_repetition(
         source = format_of(nodes[name].get("data_files"))
         if source is not None:
             nodes[name].setdefault("source", source)
-    return Mixed([dict(nodes[n]) for n, count in counts.items() for _ in range(count)], shares)
+    return MixedEntries(
+        [dict(nodes[n]) for n, count in counts.items() for _ in range(count)], shares
+    )

@@ -14,11 +14,11 @@ from olmix.sweep.data_files import count_rows, format_of
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.framework import (
     Base,
-    Cost,
     Framework,
-    Mixed,
+    MixedEntries,
     Note,
     Path_,
+    RunCost,
     RunFiles,
     Verdict,
     base_not_found,
@@ -102,7 +102,9 @@ class Trl(Framework):
                 notes.append(Note(("datasets", str(index)), what, "notice"))
         return notes
 
-    def mix(self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]) -> Mixed:
+    def mix(
+        self, sources: Mapping[str, Mapping[str, Any]], weights: Mapping[str, float]
+    ) -> MixedEntries:
         """Return a mixture by the `fraction` of each data set."""
         plain = {n: {k: v for k, v in node.items() if k != "rows"} for n, node in sources.items()}
         used = {name: weight for name, weight in weights.items() if weight > 0}
@@ -110,7 +112,7 @@ class Trl(Framework):
             found = format_of(node.get("data_files"))
             if found is not None:
                 node.setdefault("path", found)
-        return Mixed([plain[name] | {"fraction": w} for name, w in used.items()], weights)
+        return MixedEntries([plain[name] | {"fraction": w} for name, w in used.items()], weights)
 
     def check_config(
         self, base: Base, config: Mapping[str, Any], given: Iterable[Path_]
@@ -127,7 +129,7 @@ class Trl(Framework):
         del base
         return list(check_pushes([config for config, _ in runs]))
 
-    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> Cost:
+    def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> RunCost:
         """Return batch, steps and tokens of a run."""
         del base
         values = {**self._parameters.defaults, **config}
@@ -136,7 +138,7 @@ class Trl(Framework):
         processes = max(gpus, 1)
         effective, steps, rows = batch * accumulation * processes, None, _rows(values)
         if not effective:
-            return Cost(processes=processes)
+            return RunCost(processes=processes)
         if _whole(values.get("max_steps")):
             steps = _whole(values["max_steps"])
         elif rows is not None and isinstance(values.get("num_train_epochs"), int | float):
@@ -146,7 +148,7 @@ class Trl(Framework):
         tokens = None
         if steps is not None and isinstance(length, int):
             tokens = steps * effective * length
-        return Cost(effective, steps, tokens, processes)
+        return RunCost(effective, steps, tokens, processes)
 
     def validate(
         self, configs: Sequence[Path], method: str, on_progress: OnProgress | None = None

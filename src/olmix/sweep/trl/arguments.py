@@ -10,10 +10,8 @@ from olmix.errors import MissingPackageError
 from olmix.sweep.merge import Parameters
 from olmix.sweep.source import find_file, join, parameters_of, source_tree
 
-__all__ = ["DATASET", "RECIPES", "launch_keys", "recipes"]
+__all__ = ["DATASET", "launch_keys", "recipes"]
 
-RECIPES = ("sft", "dpo", "grpo", "reward")
-"""The commands that docs and messages name; all that TRL has are taken."""
 DATASET = "trl.scripts.utils.DatasetConfig"
 """An entry of `datasets`."""
 _MIXTURE = "DatasetMixtureConfig"

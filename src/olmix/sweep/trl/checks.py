@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from olmix.errors import nearest
-from olmix.sweep.framework import Cost, Note, Path_
+from olmix.sweep.framework import Note, Path_, RunCost
 from olmix.sweep.merge import Parameters
 from olmix.sweep.source import parameters_of
 from olmix.sweep.trl.arguments import DATASET, launch_keys
@@ -52,7 +52,7 @@ _LORA = ("lora_", "use_rslora", "use_dora")
 
 
 def check_config(
-    recipe: str, parameters: Parameters, config: Mapping[str, Any], cost: Cost
+    recipe: str, parameters: Parameters, config: Mapping[str, Any], cost: RunCost
 ) -> Iterator[Note]:
     """Yield everything to say about one config.
 
@@ -163,7 +163,7 @@ def _rewards(recipe: str, parameters: Parameters, config: Mapping[str, Any]) -> 
         yield Note(("reward_funcs",), what)
 
 
-def _steps(parameters: Parameters, config: Mapping[str, Any], cost: Cost) -> Iterator[Note]:
+def _steps(parameters: Parameters, config: Mapping[str, Any], cost: RunCost) -> Iterator[Note]:
     def value(key: str) -> Any:
         return config.get(key, parameters.defaults.get(key))
 

@@ -169,10 +169,10 @@ def _build_module(work: OlmoCoreWork, model: Any) -> Any:
 
 def _build_reports(
     config: LaunchConfig, work: OlmoCoreWork, run: Run | None, caller: Caller
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return our callbacks."""
+    from olmix.mixing.windows import open_windows
     from olmix.train.olmo_core.callbacks import RunFolderCallback, ValidationCallback
-    from olmix.train.proxy.batches import open_windows
     from olmix.train.proxy.evaluation import build_validation
 
     plan, training = work.plan, work.training

@@ -25,7 +25,14 @@ from olmix.records.tokens import (
 from olmix.train.olmo_core.instances import keep_instances, read_kept
 from olmix.train.olmo_core.schedule import TrainingSchedule
 
-__all__ = ["Mixed", "Taken", "build_dataset", "build_tokenizer", "count_taken", "source_paths"]
+__all__ = [
+    "MixedDataset",
+    "Taken",
+    "build_dataset",
+    "build_tokenizer",
+    "count_taken",
+    "source_paths",
+]
 
 _NAMED_TOKENIZERS = ("dolma2", "dolma2_sigdig", "gpt_neox_olmo_dolma_v1_5", "gpt2")
 _SCANNED_TOKENS = 1 << 24
@@ -47,7 +54,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Mixed:
+class MixedDataset:
     """A dataset and where its sequences come from.
 
     Attributes:
@@ -61,7 +68,7 @@ class Mixed:
     available: Mapping[str, float]
 
 
-def build_tokenizer(training: OlmoCoreTraining, data: DataConfig) -> Any:
+def build_tokenizer(training: OlmoCoreTraining, data: DataConfig) -> object:
     """Return OLMo-core's tokenizer config: that of `data.tokenizer`, or the named one.
 
     Raises:
@@ -136,7 +143,7 @@ def build_dataset(
     plan: TrainingSchedule,
     tokenizer: Any,
     work_dir: Path,
-) -> Mixed:
+) -> MixedDataset:
     """Return the dataset of a mixture.
 
     Raises:
@@ -177,7 +184,7 @@ def build_dataset(
         for outcome in built.sources
     }
     available = {name: sum(files.values()) / plan.sequence_length for name, files in sizes.items()}
-    return Mixed(dataset, owners, available)
+    return MixedDataset(dataset, owners, available)
 
 
 def _instance_filter(training: OlmoCoreTraining) -> Any:
@@ -219,7 +226,7 @@ def _source_mixture(
     )
 
 
-def count_taken(mixed: Mixed, order: NDArray[np.integer[Any]], num_instances: int) -> Taken:
+def count_taken(mixed: MixedDataset, order: NDArray[np.integer[Any]], num_instances: int) -> Taken:
     """Count what a run takes from each domain, in the order in which the loader deals it out.
 
     A run that needs more than the dataset holds begins again; its further passes are taken to deal

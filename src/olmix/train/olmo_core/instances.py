@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import OlmoCoreTraining
+from olmix.mixing.subset import subset_order
 from olmix.records.matching import check_cuts, cut_domains
-from olmix.train.subset import subset_order
 
 __all__ = ["Kept", "choose_instances", "keep_instances", "read_kept"]
 

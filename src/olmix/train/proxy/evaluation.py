@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from olmix.domains import bits_per_byte_of
 from olmix.errors import DataError
+from olmix.mixing.windows import Windows, check_tokens
 from olmix.simplex import Array
-from olmix.train.proxy.batches import Windows, check_tokens
 
 __all__ = ["Validation", "build_validation"]
 

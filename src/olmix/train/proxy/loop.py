@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from olmix.train.proxy import model, optimizer
-from olmix.train.proxy.model import Params, Shape
+from olmix.train.proxy.model import ModelShape, Params
 from olmix.train.proxy.optimizer import Hyper, OptimizerState
 
 __all__ = [
@@ -61,7 +61,7 @@ class Geometry:
         lanes: runs side by side, along a leading axis of all arrays; 0 for one run without it.
     """
 
-    shape: Shape
+    shape: ModelShape
     batch_size: int
     context_length: int
     lanes: int = 0
@@ -89,14 +89,14 @@ class Programs:
     nats: Callable[[Params, Any], jax.Array]
 
 
-def initial_state(seed: int, shape: Shape) -> TrainState:
+def initial_state(seed: int, shape: ModelShape) -> TrainState:
     """Return the state before the first step, on the host; seed and sizes decide it alone."""
     params = model.init(np.random.default_rng(seed), shape)
     return TrainState(params, optimizer.init(params), np.zeros((), np.int32))
 
 
 def train_step(
-    state: TrainState, hyper: Hyper, tokens: jax.Array, shape: Shape
+    state: TrainState, hyper: Hyper, tokens: jax.Array, shape: ModelShape
 ) -> tuple[TrainState, jax.Array]:
     """Take one step on (batch_size, context_length + 1) tokens.
 
@@ -110,11 +110,11 @@ def train_step(
 
 
 def train_steps(
-    state: TrainState, hyper: Hyper, tokens: jax.Array, count: jax.Array, shape: Shape
+    state: TrainState, hyper: Hyper, tokens: jax.Array, count: jax.Array, shape: ModelShape
 ) -> tuple[TrainState, jax.Array]:
     """Take `count` steps on (CHUNK, batch_size, context_length + 1) tokens; see `Programs`."""
 
-    def body(index: Any, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
+    def body(index: object, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
         state, log = carry
         state, entry = train_step(state, hyper, tokens[index], shape)
         return state, log.at[index].set(entry)
@@ -124,7 +124,7 @@ def train_steps(
     return state, log
 
 
-def sequence_nats(params: Params, tokens: jax.Array, shape: Shape) -> jax.Array:
+def sequence_nats(params: Params, tokens: jax.Array, shape: ModelShape) -> jax.Array:
     """Return the surprise of each sequence of (B, T + 1) tokens, in nats, (B,)."""
     return model.token_nats(params, tokens, shape).sum(axis=-1)
 
@@ -154,5 +154,5 @@ def programs(geometry: Geometry) -> Programs:
     )
 
 
-def _array(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+def _array(shape: tuple[int, ...], dtype: object) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]

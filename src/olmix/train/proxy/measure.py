@@ -14,7 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from olmix.errors import OlmixError
 from olmix.train.environment import use_compilation_cache, use_one_thread
@@ -40,11 +40,11 @@ def measure(training: ProxyTraining, vocab_size: int, seconds: float = 2.0) -> f
     from olmix.train.environment import compile_lock
     from olmix.train.proxy.lanes import Lanes
     from olmix.train.proxy.loop import CHUNK, Geometry, initial_state, programs
-    from olmix.train.proxy.model import Shape
+    from olmix.train.proxy.model import ModelShape
     from olmix.train.proxy.optimizer import Hyper
 
     geometry = Geometry(
-        Shape.of(training, vocab_size), training.batch_size, training.context_length
+        ModelShape.of(training, vocab_size), training.batch_size, training.context_length
     )
     size = (CHUNK, training.batch_size, training.context_length + 1)
     tokens = np.random.default_rng(0).integers(vocab_size, size=size, dtype=np.int32)
@@ -62,7 +62,7 @@ def measure(training: ProxyTraining, vocab_size: int, seconds: float = 2.0) -> f
     return num_steps * training.batch_size * training.context_length / elapsed
 
 
-def _answer(request: Any) -> Mapping[str, Any]:
+def _answer(request: object) -> Mapping[str, object]:
     from olmix.config import ProxyTraining
     from olmix.errors import ConfigError, Problem
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from olmix.config import ProxyTraining
 
-__all__ = ["Params", "Shape", "init", "loss", "token_nats"]
+__all__ = ["ModelShape", "Params", "init", "loss", "token_nats"]
 
 Params = dict[str, Any]
 
@@ -35,7 +35,7 @@ NORM_EPSILON = 1e-6
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """Sizes of a model.
 
     Attributes:
@@ -53,14 +53,14 @@ class Shape:
     hidden: int
 
     @classmethod
-    def of(cls, training: ProxyTraining, vocab_size: int) -> Shape:
+    def of(cls, training: ProxyTraining, vocab_size: int) -> ModelShape:
         """Return the sizes that a training section asks for."""
         return cls(
             vocab_size, training.d_model, training.num_layers, training.num_heads, training.hidden
         )
 
 
-def init(rng: np.random.Generator, shape: Shape) -> Params:
+def init(rng: np.random.Generator, shape: ModelShape) -> Params:
     """Draw initial parameters, on the host: compiling it would take longer than a short run.
 
     Matrices are normal with variance 1 / inputs; those that write into the residual stream are
@@ -129,7 +129,7 @@ def _swiglu(x: jax.Array, gate_up: jax.Array, down: jax.Array) -> jax.Array:
     return (jax.nn.silu(gate) * up) @ down
 
 
-def token_nats(params: Params, tokens: jax.Array, shape: Shape) -> jax.Array:
+def token_nats(params: Params, tokens: jax.Array, shape: ModelShape) -> jax.Array:
     """Return the surprise at each target, in nats.
 
     Args:
@@ -151,6 +151,6 @@ def token_nats(params: Params, tokens: jax.Array, shape: Shape) -> jax.Array:
     return jax.nn.logsumexp(logits, axis=-1) - target
 
 
-def loss(params: Params, tokens: jax.Array, shape: Shape) -> jax.Array:
+def loss(params: Params, tokens: jax.Array, shape: ModelShape) -> jax.Array:
     """Return the mean surprise over (B, T + 1) tokens, in nats per token."""
     return token_nats(params, tokens, shape).mean()

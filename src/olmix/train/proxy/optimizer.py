@@ -7,7 +7,7 @@ swarm that are trained side by side.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,6 @@ from olmix.train.proxy.model import Params
 
 __all__ = ["Hyper", "OptimizerState", "init", "learning_rate", "update"]
 
-Number = TypeVar("Number", float, jax.Array)
 OptimizerState = Any
 
 EPSILON = 1e-8

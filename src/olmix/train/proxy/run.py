@@ -13,7 +13,6 @@ import logging
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -22,6 +21,7 @@ import olmix
 from olmix.config import LaunchConfig, ProxyTraining, ValidationEval
 from olmix.domains import iter_domains
 from olmix.errors import DataError, DivergedError, NotAvailableError
+from olmix.mixing.windows import WindowPlan, open_windows
 from olmix.mixture import Mixture
 from olmix.records.identity import run_identity
 from olmix.records.run import RunFolder
@@ -29,11 +29,11 @@ from olmix.records.run_config import open_run_trackers, read_run_config
 from olmix.records.run_writer import RunWriter
 from olmix.records.tokens import byte_lengths, data_dtype, end_of_document
 from olmix.simplex import Array
-from olmix.train.proxy.batches import WindowPlan, cut_windows, open_windows, plan_run
+from olmix.train.proxy.batches import cut_run, plan_run
 from olmix.train.proxy.checkpoint import Position, load_checkpoint, save_checkpoint
 from olmix.train.proxy.evaluation import Validation, build_validation
 from olmix.train.proxy.loop import Geometry, TrainState, initial_state
-from olmix.train.proxy.model import Shape
+from olmix.train.proxy.model import ModelShape
 from olmix.train.proxy.optimizer import Hyper
 
 __all__ = ["ProxyRun", "ProxyWork", "prepare"]
@@ -91,10 +91,10 @@ def prepare(config: LaunchConfig) -> ProxyWork:
     dtype, context = data_dtype(config.data, used), training.context_length
     domains = [open_windows(name, paths[name], dtype, context) for name in used]
     if training.subset_share < 1:
-        domains = cut_windows(domains, training, end_of_document(config.data.tokenizer))
+        domains = cut_run(domains, training, end_of_document(config.data.tokenizer))
     plan = plan_run(domains, mix, training, len(lengths))
     plan.check()
-    geometry = Geometry(Shape.of(training, len(lengths)), training.batch_size, context)
+    geometry = Geometry(ModelShape.of(training, len(lengths)), training.batch_size, context)
     held_out = [
         open_windows(name, files, dtype, context, "validation domain")
         for name, files in evaluation.paths.items()
@@ -217,7 +217,7 @@ class ProxyRun:
     def _tokens(self, step: int) -> int:
         return step * self.work.training.batch_size * self.work.training.context_length
 
-    def _facts(self, seconds: float, rate: float) -> dict[str, Any]:
+    def _facts(self, seconds: float, rate: float) -> dict[str, object]:
         """Return what the summary holds beside the metrics."""
         training, plan = self.work.training, self.work.plan
         return {

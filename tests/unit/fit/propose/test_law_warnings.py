@@ -12,7 +12,7 @@ from olmix.fit.propose.law_warnings import law_warnings
 from olmix.fit.propose.proposal import build_objective
 from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import fit_laws, laws_for
-from olmix.laws.epochs import FittedEpochs, Shape
+from olmix.laws.epochs import EpochsShape, FittedEpochs
 from olmix.text.csv import Table
 
 NUM = 30
@@ -24,7 +24,7 @@ def truth():
     rng = np.random.default_rng(5)
     passes = np.exp(rng.uniform(np.log(5), np.log(400), NUM))
     amplitudes = np.concatenate([rng.gamma(0.4, 0.15, NUM), rng.gamma(0.4, 0.03, NUM)])
-    return FittedEpochs(passes, Shape(0.5, 1.0, 1.0), amplitudes, -0.9, 0.75, 0.01)
+    return FittedEpochs(passes, EpochsShape(0.5, 1.0, 1.0), amplitudes, -0.9, 0.75, 0.01)
 
 
 def planted(num, **sections):

@@ -3,12 +3,12 @@ import pytest
 
 from olmix.errors import DataError
 from olmix.fit.surface.next_batch import believe, choose_batch, next_batch
-from olmix.fit.surface.polynomial import Factor
+from olmix.fit.surface.polynomial import SweptFactor
 from olmix.fit.surface.runs import Runs
 from olmix.records.fit.next_batch import read_next_batch, write_next_batch
 
-RATE = Factor("lr", (1e-4, 1e-3, 1e-2), is_log=True)
-RANK = Factor("rank", (8, 16, 32, 64), is_log=True)
+RATE = SweptFactor("lr", (1e-4, 1e-3, 1e-2), is_log=True)
+RANK = SweptFactor("rank", (8, 16, 32, 64), is_log=True)
 
 
 def measured(loss, noise=0.0, repeats=1):

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmix.fit.surface.polynomial import Factor, design_matrix, fit_terms, held_out, terms_of
+from olmix.fit.surface.polynomial import SweptFactor, design_matrix, fit_terms, held_out, terms_of
 
-RATE = Factor("rate", (1e-4, 1e-3, 1e-2), is_log=True)
-RANK = Factor("rank", (8.0, 64.0), is_log=False)
+RATE = SweptFactor("rate", (1e-4, 1e-3, 1e-2), is_log=True)
+RANK = SweptFactor("rank", (8.0, 64.0), is_log=False)
 
 
 def test_a_tested_range_is_coded_from_minus_one_to_one_on_its_scale():

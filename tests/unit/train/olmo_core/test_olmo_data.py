@@ -6,11 +6,11 @@ import pytest
 from olmix.config import DataConfig
 from olmix.errors import DataError
 from olmix.mixture import Mixture
-from olmix.train.olmo_core.data import Mixed, count_taken, source_paths
+from olmix.train.olmo_core.data import MixedDataset, count_taken, source_paths
 
 
 def _mixed(offsets, owners, available):
-    return Mixed(SimpleNamespace(offsets=offsets), owners, available)
+    return MixedDataset(SimpleNamespace(offsets=offsets), owners, available)
 
 
 def test_what_is_dealt_out_is_counted_by_domain():

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from olmix.config import ProxyTraining
 from olmix.errors import ConfigError, DataError
+from olmix.mixing.windows import Windows, open_windows, window_order
 from olmix.mixture import Mixture, repetition_factors
-from olmix.train.proxy.batches import Windows, open_windows, plan_run, window_order
+from olmix.train.proxy.batches import plan_run
 
 CONTEXT = 4
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from olmix.errors import DataError
+from olmix.mixing.windows import Windows
 from olmix.records.tokens import byte_lengths
-from olmix.train.proxy.batches import Windows
 from olmix.train.proxy.evaluation import build_validation
 from train_fixtures import Project
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from olmix.train.proxy import model
-from olmix.train.proxy.model import Shape
+from olmix.train.proxy.model import ModelShape
 
 # Compiled as a whole: op by op, JAX compiles each operation by itself.
 token_nats = jax.jit(model.token_nats, static_argnames="shape")
-SHAPE = Shape(vocab_size=11, d_model=8, num_layers=2, num_heads=2, hidden=12)
+SHAPE = ModelShape(vocab_size=11, d_model=8, num_layers=2, num_heads=2, hidden=12)
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +127,7 @@ def test_initial_weights_depend_on_the_seed_alone_and_are_float32():
 
 
 def test_the_first_loss_is_near_that_of_a_uniform_guess():
-    shape = Shape(vocab_size=500, d_model=32, num_layers=2, num_heads=4, hidden=88)
+    shape = ModelShape(vocab_size=500, d_model=32, num_layers=2, num_heads=4, hidden=88)
     params = model.init(np.random.default_rng(0), shape)
     tokens = np.random.default_rng(1).integers(500, size=(16, 33))
     found = token_nats(params, jnp.asarray(tokens), shape).mean()

@@ -6,10 +6,10 @@ import pytest
 
 from olmix.config import ProxyTraining
 from olmix.train.proxy import model, optimizer
-from olmix.train.proxy.model import Shape
+from olmix.train.proxy.model import ModelShape
 from olmix.train.proxy.optimizer import Hyper, learning_rate
 
-SHAPE = Shape(vocab_size=7, d_model=8, num_layers=1, num_heads=2, hidden=8)
+SHAPE = ModelShape(vocab_size=7, d_model=8, num_layers=1, num_heads=2, hidden=8)
 TRAINING = ProxyTraining.from_dict(
     {
         "max_tokens": 100 * 8 * 64,

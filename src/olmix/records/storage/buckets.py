@@ -18,7 +18,6 @@ AWS files, or from nowhere (`anonymous`).
 from __future__ import annotations
 
 import configparser
-import logging
 import os
 import re
 import urllib.error
@@ -31,11 +30,10 @@ from typing import Any, NamedTuple
 
 from olmix.config import StorageConfig
 from olmix.errors import DataError, NotAvailableError, needs
-from olmix.priors.locations import Location
+from olmix.records.storage.locations import Location
 
 __all__ = ["RemoteFile", "Storage", "endpoint_of"]
 
-logger = logging.getLogger(__name__)
 
 WORKERS = 16
 _CHUNK = 10_000
@@ -78,7 +76,7 @@ class Storage:
 
     def __init__(self, settings: Mapping[str, StorageConfig]) -> None:
         self._settings = settings
-        self._stores: dict[tuple[str, str], Any] = {}
+        self._stores: dict[tuple[str, str], object] = {}
 
     def find(self, locations: Sequence[Location]) -> dict[str, tuple[RemoteFile, ...]]:
         """Return the files that each location stands for, by its text, sorted by name.
@@ -175,7 +173,7 @@ class Storage:
             found[place.text] = own or found[place.text]
         return {text: tuple(sorted(files)) for text, files in found.items()}
 
-    def _store(self, scheme: str, bucket: str) -> Any:
+    def _store(self, scheme: str, bucket: str) -> object:
         """Return the client of a bucket."""
         key = (scheme, bucket)
         if key not in self._stores:
@@ -217,12 +215,12 @@ def _by_prefix(places: Sequence[Location]) -> dict[str, list[Location]]:
     return groups
 
 
-def _connect(scheme: str, bucket: str, settings: StorageConfig) -> Any:
+def _connect(scheme: str, bucket: str, settings: StorageConfig) -> object:
     with needs("storage", "Reading object storage"):
         from obstore.store import GCSStore, S3Store
     endpoint = endpoint_of(scheme, settings)
-    client: dict[str, Any] = {"timeout": timedelta(seconds=_TIMEOUT_S)}
-    retry: dict[str, Any] = {
+    client: dict[str, object] = {"timeout": timedelta(seconds=_TIMEOUT_S)}
+    retry: dict[str, object] = {
         "client_options": client,
         "retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=_TIMEOUT_S)},
     }

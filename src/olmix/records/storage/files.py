@@ -10,8 +10,8 @@ from threading import Lock
 from typing import IO
 
 from olmix.errors import DataError
-from olmix.priors.locations import parse_location
-from olmix.priors.storage import RemoteFile, Storage
+from olmix.records.storage.buckets import RemoteFile, Storage
+from olmix.records.storage.locations import parse_location
 from olmix.records.token_formats import LOCAL
 from olmix.text.file_kind import SNIFFED_BYTES
 

@@ -1,0 +1,1 @@
+"""Files that lie in buckets and on web servers: how they are named, listed and read."""
