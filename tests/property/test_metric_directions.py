@@ -91,9 +91,11 @@ def test_a_sweep_is_ranked_the_way_that_the_others_take(tmp_path_factory, name, 
     with pytest.MonkeyPatch.context() as patch:
         states = [RunState(run, "finished", {name: [(1, float(run.hash))]}) for run in runs]
         patch.setattr(results, "read_states", lambda folder: states)
-        patch.setattr(results, "choose_factors", lambda ranking: Factors({}, (), ""))
+        patch.setattr(results, "choose_factors", lambda *args: Factors({}, (), ""))
         patch.setattr(results, "_draw", lambda *args: None)
-        patch.setattr(results, "experiment_of", lambda folder: Mock(config={}))
+        patch.setattr(
+            results, "experiment_of", lambda folder: Mock(config=Mock(variables={}, paired=()))
+        )
         found = results.write_results(
             tmp_path_factory.getbasetemp(), metric=name, lower_is_better=lower
         )

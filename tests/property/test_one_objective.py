@@ -16,6 +16,7 @@ from olmix.fit.results import objective_of
 from olmix.fit.swarm import read_swarm
 from olmix.records.fit.columns import Columns
 from olmix.records.fit.proposal import ProposedObjective
+from olmix.records.fit.scores import Calibration
 
 metrics = st.dictionaries(
     st.sampled_from(["code_bpb", "a b/c", "Ä", "m.1"]),
@@ -52,6 +53,7 @@ def test_all_compute_the_same_value_of_a_run(wanted, seed):
         {},
         swarm.mixtures,
         {},
+        Calibration(base=1.0, slope=0.0, quantile=1.0),
     ).objective
     fitted = swarm.objective_sign * measured_objective(swarm)[swarm.group]
     table = dict(zip(swarm.metrics, swarm.values.T, strict=True))

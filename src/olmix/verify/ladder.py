@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from olmix.errors import ConfigError, Problem, needs
-from olmix.records.fit.ladder import Ladder, Rung, Target, TokenFactor
+from olmix.records.fit.ladder import GainAtTarget, Ladder, Rung, TokenFactor
 from olmix.records.fit.proposal import Gain
 from olmix.records.fit.scores import LEVEL
 from olmix.simplex import Array
@@ -99,7 +99,7 @@ def build_ladder(rungs: Sequence[Rung], target: Size | None = None) -> Ladder:
             target.scale,
             len(last.verification.seeds),
         )
-        expected = Target(target.scale, target.num_tokens, gain)
+        expected = GainAtTarget(target.scale, target.num_tokens, gain)
     factors = equal_tokens(ordered)
     told = tuple(
         replace(rung, equal_tokens=factor) for rung, factor in zip(ordered, factors, strict=True)
@@ -186,7 +186,7 @@ def _finite(value: float) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def _statement(rungs: Sequence[Rung], target: Target | None) -> str:
+def _statement(rungs: Sequence[Rung], target: GainAtTarget | None) -> str:
     last = rungs[-1]
     found = last.verification
     gain = last.gain

@@ -22,7 +22,7 @@ from olmix.records.typed_json import (
 )
 from olmix.text.csv import write_rows
 
-__all__ = ["Ladder", "Rung", "Target", "TokenFactor", "read_ladder", "write_ladder"]
+__all__ = ["GainAtTarget", "Ladder", "Rung", "TokenFactor", "read_ladder", "write_ladder"]
 
 _Count = Annotated[int, Field(ge=1, le=10**18)]
 
@@ -68,7 +68,7 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Target:
+class GainAtTarget:
     """What is expected at a larger size.
 
     Attributes:
@@ -98,7 +98,7 @@ class Ladder(JsonRecord):
     format: Annotated[int, Field(ge=1, le=1)] = 1
     level: Annotated[float, Field(gt=0, lt=1)]
     rungs: Annotated[Items[Rung], Field(min_length=1)]
-    target: Target | None = field(default=None, metadata=OPTIONAL)
+    target: GainAtTarget | None = field(default=None, metadata=OPTIONAL)
     statement: Text
 
 
