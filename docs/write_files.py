@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from olmix.records.fit.ladder import Ladder
 from olmix.records.fit.ledger import LedgerEntry
+from olmix.records.fit.next_batch import NextBatch
 from olmix.records.fit.proposal import PredictedPerformance, Proposal
 from olmix.records.fit.report_notes import ReportNotes
 from olmix.records.fit.scales import Scales
@@ -31,6 +32,7 @@ RECORDS = {
     "pareto.json": FrontSummary,
     "scales.json": Scales,
     "report.json": ReportNotes,
+    "next_batch.json": NextBatch,
 }
 PAGE = Path(__file__).with_name("files.md")
 WIDTH = 112

@@ -212,7 +212,7 @@ class Run:
         """Return the progress for the status; before the first step, nothing new."""
         seconds = max(time.monotonic() - self._started, 1e-9)
         tokens = (self._tokens or 0) - (self._first_tokens or 0)
-        found = {"step": self._step, "num_steps": self.num_steps}
+        found = {"step": self._step, "num_steps": self.num_steps, "tokens": self._tokens}
         told = {name: value for name, value in found.items() if value}
         return {**told, "tokens_per_second": tokens / seconds}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from olmix.cli.terminal import done, progress, shell_line, table
 
 if TYPE_CHECKING:
     from olmix.fit import FitResult
+    from olmix.records.fit.next_batch import NextBatch
     from olmix.records.fit.scores import Fit
     from olmix.report.figures import Drawn
 
@@ -88,8 +90,29 @@ def _fit_surface(config: Path, output: Path) -> None:
     ]
     title = f"{found['order']}: effect of half the tested range on {found['metric']}"
     table(title, ("term", "coefficient", "standard error"), terms)
-    click.echo(f"\n{found['statement']}")
+    click.echo(f"\n{found['statement']}\n")
+    _show_batch(result.batch)
     done(f"surface: {result.folder}")
+    study = config.absolute().parent.parent
+    if (study / "run_mapping.yaml").is_file():
+        words = ["olmix", "sweep", "generate", os.path.relpath(study)]
+        done(f"next runs: {shell_line([*words, '--after', str(result.folder)])}")
+
+
+def _show_batch(batch: NextBatch) -> None:
+    """Print the runs that would tell most next."""
+    names = list(batch.runs[0].settings)
+    rows = [
+        (
+            *(f"{run.settings[name]:g}" for name in names),
+            f"{run.predicted:.4g}",
+            f"{run.low:.4g} to {run.high:.4g}",
+            "" if run.repeats is None else f"again, as {run.repeats}",
+        )
+        for run in batch.runs[:4]
+    ]
+    columns = (*names, f"{batch.metric}, predicted", "90 % of its mean", "")
+    table("The next runs, that of most worth first", columns, rows)
 
 
 def show_fit(result: FitResult) -> None:

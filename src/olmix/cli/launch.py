@@ -449,6 +449,8 @@ def _show_status(reports: Sequence[RunReport], as_json: bool) -> None:
     for entry in reports:
         state, left = entry.status, entry.seconds_left
         steps = f"{state.step:,}/{state.num_steps:,}" if state.num_steps else ""
+        if not steps and entry.share is not None:
+            steps = f"{100 * entry.share:.0f} % of tokens"
         speed = f"{state.tokens_per_second:,.0f}" if state.tokens_per_second else ""
         ends = "" if left is None else duration(left)
         row = (entry.name, state.state, steps, speed, ends, entry.last_metric, state.error or "")

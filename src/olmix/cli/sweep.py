@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -15,6 +15,7 @@ from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
     from olmix.sweep import StudyPlan, SweepResult
+    from olmix.sweep.experiment import Experiment
     from olmix.sweep.results import Results
 
 __all__ = ["cruijff_kit", "sweep", "torchtune_config_writer"]
@@ -61,6 +62,20 @@ def example(folder: Path, framework: str) -> None:
 @click.option("--no-validate", is_flag=True, help="Skip the framework's own check.")
 @click.option("--smoke", is_flag=True, help="Train every config for 2 steps on a tiny model.")
 @click.option("--slurm", is_flag=True, help="Write run_experiment.sh, a SLURM array script.")
+@path_option(
+    "--after",
+    about="Fit of a sweep, such as STUDY/results/fit/latest: EXPERIMENT is then the folder STUDY, "
+    "to which the next runs are added.",
+)
+@click.option(
+    "-n",
+    "--runs",
+    "num_next",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Number of runs that --after adds.",
+)
 @click.option("--max-runs", type=click.IntRange(min=1), help="Largest number of runs.")
 @json_option
 def generate(
@@ -70,15 +85,26 @@ def generate(
     no_validate: bool,
     smoke: bool,
     slurm: bool,
+    after: Path | None,
+    num_next: int,
     max_runs: int | None,
     as_json: bool,
 ) -> None:
     """Write a complete config for each run, and check all of them."""
     from olmix.sweep import generate_configs
 
+    if after is None:
+        loaded = _read(experiment, max_runs)
+    else:
+        from olmix.sweep.next_runs import with_next_runs
+
+        if output is not None:
+            raise click.UsageError("--after adds runs to the folder EXPERIMENT; leave -o out")
+        loaded = _limited(with_next_runs(experiment, after, num_next), max_runs)
+        output = experiment
     with progress("checking configs") as show:
         result = generate_configs(
-            _read(experiment, max_runs),
+            loaded,
             output,
             validator="none" if no_validate else validator,
             smoke=smoke,
@@ -91,12 +117,15 @@ def generate(
     _show_generated(result)
 
 
-def _read(experiment: Path, max_runs: int | None) -> Any:
-    from dataclasses import replace
-
+def _read(experiment: Path, max_runs: int | None) -> Experiment:
     from olmix.sweep.experiment import load_experiment
 
-    loaded = load_experiment(experiment)
+    return _limited(load_experiment(experiment), max_runs)
+
+
+def _limited(loaded: Experiment, max_runs: int | None) -> Experiment:
+    from dataclasses import replace
+
     if max_runs is None:
         return loaded
     return replace(loaded, config=loaded.config.model_copy(update={"max_runs": max_runs}))

@@ -275,6 +275,9 @@ class ExperimentConfig(Section):
     """The variables to test: parameter names, each with its list of values."""
     paired: Annotated[tuple[_Group, ...], Field(strict=False)] = ()
     """Groups of variables that move together: the first values of all, then the second ones."""
+    points: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
+    """Runs beside those of the design, each with a value for every variable; `olmix sweep generate
+    --after` adds them."""
     controls: dict[str, Any] = {}
     """The settings that stay the same in all runs."""
     conditions: Annotated[tuple[ConditionConfig, ...], Field(strict=False)] = ()

@@ -10,6 +10,9 @@ from olmix.config.base import LocalPath, NotEmpty, Section
 
 __all__ = ["FactorTables", "SurfaceConfig"]
 
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Range = Annotated[tuple[_Finite, _Finite], Field(strict=False)]
+
 
 class FactorTables(Section):
     """Where the two tables of a sweep lie."""
@@ -34,5 +37,7 @@ class SurfaceConfig(Section):
     accuracy; for others lower is better."""
     order: Literal["auto", "linear", "squares", "interactions", "quadratic"] = "auto"
     """Terms of the polynomial; ``auto`` takes those that predict held-out points best."""
+    limits: dict[str, _Range] = {}
+    """Least and largest value of factors in the next batch of runs; the tested ones if left out."""
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Probability that the intervals are to hold."""

@@ -46,15 +46,24 @@ class RunReport:
     num_tokens: int | None = None
 
     @property
+    def share(self) -> float | None:
+        """Share that is done, by steps or else by tokens; `None` where neither is known."""
+        status = self.status
+        if status.num_steps:
+            return min(status.step / status.num_steps, 1.0)
+        if status.tokens and self.num_tokens:
+            return min(status.tokens / self.num_tokens, 1.0)
+        return None
+
+    @property
     def seconds_left(self) -> float | None:
         """Seconds until it ends, at the speed that it had since its last report."""
         status = self.status
-        if status.state != "running" or not status.step or not status.tokens_per_second:
+        if status.state != "running" or not status.tokens_per_second or not self.share:
             return None
-        if self.num_tokens is None or not status.num_steps:
+        if self.num_tokens is None:
             return None
-        share = 1 - status.step / max(status.num_steps, status.step)
-        return share * self.num_tokens / status.tokens_per_second
+        return (1 - self.share) * self.num_tokens / status.tokens_per_second
 
     @property
     def last_metric(self) -> str:

@@ -28,12 +28,13 @@ import numpy as np
 from olmix.errors import needs
 from olmix.simplex import Array
 
-__all__ = ["KernelSettings", "factorise", "kernel", "kernel_slope", "maximise"]
+__all__ = ["LENGTH_SD", "KernelSettings", "factorise", "kernel", "kernel_slope", "maximise"]
 
 MEAN = 1.0
 """Variance of the unknown mean, in units of the variance of the targets."""
 _ROOT = float(np.sqrt(3.0))
-_LENGTH_SD = 1.5
+LENGTH_SD = 1.5
+"""Standard deviation of the logarithm of a length in its prior."""
 _NOISE = 0.01
 _WIDE_SD = 3.0
 _BOUNDS = {"length": (-3.0, 7.0), "signal": (-8.0, 8.0), "noise": (-14.0, 2.0)}
@@ -104,7 +105,12 @@ def factorise(points: Array, row_weights: Array, settings: KernelSettings) -> Ar
 
 
 def maximise(
-    points: Array, targets: Array, row_weights: Array, start: KernelSettings, max_steps: int
+    points: Array,
+    targets: Array,
+    row_weights: Array,
+    start: KernelSettings,
+    max_steps: int,
+    length_sd: float = LENGTH_SD,
 ) -> tuple[KernelSettings, float]:
     """Return the most probable settings, and minus the logarithm of their posterior density.
 
@@ -114,6 +120,7 @@ def maximise(
         row_weights: (n,) runs behind each target, above 0.
         start: where the search begins.
         max_steps: most steps of L-BFGS; 0 judges the start.
+        length_sd: standard deviation of the logarithm of a length in its prior.
 
     Raises:
         MissingPackageError: scipy is not installed.
@@ -121,11 +128,11 @@ def maximise(
     with needs("fit", "Fitting a swarm"):
         from scipy import optimize
     if max_steps == 0:
-        return start, _surprise(start.to_vector(), points, targets, row_weights)[0]
+        return start, _surprise(start.to_vector(), points, targets, row_weights, length_sd)[0]
     size = points.shape[1]
     bounds = [_BOUNDS["length"]] * size + [_BOUNDS["signal"], _BOUNDS["noise"]]
     found = optimize.minimize(
-        lambda vector: _surprise(vector, points, targets, row_weights),
+        lambda vector: _surprise(vector, points, targets, row_weights, length_sd),
         start.to_vector(),
         jac=True,
         method="L-BFGS-B",
@@ -136,7 +143,7 @@ def maximise(
 
 
 def _surprise(
-    vector: Array, points: Array, targets: Array, row_weights: Array
+    vector: Array, points: Array, targets: Array, row_weights: Array, length_sd: float
 ) -> tuple[float, Array]:
     """Return minus the log posterior density of the settings, and its derivative."""
     from scipy.linalg import lapack
@@ -166,6 +173,6 @@ def _surprise(
     gradient[size] = 0.5 * (inner * matern).sum()
     gradient[size + 1] = 0.5 * settings.noise * (inner[diagonal] / row_weights).sum()
     prior = np.append(np.full(size, np.log(_usual_length(size))), [0.0, np.log(_NOISE)])
-    width = np.append(np.full(size, _LENGTH_SD), [_WIDE_SD, _WIDE_SD])
+    width = np.append(np.full(size, length_sd), [_WIDE_SD, _WIDE_SD])
     away = (vector - prior) / width
     return float(value + 0.5 * away @ away), gradient + away / width

@@ -69,6 +69,7 @@ class Status:
             not this run.
         step: steps done.
         num_steps: steps to do.
+        tokens: tokens seen, of a trainer that says it; 0 of others.
         tokens_per_second: training speed so far.
         error: why it failed, in words.
         updated: seconds since 1970.
@@ -79,6 +80,7 @@ class Status:
     identity: str = ""
     step: int = 0
     num_steps: int = 0
+    tokens: int = 0
     tokens_per_second: float = 0.0
     error: str | None = None
     updated: float = 0.0
@@ -102,6 +104,7 @@ class Status:
             identity=identity or "",
             step=int(_quantity(plain.get("step"))),
             num_steps=int(_quantity(plain.get("num_steps"))),
+            tokens=int(_quantity(plain.get("tokens"))),
             tokens_per_second=_quantity(plain.get("tokens_per_second")),
             error=error if isinstance(error, str) else None,
             updated=_quantity(plain.get("updated")),
@@ -116,8 +119,9 @@ def _quantity(value: object) -> float:
 
 
 def progress_of(record: Mapping[str, object]) -> dict[str, float]:
-    """Return `step`, `num_steps` and `tokens_per_second` as far as a record tells them."""
-    found = {name: number(record.get(name)) for name in ("step", "num_steps", "tokens_per_second")}
+    """Return steps, tokens and speed as far as a record tells them."""
+    names = ("step", "num_steps", "tokens", "tokens_per_second")
+    found = {name: number(record.get(name)) for name in names}
     return {
         name: value if name == "tokens_per_second" else int(value)
         for name, value in found.items()

@@ -154,7 +154,7 @@ class RunWriter:
         return keep_steps(self.folder.metrics, last)
 
     def progress(self, **changes: float) -> Status:
-        """Report progress: `step`, `num_steps`, `tokens_per_second`, as far as known."""
+        """Report progress: `step`, `num_steps`, `tokens`, `tokens_per_second`, as far as known."""
         return self.folder.update_status(state="running", **changes)
 
     def sync(self) -> int:

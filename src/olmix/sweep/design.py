@@ -15,7 +15,7 @@ from olmix.simplex import Array
 from olmix.sweep.mixtures import MIX, mixtures_of
 from olmix.sweep.variables import is_range
 
-__all__ = ["SEED", "Point", "build_points", "count_points", "num_steps"]
+__all__ = ["SEED", "Point", "build_points", "count_points", "num_steps", "variable_names"]
 
 Point = dict[str, Any]
 SEED = "seed"
@@ -28,11 +28,13 @@ def count_points(config: ExperimentConfig) -> int:
         number = math.prod(len(axis) for axis in _axes(config))
     else:
         number = config.sampler.runs or 0
-    return number * len(_seeds(config))
+    return number * len(_seeds(config)) + len(config.points)
 
 
 def build_points(config: ExperimentConfig) -> list[Point]:
     """Return the value of every variable for every run, replicates last and fastest.
+
+    Single points come after the design.
 
     A grid is in the order of the file: the last variable changes fastest. A sample is a function of
     the sampler's seed and the variables.
@@ -47,8 +49,14 @@ def build_points(config: ExperimentConfig) -> list[Point]:
         points = _sample(config, axes)
     seeds = _seeds(config)
     if len(seeds) == 1 and config.replicates == 1:
-        return points
-    return [point | {SEED: seed} for point in points for seed in seeds]
+        return [*points, *config.points]
+    seeded = [point | {SEED: seed} for point in points for seed in seeds]
+    return [*seeded, *({SEED: seeds[0]} | point for point in config.points)]
+
+
+def variable_names(config: ExperimentConfig) -> list[str]:
+    """Return the names of all variables, paired ones last."""
+    return [*config.variables, *(name for group in config.paired for name in group)]
 
 
 def _axes(config: ExperimentConfig) -> list[Sequence[Point]]:

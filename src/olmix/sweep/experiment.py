@@ -15,10 +15,10 @@ from olmix.sweep.errors import ExperimentSchemaError, Finding, Location, raise_p
 from olmix.sweep.merge import DELETE
 from olmix.sweep.mixtures import check_mixtures
 from olmix.sweep.variables import check_variables
-from olmix.text.yaml import YamlFile, read_yaml, render_yaml
+from olmix.text.yaml import YamlFile, parse_yaml, read_yaml, render_yaml
 from olmix.text.yaml_rules import Yaml12
 
-__all__ = ["Experiment", "load_experiment"]
+__all__ = ["Experiment", "load_experiment", "parse_experiment"]
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,10 @@ class Experiment(ExperimentSource):
     config: ExperimentConfig
 
 
-def load_experiment(source: str | Path | Mapping[str, Any]) -> Experiment:
+def load_experiment(source: str | Path | Mapping[str, Any] | YamlFile) -> Experiment:
     """Read an experiment from a file or a mapping, in the full or the short form.
+
+    A file that was parsed by `parse_experiment` will do as well.
 
     Raises:
         ValidationError: with every problem of the file (one of its subclasses, if they agree).
@@ -87,7 +89,17 @@ class _ExperimentYaml(Yaml12):
 _ExperimentYaml.add_constructor(DELETE, lambda *_: DELETE)
 
 
-def _read(source: str | Path | Mapping[str, Any]) -> tuple[ExperimentSource, Any]:
+def parse_experiment(text: str, file: Path) -> YamlFile:
+    """Return an experiment's YAML from its text, as if `file` held it.
+
+    Raises:
+        ConfigError: it is not YAML.
+    """
+    rules = _ExperimentYaml
+    return YamlFile(file, parse_yaml(text, str(file), rules), text, rules=rules)
+
+
+def _read(source: str | Path | Mapping[str, Any] | YamlFile) -> tuple[ExperimentSource, Any]:
     """Return where an experiment stands and what stands there; keys without a value are gone."""
     file = None
     if isinstance(source, Mapping):
@@ -95,10 +107,10 @@ def _read(source: str | Path | Mapping[str, Any]) -> tuple[ExperimentSource, Any
         text = render_yaml(raw)
     else:
         try:
-            file = read_yaml(source, _ExperimentYaml)
+            file = source if isinstance(source, YamlFile) else read_yaml(source, _ExperimentYaml)
         except ConfigError as error:
             raise ExperimentSchemaError(error.problems, error.file) from None
-        name, raw, text = str(source), file.data, file.text
+        name, raw, text = str(file.path), file.data, file.text
     if isinstance(raw, dict):
         # Keys such as `x-common` are there for their anchors alone.
         raw = {k: v for k, v in raw.items() if v is not None and not str(k).startswith("x-")}

@@ -12,6 +12,7 @@ from typing import Any
 from olmix.sweep.design import SEED
 from olmix.sweep.folder import Mapped
 from olmix.sweep.scalars import kind_of, render_flow
+from olmix.sweep.variables import is_range
 from olmix.text.csv import write_table
 from olmix.text.numbers import counted
 from olmix.text.yaml import write_yaml
@@ -39,11 +40,13 @@ class Factors:
     note: str
 
 
-def choose_factors(ranking: Sequence[Mapped]) -> Factors:
+def choose_factors(ranking: Sequence[Mapped], design: Mapping[str, Any] = {}) -> Factors:
     """Return the numeric variables, and the runs that share the best run's other values.
 
     Args:
         ranking: runs that have the metric, best first.
+        design: the values of variables as the experiment lists them, which say on which scale
+            each acts.
     """
     best = ranking[0].params
     names = [name for name in best if name != SEED]
@@ -68,7 +71,7 @@ def choose_factors(ranking: Sequence[Mapped]) -> Factors:
         notes.append(f"{gone}: left out, because it always moves together with another one")
     if not factors or len(runs) < _FEWEST_RUNS:
         return Factors({}, (), "no numeric variable takes several values in three runs or more")
-    scales = {name: _scale(_levels(runs, name)) for name in factors}
+    scales = {name: _scale(design.get(name), _levels(runs, name)) for name in factors}
     return Factors(scales, runs, "; ".join(notes))
 
 
@@ -122,8 +125,17 @@ def _move_together(runs: Sequence[Mapped], one: str, other: str) -> bool:
     return all(x > 0 < y for x, y in steps) or all(x > 0 > y for x, y in steps)
 
 
-def _scale(levels: Sequence[float]) -> str:
-    """Return the scale on which levels are more evenly spaced; two of them by their ratio."""
+def _scale(designed: Any, found: Sequence[float]) -> str:
+    """Return the scale of a variable: that of its range, or on which its levels are more even.
+
+    The levels of the design count where it lists them, since single points lie anywhere; two levels
+    are judged by their ratio.
+    """
+    if is_range(designed):
+        return str(designed.get("scale", "linear"))
+    listed = designed if isinstance(designed, list) else []
+    numbers = [value for value in listed if _is_number(value)]
+    levels = sorted(numbers) if len(numbers) > 1 else found
     if levels[0] <= 0:
         return "linear"
     if len(levels) == 2:

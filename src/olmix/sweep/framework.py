@@ -281,6 +281,11 @@ class Framework(ABC):
         del base, runs
         return []
 
+    def check_places(self, config: Mapping[str, Any], root: Path) -> Iterable[Note]:
+        """Yield what is wrong with a config's paths, where relative ones are relative to `root`."""
+        del config, root
+        return ()
+
     def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> RunCost:
         """Return what a run takes."""
         del base, config

@@ -28,7 +28,7 @@ from olmix.sweep.framework import Verdict
 from olmix.sweep.keep_ids import keep_ids
 from olmix.sweep.report import describe_params, render_report
 from olmix.sweep.slurm import old_scripts, write_scripts
-from olmix.sweep.study_plan import PlannedRun, StudyPlan, build_plan
+from olmix.sweep.study_plan import PlannedRun, StudyPlan, build_plan, check_places
 from olmix.text.files import folder_beside, write_text
 from olmix.text.progress import OnProgress
 
@@ -96,6 +96,7 @@ def generate_configs(
     if validator != "none":
         plan.framework.require()
     target = choose_folder(plan.experiment.config, output_dir)
+    check_places(plan, target)
     old = _existing(target)
     runs = plan.runs if not old else keep_ids(plan, old, target, partial(_text, plan))
     plan = replace(plan, runs=runs)

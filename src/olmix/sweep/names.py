@@ -8,7 +8,7 @@ from typing import Any
 
 from olmix.config.experiment import ExperimentConfig
 from olmix.errors import nearest
-from olmix.sweep.design import SEED
+from olmix.sweep.design import SEED, variable_names
 from olmix.sweep.errors import ExperimentSchemaError, Finding, Location, ValidationError
 from olmix.sweep.framework import Base, Framework, Path_
 from olmix.sweep.merge import flatten
@@ -53,6 +53,8 @@ def find_names(config: ExperimentConfig, framework: Framework, base: Base) -> Na
         locations.setdefault(name, ("controls", name))
     if config.replicates != 1:
         locations.setdefault(SEED, ("replicates",))
+    if any(SEED in point for point in config.points):
+        locations.setdefault(SEED, ("points",))
     for index, condition in enumerate(config.conditions):
         for name in condition.set:
             locations.setdefault(name, ("conditions", index, "set", name))
@@ -83,6 +85,7 @@ def check_names(
     ):
         what = "replicates set the seed, and seed is a variable too; keep one of the two"
         yield Finding(ExperimentSchemaError, what, ("replicates",))
+    yield from _check_points(config)
     yield from _check_owners(config, names)
     for index, condition in enumerate(config.conditions):
         for name in condition.when:
@@ -92,6 +95,20 @@ def check_names(
                 hint = f"did you mean `{guess}`?" if guess else f"there are: {known}"
                 what = f"{name} is neither a variable nor a control; {hint}"
                 yield Finding(ExperimentSchemaError, what, ("conditions", index, "when", name))
+
+
+def _check_points(config: ExperimentConfig) -> Iterator[Finding]:
+    """Yield variables that a point leaves out, and names in it that are no variable."""
+    wanted = set(variable_names(config))
+    for index, point in enumerate(config.points):
+        for name in sorted(wanted - set(point)):
+            what = f"{name} has no value; a point has one for every variable"
+            yield Finding(ExperimentSchemaError, what, ("points", index))
+        for name in sorted(set(point) - wanted - {SEED}):
+            guess = nearest(name, wanted)
+            hint = f"did you mean `{guess}`?" if guess else f"there are: {', '.join(wanted)}"
+            what = f"{name} is no variable; {hint}"
+            yield Finding(ExperimentSchemaError, what, ("points", index, name))
 
 
 def _check_owners(config: ExperimentConfig, names: Names) -> Iterator[Finding]:

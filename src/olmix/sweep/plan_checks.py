@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from olmix.config.experiment import ExperimentConfig
-from olmix.sweep.design import count_points
+from olmix.sweep.design import count_points, variable_names
 from olmix.sweep.errors import ExperimentSchemaError, Finding
 from olmix.sweep.framework import Base, Framework
 from olmix.sweep.merge import expand, flatten
@@ -31,7 +31,10 @@ def check_number(config: ExperimentConfig, number: int) -> Iterator[Finding]:
         what = "every combination is skipped; no run is left"
         yield Finding(ExperimentSchemaError, what, ("conditions",))
     limit = config.max_runs
-    if limit is not None and config.sampler.type == "grid" and number > limit:
+    if limit is not None and config.points and number > limit:
+        what = f"{number} runs with those of points, more than max_runs = {limit}; raise max_runs"
+        yield Finding(ExperimentSchemaError, what, ("max_runs",))
+    elif limit is not None and config.sampler.type == "grid" and number > limit:
         what = (
             f"the grid has {number} runs, more than max_runs = {limit}; test fewer values, raise "
             f"max_runs, or draw a sample: sampler: {{type: latin_hypercube, runs: {limit}}}"
@@ -46,7 +49,7 @@ def warn_of_scale(
     if framework.scale is None:
         return
     rank_key, alpha_key = framework.scale
-    varied = [*config.variables, *(name for group in config.paired for name in group)]
+    varied = variable_names(config)
     paths = {framework.path_of(base, name): name for name in varied}
     ranks = [path for path in paths if path[-1] == rank_key]
     if not ranks or any(path[-1] == alpha_key for path in paths):

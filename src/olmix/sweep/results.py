@@ -154,11 +154,12 @@ def write_results(
     _draw(target, states, effects, metric)
     lower = direction_of([metric], {} if lower_is_better is None else {metric: lower_is_better})
     ranking = sorted(measured, key=lambda entry: entry[1] if lower else -entry[1])
-    factors = choose_factors([run for run, _ in ranking])
+    config = experiment_of(root).config
+    design = {name: v for group in (config.variables, *config.paired) for name, v in group.items()}
+    factors = choose_factors([run for run, _ in ranking], design)
     notes = [factors.note, *_marks(diverged, open_, unfinished=unfinished)]
     factors = replace(factors, note="; ".join(filter(None, notes)))
     write_factors(target, factors, final, metric, lower_is_better=lower)
-    config = experiment_of(root).config
     values = {run.id: value for run, value in ranking}
     runs = [run for run, _ in ranking]
     swarm = write_swarm(target, config, runs, values, metric, lower_is_better=lower)

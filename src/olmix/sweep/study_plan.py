@@ -34,7 +34,7 @@ from olmix.sweep.values import DerivationError, Scope, resolve, unknown_referenc
 from olmix.text.files import digest
 from olmix.text.numbers import counted
 
-__all__ = ["PlannedRun", "StudyPlan", "build_plan", "config_hash"]
+__all__ = ["PlannedRun", "StudyPlan", "build_plan", "check_places", "config_hash"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,23 @@ def build_plan(source: str | Path | Mapping[str, object] | Experiment) -> StudyP
     raise_problems(((f.kind, experiment.problem(f)) for f in found), experiment.name)
     base = framework.load_base(experiment)
     return _Planner(experiment, framework, base).plan()
+
+
+def check_places(plan: StudyPlan, folder: Path) -> None:
+    """Check the paths of all configs, once it is known to which folder they are written.
+
+    Raises:
+        ValidationError: with every path that cannot be.
+    """
+    names = find_names(plan.experiment.config, plan.framework, plan.base)
+    root = folder.absolute()
+    first: dict[Path_, Note] = {}  # all runs have the same fault
+    for run in plan.runs:
+        for note in plan.framework.check_places(run.config, root):
+            first.setdefault(note.path, note)
+    findings = (Finding(ValidationError, n.what, names.source(n.path)) for n in first.values())
+    found = ((f.kind, plan.experiment.problem(f)) for f in findings)
+    raise_problems(found, plan.experiment.name)
 
 
 @dataclass

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from olmix.laws.gaussian import MEAN, KernelSettings, _surprise, factorise, kernel, maximise
+from olmix.laws.gaussian import (
+    LENGTH_SD,
+    MEAN,
+    KernelSettings,
+    _surprise,
+    factorise,
+    kernel,
+    maximise,
+)
 
 
 def _problem(num=12, size=3, seed=0):
@@ -17,10 +25,13 @@ def _problem(num=12, size=3, seed=0):
 def test_the_gradient_is_that_of_finite_differences(seed):
     points, targets, row_weights = _problem(seed=seed)
     vector = KernelSettings.start(3).to_vector() + np.random.default_rng(seed).normal(0, 0.5, 5)
-    _, gradient = _surprise(vector, points, targets, row_weights)
+    _, gradient = _surprise(vector, points, targets, row_weights, LENGTH_SD)
     step = 1e-6 * np.eye(5)
     both = [
-        [_surprise(vector + sign * row, points, targets, row_weights)[0] for sign in (1, -1)]
+        [
+            _surprise(vector + sign * row, points, targets, row_weights, LENGTH_SD)[0]
+            for sign in (1, -1)
+        ]
         for row in step
     ]
     numeric = [(up - down) / 2e-6 for up, down in both]
@@ -35,9 +46,9 @@ def test_the_density_is_that_of_the_textbook():
     covariance = kernel(points, points, settings) + np.diag(settings.noise / row_weights)
     expected = 0.5 * targets @ np.linalg.solve(covariance, targets)
     expected += 0.5 * np.linalg.slogdet(covariance)[1]
-    assert _surprise(settings.to_vector(), points, targets, row_weights)[0] == pytest.approx(
-        expected
-    )
+    assert _surprise(settings.to_vector(), points, targets, row_weights, LENGTH_SD)[
+        0
+    ] == pytest.approx(expected)
 
 
 def test_searching_never_ends_higher_than_it_started():

@@ -11,7 +11,7 @@ from olmix.collect.folders import read_records
 from olmix.errors import DataError
 from olmix.launch.status import RunReport
 from olmix.records.logs import read_jsonl
-from olmix.records.run import RunFolder, Status
+from olmix.records.run import RunFolder, Status, progress_of
 from olmix.records.run_config import read_run_config
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "run_folder_0_1"
@@ -96,7 +96,7 @@ def test_a_damaged_status_is_pending_or_with_a_summary_finished(tmp_path, conten
 
 @pytest.mark.parametrize("value", ["Infinity", "-Infinity", "NaN", HUGE, "null", "[]", '"x"', "-1"])
 def test_an_absurd_number_in_a_status_costs_that_number_alone(tmp_path, value):
-    keys = ("step", "num_steps", "tokens_per_second", "updated", "error", "diverged")
+    keys = ("step", "num_steps", "tokens", "tokens_per_second", "updated", "error", "diverged")
     inner = ", ".join(f'"{key}": {value}' for key in keys)
     put(tmp_path / "status.json", f'{{"state": "failed", "identity": "abc", {inner}}}')
     status = RunFolder(tmp_path).read_status()
@@ -157,3 +157,19 @@ def test_status_shows_no_bookkeeping_as_a_metric(tmp_path):
     run = RunFolder(tmp_path)
     put(run.metrics, json.dumps({"step": 1, "lr": 0.1, "epoch": 2, "eval": {"x_bpb": 1.5}}))
     assert RunReport("r", Status(), {}, run).last_metric == "x_bpb 1.5"
+
+
+@pytest.mark.parametrize(
+    ("said", "share", "left"),
+    [
+        ({"step": 3, "num_steps": 4}, 0.75, 25.0),
+        ({"step": 3, "tokens": 250}, 0.25, 75.0),  # a trainer that does not know its steps
+        ({"step": 3, "tokens": 9000}, 1.0, 0.0),
+        ({"step": 3}, None, None),
+    ],
+)
+def test_how_far_a_run_is_follows_from_its_steps_or_else_its_tokens(tmp_path, said, share, left):
+    run = RunFolder(tmp_path)
+    run.update_status(state="running", tokens_per_second=10.0, **progress_of(said))
+    report = RunReport("r", run.read_status(), {}, run, num_tokens=1000)
+    assert (report.share, report.seconds_left) == (share, left)

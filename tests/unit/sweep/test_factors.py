@@ -57,6 +57,15 @@ def test_the_scale_is_the_one_on_which_levels_are_even(levels, scale):
     assert choose_factors(runs).scales == {"x": scale}
 
 
+def test_the_scale_is_that_of_the_design_wherever_later_points_lie():
+    runs = ranking(*({"x": x} for x in (1e-4, 1e-3, 1e-2, 9.1e-3, 9e-3)))
+    assert choose_factors(runs).scales == {"x": "linear"}
+    assert choose_factors(runs, {"x": [1e-4, 1e-3, 1e-2]}).scales == {"x": "log"}
+    ends = {"min": 1e-4, "max": 1e-2}
+    assert choose_factors(runs, {"x": ends | {"scale": "log"}}).scales == {"x": "log"}
+    assert choose_factors(runs, {"x": ends}).scales == {"x": "linear"}
+
+
 def test_the_config_is_one_that_fit_reads_and_goes_where_there_is_nothing_to_fit(tmp_path):
     runs = ranking(*({"lr": lr} for lr in (1e-4, 1e-3, 1e-2)))
     final = {run.id: {"loss": float(n)} for n, run in enumerate(runs)}

@@ -88,6 +88,33 @@ def test_a_checkpointer_does_not_write_where_it_reads(place):
     assert len(build_plan(experiment(controls=controls)).runs) == 2
 
 
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("{top}/model", "../model/out"),
+        ("{top}/model", "../link/out"),
+        ("{top}", "runs"),
+        ("../model", "{top}/model"),
+        (".", "runs"),
+    ],
+)
+def test_relative_folders_are_judged_from_the_folder_of_the_experiment(tmp_path, source, place):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "link").symlink_to("model")
+    controls = {
+        "checkpointer.checkpoint_dir": source.format(top=tmp_path),
+        "output_dir": place.format(top=tmp_path),
+    }
+    target = tmp_path / "study"
+    with pytest.raises(ValidationError, match=r"is in checkpointer\.checkpoint_dir") as caught:
+        generate_configs(experiment(controls=controls), target, validator="none")
+    assert len(caught.value.problems) == 1
+    assert not target.exists()
+    controls["output_dir"] = "../elsewhere"
+    controls["checkpointer.checkpoint_dir"] = str(tmp_path / "model")
+    assert generate_configs(experiment(controls=controls), target, validator="none").is_valid
+
+
 def test_status_looks_where_the_checkpoints_are(tmp_path):
     controls = {"checkpointer.output_dir": "saved", "output_dir": "runs"}
     folder = generate_configs(

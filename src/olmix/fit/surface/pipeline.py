@@ -22,8 +22,10 @@ from olmix.fit.surface.choice import (
     compare,
     find_optimum,
 )
+from olmix.fit.surface.next_batch import next_batch
 from olmix.fit.surface.polynomial import Surface
 from olmix.fit.surface.runs import Runs, load_runs
+from olmix.records.fit.next_batch import NextBatch, write_next_batch
 from olmix.records.metric import lower_is_better
 from olmix.text.files import digest, folder_beside
 from olmix.text.numbers import counted, per_cent
@@ -43,10 +45,12 @@ class SurfaceResult:
     Attributes:
         folder: what was written.
         summary: the content of `surface.json`.
+        batch: the runs to make next.
     """
 
     folder: Path
     summary: Mapping[str, Any]
+    batch: NextBatch
 
 
 def fit_surface(config: SurfaceConfig, output_dir: str | Path) -> SurfaceResult:
@@ -66,6 +70,7 @@ def fit_surface(config: SurfaceConfig, output_dir: str | Path) -> SurfaceResult:
         optimum = find_optimum(
             runs, chosen.surface, lower_is_better=lower, coverage=config.coverage
         )
+    batch = next_batch(runs, config.metric, config.limits, lower_is_better=lower)
     summary = {
         "lower_is_better": lower,
         **_summary(config, runs, candidates, chosen, optimum),
@@ -79,12 +84,13 @@ def fit_surface(config: SurfaceConfig, output_dir: str | Path) -> SurfaceResult:
         files = FitFiles(beside)
         files.json("config.json", {**config.to_plain(), "olmix": __version__})
         files.json("surface.json", summary)
+        write_next_batch(beside, batch)
         files.table("predictions.csv", runs.names, _predictions(runs, chosen))
         if optimum is not None:
             _write_optimum(files, config, runs, chosen.surface, optimum)
         publish(beside, output / name)
     point_latest(output, name)
-    return SurfaceResult(output / name, summary)
+    return SurfaceResult(output / name, summary, batch)
 
 
 def _direction(config: SurfaceConfig) -> bool:

@@ -12,6 +12,7 @@ Legend: ``R`` runs, ``K`` factors, ``p`` terms, ``X`` (R, p) design, ``b`` (p,) 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,6 +61,30 @@ class SweptFactor:
         low, high = self._scaled(np.array([self.levels[0], self.levels[-1]]))
         place = low + (coded + 1) / 2 * (high - low)
         return float(np.exp(place) if self.is_log else place)
+
+    @property
+    def doubles(self) -> bool:
+        """Whether only powers of 2 were tested, three or more, as of ranks and batch sizes."""
+        return len(self.levels) > 2 and all(
+            level >= 1 and math.log2(level).is_integer() for level in self.levels
+        )
+
+    def settings(self, coded: Array) -> Array:
+        """Return the values at coded places (n,) as one would write them, (n,).
+
+        They have three digits, are whole where only whole numbers were tested, and powers of 2
+        where only these were.
+        """
+        low, high = self._scaled(np.array([self.levels[0], self.levels[-1]]))
+        place = low + (np.asarray(coded) + 1) / 2 * (high - low)
+        values = np.exp(place) if self.is_log else place
+        if self.doubles:
+            values = 2.0 ** np.round(np.log2(np.maximum(values, self.levels[0])))
+        elif self.is_whole:
+            values = np.round(values)
+        else:
+            values = np.array([float(f"{value:.3g}") for value in values])
+        return np.asarray(np.clip(values, self.levels[0], self.levels[-1]))
 
     def setting(self, coded: float) -> float:
         """Return the value at a coded place as one would write it: three digits, or whole."""

@@ -35,6 +35,7 @@ from olmix.sweep.torchtune.recipe import find_reads, reads_of
 from olmix.sweep.torchtune.registry import Registry, read_registry
 from olmix.sweep.torchtune.smoke import train_tiny
 from olmix.sweep.torchtune.sources import complete_sources, mix_by_repetition
+from olmix.sweep.torchtune.traps import folder_traps
 from olmix.sweep.torchtune.validation import validate_configs
 from olmix.text.progress import OnProgress
 
@@ -122,6 +123,10 @@ class Torchtune(Framework):
     ) -> list[Note]:
         """Return what our own checks say of a config."""
         return check_config(base, config, tuple(given))
+
+    def check_places(self, config: Mapping[str, Any], root: Path) -> Iterable[Note]:
+        """Yield checkpointers that would write where they read."""
+        return folder_traps(config, root)
 
     def cost(self, base: Base, config: Mapping[str, Any], gpus: int) -> RunCost:
         """Return batch, steps and tokens of a run."""

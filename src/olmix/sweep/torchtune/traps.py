@@ -37,7 +37,7 @@ def traps(base: Base, config: Mapping[str, Any], given: Sequence[Path_]) -> Iter
         yield Note(("dataset",), what, "warning")
     yield from _step_traps(config, touched)
     yield from _logger_traps(config)
-    yield from _folder_traps(config)
+    yield from folder_traps(config)
     cost = estimate(config, 1)
     warmup = at(config, ("lr_scheduler", "num_warmup_steps"))
     if cost.steps is not None and kind_of(warmup) == "int" and warmup >= cost.steps:
@@ -137,16 +137,24 @@ def _logger_traps(config: Mapping[str, Any]) -> Iterator[Note]:
         )
 
 
-def _folder_traps(config: Mapping[str, Any]) -> Iterator[Note]:
-    """Yield checkpointers that would write where they read, which they refuse."""
+def folder_traps(config: Mapping[str, Any], root: Path | None = None) -> Iterator[Note]:
+    """Yield checkpointers that would write where they read, which they refuse.
+
+    Args:
+        config: of a run.
+        root: folder that relative paths are relative to; `None` where it is not known yet, so that
+            links are not followed and a relative path is only compared with a relative one.
+    """
     folders = find_folders(config)
     for key, node in config.items():
         source = node.get("checkpoint_dir") if isinstance(node, Mapping) else None
         path = (key, "output_dir")
         if not isinstance(source, str) or path not in folders:
             continue
-        read, written = resolve_folder(config, source), folders[path]
-        if Path(read) in (Path(written), *Path(written).parents):
+        read, written = Path(resolve_folder(config, source)), Path(folders[path])
+        if root is not None:
+            read, written = (root / read).resolve(), (root / written).resolve()
+        if read in (written, *written.parents):
             yield Note(
                 path,
                 f"{written} is in {key}.checkpoint_dir, {read}, which torchtune refuses; write "

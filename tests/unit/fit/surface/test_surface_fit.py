@@ -58,7 +58,7 @@ def test_the_folder_holds_what_was_fitted_and_a_block_for_the_next_experiment(tm
     folder = fit_surface(config(tmp_path), tmp_path / "fit").folder
     assert {file.name for file in folder.iterdir()} == {
         *("config.json", "surface.json", "predictions.csv", "proposal.yaml"),
-        *("profiles.csv", "profiles.png"),
+        *("profiles.csv", "profiles.png", "next_batch.json"),
     }
     assert (tmp_path / "fit" / "latest").resolve() == folder.resolve()
     assert "controls:\n  learning_rate: " in (folder / "proposal.yaml").read_text()
