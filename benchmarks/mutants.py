@@ -67,7 +67,8 @@ MUTANTS = [
         ("np.power(np.maximum(array, 1e-300), temperature)", "np.maximum(array, 1e-300)"),
         ("room = bounded - clipped", "room = bounded"),
         ("left = np.maximum(1 - (np.cumsum(ceiling, axis=-1) - ceiling), 0.0)", "left = np.maximum(1 - np.cumsum(ceiling, axis=-1), 0.0)"),
-        ("bounded = np.where(bounded < floor, 0.0, bounded)", "bounded = np.where(bounded < floor, floor, bounded)"),
+        ("caps = np.where(caps < floor, 0.0, caps)", "caps = np.where(caps < floor, floor, caps)"),
+        ("bounded = np.where(live, np.minimum(np.asarray(caps, dtype=np.float64), 1.0), 0.0)", "bounded = np.minimum(np.asarray(caps, dtype=np.float64), 1.0)"),
         ("np.sqrt(np.maximum(1 - x @ y.T, 0.0))", "np.maximum(1 - x @ y.T, 0.0)"),
         ("support[candidates[np.argmin(row[candidates])]] = False", "support[candidates[np.argmax(row[candidates])]] = False"),
         ("order = np.lexsort((-caps, -rows), axis=-1)", "order = np.lexsort((-caps, rows), axis=-1)"),
@@ -144,6 +145,7 @@ MUTANTS = [
     *_entries(
         "fit/calibration.py",
         "unit/fit/test_calibration.py",
+        ("stats.t.ppf(0.5 + LEVEL / 2, freedom)", "stats.t.ppf(LEVEL, freedom)"),
         ("rank = int(np.ceil((count + 1) * level))", "rank = int(np.ceil(count * level))"),
         ("return float(ordered[-1] * (1 + 2 / count))", "return float(ordered[-1])"),
         ("_typical(size[~out], distances[~out], least)", "_typical(size, distances, least)"),
@@ -161,10 +163,10 @@ MUTANTS = [
     *_entries(
         "fit/uncertainty.py",
         "unit/fit/test_uncertainty.py",
-        ("return self.fit.cv_mse * max(1.0, self.far[index] ** 2)", "return self.fit.cv_mse"),
+        ("max(self.fit.cv_mse * max(1.0, self.far[index] ** 2), beyond**2)", "max(self.fit.cv_mse, beyond**2)"),
+        ("self.fit.cv_mse * max(1.0, self.far[index] ** 2), beyond**2)", "self.fit.cv_mse * max(1.0, self.far[index] ** 2), 0.0)"),
         ("mean = float(boot.mean[other] - boot.mean[proposed])", "mean = float(boot.mean[proposed] - boot.mean[other])"),
         ("variance = _variance(differences) + boot.error(proposed) + boot.error(other)", "variance = _variance(differences)"),
-        ("stats.t.ppf(0.5 + LEVEL / 2, freedom)", "stats.t.ppf(LEVEL, freedom)"),
         ("tried * rank_p_value(", "rank_p_value("),
     ),
     *_entries(

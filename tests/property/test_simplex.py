@@ -115,3 +115,8 @@ def test_of_domains_below_the_minimum_the_one_drawn_largest_comes_back():
 def test_the_domain_drawn_smallest_makes_room_for_a_required_one():
     row, required = np.array([0.55, 0.45, 0.0]), np.array([False, False, True])
     np.testing.assert_allclose(_sparse(row, 0.4, np.ones(3), required), [[0.6, 0, 0.4]])
+
+
+def test_caps_of_domains_without_weight_do_not_help():
+    with pytest.raises(InfeasibleError):
+        project_to_caps([0.7, 0.3, 0.0], [0.4, 0.4, 1.0])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from olmix.fit.calibration import LEVELS, bounds_of, calibrate, error_at_trained
+from olmix.fit.calibration import LEVELS, bounds_of, calibrate, error_at_trained, student
 from olmix.records.fit.scores import LEVEL, Calibration
 
 
@@ -108,3 +108,7 @@ def test_the_noise_at_a_trained_mixture_is_the_larger_of_residuals_and_replicate
 def test_only_a_rate_of_success_ends_at_1(values, lower, expected):
     found = bounds_of(np.array(values), lower_is_better=lower)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_nine_tenths_lie_within_as_many_standard_deviations_as_tables_of_t_say():
+    assert student(10) == pytest.approx(1.8125, abs=1e-4)

@@ -150,3 +150,9 @@ def test_the_p_value_pays_for_every_law_that_was_tried(tmp_path):
     alone = rank_p_value(swarm.averaged()[0][0], fitted.best.cv_predictions)
     assert len(fitted.candidates) > 1
     assert found.p_value == pytest.approx(min(1.0, len(fitted.candidates) * alone))
+
+
+def test_where_nothing_was_measured_the_error_is_at_least_what_the_best_tenth_showed():
+    boot = _boot(np.zeros((4, 2)), [True, False], beyond=(5.0, 5.0))
+    assert boot.error(0) == pytest.approx(0.1**2)
+    assert boot.error(1) == pytest.approx((5.0 / stats.t.ppf(0.95, 20)) ** 2)
