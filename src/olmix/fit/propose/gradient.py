@@ -2,14 +2,15 @@
 
 Of many starts the best few are followed to their end by sequential quadratic programming (SLSQP,
 Kraft 1988). On the public swarms, with and without caps, mirror descent from all starts before it
-(Kivinen and Warmuth 1997) found no better value in eight decimals.
+(Kivinen and Warmuth 1997) found no better value in eight decimals. A step of it takes the cube of
+the number of domains, though: where there are many, mirror descent goes in its place.
 
 Legend: ``S`` starts, ``F`` free domains, ``D`` domains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,6 +22,11 @@ from olmix.simplex import Array, fill_to_caps, normalise, project_to_caps
 __all__ = ["TRACE", "optimality_gap", "search", "starting_points"]
 
 _FOLLOWED = 4
+_MANY = 150
+"""Free domains beyond which a step of sequential quadratic programming takes too long."""
+_MIRROR_STEPS = 500
+_LEAST_STEP = 1e-12
+_LEAST_WEIGHT = 1e-30
 TRACE = 1e-6
 """Weight below which a domain gets none; the divergence keeps every weight above 0."""
 
@@ -75,9 +81,7 @@ def search(objective: ProposerObjective, feasible: Feasible, starts: Array, scal
 def _descend(
     objective: ProposerObjective, feasible: Feasible, shares: Array, scale: float
 ) -> Array:
-    """Return the end of SLSQP on the scaled problem from one start, shares (F,)."""
-    with needs("fit", "The gradient proposer"):
-        from scipy import optimize
+    """Return the end of a descent on the scaled problem from one start, shares (F,)."""
     free, caps = feasible.free, feasible.free_caps
     least = np.minimum(1e-12, caps)
 
@@ -90,6 +94,10 @@ def _descend(
         whole = objective.gradient(feasible.expand(inside[None]))[0, free]
         return np.asarray(feasible.free_total * whole / scale)
 
+    if len(caps) > _MANY:
+        return _mirror(value, slope, shares, caps)
+    with needs("fit", "The gradient proposer"):
+        from scipy import optimize
     found = optimize.minimize(
         value,
         shares,
@@ -103,6 +111,30 @@ def _descend(
     if not np.isfinite(point).all() or point.sum() <= 0:
         return shares
     return np.asarray(np.maximum(fill_to_caps(point / point.sum(), caps), 0.0))
+
+
+def _mirror(
+    value: Callable[[Array], float], slope: Callable[[Array], Array], shares: Array, caps: Array
+) -> Array:
+    """Return the end of mirror descent with backtracking from one start, shares (F,)."""
+    point = project_to_caps(normalise(np.maximum(shares, 1e-9)), caps)
+    now, rate = value(point), 1.0
+    for _ in range(_MIRROR_STEPS):
+        down = slope(point)
+        down = down - down.min()
+        while rate > _LEAST_STEP:
+            kept = point * np.exp(-np.minimum(rate * down, 100.0))
+            moved = project_to_caps(np.maximum(kept, _LEAST_WEIGHT), caps)
+            there = value(moved)
+            if there <= now - 1e-4 * float(down @ (point - moved)):
+                break
+            rate /= 2
+        else:
+            break
+        gained, point, now, rate = now - there, moved, there, 2 * rate
+        if gained < _LEAST_STEP:
+            break
+    return np.asarray(fill_to_caps(np.where(point < 1e-10, 0.0, point), caps))
 
 
 def optimality_gap(objective: ProposerObjective, feasible: Feasible, mixture: Array) -> float:

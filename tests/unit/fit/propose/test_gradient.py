@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fit_fixtures import POWERS
+from olmix.fit.propose import gradient
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.gradient import optimality_gap, search, starting_points
 from olmix.fit.propose.objective import ProposerObjective
@@ -98,3 +99,21 @@ def test_the_gap_is_0_at_the_best_and_bounds_what_is_left_of_a_convex_law():
     assert 0 <= optimality_gap(objective, feasible, best) < 1e-5
     left = objective.value(PRIOR[None])[0] - objective.value(best[None])[0]
     assert optimality_gap(objective, feasible, PRIOR) >= left
+
+
+@pytest.mark.parametrize("kl", [0.0, 0.01])
+@pytest.mark.parametrize("cap", [1.0, 0.08])
+def test_in_many_domains_mirror_descent_finds_what_quadratic_programming_finds(
+    kl, cap, monkeypatch
+):
+    rng = np.random.default_rng(0)
+    size = 40
+    prior = rng.dirichlet(np.ones(size))
+    laws = [_power(-np.abs(rng.normal(0, 0.01, size)), 0.01) for _ in range(2)]
+    objective = ProposerObjective(laws, np.full(2, 0.5), kl, prior)
+    feasible = _free(size, np.full(size, cap))
+    few = objective.value(_search(objective, feasible)[None])[0]
+    monkeypatch.setattr(gradient, "_MANY", 10)
+    found = _search(objective, feasible)
+    assert feasible.contains(found, 1e-8)
+    assert objective.value(found[None])[0] == pytest.approx(few, abs=1e-6)
