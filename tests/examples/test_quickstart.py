@@ -228,7 +228,7 @@ def test_every_make_target_of_the_readme_is_there(target):
 def test_the_stages_of_the_readme_run_in_a_row(demo, tmp_path):
     folder = shutil.copytree(demo[0], tmp_path / "copy", symlinks=True) / "quickstart"
     shutil.rmtree(folder / "variants")
-    # Those of GRPO have a training of their own in tests/integration, and checkpoints of Hugging Face.
+    # Those of GRPO have a training of their own in tests/integration, and checkpoints tests too.
     apart = ("quickstart", "grpo", "evaluate")
     stages = [command for command in _commands() if command.split()[1] not in apart]
     assert len(stages) >= 10
