@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ["plan"]
 
+_POSITIVE = click.FloatRange(0, min_open=True)
+
 
 @click.command()
 @path_option("-c", "--config", required=True, about="Generation config.")
 @path_option("--base", about="Launch config; launch.yaml beside the generation config if left out.")
-@click.option("--flops", type=click.FloatRange(0, min_open=True), help="The budget: 6e18.")
-@click.option("--gpu-hours", type=click.FloatRange(0, min_open=True), help="The same in GPU hours.")
+@click.option("--flops", type=_POSITIVE, help="The budget: 6e18.")
+@click.option("--gpu-hours", type=_POSITIVE, help="The same in GPU hours.")
 @click.option(
     "--flops-per-gpu",
-    type=click.FloatRange(0, min_open=True),
+    type=_POSITIVE,
     default=4e14,
     show_default=True,
     help="What a GPU does in a second: an H100 at 40 %.",
@@ -33,16 +35,13 @@ __all__ = ["plan"]
 @path_option("--fit", "fit_folder", about="A fit whose errors are taken in place of the table.")
 @click.option(
     "--error",
-    type=click.FloatRange(0, min_open=True),
+    type=_POSITIVE,
     default=0.1,
     show_default=True,
     help="Regret of the proposal that is wanted, in spreads of the objective between runs.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Write generation.yaml and launch.yaml of the plan into this folder.",
+@path_option(
+    "-o", "--output", about="Write generation.yaml and launch.yaml of the plan into this folder."
 )
 def plan(
     config: Path,
@@ -81,7 +80,7 @@ def plan(
 
 
 def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> None:
-    from olmix.plan.budget import SMALLEST
+    from olmix.plan.budget import SMALLEST, VERIFYING
     from olmix.text.numbers import fixed, readable_count
 
     rows = [
@@ -100,7 +99,7 @@ def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> Non
     table("What the budget buys (* recommended)", columns, rows)
     click.echo(
         f"\nRegret of the proposal in spreads of the objective, from {source}; FLOPs with a "
-        "verification (20 runs) and a ladder at 1 and 4 times the size."
+        f"verification ({VERIFYING} runs) and a ladder at 1 and 4 times the size."
     )
     if best.error > error:
         click.echo(f"warning: no number of runs here brings the regret to {error:g}", err=True)

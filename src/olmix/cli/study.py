@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from olmix.domains import bits_per_byte_of
-
-if TYPE_CHECKING:
-    from olmix.config.base import Section
 
 __all__ = ["AVERAGE", "DEFAULT_RUNS", "DEFAULT_TOKENS", "Study", "fit_config", "study_configs"]
 
@@ -50,19 +46,20 @@ class Study:
 def study_configs(study: Study) -> dict[str, str]:
     """Return the three configs of a study as YAML, by the names of their files."""
     from olmix.config import GenerationConfig, LaunchConfig
+    from olmix.config.commented import render_commented
 
     launch, generation = _launch(study), _generation(study)
     counts = {"token_counts": dict.fromkeys(study.domains, study.tokens)}
     wanted = study.domains if study.target == AVERAGE else (study.target,)
     weights = {bits_per_byte_of(name): float(name in wanted) for name in study.validation}
     return {
-        "generation.yaml": _text(
+        "generation.yaml": render_commented(
             # The priors are a file that is written later.
             GenerationConfig.from_dict({**generation, "priors": counts}),
             generation,
             "How the mixtures are sampled: `olmix generate` reads this.",
         ),
-        "launch.yaml": _text(
+        "launch.yaml": render_commented(
             LaunchConfig.from_dict(launch),
             launch,
             "How a run is trained: `olmix generate --base` and `olmix verify` read this.",
@@ -131,6 +128,7 @@ def fit_config(
         note: what the reader has to do, in a line below the first.
     """
     from olmix.config import FitConfig
+    from olmix.config.commented import render_commented
 
     plain: dict[str, object] = {
         "swarm": dict(zip(("ratios", "metrics"), tables, strict=True)),
@@ -143,11 +141,4 @@ def fit_config(
     }
     config = FitConfig.from_dict({**plain, "priors": {"token_counts": dict.fromkeys(domains, 1)}})
     purpose = "What is fitted and proposed: `olmix fit` reads this."
-    return _text(config, plain, f"{purpose}\n{note}".strip())
-
-
-def _text(config: Section, plain: Mapping[str, object], purpose: str) -> str:
-    from olmix.config.commented import render_commented
-
-    head = "".join(f"# {line}\n" for line in purpose.splitlines())
-    return f"{head}\n{render_commented(config, plain)}"
+    return render_commented(config, plain, f"{purpose}\n{note}".strip())

@@ -14,15 +14,17 @@ __all__ = ["render_commented"]
 _WIDTH = 90
 
 
-def render_commented(config: Section, plain: Mapping[str, object]) -> str:
-    """Return a config as YAML, every key with its meaning.
+def render_commented(config: Section, plain: Mapping[str, object], purpose: str) -> str:
+    """Return a config as YAML, with what it is for and every key with its meaning.
 
     Args:
         config: the config, whose models know what their keys mean.
         plain: the keys to write, as the user would; a list of sections is explained once, at its
             first entry.
+        purpose: lines at the top.
     """
-    return "\n".join(_lines(config, plain)) + "\n"
+    head = [f"# {line}" for line in purpose.splitlines()]
+    return "\n".join([*head, "", *_lines(config, plain)]) + "\n"
 
 
 def _lines(

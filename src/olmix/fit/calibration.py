@@ -35,10 +35,8 @@ from olmix.laws.outliers import mean_square
 from olmix.records.fit.scores import LEVEL, Calibration
 from olmix.simplex import Array
 
-__all__ = ["LEVELS", "NORMAL_QUANTILE", "bounds_of", "calibrate", "error_at_trained", "student"]
+__all__ = ["LEVELS", "bounds_of", "calibrate", "error_at_trained", "student"]
 
-NORMAL_QUANTILE = 1.6449
-"""Standard deviations that the interval of a normal distribution reaches at `LEVEL`."""
 _MEAN_SIZE = 0.798
 """Mean size of a normal error, in standard deviations."""
 _LEAST_SHARE = 1 / 2

@@ -30,7 +30,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.fit.calibration import (
-    NORMAL_QUANTILE,
     bounds_of,
     calibrate,
     error_at_trained,
@@ -49,7 +48,7 @@ from olmix.laws.law import Draws, FittedLaw, Law
 from olmix.laws.outliers import mean_square
 from olmix.laws.stack import FittedStack, stacked_samples
 from olmix.records.fit.proposal import PredictedGain, PredictedValue
-from olmix.records.fit.scores import Calibration, Scores
+from olmix.records.fit.scores import NORMAL_QUANTILE, Calibration, Scores
 from olmix.simplex import Array
 
 __all__ = [

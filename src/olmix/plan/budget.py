@@ -18,14 +18,16 @@ from olmix.config.models import MODEL_PARAMETERS
 from olmix.config.sizes import at_width
 from olmix.errors import ConfigError, Problem
 from olmix.plan.curve import Curve
+from olmix.records.fit.proposal import VERIFIED
 
-__all__ = ["SMALLEST", "Plan", "Target", "make_plan", "plans_of"]
+__all__ = ["SMALLEST", "VERIFYING", "Plan", "Target", "make_plan", "plans_of"]
 
 _SIZES = (32, 64, 128, 256, 512)
-_VERIFIED = 4 * 5
 _LADDER = 2 * 3 * (1 + 16)
 _FIRST_ROUND, _FIRST_PER_DOMAIN = 48, 3
 """Runs of a first round, at least, and for each domain: too small a one made rounds worse."""
+VERIFYING = len(VERIFIED) * 5
+"""Runs of a verification: five seeds of each mixture."""
 SMALLEST = 1_000_000
 """Parameters of the smallest models of a public swarm."""
 
@@ -95,7 +97,7 @@ def make_plan(
         target: the large run.
         curve: how the error falls with the runs.
     """
-    units = num_runs + _VERIFIED + _LADDER
+    units = num_runs + VERIFYING + _LADDER
     most = min(math.sqrt(flops / units / (6 * target.ratio)), target.parameters)
     sized = _sized(base, most)
     if sized is None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from olmix.config import GenerationConfig, LaunchConfig
-from olmix.config.base import Section
 from olmix.config.commented import render_commented
 from olmix.errors import ConfigError, DataError, Problem
 from olmix.plan.budget import Plan, Target
@@ -54,8 +52,9 @@ def write_plan(
         f"Written by `olmix plan` for a run of {target.parameters:.3g} parameters and "
         f"{target.tokens:.3g} tokens."
     )
-    _write(files[0], sampled, plain, f"{why} Round 1 of {plan.rounds}.")
-    _write(files[1], launch, launch.to_plain(), f"{why} Passes over each domain are those there.")
+    rounds, passes = f"Round 1 of {plan.rounds}.", "Passes over each domain are those there."
+    write_text(files[0], render_commented(sampled, plain, f"{why} {rounds}"))
+    write_text(files[1], render_commented(launch, launch.to_plain(), f"{why} {passes}"))
     return files
 
 
@@ -70,7 +69,3 @@ def _check_tokens(config: GenerationConfig, tokens: int) -> None:
             f"{tokens / there + 0.05:.1f}"
         )
         raise ConfigError([Problem("--target-tokens", what)])
-
-
-def _write(file: Path, config: Section, plain: Mapping[str, object], why: str) -> None:
-    write_text(file, f"# {why}\n\n{render_commented(config, plain)}")

@@ -39,6 +39,7 @@ __all__ = [
     "add_legend",
     "data_limits",
     "new_figure",
+    "note_gain",
     "plain",
     "render_figure",
     "save_figure",
@@ -269,6 +270,22 @@ def data_limits(values: Array, pad: float = 0.06, include: Sequence[float] = ())
         span = 0.2 * size if size > 0 else 1.0
         pad = 0.5
     return np.array([low - pad * span, high + pad * span])
+
+
+def note_gain(ax: Axes, gain: float, place: float, colour: str) -> None:
+    """Write a gain to the right of its row, at `place` on the vertical axis."""
+    ax.annotate(
+        f"{gain:+.3f}".replace("-", "−"),
+        (1.0, place),
+        xycoords=("axes fraction", "data"),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        ha="left",
+        fontsize=SMALL_SIZE,
+        color=colour,
+        annotation_clip=False,
+    )
 
 
 def plain(text: str) -> str:

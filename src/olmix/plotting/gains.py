@@ -14,6 +14,7 @@ from olmix.plotting.canvas import (
     SMALL_SIZE,
     add_legend,
     data_limits,
+    note_gain,
     plain,
     say_empty,
     shorten,
@@ -251,16 +252,5 @@ def _draw_gain(
     ax.plot([low, high], [place, place], color=INK, linewidth=1.3, zorder=5)
     for end in (low, high):
         ax.plot([end, end], [place - 0.08, place + 0.08], color=INK, linewidth=1.3, zorder=5)
-    ax.annotate(
-        f"{gain.mean:+.3f}".replace("-", "−"),
-        (1.0, place),
-        xycoords=("axes fraction", "data"),
-        xytext=(6, 0),
-        textcoords="offset points",
-        va="center",
-        ha="left",
-        fontsize=SMALL_SIZE,
-        color=INK if is_measured else MUTED,
-        annotation_clip=False,
-    )
+    note_gain(ax, gain.mean, place, INK if is_measured else MUTED)
     return [gain.mean, low, high]

@@ -14,6 +14,7 @@ from olmix.plotting.canvas import (
     add_colour_bar,
     add_legend,
     data_limits,
+    note_gain,
     plain,
     say_empty,
     shorten,
@@ -122,17 +123,7 @@ def effect_bars(ax: Axes, bars: Mapping[str, tuple[float, bool]], *, label: str)
         face = colour if is_sure else "none"
         length = float(np.nan_to_num(gain))
         ax.barh(row, length, height=0.62, zorder=2, facecolor=face, edgecolor=colour, linewidth=1.2)
-        ax.annotate(
-            f"{gain:+.3f}".replace("-", "−"),
-            (1.0, row),
-            xycoords=("axes fraction", "data"),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=SMALL_SIZE,
-            color=INK,
-            annotation_clip=False,
-        )
+        note_gain(ax, gain, row, INK)
     ax.set_xlim(*data_limits(gains, pad=0.04, include=(0.0,)))
     ax.locator_params(axis="x", nbins=4)
     ax.axvline(0.0, color=INK, linewidth=1.0, zorder=4)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from olmix.config.base import validate
 from olmix.domains import bits_per_byte_of
 from olmix.errors import ConfigError, DataError
+from olmix.records.typed_json import RecordPart
 from olmix.text.files import read_json, write_json
 
 __all__ = [
@@ -26,11 +27,7 @@ CHECKPOINT_BITS = "bits_per_byte.json"
 _Count = Annotated[int, Field(ge=0)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
-
-
-class DomainBits(_Part):
+class DomainBits(RecordPart):
     """A checkpoint on the texts of a domain.
 
     Attributes:
@@ -47,7 +44,7 @@ class DomainBits(_Part):
     bytes: _Count
 
 
-class CheckpointBits(_Part):
+class CheckpointBits(RecordPart):
     """A checkpoint on all domains.
 
     Attributes:

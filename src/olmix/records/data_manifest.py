@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from olmix.config import TokenDtype
 from olmix.config.base import validate
 from olmix.errors import ConfigError, DataError
 from olmix.mixture import Mixture, Share
+from olmix.records.typed_json import RecordPart
 from olmix.text.files import read_json, write_json
 
 __all__ = ["DataManifest", "ManifestDomain", "ValidationSet", "read_manifest", "write_manifest"]
@@ -19,11 +20,7 @@ _Paths = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 _Count = Annotated[int, Field(ge=1)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
-
-
-class ManifestDomain(_Part):
+class ManifestDomain(RecordPart):
     """A domain of the run.
 
     Attributes:
@@ -40,7 +37,7 @@ class ManifestDomain(_Part):
     tokens_seen: int | None = None
 
 
-class ValidationSet(_Part):
+class ValidationSet(RecordPart):
     """What a run is measured on.
 
     Attributes:
@@ -54,7 +51,7 @@ class ValidationSet(_Part):
     bytes: int | None = None
 
 
-class DataManifest(_Part):
+class DataManifest(RecordPart):
     """The data of a run.
 
     Attributes:

@@ -10,6 +10,7 @@ import numpy as np
 
 from olmix import plotting
 from olmix.records.fit.folder import FitFolder
+from olmix.records.fit.scores import NORMAL_QUANTILE
 from olmix.report.figure import PlannedFigure
 from olmix.text.numbers import counted, fixed, percent
 
@@ -120,7 +121,7 @@ def evidence_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     if content.evidence is not None:
         size = content.evidence.size
         width, height = (0.56, 0.36) if size <= plotting.MOST_NUMBERS else (0.3, 0.24)
-        clear = int((np.abs(np.nan_to_num(content.evidence)) > 1.645).sum())
+        clear = int((np.abs(np.nan_to_num(content.evidence)) > NORMAL_QUANTILE).sum())
         yield PlannedFigure(
             "interaction_matrix_signed_evidence",
             "effects",

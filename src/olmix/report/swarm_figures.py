@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from functools import partial
-from statistics import NormalDist
 
 import numpy as np
 
 from olmix import plotting
 from olmix.records.fit.folder import FitFolder
-from olmix.records.fit.scores import LEVEL
+from olmix.records.fit.scores import NORMAL_QUANTILE
 from olmix.report.figure import PlannedFigure
 from olmix.simplex import Array
 from olmix.text.numbers import counted, duration, fixed, readable_count, signed
@@ -45,7 +44,7 @@ def _domains_plan(content: FitFolder, effects: Array) -> PlannedFigure:
     if len(objective.metrics) == 1 and content.evidence is not None:
         names = [metric.name for metric in content.metrics]
         evidence = content.evidence[names.index(objective.metrics[0].name)]
-        sure = np.abs(np.nan_to_num(evidence)) >= NormalDist().inv_cdf((1 + LEVEL) / 2)
+        sure = np.abs(np.nan_to_num(evidence)) >= NORMAL_QUANTILE
     order = np.argsort(-np.abs(np.nan_to_num(change)))[:_MOST_BARS]
     bars = {content.domains[i]: (float(change[i]), bool(sure[i])) for i in order if change[i] != 0}
     unit = f" in {objective.unit}" if objective.unit else ""

@@ -26,12 +26,12 @@ PLAIN = {
 
 
 def test_comments_change_nothing():
-    text = render_commented(GenerationConfig.from_dict(PLAIN), PLAIN)
+    text = render_commented(GenerationConfig.from_dict(PLAIN), PLAIN, "A study.")
     assert yaml.safe_load(text) == PLAIN
 
 
 def test_a_key_is_explained_above_it_and_a_list_of_sections_once():
-    lines = render_commented(GenerationConfig.from_dict(PLAIN), PLAIN).splitlines()
+    lines = render_commented(GenerationConfig.from_dict(PLAIN), PLAIN, "A study.").splitlines()
     place = lines.index("  variants: 4")
     assert lines[place - 1].startswith("  # Number of sampled mixtures")
     assert sum("Token files or patterns" in line for line in lines) == 1
@@ -40,5 +40,5 @@ def test_a_key_is_explained_above_it_and_a_list_of_sections_once():
 
 def test_what_a_config_holds_in_another_form_is_written_as_it_was_given():
     given = {**PLAIN, "priors": "priors.yaml"}
-    text = render_commented(GenerationConfig.from_dict(PLAIN), given)
+    text = render_commented(GenerationConfig.from_dict(PLAIN), given, "A study.")
     assert yaml.safe_load(text)["priors"] == "priors.yaml"

@@ -106,8 +106,13 @@ def _members(fit: SwarmFit, index: int) -> tuple[str, ...]:
 
 def _counted(fit: SwarmFit) -> set[str]:
     """Return the metrics that laws were fitted to and the objective counts."""
-    used = np.flatnonzero(fit.swarm.objective_weights > 0).tolist()
-    return {name for index in used for name in _members(fit, index)}
+    return {name for index in _used(fit) for name in _members(fit, index)}
+
+
+def _used(fit: SwarmFit) -> list[int]:
+    """Return the metrics of the swarm that the objective counts."""
+    used: list[int] = np.flatnonzero(fit.swarm.objective_weights > 0).tolist()
+    return used
 
 
 def _without(
@@ -139,14 +144,12 @@ def judge_picks(fit: SwarmFit, left_out: LeftOut) -> BestTenth:
     """
     swarm = fit.swarm
     truth = measured_objective(swarm)[left_out.rows]
-    used = np.flatnonzero(swarm.objective_weights > 0).tolist()
     laws = dict.fromkeys(law for one in _by_name(fit).values() for law in one.candidates)
     picked = {}
     for name in (*laws, AUTO):
-        parts = [_metric(fit, index, name, left_out) for index in used]
-        if all(part is not None for part in parts):
-            values = np.stack([part for part in parts if part is not None])
-            promised = swarm.objective_weights[used] @ values
+        values = _counted_values(fit, name, left_out)
+        if values is not None:
+            promised = swarm.objective_weights[_used(fit)] @ values
             picked[name] = _picked(promised, truth, swarm.objective_sign)
     return BestTenth(len(left_out.rows), len(np.unique(swarm.group[~swarm.held_out])), picked)
 
@@ -164,27 +167,19 @@ def widened(fit: SwarmFit, left_out: LeftOut | None) -> SwarmFit:
     """
     if left_out is None:
         return fit
-    swarm, rows = fit.swarm, left_out.rows
+    found = _counted_values(fit, AUTO, left_out)
+    if found is None:
+        return fit
+    swarm, rows, used, fits = fit.swarm, left_out.rows, _used(fit), list(fit.fits)
     values, counts = swarm.averaged()
     measured = np.where(counts > 0, values, np.nan)[:, rows]
-    fits, predicted = [], {}
-    for index, fitted in enumerate(fit.fits):
-        tried = left_out.predictions.keys() >= set(_members(fit, index))
-        found = _metric(fit, index, AUTO, left_out) if tried else None
-        if found is not None:
-            predicted[index] = found
-            beyond = _beyond(measured[index] - found)
-            errors = replace(fitted.calibration, beyond=beyond)
-            fitted = replace(fitted, calibration=errors)
-        fits.append(fitted)
-    used = [int(index) for index in np.flatnonzero(swarm.objective_weights > 0)]
-    if any(index not in predicted for index in used):
-        return replace(fit, fits=fits)
+    for index, predicted in zip(used, found, strict=True):
+        errors = replace(fits[index].calibration, beyond=_beyond(measured[index] - predicted))
+        fits[index] = replace(fits[index], calibration=errors)
     truth = measured_objective(swarm)[rows]
-    promised = swarm.objective_weights[used] @ np.stack([predicted[index] for index in used])
     errors = replace(
         fit.objective.calibration,
-        beyond=_beyond(truth - promised),
+        beyond=_beyond(truth - swarm.objective_weights[used] @ found),
         good=swarm.objective_sign * float(truth.max()),
         best=swarm.objective_sign * float(truth.min()),
     )
@@ -197,6 +192,13 @@ def _beyond(residuals: Array) -> float:
     if not len(seen):
         return math.nan
     return student(len(seen)) * float(np.sqrt(np.mean(seen**2)))
+
+
+def _counted_values(fit: SwarmFit, name: str, left_out: LeftOut) -> Array | None:
+    """Return the metrics that the objective counts by a law, as `_metric`, (used, K)."""
+    values = [_metric(fit, index, name, left_out) for index in _used(fit)]
+    known = [value for value in values if value is not None]
+    return np.stack(known) if len(known) == len(values) else None
 
 
 def _metric(fit: SwarmFit, index: int, name: str, left_out: LeftOut) -> Array | None:

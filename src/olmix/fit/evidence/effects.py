@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from olmix.fit.calibration import NORMAL_QUANTILE
 from olmix.fit.crossval import MetricFit
 from olmix.fit.swarm import Swarm
+from olmix.records.fit.scores import NORMAL_QUANTILE
 from olmix.simplex import Array
 
 __all__ = ["STEP", "interaction_matrix", "probes", "signed_evidence"]

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from olmix.config import ProposerConfig
-from olmix.fit.calibration import NORMAL_QUANTILE
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.gradient import TRACE, optimality_gap
 from olmix.fit.propose.law_warnings import law_warnings
@@ -30,6 +29,7 @@ from olmix.fit.swarm_fit import SwarmFit
 from olmix.fit.uncertainty import held_out_average
 from olmix.laws.law import FittedLaw
 from olmix.laws.scaled import additive_parts
+from olmix.records.fit.scores import NORMAL_QUANTILE
 from olmix.simplex import Array
 from olmix.text.progress import NOBODY, Steps
 

@@ -28,13 +28,13 @@ from olmix.fit.surface.polynomial import SweptFactor
 from olmix.fit.surface.runs import Runs
 from olmix.laws.gaussian import MEAN, KernelSettings, factorise, kernel, maximise
 from olmix.records.fit.next_batch import NextBatch, NextRun
+from olmix.records.fit.scores import NORMAL_QUANTILE
 from olmix.simplex import Array
 
 __all__ = ["Belief", "believe", "choose_batch", "next_batch"]
 
 NUM_RUNS = 16
 """Runs of the list; `olmix sweep generate --after` takes the first ones."""
-_Z90 = 1.645
 
 _ANYWHERE = 512
 _NEAR = 1024
@@ -133,7 +133,7 @@ def next_batch(
 
     points = choose_batch(belief, lambda places: space.code(settings_of(places)), NUM_RUNS)
     mean, variance, _ = belief.posterior(points)
-    reach = _Z90 * np.sqrt(variance)
+    reach = NORMAL_QUANTILE * np.sqrt(variance)
     ends = np.sort(sign * belief.unscale(np.stack([mean - reach, mean + reach])), axis=0)
     at_runs = belief.posterior(space.coded)[0]
     rows = zip(points, sign * belief.unscale(mean), *ends, strict=True)

@@ -35,6 +35,7 @@ __all__ = [
     "AGAIN",
     "AUTO",
     "LEVEL",
+    "NORMAL_QUANTILE",
     "BestTenth",
     "Calibration",
     "Fit",
@@ -49,6 +50,8 @@ __all__ = [
 
 LEVEL = 0.90
 """Share that every interval is to hold: of runs and of gains, predicted and measured alike."""
+NORMAL_QUANTILE = 1.6449
+"""Standard deviations that the interval of a normal distribution reaches at `LEVEL`."""
 AGAIN = "Run `olmix fit` again."
 AUTO = "auto"
 """Key of the choice that was made for each metric, beside the names of laws."""
