@@ -156,6 +156,8 @@ def test_numbers_that_begin_with_a_sign_stay_numbers(tmp_path):
         (b"PAR1" + bytes(20), "this is a parquet file"),
         ("run,\u00e9\n".encode("latin-1"), "cannot be read as UTF-8 text"),
     ],
+    # gzip notes the time, and every worker must collect the same names.
+    ids=["gzip", "UTF-16", "Git LFS", "parquet", "latin-1"],
 )
 def test_a_file_that_is_no_text_is_called_what_it_is(tmp_path, content, said):
     (tmp_path / "t.csv").write_bytes(content)
