@@ -158,7 +158,6 @@ def test_a_launched_run_of_plain_pytorch_that_was_killed_ends_as_one_that_was_no
 
 
 @pytest.mark.filterwarnings("ignore")  # hints of transformers and of what it imports
-@pytest.mark.filterwarnings("ignore")  # hints of what its trainer imports
 def test_the_trainer_of_hugging_face(work):
     pytest.importorskip("transformers")
     folders, rows = to_a_proposal("transformers", "--metric", "code_bpb")
