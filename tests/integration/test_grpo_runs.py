@@ -64,7 +64,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(swept, tmp_path):
     assert kept == [row["reward"] for row in RunFolder(tmp_path / "run").read_metrics()]
 
 
-def test_a_sweep_side_by_side_collects_into_one_table(capsys, tmp_path):
+def test_a_sweep_side_by_side_collects_into_one_table(capsys, tmp_path, monkeypatch):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     _, *rest = SMALL
     words = ("+experiment=[quick_test,joblib]", *rest, "hydra.sweep.dir=sweep")
@@ -84,6 +84,7 @@ def test_a_sweep_side_by_side_collects_into_one_table(capsys, tmp_path):
         ["1", "finished", "0.003"],
     ]
     assert "Joblib" in (folder / "1" / ".hydra" / "launcher.yaml").read_text()
+    monkeypatch.setenv("COLUMNS", "200")
     status, out, _ = call(capsys, folder, command=results)
     assert status == 0
     assert "optimizer.learning_rate" in out

@@ -206,7 +206,7 @@ def _fitting(columns: Sequence[Sequence[str]], room: int, *, cut_last: bool) -> 
 
 def _pieces(cell: str) -> list[str]:
     """Return the parts of a cell between which a line may end: words, and parts of long names."""
-    return re.split(r"(?<=[ _/:-])", cell)
+    return re.split(r"(?<=[ _/:-])|(?<=[A-Za-z]\.)(?=[A-Za-z])", cell)
 
 
 def _broken(cell: str, width: int) -> list[str]:
