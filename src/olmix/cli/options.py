@@ -64,4 +64,4 @@ fit_option = click.option(
     required=True,
     help="Folder of a fit, such as fit/latest.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")

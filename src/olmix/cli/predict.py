@@ -27,7 +27,7 @@ __all__ = ["predict"]
     help="Model size to predict, where the fit has several (swarm.scales); its target if left out.",
 )
 def predict(fit_folder: Path, ratios: Path, output: Path, scale: str | None) -> None:
-    """Predict every metric of any mixture, with 90 % intervals of one run, by the laws of a fit."""
+    """Predict every metric of any mixture by the laws of a fit, with 90 % intervals."""
     from olmix.fit import load_fit
     from olmix.fit.predict import predict_table
     from olmix.text.csv import read_table, write_table

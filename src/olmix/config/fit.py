@@ -108,10 +108,10 @@ class SwarmTables(Section):
         for name in sorted({name for name in names if names.count(name) > 1}):
             rules.broken(f"the scale {name} is given twice", "scales")
         if len(names) == 1:
-            rules.broken("one scale is no comparison; give two, or leave it out", "scales")
+            rules.broken("one scale leaves nothing to compare; give two, or leave it out", "scales")
         for index, scale in enumerate(self.scales):
             if (scale.ratios is None) != (scale.metrics is None):
-                rules.broken("both tables are needed, or neither", "scales", index)
+                rules.broken("give both tables, or neither", "scales", index)
             elif (scale.ratios is None) != self.one_table:
                 rules.broken(
                     "some scales have tables and others none; give them to all, or to none and a "
@@ -355,7 +355,7 @@ class FitConfig(Section):
                 if name not in (*known, ALL_METRICS):
                     rules.broken("eval.tasks has no such metric", "proposer", "floors", name)
         if set(known) <= set(self.filtering.drop_metrics):
-            rules.broken("this drops every metric", "filtering", "drop_metrics")
+            rules.broken("no metric would be left", "filtering", "drop_metrics")
 
     def _check_proposer(self, rules: Rules) -> None:
         """Note proposers that the law does not allow, and settings that have no effect."""

@@ -26,7 +26,8 @@ _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LENGTHS = {"max_tokens", "chinchilla_multiple"}
 """Keys of which one at most says the length of a run."""
 NAME_RULE = (
-    'a name becomes a folder: letters, digits, ".", "_" and "-", the first a letter or digit'
+    'a name becomes a folder: use letters, digits, ".", "_" and "-", '
+    "starting with a letter or digit"
 )
 
 

@@ -41,9 +41,9 @@ def _check_line(text: str) -> str:
     for letter in text:
         if letter == '"' or not letter.isprintable():
             name = {"\n": "a line break", '"': 'a quotation mark (")'}.get(letter, ascii(letter))
-            raise ValueError(f"{name} cannot stand in a line of SLURM's; leave it out")
+            raise ValueError(f"{name} is not allowed in an #SBATCH line; leave it out")
     if not text.strip():
-        raise ValueError("text is needed; leave the key out for SLURM's own default")
+        raise ValueError("text is needed; leave the key out to use SLURM's default")
     return text
 
 

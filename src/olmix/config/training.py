@@ -142,7 +142,7 @@ class ProxyTraining(_Matched):
         _check_length(self, rules)
         if self.d_model % (2 * self.num_heads):
             rules.broken(
-                f"d_model = {self.d_model} does not split into {self.num_heads} heads of an "
+                f"d_model = {self.d_model} does not split into {self.num_heads} heads of equal, "
                 "even width",
                 "num_heads",
             )

@@ -275,7 +275,7 @@ def read_tables(swarm: SwarmTables, scale: SwarmScale | None = None) -> tuple[Ta
         if strange:
             stop_at([f"{table.path}: scale: found {', '.join(strange)}, which swarm.scales lacks"])
         if scale is None and name not in table.groups:
-            raise DataError(f"{table.path}: no run is of the scale {name}, which gives the shape")
+            raise DataError(f"{table.path}: no run has the scale {name}, which gives the shape")
     return both[0].of_group(name), read_metrics(swarm, both[1].of_group(name))
 
 
@@ -311,7 +311,7 @@ def not_joined(ratios: Table, metrics: Table) -> list[str]:
         return []
     return [
         f"{ratios.path} and {metrics.path} have no run in common: the first starts with "
-        f"{ratios.runs[0]}, the second with {metrics.runs[0]}. They are joined on `run`"
+        f"{ratios.runs[0]}, the second with {metrics.runs[0]}. The tables are joined on `run`"
     ]
 
 
@@ -353,9 +353,9 @@ def filtered_out(
     supported = np.array([name in support for name in domains])
     for run, row in weights.items():
         if wanted and (row[~inside].sum() > 1e-9 or not all(row[own].sum() > 0 for own in members)):
-            out[run] = "filtering.keep_sources: it is not a mixture of these alone"
+            out[run] = "filtering.keep_sources: its mixture has other sources too"
         elif support and abs(row[supported].sum() - 1) > 1e-6:
-            out[run] = "filtering.support_domains: it gives weight to other domains"
+            out[run] = "filtering.support_domains: its mixture has other domains too"
     return out
 
 
@@ -534,13 +534,13 @@ def _wrong_numbers(
         if mixtures < needed:
             enough = False
             problems.append(
-                f"{table.path}: {name}: {mixtures} different mixtures are there{held} to fit "
-                f"{num_free} domains, which takes at least {needed}; aim for {3 * (num_free + 1)}"
+                f"{table.path}: {name}: {num_free} domains need at least {needed} different "
+                f"mixtures; found {mixtures}{held}; aim for {3 * (num_free + 1)}"
             )
         elif np.ptp(column[measured]) == 0:
             problems.append(
                 f"{table.path}: {name} is {column[measured][0]:g} in every run, so nothing can be "
-                "learnt from it. Add it to filtering.drop_metrics"
+                "learned from it. Add it to filtering.drop_metrics"
             )
     weighed = chosen.objective_weights > 0
     measured_in = [set(group[np.isfinite(c) & ~held_out].tolist()) for c in values.T[weighed]]
@@ -549,8 +549,8 @@ def _wrong_numbers(
         gaps = np.isnan(values).sum(axis=0) * weighed
         problems.append(
             f"{table.path}: {together} different mixtures have all {weighed.sum()} metrics of the "
-            f"average, which takes at least {needed}; {chosen.names[int(gaps.argmax())]} lacks "
-            "most. Complete the table, or set the weight of metrics with gaps to 0 in "
+            f"average, but the fit needs at least {needed}; {chosen.names[int(gaps.argmax())]} "
+            "lacks most. Complete the table, or set the weight of metrics with gaps to 0 in "
             "filtering.obj_weights"
         )
     return problems

@@ -75,7 +75,7 @@ def sample_swarm(
     """
     asks = next((key for key in ("after", "larger") if getattr(config.swarm, key)), None)
     if asks is not None and fit is None:
-        problem = Problem(f"swarm.{asks}", "only `olmix generate` loads a fit")
+        problem = Problem(f"swarm.{asks}", "only `olmix generate` can load a fit")
         raise ConfigError([problem], config.name)
     if config.swarm.larger is not None and fit is not None:
         return _larger(config, fit)
@@ -147,7 +147,7 @@ def _references(
         weights = np.array([list(prior_mixture(tree, sizes, plain).values())])
         if not rules.contains(weights, 1e-12).all():
             weights = move_into(weights, tree, config.swarm, rules)
-            logger.info("the %s mixture was moved into the limits of the swarm", kind)
+            logger.info("the %s mixture was moved inside the limits of the swarm", kind)
         if not _is_known(weights, known)[0]:
             found[kind] = weights
     return found
@@ -206,7 +206,7 @@ def _draw_new(
         drawn[again] = draw([rngs[int(index)].spawn(1)[0] for index in again])
     left = int(_is_known(drawn, known).sum())
     if left:
-        logger.warning("%d mixtures were run before; the rules leave no others near them", left)
+        logger.warning("%d mixtures were run before, and the rules allow no others near them", left)
     return drawn
 
 
@@ -246,8 +246,8 @@ def _report(
         asked = sum(map(len, others)) + len(sampled)  # so few may be what was asked for
         if share <= _TOO_FEW and total < needed <= asked and num_free > 1:
             raise InfeasibleError(
-                f"{said} With all others there are {total} different ones; a fit of {num_free} "
-                f"domains takes at least {needed}; aim for {safe}. {remedy}"
+                f"{said} With all others there are {total} different mixtures; a fit of "
+                f"{num_free} domains needs at least {needed}; aim for {safe}. {remedy}"
             )
         logger.warning("%s %s", said, remedy)
     elif total < safe:
@@ -279,7 +279,7 @@ def _explain_equal(config: GenerationConfig, rules: Constraints, sampled: Array)
         )
     return said, (
         f"Lower swarm.minimum_weight, or swarm.mix_temperature = {swarm.mix_temperature:g}: "
-        "towards 0 mixtures lie around the uniform one."
+        "towards 0, mixtures lie around the uniform one."
     )
 
 

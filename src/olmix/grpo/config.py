@@ -330,7 +330,7 @@ class RunConfig(Section):
             entry = self.grpo.rewards.get(name)
             if entry is not None and entry.function is None and entry.weight:
                 rules.broken(
-                    "it compares with true answers, of which training.answer_column says there "
+                    "it compares with true answers, but training.answer_column says that there "
                     f"are none; remove it: grpo.rewards.{name}=0",
                     "grpo",
                     "rewards",

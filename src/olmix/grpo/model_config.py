@@ -111,7 +111,7 @@ class ModelConfig(Section):
                 "model_size",
             )
         if self.source == "local" and self.path is None:
-            rules.broken("source=local needs the folder of the weights", "path")
+            rules.broken("source=local needs the folder with the weights", "path")
         if self.source != "local" and self.path is not None:
             rules.broken(f"has no effect with source={self.source}; use source=local", "path")
         if self.source in ("huggingface", "kaggle") and self.model_id is None:
@@ -120,7 +120,7 @@ class ModelConfig(Section):
             re.compile(self.lora_module_path)
         except re.error as error:
             rules.broken(
-                f'found "{self.lora_module_path}"; that is no regular expression: {error}',
+                f'found "{self.lora_module_path}"; that is not a regular expression: {error}',
                 "lora_module_path",
             )
         if self.warm_start is not None and not self.is_random:
@@ -128,7 +128,7 @@ class ModelConfig(Section):
         sizes, names = self.mesh_shape
         if len(sizes) != 2 or tuple(names) != ("fsdp", "tp") or 0 in sizes or sizes == (-1, -1):
             rules.broken(
-                'two sizes and the names ["fsdp", "tp"] are needed, at most one size -1, such as '
+                'give two sizes (at most one of them -1) and the names ["fsdp", "tp"], such as '
                 '[[1, 4], ["fsdp", "tp"]]',
                 "mesh_shape",
             )

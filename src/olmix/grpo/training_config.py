@@ -192,7 +192,7 @@ class TrainingConfig(_Questions):
             for key in ("data_path", "data_subset", "test_path", "test_split"):
                 if getattr(self, key) is not None:
                     rules.broken(
-                        f"say what {key} is of: jsonl, huggingface, tfds or kaggle", "data_source"
+                        f"say what kind {key} is: jsonl, huggingface, tfds or kaggle", "data_source"
                     )
                     break
         self._check_questions(rules)
@@ -270,7 +270,7 @@ def _problems_of(template: str | None) -> Iterator[str]:
     try:
         names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
     except ValueError as error:
-        yield f"{error}; a brace that is no column is written twice"
+        yield f"{error}; write a brace that is not a column twice"
         return
     if not names:
         yield "names no column in braces, so all questions would be the same"

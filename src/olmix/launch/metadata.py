@@ -76,7 +76,7 @@ def write_launch(
     try:
         write_launch_note(folder, group.source, record)
     except OSError as error:
-        logger.warning("nothing was written beside the variants: %s", error)
+        logger.warning("nothing was written next to the variants: %s", error)
 
 
 def _earlier(folder: Path) -> GroupRecord:

@@ -28,7 +28,7 @@ class PrepareRequest:
 
     Attributes:
         output: folder to write.
-        folder: the user's texts, one subfolder a domain; `None` for the built-in domains.
+        folder: the user's texts, one subfolder per domain; `None` for the built-in domains.
         domains: use only these; `None` for all there are.
         held_out: domains that get validation data and are never trained on.
         vocab_size: tokens of the vocabulary.

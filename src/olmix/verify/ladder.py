@@ -88,8 +88,8 @@ def build_ladder(rungs: Sequence[Rung], target: Size | None = None) -> Ladder:
                 [
                     Problem(
                         "--target",
-                        f"found {target.scale:g}; it takes two scales at least, and lies beyond "
-                        f"the largest, {last.scale:g}",
+                        f"found {target.scale:g}; a target needs at least two scales and must be "
+                        f"above the largest, {last.scale:g}",
                     )
                 ]
             )

@@ -94,7 +94,7 @@ def test_a_saved_dataset_is_a_domain(texts, tmp_path):
     (texts / "c" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
     prepared = _prepare(texts, tmp_path)
     assert _domain(prepared, "c").documents == 60
-    said = "domain c: passed over, part of a dataset and none of its texts (7 files)"
+    said = "domain c: skipped: part of a dataset, but not its texts (7 files)"
     assert said in prepared.warnings
 
 
@@ -133,7 +133,7 @@ def test_what_is_left_out_is_counted_per_domain_and_kept_in_the_manifest(texts, 
     assert left["not readable"] == LeftOutTexts("not readable", 3, 206)
     assert _domain(prepared, "b").left_out[0].reason == "in another domain"
     warnings = "\n".join(prepared.warnings)
-    assert "a/again.jsonl: 1 line passed over (first: 33)" in warnings
+    assert "a/again.jsonl: 1 line skipped (first: 33)" in warnings
     assert "the first found 5 in the field text" in warnings
     assert "a/cut.jsonl.gz: passed over, is damaged or cut off" in warnings
     assert "a/archive.txt: passed over, it is not text but a zip archive" in warnings
@@ -187,13 +187,13 @@ def test_damaged_files_among_the_texts_stop_nothing(texts, tmp_path):
 
 def test_few_validation_tokens_are_warned_about(texts, tmp_path):
     warnings = _prepare(texts, tmp_path).warnings
-    assert any("validation tokens; below 10,000 their loss is noisy" in line for line in warnings)
+    assert any("validation tokens; below 10,000 the loss is noisy" in line for line in warnings)
 
 
 def test_links_that_lead_nowhere_are_named(texts, tmp_path):
     (texts / "a" / "link.txt").symlink_to(tmp_path / "gone.txt")
     warnings = "\n".join(_prepare(texts, tmp_path).warnings)
-    assert "a/link.txt: passed over, a link to" in warnings
+    assert "a/link.txt: skipped: a link to" in warnings
 
 
 def test_a_target_that_is_no_domain_is_found_before_anything_is_read(texts, tmp_path, capsys):

@@ -133,7 +133,7 @@ def test_lines_of_jsonl_are_documents_and_bad_ones_are_counted(texts, tmp_path):
     prepared = prepare(_request(texts, tmp_path))
     greek = {domain.name: domain for domain in prepared.domains}["greek"]
     assert greek.documents == 40
-    assert "2 lines passed over (first: 41)" in prepared.warnings[0]
+    assert "2 lines skipped (first: 41)" in prepared.warnings[0]
 
 
 def test_what_is_no_text_is_passed_over_and_named(texts, tmp_path):

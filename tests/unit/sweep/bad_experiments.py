@@ -59,7 +59,7 @@ def _more(name, lines, error, *messages, text=GOOD):
 CASES = [
     # the file
     ("empty", "", ExperimentSchemaError, ("experiment: this key is required and missing",)),
-    ("a list", "- a\n", ExperimentSchemaError, ("found a list; a mapping of keys is needed",)),
+    ("a list", "- a\n", ExperimentSchemaError, ("found a list; a mapping is needed",)),
     ("not YAML", "a: [b\nc: d\n", ExperimentSchemaError, (":2: not valid YAML",)),
     _more(
         "a key twice", "controls: {epochs: 1}", ExperimentSchemaError, ":12: found duplicate key"
