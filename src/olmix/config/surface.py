@@ -29,7 +29,7 @@ class SurfaceConfig(Section):
     tables: FactorTables
     """The runs."""
     factors: Annotated[dict[str, Literal["linear", "log"]], NotEmpty]
-    """Settings, and the scale on which each acts evenly; ``log`` for learning rates."""
+    """Settings, and the scale of each; ``log`` for learning rates."""
     metric: Annotated[str, Field(min_length=1)]
     """The metric that the surface predicts."""
     lower_is_better: bool | None = None

@@ -71,7 +71,7 @@ class Results:
 
 
 def noise_sd(runs: Sequence[tuple[Mapped, float]]) -> float | None:
-    """Return the standard deviation between runs that differ by their seed alone, pooled.
+    """Return the standard deviation between runs that differ only in their seed, pooled.
 
     `None` where no point has several seeds.
     """
