@@ -366,8 +366,10 @@ def results(
     lower = None if higher_is_better is None else not higher_is_better
     found = write_results(folder, output, metric, lower_is_better=lower, unfinished=unfinished)
     if lower is None and not found.lower_is_better:
-        note = f"taking higher as better for {metric}, judging by its name; if not, give "
-        "--lower-is-better"
+        note = (
+            f"taking higher as better for {metric}, judging by its name; if not, give "
+            "--lower-is-better"
+        )
         click.echo(f"note: {note}", err=True)
     status = 1 if found.incomplete or found.unfinished else 0
     if as_json:

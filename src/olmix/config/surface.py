@@ -38,6 +38,7 @@ class SurfaceConfig(Section):
     order: Literal["auto", "linear", "squares", "interactions", "quadratic"] = "auto"
     """Terms of the polynomial; ``auto`` takes those that predict held-out points best."""
     limits: dict[str, _Range] = {}
-    """Least and largest value of factors in the next batch of runs; the tested ones if left out."""
+    """Smallest and largest value of factors in the next batch of runs; the tested ones if left
+    out."""
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    """Probability that the intervals are to hold."""
+    """Probability that intervals should cover the truth."""

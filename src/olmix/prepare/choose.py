@@ -71,7 +71,7 @@ def choose(request: PrepareRequest, warnings: list[str]) -> tuple[list[Texts], s
 
     Args:
         request: what to prepare.
-        warnings: what is passed over is added here, in words.
+        warnings: what is skipped is added here, in words.
 
     Raises:
         DataError: a domain that was asked for is not there, or fewer than two are left.

@@ -102,7 +102,7 @@ def _list_files(folder: Path) -> tuple[Path, ...]:
 def read_documents(root: Path, domain: FolderDomain, tally: Tally) -> Iterator[Document]:
     """Yield the documents of a domain: one a text file, a line of JSON lines or a row of a table.
 
-    Files may be compressed. What is no UTF-8 text is passed over and noted with its name.
+    Files may be compressed. What is no UTF-8 text is skipped and noted with its name.
 
     Raises:
         MissingPackageError: the package that reads a file is not installed.
@@ -150,7 +150,7 @@ def _read_stream(
         path: where it lies.
         stream: its content.
         start: the first bytes of the content.
-        tally: notes what is passed over.
+        tally: notes what is skipped.
     """
     if inner.suffix.lower() in _JSON_LINES or (
         inner.suffix.lower() == ".json" and _has_text(start)

@@ -35,7 +35,7 @@ class Tally:
     """Keeps count while the texts of a domain are read.
 
     Attributes:
-        warnings: what is passed over or changed, in words.
+        warnings: what is skipped or changed, in words.
     """
 
     warnings: list[str] = field(default_factory=list)

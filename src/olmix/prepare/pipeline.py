@@ -50,7 +50,7 @@ class Prepared:
 
     Attributes:
         domains: what became of each domain.
-        warnings: what was passed over, in words.
+        warnings: what was skipped, in words.
         reused: whether everything was there already.
     """
 

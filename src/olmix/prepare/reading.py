@@ -41,7 +41,7 @@ class Reading:
 
     Attributes:
         domains: in the order in which they were asked for.
-        warnings: what was passed over, in words.
+        warnings: what was skipped, in words.
     """
 
     domains: tuple[ReadDomain, ...]
@@ -59,7 +59,7 @@ def read_all(
     Args:
         request: what to prepare.
         texts: the domains.
-        noted: what was passed over before, in words.
+        noted: what was skipped before, in words.
         steps: one for each domain.
 
     Raises:

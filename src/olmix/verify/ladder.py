@@ -195,7 +195,7 @@ def _statement(rungs: Sequence[Rung], target: GainAtTarget | None) -> str:
     parts = [
         f"At {last.num_tokens:,} tokens, {last.scale:g} times those of the base, the proposed "
         f"mixture has a {gain_of(size, found.unit, better)} over natural"
-        + ("" if gain.low > 0 or gain.high < 0 else ", which is not distinguishable from none")
+        + ("" if gain.low > 0 or gain.high < 0 else ", which is not distinguishable from no gain")
         + "."
     ]
     factor = last.equal_tokens

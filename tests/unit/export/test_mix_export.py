@@ -1,6 +1,6 @@
 """Mixtures for other trainers: the files, and what the trainers themselves make of them.
 
-Trainers that are not installed are passed over; the golden files hold in any case.
+Trainers that are not installed are skipped; the golden files hold in any case.
 """
 
 import json

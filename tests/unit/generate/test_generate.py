@@ -328,7 +328,7 @@ def test_a_config_may_name_the_large_run_for_bare_variants(tmp_path):
 @pytest.mark.parametrize("base", [_base(), _for_target(400)])
 def test_config_and_base_that_name_different_large_runs_are_refused(tmp_path, base):
     config = _config().model_copy(update={"target_tokens": 800})
-    with pytest.raises(ConfigError, match="sampled for target_tokens = 800, the base says"):
+    with pytest.raises(ConfigError, match="sampled for target_tokens = 800, but the base says"):
         generate(config, tmp_path / "v", base)
 
 

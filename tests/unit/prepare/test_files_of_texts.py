@@ -78,7 +78,7 @@ def test_rows_of_parquet_are_documents(texts, tmp_path, name, kind):
     _write_table(texts / "c" / name, [*_texts("c"), None], kind)
     prepared = _prepare(texts, tmp_path)
     assert _domain(prepared, "c").documents == 30
-    assert f"c/{name}: passed over 1 row without a text" in prepared.warnings
+    assert f"c/{name}: skipped 1 row without a text" in prepared.warnings
 
 
 def test_a_saved_dataset_is_a_domain(texts, tmp_path):
@@ -116,8 +116,8 @@ def test_a_table_without_texts_is_passed_over_by_name(texts, tmp_path):
     pq.write_table(pa.table({"body": ["x"]}), texts / "a" / "x.parquet")
     pq.write_table(pa.table({"text": [1]}), texts / "a" / "y.parquet")
     warnings = "\n".join(_prepare(texts, tmp_path).warnings)
-    assert "a/x.parquet: passed over, it has no column `text` but body" in warnings
-    assert "a/y.parquet: passed over, its column `text` holds int64" in warnings
+    assert "a/x.parquet: skipped: it has no column `text` but body" in warnings
+    assert "a/y.parquet: skipped: its column `text` holds int64" in warnings
 
 
 def test_what_is_left_out_is_counted_per_domain_and_kept_in_the_manifest(texts, tmp_path):
@@ -135,8 +135,8 @@ def test_what_is_left_out_is_counted_per_domain_and_kept_in_the_manifest(texts, 
     warnings = "\n".join(prepared.warnings)
     assert "a/again.jsonl: 1 line skipped (first: 33)" in warnings
     assert "the first found 5 in the field text" in warnings
-    assert "a/cut.jsonl.gz: passed over, is damaged or cut off" in warnings
-    assert "a/archive.txt: passed over, it is not text but a zip archive" in warnings
+    assert "a/cut.jsonl.gz: skipped: is damaged or truncated" in warnings
+    assert "a/archive.txt: skipped: it is not text but a zip archive" in warnings
     manifest = json.loads((tmp_path / "data/manifest.json").read_text())
     assert {"reason": "empty", "texts": 2, "size_bytes": 1} in manifest["domains"]["a"]["left_out"]
     assert _prepare(texts, tmp_path).domains == prepared.domains

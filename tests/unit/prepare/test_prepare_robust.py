@@ -201,7 +201,7 @@ def test_a_file_name_that_is_no_unicode_is_written_with_its_bytes(texts, tmp_pat
 )
 def test_a_line_of_jsonl_that_cannot_be_used_is_counted(texts, tmp_path, line):
     (texts / "a" / "more.jsonl").write_text(line + "\n")
-    assert "a/more.jsonl: 1 line passed over" in _prepare(texts, tmp_path).warnings[0]
+    assert "a/more.jsonl: 1 line skipped" in _prepare(texts, tmp_path).warnings[0]
 
 
 def test_a_line_of_jsonl_may_hold_other_line_separators(texts, tmp_path):
@@ -230,7 +230,7 @@ def test_files_beside_the_domains_and_links_to_folders_are_named(texts, tmp_path
     (tmp_path / "far").mkdir()
     (texts / "a" / "link").symlink_to(tmp_path / "far")
     warnings = "\n".join(_prepare(texts, tmp_path).warnings)
-    assert "passed over 1 file directly in texts (loose.txt)" in warnings
+    assert "skipped 1 file directly in texts (loose.txt)" in warnings
     assert "a/link: skipped: links to folders are not followed" in warnings
 
 

@@ -272,8 +272,8 @@ class BestTenth:
         much = "too much" if pick.optimism > 0 else "too little"
         return (
             f"Fitted without the best {self.num_mixtures} of {self.out_of} mixtures, the laws "
-            f"promised {fixed(pick.promise, digits)} of the one that they would pick among these, "
-            f"and {fixed(pick.truth, digits)} was measured (optimism "
+            f"promised {fixed(pick.promise, digits)} for the one they would pick among these, "
+            f"and it measured {fixed(pick.truth, digits)} (optimism "
             f"{signed(pick.optimism, digits)}: {much}); the best of them is better by "
             f"{fixed(pick.regret, digits)}."
         )

@@ -58,7 +58,7 @@ def load_checkpoint(
 
     Args:
         path: the file.
-        identity: the run that is wanted; a checkpoint of another one is passed over.
+        identity: the run that is wanted; a checkpoint of another one is skipped.
         like: a state of the same structure, shapes and types.
     """
     if not path.is_file():
