@@ -10,7 +10,6 @@ from statistics import fmean
 from typing import Any
 
 from olmix.errors import DataError
-from olmix.records.logs import number
 from olmix.records.run import RunFolder, Summary
 from olmix.text.csv import write_table
 from olmix.text.numbers import with_error
@@ -84,7 +83,7 @@ def _read(place: Path, folder: Path) -> RunResult:
         summary = run.read_summary() if status.state == "finished" else Summary()
     except DataError:
         summary = Summary()
-    seed, objective = (number(summary.content.get(key)) for key in ("seed", "objective"))
+    seed, objective = map(summary.number, ("seed", "objective"))
     return RunResult(
         name,
         status.state,
