@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from olmix.cli.options import RenamedOption
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
 from olmix.cli.terminal import done, resolved, shell_line
 from olmix.errors import ConfigError, DataError, LaunchError, Problem, nearest, require
@@ -97,7 +98,10 @@ class _QuickstartPlan:
     help="Runs of the swarm.",
 )
 @click.option(
-    "--tokens",
+    "--max-tokens",
+    "tokens",
+    cls=RenamedOption,
+    old=("--tokens",),
     type=click.IntRange(LEAST_TOKENS, MOST_TOKENS),
     default=DEFAULT_TOKENS,
     show_default=True,
