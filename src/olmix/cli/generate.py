@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from olmix.cli.options import path_option
-from olmix.cli.terminal import done, table
+from olmix.cli.terminal import done, progress, table
 
 if TYPE_CHECKING:
     from olmix.config import GenerationConfig
@@ -99,14 +99,16 @@ def generate(
         raise click.UsageError("Missing option '-c' or '-o': both are needed to sample.")
     _check_contents(generation, strict)
     launch = LaunchConfig.from_yaml(base) if base is not None else None
-    made = run(
-        generation,
-        output,
-        launch,
-        allow_mixed=allow_mixed,
-        allow_pickle=allow_pickle,
-        fit=_earlier_fit(generation),
-    )
+    with progress("sampling") as show:
+        made = run(
+            generation,
+            output,
+            launch,
+            allow_mixed=allow_mixed,
+            allow_pickle=allow_pickle,
+            fit=_earlier_fit(generation),
+            on_progress=show,
+        )
     generation = for_target(generation, launch)
     _show_swarm(generation, made)
     _show_passes(generation)

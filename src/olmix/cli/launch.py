@@ -397,7 +397,9 @@ def measure(config: Path, output: Path | None) -> None:
     from olmix.launch.local.speed import measure_speed
     from olmix.text.files import write_json
 
-    speed = measure_speed(LaunchConfig.from_yaml(config))
+    launch_config = LaunchConfig.from_yaml(config)
+    click.echo("measuring: about ten seconds", err=True)
+    speed = measure_speed(launch_config)
     if output is None:
         click.echo(json.dumps({"tokens_per_second": speed}))
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from olmix.cli.options import fit_option, path_option
-from olmix.cli.terminal import done
+from olmix.cli.terminal import done, progress
 from olmix.text.numbers import counted
 
 __all__ = ["predict"]
@@ -34,7 +34,8 @@ def predict(fit_folder: Path, ratios: Path, output: Path, scale: str | None) -> 
 
     fit = load_fit(fit_folder, scale)
     table = read_table(ratios)
-    runs, columns = predict_table(fit, table)
+    with progress("predicting") as show:
+        runs, columns = predict_table(fit, table, show)
     write_table(output, runs, columns)
     at = f" at {fit.scale}" if fit.scale else ""
     what = f"{counted(len(table.runs), 'mixture')}, {counted(len(fit.metrics), 'metric')}{at}"

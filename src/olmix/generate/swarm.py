@@ -22,6 +22,7 @@ from olmix.laws.least_mixtures import least_mixtures
 from olmix.mixture import Mixture, repetition_factors
 from olmix.simplex import Array, distinct_mixtures
 from olmix.text.files import digest
+from olmix.text.progress import OnProgress
 
 __all__ = ["Variant", "group_of", "known_mixtures", "sample_swarm"]
 
@@ -56,7 +57,11 @@ class Variant:
 
 
 def sample_swarm(
-    config: GenerationConfig, *, allow_pickle: bool = False, fit: EarlierFit | None = None
+    config: GenerationConfig,
+    *,
+    allow_pickle: bool = False,
+    fit: EarlierFit | None = None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[Variant, ...]:
     """Draw the variants of a swarm: the references, their replicates, then the samples.
 
@@ -67,6 +72,7 @@ def sample_swarm(
         config: the generation config.
         allow_pickle: whether `swarm.existing_mix_file` may be a pickle.
         fit: the fit that `swarm.after` or `swarm.larger` names.
+        on_progress: told of what `design: optimal` has placed; other designs are quick.
 
     Raises:
         InfeasibleError: no mixture satisfies the config, or so few different ones that no fit can
@@ -87,7 +93,7 @@ def sample_swarm(
         known = np.vstack([known, runs_of(fit, domains)])
     references = {} if fit is not None else _references(config, tree, natural, known)
     fixed = np.vstack([known, *references.values()])
-    sampled = _sample(config, rules, fixed, known, fit)
+    sampled = _sample(config, rules, fixed, known, fit, on_progress)
     weights = np.vstack([*references.values(), sampled])
     factors = repetition_factors(weights, config.pass_tokens, config.priors.counts(domains))
     mixes = [
@@ -159,6 +165,7 @@ def _sample(
     fixed: Array,
     known: Array,
     fit: EarlierFit | None,
+    on_progress: OnProgress | None,
 ) -> Array:
     """Draw the samples of the design that the config asks for, (variants, D)."""
     tree, swarm, domains = config.data.tree(), config.swarm, config.data.domains
@@ -183,7 +190,14 @@ def _sample(
         from olmix.generate.optimal import optimal_design
 
         return optimal_design(
-            rules, dirichlet, swarm.variants, fixed, swarm.seed, swarm.criterion, swarm.model
+            rules,
+            dirichlet,
+            swarm.variants,
+            fixed,
+            swarm.seed,
+            swarm.criterion,
+            swarm.model,
+            on_progress,
         )
     if swarm.design == "polytope":
         from olmix.generate.polytope import sample_polytope

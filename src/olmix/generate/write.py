@@ -19,6 +19,7 @@ from olmix.mixture import Mixture
 from olmix.simplex import distinct_mixtures
 from olmix.text.csv import write_table
 from olmix.text.files import write_text
+from olmix.text.progress import OnProgress
 from olmix.text.yaml import parse_yaml, render_yaml
 
 __all__ = ["Generated", "for_target", "generate"]
@@ -53,6 +54,7 @@ def generate(
     allow_mixed: bool = False,
     allow_pickle: bool = False,
     fit: EarlierFit | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Generated:
     """Sample a swarm and write one file per variant, and `swarm.csv`.
 
@@ -70,7 +72,7 @@ def generate(
     out = Path(folder)
     if not allow_mixed:
         _check_folder(out, f"{config.name}-{group}-")
-    variants = sample_swarm(config, allow_pickle=allow_pickle, fit=fit)
+    variants = sample_swarm(config, allow_pickle=allow_pickle, fit=fit, on_progress=on_progress)
     sections: Mapping[str, Any] = {}
     if base is not None and variants:
         # The first variant is checked as a whole; the others differ by name, mixture and seed.
