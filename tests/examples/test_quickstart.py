@@ -94,7 +94,18 @@ def test_a_second_start_trains_nothing_again(demo):
     assert "better than natural by" in done.stdout
 
 
-ROUNDS = ("--runs", "24", "--seeds", "3", "--max-tokens", "20000", "--rounds", "3", "--scales", "1,2")
+ROUNDS = (
+    "--runs",
+    "24",
+    "--seeds",
+    "3",
+    "--max-tokens",
+    "20000",
+    "--rounds",
+    "3",
+    "--scales",
+    "1,2",
+)
 
 
 def test_rounds_and_a_ladder_end_the_loop_and_are_not_trained_again(tmp_path):

@@ -21,7 +21,7 @@ from olmix import __version__
 from olmix.config import FitConfig
 from olmix.config.fit import SwarmTables
 from olmix.errors import DataError
-from olmix.fit.swarm import metric_identities, read_tables
+from olmix.fit.read_tables import metric_identities, read_tables
 from olmix.records.fit.models import MODELS_FILE
 from olmix.records.fit.settings import CONFIG_FILE, read_fit_config
 from olmix.records.typed_json import to_plain
