@@ -50,7 +50,7 @@ class FitHeadline:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs between two fits, as rows of (what, first, second).
+    """Differences between two fits, as rows of (what, first, second).
 
     Attributes:
         inputs: runs, metrics and settings.
