@@ -60,7 +60,7 @@ class QuestionSource:
 
 
 class _Questions(Section):
-    """What one dataset and the whole training have in common."""
+    """Settings that one dataset and the whole training have in common."""
 
     data_source: _Kind | None = None
     """Where the questions come from; `synthetic` is generated. If left out: sums for a model with

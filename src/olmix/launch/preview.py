@@ -185,9 +185,9 @@ def _speed_beside(trainings: Sequence[Training], folder: Path | None) -> float |
     return None
 
 
-def _size_beside(theirs: Mapping[str, object] | None, ours: Training) -> float | None:
+def _size_beside(theirs: object, ours: Training) -> float | None:
     """Return the work for a token of another group, `None` where it tells nothing of this one."""
-    if not theirs or theirs.get("trainer") != ours.trainer:
+    if not isinstance(theirs, Mapping) or theirs.get("trainer") != ours.trainer:
         return None
     if isinstance(ours, ProxyTraining):
         return _work(ProxyTraining.from_dict(theirs))
