@@ -43,9 +43,15 @@ class _Proposer:
 
 
 @dataclass(frozen=True)
+class _Priors:
+    token_counts: Table[Number] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class _Settings:
     """The sections that are read, to check them; all others are shown as they are."""
 
+    priors: _Priors | None = None
     swarm: _TablePaths = _TablePaths()
     regression: _Regression = _Regression()
     eval: _Tasks | None = None
