@@ -17,7 +17,8 @@ import numpy as np
 from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.fit.models_file import LoadedFit, load_fit
-from olmix.fit.swarm import Swarm, read_swarm, read_tables
+from olmix.fit.read_tables import read_tables
+from olmix.fit.swarm import Swarm, read_swarm
 from olmix.fit.swarm_fit import laws_for, one_thread
 from olmix.fit.uncertainty import draw_average
 from olmix.laws.law import Law

@@ -15,8 +15,8 @@ from typing import Any
 from olmix.errors import DataError
 from olmix.plotting import mixture_label
 from olmix.records.fit.folder import FitFolder
+from olmix.records.fit.models import MODELS_FILE, read_models
 from olmix.report.lights import EDGE
-from olmix.text.files import read_json
 from olmix.text.numbers import percent, readable_count
 
 __all__ = ["Explorer", "build_explorer"]
@@ -72,7 +72,7 @@ def build_explorer(content: FitFolder) -> Explorer | None:
         content: the fit folder.
     """
     try:
-        models = read_json(content.folder / "models.json")
+        models = read_models(content.folder / MODELS_FILE)
         data = _data(content, models)
         text = json.dumps(_rounded(data), separators=(",", ":"), allow_nan=False)
     except (DataError, KeyError, TypeError, ValueError, AttributeError):

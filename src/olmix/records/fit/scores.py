@@ -36,6 +36,7 @@ __all__ = [
     "AUTO",
     "LEVEL",
     "NORMAL_QUANTILE",
+    "TAILS",
     "BestTenth",
     "Calibration",
     "Fit",
@@ -50,6 +51,8 @@ __all__ = [
 
 LEVEL = 0.90
 """Share that every interval is to hold: of runs and of gains, predicted and measured alike."""
+TAILS = (0.05, 0.95)
+"""Quantiles between which such an interval lies."""
 NORMAL_QUANTILE = 1.6449
 """Standard deviations that the interval of a normal distribution reaches at `LEVEL`."""
 AGAIN = "Run `olmix fit` again."

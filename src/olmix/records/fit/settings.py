@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from olmix.errors import DataError
 from olmix.records.typed_json import Items, Name, Number, Table, Text, read_record
 from olmix.text.files import read_json
 
-__all__ = ["read_fit_config"]
+__all__ = ["CONFIG_FILE", "read_fit_config"]
+
+CONFIG_FILE = "config.json"
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,9 @@ def read_fit_config(folder: Path) -> Mapping[str, Any]:
     Raises:
         DataError: it is no JSON, or a section that is read is not one of a fit config.
     """
-    file = folder / "config.json"
+    file = folder / CONFIG_FILE
     if not file.is_file():
         return {}
     read_record(_Settings, file, "Run `olmix fit` again.")
-    found = read_json(file)
-    if not isinstance(found, dict):
-        raise DataError(f"{file}: an object is needed. Run `olmix fit` again.")
+    found: dict[str, Any] = read_json(file)  # an object, or it were no record
     return found
