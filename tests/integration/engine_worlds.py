@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import psutil
-
 from private_ray import family
 
 from olmix.launch import launch_local, submit_group
