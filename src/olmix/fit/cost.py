@@ -34,7 +34,7 @@ _BASE_BYTES = 3e8
 
 @dataclass(frozen=True)
 class FitCost:
-    """What a fit takes.
+    """The time and the memory of a fit.
 
     Attributes:
         seconds: time on one core.

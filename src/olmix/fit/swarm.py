@@ -160,7 +160,7 @@ class Swarm:
 
     @property
     def run_weights(self) -> Array:
-        """What each value counts: 1 but where standard errors say otherwise, (R, M)."""
+        """The weight of each value: 1 but where standard errors say otherwise, (R, M)."""
         return np.ones_like(self.values) if self.noise is None else self.noise.weights
 
     @property

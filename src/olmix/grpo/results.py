@@ -26,7 +26,7 @@ __all__ = [
 
 _COMPARED = {"objective": "objective", "eval/end/accuracy": "accuracy",
              "eval/end/format_rate": "format rate"}  # fmt: skip
-"""What is compared between settings, and what it is called."""
+"""Numbers that are compared between settings, with their names in words."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What must be said of a law that was chosen by hand, and of a promise below every floor.
+"""Warnings of a law that was chosen by hand, and of a promise below every floor.
 
 The figures are of trained proposals with fresh seeds and 39 domains (marin-community/marin) and of
 the same surface planted (`benchmarks/epochs.py`).

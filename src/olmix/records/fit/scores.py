@@ -236,7 +236,7 @@ class FittedMetric:
 
 @dataclass(frozen=True)
 class Picked:
-    """What a law picks among mixtures that it has not seen, in units of the objective.
+    """The pick of a law among mixtures that it has not seen, in units of the objective.
 
     Attributes:
         promise: what it predicts of the mixture that it thinks best.
@@ -267,7 +267,7 @@ class BestTenth:
 
     @property
     def statement(self) -> str:
-        """What the chosen laws pick, in one sentence; nothing where they were not judged."""
+        """The pick of the chosen laws, in one sentence; nothing where they were not judged."""
         if AUTO not in self.laws:
             return ""
         pick = self.laws[AUTO]
