@@ -214,15 +214,8 @@ def _devices(group: Group) -> Devices:
     if not isinstance(infra, LocalInfra):
         return infra.devices
     # OLMo-core takes all cores; what a command takes is not known.
-    cores = len(available_cores()) if _of_olmo_core(group) else 1
+    cores = len(available_cores()) if group.has_olmo_core else 1
     return Devices.of(1 if gpus_of(group, infra) else 0, cores)
-
-
-def _of_olmo_core(group: Group) -> bool:
-    return any(
-        isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
-        for run in group.runs
-    )
 
 
 def _at_once(group: Group, num_missing: int) -> int | None:
