@@ -25,7 +25,7 @@ def render() -> str:
         lines = [f"## {title}\n", "| word | meaning |", "|---|---|"]
         for word in words:
             meaning = word.meaning.format(predicted=level, measured=level)
-            lines.append(f"| **{word.term}** | {meaning} |")
+            lines.append(f"| **{word.term.format(predicted=level)}** | {meaning} |")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 

@@ -17,7 +17,7 @@ from ruamel.yaml.scalarbool import ScalarBoolean
 
 from olmix.errors import ConfigError
 from olmix.text.yaml import load, parse_yaml, read_yaml, render_yaml
-from olmix.text.yaml_rules import OmegaConfYaml, Yaml12
+from olmix.text.yaml_loaders import OmegaConfYaml, Yaml12
 
 LOOKALIKES = (
     "1", "01", "-0", "1_000", "1__0", "1e5", "1E+5", "1.", ".5", "-.5", "+.5e+3", "0x1F", "0o17",

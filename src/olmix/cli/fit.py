@@ -101,6 +101,9 @@ def _fit_surface(config: Path, output: Path) -> None:
 
 def _show_batch(batch: NextBatch) -> None:
     """Print the runs that would tell most next."""
+    from olmix.records.fit.scores import LEVEL
+    from olmix.text.numbers import per_cent
+
     names = list(batch.runs[0].settings)
     rows = [
         (
@@ -111,7 +114,7 @@ def _show_batch(batch: NextBatch) -> None:
         )
         for run in batch.runs[:4]
     ]
-    columns = (*names, f"{batch.metric}, predicted", "90 % interval of its mean", "")
+    columns = (*names, f"{batch.metric}, predicted", f"{per_cent(LEVEL)} interval of its mean", "")
     table("The next runs, most useful first", columns, rows)
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from olmix import plotting
 from olmix.records.fit.folder import FitFolder
-from olmix.records.fit.scores import NORMAL_QUANTILE
+from olmix.records.fit.scores import NORMAL_QUANTILE, TAILS
 from olmix.report.figure import PlannedFigure
-from olmix.text.numbers import counted, fixed, percent
+from olmix.text.numbers import counted, fixed, per_cent, percent
 
 __all__ = ["evidence_plans", "response_plans"]
 
@@ -125,10 +125,11 @@ def evidence_plans(content: FitFolder) -> Iterator[PlannedFigure]:
             "interaction_matrix_signed_evidence",
             "effects",
             "How sure each effect is",
-            f"Effect over its standard deviation among refits and posterior draws; beyond ±1.64 at "
-            f"most one draw in twenty has the other sign: {clear} of {size} effects. "
+            "Effect over its standard deviation among refits and posterior draws; beyond "
+            f"±{NORMAL_QUANTILE:.2f} at most {per_cent(TAILS[0])} of the draws have the other sign: "
+            f"{clear} of {size} effects. "
             "Data:\u00a0interaction_matrix_signed_evidence.csv",
-            f"Heat map of signed evidence; {clear} of {size} effects are beyond 1.64.",
+            f"Heat map of signed evidence; {clear} of {size} effects are beyond {NORMAL_QUANTILE:.2f}.",
             (
                 max(width * len(content.domains), 2.2),
                 max(height * len(content.metrics), 0.8),

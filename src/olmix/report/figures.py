@@ -20,7 +20,7 @@ from olmix.records.fit.ladder import Ladder
 from olmix.records.fit.proposal import MIXTURES, Gain
 from olmix.records.fit.scores import LEVEL, FittedMetric, Scores
 from olmix.records.fit.tables import Predictions, read_mixture
-from olmix.report.drawn import draw
+from olmix.report.draw_cache import draw
 from olmix.report.evidence_figures import evidence_plans, response_plans
 from olmix.report.figure import Picture, PlannedFigure
 from olmix.report.swarm_figures import swarm_plans

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from olmix.records.fit.scores import NORMAL_QUANTILE, TAILS
+from olmix.text.numbers import per_cent
+
 __all__ = ["PARTS", "Word", "words_of_report"]
 
 
@@ -182,9 +185,9 @@ _LAWS = (
         "promised.",
     ),
     Word(
-        "In 90 %, coverage",
-        "The share of held-out runs inside their 90 % intervals; below 90 % the intervals are "
-        "too narrow.",
+        "In {predicted}, coverage",
+        "The share of held-out runs inside their {predicted} intervals; a smaller share means that "
+        "the intervals are too narrow.",
     ),
     Word(
         "R²",
@@ -197,8 +200,8 @@ _LAWS = (
     ),
     Word(
         "Signed evidence",
-        "The effect of a domain on a metric divided by its standard deviation; beyond ±1.64 at "
-        "most one draw in twenty has the other sign.",
+        "The effect of a domain on a metric divided by its standard deviation; beyond "
+        f"±{NORMAL_QUANTILE:.2f} at most {per_cent(TAILS[0])} of the draws have the other sign.",
         in_report=False,
     ),
     Word(
@@ -231,7 +234,10 @@ def words_of_report(predicted: str, measured: str) -> tuple[tuple[str, str], ...
         measured: level of measured ones.
     """
     return tuple(
-        (word.term, word.meaning.format(predicted=predicted, measured=measured))
+        (
+            word.term.format(predicted=predicted),
+            word.meaning.format(predicted=predicted, measured=measured),
+        )
         for _, words in PARTS
         for word in words
         if word.in_report

@@ -10,10 +10,10 @@ import numpy as np
 
 from olmix import plotting
 from olmix.records.fit.folder import FitFolder
-from olmix.records.fit.scores import NORMAL_QUANTILE
+from olmix.records.fit.scores import LEVEL, NORMAL_QUANTILE
 from olmix.report.figure import PlannedFigure
 from olmix.simplex import Array
-from olmix.text.numbers import counted, duration, fixed, readable_count, signed
+from olmix.text.numbers import counted, duration, fixed, per_cent, readable_count, signed
 
 __all__ = ["swarm_plans"]
 
@@ -50,8 +50,8 @@ def _domains_plan(content: FitFolder, effects: Array) -> PlannedFigure:
     unit = f" in {objective.unit}" if objective.unit else ""
     caption = (
         "Predicted at the natural mixture: 10 percentage points of the tokens move to the "
-        "domain, taken from the others in proportion. Outlined bars may be noise (90 % interval "
-        "includes 0)"
+        "domain, taken from the others in proportion. Outlined bars may be noise "
+        f"({per_cent(LEVEL)} interval includes 0)"
     )
     if len(bars) < len(content.domains):
         caption += f". The {len(bars)} of {len(content.domains)} domains with the largest effect"

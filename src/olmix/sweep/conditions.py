@@ -10,7 +10,7 @@ from olmix.sweep.design import num_steps
 from olmix.sweep.errors import ExperimentSchemaError, Finding, Location
 from olmix.sweep.scalars import render_flow
 from olmix.sweep.variables import is_range
-from olmix.text.yaml_rules import read_scalar
+from olmix.text.yaml_loaders import read_scalar
 
 __all__ = ["Watch"]
 

@@ -15,7 +15,7 @@ from yaml import MappingNode, SequenceNode
 from olmix.errors import ConfigError, Problem
 from olmix.sweep.scalars import render_flow, render_key
 from olmix.text.yaml import load, render_yaml
-from olmix.text.yaml_rules import OmegaConfYaml
+from olmix.text.yaml_loaders import OmegaConfYaml
 
 __all__ = ["YamlDocument"]
 

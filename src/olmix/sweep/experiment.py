@@ -16,7 +16,7 @@ from olmix.sweep.merge import DELETE
 from olmix.sweep.mixtures import check_mixtures
 from olmix.sweep.variables import check_variables
 from olmix.text.yaml import YamlFile, parse_yaml, read_yaml, render_yaml
-from olmix.text.yaml_rules import Yaml12
+from olmix.text.yaml_loaders import Yaml12
 
 __all__ = ["Experiment", "load_experiment", "parse_experiment"]
 

@@ -15,7 +15,7 @@ from typing import Any
 from olmix.errors import Problem
 from olmix.sweep.errors import TypeMismatchError
 from olmix.sweep.scalars import kind_of, render_flow
-from olmix.text.yaml_rules import read_scalar
+from olmix.text.yaml_loaders import read_scalar
 
 __all__ = [
     "COMPONENT",

@@ -1,7 +1,7 @@
 """Values written so that every YAML reader agrees.
 
 Torchtune and Hydra read their files with OmegaConf, Olmix reads ``experiment.yaml`` as YAML 1.2
-(`olmix.text.yaml_rules` says how they differ). What is written here means the same to both: words
+(`olmix.text.yaml_loaders` says how they differ). What is written here means the same to both: words
 that one of them takes for something else are quoted, and a number with an exponent has a point.
 """
 
@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from olmix.text.yaml_rules import OmegaConfYaml, read_scalar
+from olmix.text.yaml_loaders import OmegaConfYaml, read_scalar
 
 __all__ = ["kind_of", "render_flow", "render_key"]
 

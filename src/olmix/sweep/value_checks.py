@@ -10,7 +10,7 @@ from typing import Any
 from olmix.errors import nearest
 from olmix.sweep.merge import Parameters, is_quoted
 from olmix.sweep.scalars import kind_of, render_flow
-from olmix.text.yaml_rules import read_scalar
+from olmix.text.yaml_loaders import read_scalar
 
 __all__ = ["ABOVE_0", "COUNT", "FROM_0", "PATH", "RATE", "SHARE", "WHOLE", "Rule", "why_refused"]
 

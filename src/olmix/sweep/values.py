@@ -16,7 +16,7 @@ from typing import Any
 from olmix.errors import nearest
 from olmix.sweep.merge import at, flatten, has
 from olmix.sweep.scalars import render_flow
-from olmix.text.yaml_rules import read_scalar
+from olmix.text.yaml_loaders import read_scalar
 
 __all__ = ["DerivationError", "Scope", "names_used", "resolve", "unknown_references"]
 

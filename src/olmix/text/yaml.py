@@ -1,6 +1,6 @@
 """Reading and writing YAML: one reader, on libyaml, for every file.
 
-Lines are looked for when an error needs them. `olmix.text.yaml_rules` says what a text means.
+Lines are looked for when an error needs them. `olmix.text.yaml_loaders` says what a text means.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from yaml.reader import ReaderError
 
 from olmix.errors import ConfigError, Problem
 from olmix.text.files import write_text
-from olmix.text.yaml_rules import TooMuchError, Yaml12, behind_merge, is_merge, line_of
+from olmix.text.yaml_loaders import TooMuchError, Yaml12, behind_merge, is_merge, line_of
 
 __all__ = ["YamlFile", "load", "parse_yaml", "read_yaml", "render_yaml", "write_yaml"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from olmix.errors import ConfigError
 from olmix.text.yaml import load, parse_yaml, read_yaml, render_yaml
-from olmix.text.yaml_rules import MAX_DEPTH, OmegaConfYaml
+from olmix.text.yaml_loaders import MAX_DEPTH, OmegaConfYaml
 
 
 def problems(text):

@@ -6,7 +6,7 @@
 The effect is the change of the metric per unit of weight that is moved to a domain and taken from
 all of them in proportion to the mixture `x`. The evidence is its signal-to-noise ratio, with the
 sign of the effect: draws are refits to reweighted mixtures or draws from a posterior, as in
-`uncertainty`, so beyond +-1.64 at most one in twenty of them has the other sign.
+`uncertainty`, so beyond `NORMAL_QUANTILE` at most one in twenty of them has the other sign.
 
 Legend: ``D`` domains, ``M`` metrics, ``B`` draws.
 """

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Annotated, Any
 
 import numpy as np
@@ -51,9 +52,9 @@ __all__ = [
 
 LEVEL = 0.90
 """Share that every interval is to hold: of runs and of gains, predicted and measured alike."""
-TAILS = (0.05, 0.95)
+TAILS = (round((1 - LEVEL) / 2, 4), round((1 + LEVEL) / 2, 4))
 """Quantiles between which such an interval lies."""
-NORMAL_QUANTILE = 1.6449
+NORMAL_QUANTILE = round(NormalDist().inv_cdf(TAILS[1]), 4)
 """Standard deviations that the interval of a normal distribution reaches at `LEVEL`."""
 AGAIN = "Run `olmix fit` again."
 AUTO = "auto"
