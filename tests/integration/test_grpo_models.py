@@ -1,5 +1,9 @@
 import dataclasses
+import importlib
 import importlib.util
+import inspect
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,6 +170,67 @@ def test_a_configuration_is_tunix_s_own(name):
     names = {field.name for field in dataclasses.fields(own)} - free
     assert kind.__name__.lower().startswith(name[0])
     assert {n: getattr(ours, n) for n in names} == {n: getattr(own, n) for n in names}
+
+
+PRIVATE = {
+    # What the adapter touches of Tunix 0.1.7 that is not its interface. The next release renames
+    # some of it; this says which.
+    "tunix.generate.sampler:Sampler.model_def_and_state": "probabilities at a temperature",
+    "tunix.generate.sampler:Sampler.transformer_state": "an evaluation of the weights as they are",
+    "tunix.rl.rollout.vanilla_rollout:VanillaRollout.generate": "a seed for each call",
+    "tunix.rl.common:compute_per_token_logps": "probabilities at a temperature",
+    "tunix.sft.checkpoint_manager:CheckpointManager.maybe_restore": "weights without an optimizer",
+    "tunix.sft.checkpoint_manager:CheckpointManager.save": "each step is reported before it",
+    "tunix.rl.trainer:Trainer.restored_global_step": "where a resumed run begins",
+    "tunix.rl.trainer:Trainer.with_rl_metrics_to_log": "what the loss measures",
+    "tunix.models.llama3.model:apply_rope": "the base and the scaling of positions",
+    "tunix.models.qwen3.model:apply_rope": "the base and the scaling of positions",
+}
+ASSIGNED = {
+    "tunix.generate.sampler:_compiled_decode_fn": "the end tokens of answers",
+    "tunix.rl.rollout.vanilla_rollout:_sampler": "the end tokens of answers",
+    "tunix.sft.peft_trainer:_prev_buffered_train_metrics": "what an update measured",
+    "tunix.sft.peft_trainer:_pbar": "no progress bar",
+    "tunix.rl.rl_learner:_iter_steps": "the data are positioned here",
+    "tunix.rl.rl_learner:_last_iter_step": "the data are positioned here",
+}
+"""Attributes that objects of a module get while they run."""
+
+
+@pytest.mark.parametrize("place", [*PRIVATE, *ASSIGNED])
+def test_what_is_touched_of_tunix_beside_its_interface_is_there(place):
+    module, _, names = place.partition(":")
+    found = importlib.import_module(module)
+    if place in ASSIGNED:
+        assert re.search(rf"self\.{names}(:.*)? = ", inspect.getsource(found)), ASSIGNED[place]
+        return
+    for name in names.split("."):
+        assert hasattr(found, name), PRIVATE[place]
+        found = getattr(found, name)
+
+
+def test_each_private_name_that_the_adapter_uses_is_in_that_list():
+    import olmix.grpo
+
+    folder = Path(olmix.grpo.__file__).parent
+    used = set()
+    for name in ("tunix_adapter", "asking", "models", "served_rollout"):
+        text = (folder / f"{name}.py").read_text()
+        used |= set(re.findall(r"(?:inner|learner|_sampler|rollout|cluster)\.(_\w+)", text))
+    assert used == {place.rpartition(":")[2] for place in ASSIGNED} - {"_sampler"}
+
+
+def test_tunix_is_imported_in_five_places_only():
+    import olmix.grpo
+
+    folder = Path(olmix.grpo.__file__).parent
+    files = [
+        file.stem
+        for file in sorted(folder.glob("*.py"))
+        if re.search(r"^\s*(from|import) tunix", file.read_text(), re.MULTILINE)
+    ]
+    # devices looks only whether it is there.
+    assert files == ["asking", "devices", "models", "served_rollout", "tunix_adapter"]
 
 
 @pytest.mark.skipif(

@@ -134,6 +134,17 @@ class Architecture:
             if pattern.fullmatch(f"layers/0/{name.replace('.', '/')}")
         )
 
+    def activation_bytes(self, sequences: int, length: int, bytes_per_value: int) -> int:
+        """Return about what a forward pass keeps for the gradient, the logits left out.
+
+        What enters each linear module, norm and activation, and the attention's scores before and
+        after the softmax; nothing is computed again.
+        """
+        q, kv = self.num_heads * self.head_dim, self.num_kv_heads * self.head_dim
+        per_token = 6 * self.embed_dim + 2 * q + 4 * kv + 4 * self.hidden_dim
+        scores = 2 * self.num_heads * length
+        return self.num_layers * sequences * length * (per_token + scores) * bytes_per_value
+
     def cache_bytes(self, batch: int, length: int, bytes_per_value: int) -> int:
         """Return the size of the keys and values of a batch of sequences."""
         per_token = 2 * self.num_kv_heads * self.head_dim * bytes_per_value
