@@ -131,7 +131,11 @@ def _dry_run(words: Sequence[str]) -> int:
         table(title, ("what", "value"), _plan_rows(rehearsal))
         for warning in rehearsal.warnings:
             click.echo(f"warning: {warning}", err=True)
-    done(f"{len(configs)} configurations are valid; nothing was trained or written")
+    from olmix.text.numbers import counted
+
+    valid = "is valid" if len(configs) == 1 else "are valid"
+    what = counted(len(configs), "configuration")
+    done(f"{what} {valid}; nothing was trained or written")
     return 0
 
 

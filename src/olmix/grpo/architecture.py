@@ -151,11 +151,15 @@ class Architecture:
         return self.num_layers * batch * length * per_token
 
 
-_LARGER_GEMMA = {
-    "vocab_size": 262_208,
-    "sliding_window": 1_024,
-    "rope_scaling": RopeScaling(8.0),
-}
+def _larger_gemma(
+    num_layers: int, embed_dim: int, hidden_dim: int, num_heads: int, head_dim: int,
+    query_scalar: int | None = None,
+) -> Architecture:  # fmt: skip
+    sizes = (num_layers, embed_dim, hidden_dim, num_heads, num_heads // 2, head_dim, 262_208)
+    return Architecture(
+        "gemma3", *sizes, sliding_window=1_024, rope_scaling=RopeScaling(8.0),
+        query_scalar=query_scalar,
+    )  # fmt: skip
 
 
 def _qwen3(
@@ -179,11 +183,9 @@ def _llama3(
 PRESETS = {
     ("gemma3", "270m"): Architecture("gemma3", 18, 640, 2048, 4, 1, 256, 262_144),
     ("gemma3", "1b"): Architecture("gemma3", 26, 1152, 6912, 4, 1, 256, 262_144),
-    ("gemma3", "4b"): Architecture("gemma3", 34, 2560, 10_240, 8, 4, 256, **_LARGER_GEMMA),
-    ("gemma3", "12b"): Architecture("gemma3", 48, 3840, 15_360, 16, 8, 256, **_LARGER_GEMMA),
-    ("gemma3", "27b"): Architecture(
-        "gemma3", 62, 5376, 21_504, 32, 16, 128, **_LARGER_GEMMA, query_scalar=168
-    ),
+    ("gemma3", "4b"): _larger_gemma(34, 2560, 10_240, 8, 256),
+    ("gemma3", "12b"): _larger_gemma(48, 3840, 15_360, 16, 256),
+    ("gemma3", "27b"): _larger_gemma(62, 5376, 21_504, 32, 128, query_scalar=168),
     ("gemma3", "tiny"): Architecture("gemma3", 2, 64, 128, 4, 1, 16, 0, 64, 10_000),
     ("llama", "smollm2_135m"): Architecture(
         "llama", 30, 576, 1536, 9, 3, 64, 49_152, rope_theta=100_000, norm_eps=1e-5

@@ -22,7 +22,7 @@ def _model_class(architecture: Architecture, dtype: str) -> tuple[Any, Any]:
     """Return Tunix's class and configuration for sizes."""
     import jax.numpy as jnp
 
-    shared = {
+    shared: dict[str, Any] = {
         "num_layers": architecture.num_layers,
         "embed_dim": architecture.embed_dim,
         "hidden_dim": architecture.hidden_dim,
@@ -50,7 +50,7 @@ def _model_class(architecture: Architecture, dtype: str) -> tuple[Any, Any]:
     return llama.Llama3, llama.ModelConfig(**shared, weight_tying=architecture.tied)
 
 
-def _gemma3(architecture: Architecture, shared: Mapping[str, int], dtype: str) -> tuple[Any, Any]:
+def _gemma3(architecture: Architecture, shared: Mapping[str, Any], dtype: str) -> tuple[Any, Any]:
     import jax.numpy as jnp
     from tunix.models.gemma3 import model as gemma
 
