@@ -30,7 +30,6 @@ from olmix.errors import DataError, DivergedError, LaunchError
 from olmix.records.logs import flatten
 from olmix.records.run import INTERRUPTED, RunFolder
 from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
-from olmix.text.files import read_json
 
 if TYPE_CHECKING:
     from olmix.records.trackers import Trackers
@@ -163,18 +162,19 @@ class Run:
         """
         # Not before it is asked for: it takes more than the standard library.
         from olmix.config.training import MANIFEST_FILE
+        from olmix.records.data_manifest import read_manifest
 
         file = self.folder.path / MANIFEST_FILE
-        known = read_json(file).get("validation", {})
+        known = read_manifest(file).validation
         found = {}
         for name, loss in losses.items():
             entry = known.get(name)
-            if entry is None or not entry["bytes"]:
+            if entry is None or not entry.bytes:
                 what = f"there is no validation set {name}; there are {', '.join(known) or 'none'}"
                 if entry is not None:
                     what = f"the bytes of {name} are not known: no byte-level tokenizer told them"
                 raise DataError(f"{file}: {what}")
-            nats_per_byte = float(loss) * entry["tokens"] / entry["bytes"]
+            nats_per_byte = float(loss) * entry.tokens / entry.bytes
             found[bits_per_byte_of(name)] = nats_per_byte / math.log(2)
         return found
 
