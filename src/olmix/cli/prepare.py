@@ -12,7 +12,7 @@ from olmix.cli.options import path_option
 from olmix.cli.terminal import done, progress, table
 
 if TYPE_CHECKING:
-    from olmix.prepare import PreparedDomain
+    from olmix.records.prepared import PreparedDomain
 
 __all__ = ["prepare"]
 

@@ -12,11 +12,11 @@ import click
 
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
 from olmix.cli.terminal import done, resolved, shell_line
-from olmix.errors import ConfigError, LaunchError, Problem, nearest, require
+from olmix.errors import ConfigError, DataError, LaunchError, Problem, nearest, require
 from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["quickstart"]
 
@@ -36,7 +36,7 @@ _NEEDED = (
     *("tokenizers", "jax", "optax"),
     *("scipy", "cvxpy", "clarabel", "matplotlib", "jinja2", "threadpoolctl"),
 )
-"""What the steps import beside the base install: all that is missing is named before the first."""
+"""Packages of the steps beside the base install: all that is missing is named before the first."""
 
 
 @dataclass(frozen=True)
@@ -181,14 +181,16 @@ class _ExampleTexts:
 
     def __init__(self, folder: Path) -> None:
         from olmix.config import read_yaml
-        from olmix.text.files import read_json
+        from olmix.records.prepared import read_prepared
 
         self.folder = folder
         self.section: dict[str, Any] = read_yaml(folder / "data.yaml").data["data"]
-        entries: Mapping[str, Any] = read_json(folder / "manifest.json")["domains"]
-        self.all = tuple(entries)
-        self.trained = tuple(name for name in entries if not entries[name]["held_out"])
-        self.tokens = sum(entries[name]["train_tokens"] for name in self.trained)
+        found = read_prepared(folder)
+        if found is None:
+            raise DataError(f"{folder}: `olmix prepare` has not written it; remove it")
+        self.all = tuple(found.domains)
+        self.trained = tuple(name for name in self.all if not found.domains[name].held_out)
+        self.tokens = sum(found.domains[name].train_tokens for name in self.trained)
 
     def data_config(self, work: Path) -> dict[str, object]:
         """Return the data section with paths relative to the folder of the configs."""

@@ -17,9 +17,8 @@ from olmix.records.checkpoint_bits import CHECKPOINT_BITS
 from olmix.records.evaluations import LM_EVAL, OLMES, find_evaluations, read_evaluations
 from olmix.records.group import GroupRun, read_group_record
 from olmix.records.log_files import CSV, EVENTS, JSONL, TORCHTUNE, TRAINER_STATE, reader_of
-from olmix.records.logs import number
 from olmix.records.metric_identity import plain_identities
-from olmix.records.run import INTERRUPTED, RunFolder, Status, Summary
+from olmix.records.run import INTERRUPTED, STATUS_FILE, RunFolder, Status, Summary
 
 __all__ = ["read_records"]
 
@@ -86,7 +85,7 @@ def _read_launched(run: RunFolder, entry: GroupRun) -> Record:
 def _read_folder(path: Path) -> Record | None:
     """Return the run in a folder, `None` where there are no logs."""
     run = RunFolder(path)
-    known = (path / "status.json").is_file()
+    known = (path / STATUS_FILE).is_file()
     curves = reader_of(path)
     measured = curves is not None or bool(find_evaluations(path))
     if not measured and not known and not run.summary.is_file():
@@ -107,16 +106,16 @@ def _record(
     config: Callable[[], Mapping[str, object]],
 ) -> Record:
     found = _read_summary(run) if state in ("finished", "stale") else Summary()
-    summary = found.content
+    summary = found.facts
     mix = next((told for told in (read_mix(summary.get("weights")), asked) if told.weights), asked)
     if not mix.weights and not mix.problem:
         # Reading a thousand configs takes half a minute: only where nothing else has the mixture.
         mix = read_mix(config().get("mix"))
-    tokens = number(summary.get("tokens"))
+    tokens = found.number("tokens")
     shares = read_shares(summary.get("token_shares"), mix.weights, tokens)
     curves, results = reader_of(run.path), find_evaluations(run.path)
     evaluated = read_evaluations(results, run.path)
-    own = {key: summary[key] for key in _FACTS if key in summary}
+    own = {key: summary[key] for key in _FACTS if found.number(key) is not None}
     return Record(
         name=run.name,
         state=state,

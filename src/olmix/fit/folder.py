@@ -21,11 +21,13 @@ from olmix import __version__
 from olmix.config import FitConfig
 from olmix.config.fit import SwarmTables
 from olmix.errors import DataError
-from olmix.fit.swarm import metric_identities, read_tables
+from olmix.fit.read_tables import metric_identities, read_tables
+from olmix.records.fit.models import MODELS_FILE
+from olmix.records.fit.settings import CONFIG_FILE, read_fit_settings
 from olmix.records.typed_json import to_plain
 from olmix.simplex import Array
 from olmix.text.csv import Table, write_rows, write_table
-from olmix.text.files import digest, read_json, replace_link, write_json, write_text
+from olmix.text.files import digest, replace_link, write_json, write_text
 from olmix.text.yaml import render_yaml
 
 __all__ = [
@@ -42,7 +44,7 @@ __all__ = [
 FORMAT = 7
 """Raised when the computation changes, so that older folders are not taken for today's."""
 LATEST = "latest"
-COMPLETE = ("config.json", "models.json", "fit.json", "predictions.csv")
+COMPLETE = (CONFIG_FILE, MODELS_FILE, "fit.json", "predictions.csv")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 _LONGEST = 100
 
@@ -103,12 +105,11 @@ def laws_hash(config: FitConfig, data: str) -> str:
 
 def find_laws(output_dir: Path, wanted: str) -> Path | None:
     """Return the `models.json` of a fit whose `laws_hash` is `wanted`, if one is there."""
-    for file in sorted(output_dir.glob("*/config.json")):
-        models = file.with_name("models.json")
+    for models in sorted(output_dir.glob(f"*/{MODELS_FILE}")):
         try:
-            if models.is_file() and read_json(file).get("laws_hash") == wanted:
+            if read_fit_settings(models.parent).laws_hash == wanted:
                 return models
-        except (DataError, AttributeError):
+        except DataError:
             continue
     return None
 

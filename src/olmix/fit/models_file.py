@@ -30,17 +30,16 @@ from olmix.laws.log_linear import FittedLogLinear
 from olmix.laws.log_weight import FittedLogWeight
 from olmix.laws.power_sum import FittedAutoScale, FittedBiMix
 from olmix.laws.stack import AVERAGED, STACKED, FittedAverage, FittedStack
+from olmix.records.fit.models import MODELS_FILE, MODELS_FORMAT, read_models
 from olmix.records.fit.scores import Calibration
 from olmix.records.metric import Metric, Objective
 from olmix.simplex import Array, hellinger
-from olmix.text.files import read_json
 from olmix.text.numbers import counted
 
 __all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_best_tenth", "restore_laws"]
 
-FORMAT = 5
-READ = (3, 4, 5)
-"""Formats that are read: what 4 and 5 added (rows for points, shared bases) may be absent."""
+_DAMAGE = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
+"""What reading a damaged file of laws may raise."""
 
 _LAWS: dict[str, type[FittedLaw]] = {
     law.name: law
@@ -160,7 +159,7 @@ def models_to_plain(
     mixtures = swarm.fitted_mixtures
     writer = _Writer(mixtures)
     plain = {
-        "format": FORMAT,
+        "format": MODELS_FORMAT,
         "domains": list(swarm.domains),
         "frozen": {} if swarm.frozen is None else swarm.frozen.groups,
         "pinned": dict(swarm.pinned),
@@ -277,7 +276,7 @@ def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]
     Raises:
         DataError: the file cannot be read, or holds other metrics.
     """
-    plain = read_json(file)
+    plain = read_models(file)
     try:
         reader = _Reader(plain)
         entries = [plain["metrics"][metric] for metric in metrics]
@@ -289,7 +288,7 @@ def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]
             for entry in entries
             for laws in [reader.laws(entry)]
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
 
 
@@ -299,7 +298,7 @@ def restore_best_tenth(file: Path) -> LeftOut | None:
     Raises:
         DataError: the file cannot be read.
     """
-    plain = read_json(file).get("best_tenth")
+    plain = read_models(file).get("best_tenth")
     if plain is None:
         return None
     try:
@@ -308,7 +307,7 @@ def restore_best_tenth(file: Path) -> LeftOut | None:
             for metric, laws in plain["predictions"].items()
         }
         return LeftOut(np.asarray(plain["rows"], dtype=np.intp), predictions)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
 
 
@@ -335,14 +334,9 @@ def load_fit(folder: str | Path, scale: str | None = None) -> LoadedFit:
         DataError: `models.json` is missing, damaged, or of a format that this release does not
             read; or the fit has no such scale.
     """
-    file = Path(folder) / "models.json"
-    plain = read_json(file)
+    file = Path(folder) / MODELS_FILE
+    plain = read_models(file)
     try:
-        if plain["format"] not in READ:
-            raise DataError(
-                f"{file}: format {plain['format']}; this release reads {READ[0]} to {READ[-1]}. "
-                "Fit again"
-            )
         entries = plain["metrics"]
         reader = _Reader(plain)
         smallest = LoadedFit(
@@ -350,7 +344,9 @@ def load_fit(folder: str | Path, scale: str | None = None) -> LoadedFit:
             domains=_names(plain["domains"]),
             frozen=plain["frozen"],
             lower_is_better={name: entry["lower_is_better"] for name, entry in entries.items()},
-            objective_weights={name: entry["objective_weight"] for name, entry in entries.items()},
+            objective_weights={
+                name: float(entry["objective_weight"]) for name, entry in entries.items()
+            },
             laws={
                 name: _build(entry["chosen"], reader.laws(entry)) for name, entry in entries.items()
             },
@@ -362,7 +358,7 @@ def load_fit(folder: str | Path, scale: str | None = None) -> LoadedFit:
             errors=Calibration.from_plain(plain["objective_calibration"]),
         )
         return _at_scale(smallest, plain, scale)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
 
 

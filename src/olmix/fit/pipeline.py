@@ -50,8 +50,10 @@ from olmix.fit.scales.read import ScaleRuns
 from olmix.fit.scales.target import TargetFit, at_target, read_larger_scales, scaled_proposal
 from olmix.fit.swarm import Swarm, read_swarm
 from olmix.fit.swarm_fit import SwarmFit, fit_laws, laws_for, one_thread
+from olmix.records.fit.models import MODELS_FILE
 from olmix.records.fit.proposal import Proposal, read_proposal
 from olmix.records.fit.scores import Fit, read_fit
+from olmix.records.fit.settings import CONFIG_FILE
 from olmix.records.fit.tables import FAMILY
 from olmix.records.typed_json import to_plain
 from olmix.text.files import folder_beside, write_json
@@ -100,7 +102,7 @@ def fit_swarm(
     folder = output / name
     if is_complete(folder, config.proposer.fit_only):
         logger.info("%s exists for the same config and data; nothing is fitted", folder)
-        write_json(folder / "config.json", config_to_plain(config, name, data))
+        write_json(folder / CONFIG_FILE, config_to_plain(config, name, data))
         point_latest(output, name)
         return _read(folder, fit_only=config.proposer.fit_only)
     swarm = read_swarm(config)
@@ -112,11 +114,11 @@ def fit_swarm(
     larger = read_larger_scales(config, swarm)
     with folder_beside(folder) as beside:
         files = FitFiles(beside)
-        files.json("config.json", config_to_plain(config, name, data))
-        files.text("path_to_regression_model.txt", f"{(folder / 'models.json').resolve()}\n")
+        files.json(CONFIG_FILE, config_to_plain(config, name, data))
+        files.text("path_to_regression_model.txt", f"{(folder / MODELS_FILE).resolve()}\n")
         with one_thread():
             known = _known_laws(output, laws_hash(config, data), swarm)
-            cost = estimated_cost(config, swarm)
+            cost = estimated_cost(laws_for(config, swarm), config.regression.num_folds, swarm)
             if known is None and cost.large:
                 logger.info("%s", cost.statement)
             fit, proposal = _compute(config, swarm, larger, files, known, on_progress)
@@ -200,7 +202,7 @@ def _write_fit(fit: SwarmFit, target: TargetFit, left_out: LeftOut | None, files
     """Write the laws, their predictions and their scores."""
     swarm, fits = fit.swarm, fit.fits
     plain_models = models_to_plain(swarm, fits, fit.objective.calibration, left_out)
-    files.json("models.json", {**plain_models, **scales_to_plain(target)})
+    files.json(MODELS_FILE, {**plain_models, **scales_to_plain(target)})
     if target.record is not None:
         files.json("scales.json", target.record.to_plain())
     files.table("predictions.csv", *prediction_columns(swarm, fits, fit.folds))

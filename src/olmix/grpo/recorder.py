@@ -1,4 +1,4 @@
-"""What a run writes while it trains: `metrics.jsonl`, `samples.jsonl`, trackers, and warnings."""
+"""Records of a run while it trains: `metrics.jsonl`, `samples.jsonl`, trackers, and warnings."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ class Recorder:
     def resume(self, step: int) -> None:
         """Go on after a step, now: rows of later ones are dropped."""
         self._begin = time.monotonic()
-        self.rows = self._run.keep_steps(step)
+        self.rows = [
+            {name: value for name, value in row.items() if isinstance(value, int | float)}
+            for row in self._run.keep_steps(step)
+        ]
         keep_steps(self._samples_file, step)
 
     def watch(self, reward: Reward) -> Callable[..., list[float]]:

@@ -13,12 +13,12 @@ from olmix.prepare.corpora import CORPORA, HELD_OUT, Corpus
 from olmix.prepare.documents import Document
 from olmix.prepare.folder import FolderDomain, list_domains, passed_over, read_documents
 from olmix.prepare.left_out import Tally
+from olmix.records.prepared import PREPARED_FORMAT
 from olmix.text.files import digest
 from olmix.text.numbers import counted
 
-__all__ = ["FORMAT", "PrepareRequest", "Texts", "choose"]
+__all__ = ["PrepareRequest", "Texts", "choose"]
 
-FORMAT = 3
 """Raised when what is written changes, so that older folders are not taken for today's."""
 
 
@@ -77,7 +77,7 @@ def choose(request: PrepareRequest, warnings: list[str]) -> tuple[list[Texts], s
         DataError: a domain that was asked for is not there, or fewer than two are left.
     """
     settings = [
-        FORMAT,
+        PREPARED_FORMAT,
         request.domains,
         request.held_out,
         request.vocab_size,

@@ -3,56 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from olmix.prepare.documents import Document
-from olmix.prepare.left_out import LeftOutTexts
 from olmix.prepare.reading import ReadDomain
 from olmix.prepare.tokenizer import Tokenizer
 from olmix.records.fingerprint import domain_fingerprint
+from olmix.records.prepared import PreparedDomain
 from olmix.records.token_formats import LOCAL
 from olmix.text.csv import write_rows
 from olmix.text.files import write_bytes
 from olmix.text.progress import Steps
 
-__all__ = ["PreparedDomain", "encode_all", "train_file", "validation_file"]
+__all__ = ["encode_all", "train_file", "validation_file"]
 
 _BATCH = 64
-
-
-@dataclass(frozen=True)
-class PreparedDomain:
-    """The token files of a domain.
-
-    Attributes:
-        name: the domain.
-        held_out: whether it is only evaluated.
-        documents: distinct documents, before long ones were cut.
-        train_tokens: tokens to train on.
-        validation_tokens: tokens to evaluate.
-        train_bytes: bytes of text to train on.
-        validation_bytes: bytes of text to evaluate.
-        licence: terms of its texts, as far as known.
-        description: what it is.
-        left_out: what its texts hold and its token files do not.
-        fingerprint: what its token files are known by, as `olmix priors compute` finds it.
-    """
-
-    name: str
-    held_out: bool
-    documents: int
-    train_tokens: int
-    validation_tokens: int
-    train_bytes: int
-    validation_bytes: int
-    licence: str
-    description: str
-    left_out: tuple[LeftOutTexts, ...] = ()
-    fingerprint: str = ""
 
 
 def train_file(domain: str) -> str:

@@ -4,30 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
 
+from olmix.records.prepared import LeftOutTexts, Reason
 from olmix.text.numbers import counted
 
-__all__ = ["LeftOutTexts", "Reason", "Tally"]
-
-Reason = Literal[
-    "duplicate", "in another domain", "empty", "not readable", "beyond the validation ceiling"
-]
-
-
-@dataclass(frozen=True)
-class LeftOutTexts:
-    """Texts of a domain that are left out for one reason.
-
-    Attributes:
-        reason: why.
-        texts: how many; a file that cannot be read counts as one.
-        size_bytes: bytes of them, 0 where they are not known.
-    """
-
-    reason: Reason
-    texts: int
-    size_bytes: int
+__all__ = ["Tally"]
 
 
 @dataclass

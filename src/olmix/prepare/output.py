@@ -7,25 +7,16 @@ folders have one too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 from olmix.errors import DataError
-from olmix.text.files import read_json, write_text
+from olmix.records.prepared import PREPARED_FILE, read_prepared
+from olmix.text.files import write_text
 
-__all__ = ["check_output", "claim", "drop_stale", "finished_manifest"]
+__all__ = ["check_output", "claim", "drop_stale"]
 
 MARK = ".olmix-prepare"
-_KEYS = {"format", "fingerprint", "domains"}
-
-
-def finished_manifest(output: Path) -> Mapping[str, object] | None:
-    """Return the manifest of a finished call, or `None` where there is none that is ours."""
-    try:
-        found = read_json(output / "manifest.json")
-    except DataError:
-        return None
-    return found if isinstance(found, dict) and set(found) >= _KEYS else None
 
 
 def check_output(output: Path, texts: Path | None) -> None:
@@ -43,7 +34,7 @@ def check_output(output: Path, texts: Path | None) -> None:
         return
     if not output.is_dir():
         raise DataError(f"{output}: this is a file; choose a folder with -o")
-    ours = (output / MARK).is_file() or finished_manifest(output) is not None
+    ours = (output / MARK).is_file() or read_prepared(output) is not None
     # A call that is killed while it leaves its mark leaves `..olmix-prepare.PID.tmp`.
     if not ours and any(not path.name.startswith(f".{MARK}.") for path in output.iterdir()):
         raise DataError(f"{output}: the folder holds other files; choose an empty one with -o")
@@ -52,7 +43,7 @@ def check_output(output: Path, texts: Path | None) -> None:
 def claim(output: Path) -> None:
     """Mark a folder as ours and declare it unfinished, before anything else is written."""
     write_text(output / MARK, "This folder is written by `olmix prepare`.\n")
-    (output / "manifest.json").unlink(missing_ok=True)
+    (output / PREPARED_FILE).unlink(missing_ok=True)
 
 
 def drop_stale(output: Path, trained: Collection[str], validated: Collection[str]) -> None:

@@ -10,19 +10,17 @@ manifest.json                 written last: its presence means that all is there
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from olmix.errors import DataError
-from olmix.prepare.choose import FORMAT, PrepareRequest, choose
+from olmix.prepare.choose import PrepareRequest, choose
 from olmix.prepare.documents import Split
-from olmix.prepare.encode import PreparedDomain, encode_all, train_file, validation_file
-from olmix.prepare.left_out import LeftOutTexts
-from olmix.prepare.output import check_output, claim, drop_stale, finished_manifest
+from olmix.prepare.encode import encode_all, train_file, validation_file
+from olmix.prepare.output import check_output, claim, drop_stale
 from olmix.prepare.reading import read_all
 from olmix.prepare.tokenizer import (
     EOS,
@@ -32,11 +30,12 @@ from olmix.prepare.tokenizer import (
     check_tokenizers,
     train_tokenizer,
 )
-from olmix.text.files import write_json, write_text
+from olmix.records.prepared import PreparedData, PreparedDomain, read_prepared
+from olmix.text.files import write_text
 from olmix.text.progress import OnProgress, Steps
 from olmix.text.yaml import write_yaml
 
-__all__ = ["Prepared", "PreparedDomain", "prepare"]
+__all__ = ["Prepared", "prepare"]
 
 SAMPLE_BYTES = 150_000
 """The text that each domain gives to train the tokenizer, so that none dominates it."""
@@ -74,10 +73,10 @@ def prepare(request: PrepareRequest, on_progress: OnProgress | None = None) -> P
     passed_over: list[str] = []
     texts, fingerprint = choose(request, passed_over)
     check_output(request.output, request.folder)
-    found = finished_manifest(request.output)
-    same = found is not None and found["fingerprint"] == fingerprint
+    found = read_prepared(request.output)
+    same = found is not None and found.fingerprint == fingerprint
     if found is not None and same and _complete(request.output, found):
-        return _reused(found)
+        return Prepared(tuple(found.domains.values()), found.warnings, reused=True)
     check_tokenizers()
     steps = Steps(on_progress, 3 * len(texts))
     reading = read_all(request, texts, passed_over, steps)
@@ -98,17 +97,15 @@ def prepare(request: PrepareRequest, on_progress: OnProgress | None = None) -> P
     )
     warnings = (*reading.warnings, *_few(domains))
     _write_data_config(request.output, tokenizer, domains)
-    content = {
-        "format": FORMAT,
-        "fingerprint": fingerprint,
-        "dtype": tokenizer.dtype,
-        "vocab_size": tokenizer.vocab_size,
-        "eos_id": EOS_ID,
-        "seed": request.seed,
-        "warnings": warnings,
-        "domains": {domain.name: _without_name(domain) for domain in domains},
-    }
-    write_json(request.output / "manifest.json", content)
+    PreparedData(
+        fingerprint=fingerprint,
+        dtype=tokenizer.dtype,
+        vocab_size=tokenizer.vocab_size,
+        eos_id=EOS_ID,
+        seed=request.seed,
+        warnings=warnings,
+        domains={domain.name: domain for domain in domains},
+    ).write(request.output)
     return Prepared(domains, warnings, reused=False)
 
 
@@ -135,28 +132,13 @@ def _few(domains: Iterable[PreparedDomain]) -> list[str]:
     ]
 
 
-def _without_name(domain: PreparedDomain) -> dict[str, object]:
-    return {key: value for key, value in asdict(domain).items() if key != "name"}
-
-
-def _reused(manifest: Mapping[str, Any]) -> Prepared:
-    domains = tuple(
-        PreparedDomain(
-            name=name,
-            **{**entry, "left_out": tuple(LeftOutTexts(**one) for one in entry["left_out"])},
-        )
-        for name, entry in manifest["domains"].items()
-    )
-    return Prepared(domains, tuple(manifest["warnings"]), reused=True)
-
-
-def _complete(output: Path, manifest: Mapping[str, Any]) -> bool:
+def _complete(output: Path, manifest: PreparedData) -> bool:
     """Whether every token file of a manifest is there with its size."""
-    width = np.dtype(manifest["dtype"]).itemsize
-    for name, entry in manifest["domains"].items():
-        sides = [(output / validation_file(name), entry["validation_tokens"])]
-        if not entry["held_out"]:
-            sides.append((output / train_file(name), entry["train_tokens"]))
+    width = np.dtype(manifest.dtype).itemsize
+    for name, entry in manifest.domains.items():
+        sides = [(output / validation_file(name), entry.validation_tokens)]
+        if not entry.held_out:
+            sides.append((output / train_file(name), entry.train_tokens))
         for path, tokens in sides:
             if not path.is_file() or path.stat().st_size != tokens * width:
                 return False

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from olmix.errors import DataError
 from olmix.prepare.choose import PrepareRequest, Texts
 from olmix.prepare.documents import Document, Split, deduplicate, hold_out, split_documents
-from olmix.prepare.left_out import LeftOutTexts, Tally
+from olmix.prepare.left_out import Tally
+from olmix.records.prepared import LeftOutTexts
 from olmix.text.numbers import counted
 from olmix.text.progress import Steps
 

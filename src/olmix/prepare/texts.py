@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,8 +10,8 @@ from olmix.errors import DataError, needs
 from olmix.prepare.encode import validation_file
 from olmix.prepare.folder import list_domains, read_documents
 from olmix.prepare.left_out import Tally
-from olmix.prepare.output import finished_manifest
 from olmix.prepare.tokenizer import Tokenizer
+from olmix.records.prepared import PreparedData, read_prepared
 from olmix.records.tokens import open_tokens
 
 __all__ = ["read_evaluation_texts"]
@@ -31,7 +29,7 @@ def read_evaluation_texts(data: Path, warnings: list[str]) -> dict[str, tuple[st
         DataError: there is no such folder, or a domain has no text.
         MissingPackageError: the package that reads a file is not installed.
     """
-    manifest = finished_manifest(data)
+    manifest = read_prepared(data)
     if manifest is not None:
         found = _validation_texts(data, manifest)
     else:
@@ -47,14 +45,14 @@ def read_evaluation_texts(data: Path, warnings: list[str]) -> dict[str, tuple[st
     return texts
 
 
-def _validation_texts(data: Path, manifest: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def _validation_texts(data: Path, manifest: PreparedData) -> dict[str, tuple[str, ...]]:
     """Return the validation documents of a prepared folder, as text again."""
     with needs("prepare", "Reading the texts of prepared data"):
         from tokenizers import Tokenizer as Inner
     tokenizer = Tokenizer(Inner.from_file(str(data / "tokenizer.json")))
     found = {}
-    for name in manifest["domains"]:
-        tokens = open_tokens(data / validation_file(name), manifest["dtype"])
-        ends = np.flatnonzero(tokens == manifest["eos_id"])
+    for name in manifest.domains:
+        tokens = open_tokens(data / validation_file(name), manifest.dtype)
+        ends = np.flatnonzero(tokens == manifest.eos_id)
         found[name] = tuple(tokenizer.decode(part) for part in np.split(tokens, ends + 1))
     return found

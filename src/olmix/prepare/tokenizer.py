@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from olmix.config import TokenDtype
 from olmix.errors import needs
 
 __all__ = ["EOS", "EOS_ID", "Tokenizer", "check_tokenizers", "train_tokenizer"]
@@ -33,7 +34,7 @@ class Tokenizer:
         return int(self._inner.get_vocab_size())
 
     @property
-    def dtype(self) -> str:
+    def dtype(self) -> TokenDtype:
         """Smallest type that holds a token."""
         return "uint16" if self.vocab_size <= 1 << 16 else "uint32"
 

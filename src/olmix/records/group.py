@@ -13,18 +13,16 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from olmix.config.base import validate
-from olmix.config.launch import is_name
 from olmix.errors import ConfigError, DataError
-from olmix.records.typed_json import RecordPart, RunName
+from olmix.records.typed_json import Items, RecordPart, RunName, parse, to_plain
 from olmix.text.files import read_json, write_json
 
 __all__ = [
@@ -50,7 +48,7 @@ FORMAT = 1
 _MOST_BYTES = 1 << 30
 """Largest `group.json` that is read; 100,000 runs on 200 domains take less."""
 _MOST_PROBLEMS = 5
-_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]{0,99}")
+_ID = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,99}$"
 
 
 _Words = Annotated[tuple[str, ...], Field(strict=False)]
@@ -74,7 +72,7 @@ class GroupRun(RecordPart):
     identity: str = ""
     seed: int | None = None
     num_tokens: _Size | None = None
-    mix: dict[str, Any] | None = None
+    mix: Mapping[str, object] | None = None
     command: _Words = ()
     params: dict[str, Any] = {}
 
@@ -117,7 +115,7 @@ class GroupRecord(RecordPart):
     packages: dict[str, str] = {}
     environment: dict[str, str] = {}
     infra: dict[str, object] = {}
-    config: dict[str, Any] = {}
+    config: dict[str, object] = {}
     wandb: dict[str, str | None] | None = None
     variants: str | None = None
     jobs: Annotated[tuple[dict[str, object], ...], Field(strict=False)] = ()
@@ -187,15 +185,17 @@ class Job:
         id: the scheduler's name of it.
         runs: names of the runs that it carries out, in the order of its tasks.
         url: its page, or the folder of its logs.
-        group: the group that it was submitted for.
+        group: the group that it was submitted for; empty in files of earlier releases.
         cluster: the cluster that numbered it, where that is known.
+        format: version of the line.
     """
 
-    id: str
-    runs: tuple[str, ...]
+    id: Annotated[str, Field(pattern=_ID)]
+    runs: Items[RunName]
     url: str | None = None
     group: str = ""
     cluster: str | None = None
+    format: Annotated[int, Field(ge=1, le=FORMAT)] = FORMAT
 
 
 def add_job(folder: Path, job: Job) -> None:
@@ -207,7 +207,7 @@ def add_job(folder: Path, job: Job) -> None:
                 lines.seek(-1, os.SEEK_END)
                 if lines.read(1) != b"\n":  # a power failure cut the last line off
                     lines.write(b"\n")
-            lines.write(json.dumps(asdict(job)).encode() + b"\n")
+            lines.write(json.dumps(to_plain(job)).encode() + b"\n")
             lines.flush()
             os.fsync(lines.fileno())
     except OSError as error:
@@ -231,12 +231,12 @@ def read_jobs(folder: Path) -> list[Job]:
         if not line.strip():
             continue
         try:
-            job = _read_job(json.loads(line), folder.name)
-        except (ValueError, RecursionError):
-            job = None
-        if job is None:
+            job = parse(Job, line, str(file), "")
+        except DataError:
             logger.warning("%s, line %d is not a job and is skipped", file, number)
-        elif job.group != folder.name and job.group != _group_id(folder):
+            continue
+        job = job if job.group else replace(job, group=folder.name)
+        if job.group != folder.name and job.group != _group_id(folder):
             logger.warning(
                 "%s, line %d: job %s is of the group %s and is left alone",
                 file, number, job.id, job.group,
@@ -252,20 +252,3 @@ def _group_id(folder: Path) -> str:
         return read_group_record(folder).group_id or folder.name
     except DataError:
         return folder.name
-
-
-def _read_job(raw: object, group_id: str) -> Job | None:
-    """Return the job of a line; `None` where it is none. Earlier releases left the group out."""
-    if not isinstance(raw, Mapping):
-        return None
-    number, runs, url = raw.get("id"), raw.get("runs"), raw.get("url")
-    group, cluster = raw.get("group", group_id), raw.get("cluster")
-    if not isinstance(number, str) or _ID.fullmatch(number) is None:
-        return None
-    if not isinstance(runs, list) or not all(isinstance(n, str) and is_name(n) for n in runs):
-        return None
-    if not isinstance(group, str) or not all(
-        x is None or isinstance(x, str) for x in (url, cluster)
-    ):
-        return None
-    return Job(number, tuple(runs), url, group, cluster)

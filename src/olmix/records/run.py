@@ -15,6 +15,7 @@ by a crash is passed over. Whatever a file holds, reading it here raises at most
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -22,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, TypedDict, Unpack, get_args
 
 from olmix.errors import DataError
 from olmix.records.logs import flatten, number
@@ -33,10 +34,13 @@ __all__ = [
     "COMMAND_FILE",
     "ENDED",
     "INTERRUPTED",
+    "STATUS_FILE",
     "MetricsReader",
     "RunFolder",
     "RunState",
     "Status",
+    "StatusChanges",
+    "StatusProgress",
     "Summary",
     "lock",
     "progress_of",
@@ -44,9 +48,12 @@ __all__ = [
 
 CANCEL_FILE = "cancel"
 """`olmix launch cancel` leaves this file in the group's folder; launchers and runs look for it."""
+STATUS_FILE = "status.json"
 COMMAND_FILE = "command.json"
 """In a run of another framework: ``{"words", "folder", "environment", "identity"}``."""
 
+FORMAT = 1
+"""Version of `status.json` and `summary.json`; files that do not say theirs have it."""
 RunState = Literal["pending", "running", "finished", "failed", "cancelled"]
 ENDED = ("finished", "failed", "cancelled")
 """States in which nothing more happens by itself."""
@@ -57,6 +64,24 @@ _SUMMARY_BYTES = 1 << 26
 """Sizes above which such a file is not one of ours."""
 _TURN_S = 1.0
 """Seconds that a writer of a status waits for another one."""
+
+
+class StatusProgress(TypedDict, total=False):
+    """How far a run is, as far as its trainer says it: fields of a `Status`."""
+
+    step: int
+    num_steps: int
+    tokens: int
+    tokens_per_second: float
+
+
+class StatusChanges(StatusProgress, total=False):
+    """Fields of a `Status` that change."""
+
+    state: RunState
+    identity: str
+    error: str | None
+    diverged: bool
 
 
 @dataclass(frozen=True)
@@ -74,6 +99,7 @@ class Status:
         error: why it failed, in words.
         updated: seconds since 1970.
         diverged: whether it failed because its loss was no longer a finite number.
+        format: version of this file.
     """
 
     state: RunState = "pending"
@@ -85,19 +111,21 @@ class Status:
     error: str | None = None
     updated: float = 0.0
     diverged: bool = False
+    format: int = FORMAT
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, object]) -> Status:
-        """Return the status in `status.json`; an absurd number counts as missing.
+    def read(cls, file: Path) -> Status:
+        """Return the status in a `status.json`; an absurd number counts as missing.
 
         Raises:
-            DataError: there is no such state, or the identity is no text.
+            DataError: the file cannot be read, there is no such state, or the identity is no text.
         """
+        plain = _read_object(file, _STATUS_BYTES)
         state, identity, error = (plain.get(key) for key in ("state", "identity", "error"))
         known = next((name for name in get_args(RunState) if name == state), None)
         if known is None or not isinstance(identity, str | None):
             raise DataError(
-                f"state = {state!r}, identity = {identity!r}: is not the status of a run"
+                f"{file}: state = {state!r}, identity = {identity!r}: is not the status of a run"
             )
         return cls(
             state=known,
@@ -111,6 +139,10 @@ class Status:
             diverged=plain.get("diverged") is True,
         )
 
+    def write(self, file: Path) -> None:
+        """Replace a `status.json`; the end of a run is on the disk when this returns."""
+        write_json(file, asdict(self), sync=self.state in ENDED)
+
 
 def _quantity(value: object) -> float:
     """Return a number of things or seconds, 0 where it is none."""
@@ -118,15 +150,16 @@ def _quantity(value: object) -> float:
     return plain if plain is not None and 0 <= plain <= sys.maxsize else 0.0
 
 
-def progress_of(record: Mapping[str, object]) -> dict[str, float]:
+def progress_of(record: Mapping[str, object]) -> StatusProgress:
     """Return steps, tokens and speed as far as a record tells them."""
-    names = ("step", "num_steps", "tokens", "tokens_per_second")
-    found = {name: number(record.get(name)) for name in names}
-    return {
-        name: value if name == "tokens_per_second" else int(value)
-        for name, value in found.items()
-        if value is not None and 0 <= value <= sys.maxsize
-    }
+    found = StatusProgress()
+    for name in ("step", "num_steps", "tokens"):
+        if (value := number(record.get(name))) is not None and 0 <= value <= sys.maxsize:
+            found[name] = int(value)
+    speed = number(record.get("tokens_per_second"))
+    if speed is not None and 0 <= speed <= sys.maxsize:
+        found["tokens_per_second"] = speed
+    return found
 
 
 @dataclass(frozen=True)
@@ -136,22 +169,48 @@ class Summary:
     Attributes:
         identity: of the run; empty where a trainer of another kind wrote the file.
         metrics: final metrics by name; a value that is not finite was not measured.
-        content: the whole file.
+        facts: what else its trainer says of it: `seed`, `tokens`, `seconds`, `weights`,
+            `token_shares`, `epochs`, `measured_with`, versions.
+        run: its name.
+        format: version of this file.
     """
 
     identity: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    content: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+    run: str = ""
+    format: int = FORMAT
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Summary:
-        """Return the summary in `summary.json`; entries that are not numbers are no metrics."""
-        identity, metrics = plain.get("identity"), plain.get("metrics")
+    def read(cls, file: Path) -> Summary:
+        """Return the summary in a `summary.json`; entries that are not numbers are no metrics.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        plain = _read_object(file, _SUMMARY_BYTES)
+        identity, metrics, run = (plain.pop(key, None) for key in ("identity", "metrics", "run"))
+        plain.pop("format", None)
         return cls(
             identity=identity if isinstance(identity, str) else "",
             metrics=flatten(metrics) if isinstance(metrics, Mapping) else {},
-            content=plain,
+            facts=plain,
+            run=run if isinstance(run, str) else "",
         )
+
+    def to_plain(self) -> dict[str, object]:
+        """Return what the file holds; JSON has no metric that is not finite."""
+        metrics = {name: value for name, value in self.metrics.items() if math.isfinite(value)}
+        about = {"format": self.format, "run": self.run, "identity": self.identity}
+        return {**about, "metrics": metrics, **self.facts}
+
+    def write(self, file: Path) -> None:
+        """Write a `summary.json`."""
+        write_json(file, self.to_plain())
+
+    def number(self, name: str) -> float | None:
+        """Return a fact as a number, `None` where it is none."""
+        return number(self.facts.get(name))
 
 
 class RunFolder:
@@ -201,7 +260,7 @@ class RunFolder:
         removes the summary first.
         """
         try:
-            return Status.from_plain(_read_object(self.path / "status.json", _STATUS_BYTES))
+            return Status.read(self.path / STATUS_FILE)
         except DataError:
             pass
         try:
@@ -216,20 +275,20 @@ class RunFolder:
         Raises:
             DataError: there is no summary, or none that can be read.
         """
-        return Summary.from_plain(_read_object(self.summary, _SUMMARY_BYTES))
+        return Summary.read(self.summary)
 
     def write_status(self, status: Status) -> None:
         """Replace the status; the end of a run is on the disk when this returns."""
-        write_json(self.path / "status.json", asdict(status), sync=status.state in ENDED)
+        status.write(self.path / STATUS_FILE)
 
-    def update_status(self, **changes: Any) -> Status:
+    def update_status(self, **changes: Unpack[StatusChanges]) -> Status:
         """Replace some fields of the status, and when it was updated, and return it.
 
         A trainer and the process that watches it do this at the same time; they take turns, so that
         neither writes back what the other has just replaced.
         """
         with _turn(self.path / ".status.lock"):
-            status = replace(self.read_status(), **{"updated": time.time(), **changes})
+            status = replace(self.read_status(), updated=time.time(), **changes)
             self.write_status(status)
         return status
 
@@ -287,7 +346,8 @@ def _read_object(path: Path, most_bytes: int) -> dict[str, object]:
     """Return the object in a JSON file.
 
     Raises:
-        DataError: it is missing, no JSON, no object, larger or nested deeper than any of ours.
+        DataError: it is missing, no JSON, no object, larger or nested deeper than any of ours, or
+            of a later format.
     """
     try:
         size = path.stat().st_size
@@ -298,6 +358,9 @@ def _read_object(path: Path, most_bytes: int) -> dict[str, object]:
     plain = read_json(path)
     if not isinstance(plain, dict) or not is_shallow(plain):
         raise DataError(f"{path}: is not a JSON object, or nested too deep")
+    version = plain.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        raise DataError(f"{path}: format {version} is of a later Olmix; this one reads {FORMAT}")
     return plain
 
 

@@ -26,13 +26,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Self
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self, Unpack
 
 from olmix.errors import DivergedError, in_words
 from olmix.records.logs import flatten, number
 from olmix.records.metric import is_metric
-from olmix.records.run import INTERRUPTED, RunFolder, Status
-from olmix.text.files import read_records, write_json, write_text
+from olmix.records.run import (
+    INTERRUPTED,
+    RunFolder,
+    Status,
+    StatusChanges,
+    StatusProgress,
+    Summary,
+)
+from olmix.text.files import read_records, write_text
 
 if TYPE_CHECKING:
     from olmix.records.trackers import Trackers
@@ -82,7 +89,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
-def ended_by(error: BaseException) -> dict[str, object]:
+def ended_by(error: BaseException) -> StatusChanges:
     """Return `state`, `error` and `diverged` of a run that an exception has ended.
 
     A closed generator is one whose remaining runs are no longer wanted.
@@ -126,11 +133,14 @@ class RunWriter:
         if keep_bytes is not None:
             self._log.truncate(keep_bytes)
             self._log.seek(0, os.SEEK_END)
-        known = {"identity": identity, "num_steps": num_steps or None}
-        given = {name: value for name, value in known.items() if value is not None}
-        self._write(state="running", tokens_per_second=0.0, **given)
+        given = StatusChanges(state="running", tokens_per_second=0.0)
+        if identity is not None:
+            given["identity"] = identity
+        if num_steps:
+            given["num_steps"] = num_steps
+        self._write(**given)
 
-    def log(self, record: Mapping[str, Any]) -> None:
+    def log(self, record: Mapping[str, object]) -> None:
         """Write one line of the log, and send its numbers to the trackers.
 
         Args:
@@ -142,19 +152,19 @@ class RunWriter:
             numbers = flatten(record)
             if (tokens := number(record.get("tokens"))) is not None:
                 numbers["tokens"] = tokens
-            self._trackers.log(int(record["step"]), numbers)
+            self._trackers.log(int(number(record.get("step")) or 0), numbers)
 
     def track(self, trackers: Trackers | None) -> None:
         """Send what is logged from here on to trackers, which this run ends with its own end."""
         self._trackers = trackers
 
-    def keep_steps(self, last: int) -> list[dict[str, Any]]:
+    def keep_steps(self, last: int) -> list[dict[str, object]]:
         """Drop the records of steps after `last`; returns those that are kept."""
         self._close_log()
         return keep_steps(self.folder.metrics, last)
 
-    def progress(self, **changes: float) -> Status:
-        """Report progress: `step`, `num_steps`, `tokens`, `tokens_per_second`, as far as known."""
+    def progress(self, **changes: Unpack[StatusProgress]) -> Status:
+        """Report progress, as far as known."""
         return self.folder.update_status(state="running", **changes)
 
     def sync(self) -> int:
@@ -164,7 +174,10 @@ class RunWriter:
         return self._log.tell()
 
     def finish(
-        self, metrics: Mapping[str, float], facts: Mapping[str, object], **changes: float
+        self,
+        metrics: Mapping[str, float],
+        facts: Mapping[str, object],
+        **changes: Unpack[StatusProgress],
     ) -> None:
         """Write the summary, then say that the run is finished.
 
@@ -176,33 +189,32 @@ class RunWriter:
         """
         if self._opened is not None:
             self.sync()
-        summary = {
-            "run": self.folder.name,
-            "identity": self.folder.read_status().identity,
-            "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
-            **facts,
-        }
-        write_json(self.folder.summary, summary)
+        identity = self.folder.read_status().identity
+        summary = Summary(identity, metrics, facts, self.folder.name)
+        summary.write(self.folder.summary)
         self._end(state="finished", **changes)
-        self._end_trackers(summary, ok=True)
+        self._end_trackers(summary.to_plain(), ok=True)
 
     def accept(self) -> None:
         """Mark the run as finished; its trainer has written the summary itself."""
         self._end(state="finished")
 
-    def fail(self, error: str, *, diverged: bool = False, **changes: float) -> None:
+    def fail(
+        self, error: str, *, diverged: bool = False, **changes: Unpack[StatusProgress]
+    ) -> None:
         """Mark the run as failed, with the reason."""
         self._end(state="failed", error=error, diverged=diverged, **changes)
         self._end_trackers({}, ok=False)
 
-    def interrupt(self, why: str = INTERRUPTED, **changes: float) -> None:
+    def interrupt(self, why: str = INTERRUPTED, **changes: Unpack[StatusProgress]) -> None:
         """Mark the run as pending: it stopped on request and can be resumed."""
         self._end(state="pending", error=why, **changes)
         self._end_trackers({}, ok=False)
 
-    def end_with(self, error: BaseException, **changes: float) -> None:
+    def end_with(self, error: BaseException, **changes: Unpack[StatusProgress]) -> None:
         """Mark how the run ended by an exception."""
-        self._end(**ended_by(error), **changes)
+        ended = ended_by(error)
+        self._end(state=ended["state"], error=ended["error"], diverged=ended["diverged"], **changes)
         self._end_trackers({}, ok=False)
 
     def close(self) -> None:
@@ -223,13 +235,14 @@ class RunWriter:
             self.end_with(error)
         self.close()
 
-    def _end(self, **changes: object) -> None:
+    def _end(self, **changes: Unpack[StatusChanges]) -> None:
         self._close_log()
         self._write(**changes)
         self.ended = True
 
-    def _write(self, **changes: object) -> None:
-        self.folder.update_status(**{"error": None, "diverged": False, **changes})
+    def _write(self, **changes: Unpack[StatusChanges]) -> None:
+        fresh: StatusChanges = {"error": None, "diverged": False, **changes}
+        self.folder.update_status(**fresh)
 
     def _end_trackers(self, summary: Mapping[str, object], *, ok: bool) -> None:
         if self._trackers is not None:

@@ -23,6 +23,7 @@ import numpy as np
 
 from olmix.config import TokenDtype, read_yaml
 from olmix.errors import ConfigError, DataError
+from olmix.records.prepared import PREPARED_FILE, read_prepared
 from olmix.records.token_formats import (
     BY_WIDTH,
     DTYPES,
@@ -35,7 +36,6 @@ from olmix.records.token_formats import (
     read_npy,
 )
 from olmix.text.file_kind import SNIFFED_BYTES, FileKind, describe, kind_of
-from olmix.text.files import read_json
 
 __all__ = [
     "OLMO_DTYPE",
@@ -170,18 +170,14 @@ def _manifest_entry(name: str, size: int) -> tuple[Path, TokenDtype] | None:
         side = f"{below[0]}_tokens"
         if side not in {"train_tokens", "validation_tokens"} or len(below) < 2:
             continue
-        manifest = folder / "manifest.json"
-        try:
-            content = read_json(manifest)
-            entry = content["domains"][
-                below[1].removesuffix(".bin") if side[0] == "v" else below[1]
-            ]
-            dtype, tokens = content["dtype"], entry[side]
-        except (DataError, KeyError, TypeError, RecursionError):
+        found = read_prepared(folder)
+        name_of_domain = below[1].removesuffix(".bin") if side[0] == "v" else below[1]
+        entry = None if found is None else found.domains.get(name_of_domain)
+        if found is None or entry is None:
             continue
-        for known in DTYPES:
-            if known == dtype and tokens == size / np.dtype(known).itemsize:
-                return manifest, known
+        tokens = entry.train_tokens if side[0] == "t" else entry.validation_tokens
+        if tokens * np.dtype(found.dtype).itemsize == size:
+            return folder / PREPARED_FILE, found.dtype
     return None
 
 

@@ -12,9 +12,9 @@ from olmix.errors import DataError, OlmixError
 from olmix.records.fit.folder import FitFolder
 from olmix.records.group import GroupRecord, read_group_record
 from olmix.records.logs import number
+from olmix.records.prepared import PREPARED_FILE, read_prepared
 from olmix.records.run import RunFolder
 from olmix.report.figures import Curves
-from olmix.text.files import read_json
 from olmix.text.numbers import count, duration, readable_count
 
 __all__ = [
@@ -100,10 +100,10 @@ def read_cost(content: FitFolder, verification: Path | None) -> dict[str, str]:
     ]
     for folder in sorted(verification.glob("*/")) if verification is not None else ():
         try:
-            facts = RunFolder(folder).read_summary().content
+            summary = RunFolder(folder).read_summary()
         except DataError:
             continue
-        taken.append((_number(facts.get("tokens")), _number(facts.get("seconds"))))
+        taken.append((summary.number("tokens") or 0.0, summary.number("seconds") or 0.0))
     tokens, seconds = (sum(column) for column in zip(*taken, strict=True)) if taken else (0, 0)
     parts = [f"{readable_count(tokens)} tokens"] if tokens > 0 else []
     parts += [duration(seconds)] if seconds > 0 else []
@@ -126,9 +126,9 @@ def find_runs(content: FitFolder, verification: Path | None) -> Path | None:
     `runs/` beside the folder of the tables or of the fits. A group counts only if it has the
     folders of the first and the last run.
     """
-    ratios = (content.config.get("swarm") or {}).get("ratios")
+    ratios = content.settings.swarm.ratios
     roots = [verification.parent] if verification is not None else []
-    roots += [Path(str(ratios)).parent.parent / "runs"] if ratios is not None else []
+    roots += [Path(ratios).parent.parent / "runs"] if ratios is not None else []
     roots += [content.folder.parent.parent / "runs"]
     ends = content.runs[:1] + content.runs[-1:]
     if not ends or any(Path(run).name != run or run in ("", ".", "..") for run in ends):
@@ -161,7 +161,7 @@ def find_manifest(groups: Sequence[Path]) -> Path | None:
         config = _first_config(group)
         tokenizer = config.get("data", {}).get("tokenizer") if config is not None else None
         if tokenizer is not None:
-            found = Path(str(tokenizer)).parent / "manifest.json"
+            found = Path(str(tokenizer)).parent / PREPARED_FILE
             if found.is_file():
                 return found
     return None
@@ -181,17 +181,10 @@ def _first_config(group: Path) -> dict[str, Any] | None:
 
 def read_data(manifest: Path | None) -> tuple[tuple[str, str, bool], ...]:
     """Return domain, training tokens and whether it is held out, as `olmix prepare` noted them."""
-    if manifest is None:
+    found = None if manifest is None else read_prepared(manifest.parent)
+    if found is None:
         return ()
-    try:
-        domains = read_json(manifest)["domains"]
-        return tuple(
-            (
-                str(name),
-                count(float(entry.get("train_tokens") or 0)),
-                bool(entry.get("held_out", False)),
-            )
-            for name, entry in domains.items()
-        )
-    except (DataError, KeyError, TypeError, ValueError, AttributeError):
-        return ()
+    return tuple(
+        (name, count(float(domain.train_tokens)), domain.held_out)
+        for name, domain in found.domains.items()
+    )

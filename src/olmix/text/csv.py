@@ -113,24 +113,10 @@ def parse_table(
     Raises:
         DataError: with all problems, as `read_table`.
     """
-
-    def where(row: int) -> str:
-        return file + place.format(row)
-
-    header = [unguarded(cell.strip()) for cell in header]
-    ids = [name for name in ID_COLUMNS if name in header]
-    ids = ids or [name for name in header if name == FALLBACK_ID]
-    if len(ids) != 1:
-        raise DataError(f"{where(1)}: {_no_id(header)}")
-    key = header.index(ids[0])
-    label = header.index("name") if "name" in header else key
-    grouped = header.index(group) if group in header else None
-    if group is not None and grouped is None:
-        raise DataError(f"{where(1)}: there is no column {group}")
-    text = {key, grouped}
-    used = [i for i, name in enumerate(header) if i not in text and not _is_skipped(name)]
-    columns = [header[i] for i in used]
-    problems = [f"{where(1)}: the column {c} is given twice" for c in _repeated(columns)]
+    found = _read_header(
+        [unguarded(cell.strip()) for cell in header], group, file + place.format(1)
+    )
+    problems = list(found.problems)
     runs: list[str] = []
     names: list[str] = []
     values: list[list[float]] = []
@@ -138,39 +124,77 @@ def parse_table(
     for line, cells in records:
         if not any(cell.strip() for cell in cells):
             continue
-        if len(cells) != len(header):
+        where = file + place.format(line)
+        if len(cells) != len(found.names):
             problems.append(
-                f"{where(line)}: {counted(len(cells), 'cell')}; the header has {len(header)}"
+                f"{where}: {counted(len(cells), 'cell')}; the header has {len(found.names)}"
             )
             continue
-        row = []
-        for index in used:
-            value = _number(cells[index])
-            if value is None:
-                problems.append(
-                    f"{where(line)}: {header[index]}: found {cells[index]!r}; a number is "
-                    "needed, or an empty cell where nothing was measured"
-                )
-            row.append(math.nan if value is None else value)
-        run = unguarded(cells[key].strip())
+        run = unguarded(cells[found.key].strip())
         if not run:
-            problems.append(f"{where(line)}: the {ids[0]} is empty")
+            problems.append(f"{where}: the {found.id} is empty")
         runs.append(run)
-        names.append(unguarded(cells[label].strip()) or run)
-        values.append(row)
-        groups += [] if grouped is None else [unguarded(cells[grouped].strip())]
-    problems += [f"{file}: the {ids[0]} {run} is given twice" for run in _repeated(runs) if run]
+        names.append(unguarded(cells[found.label].strip()) or run)
+        numbers = [_number(cells[index]) for index in found.used]
+        problems += [
+            f"{where}: {found.names[index]}: found {cells[index]!r}; a number is needed, or an "
+            "empty cell where nothing was measured"
+            for index, value in zip(found.used, numbers, strict=True)
+            if value is None
+        ]
+        values.append([math.nan if value is None else value for value in numbers])
+        groups += [] if found.group is None else [unguarded(cells[found.group].strip())]
+    problems += [f"{file}: the {found.id} {run} is given twice" for run in _repeated(runs) if run]
     if not runs and not problems:
         problems.append(f"{file}: the table has no rows")
-    if not columns:
-        problems.append(f"{where(1)}: there is no column besides the {ids[0]}")
     if problems:
         shown = problems[:50]
         if len(problems) > len(shown):
             shown.append(f"{file}: and {counted(len(problems) - len(shown), 'more problem')}")
         raise DataError("\n".join(shown))
-    array = np.array(values, dtype=np.float64).reshape(len(runs), len(columns))
-    return Table(file, tuple(runs), tuple(names), tuple(columns), array, tuple(groups))
+    array = np.array(values, dtype=np.float64).reshape(len(runs), len(found.used))
+    columns = tuple(found.names[index] for index in found.used)
+    return Table(file, tuple(runs), tuple(names), columns, array, tuple(groups))
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The columns of a table: which one names the runs, which hold numbers, what is wrong."""
+
+    names: Sequence[str]
+    key: int
+    label: int
+    group: int | None
+    used: Sequence[int]
+    problems: Sequence[str]
+
+    @property
+    def id(self) -> str:
+        """The name of the column that names the runs."""
+        return self.names[self.key]
+
+
+def _read_header(names: Sequence[str], group: str | None, where: str) -> _Header:
+    """Return which column is what.
+
+    Raises:
+        DataError: not exactly one column names the runs, or there is none of groups.
+    """
+    ids = [name for name in ID_COLUMNS if name in names]
+    ids = ids or [name for name in names if name == FALLBACK_ID]
+    if len(ids) != 1:
+        raise DataError(f"{where}: {_no_id(names)}")
+    key = names.index(ids[0])
+    if group is not None and group not in names:
+        raise DataError(f"{where}: there is no column {group}")
+    grouped = None if group is None else names.index(group)
+    used = [i for i, name in enumerate(names) if i not in (key, grouped) and not _is_skipped(name)]
+    columns = [names[i] for i in used]
+    problems = [f"{where}: the column {column} is given twice" for column in _repeated(columns)]
+    if not columns:
+        problems.append(f"{where}: there is no column besides the {ids[0]}")
+    label = names.index("name") if "name" in names else key
+    return _Header(names, key, label, grouped, used, problems)
 
 
 def _no_id(header: Sequence[str]) -> str:

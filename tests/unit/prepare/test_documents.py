@@ -9,7 +9,8 @@ from olmix.prepare.documents import (
     hold_out,
     split_documents,
 )
-from olmix.prepare.left_out import LeftOutTexts, Tally
+from olmix.prepare.left_out import Tally
+from olmix.records.prepared import LeftOutTexts
 
 
 def _documents(count, size=400):

@@ -8,8 +8,9 @@ import pytest
 
 from olmix.cli.main import main as olmix
 from olmix.config import DataConfig
-from olmix.prepare import LeftOutTexts, PrepareRequest, prepare
+from olmix.prepare import PrepareRequest, prepare
 from olmix.priors import count_tokens
+from olmix.records.prepared import LeftOutTexts
 from token_files import damaged, pack
 
 WORDS = "cat dog horse mouse whale one two three four five".split()

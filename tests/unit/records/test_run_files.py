@@ -173,3 +173,14 @@ def test_how_far_a_run_is_follows_from_its_steps_or_else_its_tokens(tmp_path, sa
     run.update_status(state="running", tokens_per_second=10.0, **progress_of(said))
     report = RunReport("r", run.read_status(), {}, run, num_tokens=1000)
     assert (report.share, report.seconds_left) == (share, left)
+
+
+def test_a_status_or_summary_of_a_later_release_is_not_misread(tmp_path):
+    run = RunFolder(tmp_path)
+    run.write_status(Status("finished", "abc"))
+    assert json.loads((tmp_path / "status.json").read_text())["format"] == 1
+    put(tmp_path / "status.json", '{"state": "failed", "identity": "abc", "format": 2}')
+    assert run.read_status() == Status()
+    put(run.summary, '{"identity": "abc", "metrics": {}, "format": 2}')
+    with pytest.raises(DataError, match="format 2 is of a later Olmix"):
+        run.read_summary()

@@ -37,6 +37,7 @@ def test_a_run_is_written_from_its_start_to_its_summary(tmp_path):
         "finished", "abc", 4, 4,
     )  # fmt: skip
     assert json.loads(folder.summary.read_text()) == {
+        "format": 1,
         "run": "r0",
         "identity": "abc",
         "metrics": {"x_bpb": 1.0},

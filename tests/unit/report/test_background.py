@@ -38,7 +38,7 @@ def group(fit):
     packages = {"jax": "0.10"}
     write_json(group / "group.json", {"machine": machine, "git": git, "packages": packages})
     domains = {"docs": {"train_tokens": 12345}, "kept": {"train_tokens": 0, "held_out": True}}
-    write_json(data / "manifest.json", {"domains": domains})
+    write_json(data / "manifest.json", {"format": 2, "fingerprint": "", "domains": domains})
     return group
 
 
