@@ -112,17 +112,27 @@ def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> Non
 
 
 def _next(best: Plan, output: Path) -> str:
-    """Return the commands of the plan, in order."""
+    """Return the commands of the plan, in order; a group of runs for each round."""
     place = str(output)
-    base = f"{place}/launch.yaml"
-    variants, fit = f"{place}/variants", f"{place}/fit"
-    lines = [
-        ["olmix", "generate", "-c", f"{place}/generation.yaml", "--base", base, "-o", variants],
-        ["olmix", "launch", "preview", "-v", variants],
-    ]
-    if best.rounds > 1:
-        more = ["--after", f"{fit}/latest", "-n", str(best.num_runs - best.first_runs)]
-        lines.append([*lines[0][:-1], f"{variants}-round-2", *more])
-    lines.append(["olmix", "verify", "--fit", f"{fit}/latest", "-c", base])
-    lines.append([*lines[-1], "--scales", "1,4", "--seeds", "3"])
-    return "\n".join(shell_line(words) for words in lines)
+    base, runs, results, fit = (
+        f"{place}/{name}" for name in ("launch.yaml", "runs", "results", "fit")
+    )
+    lines, groups = [], []
+    for index in range(best.rounds):
+        group = f"round-{index + 1}"
+        variants = f"{place}/variants" if index == 0 else f"{place}/variants-{group}"
+        generate = ["generate", "-c", f"{place}/generation.yaml", "--base", base, "-o", variants]
+        if index:
+            later = (best.num_runs - best.first_runs) // (best.rounds - 1)
+            generate += ["--after", f"{fit}/latest", "-n", str(later)]
+        groups.append(f"{runs}/{group}")
+        lines += [
+            generate,
+            ["launch", "preview", "-v", variants],
+            ["launch", "run", "-v", variants, "-o", runs, "-g", group],
+            ["collect", *groups, "-o", results],
+            ["fit", "-c", f"{results}/fit.yaml", "-o", fit],
+        ]
+    verify = ["verify", "--fit", f"{fit}/latest", "-c", base, "-o", runs]
+    lines += [verify, [*verify, "--scales", "1,4", "--seeds", "3"]]
+    return "\n".join(shell_line(["olmix", *words]) for words in lines)

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shlex
 
 import pytest
 
@@ -13,6 +14,7 @@ from olmix.fit import fit_swarm
 from olmix.plan import PUBLIC, Target, curve_of_fit, make_plan, plans_of, write_plan
 
 LARGE = Target(1e5, 1e6)
+ROUND = ("generate", "launch preview", "launch run", "collect", "fit")
 BUDGET = 1e13
 """Enough for models of some thousand parameters, as those of the fixture are."""
 
@@ -100,13 +102,14 @@ def test_the_configs_of_a_plan_run_through_generate_and_preview(tiny, capsys):
     assert sampled.max_tokens == launch.training.num_tokens
     assert sampled.target_tokens == launch.training.target_tokens == 40_000
     assert "# " in (out / "launch.yaml").read_text()
-    variants = out / "variants"
-    generate = ["generate", "-c", out / "generation.yaml", "--base", out / "launch.yaml"]
-    status, _, err = _run(capsys, *generate, "-o", variants, "--no-plots")
+    commands = [shlex.split(line)[1:] for line in shown.splitlines() if line.startswith("olmix ")]
+    stages = [" ".join(words[: 2 if words[0] == "launch" else 1]) for words in commands]
+    assert stages == [*ROUND, "verify", "verify"]
+    status, _, err = _run(capsys, *commands[0], "--no-plots")
     assert status == 0, err
-    with (variants / "swarm.csv").open() as lines:
+    with (out / "variants" / "swarm.csv").open() as lines:
         assert len(list(csv.DictReader(lines))) == 64
-    status, shown, err = _run(capsys, "launch", "preview", "-v", variants)
+    status, shown, err = _run(capsys, *commands[1])
     assert status == 0, err
     assert "64 runs" in shown + err
 

@@ -214,7 +214,7 @@ def _notes(
             notes.append(
                 f"{runs.scale.name}: {found} with the metrics that are optimised; from "
                 f"{LEAST_RUNS} on they place values at this size. Plan them with `olmix generate "
-                "--scales FIT`."
+                "--larger FIT`."
             )
             continue
         notes += _scale_notes(runs.scale.name, record)
