@@ -81,7 +81,7 @@ def plan(
 
 def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> None:
     from olmix.plan.budget import SMALLEST, VERIFYING
-    from olmix.text.numbers import fixed, readable_count
+    from olmix.text.numbers import UNKNOWN, fixed, readable_count
 
     rows = [
         (
@@ -91,15 +91,18 @@ def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> Non
             readable_count(one.parameters),
             readable_count(one.tokens),
             f"{one.flops:.2g}",
-            fixed(one.error, 2),
+            fixed(one.errors[0], 2),
+            fixed(one.errors[1], 2) if len(one.errors) > 1 else UNKNOWN,
         )
         for one in plans
     ]
     columns = ("runs", "rounds", "replicates", "parameters", "tokens", "FLOPs", "regret")
+    columns += ("in 2 rounds",)
     table("What the budget buys (* recommended)", columns, rows)
     click.echo(
         f"\nRegret of the proposal in spreads of the objective, from {source}; FLOPs with a "
-        f"verification ({VERIFYING} runs) and a ladder at 1 and 4 times the size."
+        f"verification ({VERIFYING} runs) and a ladder at 1 and 4 times the size. Regret in one "
+        "round; in two it is that of one, times what rounds were worth on an oracle of RegMix."
     )
     if best.error > error:
         click.echo(f"warning: no number of runs here brings the regret to {error:g}", err=True)

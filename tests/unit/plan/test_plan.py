@@ -3,6 +3,7 @@
 import csv
 import math
 import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -74,6 +75,17 @@ def test_the_table_is_met_at_its_points_and_many_domains_take_more_runs():
     assert PUBLIC.regret(64, 24) == pytest.approx(0.098)
     assert PUBLIC.regret(128, 48) == pytest.approx(0.098)
     assert PUBLIC.regret(512, 17) < PUBLIC.regret(256, 17)
+
+
+def test_two_rounds_have_an_error_of_their_own_and_are_taken_where_it_is_less(tiny):
+    base = LaunchConfig.from_yaml(tiny.launch)
+    small, large = (make_plan(base, number, BUDGET, LARGE, PUBLIC) for number in (64, 128))
+    assert len(small.errors) == 1  # 32 runs are too few for a fit that places the others
+    assert large.errors == (PUBLIC.regret(128, 3), PUBLIC.regret(128, 3, in_rounds=True))
+    assert large.errors[1] / large.errors[0] == pytest.approx(1.6)
+    assert (large.rounds, large.error) == (1, large.errors[0])
+    better = replace(large, errors=(0.07, 0.05))
+    assert (better.rounds, better.error, better.first_runs) == (2, 0.05, 64)
 
 
 def test_a_fit_says_its_own_error_and_a_learning_curve_how_it_falls(tmp_path):
