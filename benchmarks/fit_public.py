@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from olmix.fit.crossval import scores
+from olmix.fit.scoring import scores
 from olmix.laws.best_run import Search
 from olmix.laws.gp import GpLog, GpSqrt
 from olmix.laws.law import Law

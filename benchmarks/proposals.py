@@ -30,11 +30,11 @@ import numpy as np
 
 from fit_coverage import DOMAINS, TRUTHS
 from olmix.config import FitConfig
-from olmix.fit.crossval import scores
 from olmix.fit.evidence.best_tenth import judge_picks, leave_out_best
 from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.propose.gradient import search, starting_points
 from olmix.fit.propose.proposal import build_objective
+from olmix.fit.scoring import scores
 from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import SwarmFit, fit_laws, one_thread
 from olmix.records.fit.scores import AUTO

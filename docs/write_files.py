@@ -19,9 +19,15 @@ from olmix.records.fit.scales import Scales
 from olmix.records.fit.scores import Fit
 from olmix.records.fit.tables import FrontSummary
 from olmix.records.fit.verification import Verification
+from olmix.records.group import Job
 from olmix.records.metric_identity import MetricIdentities
+from olmix.records.prepared import PreparedData
+from olmix.records.run import Status
 
 RECORDS = {
+    "manifest.json": PreparedData,
+    "status.json": Status,
+    "jobs.jsonl": Job,
     "metrics_identity.json": MetricIdentities,
     "fit.json": Fit,
     "proposal.json": Proposal,

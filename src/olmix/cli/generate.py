@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from olmix.cli.options import path_option
+from olmix.cli.options import path_option, together
 from olmix.cli.terminal import done, table
 
 if TYPE_CHECKING:
@@ -15,6 +16,24 @@ if TYPE_CHECKING:
     from olmix.generate import Diagnostics, EarlierFit, Generated
 
 __all__ = ["generate"]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The options of the command."""
+
+    config: Path | None
+    output: Path | None
+    base: Path | None
+    after: Path | None
+    larger: Path | None
+    num_variants: int | None
+    allow_mixed: bool
+    allow_pickle: bool
+    plots: bool
+    folder: Path | None
+    as_json: bool
+    strict: bool
 
 
 @click.command()
@@ -65,54 +84,40 @@ __all__ = ["generate"]
     is_flag=True,
     help="Refuse to extend a swarm or a fit whose domains had other token files.",
 )
-def generate(
-    config: Path | None,
-    output: Path | None,
-    base: Path | None,
-    after: Path | None,
-    larger: Path | None,
-    num_variants: int | None,
-    allow_mixed: bool,
-    allow_pickle: bool,
-    plots: bool,
-    folder: Path | None,
-    as_json: bool,
-    strict: bool,
-) -> None:
+@together(_Asked)
+def generate(asked: _Asked) -> None:
     """Sample the mixtures of a swarm and write one file per variant.
 
     Beside the variants it writes swarm.csv (all weights), weights.png and histograms.png.
     """
-    from olmix.config import GenerationConfig, LaunchConfig
+    from olmix.config import LaunchConfig
     from olmix.generate import for_target
     from olmix.generate import generate as run
 
-    generation = None if config is None else GenerationConfig.from_yaml(config)
-    if generation is not None:
-        generation = _changed(generation, str(config), after, larger, num_variants)
-    if folder is not None:
-        _inspect(folder, generation, as_json)
+    generation = None if asked.config is None else _read(asked.config, asked)
+    if asked.folder is not None:
+        _inspect(asked.folder, generation, asked.as_json)
         return
-    if generation is None or output is None:
+    if generation is None or asked.output is None:
         raise click.UsageError("Missing option '-c' or '-o': both are needed to sample.")
-    _check_contents(generation, strict)
-    launch = LaunchConfig.from_yaml(base) if base is not None else None
+    _check_contents(generation, asked.strict)
+    launch = LaunchConfig.from_yaml(asked.base) if asked.base is not None else None
     made = run(
         generation,
-        output,
+        asked.output,
         launch,
-        allow_mixed=allow_mixed,
-        allow_pickle=allow_pickle,
+        allow_mixed=asked.allow_mixed,
+        allow_pickle=asked.allow_pickle,
         fit=_earlier_fit(generation),
     )
     generation = for_target(generation, launch)
     _show_swarm(generation, made)
     _show_passes(generation)
-    if plots:
+    if asked.plots:
         _draw(generation, made)
     kept = len(made.files) - made.num_new
     done(
-        f"{len(made.files)} variants of group {made.group_id} in {output}"
+        f"{len(made.files)} variants of group {made.group_id} in {asked.output}"
         + (f" ({kept} were there before)" if kept else "")
     )
 
@@ -129,28 +134,25 @@ def _check_contents(generation: GenerationConfig, strict: bool) -> None:
         click.echo(f"warning: {change}", err=True)
 
 
-def _changed(
-    generation: GenerationConfig,
-    file: str,
-    after: Path | None,
-    larger: Path | None,
-    num_variants: int | None,
-) -> GenerationConfig:
+def _read(config: Path, asked: _Asked) -> GenerationConfig:
     """Return the config with what the command line says of the swarm."""
+    from olmix.config import GenerationConfig
+
+    generation = GenerationConfig.from_yaml(config)
     changes: dict[str, str | int] = {}
-    if larger is not None:
+    if asked.larger is not None:
         from olmix.generate import NUM_LARGER
 
-        changes |= {"larger": str(larger.absolute()), "variants": NUM_LARGER}
-    if num_variants is not None:
-        changes["variants"] = num_variants
-    if after is not None:
+        changes |= {"larger": str(asked.larger.absolute()), "variants": NUM_LARGER}
+    if asked.num_variants is not None:
+        changes["variants"] = asked.num_variants
+    if asked.after is not None:
         # The design of the config was that of the first round; now the fit chooses.
-        changes |= {"after": str(after.absolute()), "design": "dirichlet"}
+        changes |= {"after": str(asked.after.absolute()), "design": "dirichlet"}
     if not changes:
         return generation
     plain = generation.to_plain()
-    return generation.from_dict({**plain, "swarm": {**plain["swarm"], **changes}}, file)
+    return generation.from_dict({**plain, "swarm": {**plain["swarm"], **changes}}, str(config))
 
 
 def _earlier_fit(generation: GenerationConfig) -> EarlierFit | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from olmix.cli.options import RenamedOption, path_option
+from olmix.cli.options import RenamedOption, path_option, runs_option
 from olmix.cli.terminal import ask, done, progress, table
 from olmix.text.numbers import counted, duration
 from olmix.text.progress import OnProgress, Progress
@@ -33,14 +33,6 @@ _group = click.option(
     old=("--group-id",),
     help="Group of the runs; by default that of the configs.",
 )
-_runs = click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder of the run folders.",
-)
 _folder = click.argument("folder", required=False, type=click.Path(path_type=Path))
 _launched_by = path_option(
     "-c", "--config", about="Config of the group: its `group_id` and `infra` are taken."
@@ -54,7 +46,7 @@ def _with_group(command: Callable[..., _Result]) -> Callable[..., _Result]:
 
     @_group
     @_launched_by
-    @_runs
+    @runs_option
     @functools.wraps(command)
     def call(
         group_id: str | None,
@@ -87,7 +79,7 @@ _speed = click.option(
 @_variants
 @_config
 @_group
-@_runs
+@runs_option
 @_speed
 @_rate
 def preview(
@@ -179,7 +171,7 @@ def show_cost(group: Group, cost: LaunchEstimate) -> None:
 @_variants
 @_config
 @_group
-@_runs
+@runs_option
 @_speed
 @_rate
 @click.option("--dry-run", is_flag=True, help="Write the group's metadata and start nothing.")
@@ -304,7 +296,7 @@ def resume(chosen: ChosenGroup, yes: bool) -> int:
 @click.argument("words", metavar="[FOLDER] RUN", nargs=-1, required=True)
 @_group
 @_launched_by
-@_runs
+@runs_option
 @click.option("-n", "--lines", type=click.IntRange(min=1), help="Print only the last lines.")
 def logs(
     words: tuple[str, ...],

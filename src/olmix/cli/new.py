@@ -29,7 +29,7 @@ _LOOP = (
     "olmix fit -c fit.yaml -o fit",
     "olmix verify --fit fit/latest -c launch.yaml",
 )
-"""What follows the configs, in order."""
+"""Commands that follow the configs, in order."""
 
 
 @click.command()

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["RenamedOption", "fit_option", "json_option", "path_option"]
+__all__ = ["RenamedOption", "fit_option", "json_option", "path_option", "runs_option", "together"]
 
+Asked = TypeVar("Asked")
+Result = TypeVar("Result")
 Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def together(
+    kind: Callable[..., Asked],
+) -> Callable[[Callable[[Asked], Result]], Callable[..., Result]]:
+    """Let a command take its options as one object, a dataclass with a field for each."""
+
+    def wrap(command: Callable[[Asked], Result]) -> Callable[..., Result]:
+        @wraps(command)
+        def called(**options: object) -> Result:
+            return command(kind(**options))
+
+        return called
+
+    return wrap
 
 
 class RenamedOption(click.Option):
@@ -63,5 +81,13 @@ fit_option = click.option(
     type=click.Path(path_type=Path),
     required=True,
     help="Folder of a fit, such as fit/latest.",
+)
+runs_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of the run folders.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")

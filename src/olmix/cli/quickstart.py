@@ -38,7 +38,7 @@ _NEEDED = (
     *("tokenizers", "jax", "optax"),
     *("scipy", "cvxpy", "clarabel", "matplotlib", "jinja2", "threadpoolctl"),
 )
-"""What the steps import beside the base install: all that is missing is named before the first."""
+"""Packages of the steps beside the base install: all that is missing is named before the first."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _REFERENCES = ("natural", "uniform")
 
 @dataclass(frozen=True)
 class Study:
-    """What a study is about.
+    """The subject of a study.
 
     Attributes:
         name: of the study.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from olmix.cli.options import fit_option, path_option
+from olmix.cli.options import fit_option, path_option, runs_option, together
 from olmix.cli.terminal import ask, done, progress, resolved, shell_line, table
 
 if TYPE_CHECKING:
@@ -24,17 +25,27 @@ if TYPE_CHECKING:
 __all__ = ["show_ladder", "show_verification", "verify"]
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """The options of the command."""
+
+    fit_folder: Path
+    config: Path
+    output: Path
+    seeds: int
+    seed_offset: int
+    strict: bool
+    scales: str | None
+    target: str | None
+    all_mixtures: bool
+    dry_run: bool
+    yes: bool
+
+
 @click.command()
 @fit_option
 @path_option("-c", "--config", required=True, about="How to train.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder of the run folders.",
-)
+@runs_option
 @click.option(
     "--seeds",
     type=int,
@@ -63,74 +74,71 @@ __all__ = ["show_ladder", "show_verification", "verify"]
 @click.option("--all", "all_mixtures", is_flag=True, help="With --scales: train all four mixtures.")
 @click.option("--dry-run", is_flag=True, help="Say what it takes, and start nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-def verify(
-    fit_folder: Path,
-    config: Path,
-    output: Path,
-    seeds: int,
-    seed_offset: int,
-    strict: bool,
-    scales: str | None,
-    target: str | None,
-    all_mixtures: bool,
-    dry_run: bool,
-    yes: bool,
-) -> int:
+@together(_Asked)
+def verify(asked: _Asked) -> int:
     """Train natural, uniform, best seen and proposed mixture with fresh, paired seeds.
 
     With --scales natural and proposed are trained at several sizes, and their gain is extrapolated.
     """
     from olmix.config import LaunchConfig
     from olmix.records.fit.proposal import VERIFIED
-    from olmix.report import summary, write_report
+    from olmix.report import summary
     from olmix.verify import at_scale, check_scales, plan_verification, read_scales
 
-    folder, base = resolved(fit_folder), LaunchConfig.from_yaml(config)
-    sizes = None if scales is None else check_scales(read_scales(scales))
-    size = None if sizes is None else _target(target, base, sizes)
-    if sizes is None and (target is not None or all_mixtures):
+    folder, base = resolved(asked.fit_folder), LaunchConfig.from_yaml(asked.config)
+    sizes = None if asked.scales is None else check_scales(read_scales(asked.scales))
+    size = None if sizes is None else _target(asked.target, base, sizes)
+    if sizes is None and (asked.target is not None or asked.all_mixtures):
         raise click.UsageError("--target and --all belong to --scales; give that too")
-    mixtures = VERIFIED if sizes is None or all_mixtures else ("natural", "proposed")
+    mixtures = VERIFIED if sizes is None or asked.all_mixtures else ("natural", "proposed")
     plans = [
-        plan_verification(folder, at_scale(base, scale), seeds, seed_offset, mixtures)
+        plan_verification(folder, at_scale(base, scale), asked.seeds, asked.seed_offset, mixtures)
         for scale in sizes or (1.0,)
     ]
-    _check_contents(folder, base, strict)
-    groups = [_priced(plan, output) for plan in plans]
-    if dry_run:
+    _check_contents(folder, base, asked.strict)
+    groups = [_priced(plan, asked.output) for plan in plans]
+    if asked.dry_run:
         done("nothing was started")
         return 0
-    if not yes:
+    if not asked.yes:
         _ask(groups)
     found = []
     for plan, group in zip(plans, groups, strict=True):
-        result = _measure(plan, group, output)
+        result = _measure(plan, group, asked.output)
         if isinstance(result, int):
             return result
         found.append(result)
-    words = ["olmix", "verify", "--fit", str(fit_folder), "-c", str(config), "-o", str(output)]
-    words += ["--seeds", str(seeds)]
-    words += ["--seed-offset", str(seed_offset)] if seed_offset else []
     if sizes is None:
         _end(folder, plans[0], found[0])
     else:
-        words += ["--scales", ",".join(f"{scale:g}" for scale in sizes)]
-        words += ["--target", target] if target is not None else []
-        words += ["--all"] if all_mixtures else []
         _end_ladder(folder, sizes, plans, found, size)
-    with progress("drawing") as show:
-        page = write_report(
-            folder,
-            verification_runs=output / groups[0].group_id if sizes is None else None,
-            commands=(shell_line([*words, "--yes"]),),
-            on_progress=show,
-        )
+    page = _report(folder, asked, sizes, groups[0])
     if sizes is None:
         click.echo()
         for line in summary(folder):
             click.echo(line)
     done(f"report: {page}")
     return 0
+
+
+def _report(folder: Path, asked: _Asked, sizes: Sequence[float] | None, group: Group) -> Path:
+    """Write the report, with the command that brings the same again."""
+    from olmix.report import write_report
+
+    words = ["olmix", "verify", "--fit", str(asked.fit_folder), "-c", str(asked.config)]
+    words += ["-o", str(asked.output), "--seeds", str(asked.seeds)]
+    words += ["--seed-offset", str(asked.seed_offset)] if asked.seed_offset else []
+    if sizes is not None:
+        words += ["--scales", ",".join(f"{scale:g}" for scale in sizes)]
+        words += ["--target", asked.target] if asked.target is not None else []
+        words += ["--all"] if asked.all_mixtures else []
+    with progress("drawing") as show:
+        return write_report(
+            folder,
+            verification_runs=asked.output / group.group_id if sizes is None else None,
+            commands=(shell_line([*words, "--yes"]),),
+            on_progress=show,
+        )
 
 
 def _target(text: str | None, base: LaunchConfig, sizes: tuple[float, ...]) -> Size | None:

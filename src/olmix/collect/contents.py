@@ -14,7 +14,7 @@ __all__ = ["Contents", "compare_contents", "compare_metrics"]
 
 @dataclass(frozen=True)
 class Contents:
-    """What the domains of joined runs are known by.
+    """The token files of the domains of joined runs, by their fingerprints.
 
     Attributes:
         by_group: folder of a group to the fingerprint of each of its domains.

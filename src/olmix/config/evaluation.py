@@ -86,6 +86,6 @@ def _type(value: object) -> str | None:
 
 _InLoop = Annotated[InLoopEval, Tag("inloop")]
 LaunchEval = Annotated[Annotated[ValidationEval, Tag("validation")] | _InLoop, Discriminator(_type)]
-"""What a launch measures, told apart by `type` or, without it, by its shape."""
+"""The evaluation of a launch, told apart by `type` or, without it, by its shape."""
 FitEval = Annotated[Annotated[OfflineEval, Tag("offline")] | _InLoop, Discriminator(_type)]
 """Metrics of a fit, told apart by `type` or, without it, by its shape."""

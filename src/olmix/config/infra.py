@@ -39,7 +39,7 @@ def _is_no_option(text: str) -> str:
 
 @dataclass(frozen=True)
 class Devices:
-    """What one run takes of a cluster.
+    """Resources of one run on a cluster.
 
     Attributes:
         number: how many, over all nodes.
@@ -96,7 +96,7 @@ class SlurmInfra(SlurmJob, _AnyInfra):
 
     @property
     def devices(self) -> Devices:
-        """What one run takes."""
+        """Resources of one run."""
         return Devices.of(self.nodes * self.num_gpus, self.nodes * self.cpus)
 
 
@@ -145,7 +145,7 @@ class RayInfra(_AnyInfra):
 
     @property
     def devices(self) -> Devices:
-        """What one run takes."""
+        """Resources of one run."""
         return Devices.of(self.gpus, self.cpus)
 
 
@@ -292,7 +292,7 @@ class BeakerInfra(_AnyInfra):
 
     @property
     def devices(self) -> Devices:
-        """What one run takes."""
+        """Resources of one run."""
         return Devices.of(self.nodes * self.gpus, self.nodes * int(self.cpu_count or 1))
 
     @property
@@ -422,7 +422,7 @@ class KubernetesInfra(_AnyInfra):
 
     @property
     def devices(self) -> Devices:
-        """What one run takes."""
+        """Resources of one run."""
         return Devices.of(self.gpus, self.cpus)
 
 

@@ -30,7 +30,7 @@ class SwarmScale(Section):
     """The runs of one model size."""
 
     name: str
-    """What it is called, such as `60m`."""
+    """Its name, such as `60m`."""
     ratios: LocalPath | None = None
     """Mixtures of its runs; left out where `swarm.ratios` has a column `scale`."""
     metrics: LocalPath | None = None

@@ -50,7 +50,7 @@ def _check_length(section: Any, rules: Rules) -> None:
 
 
 class _Matched(Section):
-    """What runs of every trainer say of the run that they stand for."""
+    """The large run that a run stands for, whatever trains it."""
 
     target_tokens: TokenCount | None = None
     """Tokens of the large run that this one stands for. Each domain is cut to `max_tokens /

@@ -22,7 +22,7 @@ MIX_FILE = "mix.yaml"
 
 @dataclass(frozen=True)
 class DomainShare:
-    """What a mixture says of one domain.
+    """One domain of a mixture.
 
     Attributes:
         name: the domain.

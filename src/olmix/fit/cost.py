@@ -9,16 +9,15 @@ Legend: ``n`` mixtures, ``D`` domains, ``M`` metrics.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from olmix.config import FitConfig
 from olmix.fit.swarm import Swarm
-from olmix.fit.swarm_fit import laws_for
 from olmix.fit.uncertainty import num_draws
 from olmix.laws.components import NUM_COMPONENTS
 from olmix.laws.exponential import ExponentialLaw
 from olmix.laws.gp import GaussianProcess
-from olmix.laws.law import MOST_IN_FULL, SUBSET
+from olmix.laws.law import MOST_IN_FULL, SUBSET, Law
 from olmix.text.numbers import counted
 
 __all__ = ["FitCost", "estimated_cost"]
@@ -35,7 +34,7 @@ _BASE_BYTES = 3e8
 
 @dataclass(frozen=True)
 class FitCost:
-    """What a fit takes.
+    """The time and the memory of a fit.
 
     Attributes:
         seconds: time on one core.
@@ -63,17 +62,15 @@ class FitCost:
         )
 
 
-def estimated_cost(config: FitConfig, swarm: Swarm) -> FitCost:
-    """Return an estimate of the time and the memory of a fit."""
+def estimated_cost(laws: Sequence[Law], num_folds: int, swarm: Swarm) -> FitCost:
+    """Return an estimate of the time and the memory of fitting laws to a swarm."""
     measured = swarm if swarm.parts is None else swarm.parts
     n, size, metrics = len(swarm.fitted_mixtures), len(swarm.domains), len(measured.metrics)
-    folds = config.regression.num_folds
     some = n if n <= MOST_IN_FULL else SUBSET
     seconds, square = 0.0, float(size + 2) ** 2
     draws = num_draws(metrics)
-    laws = laws_for(config, swarm)
     step = some**3 + some**2 * (4 * size + 20)
-    process = 2 * (_STEPS + folds * _FOLD_STEPS) * step + (folds + 1) * n**3 / 5
+    process = 2 * (_STEPS + num_folds * _FOLD_STEPS) * step + (num_folds + 1) * n**3 / 5
     shared = NUM_COMPONENTS if metrics > NUM_COMPONENTS else 0
     for law in laws:
         if isinstance(law, GaussianProcess):
@@ -81,10 +78,10 @@ def estimated_cost(config: FitConfig, swarm: Swarm) -> FitCost:
             seconds += (metrics + shared / 2) * process / _MATRIX_RATE
         elif isinstance(law, ExponentialLaw):
             tried = len(law.candidates()) * len(law.ridges)
-            steps = (folds + 1) * (tried * _SEARCH * some + _DESCENT * n) + draws * _REFIT * n
+            steps = (num_folds + 1) * (tried * _SEARCH * some + _DESCENT * n) + draws * _REFIT * n
             seconds += metrics * 2 * steps * square / _SMALL_RATE
     seconds += 2e-7 * metrics * n * size * len(laws) * 8
-    together = min(metrics, 16) * (folds + 1)
+    together = min(metrics, 16) * (num_folds + 1)
     memory = _BASE_BYTES + 8 * (6 * n**2 + 3 * together * n * size + 4 * metrics * n * len(laws))
     words = (counted(n, "mixture"), counted(size, "domain"), counted(metrics, "metric"))
     return FitCost(seconds, memory, " x ".join(words))

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from olmix.config import FitConfig
 from olmix.records.metric import lower_is_better
 from olmix.records.mmlu import subtasks_of
 from olmix.text.numbers import shortened
@@ -39,17 +38,17 @@ class Directions:
 
 
 def directions(
-    config: FitConfig, path: str, kept: Families, counted: Collection[str]
+    given: Mapping[str, bool], path: str, kept: Families, counted: Collection[str], averaged: bool
 ) -> Directions:
     """Return the direction of each metric.
 
     Args:
-        config: whose `lower_is_better` wins over all names.
+        given: `lower_is_better` of the config, which wins over all names.
         path: the table of metrics, for messages.
         kept: the metrics that are fitted, by family.
         counted: what the objective counts: metrics, or families where these are averaged.
+        averaged: whether they are.
     """
-    given, averaged = config.lower_is_better, config.regression.aggregate_task_families
     lower, problems = {}, []
     unsaid: dict[str, None] = {}
     believed: list[str] = []

@@ -21,9 +21,9 @@ from olmix import __version__
 from olmix.config import FitConfig
 from olmix.config.fit import SwarmTables
 from olmix.errors import DataError
-from olmix.fit.swarm import metric_identities, read_tables
+from olmix.fit.read_tables import metric_identities, read_tables
 from olmix.records.fit.models import MODELS_FILE
-from olmix.records.fit.settings import CONFIG_FILE, read_fit_config
+from olmix.records.fit.settings import CONFIG_FILE, read_fit_settings
 from olmix.records.typed_json import to_plain
 from olmix.simplex import Array
 from olmix.text.csv import Table, write_rows, write_table
@@ -107,7 +107,7 @@ def find_laws(output_dir: Path, wanted: str) -> Path | None:
     """Return the `models.json` of a fit whose `laws_hash` is `wanted`, if one is there."""
     for models in sorted(output_dir.glob(f"*/{MODELS_FILE}")):
         try:
-            if read_fit_config(models.parent).get("laws_hash") == wanted:
+            if read_fit_settings(models.parent).laws_hash == wanted:
                 return models
         except DataError:
             continue

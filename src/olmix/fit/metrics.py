@@ -66,7 +66,9 @@ def select_metrics(config: FitConfig, table: Table) -> Metrics:
     table, problems = _with_categories(table, families)
     dropped, known = set(config.filtering.drop_metrics), set(table.columns)
     asked = {name for members in families.values() for name in members}
-    problems += [*_unknown_names(config, table, families), *_unknown_floors(config, families)]
+    averaged = config.regression.aggregate_task_families
+    problems += _unknown_names(config.lower_is_better, table, families, averaged)
+    problems += _unknown_floors(config, families)
     kept = {
         family: tuple(name for name in members if name in known and name not in dropped)
         for family, members in families.items()
@@ -78,14 +80,14 @@ def select_metrics(config: FitConfig, table: Table) -> Metrics:
         return Metrics(
             (), nothing, nothing, (), np.empty(0), tuple(notes), problems=tuple(problems)
         )
-    averaged = config.regression.aggregate_task_families
     names = tuple(kept) if averaged else tuple(n for members in kept.values() for n in members)
     objective_weights = np.array([config.filtering.obj_weights.get(name, 1.0) for name in names])
+    where = "eval.tasks" if averaged else table.path
     problems += _weight_problems(
-        config, objective_weights, set(names) if averaged else known | asked, table
+        config.filtering, objective_weights, set(names) if averaged else known | asked, where
     )
     counted = {name for name, weight in zip(names, objective_weights, strict=True) if weight > 0}
-    found = directions(config, table.path, kept, counted)
+    found = directions(config.lower_is_better, table.path, kept, counted, averaged)
     notes, problems = [*notes, *found.notes], [*problems, *found.problems]
     members = tuple(dict.fromkeys(name for family in kept.values() for name in family))
     problems += wrong_errors(table, members)
@@ -201,14 +203,16 @@ def _with_categories(table: Table, families: Families) -> tuple[Table, list[str]
     return replace(table, columns=tuple(columns), values=np.hstack(values)), problems
 
 
-def _unknown_names(config: FitConfig, table: Table, families: Families) -> list[str]:
+def _unknown_names(
+    given: Collection[str], table: Table, families: Families, averaged: bool
+) -> list[str]:
     """Return what is wrong with the metric names that the table lacks."""
     known = set(table.columns)
     asked = [name for members in families.values() for name in members]
-    own = set(families) if config.regression.aggregate_task_families else set()
+    own = set(families) if averaged else set()
     places = (
         ("eval.tasks", [name for name in asked if name not in known]),
-        ("lower_is_better", sorted({*config.lower_is_better} - known - {*asked} - own)),
+        ("lower_is_better", sorted({*given} - known - {*asked} - own)),
     )
     return [
         f"{table.path}: {place}: there is no metric {name}{_hint(name, known)}"
@@ -243,13 +247,12 @@ def _unknown_floors(config: FitConfig, families: Families) -> list[str]:
 
 
 def _weight_problems(
-    config: FitConfig, objective_weights: Array, known: Collection[str], table: Table
+    filtering: FilteringConfig, objective_weights: Array, known: Collection[str], where: str
 ) -> list[str]:
     """Return what is wrong with the weights of the objective."""
-    where = "eval.tasks" if config.regression.aggregate_task_families else table.path
     problems = [
         f"{where}: filtering.obj_weights: there is no metric {name}{_hint(name, known)}"
-        for name in sorted(set(config.filtering.obj_weights) - set(known))
+        for name in sorted(set(filtering.obj_weights) - set(known))
     ]
     if not objective_weights.sum() > 0:
         problems.append("filtering.obj_weights: all weights are 0, so there is nothing to optimise")

@@ -1,4 +1,4 @@
-"""What a row of weights must be to count as a mixture: said once for swarms and predictions.
+"""When a row of weights counts as a mixture: said once for swarms and predictions.
 
 Weights that a solver left at -1e-12 are 0, and sums as rounded decimals give them (0.99, 1.01) are
 divided by themselves.

@@ -118,7 +118,7 @@ def fit_swarm(
         files.text("path_to_regression_model.txt", f"{(folder / MODELS_FILE).resolve()}\n")
         with one_thread():
             known = _known_laws(output, laws_hash(config, data), swarm)
-            cost = estimated_cost(config, swarm)
+            cost = estimated_cost(laws_for(config, swarm), config.regression.num_folds, swarm)
             if known is None and cost.large:
                 logger.info("%s", cost.statement)
             fit, proposal = _compute(config, swarm, larger, files, known, on_progress)

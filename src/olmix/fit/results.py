@@ -15,7 +15,8 @@ from olmix.config import Priors
 from olmix.fit.crossval import SIGNAL_LEVEL, MetricFit
 from olmix.fit.evidence.proposals import JudgedProposal
 from olmix.fit.propose.references import nearest_run_distance
-from olmix.fit.swarm import Swarm, metric_identities
+from olmix.fit.read_tables import metric_identities
+from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.fit.uncertainty import estimate, gain
 from olmix.mixture import repetition_factors

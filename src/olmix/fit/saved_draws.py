@@ -17,12 +17,13 @@ import numpy as np
 from olmix.config import FitConfig
 from olmix.errors import DataError
 from olmix.fit.models_file import LoadedFit, load_fit
-from olmix.fit.swarm import Swarm, read_swarm, read_tables
+from olmix.fit.read_tables import read_tables
+from olmix.fit.swarm import Swarm, read_swarm
 from olmix.fit.swarm_fit import laws_for, one_thread
 from olmix.fit.uncertainty import draw_average
 from olmix.laws.law import Law
 from olmix.records.fit.proposal import read_proposal
-from olmix.records.fit.settings import read_fit_config
+from olmix.records.fit.settings import CONFIG_FILE, read_fit_settings
 from olmix.simplex import Array
 
 __all__ = ["SavedDraws", "load_draws"]
@@ -72,11 +73,11 @@ def load_draws(folder: str | Path) -> SavedDraws:
     """
     place = Path(folder)
     # The file holds hashes and versions too.
-    found = read_fit_config(place)
+    found = read_fit_settings(place).plain
     plain = {key: value for key, value in found.items() if key in FitConfig.model_fields}
     if not plain:
         raise DataError(f"{place}: holds no config.json. Run `olmix fit` again")
-    config = FitConfig.from_dict(plain, str(place / "config.json"))
+    config = FitConfig.from_dict(plain, str(place / CONFIG_FILE))
     scales = config.swarm.ordered_scales
     # Draws are made by refits to the smallest scale, which gives the shape.
     fit = load_fit(place, scales[0].name if scales else None)

@@ -27,9 +27,10 @@ from olmix.fit.evidence.proposals import JudgedProposal, propose_judged
 from olmix.fit.given_mixtures import read_mixtures
 from olmix.fit.noise import read_metrics
 from olmix.fit.propose.feasible import feasible_mixtures
+from olmix.fit.read_tables import metric_identities, read_tables
 from olmix.fit.results import proposal_record
 from olmix.fit.scales.target import at_target, read_larger_scales, scaled_proposal
-from olmix.fit.swarm import Swarm, metric_identities, read_swarm, read_tables
+from olmix.fit.swarm import Swarm, read_swarm
 from olmix.fit.swarm_fit import SwarmFit, laws_for, one_thread
 from olmix.fit.swarm_fit import fit_laws as fit_every_law
 from olmix.fit.uncertainty import predicted_average

@@ -16,35 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
-from olmix.config.fit import FilteringConfig, SwarmTables
-from olmix.config.scales import SCALE_COLUMN, SwarmScale
-from olmix.domains import is_below
 from olmix.errors import DataError
 from olmix.fit.metrics import Metrics, scale_note, select_metrics, spreads
-from olmix.fit.mixture_rows import rescaled_note, without_noise, wrong_weights
-from olmix.fit.noise import Noise, find_noise, read_metrics
+from olmix.fit.mixture_rows import rescaled_note, without_noise
+from olmix.fit.noise import Noise, find_noise
+from olmix.fit.read_tables import (
+    filtered_out,
+    not_joined,
+    read_tables,
+    stop_at,
+    wrong_domains,
+    wrong_rows,
+)
 from olmix.fit.swarm_notes import swarm_notes
 from olmix.fit.tied_domains import Frozen, find_frozen, find_pinned, pin
 from olmix.laws.least_mixtures import least_mixtures
 from olmix.laws.outliers import without_accidents
-from olmix.records.metric_identity import MetricIdentity, join_identities, read_identities
 from olmix.simplex import SAME_DECIMALS, Array
-from olmix.text.csv import Table, read_table
+from olmix.text.csv import Table
 from olmix.text.numbers import counted
 
-__all__ = [
-    "Swarm",
-    "filtered_out",
-    "metric_identities",
-    "not_joined",
-    "read_swarm",
-    "read_tables",
-    "stop_at",
-    "wrong_domains",
-    "wrong_rows",
-]
+__all__ = ["Swarm", "read_swarm"]
 
-_MOST_SHOWN = 50
 _EXACT = 7
 """Digits from which equal numbers are no chance."""
 STANDARDISE = "`standardise: true` divides each metric by its spread."
@@ -167,7 +160,7 @@ class Swarm:
 
     @property
     def run_weights(self) -> Array:
-        """What each value counts: 1 but where standard errors say otherwise, (R, M)."""
+        """The weight of each value: 1 but where standard errors say otherwise, (R, M)."""
         return np.ones_like(self.values) if self.noise is None else self.noise.weights
 
     @property
@@ -250,113 +243,11 @@ def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> 
     )
 
 
-def read_tables(swarm: SwarmTables, scale: SwarmScale | None = None) -> tuple[Table, Table]:
-    """Read ratios and metrics of a scale; the smallest, or the only one, if none is named.
-
-    Standard errors of the metrics are columns beside them.
-
-    Raises:
-        DataError: a table cannot be read, or holds no run of the smallest scale.
-    """
-    if not swarm.one_table:
-        ratios, metrics = swarm.ratios, swarm.metrics
-        own = swarm
-        if scale is not None and scale.ratios is not None and scale.metrics is not None:
-            ratios = scale.ratios
-            if scale.metrics != metrics:
-                changes = {"metrics": scale.metrics, "standard_errors": None}
-                own = swarm.model_copy(update=changes)
-        return read_table(ratios), read_metrics(own)
-    name = (scale or swarm.ordered_scales[0]).name
-    both = [read_table(path, SCALE_COLUMN) for path in (swarm.ratios, swarm.metrics)]
-    known = {one.name for one in swarm.scales}
-    for table in both:
-        strange = sorted(set(table.groups) - known)
-        if strange:
-            stop_at([f"{table.path}: scale: found {', '.join(strange)}, which swarm.scales lacks"])
-        if scale is None and name not in table.groups:
-            raise DataError(f"{table.path}: no run is of the scale {name}, which gives the shape")
-    return both[0].of_group(name), read_metrics(swarm, both[1].of_group(name))
-
-
-def metric_identities(swarm: SwarmTables) -> dict[str, MetricIdentity]:
-    """Return what the metrics of all tables were computed with, as far as companions say.
-
-    Raises:
-        DataError: two tables hold different metrics under one name.
-    """
-    scales = swarm.ordered_scales or (None,)
-    files = dict.fromkeys(
-        own for one in scales if (own := (one and one.metrics) or swarm.metrics) is not None
-    )
-    return join_identities((file, read_identities(file)) for file in files)
-
-
-def stop_at(problems: Sequence[str]) -> None:
-    """Raise what is wrong, if anything is.
-
-    Raises:
-        DataError: with the first of the problems, and the number of the others.
-    """
-    if problems:
-        shown = list(problems[:_MOST_SHOWN])
-        if len(problems) > len(shown):
-            shown.append(f"and {counted(len(problems) - len(shown), 'more problem')}")
-        raise DataError("\n".join(shown))
-
-
-def not_joined(ratios: Table, metrics: Table) -> list[str]:
-    """Return what to say of two tables that share no run, nothing where they do."""
-    if set(ratios.runs) & set(metrics.runs):
-        return []
-    return [
-        f"{ratios.path} and {metrics.path} have no run in common: the first starts with "
-        f"{ratios.runs[0]}, the second with {metrics.runs[0]}. They are joined on `run`"
-    ]
-
-
 def _lacking(ratios: Table, metrics: Table) -> dict[str, str]:
     """Return the runs that one of the tables lacks, with the reason."""
     left, right = set(ratios.runs), set(metrics.runs)
     lacking = dict.fromkeys(sorted(left - right), f"{metrics.path} has no metrics of it")
     return lacking | dict.fromkeys(sorted(right - left), f"{ratios.path} has no mixture of it")
-
-
-def wrong_domains(domains: Sequence[str], ratios: Table) -> list[str]:
-    """Return what is wrong with the columns of a table of mixtures."""
-    given, known = set(ratios.columns), set(domains)
-    if given == known:
-        return []
-    parts = []
-    if given - known:
-        parts.append(f"the priors lack {', '.join(sorted(given - known))}")
-    if known - given:
-        parts.append(f"the table lacks {', '.join(sorted(known - given))}")
-    return [f"{ratios.path}: its columns are not the domains of priors: {'; '.join(parts)}"]
-
-
-def wrong_rows(ratios: Table, domains: tuple[str, ...]) -> list[str]:
-    """Return what is wrong with each run whose weights are no mixture."""
-    rows = zip(ratios.runs, ratios.select(domains), strict=True)
-    found = ((run, wrong_weights(domains, row)) for run, row in rows)
-    return [f"{ratios.path}: run {run}: {what}" for run, what in found if what is not None]
-
-
-def filtered_out(
-    filtering: FilteringConfig, domains: tuple[str, ...], weights: Mapping[str, Array]
-) -> dict[str, str]:
-    """Return the runs that `filtering` leaves out, with the reason."""
-    out = {}
-    wanted, support = filtering.keep_sources, filtering.support_domains
-    members = [np.array([is_below(domain, node) for domain in domains]) for node in wanted]
-    inside = np.any([np.zeros(len(domains), dtype=bool), *members], axis=0)
-    supported = np.array([name in support for name in domains])
-    for run, row in weights.items():
-        if wanted and (row[~inside].sum() > 1e-9 or not all(row[own].sum() > 0 for own in members)):
-            out[run] = "filtering.keep_sources: it is not a mixture of these alone"
-        elif support and abs(row[supported].sum() - 1) > 1e-6:
-            out[run] = "filtering.support_domains: it gives weight to other domains"
-    return out
 
 
 def _measured(table: Table, chosen: Metrics, runs: Sequence[str]) -> dict[str, Array]:

@@ -70,7 +70,7 @@ class SwarmFit:
     @property
     def natural(self) -> Array:
         """The prior over the domains that some run has, (D,)."""
-        return natural_mixture(self.config, self.swarm)
+        return natural_mixture(self.config.priors, self.config.filtering.fixed_weight, self.swarm)
 
     def with_config(self, config: FitConfig) -> SwarmFit:
         """Return the same laws with another proposer or other limits."""

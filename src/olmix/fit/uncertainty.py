@@ -35,20 +35,21 @@ from olmix.fit.calibration import (
     error_at_trained,
     student,
 )
-from olmix.fit.crossval import MetricFit, fold_distances, rank_p_value, scores
+from olmix.fit.crossval import MetricFit, fold_distances
 from olmix.fit.noise import as_usual
 from olmix.fit.propose.references import (
     measured_objective,
     nearest_run_distance,
     objective_noise,
 )
+from olmix.fit.scoring import rank_p_value, scores
 from olmix.fit.swarm import Swarm
 from olmix.laws.components import FittedComponents
 from olmix.laws.law import Draws, FittedLaw, Law
 from olmix.laws.outliers import mean_square
 from olmix.laws.stack import FittedStack, stacked_samples
 from olmix.records.fit.proposal import PredictedGain, PredictedValue
-from olmix.records.fit.scores import NORMAL_QUANTILE, Calibration, Scores
+from olmix.records.fit.scores import NORMAL_QUANTILE, TAILS, Calibration, Scores
 from olmix.simplex import Array
 
 __all__ = [
@@ -305,7 +306,7 @@ def _variance(samples: Array) -> float:
 
     It is that of the normal distribution with the same 5% and 95% quantiles.
     """
-    low, high = np.quantile(samples, [0.05, 0.95])
+    low, high = np.quantile(samples, TAILS)
     return float(((high - low) / (2 * NORMAL_QUANTILE)) ** 2)
 
 

@@ -1,4 +1,4 @@
-"""What mixtures a swarm may hold: the exact feasible set, as arrays.
+"""The mixtures that a swarm may hold: the exact feasible set, as arrays.
 
 A mixture is feasible when
 
@@ -35,7 +35,7 @@ __all__ = ["Constraints", "Floor", "Linear", "build_constraints", "rank"]
 Mask = NDArray[np.bool_]
 
 REQUIRED_MINIMUM = 1e-4
-"""What a required domain gets at least where no minimum weight is given."""
+"""The least weight of a required domain where no minimum weight is given."""
 _TOLERANCE = 1e-9
 
 

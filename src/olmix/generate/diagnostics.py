@@ -1,4 +1,4 @@
-"""What a swarm covers, and what a fit could learn from it.
+"""How much a swarm covers, and what a fit could learn from it.
 
 Shares that are the same in all runs are pinned (`weight`, `fixed_source_weights`, domains that are
 reused as one), and no fit has to learn of them: they are no domains that a swarm should tell apart.
@@ -36,7 +36,7 @@ _NUM_EVEN = 2_048
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What is known of a swarm.
+    """Facts about a swarm.
 
     Attributes:
         num_runs: n.

@@ -40,7 +40,7 @@ other and from runs."""
 
 
 class EarlierFit(Protocol):
-    """What a round needs of a fit."""
+    """The part of a fit that a round needs."""
 
     @property
     def domains(self) -> tuple[str, ...]:

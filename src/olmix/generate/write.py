@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Generated:
-    """What `generate` wrote.
+    """The files that `generate` wrote.
 
     Attributes:
         group_id: hash of everything that the mixtures depend on.
@@ -149,7 +149,7 @@ def _check_folder(folder: Path, prefix: str) -> None:
 
 
 def _holds(file: Path, text: str) -> bool:
-    """Return whether a file holds this content, whatever its comments say."""
+    """Whether a file holds this content, whatever its comments say."""
     try:
         found = file.read_text(encoding="utf-8")
         if found.partition("\n")[2] == text or found == text:

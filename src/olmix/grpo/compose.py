@@ -193,7 +193,7 @@ def null_deletions(overrides: Sequence[str]) -> list[str]:
 
 
 def uses_own_sweeper(overrides: Sequence[str]) -> bool:
-    """Say whether the runs come from another sweeper than Hydra's own."""
+    """Whether the runs come from another sweeper than Hydra's own."""
     from hydra import compose as hydra_compose
 
     keys = ("hydra/sweeper", "experiment")

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a run trains on.
+    """The questions that a run trains on.
 
     Attributes:
         dataset: the questions, those left out that the curriculum leaves out.

@@ -42,7 +42,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a model.
+    """The measurements of a model.
 
     Attributes:
         values: name to one value per question, shape (n,): the mean over its answers.

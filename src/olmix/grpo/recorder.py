@@ -1,4 +1,4 @@
-"""What a run writes while it trains: `metrics.jsonl`, `samples.jsonl`, trackers, and warnings."""
+"""Records of a run while it trains: `metrics.jsonl`, `samples.jsonl`, trackers, and warnings."""
 
 from __future__ import annotations
 

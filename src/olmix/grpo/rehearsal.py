@@ -24,7 +24,7 @@ Sources = tuple[QuestionSource, ...]
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What a dry run found.
+    """The findings of a dry run.
 
     Attributes:
         config: of the run.

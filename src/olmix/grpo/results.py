@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from olmix.errors import DataError
+from olmix.grpo.rates import LEVEL
 from olmix.records.run import RunFolder, Summary
 from olmix.text.csv import write_table
 from olmix.text.numbers import with_error
@@ -23,10 +24,9 @@ __all__ = [
     "write_reward_plot",
 ]
 
-_LEVEL = 0.95
 _COMPARED = {"objective": "objective", "eval/end/accuracy": "accuracy",
              "eval/end/format_rate": "format rate"}  # fmt: skip
-"""What is compared between settings, and what it is called."""
+"""Numbers that are compared between settings, with their names in words."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _compared(name: str, values: Mapping[str, Sequence[float]]) -> list[str]:
     squares = sum((v - means[s]) ** 2 for s, group in values.items() for v in group)
     noise = math.sqrt(squares / freedom)
     best = max(means, key=lambda setting: means[setting])
-    tail = (1 - _LEVEL) / 2 / max(1, len(values) - 1)
+    tail = (1 - LEVEL) / 2 / max(1, len(values) - 1)
     quantile = float(stats.t.ppf(1 - tail, freedom))
     lines: list[str] = []
     for setting, group in values.items():
@@ -176,7 +176,7 @@ def _compared(name: str, values: Mapping[str, Sequence[float]]) -> list[str]:
         verdict = "more than" if gap > half else "no more than"
         lines.append(
             f"{name}: {best} is {with_error(gap, half)} above {setting}, {verdict} the noise "
-            f"between seeds ({_LEVEL:.0%}, {len(values[best])} and {len(group)} runs)"
+            f"between seeds ({LEVEL:.0%}, {len(values[best])} and {len(group)} runs)"
         )
     return lines
 

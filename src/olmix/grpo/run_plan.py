@@ -1,4 +1,4 @@
-"""What a run will do and take, worked out from the configuration alone: no JAX, no weights."""
+"""The work and the needs of a run, worked out from the configuration alone: no JAX, no weights."""
 
 from __future__ import annotations
 

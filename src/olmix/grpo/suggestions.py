@@ -1,4 +1,4 @@
-"""What a key that is not there was probably meant to be: agent-tunix's names, then likeness."""
+"""Guesses at what an unknown key was meant to be: agent-tunix's names, then likeness."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class QuestionSource:
 
 
 class _Questions(Section):
-    """What one dataset and the whole training have in common."""
+    """Settings that one dataset and the whole training have in common."""
 
     data_source: _Kind | None = None
     """Where the questions come from; `synthetic` is made here. Where left out: the sums for a model
@@ -77,7 +77,7 @@ class _Questions(Section):
     prompt: str | None = None
     """Template of the question, with columns in braces: `Translate to {language}: {text}`."""
     system_prompt: str | None = None
-    """What the model is told before the question, in place of the built-in instruction; nothing
+    """Text before the question, in place of the built-in instruction; nothing
     where empty."""
 
     def _check_questions(self, rules: Rules, *where: str) -> None:

@@ -36,7 +36,7 @@ __all__ = ["GrpoTrainer", "SeededRollout", "StepListener", "restore_weights"]
 
 
 _MEASURED = ("kl", "pg_clipfrac", "entropy")
-"""What the loss measures beside itself. Entropy: nats per token, the mean of the answers' means."""
+"""Numbers of the loss beside itself. Entropy: nats per token, the mean of the answers' means."""
 
 
 class StepListener(Protocol):
@@ -181,7 +181,7 @@ def _rollout_config(
 
 @dataclasses.dataclass(frozen=True)
 class Models:
-    """What answers, and where.
+    """The model that answers, and where it runs.
 
     Attributes:
         actor: the model that is trained, with LoRA.

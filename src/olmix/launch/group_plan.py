@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from olmix.config import LaunchConfig, LocalInfra, ProxyTraining, VariantConfig, read_yaml
+from olmix.config import (
+    LaunchConfig,
+    LocalInfra,
+    OlmoCoreTraining,
+    ProxyTraining,
+    VariantConfig,
+    read_yaml,
+)
 from olmix.config.base import validate
 from olmix.config.infra import Infra, InfraConfig
 from olmix.config.launch import NAME_RULE, is_name
@@ -83,6 +90,14 @@ class Group:
         """Whether all runs use the embedded trainer."""
         return all(
             isinstance(run, LaunchConfig) and isinstance(run.training, ProxyTraining)
+            for run in self.runs
+        )
+
+    @property
+    def has_olmo_core(self) -> bool:
+        """Whether OLMo-core trains some run: one process for each GPU, all cores without."""
+        return any(
+            isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
             for run in self.runs
         )
 

@@ -1,4 +1,4 @@
-"""What matched runs of a group see of their domains, for previews; see `olmix.records.matching`."""
+"""How much matched runs see of their domains, for previews; see `olmix.records.matching`."""
 
 from __future__ import annotations
 

@@ -185,9 +185,9 @@ def _speed_beside(trainings: Sequence[Training], folder: Path | None) -> float |
     return None
 
 
-def _size_beside(theirs: Mapping[str, object] | None, ours: Training) -> float | None:
+def _size_beside(theirs: object, ours: Training) -> float | None:
     """Return the work for a token of another group, `None` where it tells nothing of this one."""
-    if not theirs or theirs.get("trainer") != ours.trainer:
+    if not isinstance(theirs, Mapping) or theirs.get("trainer") != ours.trainer:
         return None
     if isinstance(ours, ProxyTraining):
         return _work(ProxyTraining.from_dict(theirs))
@@ -214,15 +214,8 @@ def _devices(group: Group) -> Devices:
     if not isinstance(infra, LocalInfra):
         return infra.devices
     # OLMo-core takes all cores; what a command takes is not known.
-    cores = len(available_cores()) if _of_olmo_core(group) else 1
+    cores = len(available_cores()) if group.has_olmo_core else 1
     return Devices.of(1 if gpus_of(group, infra) else 0, cores)
-
-
-def _of_olmo_core(group: Group) -> bool:
-    return any(
-        isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
-        for run in group.runs
-    )
 
 
 def _at_once(group: Group, num_missing: int) -> int | None:

@@ -55,7 +55,7 @@ _NO_WEIGHT = 1e-9
 
 @dataclass(frozen=True)
 class EpochsShape:
-    """What all domains share.
+    """The parameters that all domains share.
 
     Attributes:
         rho: passes after which 63 % of the benefit is there are ``1 / rho``.

@@ -52,7 +52,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a budget buys.
+    """The runs that a budget buys.
 
     Attributes:
         num_runs: runs of the swarm, references and their replicates among them.

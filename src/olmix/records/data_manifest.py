@@ -38,7 +38,7 @@ class ManifestDomain(RecordPart):
 
 
 class ValidationSet(RecordPart):
-    """What a run is measured on.
+    """A validation set of a run.
 
     Attributes:
         paths: its token files, as paths and patterns.

@@ -1,4 +1,4 @@
-"""What evaluations wrote: `olmix evaluate`, lm-evaluation-harness, OLMES and olmo-eval.
+"""Results of evaluations: `olmix evaluate`, lm-evaluation-harness, OLMES and olmo-eval.
 
 lm-evaluation-harness writes `results_TIME.json` per call, with `results: {task: {"acc,none": ...,
 "acc_stderr,none": ...}}` (version 0.4; before it `acc` and `acc_stderr`), the tasks of each group
@@ -21,7 +21,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from olmix.errors import DataError
 from olmix.records.checkpoint_bits import CHECKPOINT_BITS, read_checkpoint_bits
@@ -48,7 +47,7 @@ _NO_METRICS = frozenset({"task", "num_instances", "task_config", "processing_tim
 
 @dataclass
 class Evaluated:
-    """What was measured of one run.
+    """The results of one run.
 
     Attributes:
         curves: metrics by step; step 0 where no file or folder names one.
@@ -117,7 +116,7 @@ def read_evaluations(files: Sequence[Path], folder: Path) -> Evaluated:
     return found
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def _read(file: Path) -> Mapping[str, object]:
     plain = read_json(file)
     if not isinstance(plain, Mapping):
         raise DataError(f"{file}: an object is needed, as evaluation harnesses write it")

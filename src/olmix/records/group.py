@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,7 +72,7 @@ class GroupRun(RecordPart):
     identity: str = ""
     seed: int | None = None
     num_tokens: _Size | None = None
-    mix: dict[str, Any] | None = None
+    mix: Mapping[str, object] | None = None
     command: _Words = ()
     params: dict[str, Any] = {}
 
@@ -114,7 +115,7 @@ class GroupRecord(RecordPart):
     packages: dict[str, str] = {}
     environment: dict[str, str] = {}
     infra: dict[str, object] = {}
-    config: dict[str, Any] = {}
+    config: dict[str, object] = {}
     wandb: dict[str, str | None] | None = None
     variants: str | None = None
     jobs: Annotated[tuple[dict[str, object], ...], Field(strict=False)] = ()

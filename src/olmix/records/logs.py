@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from olmix.errors import DataError, needs
 from olmix.text.files import read_records
@@ -107,11 +106,12 @@ def add_record(curves: Curves, record: Mapping[str, object], step: int) -> None:
         curves.setdefault(name, {})[step] = value
 
 
-def step_of(record: Mapping[str, Any], default: int) -> int:
+def step_of(record: Mapping[str, object], default: int) -> int:
     """Return the step of a record, `default` where it names none."""
     for key in STEP_KEYS:
-        if isinstance(record.get(key), int | float) and math.isfinite(record[key]):
-            return int(record[key])
+        step = record.get(key)
+        if isinstance(step, int | float) and math.isfinite(step):
+            return int(step)
     return default
 
 

@@ -37,7 +37,7 @@ _SIMILAR = 1.25
 
 @dataclass(frozen=True)
 class Cut:
-    """What is left of a domain.
+    """The part of a domain that is left.
 
     Attributes:
         name: the domain.

@@ -77,11 +77,11 @@ _ERROR = re.compile(
     r"(?![A-Za-z0-9])",
     re.I,
 )
-"""What makes a name that of a standard error, at its end, at its beginning or within."""
+"""Parts of a name that make it a standard error's: at its end, at its beginning or within."""
 _SHORT_ERROR = re.compile(
     r"^(?:(?P<stem>.+)[_\-./]se(?P<rest>[,/].*)?|se[_\-./](?P<after>.+))$", re.I
 )
-"""What makes it one only beside the metric itself: `sv_se` may be Swedish."""
+"""An ending that makes it one only beside the metric itself: `sv_se` may be Swedish."""
 _BESIDE = re.compile(
     r"^(?P<stem>.+)[_\-./](?:std|stdev|stddev|sd|var|variance|ci|ci_?95|ci_?low(?:er)?|ci_?(?:high|upper))"
     r"(?P<rest>[,/].*)?$",

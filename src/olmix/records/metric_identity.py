@@ -1,4 +1,4 @@
-"""What metrics were computed with: one name alone does not make two values comparable.
+"""How metrics were computed: one name alone does not make two values comparable.
 
 A metric is known by the evaluation set (a fingerprint), the tokenizer, its definition, and the
 seeds that the evaluation drew with. `olmix launch` notes it in `group.json` for validation sets and
@@ -48,7 +48,7 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class MetricIdentity:
-    """What one metric was computed with; what is not known is empty.
+    """How one metric was computed; what is not known is empty.
 
     Attributes:
         evaluation: fingerprint of the evaluation set.

@@ -76,7 +76,7 @@ class Progress(TypedDict, total=False):
 
 
 class StatusChanges(Progress, total=False):
-    """What changes in a `Status`."""
+    """Fields of a `Status` that change."""
 
     state: RunState
     identity: str

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from olmix.config.trackers import TrackersConfig, TrackioTracker, WandbTracker
 from olmix.errors import require
@@ -39,7 +39,7 @@ class TrackedRun:
     folder: Path
     id: str
     group: str | None
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     tags: tuple[str, ...] = ()
 
 
@@ -148,11 +148,13 @@ class _Wandb:
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         self._run.log(dict(metrics), step=step)
 
-    def finish(self, summary: Mapping[str, Any], *, ok: bool) -> None:
+    def finish(self, summary: Mapping[str, object], *, ok: bool) -> None:
         for key in ("token_shares", "epochs"):
             if key in summary:
                 self._run.config.update({key: summary[key]}, allow_val_change=True)
-        self._run.summary.update(dict(summary.get("metrics", {})))
+        metrics = summary.get("metrics")
+        if isinstance(metrics, Mapping):
+            self._run.summary.update(dict(metrics))
         self._run.finish(exit_code=0 if ok else 1)
 
 

@@ -34,6 +34,7 @@ from olmix.text.numbers import counted
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from pydantic_core import ErrorDetails
 
 __all__ = [
     "KEY",
@@ -177,7 +178,7 @@ def read_if_there(kind: type[Record], path: Path, again: str) -> Record | None:
     return read_record(kind, path, again) if path.is_file() else None
 
 
-def _words(problem: Mapping[str, Any]) -> str:
+def _words(problem: ErrorDetails) -> str:
     """Return where a file is wrong, what was found, and what is needed."""
     where = ".".join(str(step) for step in problem["loc"] if not str(step).startswith("function-"))
     if problem["type"] == "json_invalid":

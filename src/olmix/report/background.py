@@ -126,9 +126,9 @@ def find_runs(content: FitFolder, verification: Path | None) -> Path | None:
     `runs/` beside the folder of the tables or of the fits. A group counts only if it has the
     folders of the first and the last run.
     """
-    ratios = (content.config.get("swarm") or {}).get("ratios")
+    ratios = content.settings.swarm.ratios
     roots = [verification.parent] if verification is not None else []
-    roots += [Path(str(ratios)).parent.parent / "runs"] if ratios is not None else []
+    roots += [Path(ratios).parent.parent / "runs"] if ratios is not None else []
     roots += [content.folder.parent.parent / "runs"]
     ends = content.runs[:1] + content.runs[-1:]
     if not ends or any(Path(run).name != run or run in ("", ".", "..") for run in ends):

@@ -1,4 +1,4 @@
-"""What the proposal does to each metric beside the objective, measured where it was measured."""
+"""Changes of each metric by the proposal beside the objective, measured where they were."""
 
 from __future__ import annotations
 

@@ -76,13 +76,13 @@ def _search(content: FitFolder, proposal: Proposal) -> list[str]:
             f"A KL of 1 from the prior had to gain {fixed(proposal.kl_reg, 3)} of the swarm's "
             f"spread to be worth it (proposer.kl_reg{known})."
         )
-    asked = content.config.get("proposer") or {}
-    if asked.get("risk"):
+    asked = content.settings.proposer
+    if asked.risk:
         texts.append(
-            f"{asked['risk']:g} standard errors of the prediction were added to what was minimised "
+            f"{asked.risk:g} standard errors of the prediction were added to what was minimised "
             "(proposer.risk)."
         )
-    if asked.get("floors") is not None:
+    if asked.floors is not None:
         texts.append("Metrics with a floor stay within it (proposer.floors).")
     capped = [name for name, cap in proposal.caps.items() if 0 < cap < 1]
     if capped:

@@ -155,9 +155,9 @@ def _run_tokens(content: FitFolder) -> float:
 
     They are those of the target run, or else those of the longest run of the swarm.
     """
-    target = (content.config.get("constraints") or {}).get("target_tokens")
-    if target:
-        return float(target)
+    limits = content.settings.constraints
+    if limits is not None and limits.target_tokens:
+        return limits.target_tokens
     cells = [facts.get("tokens") or "" for facts in content.run_facts.values()]
     return max((float(cell) for cell in cells if cell.replace(".", "", 1).isdigit()), default=0.0)
 
@@ -165,7 +165,7 @@ def _run_tokens(content: FitFolder) -> float:
 def _passes(content: FitFolder) -> dict[str, float]:
     """Return how many passes over its tokens a leaf of weight 1 would take."""
     tokens = _run_tokens(content)
-    counts = (content.config.get("priors") or {}).get("token_counts") or {}
+    counts = content.settings.token_counts
     return {leaf: tokens / counts[leaf] for leaf in content.leaves if counts.get(leaf)}
 
 

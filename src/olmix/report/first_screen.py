@@ -79,7 +79,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class CostRow:
-    """What the proposal does to one metric.
+    """The change of one metric by the proposal.
 
     Attributes:
         metric: its name.
@@ -96,7 +96,7 @@ class CostRow:
 
 @dataclass(frozen=True)
 class FirstScreen:
-    """What a decision needs, as text that is ready to show.
+    """The facts that a decision needs, as text that is ready to show.
 
     Attributes:
         origin: day, runs, tokens and training time, in one line.

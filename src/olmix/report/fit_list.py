@@ -50,7 +50,7 @@ class FitHeadline:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs between two fits, as rows of (what, first, second).
+    """Differences between two fits, as rows of (what, first, second).
 
     Attributes:
         inputs: runs, metrics and settings.
@@ -156,7 +156,7 @@ def _inputs(one: FitFolder, two: FitFolder) -> Iterator[tuple[str, str, str]]:
         ("objective", one.objective.name, two.objective.name),
     ]
     yield from (row for row in rows if row[1] != row[2])
-    left, right = dict(_flat(one.config)), dict(_flat(two.config))
+    left, right = dict(_flat(one.settings.plain)), dict(_flat(two.settings.plain))
     for key in sorted({*left, *right}):
         if left.get(key) != right.get(key):
             yield key, left.get(key, UNKNOWN), right.get(key, UNKNOWN)

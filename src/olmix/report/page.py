@@ -179,7 +179,7 @@ def _facts(content: FitFolder, background: Background) -> tuple[tuple[str, str],
         kl = f", KL weight {proposal.kl_reg:g}" if math.isfinite(proposal.kl_reg) else ""
         facts.append(("Proposer", f"{proposal.proposer}{kl}"))
     facts.append(("Split", content.split))
-    for key, value in content.config.items():
+    for key, value in content.settings.plain.items():
         if _NOT_SETTINGS.search(key):
             facts += _flat(key.replace("_", " ").capitalize(), value)
     facts += background.facts.items()
@@ -197,7 +197,7 @@ def _flat(label: str, value: object) -> list[tuple[str, str]]:
 
 def _settings(content: FitFolder) -> str:
     """Return the config of the fit as YAML, without what the facts hold."""
-    settings = {k: v for k, v in content.config.items() if not _NOT_SETTINGS.search(k)}
+    settings = {k: v for k, v in content.settings.plain.items() if not _NOT_SETTINGS.search(k)}
     return render_yaml(settings) if settings else ""
 
 

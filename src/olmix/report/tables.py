@@ -97,7 +97,7 @@ class LawRow:
 
 @dataclass(frozen=True)
 class PickRow:
-    """What a law picks among the best mixtures, which it has not seen."""
+    """The pick of a law among the best mixtures, which it has not seen."""
 
     law: str
     is_chosen: bool

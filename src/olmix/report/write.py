@@ -131,13 +131,13 @@ def merge_commands(known: Sequence[str], given: Sequence[str]) -> tuple[str, ...
 
 def _inputs(content: FitFolder, others: Sequence[object]) -> str:
     """Return a hash of all that the page and its figures show, and of the code that draws them."""
-    tables = content.config.get("swarm") or {}
+    tables = content.settings.plain.get("swarm")
     files = sorted(
         path
         for path in content.folder.iterdir()
         if path.suffix in (".json", ".csv", ".yaml") and path.name != "report.json"
     )
-    files += [Path(str(path)) for path in tables.values()]
+    files += [Path(str(path)) for path in tables.values()] if isinstance(tables, Mapping) else []
     package = Path(__file__).parents[1]
     files += sorted(path for name in _DRAWN_BY for path in (package / name).iterdir())
     found = [

@@ -123,7 +123,7 @@ class MixedEntries:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What a run was given, and where it writes.
+    """The inputs of a run, and where it writes.
 
     Attributes:
         file: its config file.

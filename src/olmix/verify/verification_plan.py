@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from olmix.errors import ConfigError, DataError, Problem
 from olmix.mixture import Mixture, repetition_factors
 from olmix.records.fit.columns import Columns
 from olmix.records.fit.proposal import VERIFIED, Proposal, read_proposal
-from olmix.records.fit.settings import read_fit_config
+from olmix.records.fit.settings import FitSettings, read_fit_settings
 from olmix.records.fit.tables import read_rows
 from olmix.records.metric import Objective
 from olmix.records.tokens import count_tokens
@@ -81,18 +80,17 @@ def plan_verification(
             [Problem("--seeds", f"found {num_seeds}; at least {MINIMUM_SEEDS} give an error bar")]
         )
     proposal = read_proposal(fit_folder)
-    config = read_fit_config(fit_folder)
-    tables = config.get("swarm") or {}
-    columns = _columns(config, tables.get("metrics"))
+    settings = read_fit_settings(fit_folder)
+    columns = _columns(settings)
     measured = measured_by(base)
     if measured is not None:
         columns.check(proposal.objective.asked, measured, f"the trainer of {base.name}")
-    seeds = _fresh_seeds(tables.get("ratios"), base, num_seeds, seed_offset)
+    seeds = _fresh_seeds(settings.swarm.ratios, base, num_seeds, seed_offset)
     training = base.to_plain()["training"]
     weights = {name: proposal.weights(name) for name in VERIFIED}
     group = "verify-" + digest({"weights": weights, "training": training, "seeds": seeds})
     names = _distinct(weights)
-    counts = _token_counts(base, config)
+    counts = _token_counts(base, settings.token_counts)
     runs: dict[str, LaunchConfig] = {}
     run_of: dict[tuple[str, int], str] = {}
     for seed in seeds:
@@ -112,14 +110,15 @@ def measured_by(base: LaunchConfig) -> tuple[str, ...] | None:
     return base.eval.metrics if isinstance(base.training, ProxyTraining) else None
 
 
-def _columns(config: Mapping[str, Any], table: object) -> Columns:
+def _columns(settings: FitSettings) -> Columns:
     """Return how the metrics of the fit come from what runs measure."""
-    if not (config.get("regression") or {}).get("aggregate_task_families") or table is None:
-        return Columns.of(config)
+    table = settings.swarm.metrics
+    if not settings.regression.aggregate_task_families or table is None:
+        return Columns.of(settings)
     try:
-        return Columns.of(config, read_table(str(table)).columns)
+        return Columns.of(settings, read_table(table).columns)
     except DataError:
-        return Columns.of(config)
+        return Columns.of(settings)
 
 
 def _distinct(weights: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
@@ -147,13 +146,12 @@ def _mixture(
     return Mixture.from_weights(names, values / values.sum(), factors)
 
 
-def _token_counts(base: LaunchConfig, config: Mapping[str, Any]) -> dict[str, int]:
+def _token_counts(base: LaunchConfig, known: Mapping[str, float]) -> dict[str, int]:
     """Return the tokens of each domain: of its files where these are here, else as the fit has it.
 
     Raises:
         DataError: a local file is missing, or nothing says how many tokens a remote domain has.
     """
-    known = (config.get("priors") or {}).get("token_counts") or {}
     found = {}
     for name in base.data.domains:
         if any("://" in path for path in base.data.paths_of(name)):
@@ -169,10 +167,10 @@ def _token_counts(base: LaunchConfig, config: Mapping[str, Any]) -> dict[str, in
 
 
 def _fresh_seeds(
-    ratios: object, base: LaunchConfig, num_seeds: int, seed_offset: int
+    ratios: str | None, base: LaunchConfig, num_seeds: int, seed_offset: int
 ) -> tuple[int, ...]:
     """Return seeds that neither the base config nor any run of the swarm used."""
-    rows = read_rows(Path(str(ratios)).with_name("runs.csv")) if ratios else ()
+    rows = read_rows(Path(ratios).with_name("runs.csv")) if ratios else ()
     seeds = {row.get("seed") or "" for row in rows}
     used = {base.training.seed, *(int(seed) for seed in seeds if seed.isdecimal())}
     candidates = (FIRST_SEED + seed_offset + i for i in range(num_seeds + len(used)))

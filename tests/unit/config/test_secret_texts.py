@@ -58,7 +58,7 @@ BASE62 = "aB3xK9mQ2wRt7Lz0pYcV5nH8"
         (f"train xoxb-1234567890-{BASE62}", "a value that starts with xox"),
         ("train AKIAIOSFODNN7EXAMPLE", "a value that starts with AKI"),
         (f"train eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.{HEX}", "a value that starts with eyJ"),
-        ("cat <<E\n-----BEGIN RSA PRIVATE KEY-----\nMII\nE", "starts with BEGIN PRIVATE KEY"),
+        ("cat <<E\n-----BEGIN RSA PRIVATE KEY-----\nMII\nE", "starts with BEGIN"),
         (f"train --wandb-key {HEX}a1b2c3d4", "--wandb-key"),
         (f"git clone https://{KEY}@host/x", "a value that starts with hf_"),
     ],

@@ -10,7 +10,7 @@ from olmix.config import FitConfig
 from olmix.fit import fit_swarm
 from olmix.fit.cost import FitCost, estimated_cost
 from olmix.fit.swarm import read_swarm
-from olmix.fit.swarm_fit import candidate_laws, fit_laws
+from olmix.fit.swarm_fit import candidate_laws, fit_laws, laws_for
 from olmix.laws import law as law_module
 from olmix.laws.gp import GpLog, GpSqrt
 from olmix.laws.log_linear import LogLinear
@@ -37,11 +37,16 @@ def _large(folder, runs, domains, metrics):
     )
 
 
+def _cost(config):
+    swarm = read_swarm(config)
+    return estimated_cost(laws_for(config, swarm), config.regression.num_folds, swarm)
+
+
 def test_the_estimate_grows_with_runs_domains_and_metrics(tmp_path):
     seconds = []
     for size in ((100, 10, 1), (100, 10, 4), (100, 20, 4), (300, 20, 4)):
         config = _large(tmp_path, *size)
-        cost = estimated_cost(config, read_swarm(config))
+        cost = _cost(config)
         assert not cost.large
         seconds.append(cost.seconds)
     assert seconds == sorted(seconds)
@@ -49,7 +54,7 @@ def test_the_estimate_grows_with_runs_domains_and_metrics(tmp_path):
 
 def test_a_large_fit_is_announced_in_minutes_and_gigabytes(tmp_path):
     config = _large(tmp_path, 1000, 50, 30)
-    cost = estimated_cost(config, read_swarm(config))
+    cost = _cost(config)
     assert cost.large
     assert cost.statement.startswith("1000 mixtures x 50 domains x 30 metrics: the fit will take")
     assert " min on one core and " in cost.statement

@@ -5,7 +5,8 @@ import pytest
 
 from fit_fixtures import flat, log_linear, log_weight, plant
 from olmix.errors import DataError
-from olmix.fit.crossval import assign_folds, cross_validate, noise_of, rank_p_value, scores
+from olmix.fit.crossval import assign_folds, cross_validate, noise_of
+from olmix.fit.scoring import rank_p_value, scores
 from olmix.fit.swarm import read_swarm
 from olmix.laws.log_linear import LogLinear
 from olmix.laws.log_weight import LogWeight

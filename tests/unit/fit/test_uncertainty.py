@@ -3,7 +3,8 @@ import pytest
 
 from fit_fixtures import draw_mixtures, flat, log_linear, plant
 from olmix.fit.calibration import LEVELS
-from olmix.fit.crossval import assign_folds, cross_validate, rank_p_value
+from olmix.fit.crossval import assign_folds, cross_validate
+from olmix.fit.scoring import rank_p_value
 from olmix.fit.swarm import read_swarm
 from olmix.fit.uncertainty import (
     Bootstrap,

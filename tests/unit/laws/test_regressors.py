@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fit_fixtures import draw_mixtures, log_linear, log_weight
-from olmix.fit.crossval import scores
+from olmix.fit.scoring import scores
 from olmix.laws.best_run import Search
 from olmix.laws.epochs import Epochs
 from olmix.laws.gp import GpLog, GpSqrt

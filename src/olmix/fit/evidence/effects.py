@@ -19,7 +19,7 @@ import numpy as np
 
 from olmix.fit.crossval import MetricFit
 from olmix.fit.swarm import Swarm
-from olmix.records.fit.scores import NORMAL_QUANTILE
+from olmix.records.fit.scores import NORMAL_QUANTILE, TAILS
 from olmix.simplex import Array
 
 __all__ = ["STEP", "interaction_matrix", "probes", "signed_evidence"]
@@ -56,7 +56,7 @@ def signed_evidence(swarm: Swarm, draws: Array) -> Array:
     """
     change = draws[:, :, 1:] - draws[:, :, :1]
     # Quantiles in place of moments: a few exploding refits do not decide.
-    low, middle, high = np.quantile(change, [0.05, 0.5, 0.95], axis=1)
+    low, middle, high = np.quantile(change, [TAILS[0], 0.5, TAILS[1]], axis=1)
     width = (high - low) / (2 * NORMAL_QUANTILE)
     ratio = np.divide(middle, width, out=np.zeros_like(middle), where=width > 0)
     return np.where(swarm.free[:, None], (swarm.signs[:, None] * ratio).T, 0.0)

@@ -1,4 +1,4 @@
-"""What must be said of a law that was chosen by hand, and of a promise below every floor.
+"""Warnings of a law that was chosen by hand, and of a promise below every floor.
 
 The figures are of trained proposals with fresh seeds and 39 domains (marin-community/marin) and of
 the same surface planted (`benchmarks/epochs.py`).
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from olmix.config import FitConfig
-from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import EPOCHS_DOMAINS, SwarmFit
 from olmix.laws.epochs import EPOCHS, FittedEpochs
 from olmix.simplex import Array
@@ -31,11 +29,11 @@ def law_warnings(fit: SwarmFit, mixture: Array, kl: float) -> list[str]:
         mixture: (D,) the proposal.
         kl: weight of the divergence that it was found with.
     """
-    return [*_chosen_by_hand(fit.config, fit.swarm, kl), *_below_floors(fit, mixture)]
+    return [*_chosen_by_hand(fit, kl), *_below_floors(fit, mixture)]
 
 
-def _chosen_by_hand(config: FitConfig, swarm: Swarm, kl: float) -> list[str]:
-    law = config.regression.type
+def _chosen_by_hand(fit: SwarmFit, kl: float) -> list[str]:
+    law, swarm = fit.config.regression.type, fit.swarm
     if law not in ("log_linear", "log_weight"):
         return []
     said = []
@@ -49,7 +47,7 @@ def _chosen_by_hand(config: FitConfig, swarm: Swarm, kl: float) -> list[str]:
     if (
         law == "log_linear"
         and kl < _NO_KL
-        and not config.constraints.enabled
+        and not fit.config.constraints.enabled
         and swarm.num_free >= _FEW_DOMAINS
     ):
         said.append(

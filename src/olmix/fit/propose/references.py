@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from olmix.config import FitConfig
+from olmix.config import FitConfig, PriorsConfig
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.swarm import Swarm
 from olmix.fit.tied_domains import pin
@@ -123,10 +123,10 @@ def spread(values: Array) -> float:
     return max(float(winsorise(seen).std()) if seen.size else 0.0, 1e-300)
 
 
-def natural_mixture(config: FitConfig, swarm: Swarm) -> Array:
+def natural_mixture(priors: PriorsConfig, pins: Mapping[str, float], swarm: Swarm) -> Array:
     """Return the prior over the domains that some run has, inside the pins, (D,)."""
-    natural = normalise(np.where(swarm.live, config.priors.natural(swarm.domains), 0.0))
-    return pin(natural, swarm.domains, config.filtering.fixed_weight)
+    natural = normalise(np.where(swarm.live, priors.natural(swarm.domains), 0.0))
+    return pin(natural, swarm.domains, pins)
 
 
 def find_references(
@@ -143,7 +143,7 @@ def find_references(
     live = swarm.live
     pins = config.filtering.fixed_weight
     uniform = pin(normalise(live.astype(np.float64)), swarm.domains, pins)
-    mixtures = {"natural": natural_mixture(config, swarm), "uniform": uniform}
+    mixtures = {"natural": natural_mixture(config.priors, pins, swarm), "uniform": uniform}
     limits = config.constraints
     if limits.target_tokens is not None:
         counts = config.priors.counts(swarm.domains)

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.fit.calibration import bounds_of, student
-from olmix.fit.crossval import LawCandidate, MetricFit, scores
+from olmix.fit.crossval import LawCandidate, MetricFit
 from olmix.fit.scales.read import ScaleRuns
+from olmix.fit.scoring import scores
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.fit.uncertainty import ObjectiveFit, held_out_average

@@ -17,8 +17,7 @@ from olmix.config import FitConfig
 from olmix.config.scales import SwarmScale
 from olmix.fit.metrics import select_metrics
 from olmix.fit.mixture_rows import without_noise
-from olmix.fit.swarm import (
-    Swarm,
+from olmix.fit.read_tables import (
     filtered_out,
     not_joined,
     read_tables,
@@ -26,6 +25,7 @@ from olmix.fit.swarm import (
     wrong_domains,
     wrong_rows,
 )
+from olmix.fit.swarm import Swarm
 from olmix.fit.tied_domains import pin
 from olmix.laws.outliers import without_accidents
 from olmix.simplex import SAME_DECIMALS, Array

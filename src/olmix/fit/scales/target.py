@@ -11,9 +11,9 @@ import numpy as np
 from olmix.config import FitConfig
 from olmix.config.fit import SwarmTables
 from olmix.config.scales import ScaleSize, SwarmScale
-from olmix.fit.crossval import scores
 from olmix.fit.scales.lift import LEAST_RUNS, LiftedFit, lift
 from olmix.fit.scales.read import ScaleRuns, read_scale
+from olmix.fit.scoring import scores
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.records.fit.proposal import Proposal

@@ -56,7 +56,7 @@ _SAME = 1e-9
 
 @dataclass(frozen=True)
 class Belief:
-    """What the runs say of all settings.
+    """Predictions of all settings.
 
     Attributes:
         points: (R, K) points of the runs; replicates share one.

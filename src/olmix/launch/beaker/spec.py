@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from olmix.config import LaunchConfig, OlmoCoreTraining
 from olmix.config.infra import BeakerInfra, BeakerMount
 from olmix.launch.group_plan import Group
 
@@ -54,10 +53,7 @@ def _run_folder(infra: BeakerInfra, folder: Path, run: str) -> str:
 
 def _is_distributed(infra: BeakerInfra, group: Group) -> bool:
     """Whether a run takes all its GPUs as one torchrun job."""
-    return infra.gpus * infra.nodes > 1 and any(
-        isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
-        for run in group.runs
-    )
+    return infra.gpus * infra.nodes > 1 and group.has_olmo_core
 
 
 def build_spec(infra: BeakerInfra, group: Group, folder: Path, run: str) -> dict[str, object]:

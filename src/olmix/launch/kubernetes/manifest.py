@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from olmix.config import KubernetesInfra, LaunchConfig, OlmoCoreTraining
+from olmix.config import KubernetesInfra
 from olmix.config.infra import KubernetesVolume
 from olmix.launch.group_plan import Group
 from olmix.text.files import digest
@@ -155,10 +155,7 @@ def _command(infra: KubernetesInfra, group: Group, listed: str, seen: str) -> li
     It becomes the run, so that the pod's SIGTERM reaches it.
     """
     words = [infra.python, "-m"]
-    if infra.gpus > 1 and any(
-        isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
-        for run in group.runs
-    ):
+    if infra.gpus > 1 and group.has_olmo_core:
         words += ["torch.distributed.run", "--standalone", f"--nproc-per-node={infra.gpus}", "-m"]
     words.append("olmix.train.run_one")
     before = [infra.setup.rstrip("\n")] if infra.setup is not None else []

@@ -1,4 +1,4 @@
-"""What a Ray job of Olmix runs on the cluster: one task per run, until all of them have ended.
+"""The driver of a Ray job, on the cluster: one task per run, until all of them have ended.
 
 It is copied to the group's folder and started there, as ``python driver-HASH.py ID.json``, so that
 it needs Ray and nothing else where it runs: on the head node. Beside its request it leaves

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from olmix import __version__
-from olmix.config import LaunchConfig, OlmoCoreTraining, RayInfra
+from olmix.config import RayInfra
 from olmix.errors import LaunchError
 from olmix.launch.engine import Engine, JobState
 from olmix.launch.group_plan import Group
@@ -167,10 +167,7 @@ def _request(
     if infra.labels:
         options["label_selector"] = dict(infra.labels)
     module = ["-m", "olmix.train.run_one"]
-    if infra.gpus > 1 and any(
-        isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
-        for run in group.runs
-    ):
+    if infra.gpus > 1 and group.has_olmo_core:
         torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={infra.gpus:g}"]
         module = ["-m", *torchrun, *module]
     return driver.Request(

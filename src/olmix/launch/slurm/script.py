@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from olmix.config import LaunchConfig, OlmoCoreTraining, SlurmInfra
+from olmix.config import SlurmInfra
 from olmix.launch.command_runs import CommandRun
 from olmix.launch.group_plan import Group
 from olmix.text.files import digest
@@ -132,10 +132,7 @@ def _python(infra: SlurmInfra) -> str:
 
 def _distributed(infra: SlurmInfra, group: Group) -> bool:
     """Whether a run is one process for each of several GPUs; only OLMo-core's are."""
-    return infra.num_gpus * infra.nodes > 1 and any(
-        isinstance(run, LaunchConfig) and isinstance(run.training, OlmoCoreTraining)
-        for run in group.runs
-    )
+    return infra.num_gpus * infra.nodes > 1 and group.has_olmo_core
 
 
 def _start(infra: SlurmInfra, distributed: bool) -> Iterator[str]:

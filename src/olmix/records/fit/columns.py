@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from olmix.errors import DataError, nearest
+from olmix.records.fit.settings import FitSettings
 from olmix.records.metric import Objective
 from olmix.records.mmlu import subtasks_of
 
@@ -31,18 +31,18 @@ class Columns:
     families: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], table: Collection[str] = ()) -> Columns:
+    def of(cls, settings: FitSettings, table: Collection[str] = ()) -> Columns:
         """Return those of a fit.
 
         Args:
-            config: content of `config.json`.
+            settings: content of `config.json`.
             table: columns of the metrics table, which are one family where the config names none.
         """
-        regression, evaluation = config.get("regression") or {}, config.get("eval") or {}
-        if not regression.get("aggregate_task_families"):
+        if not settings.regression.aggregate_task_families:
             return cls()
-        tasks = evaluation.get("tasks") or {"all": sorted(table)}
-        dropped = set((config.get("filtering") or {}).get("drop_metrics") or ())
+        asked = settings.eval.tasks if settings.eval is not None else {}
+        tasks = asked or {"all": tuple(sorted(table))}
+        dropped = set(settings.filtering.drop_metrics)
         named = {
             family: tuple(members.values() if isinstance(members, Mapping) else members)
             for family, members in tasks.items()

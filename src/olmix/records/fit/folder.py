@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from olmix.errors import DataError
 from olmix.records.fit.columns import Columns
@@ -19,7 +19,7 @@ from olmix.records.fit.ledger import LedgerEntry, of_objective, read_ledger
 from olmix.records.fit.proposal import Proposal, read_proposal
 from olmix.records.fit.scales import Scales, read_scales
 from olmix.records.fit.scores import BestTenth, FittedMetric, Scores, read_fit
-from olmix.records.fit.settings import read_fit_config
+from olmix.records.fit.settings import FitSettings, read_fit_settings
 from olmix.records.fit.tables import (
     FrontTable,
     Predictions,
@@ -81,7 +81,7 @@ class FitFolder:
     """
 
     folder: Path
-    config: Mapping[str, Any]
+    settings: FitSettings
     domains: tuple[str, ...]
     metrics: tuple[FittedMetric, ...]
     objective: Objective
@@ -130,13 +130,12 @@ class FitFolder:
     @property
     def columns(self) -> Columns:
         """How the metrics come from what runs measure."""
-        return Columns.of(self.config, () if self.measured is None else self.measured.columns)
+        return Columns.of(self.settings, () if self.measured is None else self.measured.columns)
 
     @property
     def split(self) -> str:
         """The split and the seed of the fit, in words."""
-        regression = self.config.get("regression") or {}
-        folds, seed = regression.get("num_folds"), regression.get("seed")
+        folds, seed = self.settings.regression.num_folds, self.settings.regression.seed
         words = f"{folds}-fold cross-validation" if folds is not None else "cross-validation"
         return words if seed is None else f"{words}, seed {seed}"
 
@@ -150,10 +149,9 @@ def read_fit_folder(folder: Path) -> FitFolder:
         DataError: `fit.json` is missing, or a JSON file does not hold what docs/files.md says.
     """
     fit = read_fit(folder)
-    config = read_fit_config(folder)
+    settings = read_fit_settings(folder)
     proposal = read_proposal(folder) if (folder / "proposal.json").is_file() else None
     metrics = fit.ordered
-    tables = config.get("swarm") or {}
     problems: list[str] = []
     tried = _Tried(problems)
     names, domains = [metric.name for metric in metrics], fit.domains
@@ -162,12 +160,12 @@ def read_fit_folder(folder: Path) -> FitFolder:
         problems.append("predictions.csv: holds no predictions")
     matrix = folder / "interaction_matrix.csv"
     evidence = folder / "interaction_matrix_signed_evidence.csv"
-    ratios = tables.get("ratios")
+    ratios = settings.swarm.ratios
     objective = fit.asked if proposal is None else proposal.objective.asked
     ledger = tried(lambda: read_ledger(folder)) or ()
     return FitFolder(
         folder=folder,
-        config=config,
+        settings=settings,
         domains=domains,
         metrics=metrics,
         objective=objective,
@@ -183,7 +181,7 @@ def read_fit_folder(folder: Path) -> FitFolder:
         predictions=predictions,
         effects=tried(lambda: read_effects(matrix, names, domains)),
         ratios=tried(lambda: _table(ratios)),
-        measured=tried(lambda: _table(tables.get("metrics"))),
+        measured=tried(lambda: _table(settings.swarm.metrics)),
         evidence=tried(lambda: read_effects(evidence, names, domains)),
         responses=tried(lambda: read_responses(folder / "responses.csv")) or {},
         ternary=tried(lambda: read_triangle(folder / "ternary.csv")),
@@ -212,13 +210,13 @@ class _Tried:
             return None
 
 
-def _table(path: object) -> Table | None:
-    return None if path is None else read_table(str(path))
+def _table(path: str | None) -> Table | None:
+    return None if path is None else read_table(path)
 
 
-def _run_facts(ratios: object) -> dict[str, Row]:
+def _run_facts(ratios: str | None) -> dict[str, Row]:
     """Return the rows of the `runs.csv` that `olmix collect` writes beside the ratios, by run."""
     if ratios is None:
         return {}
-    rows = read_rows(Path(str(ratios)).with_name("runs.csv"))
+    rows = read_rows(Path(ratios).with_name("runs.csv"))
     return {row.get("run", ""): row for row in rows}

@@ -69,7 +69,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class GainAtTarget:
-    """What is expected at a larger size.
+    """The gain that is expected at a larger size.
 
     Attributes:
         scale: its tokens as a multiple of those of the base config.

@@ -171,7 +171,7 @@ class Distance:
 
 @dataclass(frozen=True)
 class AnotherRound:
-    """What another round of runs would be worth.
+    """The worth of another round of runs.
 
     Attributes:
         runs: how many runs.

@@ -26,7 +26,7 @@ __all__ = ["Ceiling", "MetricAtScale", "Scale", "Scales", "read_scales"]
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What mixtures that were trained at both scales tell of each other.
+    """How well one scale orders the mixtures of another, by those that were trained at both.
 
     No law of the small scale can predict the large one better than the small runs themselves do.
 

@@ -36,6 +36,7 @@ __all__ = [
     "AUTO",
     "LEVEL",
     "NORMAL_QUANTILE",
+    "TAILS",
     "BestTenth",
     "Calibration",
     "Fit",
@@ -50,6 +51,8 @@ __all__ = [
 
 LEVEL = 0.90
 """Share that every interval is to hold: of runs and of gains, predicted and measured alike."""
+TAILS = (0.05, 0.95)
+"""Quantiles between which such an interval lies."""
 NORMAL_QUANTILE = 1.6449
 """Standard deviations that the interval of a normal distribution reaches at `LEVEL`."""
 AGAIN = "Run `olmix fit` again."
@@ -233,7 +236,7 @@ class FittedMetric:
 
 @dataclass(frozen=True)
 class Picked:
-    """What a law picks among mixtures that it has not seen, in units of the objective.
+    """The pick of a law among mixtures that it has not seen, in units of the objective.
 
     Attributes:
         promise: what it predicts of the mixture that it thinks best.
@@ -264,7 +267,7 @@ class BestTenth:
 
     @property
     def statement(self) -> str:
-        """What the chosen laws pick, in one sentence; nothing where they were not judged."""
+        """The pick of the chosen laws, in one sentence; nothing where they were not judged."""
         if AUTO not in self.laws:
             return ""
         pick = self.laws[AUTO]

@@ -1,16 +1,15 @@
-"""The part of `config.json`, the resolved config of a fit, that readers of its folder need."""
+"""`config.json`, the resolved config of a fit: the sections that readers of its folder need."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from olmix.records.typed_json import Items, Name, Number, Table, Text, read_record
 from olmix.text.files import read_json
 
-__all__ = ["CONFIG_FILE", "read_fit_config"]
+__all__ = ["CONFIG_FILE", "FitSettings", "read_fit_settings"]
 
 CONFIG_FILE = "config.json"
 
@@ -41,28 +40,58 @@ class _Filtering:
 @dataclass(frozen=True)
 class _Proposer:
     risk: Number = 0.0
+    floors: object = None
 
 
 @dataclass(frozen=True)
-class _Settings:
-    """The sections that are read, to check them; all others are shown as they are."""
+class _Constraints:
+    target_tokens: Number | None = None
+
+
+@dataclass(frozen=True)
+class _Priors:
+    token_counts: Table[Number] | None = None
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """The content of `config.json`; a section that is not there has its defaults.
+
+    Attributes:
+        swarm: the tables.
+        regression: folds, seed, and whether families were averaged before the fit.
+        eval: the metrics that were asked for, by family.
+        filtering: metrics that were dropped.
+        proposer: risk and floors.
+        constraints: the target run.
+        priors: tokens of the domains.
+        laws_hash: all that the fitted laws depend on.
+        plain: the whole file, to be shown.
+    """
 
     swarm: _TablePaths = _TablePaths()
     regression: _Regression = _Regression()
     eval: _Tasks | None = None
     filtering: _Filtering = _Filtering()
     proposer: _Proposer = _Proposer()
+    constraints: _Constraints | None = None
+    priors: _Priors | None = None
+    laws_hash: Text | None = None
+    plain: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def token_counts(self) -> Mapping[str, float]:
+        """Tokens of the domains, as far as the priors say."""
+        return (self.priors.token_counts if self.priors is not None else None) or {}
 
 
-def read_fit_config(folder: Path) -> Mapping[str, Any]:
-    """Return the content of `config.json` of a fit folder; nothing where there is none.
+def read_fit_settings(folder: Path) -> FitSettings:
+    """Return the content of `config.json` of a fit folder; the defaults where there is none.
 
     Raises:
         DataError: it is no JSON, or a section that is read is not one of a fit config.
     """
     file = folder / CONFIG_FILE
     if not file.is_file():
-        return {}
-    read_record(_Settings, file, "Run `olmix fit` again.")
-    found: dict[str, Any] = read_json(file)  # an object, or it were no record
-    return found
+        return FitSettings()
+    return replace(read_record(FitSettings, file, "Run `olmix fit` again."), plain=read_json(file))

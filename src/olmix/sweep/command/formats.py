@@ -17,7 +17,7 @@ from olmix.text.yaml import render_yaml
 __all__ = ["FORMATS", "read_text", "render_text"]
 
 FORMATS: Mapping[str, str] = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".toml": "toml"}
-"""What the suffix of a file says about its format."""
+"""The format of a file by its suffix."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["MODULE", "import_torchtune", "tune_words"]
 
 MODULE = "torchtune._cli.tune"
-"""What the command `tune` runs."""
+"""The module that the command `tune` runs."""
 
 
 def tune_words() -> list[str]:

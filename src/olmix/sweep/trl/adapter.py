@@ -125,7 +125,7 @@ class Trl(Framework):
     def check_runs(
         self, base: Base, runs: Sequence[tuple[Mapping[str, object], Mapping[Path_, object]]]
     ) -> list[Note]:
-        """Return whether runs would overwrite each other on the Hub."""
+        """Whether runs would overwrite each other on the Hub."""
         del base
         return list(check_pushes([config for config, _ in runs]))
 

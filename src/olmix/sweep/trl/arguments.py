@@ -1,4 +1,4 @@
-"""What TRL's commands take, read from the source of the installed version without torch."""
+"""Arguments of TRL's commands, read from the source of the installed version without torch."""
 
 from __future__ import annotations
 

@@ -1,19 +1,32 @@
 """How the metrics of a fit come from what runs measure."""
 
+import json
+
 import pytest
 
 from olmix.errors import DataError
 from olmix.records.fit.columns import Columns
+from olmix.records.fit.settings import FitSettings
 from olmix.records.metric import Metric, Objective
 from olmix.records.mmlu import QUESTIONS
+from olmix.records.typed_json import parse
+
+
+def _settings(plain):
+    return parse(FitSettings, json.dumps(plain).encode(), "config.json", "")
+
 
 LAW = {f"mmlu_{task}": float(n) for n, task in enumerate(QUESTIONS["humanities"])}
 FAMILIES = Columns.of(
-    {
-        "regression": {"aggregate_task_families": True},
-        "eval": {"tasks": {"qa": ["arc", "mmlu_humanities", "gone"], "code": {"1": "human_eval"}}},
-        "filtering": {"drop_metrics": ["gone"]},
-    }
+    _settings(
+        {
+            "regression": {"aggregate_task_families": True},
+            "eval": {
+                "tasks": {"qa": ["arc", "mmlu_humanities", "gone"], "code": {"1": "human_eval"}}
+            },
+            "filtering": {"drop_metrics": ["gone"]},
+        }
+    )
 )
 
 
@@ -37,7 +50,7 @@ def test_a_family_that_was_averaged_is_the_plain_mean_of_its_members():
 
 
 def test_without_families_in_the_config_all_columns_are_one():
-    columns = Columns.of({"regression": {"aggregate_task_families": True}}, ["b", "a"])
+    columns = Columns.of(_settings({"regression": {"aggregate_task_families": True}}), ["b", "a"])
     assert columns.value(_objective(Metric("all")), {"a": 1.0, "b": 2.0, "c": 9.0}) == 1.5
 
 
