@@ -18,7 +18,7 @@ from patience import STUCK_S, wait_for
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SMALL = ("--runs", "12", "--seeds", "3", "--tokens", "80000")
+SMALL = ("--runs", "12", "--seeds", "3", "--tokens", "40000")
 
 pytestmark = pytest.mark.slow
 

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import psutil
+from private_ray import family
 
 from olmix.launch import launch_local, submit_group
 
@@ -25,7 +26,7 @@ def processes_of(run: Path) -> list[psutil.Process]:
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
         if str(run) in words and "olmix.train.run_one" in words:
-            found += [process, *process.children(recursive=True)]
+            found += family(process)
     return found
 
 
@@ -70,9 +71,9 @@ class LocalWorld(World):
             with contextlib.suppress(psutil.NoSuchProcess):
                 if "olmix.train.worker" in worker.cmdline() and any(
                     each.environ().get("OLMIX_RUN_DIR") == str(run.resolve())
-                    for each in worker.children(recursive=True)
+                    for each in family(worker)[1:]
                 ):
-                    for each in (worker, *worker.children(recursive=True)):
+                    for each in family(worker):
                         each.kill()
                     return
 

@@ -115,7 +115,7 @@ def _record(
     shares = read_shares(summary.get("token_shares"), mix.weights, tokens)
     curves, results = reader_of(run.path), find_evaluations(run.path)
     evaluated = read_evaluations(results, run.path)
-    own = {key: summary[key] for key in _FACTS if key in summary}
+    own = {key: summary[key] for key in _FACTS if found.number(key) is not None}
     return Record(
         name=run.name,
         state=state,

@@ -6,6 +6,7 @@ file and absolute once loaded.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from functools import lru_cache
@@ -95,7 +96,7 @@ def read_count(value: object) -> object:
         if match is None:
             raise ValueError("a number of tokens is needed, such as 140000000, 140M or 40B")
         value = float(match[1].replace("_", "")) * _MAGNITUDES[match[2].upper()]
-    if isinstance(value, float) and value == round(value):
+    if isinstance(value, float) and math.isfinite(value) and value == round(value):
         return int(value)
     return value
 

@@ -20,9 +20,9 @@ from olmix.records.fit.ladder import Ladder
 from olmix.records.fit.proposal import MIXTURES, Gain
 from olmix.records.fit.scores import LEVEL, FittedMetric, Scores
 from olmix.records.fit.tables import Predictions, read_mixture
+from olmix.report.drawn import draw
 from olmix.report.evidence_figures import evidence_plans, response_plans
 from olmix.report.figure import Picture, PlannedFigure
-from olmix.report.svg import inline_svg, png_bytes
 from olmix.report.swarm_figures import swarm_plans
 from olmix.text.files import write_bytes
 from olmix.text.numbers import counted, fixed, per_cent, percent, signed, with_error
@@ -71,17 +71,13 @@ def draw_figures(
         number = len(content.metrics) if drawn == "all" else MOST_METRICS
         plans = list(_plans(content, curves, number))
         steps = Steps(on_progress, len(plans))
-        for index, plan in enumerate(plans):
-            figure, ax = plotting.new_figure(*plan.size)
-            plan.draw(ax)
+        for plan in plans:
+            out = draw(plan)
             file = f"{plan.stem}.png"
-            if plan.group:
-                image = inline_svg(figure, plan.alt, f"f{index}")
-                pictures.append(
-                    Picture(file, plan.group, plan.title, plan.caption, image.svg, image.width)
-                )
-            plotting.add_caption(ax, plan.title, plan.caption)
-            write_bytes(content.folder / file, png_bytes(figure))
+            if out.page is not None:
+                svg, width = out.page.svg, out.page.width
+                pictures.append(Picture(file, plan.group, plan.title, plan.caption, svg, width))
+            write_bytes(content.folder / file, out.png)
             steps(plan.stem)
     return pictures
 

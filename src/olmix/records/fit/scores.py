@@ -314,7 +314,7 @@ class UsedRuns:
         dropped: why each other run takes no part.
     """
 
-    used: Items[Name]
+    used: Annotated[Items[Name], Field(min_length=1)]
     held_out: Items[Name] = ()
     names: Table[Text] = field(default_factory=dict)
     dropped: Table[Text] = field(default_factory=dict)
