@@ -40,7 +40,7 @@ def study(tiny, monkeypatch):
     write_json(tiny.folder / "fit/proposal.json", {**proposal, "statement": ""})
     metric = {"lower_is_better": True, "num_runs": 9, "objective_weight": 1.0}
     metric |= {"chosen": "log_linear", "candidates": {"log_linear": {}}}
-    fit = {"domains": list("abc"), "metrics": {"a_bpb": metric}, "runs": {"used": []}}
+    fit = {"domains": list("abc"), "metrics": {"a_bpb": metric}, "runs": {"used": ["r0"]}}
     write_json(tiny.folder / "fit/fit.json", fit)
     return tiny
 
