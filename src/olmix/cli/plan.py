@@ -21,24 +21,34 @@ _POSITIVE = click.FloatRange(0, min_open=True)
 @click.command()
 @path_option("-c", "--config", required=True, about="Generation config.")
 @path_option("--base", about="Launch config; launch.yaml beside the generation config if left out.")
-@click.option("--flops", type=_POSITIVE, help="The budget: 6e18.")
-@click.option("--gpu-hours", type=_POSITIVE, help="The same in GPU hours.")
+@click.option("--flops", type=_POSITIVE, help="Budget in FLOPs, such as 6e18.")
+@click.option("--gpu-hours", type=_POSITIVE, help="Budget in GPU hours.")
 @click.option(
     "--flops-per-gpu",
     type=_POSITIVE,
     default=4e14,
     show_default=True,
-    help="What a GPU does in a second: an H100 at 40 %.",
+    help="FLOPs per second of one GPU; the default is an H100 at 40 %.",
 )
-@click.option("--target-parameters", type=float, required=True, help="Of the large model: 7e9.")
-@click.option("--target-tokens", type=float, required=True, help="Of the large run: 1e12.")
-@path_option("--fit", "fit_folder", about="A fit whose errors are taken in place of the table.")
+@click.option(
+    "--target-parameters",
+    type=float,
+    required=True,
+    help="Parameters of the large model, such as 7e9.",
+)
+@click.option(
+    "--target-tokens", type=float, required=True, help="Tokens of the large run, such as 1e12."
+)
+@path_option(
+    "--fit", "fit_folder", about="A fit of yours, whose errors replace those of the public swarms."
+)
 @click.option(
     "--error",
     type=_POSITIVE,
     default=0.1,
     show_default=True,
-    help="Regret of the proposal that is wanted, in spreads of the objective between runs.",
+    help="Regret to aim for, in standard deviations of the objective between runs; lower is "
+    "better.",
 )
 @path_option(
     "-o", "--output", about="Write generation.yaml and launch.yaml of the plan into this folder."
@@ -55,7 +65,7 @@ def plan(
     error: float,
     output: Path | None,
 ) -> None:
-    """Say what a budget buys: how many runs, of which size and length, in how many rounds.
+    """Plan a budget: how many runs, of which size and length, in how many rounds.
 
     The budget covers the swarm, a verification and a ladder. It is a rule of thumb from public
     swarms of 1M and 30M parameters, or from a fit of yours.
@@ -67,7 +77,7 @@ def plan(
         raise click.UsageError("give --flops or --gpu-hours")
     budget = flops if flops is not None else float(gpu_hours or 0) * 3600 * flops_per_gpu
     if min(target_parameters, target_tokens) < 1:
-        raise click.UsageError("--target-parameters and --target-tokens are 1 at least")
+        raise click.UsageError("--target-parameters and --target-tokens must be at least 1")
     launch = LaunchConfig.from_yaml(config.with_name("launch.yaml") if base is None else base)
     curve = PUBLIC if fit_folder is None else curve_of_fit(fit_folder)
     target = Target(target_parameters, target_tokens)
@@ -100,16 +110,20 @@ def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> Non
     columns += ("in 2 rounds",)
     table("What the budget buys (* recommended)", columns, rows)
     click.echo(
-        f"\nRegret of the proposal in spreads of the objective, from {source}; FLOPs with a "
-        f"verification ({VERIFYING} runs) and a ladder at 1 and 4 times the size. Regret in one "
-        "round; in two it is that of one, times what rounds were worth on an oracle of RegMix."
+        "\nRegret: how much worse the proposal is than the best mixture, in standard deviations of "
+        f"the objective between runs; lower is better. From {source}.\nFLOPs include a "
+        f"verification ({VERIFYING} runs) and a ladder at 1 and 4 times the size. The regret in two "
+        "rounds is that in one, times what rounds were worth on an oracle of RegMix."
     )
     if best.error > error:
-        click.echo(f"warning: no number of runs here brings the regret to {error:g}", err=True)
+        click.echo(
+            f"warning: no number of runs in this budget brings the regret down to {error:g}",
+            err=True,
+        )
     if best.parameters < SMALLEST:
         click.echo(
             "warning: models below 1M parameters are smaller than those of any public swarm; "
-            "whether their order carries over was not measured",
+            "whether their ranking of mixtures carries over has not been measured",
             err=True,
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from olmix.cli.options import RenamedOption
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
 from olmix.cli.terminal import done, resolved, shell_line
 from olmix.errors import ConfigError, DataError, LaunchError, Problem, nearest, require
@@ -87,8 +88,10 @@ class _QuickstartPlan:
     help="What to be good at: a domain, held out or not, or `average` over the training domains.  "
     "[default: networkx, or average with --data]",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Your texts: one subfolder a domain.")
-@click.option("--held-out", multiple=True, help="A subfolder that is never trained on.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Your texts: one subfolder per domain."
+)
+@click.option("--held-out", multiple=True, help="A subfolder to keep out of training.")
 @click.option(
     "--runs",
     type=click.IntRange(min=6),
@@ -97,7 +100,10 @@ class _QuickstartPlan:
     help="Runs of the swarm.",
 )
 @click.option(
-    "--tokens",
+    "--max-tokens",
+    "tokens",
+    cls=RenamedOption,
+    old=("--tokens",),
     type=click.IntRange(LEAST_TOKENS, MOST_TOKENS),
     default=DEFAULT_TOKENS,
     show_default=True,
@@ -106,21 +112,21 @@ class _QuickstartPlan:
 @click.option(
     "--budget",
     type=click.FloatRange(min=1),
-    help="Seconds for the whole loop: sets the tokens of one run.",
+    help="Seconds for the whole loop; sets the tokens per run.",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(min=3),
     default=5,
     show_default=True,
-    help="Fresh seeds that verify the proposal.",
+    help="Fresh seeds for the verification.",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(1, 8),
     default=1,
     show_default=True,
-    help="Rounds of the swarm: each after the first is placed by the fit before it.",
+    help="Rounds of the swarm; the fit so far places each round after the first.",
 )
 @click.option(
     "--scales",
@@ -134,7 +140,7 @@ class _QuickstartPlan:
     type=click.Path(path_type=Path),
     default=Path("quickstart"),
     show_default=True,
-    help="Folder of everything.",
+    help="Folder for everything that is written.",
 )
 def quickstart(
     target: str | None,
@@ -238,7 +244,7 @@ def _check_ladder(rounds: int, runs: int, scales: str) -> None:
 
     least = 6 * (rounds + 1)
     if rounds > 1 and runs < least:
-        what = f"found {runs}; {rounds} rounds take {least} at least"
+        what = f"found {runs}; {rounds} rounds need at least {least}"
         raise ConfigError([Problem("--runs", what)])
     if scales:
         check_scales(read_scales(scales))

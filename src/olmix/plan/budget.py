@@ -171,8 +171,8 @@ def plans_of(
     plans = tuple(plan for plan in made if plan is not None and _runs(base, plan))
     if not plans:
         what = (
-            f"found {flops:.3g}; it pays for no run of {base.name}'s smallest model with "
-            f"{target.ratio:g} tokens per parameter, verification and ladder included. Raise it"
+            f"found {flops:.3g}; not enough for any run of {base.name}'s smallest model at "
+            f"{target.ratio:g} tokens per parameter, with verification and ladder. Raise it"
         )
         raise ConfigError([Problem("--flops", what)])
     good = [plan for plan in plans if plan.error <= error]

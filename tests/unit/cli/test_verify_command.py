@@ -66,13 +66,13 @@ def test_a_ladder_is_priced_size_by_size_before_anything_starts(tiny, monkeypatc
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--target", "16"], "belong to --scales"),
-        (["--all"], "belong to --scales"),
+        (["--target", "16"], "need --scales"),
+        (["--all"], "need --scales"),
         (["--scales", "1,x"], "numbers with commas"),
         (["--scales", "1,1"], "different numbers above 0"),
-        (["--scales", "1", "--target", "16"], "two --scales at least"),
-        (["--scales", "1,4", "--target", "2"], "lies beyond 4"),
-        (["--scales", "1,4", "--target", "20K"], "lies beyond 4"),
+        (["--scales", "1", "--target", "16"], "needs two --scales"),
+        (["--scales", "1,4", "--target", "2"], "must be above 4"),
+        (["--scales", "1,4", "--target", "20K"], "must be above 4"),
         (["--scales", "1,4", "--target", "far"], "a multiple such as 64, or tokens such as 10B"),
     ],
 )

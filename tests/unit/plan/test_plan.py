@@ -66,7 +66,7 @@ def test_models_are_not_larger_than_the_target(tiny):
 
 
 def test_a_budget_for_no_run_is_refused(tiny):
-    with pytest.raises(ConfigError, match="pays for no run"):
+    with pytest.raises(ConfigError, match="not enough for any run"):
         plans_of(LaunchConfig.from_yaml(tiny.launch), 1e3, LARGE, PUBLIC, 0.1)
 
 
@@ -141,7 +141,7 @@ def test_configs_that_are_there_are_not_replaced(tiny):
         GenerationConfig.from_yaml(tiny.generation),
     )
     plan = make_plan(base, 32, BUDGET, LARGE, PUBLIC)
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="already exists"):
         write_plan(tiny.folder, generation, base, plan, LARGE)
 
 
