@@ -106,14 +106,14 @@ def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> Non
         )
         for one in plans
     ]
-    columns = ("runs", "rounds", "replicates", "parameters", "tokens", "FLOPs", "regret")
-    columns += ("in 2 rounds",)
+    sizes = ("runs", "rounds", "replicates", "parameters", "tokens", "FLOPs")
+    columns = (*sizes, "regret", "in 2 rounds")
     table("What the budget buys (* recommended)", columns, rows)
     click.echo(
         "\nRegret: how much worse the proposal is than the best mixture, in standard deviations of "
         f"the objective between runs; lower is better. From {source}.\nFLOPs include a "
-        f"verification ({VERIFYING} runs) and a ladder at 1 and 4 times the size. The regret in two "
-        "rounds is that in one, times what rounds were worth on an oracle of RegMix."
+        f"verification ({VERIFYING} runs) and a ladder at 1 and 4 times the size. The regret in "
+        "two rounds is that in one, times what rounds were worth on an oracle of RegMix."
     )
     if best.error > error:
         click.echo(
