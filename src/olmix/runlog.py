@@ -55,7 +55,7 @@ def start(folder: str | Path | None = None, *, num_steps: int = 0) -> Run:
     path = folder if folder is not None else os.environ.get(RUN_DIR_VARIABLE)
     if not path:
         raise LaunchError(
-            f"{RUN_DIR_VARIABLE} is not set. Start the trainer by `olmix launch`, or name a "
+            f"{RUN_DIR_VARIABLE} is not set. Start the trainer with `olmix launch`, or name a "
             "folder: olmix.runlog.start('runs/try')"
         )
     return Run(RunFolder(path), num_steps)
@@ -172,7 +172,10 @@ class Run:
             if entry is None or not entry.bytes:
                 what = f"there is no validation set {name}; there are {', '.join(known) or 'none'}"
                 if entry is not None:
-                    what = f"the bytes of {name} are not known: no byte-level tokenizer told them"
+                    what = (
+                        f"the bytes of {name} are not known: there was no byte-level tokenizer "
+                        "to count them"
+                    )
                 raise DataError(f"{file}: {what}")
             nats_per_byte = float(loss) * entry.tokens / entry.bytes
             found[bits_per_byte_of(name)] = nats_per_byte / math.log(2)

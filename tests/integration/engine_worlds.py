@@ -97,7 +97,7 @@ class Node:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables of a container in which `python` has Olmix."""
+    """Return the variables of a container with Olmix installed."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
 

@@ -2,7 +2,7 @@
 
 The trainer writes them (`olmix.records.run_writer`), `launch` and `collect` read them.
 ``status.json`` is replaced as a whole; ``metrics.jsonl`` grows by whole lines, and a line cut off
-by a crash is passed over. Whatever a file holds, reading it here raises at most a `DataError`.
+by a crash is skipped. Whatever a file holds, reading it here raises at most a `DataError`.
 
 | state | means |
 |---|---|

@@ -309,6 +309,6 @@ def final_metrics(
     if lost:
         raise DivergedError(
             f"{lost[0]} became {metrics[lost[0]]}, which is not a finite number. Lower the "
-            "learning rate, or make its warm-up longer."
+            "learning rate, or lengthen its warm-up."
         )
     return metrics, {name: value for name, value in facts.items() if math.isfinite(value)}

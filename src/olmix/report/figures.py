@@ -218,9 +218,8 @@ def _verification_plan(content: FitFolder) -> PlannedFigure:
         "verification",
         f"{found.metric}, measured with fresh seeds",
         f"{counted(len(found.seeds), 'seed')} ({found.seeds[0]} to {found.seeds[-1]}) that the "
-        "swarm never "
-        "used; a thin line joins the runs of one seed. Below each: mean and standard error. "
-        "Data:\u00a0verification.csv"
+        "swarm never used; a thin line joins the runs of a seed. Below each: mean and standard "
+        "error. Data:\u00a0verification.csv"
         if found.seeds
         else "Data:\u00a0verification.csv",
         f"Every seed of every mixture. Means with standard errors: {means}. {better}",
@@ -245,8 +244,8 @@ def _ladder_plan(ladder: Ladder) -> PlannedFigure:
         gain = target.gain
         aim = (target.scale, plotting.GainBar(gain.mean, gain.low, gain.high))
         words = (
-            f" The open circle is expected at {target.num_tokens:,} tokens; its interval holds the "
-            "noise of the seeds, and that the trend stops or doubles after the last size."
+            f" The open circle is expected at {target.num_tokens:,} tokens; its interval allows "
+            "for the noise of the seeds, and for the trend to stop or double after the last size."
         )
     told = "; ".join(
         f"{r.scale:g} times: {with_error(r.gain.mean, r.gain.std_error)}" for r in ladder.rungs
@@ -284,9 +283,8 @@ def _scores_plan(content: FitFolder) -> PlannedFigure:
         "cross_validation",
         "cross-validation",
         "How well each law ranks runs that it has not seen",
-        f"{counted(len(content.runs), 'run')}, {content.split}. The law with the smallest held-out "
-        "error is "
-        "chosen, which need not be the best at ranking. Data:\u00a0fit.json",
+        f"{counted(len(content.runs), 'run')}, {content.split}. The law with the smallest "
+        "held-out error is chosen; it need not rank best. Data:\u00a0fit.json",
         alt,
         (2.7, max(len(scores) * max(0.34, 0.13 * most_laws), 0.7)),
         partial(plotting.law_scores, scores=scores, chosen=chosen),
@@ -467,9 +465,8 @@ def _curves_plan(content: FitFolder, curves: Curves) -> PlannedFigure:
         "training",
         "training",
         "Training loss of every run",
-        f"{counted(len(curves), 'run')}, each on its own mixture: a low loss may only say that the "
-        "mixture is "
-        "easy. Data:\u00a0metrics.jsonl of each run",
+        f"{counted(len(curves), 'run')}, each on its own mixture: a low loss may only mean that "
+        "the mixture is easy. Data:\u00a0metrics.jsonl of each run",
         f"Training loss against tokens of {counted(len(curves), 'run')}.",
         (3.3, 2.3),
         partial(plotting.training_curves, curves=curves, named=_named_runs(content)),

@@ -201,7 +201,7 @@ def _no_id(header: Sequence[str]) -> str:
     """Return what to say where not exactly one column names the runs."""
     found = ", ".join(name for name in header[:8] if name) or "an empty file"
     other = next((word for mark, word in _MARKS.items() if mark in found), "")
-    hint = f". The columns seem to be separated by {other}; commas are needed" if other else ""
+    hint = f". The columns seem to be separated by {other}; use commas" if other else ""
     return f"one column named `run` or `run_id` is needed; found {found}{hint}"
 
 
@@ -223,8 +223,8 @@ def _records(file: str, text: str) -> Iterator[tuple[int, list[str]]]:
         raw = "\n".join(lines[first - 1 : reader.line_num])
         if raw.count('"') % 2 and (reader.line_num > first or _OPENED.search(raw) or not cells):
             raise DataError(
-                f"{file}:{first}: a quote is opened in this row and never closed; remove it, or "
-                "close it before the next comma"
+                f"{file}:{first}: a quote opened in this row is never closed; remove it, or close "
+                "it before the next comma"
             )
         yield first, cells
 
@@ -243,7 +243,7 @@ def _read(file: str) -> str:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     kind = kind_of(content[:SNIFFED_BYTES])
     if kind not in {"text", "json", "binary"}:
-        raise DataError(f"{file}: a table of text (CSV) is needed; this is {describe(kind)}")
+        raise DataError(f"{file}: expected a CSV file; this is {describe(kind)}")
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:

@@ -102,7 +102,7 @@ class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
             self.has_aliases = True
             found = self._extents[id(node)]
             if found is None:
-                what = "an alias (*) stands inside its own anchor (&); write the value out"
+                what = "an alias (*) is inside its own anchor (&); write the value out"
                 raise TooMuchError(None, None, what, node.start_mark)
             return found
         self._extents[id(node)] = None  # while it is being measured
@@ -147,12 +147,12 @@ class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
                 merged += behind_merge(value_node)
                 self.has_aliases = True
             elif not isinstance(key_node, yaml.ScalarNode):
-                what = "a mapping or list stands where a key must be; put text with braces into "
+                what = "found a mapping or list instead of a key; put text with braces into "
                 self._note(key_node, f"{what}quotes")
             else:
                 key = self.construct_object(key_node)
                 if key in found:
-                    self._note(key_node, f'found duplicate key "{key}"; keep one of the two')
+                    self._note(key_node, f'found duplicate key "{key}"; keep one')
                 found[key] = self.construct_object(value_node)
         for part in merged:
             if isinstance(part, yaml.MappingNode):

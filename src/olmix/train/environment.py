@@ -39,7 +39,7 @@ def pin(core: int) -> None:
     try:
         os.sched_setaffinity(0, {core})
     except OSError as error:
-        logger.warning("core %d is not available (%s); running on any", core, error)
+        logger.warning("core %d is not available (%s); using any core", core, error)
 
 
 def cache_folder() -> Path:

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     first = os.environ.get("RANK", "0") == "0"
     with lock(folder.path / ".lock", wait=False) if first else nullcontext(True) as got:
         if not got:
-            print(f"{folder.path}: another process trains this run", file=sys.stderr)  # noqa: T201
+            print(f"{folder.path}: another process is training this run", file=sys.stderr)  # noqa: T201
             return INTERRUPTED
         _limit_threads(folder)
         from olmix.train.dispatch import train_any

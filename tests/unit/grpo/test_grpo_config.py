@@ -102,11 +102,11 @@ def test_the_optimizer_is_known_by_its_keys(plain):
         ({"model": {"source": "local"}}, "needs the folder of the weights"),
         ({"model": {"path": "x"}}, "has no effect with source=random"),
         ({"model": {"source": "huggingface"}}, "needs a name"),
-        ({"model": {"mesh_shape": [[1], ["fsdp"]]}}, "two sizes and the names"),
+        ({"model": {"mesh_shape": [[1], ["fsdp"]]}}, "give two sizes"),
         ({"model": {"custom_params": {"num_kv_heads": 3}}}, "must be a multiple of"),
         ({"model": {"custom_params": {"num_kv_heads": 4}}}, "must be below num_heads = 4"),
         ({"model": {"custom_params": {"hiden_size": 4}}}, "did you mean `hidden_size`"),
-        ({"model": {"lora_module_path": ".*("}}, "no regular expression: missing"),
+        ({"model": {"lora_module_path": ".*("}}, "not a regular expression: missing"),
         ({"grpo": {"answer": "maths"}}, "number, math, exact, choice"),
         (
             {"optimizer": {"warmup_steps": 3}, "scheduler": {"warmup_fraction": 0.5}},
@@ -116,7 +116,7 @@ def test_the_optimizer_is_known_by_its_keys(plain):
             {"optimizer": {"schedule_type": "cosine"}, "scheduler": {"name": "linear"}},
             "found cosine, but scheduler.name = linear",
         ),
-        ({"training": {"data_path": "x.jsonl"}}, "say what data_path is of: jsonl"),
+        ({"training": {"data_path": "x.jsonl"}}, "say what kind data_path is: jsonl"),
         ({"logging": ["stdout"]}, "jsonl, tensorboard, trackio, wandb"),
     ],
 )

@@ -215,7 +215,7 @@ def test_without_a_recipe_there_is_no_script(tmp_path):
     base = tmp_path / "base.yaml"
     base.write_text("model: {a: 1}\n")
     made = {"experiment_name": "x", "base_config_file": str(base), "variables": {"model.a": [1, 2]}}
-    with pytest.raises(ConfigWriterError, match="not known which recipe"):
+    with pytest.raises(ConfigWriterError, match="unknown which recipe"):
         generate_configs(made, tmp_path / "out", validator="none", slurm=True)
 
 

@@ -368,13 +368,13 @@ def test_of_two_jobs_that_carried_out_a_run_the_last_one_counts(monkeypatch):
 
 def test_a_slurm_that_does_not_answer_is_an_error_and_not_an_empty_queue(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(LaunchError, match="name its login node: infra.ssh"):
+    with pytest.raises(LaunchError, match="set infra.ssh to its login node"):
         SlurmEngine(infra()).states([job("5", ("a",))])
 
 
 def test_an_answer_of_sbatch_that_is_no_number_is_an_error(monkeypatch, tmp_path):
     jobs = engine_that_hears(monkeypatch, sbatch="welcome\n").submit(group(), tmp_path, RUNS)
-    with pytest.raises(LaunchError, match="the number of a job is needed"):
+    with pytest.raises(LaunchError, match="expected a job number"):
         list(jobs)
     (job,) = engine_that_hears(monkeypatch, sbatch="welcome\n12;one\n").submit(
         group(), tmp_path, RUNS
@@ -407,7 +407,7 @@ def test_what_is_no_number_of_a_job_never_reaches_slurm(monkeypatch, caplog, num
     assert engine.states([job(number, ("a",))]) == {}
     assert not any(number in " ".join(words) for words in engine.said if number)
     assert engine.said == []
-    assert "is not the number of a SLURM job" in caplog.text
+    assert "is not a SLURM job number" in caplog.text
 
 
 def test_a_job_of_another_cluster_is_told_and_left_alone(monkeypatch, caplog):
