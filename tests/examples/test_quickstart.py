@@ -117,6 +117,9 @@ def test_rounds_and_a_ladder_end_the_loop_and_are_not_trained_again(tmp_path):
     assert [rung["num_tokens"] for rung in ladder["rungs"]] == [20_000, 40_000]
     rungs = ladder["rungs"]
     assert rungs[1]["num_parameters"] > 1.5 * rungs[0]["num_parameters"]
+    assert {len(rung["verification"]["seeds"]) for rung in rungs} == {3}
+    fits = [line for line in done.stderr.splitlines() if line.startswith("$ olmix fit")]
+    assert ["--no-plots" in line for line in fits] == [True, True, False]
     assert len(json.loads((fit / "fit.json").read_text())["runs"]["used"]) == 24
     assert "Larger runs" in (fit / "report.html").read_text()
     before = _finished(tmp_path)
