@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Tests that wait for schedulers leave a core free: one worker more than there are cores.
 WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 
-.PHONY: help demo test lint check run-checks fix bench docs screenshots mutants audit clean site recording
+.PHONY: help demo test lint check run-checks fix bench docs screenshots mutants audit clean site recording pictures
 .PHONY: train train-quick train-show-config train-sweep evaluate check-gpu
 
 help:  ## Say what can be made
@@ -104,6 +104,9 @@ audit: $(BIN)/uv  ## Look for known vulnerabilities in the versions of constrain
 
 screenshots: $(VENV)/.dev  ## Take pictures of the report's first screen: every kind of result, three widths, dark, paper
 	$(BIN)/python docs/take_screenshots.py
+
+pictures: $(VENV)/.dev  ## Take the pictures of the docs: the demo in a terminal and its report, the plots of the tutorial
+	$(BIN)/python docs/take_pictures.py
 
 recording: $(VENV)/.dev  ## Record the demo in a terminal: docs/pictures/demo.svg
 	$(BIN)/python docs/record_demo.py

@@ -154,7 +154,7 @@ def _swarm_tables(folder: Path) -> Content:
 
 STAGES = {
     "quickstart": Stage(
-        ["quickstart", "--runs", "12", "--seeds", "3", "--tokens", "80000"],
+        ["quickstart", "--runs", "12", "--seeds", "3", "--max-tokens", "80000"],
         lambda _: None,
         20,
         _swarm_tables,

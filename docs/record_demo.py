@@ -25,25 +25,22 @@ _HOLD_S = 0.5
 Line = tuple[float, str]
 
 
-def record(words: Sequence[str]) -> list[Line]:
-    """Run a command in an empty folder and return (seconds, line) of all that it prints.
+def record(words: Sequence[str], folder: Path) -> list[Line]:
+    """Run a command in a folder and return (seconds, line) of all that it prints.
 
     Raises:
         SystemExit: the command failed.
     """
     lines = [(0.0, "$ " + " ".join(words))]
     environment = {**os.environ, "COLUMNS": str(COLUMNS), "PYTHONUNBUFFERED": "1"}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(
-            [sys.executable, "-m", *words] if words[0] == "olmix" else words,
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process,
-    ):
+    with subprocess.Popen(
+        [sys.executable, "-m", *words] if words[0] == "olmix" else words,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
         began = time.monotonic()
         for line in process.stdout or ():
             lines.append((time.monotonic() - began, line.rstrip("\n").replace(f"{folder}/", "")))
@@ -118,13 +115,14 @@ def _kind(text: str) -> str:
     return "done" if text.startswith("✓") else "said"
 
 
-def main(words: Sequence[str]) -> None:
-    """Record a command and write the picture."""
-    lines = record(words)
+def main(words: Sequence[str], folder: Path) -> None:
+    """Record a command that runs in a folder, and write the picture."""
+    lines = record(words, folder)
     picture = render(wrapped(quickened(lines)), lines[-1][0])
     TARGET.write_text(picture, encoding="utf-8")
     sys.stdout.write(f"{TARGET}\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["olmix", "quickstart"])
+    with tempfile.TemporaryDirectory() as empty:
+        main(sys.argv[1:] or ["olmix", "quickstart"], Path(empty))

@@ -10,10 +10,11 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -22,6 +23,9 @@ from olmix.records.fit.report_notes import ReportNotes  # noqa: E402
 from olmix.records.typed_json import write_record  # noqa: E402
 from olmix.report import write_report  # noqa: E402
 from sample_fit import edit_json, write_sample_fit  # noqa: E402
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @dataclass(frozen=True)
@@ -86,17 +90,29 @@ def write_page(name: str, case: Case, folder: Path) -> Path:
     return write_report(folder, title=name.replace("_", " "), drawn="none")
 
 
-def main(target: Path) -> None:
-    """Write a picture of every case, and a PDF of the one on paper."""
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start Chromium for the length of a `with` block.
+
+    Raises:
+        SystemExit: there is none.
+    """
     from playwright.sync_api import sync_playwright
 
     names = ("chromium", "chromium-browser", "google-chrome")
     browser_path = next((path for path in map(shutil.which, names) if path), None)
     if browser_path is None:
         raise SystemExit("Chromium is needed: apt-get install chromium")
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def main(target: Path) -> None:
+    """Write a picture of every case, and a PDF of the one on paper."""
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as place, chromium() as browser:
         for name, case in CASES.items():
             file = write_page(name, case, Path(place) / name / "fit" / "abc")
             page = browser.new_page(
@@ -109,7 +125,6 @@ def main(target: Path) -> None:
                 page.pdf(path=target / f"{name}.pdf", format="A4")
             page.screenshot(path=target / f"{name}.png")
             sys.stdout.write(f"{target / name}.png\n")
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ def _read_node(
     if isinstance(entry, list | tuple):
         if len(entry) != 2:
             problems.append(
-                Problem(name, f"found {len(entry)} values; the pair form is [weight, repetition]")
+                Problem(name, f"found {len(entry)} values; a pair is [weight, repetition]")
             )
             return
         entry = dict(zip(_RESERVED, entry, strict=True))

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Self
 from olmix.domains import bits_per_byte_of
 from olmix.errors import DataError, DivergedError, LaunchError
 from olmix.records.logs import flatten
-from olmix.records.run import INTERRUPTED, RunFolder
+from olmix.records.run import INTERRUPTED, RunFolder, StatusProgress, progress_of
 from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def start(folder: str | Path | None = None, *, num_steps: int = 0) -> Run:
     path = folder if folder is not None else os.environ.get(RUN_DIR_VARIABLE)
     if not path:
         raise LaunchError(
-            f"{RUN_DIR_VARIABLE} is not set. Start the trainer by `olmix launch`, or name a "
+            f"{RUN_DIR_VARIABLE} is not set. Start the trainer with `olmix launch`, or name a "
             "folder: olmix.runlog.start('runs/try')"
         )
     return Run(RunFolder(path), num_steps)
@@ -145,8 +145,8 @@ class Run:
             **(facts or {}),
         }
         progress = self._progress()
-        num_steps = progress.get("num_steps") or self._step
-        self._writer.finish(final, summary, **{**progress, "num_steps": num_steps})
+        progress["num_steps"] = progress.get("num_steps") or self._step
+        self._writer.finish(final, summary, **progress)
 
     def bits_per_byte(self, losses: Mapping[str, float]) -> dict[str, float]:
         """Turn losses on validation sets into ``NAME_bpb``, the metrics of a fit.
@@ -172,7 +172,10 @@ class Run:
             if entry is None or not entry.bytes:
                 what = f"there is no validation set {name}; there are {', '.join(known) or 'none'}"
                 if entry is not None:
-                    what = f"the bytes of {name} are not known: no byte-level tokenizer told them"
+                    what = (
+                        f"the bytes of {name} are not known: there was no byte-level tokenizer "
+                        "to count them"
+                    )
                 raise DataError(f"{file}: {what}")
             nats_per_byte = float(loss) * entry.tokens / entry.bytes
             found[bits_per_byte_of(name)] = nats_per_byte / math.log(2)
@@ -208,13 +211,14 @@ class Run:
             else:
                 self.finish()
 
-    def _progress(self) -> dict[str, Any]:
+    def _progress(self) -> StatusProgress:
         """Return the progress for the status; before the first step, nothing new."""
         seconds = max(time.monotonic() - self._started, 1e-9)
         tokens = (self._tokens or 0) - (self._first_tokens or 0)
         found = {"step": self._step, "num_steps": self.num_steps, "tokens": self._tokens}
-        told = {name: value for name, value in found.items() if value}
-        return {**told, "tokens_per_second": tokens / seconds}
+        told = progress_of({name: value for name, value in found.items() if value})
+        told["tokens_per_second"] = tokens / seconds
+        return told
 
 
 def _plain(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from patience import STUCK_S, wait_for
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SMALL = ("--runs", "12", "--seeds", "3", "--tokens", "80000")
+SMALL = ("--runs", "12", "--seeds", "3", "--max-tokens", "40000")
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +94,18 @@ def test_a_second_start_trains_nothing_again(demo):
     assert "better than natural by" in done.stdout
 
 
-ROUNDS = ("--runs", "24", "--seeds", "3", "--tokens", "20000", "--rounds", "3", "--scales", "1,2")
+ROUNDS = (
+    "--runs",
+    "24",
+    "--seeds",
+    "3",
+    "--max-tokens",
+    "20000",
+    "--rounds",
+    "3",
+    "--scales",
+    "1,2",
+)
 
 
 def test_rounds_and_a_ladder_end_the_loop_and_are_not_trained_again(tmp_path):
@@ -106,6 +117,9 @@ def test_rounds_and_a_ladder_end_the_loop_and_are_not_trained_again(tmp_path):
     assert [rung["num_tokens"] for rung in ladder["rungs"]] == [20_000, 40_000]
     rungs = ladder["rungs"]
     assert rungs[1]["num_parameters"] > 1.5 * rungs[0]["num_parameters"]
+    assert {len(rung["verification"]["seeds"]) for rung in rungs} == {3}
+    fits = [line for line in done.stderr.splitlines() if line.startswith("$ olmix fit")]
+    assert ["--no-plots" in line for line in fits] == [True, True, False]
     assert len(json.loads((fit / "fit.json").read_text())["runs"]["used"]) == 24
     assert "Larger runs" in (fit / "report.html").read_text()
     before = _finished(tmp_path)
@@ -116,7 +130,7 @@ def test_rounds_and_a_ladder_end_the_loop_and_are_not_trained_again(tmp_path):
 
 def test_rounds_of_too_few_runs_are_refused_before_anything_is_done(tmp_path):
     done = _olmix("quickstart", "--rounds", "3", "--runs", "12", cwd=tmp_path, expect=2)
-    assert "3 rounds take 24 at least" in done.stderr
+    assert "3 rounds need at least 24" in done.stderr
     assert not (tmp_path / "quickstart").exists()
 
 
@@ -177,7 +191,7 @@ def test_the_loop_runs_on_your_own_folder_within_a_budget(my_folder):
 
 def test_a_loop_that_is_killed_goes_on_where_it_stopped(my_folder):
     words = ("quickstart", "--data", "my_folder/", "--runs", "8", "--seeds", "3")
-    words += ("--tokens", "60000")
+    words += ("--max-tokens", "60000")
     command = [sys.executable, "-m", "olmix", *words]
     with subprocess.Popen(
         command, cwd=my_folder, start_new_session=True, stderr=subprocess.DEVNULL

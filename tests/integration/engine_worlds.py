@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import psutil
+from private_ray import family
 
 from olmix.launch import launch_local, submit_group
 
@@ -25,14 +26,20 @@ def processes_of(run: Path) -> list[psutil.Process]:
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
         if str(run) in words and "olmix.train.run_one" in words:
-            found += [process, *process.children(recursive=True)]
+            found += family(process)
     return found
 
 
 class World:
-    """A scheduler that is at hand."""
+    """A scheduler that is at hand.
+
+    Attributes:
+        infra: the section of a config that reaches it.
+        is_real: whether it is a scheduler that people run, not a stand-in.
+    """
 
     infra: dict[str, object] = {}
+    is_real = False
 
     def submit(self, group, root):
         """Launch a group; returns its folder and its jobs."""
@@ -70,9 +77,9 @@ class LocalWorld(World):
             with contextlib.suppress(psutil.NoSuchProcess):
                 if "olmix.train.worker" in worker.cmdline() and any(
                     each.environ().get("OLMIX_RUN_DIR") == str(run.resolve())
-                    for each in worker.children(recursive=True)
+                    for each in family(worker)[1:]
                 ):
-                    for each in (worker, *worker.children(recursive=True)):
+                    for each in family(worker):
                         each.kill()
                     return
 
@@ -96,7 +103,7 @@ class Node:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables of a container in which `python` has Olmix."""
+    """Return the variables of a container with Olmix installed."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
 

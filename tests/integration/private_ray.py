@@ -22,6 +22,13 @@ RAY = Path(sys.executable).with_name("ray")
 _OBJECTS = 80_000_000
 
 
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """Return a process and all that it started; nothing if it has ended meanwhile."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [process, *process.children(recursive=True)]
+    return []
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -103,9 +110,9 @@ class PrivateRay:
             spare: a part of the command of processes that live on, with what they started.
         """
         own = psutil.Process(node.pid)
-        found = [own, *own.children(recursive=True)]
+        found = family(own)
         spared = [p for p in found if spare and spare in " ".join(p.cmdline())]
-        kept = {p.pid for each in spared for p in (each, *each.children(recursive=True))}
+        kept = {p.pid for each in spared for p in family(each)}
         for process in found:
             with contextlib.suppress(psutil.NoSuchProcess):
                 if process.pid not in kept:
@@ -117,8 +124,7 @@ class PrivateRay:
         found = []
         for node in self.nodes:
             with contextlib.suppress(psutil.NoSuchProcess):
-                own = psutil.Process(node.pid)
-                found += [own, *own.children(recursive=True)]
+                found += family(psutil.Process(node.pid))
         for process in found:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -84,7 +84,7 @@ def test_of_two_runs_of_a_name_the_finished_one_counts(service, tmp_path):
     _add(service, "r0", value=1.0)
     found = collect_wandb("ent/proj", "g1", tmp_path)
     assert read_table(found.metrics).values.tolist() == [[1.0]]
-    assert found.incomplete == {"r0#1": "crashed; a later run of this name counts"}
+    assert found.incomplete == {"r0#1": "crashed; a later run with this name is used"}
 
 
 def test_the_best_value_and_checkpoints_come_from_the_whole_history(service, tmp_path):

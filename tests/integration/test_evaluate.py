@@ -37,7 +37,7 @@ def offline():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Texts, one subfolder a domain."""
+    """Texts, one subfolder per domain."""
     root = tmp_path_factory.mktemp("texts")
     for name, texts in TEXTS.items():
         (root / name).mkdir()
@@ -190,9 +190,12 @@ def test_collect_reads_it_as_the_metrics_of_the_embedded_trainer(checkpoint, dat
 @pytest.mark.parametrize(
     ("missing", "said"),
     [
-        ("config.json", "holds no config.json; a folder is needed as `model.save_pretrained`"),
+        (
+            "config.json",
+            "holds no config.json; give a folder written by Hugging Face's `model.save_pretrained`",
+        ),
         ("tokenizer.json", "its tokenizer cannot be read; save it there too"),
-        ("model.safetensors", "holds no causal language model that transformers can read"),
+        ("model.safetensors", "transformers can read no causal language model from it"),
     ],
 )
 def test_a_folder_that_is_no_checkpoint_is_refused(

@@ -174,7 +174,7 @@ def test_the_same_fit_is_not_done_twice(capsys, planted, monkeypatch):
     monkeypatch.setattr(fitting, "_compute", refuse)
     status, _, err = _fit(capsys, planted)
     assert status == 0
-    assert "nothing is fitted" in err
+    assert "nothing to fit" in err
     for name, content in before.items():
         assert (planted.folder / "fit" / "latest" / name).read_bytes() == content
 
@@ -398,11 +398,11 @@ BAD_TABLES = {
     ),
     "too few runs": (
         lambda p: _table(p, "metrics.csv", "\n".join(_rows(p, "metrics.csv")[:6]) + "\n"),
-        ["y: 3 different mixtures are there to fit 4 domains, which takes at least 5"],
+        ["y: 4 domains need at least 5 different mixtures; found 3"],
     ),
     "a metric that never changes": (
         lambda p: _table(p, "metrics.csv", "run,y\n" + "".join(f"{run},0.25\n" for run in p.runs)),
-        ["y is 0.25 in every run, so nothing can be learnt from it. Add it to filtering"],
+        ["y is 0.25 in every run, so nothing can be learned from it. Add it to filtering"],
     ),
     "no metric at all": (
         lambda p: _table(p, "metrics.csv", "run\n" + "".join(f"{run}\n" for run in p.runs)),
@@ -501,7 +501,7 @@ BAD_CONFIGS = {
     ),
     "everything held out": (
         {"regression": {"n_test": 100}},
-        ["y: 0 different mixtures are there besides 26 runs held out by regression.n_test"],
+        ["different mixtures; found 0 besides 26 runs held out by regression.n_test"],
     ),
     "a filter that leaves no run": (
         {"filtering": {"support_domains": ["a"]}},

@@ -37,7 +37,7 @@ GUIDE = {
     "grpo=dapo": ("dapo",),
     "grpo=gspo": ("gspo",),
     "model=smollm2_135m": ("llama smollm2_135m", "134,515,008"),
-    "": ("268,098,176", "steps", "memory: sum"),
+    "": ("268,098,176", "steps", "memory: total"),
 }
 """Words of a training, and what a dry run of them says."""
 
@@ -127,7 +127,7 @@ def test_the_users_own_tree_is_searched_first(capsys, monkeypatch, tmp_path):
         ("--multirun seed=1,2 training.num_batches=0,3", ("num_batches=0", "num_batches")),
         ("seed=[1", ("no viable alternative at input '[1'",)),
         ("--overrides missing.yaml", ("missing.yaml",)),
-        ("--dry-run model.lora_module_path='.*('", ("no regular expression",)),
+        ("--dry-run model.lora_module_path='.*('", ("not a regular expression",)),
         ("--multirun seed=range(1,4,0)", ("must not be zero",)),
         (
             "++optimizer.warmup_steps=10 scheduler.warmup_fraction=0.5",

@@ -130,7 +130,7 @@ def test_two_launchers_do_not_work_on_one_group(variants, tmp_path):
     group = load_group(variants.folder)
     with (
         lock(tmp_path / group.group_id / ".lock", wait=False),
-        pytest.raises(LaunchError, match="another launcher is at work"),
+        pytest.raises(LaunchError, match="another launcher is already working"),
     ):
         launch_local(group, tmp_path)
 

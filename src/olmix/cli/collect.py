@@ -23,7 +23,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.command()
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the tables."
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the tables."
 )
 @click.option("--wandb", "project", metavar="ENTITY/PROJECT", help="Read a W&B project instead.")
 @click.option("-g", "--group", help="A group in runs/; with --wandb: the W&B group.")
@@ -53,7 +53,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     type=click.Choice(["last", "best", "tail"]),
     default="last",
     show_default=True,
-    help="Which logged value of a metric counts.",
+    help="Which logged value of a metric to use.",
 )
 @click.option(
     "--tail",
@@ -63,12 +63,14 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     help="With --value tail: the share of the last values to average.",
 )
 @click.option("--per-checkpoint", is_flag=True, help="Write checkpoints.csv: metrics by step.")
-@click.option("--unfinished", is_flag=True, help="Include running and crashed runs as they are.")
+@click.option(
+    "--unfinished", is_flag=True, help="Include running and crashed runs with what they have."
+)
 @click.option(
     "--strict",
     is_flag=True,
-    help="Exit with status 1 if any run is incomplete, or was trained on shares that are off those "
-    "asked for by more than a point; refuse runs of one domain on different token files.",
+    help="Exit with status 1 if any run is incomplete or was trained on shares more than a "
+    "percentage point off those asked for; refuse runs whose domains had different token files.",
 )
 def collect(
     runs: tuple[Path, ...],

@@ -15,9 +15,9 @@ __all__ = ["convert"]
 
 @click.command()
 @click.argument("configs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@path_option("-o", "--output", required=True, about="Folder of the new files.")
+@path_option("-o", "--output", required=True, about="Folder for the new files.")
 def convert(configs: tuple[Path, ...], output: Path) -> None:
-    """Write the new form of configs of Ai2's Olmix, with comments where something changed.
+    """Convert configs of Ai2's Olmix, with comments where something changed.
 
     CONFIGS are fit, generation and launch configs, or experiments of earlier releases, which become
     a generation and a launch config. docs/coming_from.md says what each key is called here.

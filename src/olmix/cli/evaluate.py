@@ -19,7 +19,7 @@ __all__ = ["evaluate"]
 )
 @path_option(
     "--data",
-    about="What `olmix prepare` wrote, or texts, one subfolder a domain.",
+    about="Folder written by `olmix prepare`, or of texts with one subfolder per domain.",
     required=True,
 )
 @path_option(
@@ -30,16 +30,16 @@ __all__ = ["evaluate"]
 @click.option(
     "--context-length",
     type=click.IntRange(min=1),
-    help="Tokens of context; those that the model was made for if left out.",
+    help="Context length in tokens; if left out, the model's own.",
 )
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
     default=4,
     show_default=True,
-    help="Windows that are read at once.",
+    help="Windows to evaluate at once.",
 )
-@click.option("--device", help="Such as cpu or cuda:1; a GPU if there is one and this is left out.")
+@click.option("--device", help="Device, such as cpu or cuda:1; if left out, a GPU if there is one.")
 @json_option
 def evaluate(
     checkpoint: Path,
@@ -52,8 +52,9 @@ def evaluate(
 ) -> None:
     """Measure bits per byte by domain of a Hugging Face checkpoint; lower is better.
 
-    Of a folder of `olmix prepare` the validation documents are read, of a folder of texts all. In
-    the folder of a run, `olmix collect` finds the file and makes NAME_bpb of each domain.
+    From a folder of `olmix prepare` it reads the validation documents, from a folder of texts all
+    of them. In the folder of a run, `olmix collect` finds the file and turns each domain into the
+    metric NAME_bpb.
     """
     from olmix.evaluate import evaluate_checkpoint
     from olmix.prepare.texts import read_evaluation_texts

@@ -24,19 +24,19 @@ __all__ = ["fit"]
 
 @click.command()
 @path_option("-c", "--config", required=True, about="Fit config.")
-@path_option("-o", "--output", old=("--output-dir",), required=True, about="Folder of the fits.")
-@click.option("--explain", "explains", is_flag=True, help="Print the decisions in plain words.")
+@path_option("-o", "--output", old=("--output-dir",), required=True, about="Folder for the fits.")
+@click.option("--explain", "explains", is_flag=True, help="Explain the decisions in plain words.")
 @click.option(
-    "--no-plots", "drawn", flag_value="none", help="Draw no figure; write the page alone."
+    "--no-plots", "drawn", flag_value="none", help="Draw no figures; write only the page."
 )
 @click.option(
-    "--all-plots", "drawn", flag_value="all", help="Draw the figures of every metric, not of 12."
+    "--all-plots", "drawn", flag_value="all", help="Draw figures for every metric, not just 12."
 )
 def fit(config: Path, output: Path, explains: bool, drawn: Drawn | None) -> None:
     """Regress, cross-validate, propose a mixture, and write a report.
 
-    A config with `factors`, as `olmix sweep results` writes one, gives the response surface of a
-    sweep instead of the laws of a swarm.
+    A config with `factors`, as `olmix sweep results` writes one, fits a response surface to a
+    sweep instead of laws to a swarm.
     """
     from olmix.config import FitConfig, read_yaml
 
@@ -111,8 +111,8 @@ def _show_batch(batch: NextBatch) -> None:
         )
         for run in batch.runs[:4]
     ]
-    columns = (*names, f"{batch.metric}, predicted", "90 % of its mean", "")
-    table("The next runs, that of most worth first", columns, rows)
+    columns = (*names, f"{batch.metric}, predicted", "90 % interval of its mean", "")
+    table("The next runs, most useful first", columns, rows)
 
 
 def show_fit(result: FitResult) -> None:

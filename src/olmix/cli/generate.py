@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from olmix.cli.options import path_option, together
-from olmix.cli.terminal import done, table
+from olmix.cli.terminal import done, progress, table
 
 if TYPE_CHECKING:
     from olmix.config import GenerationConfig
@@ -38,18 +38,20 @@ class _Asked:
 
 @click.command()
 @path_option("-c", "--config", about="Generation config; needed to sample.")
-@path_option("-o", "--output", about="Folder of the variants.")
+@path_option("-o", "--output", about="Folder for the variants.")
 @path_option(
-    "--base", about="Launch config: makes each variant a complete one. Left out, variants are bare."
+    "--base",
+    about="Launch config: makes each variant a complete config. Without it variants are bare "
+    "(name and mix).",
 )
 @path_option(
     "--after",
-    about="Fit folder, such as fit/latest: place the next round of runs by it (swarm.after).",
+    about="Fit folder, such as fit/latest, that places the next round of runs (swarm.after).",
 )
 @path_option(
     "--larger",
     old=("--scales",),
-    about="Fit folder: write the mixtures of its swarm to train at a larger size (swarm.larger).",
+    about="Fit folder: choose mixtures of its swarm to train at a larger size (swarm.larger).",
 )
 @click.option(
     "-n",
@@ -64,7 +66,7 @@ class _Asked:
 @click.option(
     "--allow-pickle",
     is_flag=True,
-    help="Read a pickled existing_mix_file; loading one runs the code in it.",
+    help="Read a pickled existing_mix_file; loading a pickle runs the code in it.",
 )
 @click.option(
     "--plots/--no-plots",
@@ -76,13 +78,13 @@ class _Asked:
     "folder",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Sample nothing; say what the swarm in DIR covers and what a fit could learn from it.",
+    help="Sample nothing; show what the swarm in DIR covers and what a fit could learn from it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="With --inspect: print JSON.")
 @click.option(
     "--strict",
     is_flag=True,
-    help="Refuse to extend a swarm or a fit whose domains had other token files.",
+    help="Refuse to extend a swarm or fit whose domains had different token files.",
 )
 @together(_Asked)
 def generate(asked: _Asked) -> None:
@@ -102,14 +104,16 @@ def generate(asked: _Asked) -> None:
         raise click.UsageError("Missing option '-c' or '-o': both are needed to sample.")
     _check_contents(generation, asked.strict)
     launch = LaunchConfig.from_yaml(asked.base) if asked.base is not None else None
-    made = run(
-        generation,
-        asked.output,
-        launch,
-        allow_mixed=asked.allow_mixed,
-        allow_pickle=asked.allow_pickle,
-        fit=_earlier_fit(generation),
-    )
+    with progress("sampling") as show:
+        made = run(
+            generation,
+            asked.output,
+            launch,
+            allow_mixed=asked.allow_mixed,
+            allow_pickle=asked.allow_pickle,
+            fit=_earlier_fit(generation),
+            on_progress=show,
+        )
     generation = for_target(generation, launch)
     _show_swarm(generation, made)
     _show_passes(generation)
@@ -190,8 +194,8 @@ def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
     swarm = generation.swarm
     if not (swarm.references or swarm.after or swarm.larger or swarm.augment):
         click.echo(
-            "the natural and the uniform mixture are not among them; `swarm.references: [natural, "
-            "uniform]` adds both, which a fit is better for",
+            "the natural and the uniform mixture are not among them; `swarm.references: "
+            "[natural, uniform]` adds both, and improves fits",
             err=True,
         )
 
@@ -212,7 +216,7 @@ def _show_passes(generation: GenerationConfig) -> None:
         for i, name in enumerate(domains)
     ]
     columns = ("domain", "tokens", "seen", "natural", "cap")
-    table("\nMatched to the large run: tokens a run sees, and passes over them", columns, rows)
+    table("\nMatched to the large run: tokens each run sees, and passes over them", columns, rows)
 
 
 def _draw(generation: GenerationConfig, made: Generated) -> None:

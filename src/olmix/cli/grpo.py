@@ -37,7 +37,7 @@ _GIB = 2**30
 
 @click.group()
 def grpo() -> None:
-    """Train with GRPO on Tunix, from a configuration that is composed on the command line."""
+    """Train with GRPO on Tunix, from a configuration composed on the command line."""
 
 
 _EPILOG = """\b
@@ -53,7 +53,11 @@ Other options are Hydra's (--hydra-help).
 
 
 @grpo.command(context_settings=_ANY_WORDS, epilog=_EPILOG)
-@click.option("--dry-run", is_flag=True, help="Check configuration, data and rewards; plan; stop.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check configuration, data and rewards, show the plan, and stop.",
+)
 @click.option("--changed", is_flag=True, help="Show what KEY=VALUE changes: key, default, now.")
 @click.option(
     "--overrides",
@@ -124,7 +128,10 @@ def _dry_run(words: Sequence[str]) -> int:
 
     configs = preflight(words)
     if not configs:
-        click.echo("the runs come from a sweeper of their own, one after the other", err=True)
+        click.echo(
+            "a custom sweeper chooses the runs one at a time, so there is nothing to check yet",
+            err=True,
+        )
         return 0
     for index, rehearsal in enumerate(rehearse(configs)):
         title = f"Run {index} of {len(configs)}" if len(configs) > 1 else "The run"
@@ -143,10 +150,10 @@ def _plan_rows(rehearsal: Rehearsal) -> list[tuple[str, str]]:
     config, plan = rehearsal.config, rehearsal.plan
 
     def memory(value: int | None) -> str:
-        return "said by the weights' folder" if value is None else f"{value / _GIB:.3f} GiB"
+        return "given in the weights' folder" if value is None else f"{value / _GIB:.3f} GiB"
 
     def count(value: int | None) -> str:
-        return "said by the weights' folder" if value is None else f"{value:,}"
+        return "given in the weights' folder" if value is None else f"{value:,}"
 
     sequences, prompt, answer = plan.rollout_shape
     at_once, length = plan.update_shape
@@ -170,7 +177,7 @@ def _plan_rows(rehearsal: Rehearsal) -> list[tuple[str, str]]:
         ("memory: cache of a rollout", memory(plan.cache_bytes)),
         ("memory: activations of an update", memory(plan.activation_bytes)),
         ("memory: logits of an update", memory(plan.logits_bytes)),
-        ("memory: sum (at least)", memory(plan.total_bytes)),
+        ("memory: total (at least)", memory(plan.total_bytes)),
         *([("less memory", plan.advice)] if plan.advice else []),
     ]  # fmt: skip
 
@@ -206,7 +213,7 @@ def show_config(words: tuple[str, ...]) -> int:
 
 @grpo.command("check-overrides", hidden=True)
 def check_overrides() -> None:
-    """Compose runs, lists of overrides, and say what is wrong with each; JSON in, JSON out."""
+    """Compose runs from lists of overrides and report their faults; JSON in, JSON out."""
     import json
     import sys
 
@@ -222,7 +229,7 @@ def check_overrides() -> None:
 @grpo.command("check-gpu")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check_gpu(as_json: bool) -> int:
-    """Say which devices JAX finds, and whether an accelerator is among them."""
+    """Show which devices JAX finds, and whether one is an accelerator."""
     import json
 
     from olmix.grpo.devices import describe_devices
@@ -305,7 +312,7 @@ def _change(change: dict[str, float] | None) -> str:
 @click.option("--step", type=int, help="Which checkpoint; the last one if left out.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
 def export(checkpoint_dir: Path, step: int | None, output: Path) -> int:
-    """Write a checkpoint as one model in the Hugging Face layout, the updates merged in."""
+    """Write a checkpoint as one Hugging Face model, with the updates merged in."""
     from olmix.grpo.export import export_checkpoint
 
     with progress("exporting") as show:
@@ -317,10 +324,10 @@ def export(checkpoint_dir: Path, step: int | None, output: Path) -> int:
 @grpo.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder of results.csv and its plot."
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder for results.csv and its plot."
 )
 def results(folders: tuple[Path, ...], output: Path | None) -> int:
-    """One table of runs: what they changed and what came out."""
+    """Tabulate runs: what each changed and what came of it."""
     from olmix.grpo.results import against_noise, collect_runs, results_table, write_results
 
     runs = collect_runs(folders)

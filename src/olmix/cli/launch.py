@@ -31,13 +31,13 @@ _group = click.option(
     "group_id",
     cls=RenamedOption,
     old=("--group-id",),
-    help="Group of the runs; by default that of the configs.",
+    help="Group of the runs; by default the one that the configs name.",
 )
 _folder = click.argument("folder", required=False, type=click.Path(path_type=Path))
 _launched_by = path_option(
-    "-c", "--config", about="Config of the group: its `group_id` and `infra` are taken."
+    "-c", "--config", about="Launch config of the group, for its `group_id` and `infra`."
 )
-_yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+_yes = click.option("--yes", is_flag=True, help="Start without asking for confirmation.")
 _Result = TypeVar("_Result")
 
 
@@ -92,7 +92,7 @@ def preview(
 ) -> None:
     """Print exactly what `run` starts or submits, and what it costs. Starts nothing.
 
-    For a cluster the whole training of one run follows: model, step, data and mixture.
+    For a cluster it also prints one run in full: model, step, data and mixture.
     """
     from olmix.config import LocalInfra
     from olmix.launch import (
@@ -129,12 +129,12 @@ def show_matching(group: Group) -> None:
         for d in found.domains
     ]
     columns = ("domain", "tokens", "seen", "natural", "most")
-    table("Matched to the large run: tokens a run sees, and passes over them", columns, rows)
+    table("Matched to the large run: tokens each run sees, and passes over them", columns, rows)
     for name, number in found.few.items():
         click.echo(
-            f"warning: about {max(number, 1):.0f} of the documents of {name} are left: a proposal "
-            "hangs on which ones. Train the swarm with two or three training.subset_seed and fit "
-            "all runs together, or raise training.max_tokens",
+            f"warning: about {max(number, 1):.0f} documents of {name} are left, so the proposal "
+            "depends on which ones. Train the swarm with two or three values of "
+            "training.subset_seed and fit all runs together, or raise training.max_tokens",
             err=True,
         )
     if found.note is not None:
@@ -162,7 +162,8 @@ def show_cost(group: Group, cost: LaunchEstimate) -> None:
     click.echo(text, err=True)
     if cost.at_once == 1 and cost.num_missing > 1 and not group.embedded:
         click.echo(
-            "one run at a time, which may take all cores (or the GPU); infra.workers sets how many",
+            "one run at a time, since each may use all cores (or the GPU); infra.workers allows "
+            "more",
             err=True,
         )
 
@@ -176,7 +177,7 @@ def show_cost(group: Group, cost: LaunchEstimate) -> None:
 @_rate
 @click.option("--dry-run", is_flag=True, help="Write the group's metadata and start nothing.")
 @click.option(
-    "--strict", is_flag=True, help="Refuse where token files have changed since earlier runs."
+    "--strict", is_flag=True, help="Refuse if token files have changed since earlier runs."
 )
 @_yes
 def run(
@@ -276,7 +277,7 @@ def _submit(group: Group, output: Path) -> int:
 @_with_group
 @_yes
 def resume(chosen: ChosenGroup, yes: bool) -> int:
-    """Start the missing and failed runs of a group again, from its FOLDER alone."""
+    """Start the missing and failed runs of a group again, given only its FOLDER."""
     from dataclasses import replace
 
     from olmix.launch import estimate, identity_of, missing_runs, read_launch
@@ -309,7 +310,7 @@ def logs(
     from olmix.launch import choose_group, read_log
 
     if len(words) > 2:
-        raise click.UsageError(f"one run is needed; found {len(words)} words")
+        raise click.UsageError(f"give one RUN; found {len(words)} words")
     run = Path(words[-1])
     folder = Path(words[0]) if len(words) == 2 else run.parent if len(run.parts) > 1 else None
     chosen = choose_group(output, folder, group_id, config)
@@ -388,7 +389,9 @@ def measure(config: Path, output: Path | None) -> None:
     from olmix.launch.local.speed import measure_speed
     from olmix.text.files import write_json
 
-    speed = measure_speed(LaunchConfig.from_yaml(config))
+    launch_config = LaunchConfig.from_yaml(config)
+    click.echo("measuring: about ten seconds", err=True)
+    speed = measure_speed(launch_config)
     if output is None:
         click.echo(json.dumps({"tokens_per_second": speed}))
         return
@@ -460,7 +463,7 @@ def _show_status(reports: Sequence[RunReport], as_json: bool) -> None:
 @_with_group
 @_yes
 def cancel(chosen: ChosenGroup, yes: bool) -> None:
-    """Stop a group, by its FOLDER or id. Finished runs stay; `resume` picks up the others."""
+    """Stop a group, given its FOLDER or id. Finished runs stay; `resume` picks up the others."""
     from olmix.launch import cancel as run_cancel
 
     if not yes:

@@ -21,8 +21,8 @@ __all__ = ["LazyGroup", "cli", "main", "run"]
 
 COMMANDS = {
     "quickstart": ("olmix.cli.quickstart:quickstart", "Run the whole loop on this machine."),
-    "new": ("olmix.cli.new:new", "Write the configs of a study, every key explained."),
-    "plan": ("olmix.cli.plan:plan", "Say how many runs, and which, a budget buys."),
+    "new": ("olmix.cli.new:new", "Write the configs of a study, with every key explained."),
+    "plan": ("olmix.cli.plan:plan", "Plan a budget: how many runs, of which size."),
     "prepare": (
         "olmix.cli.prepare:prepare",
         "Turn texts into a tokenizer and token files per domain.",
@@ -43,13 +43,13 @@ COMMANDS = {
     "fit": ("olmix.cli.fit:fit", "Regress, cross-validate, propose, report."),
     "predict": ("olmix.cli.predict:predict", "Predict any mixtures with the laws of a fit."),
     "verify": ("olmix.cli.verify:verify", "Train the proposal against the natural mixture."),
-    "report": ("olmix.cli.report:report", "Write a report again, or compare two fits."),
-    "fits": ("olmix.cli.report:fits", "List the fits of a folder with their headlines."),
+    "report": ("olmix.cli.report:report", "Rewrite a report, or compare two fits."),
+    "fits": ("olmix.cli.report:fits", "List the fits in a folder with their headlines."),
     "convert": (
         "olmix.cli.convert:convert",
-        "Write configs of Ai2's Olmix in our form.",
+        "Convert configs of Ai2's Olmix.",
     ),
-    "mix": ("olmix.cli.mix:mix", "Hand a mixture to other trainers."),
+    "mix": ("olmix.cli.mix:mix", "Export a mixture for another trainer."),
     "schema": ("olmix.cli.schema:schema", "Write JSON Schemas, so that editors complete the YAML."),
 }
 
@@ -105,7 +105,7 @@ class LazyGroup(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error, and debug messages.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors.")
 def cli(debug: bool, quiet: bool) -> None:
-    """Choose what to train on by small experiments before the large one.
+    """Choose what to train on with small experiments before the large one.
 
     define -> preview -> launch -> collect -> fit -> propose -> verify
 

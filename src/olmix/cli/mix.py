@@ -19,7 +19,7 @@ _TRAINERS = (
 
 @click.group()
 def mix() -> None:
-    """Hand a mixture to other tools."""
+    """Use a mixture with other trainers."""
 
 
 @mix.command()
@@ -28,14 +28,14 @@ def mix() -> None:
 @path_option(
     "-c",
     "--config",
-    about="Config with the data section (and priors, max_tokens) that MIX lacks, or another one.",
+    about="Config whose data section (and priors, max_tokens) completes or replaces that of MIX.",
 )
-@path_option("-o", "--output", about="File to write; for a swarm its folder.", required=True)
+@path_option("-o", "--output", about="File to write; for a swarm, a folder.", required=True)
 def export(source: Path, trainer: str, config: Path | None, output: Path) -> None:
     """Write a mixture as another trainer reads it.
 
     MIX is the folder of a fit or its mix.yaml, a variant, or the folder of a swarm, which makes a
-    file per variant. What the trainer's format cannot say is printed, and stands in the file.
+    file per variant. What the trainer's format cannot express is printed and noted in the file.
     """
     from olmix.export import TRAINERS, export_mix, read_mixtures
     from olmix.text.files import write_text

@@ -34,8 +34,8 @@ _LOOP = (
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@path_option("--data", about="Your texts: one subfolder a domain.")
-@path_option("--tokens", about="Your token files: one subfolder a domain.")
+@path_option("--data", about="Your texts: one subfolder per domain.")
+@path_option("--tokens", about="Your token files: one subfolder per domain.")
 @click.option(
     "--csv",
     nargs=2,
@@ -48,11 +48,11 @@ def new(
 ) -> None:
     """Write the configs of a study into FOLDER, every key explained, and say what to run next.
 
-    Without options it is about the texts that are already on this disk, as `olmix quickstart` is.
+    Without options it uses texts that are already on this disk, as `olmix quickstart` does.
     """
     given = [one for one in (data, tokens, csv) if one is not None]
     if len(given) > 1:
-        raise click.UsageError("give one of --data, --tokens and --csv")
+        raise click.UsageError("give only one of --data, --tokens and --csv")
     if csv is not None:
         files, commands = _from_tables(folder, *csv)
     else:
@@ -75,10 +75,7 @@ def _refuse_existing(folder: Path, files: Mapping[str, str]) -> None:
     """
     there = [name for name in files if (folder / name).exists()]
     if there:
-        raise DataError(
-            f"{folder}: {', '.join(there)} is there already, and is not replaced; name another "
-            "folder"
-        )
+        raise DataError(f"{folder}: it already holds {', '.join(there)}; choose another folder")
 
 
 def _from_texts(folder: Path, texts: Path | None) -> tuple[Study, str]:
@@ -120,7 +117,7 @@ def _from_tokens(folder: Path, tokens: Path) -> tuple[Study, str]:
         DataError: there are no subfolders with token files.
     """
     if not tokens.is_dir():
-        raise DataError(f"{tokens}: there is no such folder; one subfolder per domain is needed")
+        raise DataError(f"{tokens}: there is no such folder; give one with a subfolder per domain")
     sources, validation = [], {}
     for place in sorted(tokens.iterdir()):
         kinds = {file.suffix for file in place.rglob("*") if file.suffix in _TOKEN_FILES}
@@ -131,7 +128,7 @@ def _from_tokens(folder: Path, tokens: Path) -> tuple[Study, str]:
     if len(sources) < 2:
         raise DataError(
             f"{tokens}: {len(sources)} subfolders hold token files ({', '.join(_TOKEN_FILES)}); "
-            "two or more are needed, one a domain"
+            "at least two are needed, one per domain"
         )
     data = {"dtype": "uint16", "tokenizer": "tokenizer.json", "sources": sources}
     names = tuple(str(source["name"]) for source in sources)
@@ -154,7 +151,7 @@ def _from_tables(
         domains,
         dict.fromkeys(names, 1.0),
         lower={n: known for n in names if (known := lower_is_better_by_name(n)) is not None},
-        note="Give the tokens of each domain under priors.token_counts: they make the natural "
+        note="Give the tokens of each domain under priors.token_counts: they define the natural "
         "mixture.",
     )
     return {"fit.yaml": text}, ("olmix fit -c fit.yaml -o fit",)

@@ -21,24 +21,34 @@ _POSITIVE = click.FloatRange(0, min_open=True)
 @click.command()
 @path_option("-c", "--config", required=True, about="Generation config.")
 @path_option("--base", about="Launch config; launch.yaml beside the generation config if left out.")
-@click.option("--flops", type=_POSITIVE, help="The budget: 6e18.")
-@click.option("--gpu-hours", type=_POSITIVE, help="The same in GPU hours.")
+@click.option("--flops", type=_POSITIVE, help="Budget in FLOPs, such as 6e18.")
+@click.option("--gpu-hours", type=_POSITIVE, help="Budget in GPU hours.")
 @click.option(
     "--flops-per-gpu",
     type=_POSITIVE,
     default=4e14,
     show_default=True,
-    help="What a GPU does in a second: an H100 at 40 %.",
+    help="FLOPs per second of one GPU; the default is an H100 at 40 %.",
 )
-@click.option("--target-parameters", type=float, required=True, help="Of the large model: 7e9.")
-@click.option("--target-tokens", type=float, required=True, help="Of the large run: 1e12.")
-@path_option("--fit", "fit_folder", about="A fit whose errors are taken in place of the table.")
+@click.option(
+    "--target-parameters",
+    type=float,
+    required=True,
+    help="Parameters of the large model, such as 7e9.",
+)
+@click.option(
+    "--target-tokens", type=float, required=True, help="Tokens of the large run, such as 1e12."
+)
+@path_option(
+    "--fit", "fit_folder", about="A fit of yours, whose errors replace those of the public swarms."
+)
 @click.option(
     "--error",
     type=_POSITIVE,
     default=0.1,
     show_default=True,
-    help="Regret of the proposal that is wanted, in spreads of the objective between runs.",
+    help="Regret to aim for, in standard deviations of the objective between runs; lower is "
+    "better.",
 )
 @path_option(
     "-o", "--output", about="Write generation.yaml and launch.yaml of the plan into this folder."
@@ -55,7 +65,7 @@ def plan(
     error: float,
     output: Path | None,
 ) -> None:
-    """Say what a budget buys: how many runs, of which size and length, in how many rounds.
+    """Plan a budget: how many runs, of which size and length, in how many rounds.
 
     The budget covers the swarm, a verification and a ladder. It is a rule of thumb from public
     swarms of 1M and 30M parameters, or from a fit of yours.
@@ -67,7 +77,7 @@ def plan(
         raise click.UsageError("give --flops or --gpu-hours")
     budget = flops if flops is not None else float(gpu_hours or 0) * 3600 * flops_per_gpu
     if min(target_parameters, target_tokens) < 1:
-        raise click.UsageError("--target-parameters and --target-tokens are 1 at least")
+        raise click.UsageError("--target-parameters and --target-tokens must be at least 1")
     launch = LaunchConfig.from_yaml(config.with_name("launch.yaml") if base is None else base)
     curve = PUBLIC if fit_folder is None else curve_of_fit(fit_folder)
     target = Target(target_parameters, target_tokens)
@@ -81,7 +91,7 @@ def plan(
 
 def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> None:
     from olmix.plan.budget import SMALLEST, VERIFYING
-    from olmix.text.numbers import fixed, readable_count
+    from olmix.text.numbers import UNKNOWN, fixed, readable_count
 
     rows = [
         (
@@ -91,38 +101,55 @@ def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> Non
             readable_count(one.parameters),
             readable_count(one.tokens),
             f"{one.flops:.2g}",
-            fixed(one.error, 2),
+            fixed(one.errors[0], 2),
+            fixed(one.errors[1], 2) if len(one.errors) > 1 else UNKNOWN,
         )
         for one in plans
     ]
-    columns = ("runs", "rounds", "replicates", "parameters", "tokens", "FLOPs", "regret")
+    sizes = ("runs", "rounds", "replicates", "parameters", "tokens", "FLOPs")
+    columns = (*sizes, "regret", "in 2 rounds")
     table("What the budget buys (* recommended)", columns, rows)
     click.echo(
-        f"\nRegret of the proposal in spreads of the objective, from {source}; FLOPs with a "
-        f"verification ({VERIFYING} runs) and a ladder at 1 and 4 times the size."
+        "\nRegret: how much worse the proposal is than the best mixture, in standard deviations of "
+        f"the objective between runs; lower is better. From {source}.\nFLOPs include a "
+        f"verification ({VERIFYING} runs) and a ladder at 1 and 4 times the size. The regret in "
+        "two rounds is that in one, times what rounds were worth on an oracle of RegMix."
     )
     if best.error > error:
-        click.echo(f"warning: no number of runs here brings the regret to {error:g}", err=True)
+        click.echo(
+            f"warning: no number of runs in this budget brings the regret down to {error:g}",
+            err=True,
+        )
     if best.parameters < SMALLEST:
         click.echo(
             "warning: models below 1M parameters are smaller than those of any public swarm; "
-            "whether their order carries over was not measured",
+            "whether their ranking of mixtures carries over has not been measured",
             err=True,
         )
 
 
 def _next(best: Plan, output: Path) -> str:
-    """Return the commands of the plan, in order."""
+    """Return the commands of the plan, in order; a group of runs for each round."""
     place = str(output)
-    base = f"{place}/launch.yaml"
-    variants, fit = f"{place}/variants", f"{place}/fit"
-    lines = [
-        ["olmix", "generate", "-c", f"{place}/generation.yaml", "--base", base, "-o", variants],
-        ["olmix", "launch", "preview", "-v", variants],
-    ]
-    if best.rounds > 1:
-        more = ["--after", f"{fit}/latest", "-n", str(best.num_runs - best.first_runs)]
-        lines.append([*lines[0][:-1], f"{variants}-round-2", *more])
-    lines.append(["olmix", "verify", "--fit", f"{fit}/latest", "-c", base])
-    lines.append([*lines[-1], "--scales", "1,4", "--seeds", "3"])
-    return "\n".join(shell_line(words) for words in lines)
+    base, runs, results, fit = (
+        f"{place}/{name}" for name in ("launch.yaml", "runs", "results", "fit")
+    )
+    lines, groups = [], []
+    for index in range(best.rounds):
+        group = f"round-{index + 1}"
+        variants = f"{place}/variants" if index == 0 else f"{place}/variants-{group}"
+        generate = ["generate", "-c", f"{place}/generation.yaml", "--base", base, "-o", variants]
+        if index:
+            later = (best.num_runs - best.first_runs) // (best.rounds - 1)
+            generate += ["--after", f"{fit}/latest", "-n", str(later)]
+        groups.append(f"{runs}/{group}")
+        lines += [
+            generate,
+            ["launch", "preview", "-v", variants],
+            ["launch", "run", "-v", variants, "-o", runs, "-g", group],
+            ["collect", *groups, "-o", results],
+            ["fit", "-c", f"{results}/fit.yaml", "-o", fit],
+        ]
+    verify = ["verify", "--fit", f"{fit}/latest", "-c", base, "-o", runs]
+    lines += [verify, [*verify, "--scales", "1,4", "--seeds", "3"]]
+    return "\n".join(shell_line(["olmix", *words]) for words in lines)

@@ -23,25 +23,25 @@ __all__ = ["prepare"]
     "--output",
     type=click.Path(path_type=Path),
     required=True,
-    help="Folder of the token files.",
+    help="Folder for the token files.",
 )
 @path_option(
     "--data",
     old=("--texts",),
-    about="Your texts: one subfolder a domain; those installed with Python if left out.",
+    about="Your texts: one subfolder per domain; if left out, texts that come with Python.",
 )
 @click.option("--domain", "domains", multiple=True, help="Use only this domain; repeatable.")
 @click.option(
     "--held-out",
     multiple=True,
-    help="A domain never trained on; repeatable. Built-in texts hold out networkx.",
+    help="A domain to keep out of training; repeatable. The built-in texts hold out networkx.",
 )
 @click.option(
     "--vocab-size",
     type=click.IntRange(min=258),
     default=1024,
     show_default=True,
-    help="Tokens of the vocabulary.",
+    help="Size of the vocabulary.",
 )
 @click.option(
     "--seed",

@@ -43,7 +43,7 @@ def compute(config: Path, output: Path | None, no_cache: bool) -> None:
     counts = found.domains
     total = sum(count.num_tokens for count in counts)
     if found.counted is not None:
-        click.echo(f"counted {age(found.counted)} ago; -n counts again", err=True)
+        click.echo(f"counted {age(found.counted)} ago; -n to count again", err=True)
     if data.dtype is None and found.dtype is not None:
         click.echo(f"token ids are {found.dtype}, as the files say", err=True)
     for count in counts:

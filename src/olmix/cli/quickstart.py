@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from olmix.cli.options import RenamedOption
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
 from olmix.cli.terminal import done, resolved, shell_line
 from olmix.errors import ConfigError, DataError, LaunchError, Problem, nearest, require
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["quickstart"]
 
+LADDER_SEEDS = 3
+"""Seeds of a ladder: its largest size takes most of the time, and the trend over sizes helps."""
 LEAST_TOKENS = 20_000
 MOST_TOKENS = 20_000_000
 NUM_MIXTURES = 4
@@ -85,8 +88,10 @@ class _QuickstartPlan:
     help="What to be good at: a domain, held out or not, or `average` over the training domains.  "
     "[default: networkx, or average with --data]",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Your texts: one subfolder a domain.")
-@click.option("--held-out", multiple=True, help="A subfolder that is never trained on.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Your texts: one subfolder per domain."
+)
+@click.option("--held-out", multiple=True, help="A subfolder to keep out of training.")
 @click.option(
     "--runs",
     type=click.IntRange(min=6),
@@ -95,7 +100,10 @@ class _QuickstartPlan:
     help="Runs of the swarm.",
 )
 @click.option(
-    "--tokens",
+    "--max-tokens",
+    "tokens",
+    cls=RenamedOption,
+    old=("--tokens",),
     type=click.IntRange(LEAST_TOKENS, MOST_TOKENS),
     default=DEFAULT_TOKENS,
     show_default=True,
@@ -104,21 +112,21 @@ class _QuickstartPlan:
 @click.option(
     "--budget",
     type=click.FloatRange(min=1),
-    help="Seconds for the whole loop: sets the tokens of one run.",
+    help="Seconds for the whole loop; sets the tokens per run.",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(min=3),
     default=5,
     show_default=True,
-    help="Fresh seeds that verify the proposal.",
+    help="Fresh seeds for the verification.",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(1, 8),
     default=1,
     show_default=True,
-    help="Rounds of the swarm: each after the first is placed by the fit before it.",
+    help="Rounds of the swarm; the fit so far places each round after the first.",
 )
 @click.option(
     "--scales",
@@ -132,7 +140,7 @@ class _QuickstartPlan:
     type=click.Path(path_type=Path),
     default=Path("quickstart"),
     show_default=True,
-    help="Folder of everything.",
+    help="Folder for everything that is written.",
 )
 def quickstart(
     target: str | None,
@@ -236,7 +244,7 @@ def _check_ladder(rounds: int, runs: int, scales: str) -> None:
 
     least = 6 * (rounds + 1)
     if rounds > 1 and runs < least:
-        what = f"found {runs}; {rounds} rounds take {least} at least"
+        what = f"found {runs}; {rounds} rounds need at least {least}"
         raise ConfigError([Problem("--runs", what)])
     if scales:
         check_scales(read_scales(scales))
@@ -286,9 +294,13 @@ def _ladder_runs(plan: _QuickstartPlan) -> int:
     """Return how many runs of the swarm take as long as the ladder, at most."""
     from olmix.verify import read_scales
 
-    others = [scale for scale in read_scales(plan.scales) if scale != 1] if plan.scales else []
+    if not plan.scales:
+        return 0
+    # The verification has trained the base's size already, if it had the same seeds.
+    known = 1 if plan.seeds == LADDER_SEEDS else None
+    others = [scale for scale in read_scales(plan.scales) if scale != known]
     # A run of scale s has s times the tokens, each of which takes up to s times as long.
-    return round(2 * plan.seeds * sum(scale * max(scale, 1) for scale in others))
+    return round(2 * LADDER_SEEDS * sum(scale * max(scale, 1) for scale in others))
 
 
 def _write_configs(plan: _QuickstartPlan, texts: _ExampleTexts, only: str = "") -> None:
@@ -343,12 +355,13 @@ def _run_loop(plan: _QuickstartPlan, commands: _Commands) -> None:
         commands.ends = _end_of(plan, index, commands.last_s)
         groups.append(str(work / "runs" / _group(Path(folder))))
         commands.run("collect", *groups, "-o", str(work / "results"))
-        commands.run("fit", "-c", str(work / "fit.yaml"), "-o", str(fits))
-    words = ["--fit", str(fits / "latest"), "-c", launch, "-o", runs]
-    words += ["--seeds", str(plan.seeds), "--yes"]
-    commands.run("verify", *words)
+        # Figures of a fit that places the next round take longer than the fit.
+        drawn = [] if index == plan.rounds - 1 else ["--no-plots"]
+        commands.run("fit", "-c", str(work / "fit.yaml"), "-o", str(fits), *drawn)
+    words = ["--fit", str(fits / "latest"), "-c", launch, "-o", runs, "--yes"]
+    commands.run("verify", *words, "--seeds", str(plan.seeds))
     if plan.scales:
-        commands.run("verify", *words, "--scales", plan.scales)
+        commands.run("verify", *words, "--seeds", str(LADDER_SEEDS), "--scales", plan.scales)
     # Only here is it known which commands led to the fit.
     write_report(resolved(fits / "latest"), runs=Path(groups[0]), commands=commands.lines)
 

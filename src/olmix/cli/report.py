@@ -21,18 +21,18 @@ __all__ = ["fits", "report"]
     nargs=2,
     type=click.Path(path_type=Path),
     metavar="A B",
-    help="Say what differs between two fits, of one study or of two.",
+    help="Compare two fits, of one study or of two.",
 )
 @json_option
 def report(folder: Path | None, compare: tuple[Path, Path] | None, as_json: bool) -> None:
-    """Write the report of a fit FOLDER again, or compare two fits."""
+    """Rewrite the report of a fit FOLDER, or compare two fits."""
     if (folder is None) == (compare is None):
-        raise click.UsageError("one fit FOLDER is needed, or --compare with two")
+        raise click.UsageError("give one fit FOLDER, or --compare with two")
     if compare is not None:
         _compare(*compare, as_json=as_json)
         return
     if as_json:
-        raise click.UsageError("--json goes with --compare")
+        raise click.UsageError("--json needs --compare")
     from olmix.report import summary, write_report
 
     with progress("drawing") as show:

@@ -18,7 +18,7 @@ __all__ = ["schema"]
     type=click.Path(path_type=Path),
     default=Path("schemas"),
     show_default=True,
-    help="Folder of the schemas.",
+    help="Folder for the schemas.",
 )
 def schema(output: Path) -> None:
     """Write JSON Schemas of all configs, so that editors complete and check the YAML.

@@ -33,7 +33,7 @@ _validator = click.option(
 
 @click.group()
 def sweep() -> None:
-    """Turn an experiment of variables and controls into checked configs, one per run."""
+    """Turn an experiment (variables and controls) into checked configs, one per run."""
 
 
 @sweep.command()
@@ -42,7 +42,7 @@ def sweep() -> None:
     "--framework", default="torchtune", show_default=True, help="Framework that trains the runs."
 )
 def example(folder: Path, framework: str) -> None:
-    """Write a small study that trains on a CPU, with everything it needs, to a new FOLDER."""
+    """Write a small study that trains on a CPU into a new FOLDER, with everything it needs."""
     from olmix.sweep.frameworks import FRAMEWORKS, load_framework
 
     if framework not in FRAMEWORKS:
@@ -76,7 +76,7 @@ def example(folder: Path, framework: str) -> None:
     show_default=True,
     help="Number of runs that --after adds.",
 )
-@click.option("--max-runs", type=click.IntRange(min=1), help="Largest number of runs.")
+@click.option("--max-runs", type=click.IntRange(min=1), help="Refuse more runs than this.")
 @json_option
 def generate(
     experiment: Path,
@@ -171,7 +171,7 @@ def _show_generated(result: SweepResult) -> None:
     if result.script is not None:
         # Several arrays have a script that submits them.
         word = "sbatch" if result.script.name == SCRIPT else "bash"
-        done(f"Start with: {word} {result.script}")
+        done(f"Start with: {shell_line([word, str(result.script)])}")
     click.echo(result.folder)
 
 
@@ -184,10 +184,12 @@ def _show_findings(plan: StudyPlan) -> None:
 
 @sweep.command()
 @_file
-@click.option("--max-runs", type=click.IntRange(min=1), help="Largest number of runs.")
+@click.option("--max-runs", type=click.IntRange(min=1), help="Refuse more runs than this.")
 @click.option("--full", is_flag=True, help="Show how every run differs from the base.")
 @click.option(
-    "--seconds-per-step", type=click.FloatRange(min=0, min_open=True), help="For GPU-hours."
+    "--seconds-per-step",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds per step, to estimate GPU-hours.",
 )
 @json_option
 def preview(
@@ -343,7 +345,8 @@ def status(folder: Path, as_json: bool) -> int:
     "--higher-is-better/--lower-is-better",
     "higher_is_better",
     default=None,
-    help="Direction of the metric; by default its name decides: accuracies grow, losses fall.",
+    help="Direction of the metric; by default its name decides: higher is better for accuracies, "
+    "lower for losses.",
 )
 @click.option("--unfinished", is_flag=True, help="Also compare runs that have not ended.")
 @path_option("-o", "--output", about="Folder; FOLDER/results if left out.")
@@ -363,7 +366,10 @@ def results(
     lower = None if higher_is_better is None else not higher_is_better
     found = write_results(folder, output, metric, lower_is_better=lower, unfinished=unfinished)
     if lower is None and not found.lower_is_better:
-        note = f"higher is taken as better for {metric}, as its name says; else --lower-is-better"
+        note = (
+            f"taking higher as better for {metric}, judging by its name; if not, give "
+            "--lower-is-better"
+        )
         click.echo(f"note: {note}", err=True)
     status = 1 if found.incomplete or found.unfinished else 0
     if as_json:

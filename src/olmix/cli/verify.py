@@ -44,7 +44,7 @@ class _Asked:
 
 @click.command()
 @fit_option
-@path_option("-c", "--config", required=True, about="How to train.")
+@path_option("-c", "--config", required=True, about="Launch config: how to train.")
 @runs_option
 @click.option(
     "--seeds",
@@ -60,11 +60,13 @@ class _Asked:
     show_default=True,
     help="Shift all seeds, for an independent second verification.",
 )
-@click.option("--strict", is_flag=True, help="Refuse where token files are not those of the swarm.")
+@click.option(
+    "--strict", is_flag=True, help="Refuse if the token files are not those of the swarm."
+)
 @click.option(
     "--scales",
-    help="A ladder: sizes as multiples of the config's tokens and parameters, such as 1,4,16. Only "
-    "natural and proposed are trained at them.",
+    help="A ladder: sizes as multiples of the config's tokens and parameters, such as 1,4,16. "
+    "Trains only natural and proposed.",
 )
 @click.option(
     "--target",
@@ -72,8 +74,8 @@ class _Asked:
     "[default: target_tokens of the config]",
 )
 @click.option("--all", "all_mixtures", is_flag=True, help="With --scales: train all four mixtures.")
-@click.option("--dry-run", is_flag=True, help="Say what it takes, and start nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--dry-run", is_flag=True, help="Show what it would take; start nothing.")
+@click.option("--yes", is_flag=True, help="Start without asking for confirmation.")
 @together(_Asked)
 def verify(asked: _Asked) -> int:
     """Train natural, uniform, best seen and proposed mixture with fresh, paired seeds.
@@ -89,7 +91,7 @@ def verify(asked: _Asked) -> int:
     sizes = None if asked.scales is None else check_scales(read_scales(asked.scales))
     size = None if sizes is None else _target(asked.target, base, sizes)
     if sizes is None and (asked.target is not None or asked.all_mixtures):
-        raise click.UsageError("--target and --all belong to --scales; give that too")
+        raise click.UsageError("--target and --all need --scales")
     mixtures = VERIFIED if sizes is None or asked.all_mixtures else ("natural", "proposed")
     plans = [
         plan_verification(folder, at_scale(base, scale), asked.seeds, asked.seed_offset, mixtures)
@@ -159,7 +161,7 @@ def _target(text: str | None, base: LaunchConfig, sizes: tuple[float, ...]) -> S
         what = f"found {text}; a multiple such as 64, or tokens such as 10B"
         raise ConfigError([Problem("--target", what)]) from None
     if len(sizes) < 2 or scale <= sizes[-1]:
-        what = f"found {text}; it takes two --scales at least, and lies beyond {sizes[-1]:g}"
+        what = f"found {text}; a target needs two --scales and must be above {sizes[-1]:g}"
         raise ConfigError([Problem("--target", what)])
     return Size(scale, round(scale * own))
 
@@ -251,7 +253,7 @@ def show_ladder(ladder: Ladder) -> None:
         scale, tokens = f"{ladder.target.scale:g}", f"{ladder.target.num_tokens:,}"
         rows.append((scale, tokens, "", "", expected, ""))
     title = f"The ladder of {ladder.rungs[0].verification.metric}"
-    times = f"natural needs, times ({per_cent(ladder.level)})"
+    times = f"tokens natural needs, times ({per_cent(ladder.level)})"
     table(title, ("scale", "tokens", "parameters", "natural", "gain ± std. error", times), rows)
     click.echo(f"\n{ladder.statement}")
 

@@ -103,7 +103,9 @@ def write_fit_config(
         f"Token counts: {source}."
     )
     if set(directions) - selection.given:
-        header += "\nDirections: as the names of the metrics say (lower_is_better); correct them."
+        header += (
+            "\nDirections (lower_is_better) are guessed from the metrics' names; correct them."
+        )
     FitConfig.from_dict(content, str(path))
     write_yaml(path, content, header)
     return path

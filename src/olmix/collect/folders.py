@@ -77,7 +77,7 @@ def _read_launched(run: RunFolder, entry: GroupRun) -> Record:
     status = run.read_status()
     state, why = _explain(status)
     if status.state == "finished" and status.identity != entry.identity:
-        state, why = "stale", "it was finished with another config or data; launch it again"
+        state, why = "stale", "it finished with a different config or data; launch it again"
     facts, asked = {"seed": entry.seed}, read_mix(entry.mix)
     return _record(run, state, why, facts, asked, _lazy_config(run))
 
@@ -115,7 +115,7 @@ def _record(
     shares = read_shares(summary.get("token_shares"), mix.weights, tokens)
     curves, results = reader_of(run.path), find_evaluations(run.path)
     evaluated = read_evaluations(results, run.path)
-    own = {key: summary[key] for key in _FACTS if key in summary}
+    own = {key: summary[key] for key in _FACTS if found.number(key) is not None}
     return Record(
         name=run.name,
         state=state,

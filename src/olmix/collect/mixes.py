@@ -108,7 +108,7 @@ def _numbers(raw: object) -> tuple[dict[str, float], str, str]:
     There are no numbers where anything is wrong.
     """
     if not isinstance(raw, Mapping):
-        return {}, "", f"found {type(raw).__name__}; domains and their shares are needed"
+        return {}, "", f"found {type(raw).__name__}; a mapping of domains to shares is needed"
     values = {str(name): _value(value) for name, value in raw.items()}
     wrong = {
         name: value

@@ -106,8 +106,8 @@ def check_mixtures(usable: Sequence[Record]) -> None:
     )
     raise DataError(
         "\n".join([*shown[:_MOST_SHOWN], *more])
-        + "\nCorrect them. Without token_shares the mix that was asked for counts, and it may come "
-        "from --variants."
+        + "\nCorrect them. Without token_shares, the mix asked for is used; --variants can supply "
+        "it."
     )
 
 
@@ -191,6 +191,6 @@ def check_rows(rows: Rows, selection: Selection) -> None:
     if all(record.name in rows.nan for record in rows.tabled):
         first = rows.tabled[0].name
         raise DataError(
-            f"no run has all of {names}; {first} lacks {', '.join(rows.nan[first])}. "
-            "Collect groups with the same eval section together, or choose with --metric."
+            f"no run has all of {names}; {first} lacks {', '.join(rows.nan[first])}. Collect only "
+            "groups with the same eval section together, or choose with --metric."
         )

@@ -97,8 +97,8 @@ def select(
     ]
     if by_name:
         more += (
-            f"higher is taken as better for {shortened(by_name, _MOST_NAMED)}, as the names say; "
-            "say --lower-is-better NAME where it is not",
+            f"taking higher as better for {shortened(by_name, _MOST_NAMED)}, judging by the "
+            "names; give --lower-is-better NAME where it is not",
         )
     columns = {family: tuple(members) for family, members in families.items()}
     return Selection(logged, columns, lower, given, errors, (*notes, *more))
@@ -137,15 +137,14 @@ def _found(records: Sequence[Record]) -> tuple[list[str], tuple[str, ...]]:
         names = measured or found.metrics
     if not names:
         others = shortened((*found.others, *found.errors), _MOST_NAMED) or "nothing"
-        raise DataError(
-            f"no run has logged any metric: {others} was logged. Choose what counts with --metric"
-        )
+        raise DataError(f"no run has logged any metric: {others} was logged. Choose with --metric")
     notes = [
-        f"no metrics were named; taken: {shortened(names, _MOST_NAMED)}. Others: --metric NAME"
+        f"no metric was named; using {shortened(names, _MOST_NAMED)}. Choose others with --metric "
+        "NAME"
     ]
     rest = [*found.others, *(name for name in found.metrics if name not in names)]
     if rest:
-        notes.append(f"logged and not taken: {shortened(rest, _MOST_NAMED)}")
+        notes.append(f"logged but not used: {shortened(rest, _MOST_NAMED)}")
     return list(names), tuple(notes)
 
 
@@ -170,7 +169,7 @@ def _check(records: Sequence[Record], named: Sequence[str]) -> list[str]:
     if wrong:
         raise DataError(
             f"--metric {wrong[0]}: it is the standard error of {errors[wrong[0]]}; collect that, "
-            "and metrics_se.csv holds the error"
+            "and its error goes to metrics_se.csv"
         )
     return list(dict.fromkeys(named))
 

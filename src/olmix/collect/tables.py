@@ -217,7 +217,7 @@ def _write(
     if domains:
         write_ratios(out / RATIOS, rows.tabled, domains)
     else:
-        notes.append(f"no run says what it was trained on: no {RATIOS}. Pass --variants")
+        notes.append(f"no run records what it was trained on: no {RATIOS}. Pass --variants")
         (out / RATIOS).unlink(missing_ok=True)
     write_json(out / "completeness.json", report.to_plain())
     if domains and priors is not None:
@@ -281,7 +281,7 @@ def _notes(rows: Rows, report: Completeness) -> list[str]:
         worst = max(far, key=lambda name: far[name])
         notes.append(
             f"trained on shares more than {_SHARE_TOLERANCE:.0%} from those asked for: "
-            f"{counted(len(far), 'run')}, {worst} by {far[worst]:.1%}; ratios.csv holds them as "
-            "trained"
+            f"{counted(len(far), 'run')}, {worst} by {far[worst]:.1%}; ratios.csv holds the "
+            "shares as trained"
         )
     return notes

@@ -71,7 +71,7 @@ def _read_run(file: Path) -> Record:
         elif kind == "exit":
             exit_code = record.exit.exit_code
     state: State = "finished" if exit_code == 0 else "crashed"
-    why = "" if exit_code == 0 else "it has no end: it crashed, or is still running"
+    why = "" if exit_code == 0 else "it has no end: the run crashed, or is still going"
     if exit_code:
         why = f"exit code {exit_code}"
     return record_of(name, state, why, config, summary, partial(dict, curves), group=group)

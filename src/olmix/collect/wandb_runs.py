@@ -154,6 +154,6 @@ def keep_latest(records: Sequence[Record]) -> list[Record]:
         kept.append(best)
         others = [record for record in same if record is not best]
         for index, record in enumerate(others, start=1):
-            why = f"{record.state}; a later run of this name counts"
+            why = f"{record.state}; a later run with this name is used"
             kept.append(replace(record, name=f"{name}#{index}", state="replaced", why=why))
     return kept

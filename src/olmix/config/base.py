@@ -6,6 +6,7 @@ file and absolute once loaded.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from functools import lru_cache
@@ -95,7 +96,7 @@ def read_count(value: object) -> object:
         if match is None:
             raise ValueError("a number of tokens is needed, such as 140000000, 140M or 40B")
         value = float(match[1].replace("_", "")) * _MAGNITUDES[match[2].upper()]
-    if isinstance(value, float) and value == round(value):
+    if isinstance(value, float) and math.isfinite(value) and value == round(value):
         return int(value)
     return value
 
@@ -231,7 +232,7 @@ def validate(
         data = {}
     if not isinstance(data, Mapping):
         kind = type(data).__name__
-        raise ConfigError([Problem("", f"found a {kind}; a mapping of keys is needed")], name)
+        raise ConfigError([Problem("", f"found a {kind}; a mapping is needed")], name)
     context: dict[str, Any] = {"kept": kept}
     if not isinstance(file, str):
         context["folder"] = file.path.resolve().parent
@@ -368,10 +369,10 @@ _NOUNS = {
     "int_from_float": "a whole number",
     "float_type": "a number",
     "bool_type": "true or false",
-    "dict_type": "a mapping of keys",
-    "model_type": "a mapping of keys",
-    "model_attributes_type": "a mapping of keys",
-    "mapping_type": "a mapping of keys",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "mapping_type": "a mapping",
     "tuple_type": "a list",
     "list_type": "a list",
     "finite_number": "a finite number",
@@ -398,7 +399,7 @@ def _explain(model: type[BaseModel], item: Any, where: Sequence[str | int]) -> s
         return _explain_choice(context["tag"], allowed, str(context["discriminator"]).strip("'_()"))
     if kind == "union_tag_not_found":
         if not isinstance(value, Mapping):
-            return f"found {_show(value)}; a mapping of keys is needed"
+            return f"found {_show(value)}; a mapping is needed"
         key = str(context["discriminator"]).strip("'_()")
         return f"the key {key} is required, to say which kind this is"
     if kind == "value_error":

@@ -59,9 +59,8 @@ def _both_readings(number: int, length: int) -> str:
     odd = "" if whole else f", not a whole number of sequences of {length}"
     tokens = f" or `{number} tokens`" if whole else ""
     return (
-        f"this many tokens are {sequences} of {length} a step{odd}, and this many "
-        f"sequences are {number * length:,} tokens (as Ai2's Olmix counts). Write `{number} "
-        f"sequences`{tokens}"
+        f"read as tokens, this is {sequences} of {length} per step{odd}; read as sequences (as in "
+        f"Ai2's Olmix), {number * length:,} tokens. Write `{number} sequences`{tokens}"
     )
 
 
@@ -69,7 +68,7 @@ def _both_readings(number: int, length: int) -> str:
 def _warn_once(number: int, length: int) -> None:
     """Warn of a small step once, however many variants hold it."""
     logger.warning(
-        "training.global_batch_size: %d is read as tokens, %.3g sequences of %d a step. Write "
+        "training.global_batch_size: %d is read as tokens: %.3g sequences of %d per step. Write "
         "`%d sequences` if that was meant, or `%d tokens` to silence this warning",
         number,
         number / length,

@@ -29,9 +29,9 @@ class _Node(Section):
     """The common part of a source, a topic and a quality bucket."""
 
     name: Annotated[str, Field(min_length=1)]
-    """Its name, without those above it."""
+    """Its name, without the names above it."""
     weight: Weight | None = None
-    """Pinned share of the level above; left out, the share is sampled."""
+    """Pinned share of the level above; if left out, the share is sampled."""
 
     level: ClassVar[Level]
 
@@ -123,7 +123,7 @@ class SourceConfig(_Node):
 
 
 class StorageConfig(Section):
-    """How one scheme of object storage is reached; what is left out comes from the environment."""
+    """How to reach one scheme of object storage; what is left out comes from the environment."""
 
     endpoint: str | None = None
     """Address of the service, such as `https://s3.example.org`; `s3://` is AWS if left out."""
@@ -132,7 +132,7 @@ class StorageConfig(Section):
     region: str | None = None
     """Region of the buckets."""
     anonymous: bool = False
-    """Whether to ask without credentials, as public buckets allow."""
+    """Whether to connect without credentials, as public buckets allow."""
 
 
 Scheme = Literal["s3", "weka", "gs", "r2"]
@@ -144,8 +144,9 @@ class DataConfig(Section):
     sources: Annotated[tuple[SourceConfig, ...], Field(strict=False), NotEmpty]
     """Sources, each with exactly one of `paths`, `topics`, `quality`."""
     dtype: TokenDtype | None = None
-    """Type of one token in arrays without a header. Left out, it is what the files themselves or
-    `olmix prepare`'s `manifest.json` say; raw `.npy` files named by URL are `uint32`, as OLMo's."""
+    """Type of one token in arrays without a header. If left out, the files themselves or the
+    `manifest.json` of `olmix prepare` must say it; raw `.npy` files named by URL are `uint32`, like
+    OLMo's."""
     tokenizer: LocalPath | None = None
     """The `tokenizer.json` that made the tokens; needed for metrics per byte, and to count the
     tokens of `.jsonl` files."""
@@ -154,7 +155,7 @@ class DataConfig(Section):
     text_field: str = "text"
     """Field of the text in `.jsonl` files."""
     storage: dict[Scheme, StorageConfig] = {}
-    """How object storage is reached, by scheme."""
+    """How to reach object storage, by scheme."""
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:

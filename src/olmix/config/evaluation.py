@@ -29,7 +29,7 @@ class ValidationEval(Section):
     paths: Annotated[dict[str, _Paths], NotEmpty]
     """Validation token files by name; `NAME` becomes the metric `NAME_bpb`."""
     max_tokens: TokenCount = 16_384
-    """Tokens of each that are evaluated, from the start; the same ones for every run."""
+    """How many tokens of each to evaluate, from the start; the same for every run."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ class ValidationEval(Section):
 
 
 class InLoopEval(Section):
-    """Tasks that the trainer evaluates while it trains and logs under a metric name."""
+    """Tasks that the trainer evaluates during training and logs under a metric name."""
 
     type: Literal["inloop"] = "inloop"
     """Kind of evaluation."""
@@ -52,7 +52,7 @@ class InLoopEval(Section):
 
 
 class OfflineEval(Section):
-    """Metrics that stand in a CSV file, grouped by family."""
+    """Metrics in a CSV file, grouped by family."""
 
     type: Literal["offline"] = "offline"
     """Kind of evaluation."""

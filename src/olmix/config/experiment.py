@@ -115,7 +115,7 @@ class MetadataConfig(Section):
     framework: Annotated[str, Field(examples=["torchtune", "trl", "command", "hydra"])]
     """The framework that trains the runs."""
     question: str | None = None
-    """The question that the experiment is to answer."""
+    """The question that the experiment should answer."""
     hypothesis: str | None = None
     """The expected outcome."""
     researcher: str | None = None
@@ -153,24 +153,25 @@ class FrameworkConfig(Section):
     base_config_file: LocalPath | None = None
     """A config file of yours."""
     recipe: Annotated[str, Field(min_length=1)] | None = None
-    """The recipe that a file of yours is for; torchtune's is found out where it is left out. TRL's
+    """The recipe that a file of yours is for; torchtune's is detected if left out. TRL's
     is a command: `sft`, `dpo`, `grpo`, `reward`."""
     command: Annotated[_Lines, Field(min_length=1)] | None = None
-    """`framework: command`: the words that train a run. `{config}` is its config file, `{flags}`
-    all that the experiment sets as `--key=value`, `{key}` one value."""
+    """`framework: command`: the words of the command that trains a run. `{config}` is its config
+    file, `{flags}` everything that the experiment sets as `--key=value`, `{key}` one value."""
     check_command: Annotated[_Lines, Field(min_length=1)] | None = None
-    """`framework: command`: the words that check a config file; status 0 says that it is valid."""
+    """`framework: command`: the words of the command that checks a config file; status 0 means
+    valid."""
     new_keys: _Lines = ()
     """`framework: command`: keys that the trainer reads and the base config does not have."""
     output_key: Annotated[str, Field(min_length=1)] = "output_dir"
-    """`framework: command`: the key that says to which folder a run writes."""
+    """`framework: command`: the key for the folder that a run writes to."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         rules = Rules()
         if self.base_config is not None and self.base_config_file is not None:
             rules.broken(
-                "base_config and base_config_file are both given; keep one of the two",
+                "base_config and base_config_file are both given; keep one",
                 "base_config_file",
             )
         rules.enforce()
@@ -178,12 +179,12 @@ class FrameworkConfig(Section):
 
 
 class OutputConfig(Section):
-    """Where the configs go; `--output` comes before it."""
+    """Where the configs go; `--output` overrides it."""
 
     experiment_name: Annotated[str, Field(pattern=r"^\w[\w.+-]*$")] | None = None
     """Name of the folder, before the time; the experiment's name if left out."""
     base_dir: Annotated[str, Field(min_length=1)] = "outputs"
-    """Folder of the experiments' folders, relative to where the command is run."""
+    """Parent of the experiment's folder, relative to where the command is run."""
     experiment_dir: Annotated[str, Field(min_length=1)] | None = None
     """The exact folder."""
 
@@ -203,7 +204,7 @@ class ConditionConfig(Section):
     skip: bool = False
     """Leave these runs out."""
     set: dict[str, Any] = {}
-    """Values that these runs get in place of others."""
+    """Values that these runs get instead."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -220,7 +221,7 @@ class SamplerConfig(Section):
     type: Literal["grid", "random", "latin_hypercube", "sobol"] = "grid"
     """Every combination, or `runs` points spread at random or evenly."""
     runs: _Count | None = None
-    """Number of points of every sampler but the grid."""
+    """Number of points, for every sampler except the grid."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the points."""
 
@@ -247,8 +248,8 @@ class SlurmConfig(SlurmJob):
     array_limit: Annotated[
         _Count | None, Field(validation_alias=AliasChoices("array_limit", "limit"))
     ] = None
-    """Runs at once, also where runs are split over arrays: these then wait for each other. Files of
-    earlier releases may say `limit`."""
+    """Runs at a time, also if runs are split over several arrays, which then wait for each other.
+    Files of earlier releases may say `limit`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -269,14 +270,14 @@ class ExperimentConfig(Section):
     framework_config: FrameworkConfig
     """Where its runs start from."""
     sources: dict[str, dict[str, Any]] = {}
-    """Data sets by name, of which `dataset_mix` says how much of each a run trains on. A source has
-    the keys that the trainer's data sets have, and `rows` where they cannot be counted."""
+    """Data sets by name; `dataset_mix` says how much of each a run trains on. A source has the keys
+    of the trainer's data sets, and `rows` if they cannot be counted."""
     variables: dict[str, _Values] = {}
     """The variables to test: parameter names, each with its list of values."""
     paired: Annotated[tuple[_Group, ...], Field(strict=False)] = ()
-    """Groups of variables that move together: the first values of all, then the second ones."""
+    """Groups of variables that vary together: the first values of all, then the second ones."""
     points: Annotated[tuple[dict[str, Any], ...], Field(strict=False)] = ()
-    """Runs beside those of the design, each with a value for every variable; `olmix sweep generate
+    """Extra runs besides the design, each with a value for every variable; `olmix sweep generate
     --after` adds them."""
     controls: dict[str, Any] = {}
     """The settings that stay the same in all runs."""
@@ -287,10 +288,10 @@ class ExperimentConfig(Section):
     replicates: Annotated[int, Field(ge=1, le=1_000)] | _Seeds = 1
     """Runs of every point with different seeds: how many, or the seeds."""
     max_runs: _Count | None = None
-    """Largest number of runs; more is an error for a grid."""
+    """Most runs allowed; a grid with more is an error."""
     output: OutputConfig = OutputConfig()
     """Where the configs go."""
     slurm: SlurmConfig | None = None
     """The resources that the array script of `--slurm` asks for."""
     seconds_per_step: Positive | None = None
-    """Stated speed, from which `preview` estimates GPU-hours."""
+    """Seconds per step, from which `preview` estimates GPU-hours."""

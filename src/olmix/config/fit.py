@@ -63,13 +63,13 @@ class SwarmTables(Section):
     """Where the tables of a swarm lie: two, or two for each model size."""
 
     ratios: LocalPath
-    """CSV file: one row per run, one column per domain, rows summing to 1. With `scales` it is that
-    of the smallest one, and may be left out."""
+    """CSV file: one row per run, one column per domain, rows summing to 1. With `scales` it belongs
+    to the smallest one, and may be left out."""
     metrics: LocalPath
     """CSV file: one row per run, one column per metric. With `scales` as `ratios`."""
     standard_errors: LocalPath | None = None
-    """CSV file: the standard error of each metric in a column of its name. Left out,
-    `metrics_se.csv` beside `metrics.csv` is taken if it is there. Columns such as `acc_stderr` work
+    """CSV file: the standard error of each metric in a column of its name. If left out,
+    `metrics_se.csv` next to `metrics.csv` is used if it exists. Columns such as `acc_stderr` work
     too."""
     scales: Annotated[tuple[SwarmScale, ...], Field(strict=False)] = ()
     """Model sizes of the runs. The smallest gives the shape of each law, the others its map to
@@ -108,10 +108,10 @@ class SwarmTables(Section):
         for name in sorted({name for name in names if names.count(name) > 1}):
             rules.broken(f"the scale {name} is given twice", "scales")
         if len(names) == 1:
-            rules.broken("one scale is no comparison; give two, or leave it out", "scales")
+            rules.broken("one scale leaves nothing to compare; give two, or leave it out", "scales")
         for index, scale in enumerate(self.scales):
             if (scale.ratios is None) != (scale.metrics is None):
-                rules.broken("both tables are needed, or neither", "scales", index)
+                rules.broken("give both tables, or neither", "scales", index)
             elif (scale.ratios is None) != self.one_table:
                 rules.broken(
                     "some scales have tables and others none; give them to all, or to none and a "
@@ -144,13 +144,13 @@ class RegressionConfig(Section):
     num_folds: Annotated[int, Field(ge=2)] = 5
     """Folds of the cross-validation."""
     n_test: Annotated[int, Field(ge=0)] = 0
-    """Runs that are held out of every fit and only predicted."""
+    """Runs to hold out of every fit and only predict."""
     train_split: Portion | Annotated[tuple[Portion, ...], Field(strict=False)] = (1.0,)
     """Share of the runs to fit on, or above 1 their number; the others are predicted. A list gives
-    a learning curve, and the proposal is that of the largest share."""
+    a learning curve; the proposal comes from the largest share."""
     aggregate_task_families: bool = False
-    """Whether results stand for each task family in place of each metric. Laws are fitted to the
-    metrics and averaged; the plain average of a family counts."""
+    """Whether to report each task family instead of each metric. Laws are fitted to the metrics and
+    averaged; a family is the plain average of its metrics."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -167,35 +167,35 @@ class RegressionConfig(Section):
 
 
 class ProposerConfig(Section):
-    """How a mixture is chosen from the fitted laws."""
+    """How the fitted laws choose a mixture."""
 
     type: ProposerType = "auto"
     """How the mixture is found: `exact` (log-linear laws), `gradient` (smooth laws), `simulation`
     (random mixtures, any law), `search` (the best run), or `auto`, the first that the law
     allows."""
     temperature: Positive | None = None
-    """Where the simulation proposer begins: it draws from a Dirichlet distribution around
-    ``prior ** temperature``. 1, the default, is the prior; towards 0 is more uniform."""
+    """Where the simulation proposer starts: it draws from a Dirichlet distribution around ``prior
+    ** temperature``. 1, the default, is the prior; towards 0 it is more uniform."""
     kl_reg: NonNegative | Literal["auto"] = 0.05
     """Weight of KL(mixture || prior) in the unit of `kl_unit`; 0 ignores the prior; `auto` takes
-    the one with the least regret on runs left out."""
+    the one with the least regret on held-out runs."""
     kl_unit: Literal["spread", "raw"] = "spread"
     """Unit of `kl_reg`: the standard deviation of the average over the swarm, so that 0.05 means
     the same for every swarm (`spread`), or the unit of the metrics (`raw`), as in Ai2's Olmix."""
     use_natural_kl: bool = False
-    """Whether the KL refers to the token counts even where `relative_sizes` are given."""
+    """Whether the KL uses the token counts even if `relative_sizes` are given."""
     fit_only: bool = False
     """Whether to stop after fitting, without a proposal."""
     make_worst_mix: bool = False
     """Whether to propose the worst mixture instead, for a counterfactual."""
     risk: NonNegative = 0.0
-    """How many standard errors of the prediction are added to what is minimised: above 0, mixtures
-    far from every run must promise more."""
+    """How many standard errors of the prediction to add to what is minimised: above 0, mixtures far
+    from every run must promise more."""
     floors: dict[str, NonNegative | Percentage] | NonNegative | Percentage | None = None
     """How much worse than at the prior a metric may be predicted: `{metric: x}` in its own units,
-    or `5 %` of its value; one entry for all metrics, or `all` for those not named."""
+    or `5 %` of its value; a single value for all metrics, or `all` for those not named."""
     floors_at: Literal["prior", "best_seen"] = "prior"
-    """The mixture that `floors` are measured from: the prior, or the best run of the swarm."""
+    """The mixture that `floors` compare with: the prior, or the best run of the swarm."""
     pareto: Annotated[int, Field(ge=0, le=1000)] = 0
     """Points of the Pareto front over task families to look for; 0 for none."""
 
@@ -227,7 +227,7 @@ class ConstraintsConfig(Section):
 
 
 class FilteringConfig(Section):
-    """Which runs, domains and metrics take part."""
+    """Which runs, domains and metrics to use."""
 
     keep_sources: _Names = ()
     """Use only runs in which these sources, topics or domains have weight and all others none."""
@@ -236,14 +236,14 @@ class FilteringConfig(Section):
     drop_metrics: _Names = ()
     """Metrics to leave out."""
     fixed_weight: dict[str, Weight] = {}
-    """Sources, topics or domains pinned to a weight and left out of the search; what lies below a
-    source or topic keeps its natural shares of it."""
+    """Sources, topics or domains pinned to a weight and left out of the search; domains below a
+    pinned source or topic keep their natural shares of it."""
     obj_weights: dict[str, Ratio] = {}
     """Weights of the metrics in the average that is optimised; 1 for those not named."""
 
 
 class FitConfig(Section):
-    """The config of `olmix fit`, which needs two CSV files and nothing else of Olmix."""
+    """The config of `olmix fit`, which needs only two CSV files."""
 
     swarm: SwarmTables
     """The tables of the swarm."""
@@ -255,8 +255,8 @@ class FitConfig(Section):
     """Direction of single metrics. Required for names that sound as if higher were better, such as
     accuracies; for all others lower is better."""
     standardise: bool = False
-    """Whether each metric counts in units of its spread over the swarm: metrics on different scales
-    then weigh alike."""
+    """Whether to measure each metric in units of its spread over the swarm, so that metrics on
+    different scales count equally."""
     regression: RegressionConfig = RegressionConfig()
     """How metrics are predicted."""
     proposer: ProposerConfig = ProposerConfig()
@@ -355,7 +355,7 @@ class FitConfig(Section):
                 if name not in (*known, ALL_METRICS):
                     rules.broken("eval.tasks has no such metric", "proposer", "floors", name)
         if set(known) <= set(self.filtering.drop_metrics):
-            rules.broken("this drops every metric", "filtering", "drop_metrics")
+            rules.broken("no metric would be left", "filtering", "drop_metrics")
 
     def _check_proposer(self, rules: Rules) -> None:
         """Note proposers that the law does not allow, and settings that have no effect."""

@@ -69,12 +69,12 @@ class LocalInfra(_AnyInfra):
     backend: Literal["local"] = "local"
     """Which engine runs."""
     workers: _Count | None = None
-    """Runs at a time. Left out, the embedded trainer has one per core; a command or OLMo-core has
-    one in all, since it takes all the cores that it finds; where there are several GPUs, or `gpus`
-    are given, it is one per GPU."""
+    """Runs at a time. If left out: one per core for the embedded trainer; one in all for a command
+    or OLMo-core, since each takes all cores it finds; one per GPU if there are several GPUs or
+    `gpus` are given."""
     gpus: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
-    """Numbers of the GPUs to use, one for each run at a time (`CUDA_VISIBLE_DEVICES`). Left out,
-    runs of other trainers than the embedded one get one each on a machine that has several."""
+    """Numbers of the GPUs to use, one for each run at a time (`CUDA_VISIBLE_DEVICES`). If left out,
+    runs of trainers other than the embedded one get one GPU each on a machine with several."""
     runs_per_batch: _Count = 1
     """Runs that one worker trains side by side; above 1 pays on an accelerator, not on a CPU."""
 
@@ -115,8 +115,8 @@ class RayInfra(_AnyInfra):
         "auto"
     )
     """Cluster: `auto` (the one of this machine), `ray://HOST:10001`, or the address of its
-    dashboard, `http://HOST:8265`, which does not need equal versions; `local` starts one here where
-    none runs, and `ray stop` ends it. RAY_ADDRESS overrides it."""
+    dashboard, `http://HOST:8265`, which does not need equal versions; `local` starts one here if
+    none is running, and `ray stop` ends it. RAY_ADDRESS overrides it."""
     cpus: Annotated[float, Field(ge=0)] = 1
     """Cores of a run."""
     gpus: Annotated[float, Field(ge=0)] = 0
@@ -128,11 +128,11 @@ class RayInfra(_AnyInfra):
     array_limit: _Count | None = None
     """Runs at a time; as many as there is room for if left out."""
     retries: Annotated[int, Field(ge=0)] = 3
-    """How often a run starts again whose worker or node was lost."""
+    """How often a run may restart after its worker or node was lost."""
     python: _Text | None = None
-    """Python that has Olmix on the workers; that of Ray itself if left out."""
+    """Python with Olmix on the workers; Ray's own if left out."""
     runs_dir: _Place | None = None
-    """Folder of the groups as the cluster sees it, where it is mounted elsewhere than here."""
+    """Folder of the groups as the cluster sees it, if it is mounted elsewhere there."""
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:
@@ -221,7 +221,7 @@ class BeakerInfra(_AnyInfra):
     backend: Literal["beaker"] = "beaker"
     """Which engine runs."""
     budget: str
-    """Budget that is charged."""
+    """Budget to charge."""
     workspace: str
     """Workspace of the experiments: `owner/name`, or its id."""
     cluster: str
@@ -229,11 +229,11 @@ class BeakerInfra(_AnyInfra):
     priority: Literal["low", "normal", "high", "urgent"] = "normal"
     """Priority of the jobs."""
     preemptible: bool = True
-    """Whether other jobs may take the place of these; such a run starts again by itself."""
+    """Whether other jobs may preempt these; a preempted run restarts by itself."""
     min_runtime_s: Positive | None = None
-    """Seconds that a preemptible job may run before others take its place; 0 if left out."""
+    """Seconds that a preemptible job may run before it can be preempted; 0 if left out."""
     retries: Annotated[int, Field(ge=0)] = 0
-    """How often Beaker starts a run again that failed by itself."""
+    """How often Beaker restarts a run that failed by itself."""
     timeout_s: Positive | None = None
     """Seconds after which Beaker stops a run; never if left out."""
     nodes: _Count = 1
@@ -241,19 +241,19 @@ class BeakerInfra(_AnyInfra):
     gpus: Annotated[int, Field(ge=0)] = 1
     """GPUs of a run on each node; with more than one, runs of OLMo-core start under torchrun."""
     cpu_count: Positive | None = None
-    """Cores of a run on each node; as many as its share of the GPUs brings if left out."""
+    """Cores of a run on each node; if left out, as many as its share of the GPUs comes with."""
     memory: _Text | None = None
     """Memory of a run on each node, such as `64GiB`."""
     shared_memory: _Text | None = "10GiB"
     """Size of /dev/shm, which data loaders with several processes need."""
     image: _Text | None = None
-    """Beaker image, `user/name` or its id, in which `python` has Olmix."""
+    """Beaker image, `user/name` or its id, with Olmix installed."""
     docker_image: _Text | None = None
-    """Image of a container registry, in place of `image`."""
+    """Image from a container registry, instead of `image`."""
     setup: str | None = None
     """Shell lines before the run; the run is not started if one of them fails."""
     python: _Text = "python"
-    """Python that has Olmix: a name, or a path in the container or on a mount."""
+    """Python with Olmix: a name, or a path in the container or on a mount."""
     env: dict[str, str | int] = {}
     """Environment variables; they are written to files, so no secrets."""
     env_secrets: dict[str, _Text] = {}
@@ -265,7 +265,7 @@ class BeakerInfra(_AnyInfra):
     mounts: Annotated[tuple[BeakerMount, ...], Field(strict=False)] = ()
     """Further mounts."""
     runs_dir: _Place | None = None
-    """Folder of the groups as a run sees it, where it is mounted elsewhere than here."""
+    """Folder of the groups as a run sees it, if it is mounted elsewhere there."""
     shared_filesystem: bool = False
     """Whether run folders and work folders of all nodes are on a file system that they share
     (`OLMO_SHARED_FS`)."""
@@ -357,7 +357,7 @@ class KubernetesInfra(_AnyInfra):
     backend: Literal["kubernetes"]
     """Which engine runs."""
     image: _Text
-    """Image whose `python` has Olmix."""
+    """Image with Olmix installed."""
     namespace: _Text | None = None
     """Namespace; that of the context if left out."""
     context: _Text | None = None
@@ -381,7 +381,7 @@ class KubernetesInfra(_AnyInfra):
     volumes: Annotated[tuple[KubernetesVolume, ...], Field(strict=False)] = ()
     """Volumes, of which one holds the run folders."""
     runs_dir: _Place | None = None
-    """Folder of the groups as a pod sees it, where it is mounted elsewhere than here."""
+    """Folder of the groups as a pod sees it, if it is mounted elsewhere there."""
     queue: _Text | None = None
     """Kueue's LocalQueue; the Job is created suspended, and Kueue starts it."""
     priority_class: _Text | None = None
@@ -391,18 +391,18 @@ class KubernetesInfra(_AnyInfra):
     retries: Annotated[int, Field(ge=0)] = 3
     """How often a run is restarted after its pod failed by itself; pre-emption does not count."""
     grace_s: Annotated[int, Field(ge=0)] = 120
-    """Seconds that a run has to save its state when its pod is ended."""
+    """Seconds a run gets to save its state when its pod is stopped."""
     ttl_s: Annotated[int, Field(ge=0)] | None = None
     """Seconds after which Kubernetes removes a Job that has ended; never if left out."""
     python: _Text = "python"
-    """Python that has Olmix: a name, or a path in the container or on a volume."""
+    """Python with Olmix: a name, or a path in the container or on a volume."""
     setup: str | None = None
     """Shell lines before the run; the run is not started if one of them fails."""
     env: dict[str, str | int] = {}
     """Environment variables; they are written to files, so no secrets."""
     env_secrets: dict[str, _Text] = {}
-    """Environment variables from Secrets: variable to `secret/key`; the key may be left out where
-    it is the variable's name."""
+    """Environment variables from Secrets: variable to `secret/key`; the key may be left out if it
+    is the variable's name."""
     service_account: _Text | None = None
     """ServiceAccount of the pods."""
     image_pull_secrets: _Names = ()

@@ -26,7 +26,8 @@ _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LENGTHS = {"max_tokens", "chinchilla_multiple"}
 """Keys of which one at most says the length of a run."""
 NAME_RULE = (
-    'a name becomes a folder: letters, digits, ".", "_" and "-", the first a letter or digit'
+    'a name becomes a folder: use letters, digits, ".", "_" and "-", '
+    "starting with a letter or digit"
 )
 
 
@@ -68,7 +69,7 @@ def _check_run_name(name: str, rules: Rules) -> None:
 
 
 class GenerationConfig(Section):
-    """The config of `olmix generate`: only the settings that sampling mixtures needs."""
+    """The config of `olmix generate`: only what sampling mixtures needs."""
 
     name: str = "swarm"
     """Name of the swarm; variants are named `NAME-GROUP-0000`."""
@@ -79,11 +80,11 @@ class GenerationConfig(Section):
     swarm: SwarmConfig = SwarmConfig()
     """How mixtures are sampled."""
     max_tokens: TokenCount
-    """Tokens of one run; with the counts it limits the weights."""
+    """Tokens of one run; with the token counts it limits the weights."""
     target_tokens: TokenCount | None = None
-    """Tokens of the large run whose passes limit the weights in place of those of one run: what
-    `training.target_tokens` of the launch config says. With `--base` that is read; only for bare
-    variants it is needed here."""
+    """Tokens of the large run, whose passes limit the weights instead of those of one run. `--base`
+    takes it from `training.target_tokens` of the launch config; set it here only for bare
+    variants."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -139,7 +140,7 @@ class GenerationConfig(Section):
 
 
 class LaunchConfig(Section):
-    """Everything that is needed to train: a base for a swarm, or with `mix` one run of it."""
+    """Everything needed to train: a base for a swarm, or with `mix`, one run of it."""
 
     name: str
     """Name of the experiment, or of the run."""
@@ -236,14 +237,14 @@ class LaunchConfig(Section):
 
 
 class VariantConfig(Section):
-    """One sampled mixture without anything else; `launch -c BASE` supplies the rest."""
+    """One sampled mixture and nothing else; `launch -c BASE` supplies the rest."""
 
     name: Annotated[str, Field(min_length=1)]
     """Name of the run."""
     mix: MixtureField
     """The mixture."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    """Seed of the training, where it is not the base's own: a replicate."""
+    """Seed of the training, if it differs from the base's: a replicate."""
     training: dict[str, int | float | str] = {}
     """Keys of the training section that replace those of the base: another size or length of the
     model, such as `{d_model: 128, max_tokens: 640K}` or `{proxy_model_id: olmo3_60m, max_tokens:

@@ -42,8 +42,8 @@ class PriorsConfig(Section):
         stated, counts = self.stated_total, sum(self.token_counts.values())
         if stated is not None and abs(stated - counts) > _TOTAL_TOLERANCE * counts:
             rules.broken(
-                f"found {stated:,}, but token_counts add up to {counts:,}; remove it, or mend the "
-                "counts",
+                f"found {stated:,}, but token_counts add up to {counts:,}; remove it, or correct "
+                "the counts",
                 "total_tokens",
             )
         if self.relative_sizes is None:
@@ -57,8 +57,8 @@ class PriorsConfig(Section):
         total = math.fsum(self.relative_sizes.values())
         if counted == sized and abs(total - 1) > 0.01:
             rules.broken(
-                f"they add up to {total:.6g}, not to 1. Remove them to have the shares of "
-                f"token_counts, or divide each by {total:.6g} if their ratios are meant",
+                f"they add up to {total:.6g}, not to 1. Remove them to use the shares of "
+                f"token_counts, or divide each by {total:.6g} if you meant ratios",
                 "relative_sizes",
             )
         rules.enforce()

@@ -12,9 +12,9 @@ from olmix.text.secrets import find_secrets
 __all__ = ["SECRET_ADVICE", "refuse_secrets"]
 
 SECRET_ADVICE = (
-    "This file is copied to run folders and trackers, and commands are seen in process lists: set "
-    "it in the environment of the launcher (Beaker: infra.env_secrets), and let the run read it "
-    "there. References are taken: $NAME (of a shell, as in bash -c '...'), or the path of a file"
+    "This file is copied to run folders and trackers, and commands show up in process lists: set "
+    "it in the launcher's environment (Beaker: infra.env_secrets) and let the run read it from "
+    "there. References are allowed: $NAME (of a shell, as in bash -c '...'), or the path of a file"
 )
 
 

@@ -41,9 +41,9 @@ def _check_line(text: str) -> str:
     for letter in text:
         if letter == '"' or not letter.isprintable():
             name = {"\n": "a line break", '"': 'a quotation mark (")'}.get(letter, ascii(letter))
-            raise ValueError(f"{name} cannot stand in a line of SLURM's; leave it out")
+            raise ValueError(f"{name} is not allowed in an #SBATCH line; leave it out")
     if not text.strip():
-        raise ValueError("text is needed; leave the key out for SLURM's own default")
+        raise ValueError("text is needed; leave the key out to use SLURM's default")
     return text
 
 
@@ -108,7 +108,7 @@ class SlurmJob(Section):
     partition: SlurmLine | None = None
     """Partition of the jobs."""
     account: SlurmLine | None = None
-    """Account that is charged."""
+    """Account to charge."""
     qos: SlurmLine | None = None
     """Quality of service."""
     constraint: SlurmLine | None = None
@@ -126,15 +126,15 @@ class SlurmJob(Section):
     time: SlurmTime | None = None
     """Time limit of a run: minutes (`90`), `HH:MM:SS`, or days and hours (`1-12`)."""
     array_limit: _Count | None = None
-    """Runs at once, also where runs are split over arrays: these then wait for each other."""
+    """Runs at a time, also if runs are split over several arrays, which then wait for each
+    other."""
     max_array_size: Annotated[int, Field(ge=2)] = 1001
     """`MaxArraySize` of the cluster: more runs are split over several arrays."""
     dependency: SlurmLine | None = None
     """Jobs that must end first, such as `afterok:1234`; a job whose dependency can never be
     satisfied is cancelled."""
     requeue: bool | None = None
-    """Whether a job that was pre-empted goes back into the queue; the cluster decides if left
-    out."""
+    """Whether a pre-empted job goes back into the queue; if left out, the cluster decides."""
     modules: _Names = ()
     """Modules to load: a list, or a text with spaces between them."""
     venv: SlurmLine | None = None
@@ -155,7 +155,7 @@ class SlurmJob(Section):
     def _check(self, info: ValidationInfo) -> Self:
         rules = Rules()
         if self.venv is not None and self.conda is not None:
-            rules.broken("venv and conda are both given; keep one of the two", "conda")
+            rules.broken("venv and conda are both given; keep one", "conda")
         refuse_secrets(rules, info, self.to_plain())
         rules.enforce()
         return self

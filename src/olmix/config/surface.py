@@ -29,7 +29,7 @@ class SurfaceConfig(Section):
     tables: FactorTables
     """The runs."""
     factors: Annotated[dict[str, Literal["linear", "log"]], NotEmpty]
-    """Settings, and the scale on which each acts evenly; ``log`` for learning rates."""
+    """Settings, and the scale of each; ``log`` for learning rates."""
     metric: Annotated[str, Field(min_length=1)]
     """The metric that the surface predicts."""
     lower_is_better: bool | None = None
@@ -38,6 +38,7 @@ class SurfaceConfig(Section):
     order: Literal["auto", "linear", "squares", "interactions", "quadratic"] = "auto"
     """Terms of the polynomial; ``auto`` takes those that predict held-out points best."""
     limits: dict[str, _Range] = {}
-    """Least and largest value of factors in the next batch of runs; the tested ones if left out."""
+    """Smallest and largest value of factors in the next batch of runs; the tested ones if left
+    out."""
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    """Probability that the intervals are to hold."""
+    """Probability that intervals should cover the truth."""

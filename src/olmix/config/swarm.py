@@ -74,23 +74,23 @@ class SwarmConfig(Section):
     seed: Annotated[int, Field(ge=0)] = 42
     """Seed of the whole swarm; the same seed and config give the same mixtures."""
     variants: Annotated[int, Field(ge=1)] = 32
-    """Number of sampled mixtures; `references` and their `replicates` come on top."""
+    """Number of sampled mixtures; `references` and their `replicates` are added to it."""
     design: Literal["dirichlet", "polytope", "optimal"] = "dirichlet"
-    """How mixtures are spread: drawn around the prior (`dirichlet`), evenly over all that is
-    allowed (`polytope`), or where a fit learns most (`optimal`)."""
+    """How to spread mixtures: around the prior (`dirichlet`), evenly over all that are allowed
+    (`polytope`), or where a fit learns most (`optimal`)."""
     criterion: Literal["D", "I"] = "D"
-    """The error that `optimal` makes small: the volume of the parameters' error (D), or the mean
+    """The error that `optimal` minimises: the volume of the parameters' error (D), or the mean
     error of the predictions (I)."""
     model: Literal["log_linear", "linear", "gp"] = "log_linear"
     """The law that `optimal` spreads mixtures for."""
     references: Annotated[tuple[Reference, ...], Field(strict=False)] = ()
-    """Reference mixtures that are runs of the swarm too, besides `variants`: `natural`, `uniform`
+    """Reference mixtures to train too, besides `variants`: `natural`, `uniform`
     or both."""
     replicates: Annotated[int, Field(ge=0)] = 0
-    """Further runs of each reference with other seeds; they measure the noise."""
+    """Extra runs of each reference with other seeds, to measure the noise."""
 
     mix_temperature: NonNegative = 1.0
-    """Power applied to the prior at every level: 1 keeps it, towards 0 is more uniform."""
+    """Power applied to the prior at every level: 1 keeps it, towards 0 it becomes more uniform."""
     source_mix_temperature: NonNegative | None = None
     """`mix_temperature` among sources."""
     topic_mix_temperature: NonNegative | None = None
@@ -117,42 +117,42 @@ class SwarmConfig(Section):
     """Topics below this share of their source get none at all."""
     nonzero_weight: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Sources, topics or domains that are part of every mixture, with at least their minimum
-    (0.0001 where that is 0)."""
+    (0.0001 if that is 0)."""
     group_bounds: Annotated[tuple[GroupBound, ...], Field(strict=False)] = ()
     """Limits on total weights, such as code and math together."""
     ratio_bounds: Annotated[tuple[RatioBound, ...], Field(strict=False)] = ()
-    """Limits on ratios of weights, such as twice as much code as math at most."""
+    """Limits on ratios of weights, such as at most twice as much code as math."""
 
     fixed_source_weights: dict[str, Weight] = {}
     """Sources pinned to a share of the whole mixture."""
     manual_prior: dict[str, NonNegative] = {}
-    """Prior shares of the sources, in place of their natural ones. Sources that are not named keep
-    their natural proportions within what the named ones leave of 1."""
+    """Prior shares of the sources, instead of their natural ones. Sources that are not named share
+    the rest in their natural proportions."""
     manual_topic_prior: dict[str, NonNegative] = {}
-    """Prior shares of `source:topic`, in place of the natural ones within their source; topics of
-    the same source that are not named share what the named ones leave."""
+    """Prior shares of `source:topic`, instead of the natural ones within their source; topics of
+    the source that are not named share the rest."""
     sample_multiplier: Annotated[int, Field(ge=1)] | None = None
     """Accepted for older configs; it has no effect, because no draw is ever thrown away."""
     existing_mix_file: LocalPath | None = None
-    """Mixtures that were run before, none of which is sampled again: a CSV file with a column per
+    """Mixtures that were already run, so they are not sampled again: a CSV file with a column per
     domain, or (with `olmix generate --allow-pickle`) a pickled table of older tools."""
 
     allow_repetition: bool = True
     """Whether a mixture may pass over a domain's tokens more than once."""
     repetition_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
-    """Passes over a domain that the caps allow, where repetition is allowed."""
+    """Passes over a domain that the caps allow, if repetition is allowed."""
     enable_bound: bool = True
-    """Whether weights are capped by the tokens that a domain has for `max_tokens`."""
+    """Whether to cap weights by the tokens that a domain has for `max_tokens`."""
     augment: LocalPath | None = None
     """A swarm to extend: a folder of variants or its `swarm.csv`. Its mixtures count as existing
     runs; only new ones are written."""
     after: Annotated[LocalPath | None, Field(validation_alias=AliasChoices("after", "next"))] = None
-    """A fit folder, such as `fit/latest`, after which the next round of runs is placed: around its
-    proposal, at the best mixtures of other laws that fit as well, and a quarter of them
-    elsewhere. References are not run again. Files of earlier releases may say `next`."""
+    """A fit folder, such as `fit/latest`, that places the next round of runs: around its proposal,
+    at the best mixtures of other laws that fit as well, and a quarter of them elsewhere. References
+    are not run again. Files of earlier releases may say `next`."""
     larger: LocalPath | None = None
-    """A fit folder whose mixtures are to be trained again at a larger size: its proposal, runs near
-    it, and runs that stand for the rest. The fit of both sizes is asked for by `swarm.scales`."""
+    """A fit folder whose mixtures you want to train again at a larger size: its proposal, runs near
+    it, and runs that represent the rest. `swarm.scales` of the fit config then fits both sizes."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -21,8 +21,8 @@ class WandbTracker(Section):
     entity: _Name | None = None
     """User or team that owns the project; your default if left out."""
     mode: Literal["online", "offline"] | None = None
-    """`offline` writes `.wandb` files into the run folder, which `olmix collect` reads. If it is
-    left out, `WANDB_MODE` of the environment decides, or else it is `online`."""
+    """`offline` writes `.wandb` files into the run folder, which `olmix collect` reads. If left
+    out, the environment's `WANDB_MODE` decides, or else it is `online`."""
 
 
 class TrackioTracker(Section):
@@ -33,7 +33,7 @@ class TrackioTracker(Section):
 
 
 class TrackersConfig(Section):
-    """Trackers that follow the runs. `metrics.jsonl` is written whatever stands here."""
+    """Trackers that follow the runs. `metrics.jsonl` is always written."""
 
     wandb: WandbTracker | None = None
     """Log to Weights & Biases."""

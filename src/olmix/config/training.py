@@ -55,11 +55,12 @@ class _Matched(Section):
     target_tokens: TokenCount | None = None
     """Tokens of the large run that this one stands for. Each domain is cut to `max_tokens /
     target_tokens` of its tokens, so that a weight means as many passes over it as in the large run.
-    Left out, nothing is cut."""
+    If left out, nothing is cut."""
     target_parameters: TokenCount | None = None
     """Non-embedding parameters of the large model; previews compare tokens per parameter."""
     subset_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    """Seed of what is kept of each domain, the same for all runs of a swarm; 0 if left out."""
+    """Seed for which part of each domain is kept, the same for all runs of a swarm; 0 if left
+    out."""
 
     @property
     def num_tokens(self) -> int:
@@ -127,14 +128,14 @@ class ProxyTraining(_Matched):
     clip_norm: Positive = 1.0
     """Largest norm of the gradient."""
     warmup_fraction: _Unit = 0.1
-    """Share of the steps with a rising learning rate; after it, it falls linearly to 0."""
+    """Share of the steps in which the learning rate rises; after that it falls linearly to 0."""
 
     log_interval: _Count = 32
-    """Steps between two records of the training loss."""
+    """Steps between records of the training loss."""
     eval_interval: Annotated[int, Field(ge=0)] = 0
-    """Steps between two evaluations; 0 evaluates at the end only."""
+    """Steps between evaluations; 0 evaluates only at the end."""
     checkpoint_interval_s: NonNegative = 10.0
-    """Seconds between two checkpoints; a killed run resumes from its last one."""
+    """Seconds between checkpoints; a killed run resumes from its last one."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -142,7 +143,7 @@ class ProxyTraining(_Matched):
         _check_length(self, rules)
         if self.d_model % (2 * self.num_heads):
             rules.broken(
-                f"d_model = {self.d_model} does not split into {self.num_heads} heads of an "
+                f"d_model = {self.d_model} does not split into {self.num_heads} heads of equal, "
                 "even width",
                 "num_heads",
             )
@@ -185,14 +186,14 @@ class ProxyTraining(_Matched):
 
 
 class InstanceFilter(Section):
-    """Which sequences of OLMo-core hold too many repetitions to count in the loss."""
+    """Which sequences are too repetitive to count in the loss (OLMo-core)."""
 
     repetition_max_period: _Count = 13
     """Longest run of tokens that counts as one repetition."""
     repetition_min_period: _Count = 1
     """Shortest run of tokens that counts as one repetition."""
     repetition_max_count: _Count = 32
-    """Repetitions in a row from which a sequence is left out."""
+    """Repetitions in a row at which a sequence is left out."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -213,7 +214,7 @@ class OlmoCoreTraining(_Matched):
     trainer: Literal["olmo_core"] = "olmo_core"
     """Which trainer runs."""
     proxy_model_id: Annotated[str, Field(min_length=1)]
-    """Name of the model, such as `olmo3_14m`; any name where `model_parameters` is given."""
+    """Name of the model, such as `olmo3_14m`; any name if `model_parameters` is given."""
     model_parameters: TokenCount | None = None
     """Non-embedding parameters of a model of your own; those of OLMo 2 and 3 are known."""
     tokenizer: str = "dolma2"
@@ -227,23 +228,24 @@ class OlmoCoreTraining(_Matched):
     sequence_length: Annotated[int, Field(ge=2, le=1_048_576)] = 2048
     """Tokens of one sequence."""
     device_batch_size: _Count = 4
-    """Sequences that one device takes at once, at most; a step is made of several such parts."""
+    """Most sequences that one device processes at once; a step consists of several such parts."""
     global_batch_size: _Batch | None = None
     """Size of one step on all devices, `16 sequences` or `32768 tokens`; a bare number counts
     tokens. If left out, it follows from the size of the model."""
     learning_rate: Positive | None = None
-    """Peak learning rate; by the size of the model if left out."""
+    """Peak learning rate; if left out, it follows from the size of the model."""
     checkpoint_path: LocalPath | None = None
     """Checkpoint to start from, or a folder of them: the weights of the latest, not its step or its
     optimizer."""
     checkpoint_interval: _Count = 1000
-    """Steps between two checkpoints; a killed run resumes from its last one."""
+    """Steps between checkpoints; a killed run resumes from its last one."""
     train_type: Literal["pretrain", "anneal"] = "pretrain"
-    """Whether the learning rate warms up and falls by a cosine, or falls linearly to 0."""
+    """`pretrain` warms the learning rate up and lets it fall along a cosine, `anneal` lets it fall
+    linearly to 0."""
     eval_interval: _Count = 1000
-    """Steps between two evaluations."""
+    """Steps between evaluations."""
     no_eval: bool = False
-    """Whether to leave out evaluation."""
+    """Whether to skip evaluation."""
     instance_filter: bool | InstanceFilter = False
     """Whether highly repetitive sequences are left out of the loss, or what counts as highly
     repetitive."""
@@ -303,17 +305,17 @@ class OlmoCoreTraining(_Matched):
 class CommandTraining(_Matched):
     """Any trainer, as a command.
 
-    It finds what to train on in the files that its placeholders name, and the folder of its run in
-    `OLMIX_RUN_DIR`. It reports by lines in `metrics.jsonl` there, or through `olmix.runlog`.
+    Placeholders give it the files that say what to train on, and `OLMIX_RUN_DIR` is the folder of
+    its run. It reports by writing lines to `metrics.jsonl` there, or through `olmix.runlog`.
     """
 
     trainer: Literal["command"] = "command"
     """Which trainer runs."""
     command: Annotated[str, Field(min_length=1)]
     """Command with the placeholders {config} {mix_json} {data_manifest} {run_dir} {max_tokens}
-    {seed}; no shell reads it, so for pipes write `bash -c '...'`. A brace is written twice."""
+    {seed}; no shell reads it, so for pipes write `bash -c '...'`. Double a literal brace."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Seed handed to the command."""
+    """Seed passed to the command."""
     max_tokens: TokenCount
     """Tokens of one run."""
 

@@ -80,17 +80,17 @@ def _convert_swarm(draft: Draft) -> None:
     draft.take(
         "swarm",
         "sample_multiplier",
-        why="sample_multiplier is left out: no draw is thrown away here",
+        why="sample_multiplier is left out: here no draw is thrown away",
     )
     for key in _ZERO_IS_NOT_GIVEN:
         if swarm.get(key) == 0:
             draft.take("swarm", key, why=f"{key}: 0 is left out: it meant `not given` there")
     for key in _TEMPERATURES:
         if isinstance(swarm.get(key), int | float) and swarm[key] > 1:
-            why = f"was {swarm[key]}; above 1 it had no effect there, and has one here"
+            why = f"was {swarm[key]}; above 1 it had no effect there, but has one here"
             draft.put(1.0, "swarm", key, why=why)
     if str(swarm.get("existing_mix_file", "")).endswith((".pkl", ".pickle")):
-        why = "a pickle: `olmix generate --allow-pickle` reads it, a CSV file is read without"
+        why = "a pickle: `olmix generate` reads it with --allow-pickle, or a CSV file without"
         draft.notes.append((("swarm", "existing_mix_file"), why))
 
 

@@ -52,7 +52,7 @@ def _convert_training(draft: Draft) -> None:
         draft.put(_SEQUENCE_LENGTH, "training", "sequence_length", why=why)
     batch = training.get("global_batch_size")
     if isinstance(batch, int) and not isinstance(batch, bool):
-        why = f"was {batch}, which counted sequences; a bare number counts tokens here"
+        why = f"was {batch}, which counted sequences; here a bare number counts tokens"
         draft.put(f"{batch} sequences", "training", "global_batch_size", why=why)
     if "seed" not in training:
         draft.put(_SEED, "training", "seed", why="left out, it is 42 in Ai2's Olmix and 0 here")
@@ -85,8 +85,8 @@ def _convert_length(draft: Draft) -> None:
     if tokens != other:
         note = (
             f"{tokens:,} tokens: 20 for each of the {MODEL_PARAMETERS[str(model)]:,} parameters "
-            f"that OLMo-core counts. Releases that took {nominal:,} trained on {other:,}; for that "
-            f"length write max_tokens: {other}"
+            f"that OLMo-core counts. Releases that took {nominal:,} trained on {other:,}; write "
+            f"max_tokens: {other} for that length"
         )
         draft.notes.append((("training", "chinchilla_multiple"), note))
 

@@ -80,7 +80,7 @@ def convert(files: Sequence[str | Path], output: str | Path) -> list[Written]:
         for kind, draft in _drafts(old):
             target = folder / f"{old.stem}{kind.suffix}.yaml"
             if target in texts or target.exists():
-                raise OlmixError(f"{target}: there is a file of this name; give another folder")
+                raise OlmixError(f"{target}: already exists; give another folder")
             _move_paths(draft, old.parent, folder)
             _check(kind, draft, old)
             header = "\n".join([_HEADER.format(old=old.name), *_head_comments(old)])
@@ -95,7 +95,7 @@ def _drafts(old: Path) -> list[tuple[_Kind, Draft]]:
     """Return the new configs that an old file becomes, converted."""
     plain = without_nulls(read_yaml(old).data)
     if not isinstance(plain, dict):
-        raise ConfigError([Problem("", "a mapping of keys is needed")], str(old))
+        raise ConfigError([Problem("", "a mapping is needed")], str(old))
     keys, swarm = set(plain), plain.get("swarm")
     if isinstance(swarm, dict) and {"ratios", "metrics"} & set(swarm):
         return [_converted(_FIT, plain, convert_fit)]
@@ -108,7 +108,7 @@ def _drafts(old: Path) -> list[tuple[_Kind, Draft]]:
     if "data" in keys:
         return [_converted(_GENERATION, plain, convert_generation)]
     what = (
-        "this is no config of Ai2's Olmix: neither `swarm` with tables (fit), nor `data` with "
+        "this is not a config of Ai2's Olmix: neither `swarm` with tables (fit), nor `data` with "
         "`priors` (generation) or `training` (launch), nor `sources` (an experiment of early "
         f"releases); found {', '.join(map(str, plain)) or 'nothing'}"
     )

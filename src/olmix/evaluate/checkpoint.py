@@ -100,8 +100,8 @@ def _load(checkpoint: Path, context_length: int | None, device: str | None) -> _
     """Load a model and its tokenizer from a folder, and from nowhere else."""
     if not (checkpoint / "config.json").is_file():
         raise DataError(
-            f"{checkpoint}: holds no config.json; a folder is needed as `model.save_pretrained` of "
-            "Hugging Face writes it"
+            f"{checkpoint}: holds no config.json; give a folder written by Hugging Face's "
+            "`model.save_pretrained`"
         )
     with needs("evaluate", "Evaluating a checkpoint"):
         import torch
@@ -119,8 +119,7 @@ def _load(checkpoint: Path, context_length: int | None, device: str | None) -> _
         )
     except (OSError, ValueError, TypeError, KeyError, ImportError, RuntimeError) as error:
         raise DataError(
-            f"{checkpoint}: holds no causal language model that transformers can read: "
-            f"{_line(error)}"
+            f"{checkpoint}: transformers can read no causal language model from it: {_line(error)}"
         ) from error
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -128,8 +127,8 @@ def _load(checkpoint: Path, context_length: int | None, device: str | None) -> _
     first = tokenizer.eos_token_id if first is None else first
     if first is None:
         raise DataError(
-            f"{checkpoint}: its tokenizer has neither bos_token nor eos_token, one of which stands "
-            "before each document; set it and save the tokenizer again"
+            f"{checkpoint}: its tokenizer has neither bos_token nor eos_token, one of which must "
+            "start each document; set it and save the tokenizer again"
         )
     known = next((n for k in _LENGTHS if (n := getattr(network.config, k, None))), _DEFAULT_LENGTH)
     length = known if context_length is None else min(context_length, known)

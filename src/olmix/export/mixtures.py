@@ -121,7 +121,7 @@ def _files(source: Path) -> Iterator[Path]:
     else:
         files = sorted(source.glob("*.yaml"))
         if not files:
-            what = "holds neither mix.yaml, as a fit does, nor variants (*.yaml)"
+            what = "holds neither mix.yaml, as in a fit, nor variants (*.yaml)"
             raise ConfigError([Problem("", what)], str(source))
         yield from files
 

@@ -51,7 +51,7 @@ class TrainerFormat:
 
     def notes(self, mix: ExportedMix) -> list[str]:
         """Return what a reader of the file must know."""
-        left = f"Without weight, and left out: {', '.join(mix.left_out)}." if mix.left_out else ""
+        left = f"Without weight, so left out: {', '.join(mix.left_out)}." if mix.left_out else ""
         said = [f"Use: {self.use}", f"Files: {self.reads}", f"Weights: {self.unit}"]
         return [*said, f"Repetition: {self.repetition}", *([left] if left else [])]
 
@@ -177,7 +177,7 @@ SOURCES = {rows}
 
 
 def mixture(seed={seed}, streaming=True):
-    """Return the mixture as one dataset; it ends where a domain has been passed over so often."""
+    """Return the mixture as one dataset; it ends when a domain has reached its passes."""
     from datasets import interleave_datasets, load_dataset
 
     parts = [
@@ -339,16 +339,16 @@ def _axolotl(mix: ExportedMix) -> tuple[str, dict[str, str]]:
     for domain in mix.domains:
         if domain.passes is None:
             raise DataError(
-                f"axolotl: domain {domain.name}: it has no weights, only whole datasets and slices "
-                "of them, for which the passes of the run must be known: give with -c a config "
-                "that has priors.token_counts and max_tokens, as that of `olmix generate`."
+                f"axolotl: domain {domain.name}: axolotl has no weights, only whole datasets and "
+                "slices, for which the passes of the run must be known: give with -c a config "
+                "that has priors.token_counts and max_tokens, such as that of `olmix generate`."
             )
         whole, rest = divmod(round(domain.passes * _PERCENT), _PERCENT)
         splits = ["train"] * whole + [f"train[:{rest}%]"] * (rest > 0)
         if not splits:
             raise DataError(
-                f"axolotl: domain {domain.name}: the run takes {domain.passes:.2%} of it, and "
-                "axolotl slices by whole per cent. Cut its files to what the run takes."
+                f"axolotl: domain {domain.name}: the run takes {domain.passes:.2%} of it, but "
+                "axolotl slices in whole per cent. Cut its files to what the run takes."
             )
         for file in _texts("axolotl", domain):
             entry = {"path": file, "ds_type": _TEXTS[_ending(file)], "type": "completion"}
@@ -376,17 +376,17 @@ _EXAMPLES = (
 _TRAINERS = (
     TrainerFormat(
         "megatron", ".txt",
-        "--data-args-path FILE, or its words behind --data-path",
-        "X.bin with X.idx of preprocess_data.py; a weight is spread over several files by size",
-        "shares of samples of the sequence length, so of tokens",
-        "Megatron passes over a domain as often as its weight asks and has no limit; the factors "
-        "are not in the file",
+        "--data-args-path FILE, or its contents after --data-path",
+        "X.bin and X.idx from preprocess_data.py; a weight is spread over several files by size",
+        "shares of samples of one sequence, hence of tokens",
+        "Megatron repeats a domain as often as its weight asks, without a limit; the factors are "
+        "not in the file",
         _megatron, "",
     ),
     TrainerFormat(
         "olmo-core", ".yaml",
-        "SourceMixtureDatasetConfig.from_yaml(FILE); requested_tokens and global_batch_size (in "
-        "tokens) are needed, where no config said them",
+        "SourceMixtureDatasetConfig.from_yaml(FILE); add requested_tokens and global_batch_size "
+        "(in tokens) if no config gave them",
         "raw token ids, .npy or .bin",
         "shares of tokens",
         "max_repetition_ratio; OLMo-core refuses a mixture that takes more",
@@ -396,17 +396,17 @@ _TRAINERS = (
         "litgpt", ".py",
         "PYTHONPATH=FOLDER litgpt pretrain MODEL --data FILE.OlmixMixture",
         "folders of litdata.optimize with TokensLoader",
-        "shares of blocks, so of tokens",
-        "LitGPT has none: the epoch ends, and every domain begins again, where the first one is "
-        "used up",
+        "shares of blocks, hence of tokens",
+        "LitGPT has none: when the first domain is used up, the epoch ends and every domain "
+        "starts again",
         _litgpt,
     ),
     TrainerFormat(
         "torchtitan", ".py",
         "dataloader() in Trainer.Config(dataloader=...) (torchtitan 0.3)",
         "texts, in the column `text`",
-        "shares of packed sequences, so of tokens",
-        "torchtitan passes over a domain as often as its weight asks (infinite) and has no limit",
+        "shares of packed sequences, hence of tokens",
+        "torchtitan repeats a domain as often as its weight asks (infinite), without a limit",
         _torchtitan,
     ),
     TrainerFormat(
@@ -414,7 +414,7 @@ _TRAINERS = (
         "mixture() gives the dataset",
         "texts or tokens in .jsonl, .parquet or .arrow",
         _EXAMPLES,
-        "`repeat`, in whole passes; the mixture ends where a domain is used up",
+        "`repeat`, in whole passes; the mixture ends when a domain is used up",
         _hf,
     ),
     TrainerFormat(
@@ -423,25 +423,25 @@ _TRAINERS = (
         "and dataset_dir names its folder",
         "texts, in the column `text`",
         _EXAMPLES,
-        "LLaMA-Factory has none: interleave_under ends with the first domain that is used up, "
-        "interleave_over (where a factor is above 1) with the last",
+        "LLaMA-Factory has none: interleave_under stops when the first domain is used up, "
+        "interleave_over (where a factor is above 1) when the last is",
         _llamafactory,
     ),
     TrainerFormat(
         "axolotl", ".yaml",
-        "its keys in your axolotl config; axolotl shuffles the datasets together",
+        "copy its keys into your axolotl config; axolotl shuffles the datasets together",
         "texts, in the column `text`",
-        "axolotl has none: every domain is listed as often as the run passes over it, the last "
-        "time by a slice in whole per cent, so that one epoch is the mixture",
+        "axolotl has none: every domain is listed once per pass, the last time as a slice in "
+        "whole per cent, so that one epoch is the mixture",
         "in the list",
         _axolotl,
     ),
     TrainerFormat(
         "levanter", ".yaml",
-        "its keys in your Levanter config",
+        "copy its keys into your Levanter config",
         "texts in .jsonl or .parquet",
-        "shares of sequences, so of tokens",
-        "Levanter begins a domain again (stop_strategy: restart) and has no limit",
+        "shares of sequences, hence of tokens",
+        "Levanter restarts a domain (stop_strategy: restart) without a limit",
         _levanter,
     ),
 )  # fmt: skip

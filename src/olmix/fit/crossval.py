@@ -378,7 +378,7 @@ def _check_folds(swarm: Swarm, counts: Array, kept: Array) -> None:
     few = [name for name, number in zip(swarm.metrics, left, strict=True) if number < 2]
     if few:
         raise DataError(
-            f"metrics: {', '.join(few)}: nearly all its runs lie in one fold of the "
+            f"metrics: {', '.join(few)}: nearly all its runs are in one fold of the "
             "cross-validation, and too few are left to fit. Raise regression.num_folds, choose "
             "another regression.seed, or add the metric to filtering.drop_metrics"
         )

@@ -70,8 +70,8 @@ def directions(
     notes = []
     if believed:
         notes.append(
-            f"{shortened(believed)}: higher is taken as better, as the names say; the objective "
-            "does not count them."
+            f"{shortened(believed)}: taken as higher is better, judging by the names; the "
+            "objective does not use them."
         )
     if unsaid:
         problems.append(_unsaid(list(unsaid), kept, path, averaged))
@@ -96,6 +96,6 @@ def _unsaid(names: Sequence[str], kept: Families, path: str, averaged: bool) -> 
     lines = render_yaml({"lower_is_better": dict.fromkeys(names, False)})
     indented = "".join(f"    {line}\n" for line in lines.splitlines())
     return (
-        f"{path}: {', '.join(shown)}: higher is better, as far as the name says, and the config "
-        f"gives no direction. Write there\n{indented}  with `true` where lower is better after all"
+        f"{path}: {', '.join(shown)}: higher is better, judging by the name; the config gives no "
+        f"direction. Write there\n{indented}  with `true` where lower is in fact better"
     )

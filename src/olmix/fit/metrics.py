@@ -141,9 +141,9 @@ def scale_note(names: Sequence[str], objective_weights: Array, found: Array) -> 
     if min(ratio, by_spread) <= SCALES_APART:
         return None
     return (
-        f"{names[most]} varies {by_spread:.3g} times as much as {names[least]} (standard deviation "
-        f"{found[most]:.3g} against {found[least]:.3g}), so that it decides the average almost "
-        "alone."
+        f"{names[most]} varies {by_spread:.3g} times as much as {names[least]} (standard "
+        f"deviation {found[most]:.3g} against {found[least]:.3g}), so it decides the average "
+        "almost alone."
     )
 
 
@@ -168,13 +168,13 @@ def _metric_columns(config: FitConfig, table: Table) -> tuple[dict[str, list[str
     notes = []
     if asked & errors:
         notes.append(
-            f"{shortened(sorted(asked & errors))}: standard errors, no metrics: they say how much "
+            f"{shortened(sorted(asked & errors))}: standard errors, no metrics: they set how much "
             "each run counts."
         )
     if asked & others:
         notes.append(
-            f"{shortened(sorted(asked & others))}: not metrics by their names, left out; one that "
-            "is named in eval.tasks or lower_is_better counts."
+            f"{shortened(sorted(asked & others))}: left out, as their names are not those of "
+            "metrics; name them in eval.tasks or lower_is_better to use them."
         )
     return {
         family: [name for name in members if name not in errors | others]
@@ -261,8 +261,8 @@ def _weight_problems(
 
 def _mixed_families(kept: Families, lower: Mapping[str, bool]) -> list[str]:
     return [
-        f"eval.tasks.{family}: lower is better for some of its metrics and worse for others; their "
-        "average means nothing. Split the family, or turn aggregate_task_families off"
+        f"eval.tasks.{family}: lower is better for some of its metrics and worse for others; "
+        "their average is meaningless. Split the family, or turn aggregate_task_families off"
         for family, members in kept.items()
         if len({lower[name] for name in members}) > 1
     ]

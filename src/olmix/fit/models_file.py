@@ -38,6 +38,9 @@ from olmix.text.numbers import counted
 
 __all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_best_tenth", "restore_laws"]
 
+_DAMAGE = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
+"""What reading a damaged file of laws may raise."""
+
 _LAWS: dict[str, type[FittedLaw]] = {
     law.name: law
     for law in (
@@ -285,7 +288,7 @@ def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]
             for entry in entries
             for laws in [reader.laws(entry)]
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
 
 
@@ -304,7 +307,7 @@ def restore_best_tenth(file: Path) -> LeftOut | None:
             for metric, laws in plain["predictions"].items()
         }
         return LeftOut(np.asarray(plain["rows"], dtype=np.intp), predictions)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
 
 
@@ -341,7 +344,9 @@ def load_fit(folder: str | Path, scale: str | None = None) -> LoadedFit:
             domains=_names(plain["domains"]),
             frozen=plain["frozen"],
             lower_is_better={name: entry["lower_is_better"] for name, entry in entries.items()},
-            objective_weights={name: entry["objective_weight"] for name, entry in entries.items()},
+            objective_weights={
+                name: float(entry["objective_weight"]) for name, entry in entries.items()
+            },
             laws={
                 name: _build(entry["chosen"], reader.laws(entry)) for name, entry in entries.items()
             },
@@ -353,7 +358,7 @@ def load_fit(folder: str | Path, scale: str | None = None) -> LoadedFit:
             errors=Calibration.from_plain(plain["objective_calibration"]),
         )
         return _at_scale(smallest, plain, scale)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
 
 

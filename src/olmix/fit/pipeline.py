@@ -101,7 +101,7 @@ def fit_swarm(
     output = Path(output_dir)
     folder = output / name
     if is_complete(folder, config.proposer.fit_only):
-        logger.info("%s exists for the same config and data; nothing is fitted", folder)
+        logger.info("%s already exists for the same config and data; nothing to fit", folder)
         write_json(folder / CONFIG_FILE, config_to_plain(config, name, data))
         point_latest(output, name)
         return _read(folder, fit_only=config.proposer.fit_only)

@@ -13,33 +13,49 @@ from olmix.fit.models_file import LoadedFit
 from olmix.simplex import Array
 from olmix.text.csv import Table
 from olmix.text.numbers import counted
+from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["predict_table"]
 
 _MOST_SHOWN = 20
+_AT_ONCE = 2048
+"""Mixtures that are predicted at once, so that long tables show how far they are."""
 
 logger = logging.getLogger(__name__)
 
 
-def predict_table(fit: LoadedFit, table: Table) -> tuple[list[str], dict[str, list[float | str]]]:
+def predict_table(
+    fit: LoadedFit, table: Table, on_progress: OnProgress | None = None
+) -> tuple[list[str], dict[str, list[float | str]]]:
     """Return runs and columns of the predictions: a row per mixture and metric.
 
     Args:
         fit: the laws.
         table: a column per domain of the fit, in any order; rows summing to 1.
+        on_progress: told of every `_AT_ONCE` mixtures that are predicted.
 
     Raises:
         DataError: with everything that is wrong with the table.
     """
     mixtures = _mixtures(fit, table)
-    means, intervals = fit.predict(mixtures), fit.intervals(mixtures)
+    parts = np.array_split(mixtures, -(-len(mixtures) // _AT_ONCE))
+    steps = Steps(on_progress, len(mixtures))
+    means: dict[str, list[Array]] = {}
+    intervals: dict[str, list[Array]] = {}
+    for part in parts:
+        within = fit.intervals(part)
+        for metric, mean in fit.predict(part).items():
+            means.setdefault(metric, []).append(mean)
+            intervals.setdefault(metric, []).append(np.asarray(within[metric]))
+        steps(count=len(part))
     runs: list[str] = []
     columns: dict[str, list[float | str]] = {k: [] for k in ("metric", "mean", "lower", "upper")}
-    for metric, mean in means.items():
+    for metric, values in means.items():
+        mean = np.concatenate(values)
         runs.extend(table.runs)
         columns["metric"].extend([metric] * len(mean))
         columns["mean"].extend(mean.tolist())
-        low, high = intervals[metric]
+        low, high = np.concatenate(intervals[metric], axis=1)
         columns["lower"].extend(low.tolist())
         columns["upper"].extend(high.tolist())
     return runs, columns

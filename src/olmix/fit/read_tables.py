@@ -55,7 +55,7 @@ def read_tables(swarm: SwarmTables, scale: SwarmScale | None = None) -> tuple[Ta
         if strange:
             stop_at([f"{table.path}: scale: found {', '.join(strange)}, which swarm.scales lacks"])
         if scale is None and name not in table.groups:
-            raise DataError(f"{table.path}: no run is of the scale {name}, which gives the shape")
+            raise DataError(f"{table.path}: no run has the scale {name}, which gives the shape")
     return both[0].of_group(name), read_metrics(swarm, both[1].of_group(name))
 
 
@@ -91,7 +91,7 @@ def not_joined(ratios: Table, metrics: Table) -> list[str]:
         return []
     return [
         f"{ratios.path} and {metrics.path} have no run in common: the first starts with "
-        f"{ratios.runs[0]}, the second with {metrics.runs[0]}. They are joined on `run`"
+        f"{ratios.runs[0]}, the second with {metrics.runs[0]}. The tables are joined on `run`"
     ]
 
 
@@ -126,7 +126,7 @@ def filtered_out(
     supported = np.array([name in support for name in domains])
     for run, row in weights.items():
         if wanted and (row[~inside].sum() > 1e-9 or not all(row[own].sum() > 0 for own in members)):
-            out[run] = "filtering.keep_sources: it is not a mixture of these alone"
+            out[run] = "filtering.keep_sources: its mixture has other sources too"
         elif support and abs(row[supported].sum() - 1) > 1e-6:
-            out[run] = "filtering.support_domains: it gives weight to other domains"
+            out[run] = "filtering.support_domains: its mixture has other domains too"
     return out

@@ -290,7 +290,7 @@ def _signal_warnings(swarm: Swarm, fits: Sequence[MetricFit], reliable: bool) ->
     if not silent:
         return []
     return [
-        f"The swarm holds no reliable signal about {', '.join(silent)}, which the average counts."
+        f"The swarm shows no reliable signal about {', '.join(silent)}, which the average counts."
     ]
 
 
@@ -314,7 +314,7 @@ def statement(swarm: Swarm, found: PredictedGain, *, reliable: bool, worst: bool
             "replicates to measure the noise, longer runs, or another metric."
         )
     if worst:
-        return f"This is the mixture predicted to be worst for {name}, as make_worst_mix asks."
+        return f"This mixture is predicted to be the worst for {name}, as make_worst_mix asks."
     size = gain_of(significant(found.mean), objective.unit, objective.better)
     reach = f"{per_cent(LEVEL)} interval {significant(found.low)} to {significant(found.high)}"
     chance = probability(found.probability)

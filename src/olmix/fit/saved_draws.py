@@ -85,8 +85,8 @@ def load_draws(folder: str | Path) -> SavedDraws:
     swarm = read_swarm(config, (ratios, metrics))
     if swarm.domains != fit.domains or set(swarm.metrics) != set(fit.metrics):
         raise DataError(
-            f"{place}: {config.swarm.ratios} and {config.swarm.metrics} have other domains or "
-            "metrics than when they were fitted. Run `olmix fit` again"
+            f"{place}: {config.swarm.ratios} and {config.swarm.metrics} no longer have the "
+            "domains or metrics that were fitted. Run `olmix fit` again"
         )
     weights = read_proposal(place).mixtures["proposed"].weights
     return SavedDraws(

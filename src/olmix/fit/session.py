@@ -47,8 +47,8 @@ __all__ = ["FittedSwarm", "LoadedSwarm", "ProposedMixture", "fit_laws", "load_sw
 
 _MOST_ROWS = 40
 UNIFORM_PRIOR = (
-    "No token counts were given: the natural mixture is taken to be uniform, and gains are over "
-    "that. Give token_counts to compare with your data."
+    "No token counts were given: the uniform mixture stands in for the natural one, and gains "
+    "are over it. Give token_counts to compare with your data."
 )
 TableLike = str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]] | Any
 """A file, or a table in Python (`olmix.text.frames`)."""

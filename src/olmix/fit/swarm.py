@@ -425,13 +425,13 @@ def _wrong_numbers(
         if mixtures < needed:
             enough = False
             problems.append(
-                f"{table.path}: {name}: {mixtures} different mixtures are there{held} to fit "
-                f"{num_free} domains, which takes at least {needed}; aim for {3 * (num_free + 1)}"
+                f"{table.path}: {name}: {num_free} domains need at least {needed} different "
+                f"mixtures; found {mixtures}{held}; aim for {3 * (num_free + 1)}"
             )
         elif np.ptp(column[measured]) == 0:
             problems.append(
                 f"{table.path}: {name} is {column[measured][0]:g} in every run, so nothing can be "
-                "learnt from it. Add it to filtering.drop_metrics"
+                "learned from it. Add it to filtering.drop_metrics"
             )
     weighed = chosen.objective_weights > 0
     measured_in = [set(group[np.isfinite(c) & ~held_out].tolist()) for c in values.T[weighed]]
@@ -440,8 +440,8 @@ def _wrong_numbers(
         gaps = np.isnan(values).sum(axis=0) * weighed
         problems.append(
             f"{table.path}: {together} different mixtures have all {weighed.sum()} metrics of the "
-            f"average, which takes at least {needed}; {chosen.names[int(gaps.argmax())]} lacks "
-            "most. Complete the table, or set the weight of metrics with gaps to 0 in "
+            f"average, but the fit needs at least {needed}; {chosen.names[int(gaps.argmax())]} "
+            "lacks most. Complete the table, or set the weight of metrics with gaps to 0 in "
             "filtering.obj_weights"
         )
     return problems

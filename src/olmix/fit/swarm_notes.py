@@ -35,13 +35,14 @@ def swarm_notes(swarm: Swarm) -> list[str]:
     unused = [name for name, used in zip(swarm.domains, live, strict=True) if not used]
     if unused:
         notes.append(
-            f"No run has {', '.join(unused)}, so nothing is known of it: it gets no weight."
+            f"No run has {', '.join(unused)}, so nothing is known about it and it gets no weight."
         )
     for name, column in zip(swarm.metrics, swarm.measured.T, strict=True):
         missing = int(np.isnan(column).sum())
         if missing:
             notes.append(
-                f"{name} is missing in {counted(missing, 'run')}, which its fit leaves out."
+                f"{name} is missing in {counted(missing, 'run')}; its fit leaves out runs without "
+                "it."
             )
     notes += [*_known_errors(swarm), *_accidents(swarm), *_means_of_others(swarm)]
     safe = 3 * (swarm.num_free + 1)
@@ -71,9 +72,9 @@ def _known_errors(swarm: Swarm) -> list[str]:
     known = int(swarm.noise.known.sum())
     of = "the metric" if len(swarm.metrics) == 1 else f"{known} of {len(swarm.metrics)} metrics"
     return [
-        f"The standard errors of {of} are known: a run counts the less, the larger its error. "
-        f"{swarm.runs[int(row)]} counts least, {seen[row, index]:.2g} of a usual run "
-        f"in {swarm.metrics[int(index)]}."
+        f"The standard errors of {of} are known: the larger its error, the less a run counts. "
+        f"{swarm.runs[int(row)]} counts least, {seen[row, index]:.2g} of a usual run in "
+        f"{swarm.metrics[int(index)]}."
     ]
 
 
@@ -89,7 +90,7 @@ def _accidents(swarm: Swarm) -> list[str]:
             shares = ", ".join(f"{100 * mixture[d]:.0f} % {swarm.domains[d]}" for d in order)
             notes.append(
                 f"{name}: run {swarm.runs[row]} ({shares}) measured {measured[row]:.4g}, which no "
-                f"run with a similar mixture explains: it is taken as diverged and counts as "
+                "run with a similar mixture explains: it is treated as diverged and counts as "
                 f"{counted[row]:.4g}."
             )
     return notes
@@ -108,7 +109,7 @@ def _means_of_others(swarm: Swarm) -> list[str]:
         same = np.abs(whole - others).max(axis=0) <= _ROUNDING * whole.std(axis=0)
     return [
         f"{name} is the mean of the other metrics in every run: leave it out "
-        "(filtering.drop_metrics), since an average of fits predicts better than a fit of averages."
+        "(filtering.drop_metrics), since averaging fits predicts better than fitting an average."
         for name, mean in zip(swarm.metrics, same, strict=True)
         if mean
     ]
@@ -118,7 +119,7 @@ def _tied(swarm: Swarm) -> list[str]:
     """Name the domains that are fitted as one."""
     return [
         f"{', '.join(f'{name} ({100 * share:.1f} %)' for name, share in members.items())} keep "
-        f"their shares in every run: they are fitted as one domain, {group}."
+        f"the same proportions in every run: they are fitted as one domain, {group}."
         for group, members in (swarm.frozen.groups if swarm.frozen is not None else {}).items()
     ]
 
@@ -126,7 +127,7 @@ def _tied(swarm: Swarm) -> list[str]:
 def _pinned(swarm: Swarm) -> list[str]:
     """Name the domains that have the same weight in every run."""
     return [
-        f"{name} is {100 * weight:.4g} % of every run, so nothing is known of other weights: it is "
-        "pinned there in the natural, the uniform and the proposed mixture."
+        f"{name} is {100 * weight:.4g} % of every run, so nothing is known about other weights: "
+        "it is pinned there in the natural, the uniform and the proposed mixture."
         for name, weight in swarm.pinned.items()
     ]

@@ -104,8 +104,8 @@ class Frozen:
             total = float(np.nansum(pinned))
             if np.isnan(pinned).any() or np.abs(pinned - total * row[row > 0]).max() > _TOLERANCE:
                 raise DataError(
-                    f"filtering.fixed_weight: {', '.join(members)} keep their shares of each other "
-                    "in every run. Pin all of them in these shares, or none: "
+                    f"filtering.fixed_weight: {', '.join(members)} keep the same proportions in "
+                    "every run. Pin all of them in these proportions, or none: "
                     + ", ".join(f"{n} {s:.3f}" for n, s in zip(members, row[row > 0], strict=True))
                 )
             found[domain] = total

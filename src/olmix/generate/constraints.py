@@ -178,7 +178,7 @@ def _caps(config: GenerationConfig, prior: Mapping[str, float]) -> tuple[Array, 
     swarm, domains = config.swarm, config.data.domains
     counts = config.priors.counts(domains)
     caps = np.ones(len(domains))
-    labels = [f"{name} has at most all of the mixture" for name in domains]
+    labels = [f"{name} is at most the whole mixture" for name in domains]
     if swarm.enable_bound:
         passes = swarm.repetition_factor if swarm.allow_repetition else 1.0
         caps = token_caps(counts, passes, config.pass_tokens)
@@ -191,7 +191,7 @@ def _caps(config: GenerationConfig, prior: Mapping[str, float]) -> tuple[Array, 
     for index, name in enumerate(domains):
         if prior.get(name, 1.0) <= 0:
             caps[index] = 0.0
-            labels[index] = f"the manual prior gives {name} nothing"
+            labels[index] = f"the manual prior gives {name} no weight"
     return caps, tuple(labels)
 
 
@@ -312,9 +312,9 @@ def _check_singly(config: GenerationConfig, rules: Constraints) -> None:
         reach = rules.caps[rule.row > 0].sum()
         if rule.low == rule.high > 0 and reach < rule.low - _TOLERANCE:
             problems.append(
-                f"{rule.label} of the mixture, but the tokens below it allow {reach:.4g} "
-                f"(x {passes:.1f} repetition over {readable_count(budget)}). "
-                "Lower the weight, or raise swarm.repetition_factor."
+                f"{rule.label} of the mixture, but the tokens below it allow only {reach:.4g} (x "
+                f"{passes:.1f} repetition over {readable_count(budget)}). Lower the weight, or "
+                "raise swarm.repetition_factor."
             )
     usable = rules.caps[rules.caps >= rules.minimum]
     if rules.caps.sum() < 1 - _TOLERANCE and (rules.caps > 0).all():
@@ -326,8 +326,9 @@ def _check_singly(config: GenerationConfig, rules: Constraints) -> None:
         )
     elif usable.sum() < 1 - _TOLERANCE:
         problems.append(
-            f"the domains whose tokens allow their minimum weight reach {usable.sum():.4g} of the "
-            f"mixture. Lower swarm.minimum_weight or {length}, or raise swarm.repetition_factor."
+            "the domains with enough tokens for their minimum weight add up to "
+            f"{usable.sum():.4g} of the mixture. Lower swarm.minimum_weight or {length}, or raise "
+            "swarm.repetition_factor."
         )
     needed = rules.minimum[rules.required].sum()
     if needed > 1 + _TOLERANCE:

@@ -243,8 +243,8 @@ def _check_moved(moved: Array, rules: Constraints) -> None:
     worst = float(rules.violation(moved).max(initial=0.0))
     if worst > 1e-7:
         raise InfeasibleError(
-            f"the nearest mixture that was found breaks a rule by {worst:.2g}. The rules leave "
-            "hardly any room; loosen one of them."
+            f"the nearest mixture found breaks a rule by {worst:.2g}. The rules leave hardly any "
+            "room; loosen one of them."
         )
 
 

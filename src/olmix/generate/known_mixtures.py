@@ -23,7 +23,7 @@ _SUM_TOLERANCE = 0.01
 def load_mixtures(path: str | Path, domains: Sequence[str], *, allow_pickle: bool = False) -> Array:
     """Return the mixtures of a folder of variants or of a table, (n, D) in the order of `domains`.
 
-    Columns are matched by name, never by position; columns that are no domain are passed over, and
+    Columns are matched by name, never by position; columns that are no domain are skipped, and
     a domain without a column weighs 0. Rows that do not sum to 1 over the domains, because they
     hold others too, are left out.
 

@@ -44,8 +44,8 @@ def mixtures_to_repeat(fit: EarlierFit, domains: Sequence[str], wanted: int, see
     runs = runs[np.abs(runs - proposal).max(axis=1) > _SAME]
     if len(runs) < wanted - 1:
         raise DataError(
-            f"the fit has {len(runs)} different mixtures besides its proposal; {wanted - 1} are "
-            "wanted. Lower -n"
+            f"the fit has {len(runs)} different mixtures besides its proposal, fewer than the "
+            f"{wanted - 1} asked for. Lower -n"
         )
     near = list(np.argsort(hellinger(proposal[None], runs)[0], kind="stable"))
     spread = _representatives(runs, wanted // 2, seed)

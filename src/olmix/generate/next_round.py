@@ -81,8 +81,8 @@ def _columns(fit: EarlierFit, domains: Sequence[str]) -> list[int]:
     differing = sorted(set(domains) ^ set(fit.domains))
     if differing:
         raise DataError(
-            f"the fit and the config differ in {', '.join(differing)}; a round has the domains of "
-            "the fit before it"
+            f"the fit and the config differ in {', '.join(differing)}; a round must have the "
+            "domains of the fit that places it"
         )
     return [fit.domains.index(name) for name in domains]
 
@@ -121,16 +121,16 @@ def next_round(
     drawn = wanted - len(explored)
     if len(near) < drawn:
         raise DataError(
-            f"the rules leave {len(near)} new mixtures around the proposal; {drawn} are wanted. "
-            "Lower swarm.variants, or loosen the rules"
+            f"the rules leave {len(near)} new mixtures around the proposal, fewer than the "
+            f"{drawn} asked for. Lower swarm.variants, or loosen the rules"
         )
     there = np.empty((1 + len(near), len(columns)))
     there[:, columns] = np.vstack([proposal, near])
     draws = fit.draw(there, drawn, int(draw_rng.integers(2**31)))
     missed = float((draws[:, 0] - draws.min(axis=1)).mean())
     logger.info(
-        "sampled laws find mixtures near the proposal that are better by %.3g on average; more "
-        "runs can gain no more than that",
+        "laws drawn at random find mixtures near the proposal that are better by %.3g on "
+        "average; another round can gain no more than that",
         missed,
     )
     chosen: list[Array] = []

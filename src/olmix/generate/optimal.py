@@ -24,6 +24,7 @@ from olmix.generate.criteria import RIDGE, Criterion, Information, feature_map
 from olmix.generate.polytope import sample_polytope
 from olmix.generate.solve import check_feasible, face_of, middle, nearest, vertex
 from olmix.simplex import Array
+from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["BLOCK", "candidates_of", "distances_to", "optimal_design"]
 
@@ -48,6 +49,7 @@ def optimal_design(
     seed: int,
     criterion: Criterion,
     model: str,
+    on_progress: OnProgress | None = None,
 ) -> Array:
     """Return a design of `variants` mixtures beside those that are run anyway.
 
@@ -59,6 +61,7 @@ def optimal_design(
         seed: seed of the candidates.
         criterion: D or I.
         model: the law that the design is for.
+        on_progress: told of every block of runs that is placed.
 
     Returns:
         (variants, D) mixtures; the first ones are those of a smaller design.
@@ -74,10 +77,12 @@ def optimal_design(
     mean = np.einsum("sni,snj->sij", spread, spread) / len(reference)
     chosen = fixed
     ridge = 1.0 if model == "gp" else RIDGE
+    steps = Steps(on_progress, len(seeds))
     for rng in seeds:
         candidates = _candidates(rules, draw, rng)
         block = _grow(candidates, chosen, lambda w: _Bench(features, mean, criterion, ridge, w))
         chosen = np.vstack([chosen, block])
+        steps(f"{min(len(chosen) - len(fixed), variants)} of {variants} mixtures")
     return chosen[len(fixed) : len(fixed) + variants]
 
 

@@ -22,6 +22,7 @@ from olmix.laws.least_mixtures import least_mixtures
 from olmix.mixture import Mixture, repetition_factors
 from olmix.simplex import Array, distinct_mixtures
 from olmix.text.files import digest
+from olmix.text.progress import OnProgress
 
 __all__ = ["Variant", "group_of", "known_mixtures", "sample_swarm"]
 
@@ -56,7 +57,11 @@ class Variant:
 
 
 def sample_swarm(
-    config: GenerationConfig, *, allow_pickle: bool = False, fit: EarlierFit | None = None
+    config: GenerationConfig,
+    *,
+    allow_pickle: bool = False,
+    fit: EarlierFit | None = None,
+    on_progress: OnProgress | None = None,
 ) -> tuple[Variant, ...]:
     """Draw the variants of a swarm: the references, their replicates, then the samples.
 
@@ -67,6 +72,7 @@ def sample_swarm(
         config: the generation config.
         allow_pickle: whether `swarm.existing_mix_file` may be a pickle.
         fit: the fit that `swarm.after` or `swarm.larger` names.
+        on_progress: told of what `design: optimal` has placed; other designs are quick.
 
     Raises:
         InfeasibleError: no mixture satisfies the config, or so few different ones that no fit can
@@ -75,7 +81,7 @@ def sample_swarm(
     """
     asks = next((key for key in ("after", "larger") if getattr(config.swarm, key)), None)
     if asks is not None and fit is None:
-        problem = Problem(f"swarm.{asks}", "only `olmix generate` loads a fit")
+        problem = Problem(f"swarm.{asks}", "only `olmix generate` can load a fit")
         raise ConfigError([problem], config.name)
     if config.swarm.larger is not None and fit is not None:
         return _larger(config, fit)
@@ -87,7 +93,7 @@ def sample_swarm(
         known = np.vstack([known, runs_of(fit, domains)])
     references = {} if fit is not None else _references(config, tree, natural, known)
     fixed = np.vstack([known, *references.values()])
-    sampled = _sample(config, rules, fixed, known, fit)
+    sampled = _sample(config, rules, fixed, known, fit, on_progress)
     weights = np.vstack([*references.values(), sampled])
     factors = repetition_factors(weights, config.pass_tokens, config.priors.counts(domains))
     mixes = [
@@ -147,7 +153,7 @@ def _references(
         weights = np.array([list(prior_mixture(tree, sizes, plain).values())])
         if not rules.contains(weights, 1e-12).all():
             weights = move_into(weights, tree, config.swarm, rules)
-            logger.info("the %s mixture was moved into the limits of the swarm", kind)
+            logger.info("the %s mixture was moved inside the limits of the swarm", kind)
         if not _is_known(weights, known)[0]:
             found[kind] = weights
     return found
@@ -159,6 +165,7 @@ def _sample(
     fixed: Array,
     known: Array,
     fit: EarlierFit | None,
+    on_progress: OnProgress | None,
 ) -> Array:
     """Draw the samples of the design that the config asks for, (variants, D)."""
     tree, swarm, domains = config.data.tree(), config.swarm, config.data.domains
@@ -183,7 +190,14 @@ def _sample(
         from olmix.generate.optimal import optimal_design
 
         return optimal_design(
-            rules, dirichlet, swarm.variants, fixed, swarm.seed, swarm.criterion, swarm.model
+            rules,
+            dirichlet,
+            swarm.variants,
+            fixed,
+            swarm.seed,
+            swarm.criterion,
+            swarm.model,
+            on_progress,
         )
     if swarm.design == "polytope":
         from olmix.generate.polytope import sample_polytope
@@ -206,7 +220,7 @@ def _draw_new(
         drawn[again] = draw([rngs[int(index)].spawn(1)[0] for index in again])
     left = int(_is_known(drawn, known).sum())
     if left:
-        logger.warning("%d mixtures were run before; the rules leave no others near them", left)
+        logger.warning("%d mixtures were run before, and the rules allow no others near them", left)
     return drawn
 
 
@@ -246,8 +260,8 @@ def _report(
         asked = sum(map(len, others)) + len(sampled)  # so few may be what was asked for
         if share <= _TOO_FEW and total < needed <= asked and num_free > 1:
             raise InfeasibleError(
-                f"{said} With all others there are {total} different ones; a fit of {num_free} "
-                f"domains takes at least {needed}; aim for {safe}. {remedy}"
+                f"{said} With all others there are {total} different mixtures; a fit of "
+                f"{num_free} domains needs at least {needed}; aim for {safe}. {remedy}"
             )
         logger.warning("%s %s", said, remedy)
     elif total < safe:
@@ -279,7 +293,7 @@ def _explain_equal(config: GenerationConfig, rules: Constraints, sampled: Array)
         )
     return said, (
         f"Lower swarm.minimum_weight, or swarm.mix_temperature = {swarm.mix_temperature:g}: "
-        "towards 0 mixtures lie around the uniform one."
+        "towards 0, mixtures lie around the uniform one."
     )
 
 

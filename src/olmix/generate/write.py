@@ -19,6 +19,7 @@ from olmix.mixture import Mixture
 from olmix.simplex import distinct_mixtures
 from olmix.text.csv import write_table
 from olmix.text.files import write_text
+from olmix.text.progress import OnProgress
 from olmix.text.yaml import parse_yaml, render_yaml
 
 __all__ = ["Generated", "for_target", "generate"]
@@ -53,6 +54,7 @@ def generate(
     allow_mixed: bool = False,
     allow_pickle: bool = False,
     fit: EarlierFit | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Generated:
     """Sample a swarm and write one file per variant, and `swarm.csv`.
 
@@ -70,7 +72,7 @@ def generate(
     out = Path(folder)
     if not allow_mixed:
         _check_folder(out, f"{config.name}-{group}-")
-    variants = sample_swarm(config, allow_pickle=allow_pickle, fit=fit)
+    variants = sample_swarm(config, allow_pickle=allow_pickle, fit=fit, on_progress=on_progress)
     sections: Mapping[str, Any] = {}
     if base is not None and variants:
         # The first variant is checked as a whole; the others differ by name, mixture and seed.
@@ -104,20 +106,20 @@ def _check_base(config: GenerationConfig, base: LaunchConfig) -> None:
     training = base.training
     if training.num_tokens != config.max_tokens:
         what = (
-            f"the base trains {training.num_tokens:,} tokens a run, the swarm is sampled for "
-            f"max_tokens = {config.max_tokens:,}"
+            f"the base trains each run on {training.num_tokens:,} tokens, but the swarm is "
+            f"sampled for max_tokens = {config.max_tokens:,}"
         )
         if isinstance(training, ProxyTraining):
             problems.append(Problem("training.max_tokens", f"{what}; make them equal"))
         else:
-            logger.warning("%s; the caps and repetition factors hold for the latter", what)
+            logger.warning("%s; caps and repetition factors are those of the latter", what)
     target = config.target_tokens
     if target is not None and target != training.target_tokens:
         said = training.target_tokens
         problems.append(
             Problem(
                 "training.target_tokens",
-                f"the swarm is sampled for target_tokens = {target:,}, the base "
+                f"the swarm is sampled for target_tokens = {target:,}, but the base "
                 f"{'says nothing of it' if said is None else f'says {said:,}'}; make them equal",
             )
         )
@@ -140,8 +142,9 @@ def _check_folder(folder: Path, prefix: str) -> None:
             [
                 Problem(
                     "",
-                    f"holds {len(others)} files that are not of this swarm ({prefix}*), such as "
-                    f"{others[0]}. Choose another folder, or pass --allow-mixed to keep both.",
+                    f"holds {len(others)} files that do not belong to this swarm ({prefix}*), "
+                    f"such as {others[0]}. Choose another folder, or pass --allow-mixed to keep "
+                    "both.",
                 )
             ],
             str(folder),

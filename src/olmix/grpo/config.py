@@ -63,9 +63,9 @@ class OptimizerConfig(Section):
     nesterov: bool | None = None
     """Nesterov's form of the momentum (sgd; false)."""
     schedule_type: _Schedule | None = None
-    """Takes the place of `scheduler.name`."""
+    """Older form of `scheduler.name`."""
     warmup_steps: Annotated[int, Field(ge=0)] | None = None
-    """Takes the place of `scheduler.warmup_fraction`, in updates."""
+    """Like `scheduler.warmup_fraction`, but in updates."""
 
     @property
     def kind(self) -> Literal["adamw", "sgd"]:
@@ -111,11 +111,11 @@ class RewardConfig(Section):
     """One of the rewards."""
 
     function: str | None = None
-    """``module:function`` of a reward of one's own."""
+    """``module:function`` of your own reward."""
     weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     """Factor in the sum of the rewards; below 0 it is a penalty."""
     timeout_s: Positive | None = None
-    """Seconds that a call of the function may take; any where left out."""
+    """Seconds that a call of the function may take; no limit if left out."""
 
 
 class GrpoConfig(Section):
@@ -134,12 +134,12 @@ class GrpoConfig(Section):
     epsilon_high: Positive | None = None
     """Clip above, where it differs."""
     eos_tokens: _Tokens | None = None
-    """The older place of `generation.eos_tokens`."""
+    """Older form of `generation.eos_tokens`."""
     answer: AnswerKind = "number"
     """How a given answer is compared with the true one, in rewards and evaluation: as one number,
     as mathematics (math-verify), as exactly the same text, or as the letter of a choice."""
     answer_mark: AnswerMark = "tags"
-    r"""Where the answer stands, and what is the format: reasoning and answer in tags, `\boxed{}` or
+    r"""Where the answer is, and so the format: reasoning and answer in tags, `\boxed{}` or
     a line `####` at the end, or the whole completion."""
     rewards: Annotated[dict[str, RewardConfig], Field(min_length=1)]
     """Name to weight, or to `function` and `weight`."""
@@ -182,15 +182,15 @@ class SamplingConfig(Section):
     max_new_tokens: _Count = 512
     """Tokens of the longest answer; longer ones are cut."""
     temperature: Positive = 0.9
-    """Divides the logits."""
+    """Sampling temperature."""
     top_p: Fraction = 1.0
-    """Probability that the sampled tokens make up."""
+    """Total probability of the most likely tokens to sample from (top-p)."""
     top_k: _Count | None = None
-    """Number of most likely tokens to sample from; all if left out."""
+    """Number of most likely tokens to sample from (top-k); all if left out."""
     eos_tokens: _Tokens | None = None
-    """Tokens that end an answer; the tokenizer's own where left out."""
+    """Tokens that end an answer; the tokenizer's own if left out."""
     engine: Literal["vanilla", "vllm", "sglang_jax"] = "vanilla"
-    """What samples the answers of a training: Tunix's own sampler, vLLM or SGLang."""
+    """Engine that samples the answers in training: Tunix's own sampler, vLLM or SGLang."""
 
 
 class EvaluationConfig(Section):
@@ -199,19 +199,19 @@ class EvaluationConfig(Section):
     preset: Literal["greedy", "standard", "liberal"] = "greedy"
     """How answers are sampled: greedy; temperature 0.7, top-p 0.95, top-k 50; 0.85, 1.0, 2000."""
     num_prompts: _Count | None = 64
-    """Questions; all that are held out, or of the test, where null."""
+    """Number of questions; null takes all that are held out, or the whole test set."""
     num_samples: _Count = 1
     """Answers to a question; pass@k is given for k up to this."""
     batch_size: _Count = 16
     """Prompts at once."""
     seed: int = 1
-    """Draws the questions and the answers."""
+    """Seed for questions and answers."""
     every: _Count | None = None
-    """Training steps between two measurements; none in between if left out."""
+    """Training steps between evaluations; none in between if left out."""
     at_start: bool = False
-    """Whether the model is measured before training."""
+    """Whether to evaluate the model before training."""
     at_end: bool = True
-    """Whether it is measured after training."""
+    """Whether to evaluate the model after training."""
 
     @model_validator(mode="after")
     def _check(self) -> EvaluationConfig:
@@ -230,13 +230,13 @@ class RunConfig(Section):
     """A whole run."""
 
     project_name: str
-    """Names the outputs and the project at trackers."""
+    """Name of the output folder, and of the project in trackers."""
     experiment_name: str | None = None
     """A name of the run."""
     tags: _Names = ()
     """Tags for trackers."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Draws weights, data and answers."""
+    """Seed for weights, data and answers."""
     logging: Annotated[
         tuple[Literal["jsonl", "tensorboard", "trackio", "wandb"], ...], Field(strict=False)
     ] = ("jsonl",)
@@ -352,7 +352,7 @@ class RunConfig(Section):
             entry = self.grpo.rewards.get(name)
             if entry is not None and entry.function is None and entry.weight:
                 rules.broken(
-                    "it compares with true answers, of which training.answer_column says there "
+                    "it compares with true answers, but training.answer_column says that there "
                     f"are none; remove it: grpo.rewards.{name}=0",
                     "grpo",
                     "rewards",

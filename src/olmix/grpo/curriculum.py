@@ -81,8 +81,8 @@ def _measured(
     found = Asker(questions, tokenizer, config, sampling).measure(base).values
     if "accuracy" not in found:
         raise DataError(
-            "training.curriculum: pass rates are measured by true answers, and the data have none; "
-            "set training.curriculum.column"
+            "training.curriculum: pass rates are measured with true answers, and the data have "
+            "none; set training.curriculum.column"
         )
     rates = {q.key: float(rate) for q, rate in zip(questions, found["accuracy"], strict=True)}
     write_json(file, rates)

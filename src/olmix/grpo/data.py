@@ -141,7 +141,7 @@ def load_dataset(config: TrainingConfig) -> Dataset:
         if source.has_test:
             tests = _by_text(read_questions(source, test=True))
             if not questions or not tests:
-                raise DataError(f"{name}: there are no questions to train on, or none of its test")
+                raise DataError(f"{name}: there are no questions to train on, or none in its test")
             held = [group[0] for group in tests.values()]
             copies += len(questions) - len(_by_text(questions))
             parts.append(Part(source.name, source.weight, questions, held))

@@ -80,16 +80,15 @@ def _filled(template: str, record: Mapping[str, object], where: str) -> str:
         return template.format_map(texts)
     except KeyError as error:
         raise DataError(
-            f"{where} has no {error.args[0]}, which training.prompt names; it has "
-            f"{', '.join(texts)}"
+            f"{where} has no {error.args[0]}, which training.prompt uses; it has {', '.join(texts)}"
         ) from None
 
 
 def _chat(turns: Any, where: str) -> tuple[Turn, ...]:
     """Read a list of messages, as chats are written everywhere; the user has the last word."""
     wanted = (
-        "a chat is a list of {role: system, user or assistant, content: text}, the user's last, a "
-        "system's first"
+        "a chat is a list of {role: system, user or assistant, content: text} that ends with the "
+        "user and may begin with the system"
     )
     read: list[Turn] = []
     for index, turn in enumerate(turns):

@@ -110,7 +110,7 @@ def _rewards(config: RunConfig) -> list[Reward]:
     try:
         return load_rewards(config.grpo)
     except OlmixError as error:
-        logger.warning("the answers are not scored by the run's rewards: %s", error)
+        logger.warning("the answers are not scored with the run's rewards: %s", error)
         return []
 
 

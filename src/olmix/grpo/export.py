@@ -32,7 +32,7 @@ def export_checkpoint(
     """
     saved = read_saved_run(path, step)
     if (output / "model.safetensors").exists():
-        raise DataError(f"{output} holds a model already; choose another folder")
+        raise DataError(f"{output} already holds a model; choose another folder")
     from olmix.grpo.devices import make_mesh
     from olmix.grpo.models import load_model, read_state, trained_model
     from olmix.grpo.tokenizer import load_tokenizer

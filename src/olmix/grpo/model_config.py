@@ -37,7 +37,7 @@ class ArchitectureConfig(Section):
     vocab_size: _Count | None = None
     """Entries of the embedding; at most those of the tokenizer."""
     sliding_window: _Count | None = None
-    """Tokens that a local layer of Gemma 3 sees."""
+    """Window of a local attention layer of Gemma 3, in tokens."""
 
 
 class WarmStartConfig(Section):
@@ -46,7 +46,7 @@ class WarmStartConfig(Section):
     steps: _Count = 200
     """Optimizer steps."""
     batch_size: _Count = 16
-    """Examples of a step."""
+    """Examples per step."""
     learning_rate: Positive = 5e-3
     """Highest learning rate, of Adam with a warm-up and a cosine."""
     format_rate: Weight = 0.5
@@ -67,17 +67,17 @@ class ModelConfig(Section):
     path: str | None = None
     """Folder with `config.json`, `tokenizer.json` and `*.safetensors`, for source `local`."""
     prompt_template: PromptTemplate = "gemma"
-    """How the turns of a chat are written."""
+    """Chat template."""
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     """Type of the weights."""
     lora_rank: Annotated[int, Field(ge=0)] | None = 32
-    """Rank of the low-rank updates; 0 or null trains all weights."""
+    """Rank of the low-rank updates (LoRA); 0 or null trains all weights."""
     lora_alpha: Positive = 32.0
     """The updates are scaled by alpha / rank."""
     lora_module_path: str
     """Regular expression of the modules that get an update."""
     mesh_shape: _Mesh
-    """Sizes and names of the axes over which the devices are laid; -1 takes what is left."""
+    """Sizes and names of the axes of the device mesh; -1 takes what is left."""
     custom_params: ArchitectureConfig | None = None
     """Sizes that replace the model's own; the weights are random then."""
     warm_start: WarmStartConfig | None = None
@@ -85,7 +85,7 @@ class ModelConfig(Section):
 
     @property
     def is_random(self) -> bool:
-        """Whether the weights are drawn, not loaded."""
+        """Whether the weights are random, not loaded."""
         return self.source == "random" or self.custom_params is not None
 
     @property
@@ -111,7 +111,7 @@ class ModelConfig(Section):
                 "model_size",
             )
         if self.source == "local" and self.path is None:
-            rules.broken("source=local needs the folder of the weights", "path")
+            rules.broken("source=local needs the folder with the weights", "path")
         if self.source != "local" and self.path is not None:
             rules.broken(f"has no effect with source={self.source}; use source=local", "path")
         if self.source in ("huggingface", "kaggle") and self.model_id is None:
@@ -120,7 +120,7 @@ class ModelConfig(Section):
             re.compile(self.lora_module_path)
         except re.error as error:
             rules.broken(
-                f'found "{self.lora_module_path}"; that is no regular expression: {error}',
+                f'found "{self.lora_module_path}"; that is not a regular expression: {error}',
                 "lora_module_path",
             )
         if self.warm_start is not None and not self.is_random:
@@ -128,7 +128,7 @@ class ModelConfig(Section):
         sizes, names = self.mesh_shape
         if len(sizes) != 2 or tuple(names) != ("fsdp", "tp") or 0 in sizes or sizes == (-1, -1):
             rules.broken(
-                'two sizes and the names ["fsdp", "tp"] are needed, at most one size -1, such as '
+                'give two sizes (at most one of them -1) and the names ["fsdp", "tp"], such as '
                 '[[1, 4], ["fsdp", "tp"]]',
                 "mesh_shape",
             )

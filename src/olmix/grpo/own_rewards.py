@@ -61,7 +61,8 @@ class Reward:
             return replace(self, function=copy.deepcopy(self.function))
         except Exception:  # noqa: BLE001 - whatever a user's object raises
             logger.warning(
-                "grpo.rewards.%s cannot be copied: trial and evaluation change its state", self.name
+                "grpo.rewards.%s cannot be copied, so trials and evaluations change its state",
+                self.name,
             )
             return self
 
@@ -93,8 +94,8 @@ class Reward:
         missing = [name for name in _required(self.function) if name not in known]
         if missing:
             raise self._error(
-                f"it needs {', '.join(missing)}, which is no column of the data; there are: "
-                f"{', '.join(known)}"
+                f"it needs {', '.join(missing)}, which the data do not have as columns; they "
+                f"have: {', '.join(known)}"
             )
         try:
             given = _call(self.function, _chosen(self.function, known), self.timeout_s)
@@ -116,7 +117,7 @@ class Reward:
         return DataError(f"grpo.rewards.{self.name}: {what}")
 
     def _read(self, given: Any, completions: Sequence[str]) -> list[float | None]:
-        wanted = "one finite number per answer, or None to abstain, is needed"
+        wanted = "return one finite number per answer, or None to abstain"
         try:
             values = None if isinstance(given, str | bytes | Mapping) else list(given)
         except TypeError:

@@ -183,7 +183,7 @@ class Recorder:
         if unscored and not self._abstained:
             self._abstained = True
             logger.warning(
-                "all rewards abstained from %d of %d answers of a step; their reward is 0",
+                "all rewards abstained on %d of %d answers in one step; their reward is 0",
                 unscored,
                 len(self._totals),
             )
@@ -204,9 +204,9 @@ class Recorder:
             ),
             "constant": (
                 row["zero_variance_fraction"] == 1.0,
-                "in the last %d steps all answers to a prompt got the same reward (%.2f), so there "
-                "was nothing to learn: raise grpo.num_generations or generation.temperature, or "
-                "choose rewards that tell the answers apart",
+                "in the last %d steps all answers to a prompt got the same reward (%.2f), so "
+                "there was nothing to learn: raise grpo.num_generations or "
+                "generation.temperature, or choose rewards that differ between answers",
                 (_PATIENCE, row["reward"]),
             ),
         }

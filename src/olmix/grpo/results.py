@@ -61,7 +61,7 @@ def collect_runs(folders: Sequence[Path]) -> list[RunResult]:
         places = sorted(path.parent for path in folder.rglob("status.json"))
         runs = [place for place in places if (place / ".hydra").is_dir()]
         if not runs:
-            raise DataError(f"{folder}: there is no run of `olmix grpo train` in it")
+            raise DataError(f"{folder}: it holds no run of `olmix grpo train`")
         found.extend(_read(place, folder) for place in runs)
     return sorted(found, key=lambda run: [_number(part) for part in run.name.split("/")])
 
@@ -136,8 +136,8 @@ def against_noise(runs: Sequence[RunResult]) -> list[str]:
         return []
     if all(len(group) < 2 for group in groups.values()):
         return [
-            "no setting was run with two seeds, so nothing says how large the noise is: add "
-            "seed=0,1,2 to the sweep"
+            "no setting was run with two seeds, so the noise is unknown: add seed=0,1,2 to the "
+            "sweep"
         ]
     lines: list[str] = []
     for key, name in _COMPARED.items():
@@ -210,7 +210,7 @@ def _plot_objectives(runs: Sequence[RunResult], varied: Sequence[str], path: Pat
         figure, ax = new_figure(4.5, max(1.0, 0.3 * len(finished)))
         objective_dots(ax, finished)
         caption = f"n = {len(finished)} of {len(runs)} runs, seed {', '.join(map(str, seeds))}."
-        add_caption(ax, "What each run came to", caption)
+        add_caption(ax, "What came of each run", caption)
         save_figure(figure, path)
 
 

@@ -86,8 +86,9 @@ class RewardStates:
         if name not in self._said:
             self._said.add(name)
             logger.warning(
-                "grpo.rewards.%s: its state is not plain, so a resumed run begins with a new one; "
-                "give it state_dict() and load_state_dict(state) of numbers, texts, lists, dicts",
+                "grpo.rewards.%s: its state cannot be saved, so a resumed run starts with a new "
+                "one; give it state_dict() and load_state_dict(state) with numbers, texts, lists "
+                "and dicts",
                 name,
             )
         return None

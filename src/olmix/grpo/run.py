@@ -160,7 +160,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
             trainer.train(islice(_columns(lesson, config), done, None))
         else:
             trainer.close()
-            logger.info("all %d steps are done already; nothing was trained", done)
+            logger.info("all %d steps were already done; nothing was trained", done)
         trained = time.monotonic()
         if config.evaluation.at_end:
             measured["end"] = asker.measure(actor)

@@ -125,7 +125,7 @@ def _warnings(config: RunConfig, lora: int | None) -> Iterator[str]:
         )
     if config.model.is_random and config.model.warm_start is None:
         yield (
-            "the model has random weights and no model.warm_start: its answers hold no tags, so "
+            "the model has random weights and no model.warm_start: its answers have no tags, so "
             "all rewards are equal and nothing is learned"
         )
     if config.training.checkpoint_interval > config.training.num_steps:
@@ -141,8 +141,8 @@ def _warnings(config: RunConfig, lora: int | None) -> Iterator[str]:
     numeric = config.grpo.rewards.get("numeric_answer")
     if config.grpo.answer in ("exact", "choice") and numeric is not None and numeric.weight:
         yield (
-            f"grpo.rewards.numeric_answer reads numbers, whatever grpo.answer = "
-            f"{config.grpo.answer} says; where the answers are none, it is always 0: "
+            "grpo.rewards.numeric_answer reads numbers, whatever grpo.answer = "
+            f"{config.grpo.answer} says; for other answers it is always 0: "
             "grpo.rewards.numeric_answer=0"
         )
 
@@ -172,13 +172,13 @@ def data_warnings(dataset: Dataset, config: RunConfig) -> Iterator[str]:
     where = ", ".join(source.path or "the data" for source in config.data.sources)
     if dataset.num_copies:
         yield (
-            f"{where}: {dataset.num_copies:,} questions are copies of others by their text; those "
-            "of held-out questions are left out"
+            f"{where}: {dataset.num_copies:,} questions have the same text as others; copies of "
+            "held-out questions are left out"
         )
     if dataset.num_too_long:
         room = config.generation.max_prompt_length
         yield (
-            f"{where}: {dataset.num_too_long:,} questions are left out, because their prompts have "
+            f"{where}: {dataset.num_too_long:,} questions are left out because their prompts have "
             f"more than generation.max_prompt_length = {room} tokens"
         )
     kind, questions = config.grpo.answer, (*dataset.train, *dataset.held_out)
@@ -190,6 +190,6 @@ def data_warnings(dataset: Dataset, config: RunConfig) -> Iterator[str]:
             "choice": ("letter of a choice", "number, math or exact"),
         }[kind]
         yield (
-            f"{where}: {len(odd):,} of {len(answers):,} true answers are no {what}, such as "
-            f'"{odd[0][:60]}"; only the same text meets them. Perhaps grpo.answer is {others}.'
+            f"{where}: {len(odd):,} of {len(answers):,} true answers are not a {what}, such as "
+            f'"{odd[0][:60]}"; only identical text matches them. Perhaps grpo.answer is {others}.'
         )

@@ -96,7 +96,7 @@ def _sections(annotation: object) -> Iterator[type[Section]]:
 def suggest(key: str) -> str:
     """Return what to do about a key that the tree does not have: a sentence, or nothing."""
     if key in known_keys():
-        return f"it is left out by default: +{key}=... adds it"
+        return f"it is not set by default: +{key}=... adds it"
     if key.startswith(_FREE):
         return f'+{key}={{function:"module:function",weight:1.0}} adds a reward'
     alike = _alike(key)

@@ -63,13 +63,13 @@ class _Questions(Section):
     """Settings that one dataset and the whole training have in common."""
 
     data_source: _Kind | None = None
-    """Where the questions come from; `synthetic` is made here. Where left out: the sums for a model
-    with random weights, GSM8K from Hugging Face for others."""
+    """Where the questions come from; `synthetic` is generated. If left out: sums for a model with
+    random weights, GSM8K from Hugging Face for others."""
     data_path: str | None = None
     """File, folder or name of the dataset."""
     data_subset: str | None = None
-    """Configuration of a Hugging Face dataset, the file in a Kaggle one, or which of the tasks that
-    are made here: sums, copying or sorting."""
+    """Configuration of a Hugging Face dataset, the file in a Kaggle one, or which built-in task:
+    sums, copying or sorting."""
     test_path: str | None = None
     """Another file or dataset to evaluate on, instead of a tenth of the questions."""
     test_split: str | None = None
@@ -77,8 +77,8 @@ class _Questions(Section):
     prompt: str | None = None
     """Template of the question, with columns in braces: `Translate to {language}: {text}`."""
     system_prompt: str | None = None
-    """Text before the question, in place of the built-in instruction; nothing
-    where empty."""
+    """What the model is told before the question, instead of the built-in instruction; empty for
+    nothing."""
 
     def _check_questions(self, rules: Rules, *where: str) -> None:
         if self.data_source == "synthetic":
@@ -100,7 +100,7 @@ class _Questions(Section):
 
 
 class DatasetConfig(_Questions):
-    """One of several datasets; what is left out is as in `training`."""
+    """One of several datasets; keys that are left out are taken from `training`."""
 
     weight: NonNegative = 1.0
     """Share of the questions of a run, relative to those of the other datasets."""
@@ -113,18 +113,18 @@ class DatasetConfig(_Questions):
 
 
 class CurriculumConfig(Section):
-    """Questions chosen and ordered by how often the base model answers them rightly."""
+    """Choose and order questions by how often the base model answers them correctly."""
 
     column: str | None = None
-    """Column with the pass rates; where left out they are measured before training."""
+    """Column with the pass rates; if left out, they are measured before training."""
     num_samples: _Count = 4
-    """Answers to a question from which its rate is measured."""
+    """Answers per question from which its pass rate is measured."""
     min_pass_rate: Weight = 0.0
-    """Questions that are answered rightly less often are left out."""
+    """Leave out questions that are answered correctly less often."""
     max_pass_rate: Weight = 1.0
-    """Questions that are answered rightly more often are left out."""
+    """Leave out questions that are answered correctly more often."""
     order: Literal["easy_first", "shuffled"] = "easy_first"
-    """Whether a run begins with the questions that are answered rightly most often."""
+    """Whether a run starts with the questions that are answered correctly most often."""
 
 
 class TrainingConfig(_Questions):
@@ -135,24 +135,24 @@ class TrainingConfig(_Questions):
     question_column: str | None = "question"
     """Column of the questions: texts, or chats (lists of `role` and `content`)."""
     answer_column: str | None = "answer"
-    r"""Column of the true answers: behind `####`, in `\boxed{}`, or all of the text. Null or empty
-    where there are none: for rewards that need none."""
+    r"""Column of the true answers: after `####`, in `\boxed{}`, or the whole text. Null or empty if
+    there are none, for rewards that need none."""
     datasets: dict[str, DatasetConfig] = Field(default_factory=dict)
-    """Several datasets by name, each with a weight, in place of `data_source`."""
+    """Several datasets by name, each with a weight, instead of `data_source`."""
     mixture: str | None = None
     """File with the weights of the datasets: a variant of `olmix generate`, or its `mix_json`."""
     curriculum: CurriculumConfig | None = None
-    """Questions chosen and ordered by pass rate."""
+    """Choose and order questions by pass rate."""
     num_batches: _Count = 100
-    """Batches of an epoch."""
+    """Batches per epoch."""
     batch_size: _Count = 4
-    """Prompts of a batch; each gets `grpo.num_generations` answers."""
+    """Prompts per batch; each gets `grpo.num_generations` answers."""
     micro_batch_size: _Count | None = None
-    """Prompts on the device at once."""
+    """Prompts on the device at a time."""
     epochs: _Count = 1
     """Passes over the batches."""
     num_epochs: _Count | None = None
-    """Another name of `epochs`."""
+    """Older form of `epochs`."""
     gradient_clip: Positive | None = None
     """Largest norm of the gradient; no limit if left out."""
     checkpoint_dir: str | None = None
@@ -160,11 +160,11 @@ class TrainingConfig(_Questions):
     checkpoint_interval: _Count = 50
     """Steps between two checkpoints; the last step is always kept."""
     max_checkpoints: _Count = 3
-    """Checkpoints that are kept."""
+    """Checkpoints to keep."""
     resume: Literal["auto", "never", "must"] = "auto"
-    """Whether a checkpoint in the folder is gone on with."""
+    """Whether to continue from a checkpoint in the folder."""
     samples_per_step: Annotated[int, Field(ge=0)] = 2
-    """Answers of each step that are kept in samples.jsonl."""
+    """Answers of each step to keep in samples.jsonl."""
 
     @property
     def passes(self) -> int:
@@ -192,7 +192,7 @@ class TrainingConfig(_Questions):
             for key in ("data_path", "data_subset", "test_path", "test_split"):
                 if getattr(self, key) is not None:
                     rules.broken(
-                        f"say what {key} is of: jsonl, huggingface, tfds or kaggle", "data_source"
+                        f"say what kind {key} is: jsonl, huggingface, tfds or kaggle", "data_source"
                     )
                     break
         self._check_questions(rules)
@@ -270,7 +270,7 @@ def _problems_of(template: str | None) -> Iterator[str]:
     try:
         names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
     except ValueError as error:
-        yield f"{error}; a brace that is no column is written twice"
+        yield f"{error}; write a brace that is not a column twice"
         return
     if not names:
         yield "names no column in braces, so all questions would be the same"

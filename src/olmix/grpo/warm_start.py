@@ -107,8 +107,8 @@ def _encode(
         end = [*tokenizer.encode(answer), tokenizer.eos_id()]
         if len(begin) + len(end) > length:
             raise DataError(
-                f"generation: max_prompt_length + max_new_tokens = {length} tokens, but an example "
-                f"of the warm start has {len(begin) + len(end)}; raise them"
+                f"generation: max_prompt_length + max_new_tokens = {length} tokens, but a "
+                f"warm-start example has {len(begin) + len(end)}; raise them"
             )
         tokens[row, : len(begin) + len(end)] = begin + end
         mask[row, len(begin) : len(begin) + len(end)] = True

@@ -62,8 +62,8 @@ def choose_group(
         backend = read_group_record(found).infra.get("backend", "local")
         if backend != infra.backend:
             raise LaunchError(
-                f"{found}: the group was launched with infra.backend {backend}, and {config} says "
-                f"{infra.backend}; leave -c out, or give the config that it was launched with"
+                f"{found}: the group was launched with infra.backend {backend}, but {config} says "
+                f"{infra.backend}; leave out -c, or give the config that it was launched with"
             )
     return ChosenGroup(found, infra)
 
@@ -78,7 +78,7 @@ def _beside_variants(folder: Path, group_id: str | None) -> Path:
         raise LaunchError(f"{folder}: no group {name} was launched; groups: {', '.join(notes)}")
     runs = read_group_record(notes[name]).folder
     if runs is None or not (Path(runs) / GROUP_FILE).is_file():
-        raise LaunchError(f"{notes[name]}: the group's folder, {runs}, is not there any more")
+        raise LaunchError(f"{notes[name]}: the group's folder, {runs}, no longer exists")
     return Path(runs)
 
 
@@ -86,7 +86,7 @@ def _read(config: Path) -> tuple[str | None, Infra | None]:
     """Return what a config says of its group and its infrastructure; the rest is not looked at."""
     content = read_yaml(config).data
     if not isinstance(content, dict):
-        raise LaunchError(f"{config}: a mapping of keys is needed, such as a launch config")
+        raise LaunchError(f"{config}: a mapping is needed, such as a launch config")
     group, infra = content.get("group_id"), content.get("infra")
     checked = None if infra is None else InfraConfig.from_dict({"infra": infra}, str(config)).infra
     return None if group is None else str(group), checked

@@ -47,8 +47,8 @@ def submit_group(group: Group, runs_dir: str | Path) -> Submitted:
     A launch that is refused leaves no folders.
 
     Raises:
-        LaunchError: another launcher is at work on this group, runs in the queue have another
-            config by now, or the scheduler refuses.
+        LaunchError: another launcher is already working on this group, runs in the queue have
+            another config by now, or the scheduler refuses.
     """
     folder = Path(runs_dir) / group.group_id
     engine = engine_of(group.infra)
@@ -56,7 +56,7 @@ def submit_group(group: Group, runs_dir: str | Path) -> Submitted:
     before = _Before.of(folder, identities)
     with lock(folder / ".lock", wait=False) as got:
         if not got:
-            raise LaunchError(f"{folder}: another launcher is at work on this group")
+            raise LaunchError(f"{folder}: another launcher is already working on this group")
         jobs: list[Job] = []
         asked = False
         try:

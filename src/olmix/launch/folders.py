@@ -65,7 +65,7 @@ def prepare_folder(group: Path, run: Run, identity: str) -> bool:
         aside = group / ".replaced" / f"{run.name}-{status.identity}-{time.time_ns()}"
         aside.parent.mkdir(parents=True, exist_ok=True)
         folder.path.rename(aside)
-        logger.info("%s had another config or other data; moved to %s", run.name, aside)
+        logger.info("%s had a different config or data; moved to %s", run.name, aside)
     if isinstance(run, CommandRun):
         run.write(folder.path)
     else:

@@ -74,8 +74,8 @@ class Group:
                 [
                     Problem(
                         "infra",
-                        f"{', '.join(others[:5])} differ from {runs[0].name}; a group runs in one "
-                        "place",
+                        f"{', '.join(others[:5])} differ from {runs[0].name}; a group must run in "
+                        "one place",
                     )
                 ]
             )
@@ -180,8 +180,8 @@ def _say_what_counts(base: str, config: LaunchConfig, run: LaunchConfig) -> None
     differ = [name for name in _SECTIONS if getattr(run, name) != getattr(config, name)]
     if differ:
         logger.warning(
-            "%s: its %s %s not used: the variants are whole configs and have their own. Write them "
-            "again with `olmix generate --base %s` to use it",
+            "%s: its %s %s not used: the variants are complete configs with their own. Rewrite "
+            "them with `olmix generate --base %s` to use it",
             base, " and ".join(differ), "is" if len(differ) == 1 else "are", base,
         )  # fmt: skip
 
@@ -243,7 +243,7 @@ def _check_names(runs: Sequence[LaunchConfig]) -> None:
     names = [run.name for run in runs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ConfigError([Problem("name", f"{name} is given to two runs") for name in twice])
+        raise ConfigError([Problem("name", f"two runs are called {name}") for name in twice])
 
 
 def _group_of(runs: Sequence[LaunchConfig]) -> str:

@@ -56,7 +56,7 @@ def write_launch(
     """Write what is known of a launch, into the folder of its runs and beside its variants.
 
     Runs of earlier launches of the group stay in its list as long as their folders are there.
-    Variants that lie where nothing can be written are passed over with a warning.
+    Variants that lie where nothing can be written are skipped with a warning.
 
     Args:
         folder: the folder of the runs.
@@ -76,7 +76,7 @@ def write_launch(
     try:
         write_launch_note(folder, group.source, record)
     except OSError as error:
-        logger.warning("nothing was written beside the variants: %s", error)
+        logger.warning("nothing was written next to the variants: %s", error)
 
 
 def _earlier(folder: Path) -> GroupRecord:

@@ -168,7 +168,10 @@ def _with_job(report: RunReport, found: JobState | None, printed: Callable[[], s
         note = _join(note, printed())
     elif found.state == "finished":
         # The job ended well, but its run is not: the folder would say so.
-        note = f"its job ended ({found.note}) before the run did; `olmix launch resume` picks it up"
+        note = (
+            f"its job ended ({found.note}) before the run was finished; `olmix launch resume` "
+            "picks it up"
+        )
         note = _join(note, printed())
     else:
         state, note = found.state, found.note or status.error

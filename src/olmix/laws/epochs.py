@@ -213,7 +213,7 @@ class Epochs(SeparateLaw):
     ) -> FittedLaw:
         """Fit again to other weights, keeping shape, ridge and floor."""
         if not isinstance(fitted, FittedEpochs):
-            raise TypeError(f"{fitted.name} is no law of epochs")
+            raise TypeError(f"{fitted.name} is not a law of epochs")
         rows = self._rows(mixtures, values, row_weights)
         everything = np.ones(len(values), dtype=bool)
         return self._solve(rows, everything, fitted.shape, fitted.ridge, fitted.floor)

@@ -164,7 +164,9 @@ class FittedScaled(FittedLaw):
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> FittedScaled:
         """Refuse: it is built around the law of the small models, which the map does not hold."""
-        raise TypeError(f"a law of larger models is built around a small one, not {sorted(plain)}")
+        raise TypeError(
+            f"a law for larger models is built around one for small models, not {sorted(plain)}"
+        )
 
 
 def additive_parts(law: FittedLaw) -> list[tuple[FittedLaw, float]]:

@@ -152,9 +152,8 @@ class Mixing(Iterator[Tokens]):
         step, plan = state.get("step"), state.get("plan")
         if not isinstance(step, int) or not 0 <= step <= len(self) or plan != self._fingerprint():
             raise DataError(
-                f"{self._file}: the position that was kept is of other data, or of another "
-                "mixture, seed, length or batch. Go on with what the run began with, or start "
-                "anew."
+                f"{self._file}: the saved position is for different data, or a different mixture, "
+                "seed, length or batch. Continue with what the run began with, or start over."
             )
         self.step = step
 

@@ -111,9 +111,9 @@ def _checked(windows: Windows) -> Windows:
     if windows.num_windows == 0:
         longest = max(len(file) for file in windows.files)
         raise DataError(
-            f"{windows.kind} {windows.name}: its longest file has {longest} tokens; a window takes "
-            f"{windows.context_length + 1}. Add text, lower training.context_length, or leave it "
-            "out."
+            f"{windows.kind} {windows.name}: its longest file has {longest} tokens; a window "
+            f"needs {windows.context_length + 1}. Add text, lower training.context_length, or "
+            "leave the domain out."
         )
     return windows
 

@@ -33,7 +33,7 @@ def write_plan(
     files = folder / "generation.yaml", folder / "launch.yaml"
     there = [str(file) for file in files if file.exists()]
     if there:
-        raise DataError(f"{', '.join(there)}: is there already, and is not replaced")
+        raise DataError(f"{', '.join(there)}: already exists and is kept")
     tokens = round(target.tokens)
     matched = {"target_tokens": tokens, "target_parameters": round(target.parameters)}
     launch = base.resized(base.name, {**plan.training, **matched})
@@ -52,7 +52,7 @@ def write_plan(
         f"Written by `olmix plan` for a run of {target.parameters:.3g} parameters and "
         f"{target.tokens:.3g} tokens."
     )
-    rounds, passes = f"Round 1 of {plan.rounds}.", "Passes over each domain are those there."
+    rounds, passes = f"Round 1 of {plan.rounds}.", "Passes over each domain match the large run's."
     write_text(files[0], render_commented(sampled, plain, f"{why} {rounds}"))
     write_text(files[1], render_commented(launch, launch.to_plain(), f"{why} {passes}"))
     return files

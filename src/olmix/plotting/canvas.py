@@ -98,12 +98,13 @@ def render_figure(
         facecolor: the paper; the figure's own with `auto`.
         metadata: entries to leave out, such as the date.
     """
+    # With "tight" each figure would be drawn once more to find its box.
+    box = figure.get_tightbbox().padded(pad_inches)
     buffer = BytesIO()
     figure.savefig(
         buffer,
         format=kind,
-        bbox_inches="tight",
-        pad_inches=pad_inches,
+        bbox_inches=box,
         dpi=dpi,
         facecolor=facecolor,
         metadata=metadata,

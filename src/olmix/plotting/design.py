@@ -54,7 +54,7 @@ def weight_histograms(ax: Axes, weights: ArrayLike, names: Sequence[str]) -> Axe
     ax.tick_params(axis="y", length=0, labelsize=LABEL_SIZE, labelcolor=INK)
     ax.set_xlim(0, edges[-1])
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_xlabel("weight; bar heights count mixtures, each row by its tallest bar")
+    ax.set_xlabel("weight; bar heights count mixtures, each row scaled to its tallest bar")
     return ax
 
 

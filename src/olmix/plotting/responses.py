@@ -89,7 +89,7 @@ def response_curves(
         handles.append(Line2D([], [], linewidth=1.6, label=plain(shorten(name)), **look))
     ax.set_xlim(-1, 101)
     ax.set_ylim(*data_limits(np.concatenate([arrays[name][1] for name in order]), pad=0.05))
-    ax.set_xlabel("weight of the domain (%), the others in proportion")
+    ax.set_xlabel("weight of the domain (%); the others keep their proportions")
     ax.set_ylabel(plain(label))
     add_legend(ax, handles, columns=3)
     return ax
@@ -216,7 +216,7 @@ def calibration_curve(ax: Axes, coverage: Mapping[str, Mapping[float, float]]) -
         )
     ax.set_xlim(45, 100)
     ax.set_ylim(45, 101)
-    ax.set_xlabel("runs that an interval should hold (%)")
-    ax.set_ylabel("held-out runs that it holds (%)")
+    ax.set_xlabel("runs that should fall inside an interval (%)")
+    ax.set_ylabel("held-out runs that do (%)")
     ax.tick_params(labelsize=LABEL_SIZE, labelcolor=INK)
     return ax

@@ -70,8 +70,8 @@ def profiles_figure(profiles: Sequence[Profile], measured: Array, metric: str) -
     first.set_ylabel(plain(metric))
     first.set_ylim(*limits)
     caption = (
-        f"Lines: the surface along each factor, the others at the best point; bands: one standard "
-        f"error. Dots: all {len(measured)} runs, whatever their other factors are."
+        "Lines: the surface along each factor, with the others at the best point; bands: one "
+        f"standard error. Dots: all {len(measured)} runs, at any value of the other factors."
     )
     add_caption(first, f"Response surface of {metric}", caption)
     return figure

@@ -28,7 +28,7 @@ class PrepareRequest:
 
     Attributes:
         output: folder to write.
-        folder: the user's texts, one subfolder a domain; `None` for the built-in domains.
+        folder: the user's texts, one subfolder per domain; `None` for the built-in domains.
         domains: use only these; `None` for all there are.
         held_out: domains that get validation data and are never trained on.
         vocab_size: tokens of the vocabulary.
@@ -71,7 +71,7 @@ def choose(request: PrepareRequest, warnings: list[str]) -> tuple[list[Texts], s
 
     Args:
         request: what to prepare.
-        warnings: what is passed over is added here, in words.
+        warnings: what is skipped is added here, in words.
 
     Raises:
         DataError: a domain that was asked for is not there, or fewer than two are left.

@@ -49,7 +49,7 @@ def list_domains(root: Path, least: int = 2) -> tuple[FolderDomain, ...]:
             that no domain can have.
     """
     if not root.is_dir():
-        raise DataError(f"{root}: there is no such folder; one subfolder per domain is needed")
+        raise DataError(f"{root}: there is no such folder; give one with a subfolder per domain")
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     problems = [
         f"{folder}: this subfolder cannot be a domain: {wrong}"
@@ -75,17 +75,17 @@ def passed_over(root: Path, domains: Iterable[FolderDomain]) -> list[str]:
     if loose:
         names = _readable(", ".join(loose[:3]))
         warnings.append(
-            f"passed over {counted(len(loose), 'file')} directly in {root.name} ({names}); "
-            "move them into the subfolder of a domain"
+            f"skipped {counted(len(loose), 'file')} directly in {root.name} ({names}); move them "
+            "into the subfolder of a domain"
         )
     for domain in domains:
         for path in sorted((root / domain.name).rglob("*")):
             name = _readable(path.relative_to(root).as_posix())
             if path.is_symlink() and path.is_dir():
-                warnings.append(f"{name}: passed over, links to folders are not followed")
+                warnings.append(f"{name}: skipped: links to folders are not followed")
             elif path.is_symlink() and not path.exists():
                 warnings.append(
-                    f"{name}: passed over, a link to {path.readlink()}, which no longer exists"
+                    f"{name}: skipped: a link to {path.readlink()}, which no longer exists"
                 )
     return warnings
 
@@ -102,7 +102,7 @@ def _list_files(folder: Path) -> tuple[Path, ...]:
 def read_documents(root: Path, domain: FolderDomain, tally: Tally) -> Iterator[Document]:
     """Yield the documents of a domain: one a text file, a line of JSON lines or a row of a table.
 
-    Files may be compressed. What is no UTF-8 text is passed over and noted with its name.
+    Files may be compressed. What is no UTF-8 text is skipped and noted with its name.
 
     Raises:
         MissingPackageError: the package that reads a file is not installed.
@@ -111,7 +111,7 @@ def read_documents(root: Path, domain: FolderDomain, tally: Tally) -> Iterator[D
     for path in domain.files:
         name = _readable(path.relative_to(root).as_posix())
         if of_dataset and is_description(path):
-            tally.note("passed over, part of a dataset and none of its texts")
+            tally.note("skipped: part of a dataset, but not its texts")
             continue
         try:
             yield from _read_file(name, path, tally)
@@ -150,7 +150,7 @@ def _read_stream(
         path: where it lies.
         stream: its content.
         start: the first bytes of the content.
-        tally: notes what is passed over.
+        tally: notes what is skipped.
     """
     if inner.suffix.lower() in _JSON_LINES or (
         inner.suffix.lower() == ".json" and _has_text(start)
@@ -206,9 +206,8 @@ def _read_lines(name: str, stream: IO[bytes], tally: Tally) -> Iterator[Document
     if bad:
         tally.leave_out("not readable", 0, len(bad))
         tally.warnings.append(
-            f"{name}: {counted(len(bad), 'line')} passed over (first: {bad[0].number}); each must "
-            "be a JSON "
-            f"object with a `text` string of valid Unicode; the first {bad[0].problem}"
+            f"{name}: {counted(len(bad), 'line')} skipped (first: {bad[0].number}); each must be "
+            f"a JSON object with a `text` string of valid Unicode; the first {bad[0].problem}"
         )
 
 
@@ -222,4 +221,4 @@ def _read_table(name: str, path: Path, kind: FileKind, tally: Tally) -> Iterator
             yield Document(f"{name}:{number}", text)
     if without:
         tally.leave_out("not readable", 0, without)
-        tally.warnings.append(f"{name}: passed over {counted(without, 'row')} without a text")
+        tally.warnings.append(f"{name}: skipped {counted(without, 'row')} without a text")

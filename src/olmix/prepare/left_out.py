@@ -16,7 +16,7 @@ class Tally:
     """Keeps count while the texts of a domain are read.
 
     Attributes:
-        warnings: what is passed over or changed, in words.
+        warnings: what is skipped or changed, in words.
     """
 
     warnings: list[str] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Tally:
     def pass_over(self, name: str, why: str, size_bytes: int = 0) -> None:
         """Note a file that cannot be read."""
         self.leave_out("not readable", size_bytes)
-        self.warnings.append(f"{name}: passed over, {why}")
+        self.warnings.append(f"{name}: skipped: {why}")
 
     def note(self, what: str) -> None:
         """Note a file of which something is to be said that many files have in common."""

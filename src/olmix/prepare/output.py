@@ -27,8 +27,8 @@ def check_output(output: Path, texts: Path | None) -> None:
     """
     if texts is not None and output.resolve().is_relative_to(texts.resolve()):
         raise DataError(
-            f"{output}: lies inside the texts ({texts}), where a second call would read it as a "
-            "domain; choose a folder elsewhere with -o"
+            f"{output}: lies inside the texts ({texts}), so a second call would read it as a "
+            "domain; choose another folder with -o"
         )
     if not output.exists():
         return

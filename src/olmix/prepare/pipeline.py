@@ -49,7 +49,7 @@ class Prepared:
 
     Attributes:
         domains: what became of each domain.
-        warnings: what was passed over, in words.
+        warnings: what was skipped, in words.
         reused: whether everything was there already.
     """
 
@@ -126,7 +126,7 @@ def _few(domains: Iterable[PreparedDomain]) -> list[str]:
     """Return in words the domains that are evaluated on too little."""
     return [
         f"domain {domain.name}: {domain.validation_tokens:,} validation tokens; below "
-        f"{FEW_VALIDATION_TOKENS:,} their loss is noisy. Add texts"
+        f"{FEW_VALIDATION_TOKENS:,} the loss is noisy. Add texts"
         for domain in domains
         if domain.validation_tokens < FEW_VALIDATION_TOKENS
     ]

@@ -42,7 +42,7 @@ class Reading:
 
     Attributes:
         domains: in the order in which they were asked for.
-        warnings: what was passed over, in words.
+        warnings: what was skipped, in words.
     """
 
     domains: tuple[ReadDomain, ...]
@@ -60,7 +60,7 @@ def read_all(
     Args:
         request: what to prepare.
         texts: the domains.
-        noted: what was passed over before, in words.
+        noted: what was skipped before, in words.
         steps: one for each domain.
 
     Raises:
@@ -113,8 +113,7 @@ def _distinct(entry: Texts, seen: Collection[str], tally: Tally) -> list[Documen
     if repeated:
         tally.warnings.append(
             f"domain {entry.name}: left out {counted(len(repeated), 'text')} that another domain "
-            "holds "
-            f"too, such as {repeated[0]}"
+            f"has too, such as {repeated[0]}"
         )
     return documents
 
@@ -122,14 +121,14 @@ def _distinct(entry: Texts, seen: Collection[str], tally: Tally) -> list[Documen
 def _too_small(entry: Texts, split: Split, num_documents: int) -> str | None:
     if not split.validation:
         return (
-            f"domain {entry.name}: {num_documents} documents are too few to hold some out; "
-            "two or more, or one of over 16 KiB, are needed"
+            f"domain {entry.name}: {num_documents} documents are too few to hold some out; it "
+            "needs two or more, or one over 16 KiB"
         )
     size = sum(document.size_bytes for document in split.train)
     if not entry.held_out and size < MINIMUM_TRAIN_BYTES:
         return (
-            f"domain {entry.name}: {size:,} bytes of text to train on; at least "
-            f"{MINIMUM_TRAIN_BYTES:,} are needed. Add texts, or leave the domain out."
+            f"domain {entry.name}: {size:,} bytes of text to train on; it needs at least "
+            f"{MINIMUM_TRAIN_BYTES:,}. Add texts, or leave the domain out."
         )
     return None
 

@@ -59,7 +59,7 @@ def read_rows(path: Path, kind: FileKind) -> Iterator[tuple[int, str | None]]:
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         after = f" after row {number:,}" if number else ""
-        raise DataError(f"it is damaged or cut off{after}: {reason}") from error
+        raise DataError(f"it is damaged or truncated{after}: {reason}") from error
 
 
 def _text(value: Any) -> str | None:

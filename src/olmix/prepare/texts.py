@@ -21,9 +21,9 @@ def read_evaluation_texts(data: Path, warnings: list[str]) -> dict[str, tuple[st
     """Return the documents of each domain, none of them empty.
 
     Args:
-        data: what `olmix prepare` wrote, of which the validation documents are read; or texts, one
-            subfolder a domain, of which all are.
-        warnings: what is passed over is added here, in words.
+        data: a folder that `olmix prepare` wrote, whose validation documents are read; or texts,
+            one subfolder per domain, all of which are read.
+        warnings: what is skipped is added here, in words.
 
     Raises:
         DataError: there is no such folder, or a domain has no text.

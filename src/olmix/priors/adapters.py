@@ -39,7 +39,7 @@ _PACKED = (".gz", ".zst", ".zstd", ".xz", ".bz2")
 _JSON_NAMES = (".jsonl", ".ndjson", ".json")
 _BATCH = 1_000
 _SHOWN = 3
-_SET_COLUMN = "Set data.parquet_column to that of the token ids"
+_SET_COLUMN = "Set data.parquet_column to the column of token ids"
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class FileCounter:
         inner = kind_of(start)
         if start and not _is_json_lines(name, inner, start):
             raise DataError(
-                f"{name}: {kind} data that holds {describe(inner)}; of compressed files only JSON "
-                "lines are read: unpack it"
+                f"{name}: {kind} data that holds {describe(inner)}; compressed files are read "
+                "only if they hold JSON lines: unpack it"
             )
         with self._files.open(name) as packed, unpack(name, packed, kind) as stream:
             return self._texts(name, stream)

@@ -135,9 +135,7 @@ def _places(data: DataConfig) -> dict[str, list[Location]]:
             names = ", ".join(
                 "local" if name == "file" else f"{name}://" for name in sorted(schemes)
             )
-            problems.append(
-                f"source {source}: its paths mix {names}; one scheme a source is needed"
-            )
+            problems.append(f"source {source}: its paths mix {names}; use one scheme per source")
     if problems:
         raise DataError("\n".join(problems))
     return found

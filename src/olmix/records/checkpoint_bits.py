@@ -81,4 +81,4 @@ def read_checkpoint_bits(file: Path) -> CheckpointBits:
     try:
         return validate(CheckpointBits, read_json(file), str(file))
     except ConfigError as error:
-        raise DataError(f"{error}\n  `olmix evaluate` writes this file; run it again") from None
+        raise DataError(f"{error}\n  this file comes from `olmix evaluate`; run it again") from None

@@ -98,5 +98,5 @@ def read_manifest(file: str | Path) -> DataManifest:
         return validate(DataManifest, read_json(file), str(file))
     except ConfigError as error:
         raise DataError(
-            f"{error}\n  `olmix launch` writes this file; start the run again"
+            f"{error}\n  this file comes from `olmix launch`; start the run again"
         ) from None

@@ -119,7 +119,7 @@ def read_evaluations(files: Sequence[Path], folder: Path) -> Evaluated:
 def _read(file: Path) -> Mapping[str, object]:
     plain = read_json(file)
     if not isinstance(plain, Mapping):
-        raise DataError(f"{file}: an object is needed, as evaluation harnesses write it")
+        raise DataError(f"{file}: expected a JSON object, as evaluation harnesses write")
     return plain
 
 
@@ -204,7 +204,7 @@ def _olmes_entries(file: Path) -> Iterator[Mapping[str, object]]:
         models[str(entry.get("model"))] = None
         if len(models) > 1:
             raise DataError(
-                f"{file}: holds the results of several models ({', '.join(models)}); evaluate each "
+                f"{file}: holds results of several models ({', '.join(models)}); evaluate each "
                 "into the folder of its own run"
             )
         if isinstance(entry.get("metrics"), Mapping):

@@ -110,7 +110,7 @@ def _in_buckets(asked: str) -> Mapping[str, str]:
             found |= _in_bucket(storage, members)
         except OlmixError as error:
             logger.warning(
-                "%s: whether the token files are still the same is not known: %s",
+                "%s: cannot tell whether the token files are still the same: %s",
                 f"{', '.join(members)} in {bucket}", error,
             )  # fmt: skip
     return found
@@ -147,7 +147,7 @@ def explain_change(domains: Iterable[str], before: str, which: str = "") -> str:
     """
     return (
         f"{', '.join(domains)}: the token files {which or 'as they are now'} are not those of "
-        f"{before}. If both hold the same texts, go on: the runs count alike. If not, train the "
-        "mixtures again on the new files, as a group of its own, and fit that alone. --strict "
-        "refuses to mix the two"
+        f"{before}. If both hold the same texts, go on: the runs are comparable. If not, train "
+        "the mixtures again on the new files as a separate group, and fit that alone. --strict "
+        "makes this an error"
     )

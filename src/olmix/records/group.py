@@ -151,7 +151,7 @@ def read_group_record(file: Path) -> GroupRecord:
     plain = read_json(file)
     try:
         if not isinstance(plain, dict):
-            raise DataError(f"{file}: is not what `olmix launch` writes: an object is needed")
+            raise DataError(f"{file}: is not what `olmix launch` writes: expected a JSON object")
         return validate(GroupRecord, plain, str(file))
     except ConfigError as error:
         shown = [problem.render(str(file)) for problem in error.problems]
@@ -212,7 +212,7 @@ def add_job(folder: Path, job: Job) -> None:
             os.fsync(lines.fileno())
     except OSError as error:
         raise DataError(
-            f"{file}: {error.strerror}; job {job.id} was submitted and could not be recorded"
+            f"{file}: {error.strerror}; job {job.id} was submitted but could not be recorded"
         ) from error
 
 
@@ -238,7 +238,7 @@ def read_jobs(folder: Path) -> list[Job]:
         job = job if job.group else replace(job, group=folder.name)
         if job.group != folder.name and job.group != _group_id(folder):
             logger.warning(
-                "%s, line %d: job %s is of the group %s and is left alone",
+                "%s, line %d: job %s belongs to the group %s and is left alone",
                 file, number, job.id, job.group,
             )  # fmt: skip
         else:

@@ -71,7 +71,7 @@ def read_logs(path: Path) -> Curves:
 def trainer_state(files: Iterable[Path]) -> dict[str, object]:
     """Return the newest of the states that Hugging Face's `Trainer` saves with its checkpoints.
 
-    One that is cut off, because its run was killed while it wrote, is passed over.
+    One that is cut off, because its run was killed while it wrote, is skipped.
     """
     for file in sorted(files, key=lambda file: (file.stat().st_mtime, str(file)), reverse=True):
         try:

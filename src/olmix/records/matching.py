@@ -143,19 +143,19 @@ def length_note(training: Training) -> str | None:
         return None
     parameters = getattr(training, "num_parameters", None)
     if parameters is None:
-        return "tokens per parameter are not compared: the size of the model is not known"
+        return "cannot compare tokens per parameter: the size of the model is not known"
     own = training.num_tokens / parameters
     if training.target_parameters is None:
         return (
-            f"{own:.3g} tokens per parameter; give training.target_parameters to compare them with "
-            "the large run's, which should be the same"
+            f"{own:.3g} tokens per parameter; give training.target_parameters to compare with the "
+            "large run, which should have the same"
         )
     wanted = training.target_tokens / training.target_parameters
     if max(own / wanted, wanted / own) <= _SIMILAR:
         return f"{own:.3g} tokens per parameter, {wanted:.3g} in the large run"
     return (
-        f"warning: {own:.3g} tokens per parameter, but {wanted:.3g} in the large run: mixtures are "
-        "matched best where they are the same. Set training.max_tokens to about "
+        f"warning: {own:.3g} tokens per parameter, but {wanted:.3g} in the large run: matching "
+        "works best if they are the same. Set training.max_tokens to about "
         f"{wanted * parameters:,.0f}, or choose a model of about "
         f"{training.num_tokens / wanted:,.0f} parameters"
     )

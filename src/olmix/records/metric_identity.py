@@ -42,7 +42,7 @@ __all__ = [
     "write_identities",
 ]
 
-_AGAIN = "Correct it, or remove the file: metrics are not compared then."
+_AGAIN = "Correct it, or remove the file to skip the comparison of metrics."
 _SHOWN = 60
 
 
@@ -129,8 +129,8 @@ def join_identities(places: Places) -> dict[str, MetricIdentity]:
             "\n".join(
                 [
                     *problems.values(),
-                    "  Their values cannot be compared. Evaluate all runs in one way, keep them "
-                    "apart, or give one of the metrics another name.",
+                    "  Their values cannot be compared. Evaluate all runs the same way, keep "
+                    "them apart, or rename one of the metrics.",
                 ]
             )
         )
@@ -169,7 +169,7 @@ def _tokenizer(path: str | None) -> str:
 
 
 def plain_identities(raw: object) -> dict[str, MetricIdentity]:
-    """Return identities from what `group.json` or a summary holds; others are passed over."""
+    """Return identities from what `group.json` or a summary holds; others are skipped."""
     found = {}
     for name, plain in raw.items() if isinstance(raw, Mapping) else ():
         if not isinstance(plain, Mapping):

@@ -35,7 +35,7 @@ def checkpoint_problem(path: str) -> str | None:
         hint = f"; did you mean `{below}`?" if below.is_dir() and _holds_checkpoint(below) else ""
     except OSError as error:
         return f"{path}: cannot be read: {error.strerror}"
-    return f"{path}: holds no checkpoint of OLMo-core, whole or in folders named step1000{hint}"
+    return f"{path}: holds no OLMo-core checkpoint, directly or in folders named step1000{hint}"
 
 
 def _holds_checkpoint(folder: Path) -> bool:

@@ -2,7 +2,7 @@
 
 The trainer writes them (`olmix.records.run_writer`), `launch` and `collect` read them.
 ``status.json`` is replaced as a whole; ``metrics.jsonl`` grows by whole lines, and a line cut off
-by a crash is passed over. Whatever a file holds, reading it here raises at most a `DataError`.
+by a crash is skipped. Whatever a file holds, reading it here raises at most a `DataError`.
 
 | state | means |
 |---|---|
@@ -36,11 +36,11 @@ __all__ = [
     "INTERRUPTED",
     "STATUS_FILE",
     "MetricsReader",
-    "Progress",
     "RunFolder",
     "RunState",
     "Status",
     "StatusChanges",
+    "StatusProgress",
     "Summary",
     "lock",
     "progress_of",
@@ -66,7 +66,7 @@ _TURN_S = 1.0
 """Seconds that a writer of a status waits for another one."""
 
 
-class Progress(TypedDict, total=False):
+class StatusProgress(TypedDict, total=False):
     """How far a run is, as far as its trainer says it: fields of a `Status`."""
 
     step: int
@@ -75,7 +75,7 @@ class Progress(TypedDict, total=False):
     tokens_per_second: float
 
 
-class StatusChanges(Progress, total=False):
+class StatusChanges(StatusProgress, total=False):
     """Fields of a `Status` that change."""
 
     state: RunState
@@ -150,9 +150,9 @@ def _quantity(value: object) -> float:
     return plain if plain is not None and 0 <= plain <= sys.maxsize else 0.0
 
 
-def progress_of(record: Mapping[str, object]) -> Progress:
+def progress_of(record: Mapping[str, object]) -> StatusProgress:
     """Return steps, tokens and speed as far as a record tells them."""
-    found = Progress()
+    found = StatusProgress()
     for name in ("step", "num_steps", "tokens"):
         if (value := number(record.get(name))) is not None and 0 <= value <= sys.maxsize:
             found[name] = int(value)

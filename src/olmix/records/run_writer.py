@@ -33,10 +33,10 @@ from olmix.records.logs import flatten, number
 from olmix.records.metric import is_metric
 from olmix.records.run import (
     INTERRUPTED,
-    Progress,
     RunFolder,
     Status,
     StatusChanges,
+    StatusProgress,
     Summary,
 )
 from olmix.text.files import read_records, write_text
@@ -163,7 +163,7 @@ class RunWriter:
         self._close_log()
         return keep_steps(self.folder.metrics, last)
 
-    def progress(self, **changes: Unpack[Progress]) -> Status:
+    def progress(self, **changes: Unpack[StatusProgress]) -> Status:
         """Report progress, as far as known."""
         return self.folder.update_status(state="running", **changes)
 
@@ -174,7 +174,10 @@ class RunWriter:
         return self._log.tell()
 
     def finish(
-        self, metrics: Mapping[str, float], facts: Mapping[str, object], **changes: Unpack[Progress]
+        self,
+        metrics: Mapping[str, float],
+        facts: Mapping[str, object],
+        **changes: Unpack[StatusProgress],
     ) -> None:
         """Write the summary, then say that the run is finished.
 
@@ -196,17 +199,19 @@ class RunWriter:
         """Mark the run as finished; its trainer has written the summary itself."""
         self._end(state="finished")
 
-    def fail(self, error: str, *, diverged: bool = False, **changes: Unpack[Progress]) -> None:
+    def fail(
+        self, error: str, *, diverged: bool = False, **changes: Unpack[StatusProgress]
+    ) -> None:
         """Mark the run as failed, with the reason."""
         self._end(state="failed", error=error, diverged=diverged, **changes)
         self._end_trackers({}, ok=False)
 
-    def interrupt(self, why: str = INTERRUPTED, **changes: Unpack[Progress]) -> None:
+    def interrupt(self, why: str = INTERRUPTED, **changes: Unpack[StatusProgress]) -> None:
         """Mark the run as pending: it stopped on request and can be resumed."""
         self._end(state="pending", error=why, **changes)
         self._end_trackers({}, ok=False)
 
-    def end_with(self, error: BaseException, **changes: Unpack[Progress]) -> None:
+    def end_with(self, error: BaseException, **changes: Unpack[StatusProgress]) -> None:
         """Mark how the run ended by an exception."""
         ended = ended_by(error)
         self._end(state=ended["state"], error=ended["error"], diverged=ended["diverged"], **changes)
@@ -304,6 +309,6 @@ def final_metrics(
     if lost:
         raise DivergedError(
             f"{lost[0]} became {metrics[lost[0]]}, which is not a finite number. Lower the "
-            "learning rate, or make its warm-up longer."
+            "learning rate, or lengthen its warm-up."
         )
     return metrics, {name: value for name, value in facts.items() if math.isfinite(value)}

@@ -92,7 +92,7 @@ def several_types(found: Mapping[TokenDtype, str]) -> str:
     if len(found) <= 1:
         return ""
     each = ", ".join(f"{dtype} ({name})" for dtype, name in found.items())
-    return f"the token files are of several types: {each}. One is needed"
+    return f"the token files have several types: {each}. They must all have one"
 
 
 def read_layout(name: str, files: FileReader, dtype: TokenDtype | None) -> Layout:
@@ -133,8 +133,8 @@ def _refuse(name: str, kind: FileKind, ending: str) -> None:
         raise DataError(f"{name}: this is {describe(kind)}")
     if ending not in RAW_ENDINGS:
         raise DataError(
-            f"{name}: holds binary data of an unknown kind. Raw token ids are taken from files "
-            f"that end with {', '.join(RAW_ENDINGS[:3])}; rename it if it holds them"
+            f"{name}: holds binary data of an unknown kind. Raw token ids are read from files "
+            f"that end with {', '.join(RAW_ENDINGS[:3])}; rename it if that is what it holds"
         )
 
 
@@ -201,7 +201,7 @@ def stated_dtype(name: str, size: int | None = None) -> TokenDtype:
     if "://" in name and ending_of(name) == ".npy":
         return OLMO_DTYPE
     others = ", ".join(f"`dtype: {known}`" for known in DTYPES if known != "uint16")
-    beside = "" if "://" in name else ", and no manifest.json or data.yaml beside it says it"
+    beside = "" if "://" in name else ", and no manifest.json or data.yaml next to it says so"
     raise DataError(
         f"{name}: nothing says how wide its token ids are: it has no header{beside}. Add the line "
         f"`dtype: uint16` (or {others}) to `data` in the config"
@@ -227,8 +227,8 @@ def _check_width(name: str, start: bytes, layout: Layout) -> None:
         return
     hint = ""
     if width >= 4 and np.mean(ids > _LARGEST_VOCABULARY) > 0.5:
-        hint = f"most of its ids are beyond {_LARGEST_VOCABULARY:,}, which no vocabulary has"
+        hint = f"most of its ids are above {_LARGEST_VOCABULARY:,}, larger than any vocabulary"
     elif width in {2, 4} and not ids[1::2].any() and np.mean(ids[::2] > 0) > 0.5:
-        hint = f"each second id is 0, as where {BY_WIDTH[2 * width]} is read as {layout.dtype}"
+        hint = f"every second id is 0, as when {BY_WIDTH[2 * width]} is read as {layout.dtype}"
     if hint:
         raise DataError(f"{name}: holds no {layout.dtype} tokens: {hint}. Check data.dtype")

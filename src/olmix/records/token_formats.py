@@ -135,8 +135,9 @@ def read_npy(name: str, start: bytes, size: int, dtype: TokenDtype | None) -> La
     num_tokens, offset = math.prod(shape), stream.tell()
     if size - offset != num_tokens * found.itemsize:
         raise DataError(
-            f"{name}: its header says {num_tokens:,} {kind} tokens ({num_tokens * found.itemsize:,}"
-            f" bytes), {size - offset:,} bytes follow it: the file is damaged or cut off"
+            f"{name}: its header says {num_tokens:,} {kind} tokens "
+            f"({num_tokens * found.itemsize:,} bytes), {size - offset:,} bytes follow it: the "
+            "file is damaged or truncated"
         )
     if num_tokens == 0:
         raise DataError(f"{name}: holds a header and no tokens")
@@ -161,21 +162,21 @@ def read_megatron(
     path, length = index
     head = files.read(path, 0, _MEGATRON_HEADER)
     if kind_of(head) != "megatron_index" or len(head) < _MEGATRON_HEADER:
-        raise DataError(f"{name}: its .idx is not a Megatron index, or is cut off")
+        raise DataError(f"{name}: its .idx is not a Megatron index, or is truncated")
     _, code, sequences, documents = struct.unpack_from("<QBQQ", head, 9)
     if code not in _MEGATRON_WIDTHS:
-        raise DataError(f"{name}: its .idx names the type {code}, which holds no tokens")
+        raise DataError(f"{name}: its .idx names the type {code}, which is not a type of tokens")
     width = _MEGATRON_WIDTHS[code]
     found = BY_WIDTH[width]
     check_agrees(name, "its .idx", found, dtype)
     needed = _MEGATRON_HEADER + 12 * sequences + 8 * documents
     if length < needed:
         raise DataError(
-            f"{name}: its .idx is cut off: {sequences:,} sequences and {documents:,} documents "
+            f"{name}: its .idx is truncated: {sequences:,} sequences and {documents:,} documents "
             f"take {needed:,} bytes; found {length:,}"
         )
     if sequences == 0:
-        raise DataError(f"{name}: its .idx names no sequence")
+        raise DataError(f"{name}: its .idx lists no sequences")
     last = files.read(path, _MEGATRON_HEADER + 4 * (sequences - 1), 4)
     begin = files.read(path, _MEGATRON_HEADER + 4 * sequences + 8 * (sequences - 1), 8)
     described = struct.unpack("<q", begin)[0] + width * struct.unpack("<i", last)[0]
@@ -207,8 +208,8 @@ def read_datatrove(name: str, text: str, size: int, dtype: TokenDtype | None) ->
         width = size // tokens
     if width not in BY_WIDTH:
         raise DataError(
-            f"{name}.metadata: found {lines[0][:60]!r}; TOKENIZER|WIDTH, and a line with the number"
-            " of tokens, are needed"
+            f"{name}.metadata: found {lines[0][:60]!r}; expected TOKENIZER|WIDTH and a line with "
+            "the number of tokens"
         )
     found = BY_WIDTH[width]
     check_agrees(name, "its metadata", found, dtype)

@@ -130,7 +130,7 @@ def end_of_document(tokenizer: str | Path) -> int:
     found = [ids[name] for name in _EOS_NAMES if name in ids]
     if not found:
         raise DataError(
-            f"{tokenizer}: no token ends a document; looked for {', '.join(_EOS_NAMES)}"
+            f"{tokenizer}: no token marks the end of a document; looked for {', '.join(_EOS_NAMES)}"
         )
     return found[0]
 
@@ -214,7 +214,7 @@ def byte_lengths(tokenizer: str | Path) -> NDArray[np.int32]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: this is not a tokenizer.json: {error!r}") from error
     if "ByteLevel" not in kinds:
-        raise DataError(f"{path}: bits per byte need a byte-level BPE; this tokenizer is not one.")
+        raise DataError(f"{path}: bits per byte need a byte-level BPE tokenizer; this is not one.")
     lengths = np.zeros(max([*vocabulary.values(), *special]) + 1, dtype=np.int32)
     for token, index in vocabulary.items():
         lengths[index] = 0 if index in special else len(token)

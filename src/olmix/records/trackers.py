@@ -79,7 +79,7 @@ class Trackers:
                 act(sink)
             except Exception as error:  # noqa: BLE001  whatever it is, training continues
                 logger.warning(
-                    "%s failed and is dropped for this run: %s; metrics.jsonl has everything",
+                    "%s failed and is dropped for this run: %s; metrics.jsonl is complete",
                     sink.name,
                     error,
                 )

@@ -2,7 +2,7 @@
 
 What is read is checked against the types of the fields, and against limits. A number that is not
 known is NaN in Python and `null` in the file: JSON has no NaN and no infinity, and a file that
-holds one is refused. Keys that a record does not know are passed over, so that a later release may
+holds one is refused. Keys that a record does not know are skipped, so that a later release may
 add some; a change that an older release would misread raises the `format`.
 """
 
@@ -84,7 +84,7 @@ RunName = Annotated[str, AfterValidator(_check_name)]
 class RecordPart(BaseModel):
     """A record, or part of one, whose content people may have written too: `validate` reads it.
 
-    Keys of later releases are passed over.
+    Keys of later releases are skipped.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, protected_namespaces=())

@@ -60,7 +60,7 @@ def _coverage(content: FitFolder) -> list[str]:
     if LEVEL not in metric.coverage:
         return []
     return [
-        f"{metric.name}: {per_cent(LEVEL)} intervals that other folds calibrated hold "
+        f"{metric.name}: {per_cent(LEVEL)} intervals calibrated on other folds contain "
         f"{percent(metric.coverage[LEVEL])} of the held-out runs."
     ]
 
@@ -73,8 +73,8 @@ def _search(content: FitFolder, proposal: Proposal) -> list[str]:
         raw = proposal.kl_weight
         known = f"; a raw weight of {raw:.3g}" if math.isfinite(raw) else ""
         texts.append(
-            f"A KL of 1 from the prior had to gain {fixed(proposal.kl_reg, 3)} of the swarm's "
-            f"spread to be worth it (proposer.kl_reg{known})."
+            f"A KL of 1 from the prior had to be worth {fixed(proposal.kl_reg, 3)} of the swarm's "
+            f"spread (proposer.kl_reg{known})."
         )
     asked = content.settings.proposer
     if asked.risk:

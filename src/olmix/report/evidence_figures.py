@@ -69,7 +69,7 @@ def _ternary_plan(content: FitFolder, label: str) -> PlannedFigure:
         f"{content.objective.name} over mixtures of three domains",
         "Predicted for mixtures of the three largest domains of the proposal and no others; dark "
         f"is {'low' if content.objective.lower_is_better else 'low, which is worse'}. Named "
-        f"mixtures are placed by their shares of the three: {'; '.join(words)}. "
+        f"mixtures are placed by their shares of these three: {'; '.join(words)}. "
         "Data:\u00a0ternary.csv",
         f"Triangle of {', '.join(found.domains)}.",
         (2.6, 2.3),
@@ -95,9 +95,8 @@ def _front_plans(content: FitFolder) -> Iterator[PlannedFigure]:
             f"pareto_{left + 1}_{right + 1}",
             "responses",
             f"Pareto front of {names[0]} and {names[1]}",
-            f"{counted(len(front.values), 'mixture')} of which none is predicted to be better than "
-            "another in "
-            "every family. Data:\u00a0pareto.csv",
+            f"{counted(len(front.values), 'mixture')} none of them predicted to be better than "
+            "another in every family. Data:\u00a0pareto.csv",
             f"{counted(len(front.values), 'point')} from "
             f"{fixed(float(front.values[:, left].min()), 4)} to "
             f"{fixed(float(front.values[:, left].max()), 4)} of {names[0]}.",
@@ -150,9 +149,9 @@ def evidence_plans(content: FitFolder) -> Iterator[PlannedFigure]:
         yield PlannedFigure(
             "calibration",
             "cross-validation",
-            "How many held-out runs the intervals hold",
+            "How many held-out runs fall inside the intervals",
             f"{name} in blue, other metrics in grey; each fold is judged by intervals from the "
-            "others. Below the dashed line they are too narrow. Data:\u00a0fit.json",
+            "other folds. Below the dashed line they are too narrow. Data:\u00a0fit.json",
             f"{name}: "
             + ", ".join(
                 f"{percent(inside)} of runs in {percent(at)}" for at, inside in levels.items()

@@ -172,7 +172,9 @@ def _passes(content: FitFolder) -> dict[str, float]:
 def _passes_note(content: FitFolder, passes: Mapping[str, float]) -> str:
     tokens = _run_tokens(content)
     if not tokens or not passes:
-        return "Repetition factors are 1: neither the tokens of a run nor of the domains are known."
+        return (
+            "Repetition factors are 1, because the tokens of a run or of the domains are not known."
+        )
     return f"Repetition factors are those of a run of {readable_count(tokens)} tokens."
 
 
@@ -211,7 +213,7 @@ def _larger_scales(models: Mapping[str, Any]) -> list[dict[str, Any]]:
     if found:
         widths = [one["calibration"]["base"] for one in found[-1]["metrics"].values()]
         if None in [*widths, found[-1]["objective_calibration"]["base"]]:
-            raise ValueError("a metric has no interval at the scale of the target")
+            raise ValueError("a metric has no interval at the target's scale")
     return found
 
 

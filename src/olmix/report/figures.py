@@ -20,9 +20,9 @@ from olmix.records.fit.ladder import Ladder
 from olmix.records.fit.proposal import MIXTURES, Gain
 from olmix.records.fit.scores import LEVEL, FittedMetric, Scores
 from olmix.records.fit.tables import Predictions, read_mixture
+from olmix.report.drawn import draw
 from olmix.report.evidence_figures import evidence_plans, response_plans
 from olmix.report.figure import Picture, PlannedFigure
-from olmix.report.svg import inline_svg, png_bytes
 from olmix.report.swarm_figures import swarm_plans
 from olmix.text.files import write_bytes
 from olmix.text.numbers import counted, fixed, per_cent, percent, signed, with_error
@@ -71,17 +71,13 @@ def draw_figures(
         number = len(content.metrics) if drawn == "all" else MOST_METRICS
         plans = list(_plans(content, curves, number))
         steps = Steps(on_progress, len(plans))
-        for index, plan in enumerate(plans):
-            figure, ax = plotting.new_figure(*plan.size)
-            plan.draw(ax)
+        for plan in plans:
+            out = draw(plan)
             file = f"{plan.stem}.png"
-            if plan.group:
-                image = inline_svg(figure, plan.alt, f"f{index}")
-                pictures.append(
-                    Picture(file, plan.group, plan.title, plan.caption, image.svg, image.width)
-                )
-            plotting.add_caption(ax, plan.title, plan.caption)
-            write_bytes(content.folder / file, png_bytes(figure))
+            if out.page is not None:
+                svg, width = out.page.svg, out.page.width
+                pictures.append(Picture(file, plan.group, plan.title, plan.caption, svg, width))
+            write_bytes(content.folder / file, out.png)
             steps(plan.stem)
     return pictures
 
@@ -222,9 +218,8 @@ def _verification_plan(content: FitFolder) -> PlannedFigure:
         "verification",
         f"{found.metric}, measured with fresh seeds",
         f"{counted(len(found.seeds), 'seed')} ({found.seeds[0]} to {found.seeds[-1]}) that the "
-        "swarm never "
-        "used; a thin line joins the runs of one seed. Below each: mean and standard error. "
-        "Data:\u00a0verification.csv"
+        "swarm never used; a thin line joins the runs of a seed. Below each: mean and standard "
+        "error. Data:\u00a0verification.csv"
         if found.seeds
         else "Data:\u00a0verification.csv",
         f"Every seed of every mixture. Means with standard errors: {means}. {better}",
@@ -249,8 +244,8 @@ def _ladder_plan(ladder: Ladder) -> PlannedFigure:
         gain = target.gain
         aim = (target.scale, plotting.GainBar(gain.mean, gain.low, gain.high))
         words = (
-            f" The open circle is expected at {target.num_tokens:,} tokens; its interval holds the "
-            "noise of the seeds, and that the trend stops or doubles after the last size."
+            f" The open circle is expected at {target.num_tokens:,} tokens; its interval allows "
+            "for the noise of the seeds, and for the trend to stop or double after the last size."
         )
     told = "; ".join(
         f"{r.scale:g} times: {with_error(r.gain.mean, r.gain.std_error)}" for r in ladder.rungs
@@ -288,9 +283,8 @@ def _scores_plan(content: FitFolder) -> PlannedFigure:
         "cross_validation",
         "cross-validation",
         "How well each law ranks runs that it has not seen",
-        f"{counted(len(content.runs), 'run')}, {content.split}. The law with the smallest held-out "
-        "error is "
-        "chosen, which need not be the best at ranking. Data:\u00a0fit.json",
+        f"{counted(len(content.runs), 'run')}, {content.split}. The law with the smallest "
+        "held-out error is chosen; it need not rank best. Data:\u00a0fit.json",
         alt,
         (2.7, max(len(scores) * max(0.34, 0.13 * most_laws), 0.7)),
         partial(plotting.law_scores, scores=scores, chosen=chosen),
@@ -471,9 +465,8 @@ def _curves_plan(content: FitFolder, curves: Curves) -> PlannedFigure:
         "training",
         "training",
         "Training loss of every run",
-        f"{counted(len(curves), 'run')}, each on its own mixture: a low loss may only say that the "
-        "mixture is "
-        "easy. Data:\u00a0metrics.jsonl of each run",
+        f"{counted(len(curves), 'run')}, each on its own mixture: a low loss may only mean that "
+        "the mixture is easy. Data:\u00a0metrics.jsonl of each run",
         f"Training loss against tokens of {counted(len(curves), 'run')}.",
         (3.3, 2.3),
         partial(plotting.training_curves, curves=curves, named=_named_runs(content)),

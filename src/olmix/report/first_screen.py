@@ -332,7 +332,7 @@ def _notes(content: FitFolder) -> tuple[str, ...]:
         return tuple(notes)
     if measured is None:
         if math.isfinite(predicted.probability):
-            notes.append(f"{probability(predicted.probability)} probable to be a gain")
+            notes.append(f"{probability(predicted.probability)} probability of a gain")
         return tuple(notes)
     where = "inside" if predicted.low <= measured.mean <= predicted.high else "outside"
     reach = interval(predicted.low, predicted.high)
@@ -344,14 +344,14 @@ def _statement(content: FitFolder) -> str:
     """Return the result in one sentence; a guess stays one after its verification."""
     proposal, found = content.proposal, content.verification
     if proposal is None:
-        return "The laws were fitted; no mixture was proposed, as proposer.fit_only asks."
+        return "The laws were fitted, but proposer.fit_only is set, so no mixture was proposed."
     if found is None:
         return proposal.statement
     if proposal.reliable or proposal.worst:
         return found.statement
     return (
-        f"{found.statement} The swarm held no reliable signal: the mixture was a guess, whatever "
-        "it measured."
+        f"{found.statement} The swarm had no reliable signal, so the mixture was a guess, "
+        "whatever it measured."
     )
 
 
@@ -395,17 +395,17 @@ def _next_step(content: FitFolder) -> tuple[str, str]:
                 "",
             )
         if more is not None and more.worth:
-            return f"{more.statement.partition(':')[0]}. Place them by this fit:", (
+            return f"{more.statement.partition(':')[0]}. Use this fit to place them:", (
                 f"olmix generate -c GENERATION.yaml --after {fit} -n {more.runs}"
             )
-        step = f"Train the proposal against the other mixtures, with fresh seeds{_price(content)}:"
+        step = f"Train the proposal against the other mixtures with fresh seeds{_price(content)}:"
         return step, f"olmix verify --fit {fit} -c LAUNCH.yaml"
     gain = _measured(content)
     if gain is None or math.isnan(gain.low):
         return "", ""
     another = f"olmix generate -c GENERATION.yaml --after {fit} -n {_another_round(content)}"
     if gain.high < 0:
-        return "Keep the natural mixture, or place another round of runs by this fit:", another
+        return "Keep the natural mixture, or use this fit to place another round of runs:", another
     if gain.low <= 0:
         return (
             "Keep the natural mixture, verify with more seeds, or place another round of runs:",
@@ -416,7 +416,7 @@ def _next_step(content: FitFolder) -> tuple[str, str]:
         return f"{step} Another round of runs may improve it:", another
     if content.ladder is not None:
         return step, ""
-    return f"{step} Try whether its gain lasts in larger models:", (
+    return f"{step} See whether its gain holds in larger models:", (
         f"olmix verify --fit {fit} -c LAUNCH.yaml --scales 1,4"
     )
 

@@ -208,7 +208,7 @@ def _reading(one: FitFolder, two: FitFolder) -> Iterator[str]:
     added, removed = len(two.runs) - len(same), len(one.runs) - len(same)
     if added or removed:
         yield (
-            f"The second fit has {counted(added, 'run')} that the first has not, and lacks "
+            f"The second fit has {counted(added, 'run')} that the first lacks, and lacks "
             f"{removed} of the first."
         )
     left, right = _proposed(one), _proposed(two)

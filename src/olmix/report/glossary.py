@@ -34,7 +34,7 @@ _DATA = (
     ),
     Word(
         "Domain",
-        "A leaf of the data tree, such as `dclm:code:high`: what gets a weight of its own.",
+        "A leaf of the data tree, such as `dclm:code:high`; each domain has its own weight.",
         in_report=False,
     ),
     Word(
@@ -44,14 +44,14 @@ _DATA = (
     ),
     Word(
         "Natural, uniform, UniMax, best seen, proposed",
-        "Domains in proportion to their size; all the same; all the same up to the passes that the "
-        "token budget allows; the run of the swarm with the best measured objective; what the "
-        "fitted laws propose.",
+        "Natural: domains in proportion to their size. Uniform: all the same. UniMax: all the "
+        "same, up to the passes that the token budget allows. Best seen: the run of the swarm "
+        "with the best measured objective. Proposed: what the fitted laws propose.",
     ),
     Word(
         "Prior",
-        "The mixture that sampling and proposals stay close to: the natural one, unless the config "
-        "says otherwise.",
+        "The mixture that sampling and proposals stay close to: natural, unless the config says "
+        "otherwise.",
         in_report=False,
     ),
     Word("Repetition", "How many times the training passes over the domain's tokens."),
@@ -63,16 +63,16 @@ _DATA = (
     ),
     Word(
         "Held-out domain, validation",
-        "Texts that no run is trained on. A held-out domain has nothing but these; it is a target "
-        "to be good at.",
+        "Texts that no run is trained on. A held-out domain consists only of these; it is a "
+        "target to be good at.",
         in_report=False,
     ),
 )
 _RUNS = (
     Word(
         "Swarm, variant, run",
-        "A swarm is a set of small experiments. A variant is one of its mixtures as a file, a run "
-        "the training of it.",
+        "A swarm is a set of small experiments. A variant is one of its mixtures as a file; a "
+        "run is its training.",
         in_report=False,
     ),
     Word(
@@ -82,17 +82,17 @@ _RUNS = (
     ),
     Word(
         "Proxy, target model",
-        "The small model that is trained many times; the large one that the mixture is for.",
+        "The small model that is trained many times, and the large one that the mixture is for.",
         in_report=False,
     ),
     Word(
         "Replicate",
-        "A second run of the same mixture with another seed. Replicates measure the noise.",
+        "Another run of the same mixture with a different seed. Replicates measure the noise.",
         in_report=False,
     ),
     Word(
         "Reference",
-        "A mixture that belongs to a swarm for comparison: natural or uniform.",
+        "A mixture in a swarm for comparison: natural or uniform.",
         in_report=False,
     ),
     Word(
@@ -110,11 +110,11 @@ _NUMBERS = (
     Word(
         "Bits per byte (BPB)",
         "How many bits the model needs for a byte of text that it was not trained on. Lower is "
-        "better, and tokenizers do not matter.",
+        "better, and values do not depend on the tokenizer.",
     ),
     Word(
         "Objective",
-        "What a proposal makes as good as it can: the weighted average of the metrics.",
+        "What a proposal optimises: the weighted average of the metrics.",
         in_report=False,
     ),
     Word(
@@ -135,13 +135,17 @@ _NUMBERS = (
     Word(
         "P(gain)",
         "The probability, according to the fitted laws, that the proposed mixture is better at "
-        "all.",
+        "all; higher is better.",
     ),
-    Word("p", "How probable a measured gain this far from 0 would be if there were none."),
+    Word(
+        "p",
+        "How probable a measured gain this far from 0 would be if there were no gain; smaller is "
+        "stronger evidence.",
+    ),
     Word(
         "Noise",
-        "The standard deviation between runs of the same mixture that differ only by their seed. "
-        "No law can err by less on single runs.",
+        "The standard deviation between runs of the same mixture that differ only in their seed. "
+        "No law can predict single runs more accurately.",
     ),
     Word(
         "Hellinger distance",
@@ -157,13 +161,13 @@ _LAWS = (
     ),
     Word(
         "Proposer",
-        "What searches the fitted laws for the best mixture within the limits.",
+        "The method that searches the fitted laws for the best mixture within the limits.",
         in_report=False,
     ),
     Word(
         "Held out, cross-validation",
         "The runs are split into folds; each fold is predicted by a law fitted to the others. "
-        "Trust these scores; those on fitted runs flatter.",
+        "Trust these scores; scores on fitted runs look too good.",
     ),
     Word("Spearman", "Whether predictions put runs in the right order: 1 is perfect, 0 is chance."),
     Word("RMSE", "The typical size of an error, in the units of the metric; lower is better."),
@@ -179,7 +183,7 @@ _LAWS = (
     ),
     Word(
         "In 90 %, coverage",
-        "The share of held-out runs inside their 90 % intervals; less means that the intervals are "
+        "The share of held-out runs inside their 90 % intervals; below 90 % the intervals are "
         "too narrow.",
     ),
     Word(
@@ -193,8 +197,8 @@ _LAWS = (
     ),
     Word(
         "Signed evidence",
-        "The effect of a domain on a metric over its standard deviation; beyond ±1.64 at most one "
-        "draw in twenty has the other sign.",
+        "The effect of a domain on a metric divided by its standard deviation; beyond ±1.64 at "
+        "most one draw in twenty has the other sign.",
         in_report=False,
     ),
     Word(

@@ -61,8 +61,8 @@ def scope(content: FitFolder) -> str:
     if content.scales is not None and content.verification is None:
         return _scope_of_scales(content.scales)
     return (
-        f"{what} for models of the swarm's size{size}. Whether it carries over to larger models or "
-        "longer training was not tested."
+        f"{what} for models of the swarm's size{size}. Whether it carries over to larger models "
+        "or longer training was not tested."
     )
 
 
@@ -73,9 +73,9 @@ def round_reading(content: FitFolder) -> str:
         return ""
     unit = f" {content.objective.unit}" if content.objective.unit else ""
     return (
-        f"{found.statement} Laws that knew everything would gain {significant(found.most, 2)}"
-        f"{unit} at most. Both count what the laws themselves are unsure of, not that all of them "
-        "may be wrong in the same way."
+        f"{found.statement} Perfect laws would gain at most {significant(found.most, 2)}"
+        f"{unit}. Both cover what the laws are uncertain about, but not that all of them may be "
+        "wrong in the same way."
     )
 
 
@@ -83,8 +83,8 @@ def _scope_of_scales(scales: Scales) -> str:
     """Return the scope of a result that was carried from small models to larger ones."""
     if scales.order_only:
         return (
-            f"This is predicted for models of the size of {scales.reached}. At {scales.target} no "
-            "runs place values: there the order of mixtures is predicted, and no gain."
+            f"This is predicted for models of the size of {scales.reached}. No runs place values "
+            f"at {scales.target}: there only the ranking of mixtures is predicted, not the gain."
         )
     placed = scales.scales.get(scales.reached)
     if placed is None:
@@ -94,8 +94,8 @@ def _scope_of_scales(scales: Scales) -> str:
     return (
         f"This is predicted for models of the size of {scales.reached}: runs of {scales.smallest} "
         f"give the shape of the laws, {counted(placed.num_runs, 'run')} at {scales.reached} place "
-        "their values, and the intervals are those of its runs left out. Larger models were not "
-        "tested."
+        "their values, and the intervals come from held-out runs of that size. Larger models "
+        "were not tested."
     )
 
 
@@ -110,7 +110,7 @@ def subtitle(content: FitFolder) -> str:
     objective = content.objective
     direction = f"{'lower' if objective.lower_is_better else 'higher'} is better"
     if objective.mixed:
-        direction += ", metrics of the other direction are subtracted"
+        direction += ", metrics with the other direction are subtracted"
     unit = f", {objective.unit}" if objective.unit else ""
     return (
         f"Objective: {objective.name} ({direction}{unit}). "
@@ -145,9 +145,8 @@ def gain_reading(content: FitFolder) -> str:
     predicted = content.proposal.gains.get("natural")
     if content.verification is None or predicted is None:
         return (
-            f"Predicted by the fitted laws; the interval covers {per_cent(LEVEL)} of outcomes that "
-            "the swarm's noise and the choice of runs allow. The proposal itself has not been "
-            "trained yet."
+            f"Predicted by the fitted laws; the {per_cent(LEVEL)} interval allows for the swarm's "
+            "noise and the choice of runs. The proposal itself has not been trained yet."
         )
     measured = content.verification.gains.get("natural")
     if measured is None:
@@ -201,8 +200,8 @@ def _ranks(content: FitFolder) -> str:
         )
     unit = f" {metric.unit}" if metric.unit else ""
     text = (
-        f"{metric.name}: the {law_label(metric.chosen)} law ranks held-out runs with a "
-        f"Spearman correlation of {fixed(scores.spearman, 2)} (1 is perfect) and errs by "
+        f"{metric.name}: the {law_label(metric.chosen)} law ranks held-out runs with a Spearman "
+        f"correlation of {fixed(scores.spearman, 2)} (1 is perfect) and errs by "
         f"{fixed(scores.rmse, 4)}{unit} (RMSE, lower is better)"
     )
     if math.isfinite(metric.noise_sd) and metric.noise_sd > 0:
@@ -228,7 +227,7 @@ def effects_reading(content: FitFolder) -> str:
         return ""
     best, worst = min(known, key=lambda d: known[d]), max(known, key=lambda d: known[d])
     if known[best] >= 0:
-        return f"For {metric.name}, more {worst} harms most, and none helps."
+        return f"For {metric.name}, more {worst} hurts most, and none helps."
     verb = "harms most" if known[worst] > 0 else "helps least"
     return f"For {metric.name}, more {best} helps most and more {worst} {verb}."
 
@@ -239,8 +238,5 @@ def warnings(content: FitFolder) -> tuple[str, ...]:
     silent = [m.name for m in content.metrics if not m.signal]
     if silent:
         shown = silent if len(silent) <= 8 else [*silent[:7], f"{len(silent) - 7} more"]
-        found.append(
-            "Held-out predictions do not follow the measurements beyond chance for "
-            f"{listed(shown)}."
-        )
+        found.append(f"Held-out predictions are no better than chance for {listed(shown)}.")
     return tuple(dict.fromkeys([*found, *content.problems]))

@@ -49,11 +49,12 @@ def _domains_plan(content: FitFolder, effects: Array) -> PlannedFigure:
     bars = {content.domains[i]: (float(change[i]), bool(sure[i])) for i in order if change[i] != 0}
     unit = f" in {objective.unit}" if objective.unit else ""
     caption = (
-        "Predicted at the natural mixture: 10 percentage points of the tokens move to the domain, "
-        "taken from all in proportion. Outlined bars may be noise (90 % interval holds 0)"
+        "Predicted at the natural mixture: 10 percentage points of the tokens move to the "
+        "domain, taken from the others in proportion. Outlined bars may be noise (90 % interval "
+        "includes 0)"
     )
     if len(bars) < len(content.domains):
-        caption += f". The {len(bars)} with most effect of {len(content.domains)} domains"
+        caption += f". The {len(bars)} of {len(content.domains)} domains with the largest effect"
     return PlannedFigure(
         "domains",
         "domains",
@@ -79,8 +80,8 @@ def _best_plan(content: FitFolder, objective: Mapping[str, float]) -> PlannedFig
         means = content.verification.means
         marked = {str(name): means[name][0] for name in ("natural", "proposed") if name in means}
     caption = f"{counted(len(runs), 'run')} in the order of the tables; the line is the best so far"
-    caption += ", below the axis what they had cost" if cost else ""
-    caption += ", dashed what was measured with fresh seeds" if marked else ""
+    caption += ", below the axis their cost so far" if cost else ""
+    caption += ", dashed: measured with fresh seeds" if marked else ""
     return PlannedFigure(
         "best_so_far",
         "progress",

@@ -61,7 +61,7 @@ class Watch:
         ]
         yield from found
         if not found and not self._matched and self._is_grid:
-            what = "no run has all of these values together, so this condition never holds"
+            what = "no run has all of these values together, so this condition never applies"
             yield Finding(ExperimentSchemaError, what, self._where)
 
     def _dead(self, name: str, options: list[object]) -> Iterator[Finding]:

@@ -50,7 +50,7 @@ class YamlDocument:
         self.name = name
         loaded = load(self.text, name, OmegaConfYaml)
         if not isinstance(loaded.root, MappingNode):
-            raise ConfigError([Problem("", "a mapping of keys is needed")], name)
+            raise ConfigError([Problem("", "a mapping is needed")], name)
         self._root = loaded.root
         self.data: dict[str, Any] = loaded.data
         self.keeps_comments = not (loaded.has_aliases or loaded.root.flow_style)

@@ -102,7 +102,7 @@ def raise_problems(
 
     Args:
         found: problems with the class of the error that each makes; warnings have none and are
-            passed over.
+            skipped.
         file: name of the experiment file.
     """
     kinds: list[type[ConfigWriterError]] = []

@@ -146,7 +146,7 @@ def _from_short(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
         if not isinstance(inner, dict):
             continue
         if name in inner:
-            what = f"{key} and {section}.{name} are both given; keep one of the two"
+            what = f"{key} and {section}.{name} are both given; keep one"
             findings.append(Finding(ExperimentSchemaError, what, (section, name)))
         else:
             full[section] = inner | {name: raw[key]}

@@ -70,7 +70,7 @@ def choose_factors(ranking: Sequence[Mapped], design: Mapping[str, Any] = {}) ->
         gone = ", ".join(name for name in varied if name not in factors)
         notes.append(f"{gone}: left out, because it always moves together with another one")
     if not factors or len(runs) < _FEWEST_RUNS:
-        return Factors({}, (), "no numeric variable takes several values in three runs or more")
+        return Factors({}, (), "no numeric variable has several values in three or more runs")
     scales = {name: _scale(design.get(name), _levels(runs, name)) for name in factors}
     return Factors(scales, runs, "; ".join(notes))
 

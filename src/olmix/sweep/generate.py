@@ -126,9 +126,7 @@ def _existing(target: Path) -> dict[str, Mapped]:
     if (target / MAPPING).is_file():
         return {row.hash: row for row in read_mapping(target)[0]}
     if any(target.iterdir()):
-        raise DataError(
-            f"{target}: this folder holds other files and no {MAPPING}; choose another one"
-        )
+        raise DataError(f"{target}: this folder holds other files and no {MAPPING}; choose another")
     return {}
 
 
@@ -170,7 +168,8 @@ def _check_text(plan: StudyPlan, texts: Mapping[str, str]) -> None:
         raise MergeError(
             [
                 Problem(
-                    "", "the values cannot be written into this file; write it in plain YAML blocks"
+                    "",
+                    "the values cannot be inserted into this file; write it as plain YAML blocks",
                 )
             ],
             document.name,

@@ -168,7 +168,7 @@ def check_mixtures(raw: Mapping[str, Any]) -> Iterator[Finding]:
         if isinstance(section, dict) and MIX in section
     ]
     if names and not places:
-        what = f"nothing says how they are mixed; give {MIX} in controls or variables"
+        what = f"nothing says how to mix them; give {MIX} in controls or variables"
         yield Finding(ExperimentSchemaError, what, ("sources",))
     for where, value in places:
         if not names:

@@ -78,12 +78,12 @@ def check_names(
     for name, what in framework.check_names(base, names.paths):
         yield Finding(ValidationError, what, names.locations[name])
     if MIX in names.paths and framework.mix_path is None:
-        what = f"{framework.name} has no mixtures of data sets; torchtune and trl have"
+        what = f"{framework.name} has no mixtures of data sets; torchtune and trl have them"
         yield Finding(ValidationError, what, names.locations[MIX])
     if config.replicates != 1 and (
         SEED in config.variables or any(SEED in group for group in config.paired)
     ):
-        what = "replicates set the seed, and seed is a variable too; keep one of the two"
+        what = "replicates set the seed, and seed is a variable too; keep one"
         yield Finding(ExperimentSchemaError, what, ("replicates",))
     yield from _check_points(config)
     yield from _check_owners(config, names)
@@ -123,9 +123,7 @@ def _check_owners(config: ExperimentConfig, names: Names) -> Iterator[Finding]:
                 owners[leaf] = name
             elif owners[rival] != name:
                 deeper = max(leaf, rival, key=len)
-                what = (
-                    f"{name} and {owners[rival]} both set {'.'.join(deeper)}; keep one of the two"
-                )
+                what = f"{name} and {owners[rival]} both set {'.'.join(deeper)}; keep one"
                 yield Finding(ExperimentSchemaError, what, names.locations[name])
 
 

@@ -55,13 +55,13 @@ def _check(
     strange = [*sorted(settings - set(names)), *sorted(runs - known)]
     if strange:
         raise DataError(
-            f"{fit}: it is a fit of another sweep: {', '.join(strange)} is not in "
+            f"{fit}: it is the fit of another sweep: {', '.join(strange)} is not in "
             f"{experiment.name}. Fit the results of this one"
         )
     if number > len(batch.runs):
         raise DataError(
-            f"{fit}: it proposes {len(batch.runs)} runs, and {number} are asked for. Run these, "
-            "then fit again"
+            f"{fit}: it proposes {len(batch.runs)} runs, fewer than the {number} asked for. Run "
+            "these, then fit again"
         )
     for group in experiment.config.paired:
         left = set(group) - settings

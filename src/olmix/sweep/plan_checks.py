@@ -71,7 +71,7 @@ def warn_of_length(config: ExperimentConfig, steps: Sequence[int | None]) -> Ite
     """Warn where mixtures may differ by how long they train, too."""
     if MIX in config.variables and (None in steps or len(set(steps)) > len(_others(config))):
         what = (
-            "a mixture has its own number of rows, so that runs train for different numbers of "
+            "mixtures have different numbers of rows, so runs train for different numbers of "
             "steps; set the same number for all (torchtune: max_steps_per_epoch, TRL: max_steps)"
         )
         yield Finding(None, what, ("variables", MIX))

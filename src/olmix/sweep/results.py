@@ -71,7 +71,7 @@ class Results:
 
 
 def noise_sd(runs: Sequence[tuple[Mapped, float]]) -> float | None:
-    """Return the standard deviation between runs that differ by their seed alone, pooled.
+    """Return the standard deviation between runs that differ only in their seed, pooled.
 
     `None` where no point has several seeds.
     """
@@ -209,7 +209,7 @@ def _marks(
     if diverged:
         yield f"left out, because they diverged: {_ids(diverged)}"
     if open_:
-        what = "taken as far as they are" if unfinished else "left out"
+        what = "used as far as they got" if unfinished else "left out"
         yield f"{what}, because they have not finished: {_ids(open_)}"
 
 

@@ -39,7 +39,7 @@ def write_scripts(plan: StudyPlan, rows: Sequence[Mapped], target: Path) -> Path
     """Write the scripts into the experiment's folder; returns the one that starts all runs.
 
     Raises:
-        ExperimentSchemaError: it is not known which recipe trains the runs.
+        ExperimentSchemaError: it is unknown which recipe trains the runs.
         DataError: SLURM cannot write logs to this folder.
     """
     texts = render_scripts(plan, rows, target.resolve())
@@ -70,7 +70,7 @@ def render_scripts(plan: StudyPlan, rows: Sequence[Mapped], folder: Path) -> dic
         folder: where they are, absolute.
 
     Raises:
-        ExperimentSchemaError: it is not known which recipe trains the runs.
+        ExperimentSchemaError: it is unknown which recipe trains the runs.
         DataError: SLURM cannot write logs to this folder.
     """
     if plan.base.recipe is None:
@@ -78,7 +78,7 @@ def render_scripts(plan: StudyPlan, rows: Sequence[Mapped], folder: Path) -> dic
             [
                 Problem(
                     "framework_config.recipe",
-                    f"it is not known which recipe trains {plan.base.name}; name it, such as "
+                    f"it is unknown which recipe trains {plan.base.name}; name it, such as "
                     "lora_finetune_single_device",
                 )
             ],

@@ -20,8 +20,8 @@ from olmix.text.yaml import write_yaml
 __all__ = ["OWN_DATA", "write_swarm"]
 
 OWN_DATA = (
-    "The loss of a run is that of its own mixture, and mixtures of easy data have a low one; "
-    "compare a metric of data that is the same for all"
+    "Each run's loss is measured on its own mixture, and easy data give a low loss; compare a "
+    "metric measured on the same data for all runs"
 )
 _FOLDER = "mixture"
 _CONFIG = "fit.yaml"

@@ -35,7 +35,7 @@ def check_variables(raw: Mapping[str, Any]) -> Iterator[Finding]:
         lengths = {len(value) for value in group.values() if isinstance(value, list)}
         if len(lengths) > 1:
             shown = ", ".join(f"{k} has {len(v)}" for k, v in group.items() if isinstance(v, list))
-            what = f"values that move together must be equally many: {shown}"
+            what = f"variables that vary together need equally many values: {shown}"
             yield Finding(ExperimentSchemaError, what, ("paired", index))
     sampler = raw.get("sampler")
     is_grid = not isinstance(sampler, dict) or sampler.get("type", "grid") == "grid"
@@ -52,7 +52,7 @@ def check_variables(raw: Mapping[str, Any]) -> Iterator[Finding]:
         where = ("controls", name)
         yield from _check_name(where)
         if name in seen:
-            what = f"{name} is a variable too; a parameter is tested or stays the same, not both"
+            what = f"{name} is a variable too; a parameter either varies or stays the same"
             yield Finding(ExperimentSchemaError, what, where)
 
 
@@ -110,7 +110,7 @@ def _check_range(where: Location, value: Mapping[str, Any], *, is_grid: bool) ->
         yield bad("min and max must be numbers")
         return
     if low >= high:
-        yield bad(f"min is {low}, max is {high}; min must be the smaller one")
+        yield bad(f"min is {low}, max is {high}; min must be smaller")
     if scale not in ("linear", "log"):
         yield bad(f"scale is {scale}; allowed: linear, log")
     elif scale == "log" and low <= 0:

@@ -113,24 +113,10 @@ def parse_table(
     Raises:
         DataError: with all problems, as `read_table`.
     """
-
-    def where(row: int) -> str:
-        return file + place.format(row)
-
-    header = [unguarded(cell.strip()) for cell in header]
-    ids = [name for name in ID_COLUMNS if name in header]
-    ids = ids or [name for name in header if name == FALLBACK_ID]
-    if len(ids) != 1:
-        raise DataError(f"{where(1)}: {_no_id(header)}")
-    key = header.index(ids[0])
-    label = header.index("name") if "name" in header else key
-    grouped = header.index(group) if group in header else None
-    if group is not None and grouped is None:
-        raise DataError(f"{where(1)}: there is no column {group}")
-    text = {key, grouped}
-    used = [i for i, name in enumerate(header) if i not in text and not _is_skipped(name)]
-    columns = [header[i] for i in used]
-    problems = [f"{where(1)}: the column {c} is given twice" for c in _repeated(columns)]
+    found = _read_header(
+        [unguarded(cell.strip()) for cell in header], group, file + place.format(1)
+    )
+    problems = list(found.problems)
     runs: list[str] = []
     names: list[str] = []
     values: list[list[float]] = []
@@ -138,46 +124,84 @@ def parse_table(
     for line, cells in records:
         if not any(cell.strip() for cell in cells):
             continue
-        if len(cells) != len(header):
+        where = file + place.format(line)
+        if len(cells) != len(found.names):
             problems.append(
-                f"{where(line)}: {counted(len(cells), 'cell')}; the header has {len(header)}"
+                f"{where}: {counted(len(cells), 'cell')}; the header has {len(found.names)}"
             )
             continue
-        row = []
-        for index in used:
-            value = _number(cells[index])
-            if value is None:
-                problems.append(
-                    f"{where(line)}: {header[index]}: found {cells[index]!r}; a number is "
-                    "needed, or an empty cell where nothing was measured"
-                )
-            row.append(math.nan if value is None else value)
-        run = unguarded(cells[key].strip())
+        run = unguarded(cells[found.key].strip())
         if not run:
-            problems.append(f"{where(line)}: the {ids[0]} is empty")
+            problems.append(f"{where}: the {found.id} is empty")
         runs.append(run)
-        names.append(unguarded(cells[label].strip()) or run)
-        values.append(row)
-        groups += [] if grouped is None else [unguarded(cells[grouped].strip())]
-    problems += [f"{file}: the {ids[0]} {run} is given twice" for run in _repeated(runs) if run]
+        names.append(unguarded(cells[found.label].strip()) or run)
+        numbers = [_number(cells[index]) for index in found.used]
+        problems += [
+            f"{where}: {found.names[index]}: found {cells[index]!r}; a number is needed, or an "
+            "empty cell where nothing was measured"
+            for index, value in zip(found.used, numbers, strict=True)
+            if value is None
+        ]
+        values.append([math.nan if value is None else value for value in numbers])
+        groups += [] if found.group is None else [unguarded(cells[found.group].strip())]
+    problems += [f"{file}: the {found.id} {run} is given twice" for run in _repeated(runs) if run]
     if not runs and not problems:
         problems.append(f"{file}: the table has no rows")
-    if not columns:
-        problems.append(f"{where(1)}: there is no column besides the {ids[0]}")
     if problems:
         shown = problems[:50]
         if len(problems) > len(shown):
             shown.append(f"{file}: and {counted(len(problems) - len(shown), 'more problem')}")
         raise DataError("\n".join(shown))
-    array = np.array(values, dtype=np.float64).reshape(len(runs), len(columns))
-    return Table(file, tuple(runs), tuple(names), tuple(columns), array, tuple(groups))
+    array = np.array(values, dtype=np.float64).reshape(len(runs), len(found.used))
+    columns = tuple(found.names[index] for index in found.used)
+    return Table(file, tuple(runs), tuple(names), columns, array, tuple(groups))
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The columns of a table: which one names the runs, which hold numbers, what is wrong."""
+
+    names: Sequence[str]
+    key: int
+    label: int
+    group: int | None
+    used: Sequence[int]
+    problems: Sequence[str]
+
+    @property
+    def id(self) -> str:
+        """The name of the column that names the runs."""
+        return self.names[self.key]
+
+
+def _read_header(names: Sequence[str], group: str | None, where: str) -> _Header:
+    """Return which column is what.
+
+    Raises:
+        DataError: not exactly one column names the runs, or there is none of groups.
+    """
+    ids = [name for name in ID_COLUMNS if name in names]
+    ids = ids or [name for name in names if name == FALLBACK_ID]
+    if len(ids) != 1:
+        raise DataError(f"{where}: {_no_id(names)}")
+    key = names.index(ids[0])
+    if group is not None and group not in names:
+        raise DataError(f"{where}: there is no column {group}")
+    grouped = None if group is None else names.index(group)
+    used = [i for i, name in enumerate(names) if i not in (key, grouped) and not _is_skipped(name)]
+    columns = [names[i] for i in used]
+    problems = [f"{where}: the column {column} is given twice" for column in _repeated(columns)]
+    if not columns:
+        problems.append(f"{where}: there is no column besides the {ids[0]}")
+    label = names.index("name") if "name" in names else key
+    return _Header(names, key, label, grouped, used, problems)
 
 
 def _no_id(header: Sequence[str]) -> str:
     """Return what to say where not exactly one column names the runs."""
     found = ", ".join(name for name in header[:8] if name) or "an empty file"
     other = next((word for mark, word in _MARKS.items() if mark in found), "")
-    hint = f". The columns seem to be separated by {other}; commas are needed" if other else ""
+    hint = f". The columns seem to be separated by {other}; use commas" if other else ""
     return f"one column named `run` or `run_id` is needed; found {found}{hint}"
 
 
@@ -199,8 +223,8 @@ def _records(file: str, text: str) -> Iterator[tuple[int, list[str]]]:
         raw = "\n".join(lines[first - 1 : reader.line_num])
         if raw.count('"') % 2 and (reader.line_num > first or _OPENED.search(raw) or not cells):
             raise DataError(
-                f"{file}:{first}: a quote is opened in this row and never closed; remove it, or "
-                "close it before the next comma"
+                f"{file}:{first}: a quote opened in this row is never closed; remove it, or close "
+                "it before the next comma"
             )
         yield first, cells
 
@@ -219,7 +243,7 @@ def _read(file: str) -> str:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     kind = kind_of(content[:SNIFFED_BYTES])
     if kind not in {"text", "json", "binary"}:
-        raise DataError(f"{file}: a table of text (CSV) is needed; this is {describe(kind)}")
+        raise DataError(f"{file}: expected a CSV file; this is {describe(kind)}")
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:

@@ -28,7 +28,7 @@ class _StaysOnTheWeb(HTTPRedirectHandler):
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         if urlsplit(newurl).scheme not in _WEB:
-            raise URLError(f"it leads to {newurl}, which is no web address")
+            raise URLError(f"it redirects to {newurl}, which is not a web address")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -55,6 +55,6 @@ def download(address: str) -> str:
         if isinstance(error, HTTPError):
             error.close()
         raise DataError(
-            f"{address}: cannot be downloaded: {reason}.\n"
-            "  Without a network, get the file elsewhere and write its path instead of the address"
+            f"{address}: cannot be downloaded: {reason}.\n  Without a network, download the file "
+            "elsewhere and give its path instead"
         ) from error

@@ -187,7 +187,7 @@ def json_lines(text: str) -> Iterator[tuple[int, str]]:
     """Yield (number, line) of the lines of a text of JSON lines that hold anything.
 
     Only a newline ends one: a JSON string may hold U+2028, U+0085 and their like as they are. A
-    byte order mark is passed over.
+    byte order mark is skipped.
     """
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if line.strip():

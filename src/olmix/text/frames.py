@@ -42,7 +42,9 @@ def columns_of(data: object) -> dict[str, list[object]]:
         found = {str(name): list(_iterable(name, column)) for name, column in data.items()}
     elif is_frame(data):
         if type(data).__name__ == "LazyFrame":
-            raise TypeError("found a LazyFrame, whose rows are not there yet; give its collect()")
+            raise TypeError(
+                "found a LazyFrame, whose rows are not loaded yet; call collect() on it"
+            )
         found = _of_frame(data)
     elif isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
         return _of_rows(data)
@@ -76,7 +78,7 @@ def _of_frame(frame: Any) -> dict[str, list[Any]]:
             from pandas.api.interchange import from_dataframe
         except ImportError:
             raise DataError(
-                f"a frame of {type(frame).__module__} is read by pandas: pip install pandas"
+                f"reading a frame of {type(frame).__module__} needs pandas: pip install pandas"
             ) from None
         frame = from_dataframe(frame)
     found = {str(name): list(np.asarray(frame[name])) for name in frame.columns}

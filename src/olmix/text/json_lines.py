@@ -65,7 +65,7 @@ def read_lines(name: str, stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     r"""Yield the lines that are not blank with their numbers, from 1; they end with \n, \r or both.
 
     Raises:
-        DataError: the data is damaged or cut off; it names the last line that could be read.
+        DataError: the data is damaged or truncated; it names the last line that could be read.
     """
     number = 0
     pending = b""
@@ -92,20 +92,20 @@ def read_block(name: str, stream: IO[bytes], length: int, number: int = 0) -> by
         number: lines that are read already, for the error.
 
     Raises:
-        DataError: the data is damaged or cut off.
+        DataError: the data is damaged or truncated.
     """
     try:
         return stream.read(length)
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         where = f" after line {number:,}" if number else ""
-        raise DataError(f"{name}: is damaged or cut off{where}: {error}") from error
+        raise DataError(f"{name}: is damaged or truncated{where}: {error}") from error
 
 
 def read_texts(name: str, stream: IO[bytes], field: str) -> Iterator[TextLine]:
     """Yield every line of a file of JSON lines, those without a usable text too.
 
     Raises:
-        DataError: the data is damaged or cut off.
+        DataError: the data is damaged or truncated.
     """
     for number, line in read_lines(name, stream):
         try:

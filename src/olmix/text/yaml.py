@@ -30,11 +30,11 @@ _WHOLE = {
 _ADVICE = {
     "cannot start any token": "put text that begins with this character into quotes",
     "mapping values are not allowed": 'put text with ": " into quotes, and check the indentation',
-    "found another document": "a file is one document; take out what follows",
+    "found another document": "a file is one document; remove the rest",
     "duplicate anchor": "rename one of the two",
     "undefined alias": "put text that begins with * into quotes",
     "alphabetic or numeric character": "put text that begins with * or & into quotes",
-    "incompatible YAML document": "Olmix reads YAML 1.2; take out the line %YAML",
+    "incompatible YAML document": "Olmix reads YAML 1.2; remove the line %YAML",
 }
 _OLD_ENDS = "\x85\u2028\u2029"  # ends of lines in YAML 1.1 and to libyaml
 _OLDER = re.compile(r"(?:[ \t]*(?:#.*)?\n)*%YAML[ \t]+1\.1\b")
@@ -121,7 +121,7 @@ def parse_yaml(text: str, name: str, rules: type[Yaml12] = Yaml12) -> object:
         rules: what its scalars and tags mean.
     """
     if _OLDER.match(text):
-        what = "it says that it is YAML 1.1; Olmix reads YAML 1.2. Take out the line %YAML"
+        what = "it says that it is YAML 1.1; Olmix reads YAML 1.2. Remove the line %YAML"
         raise ConfigError([Problem("", what)], name)
     return load(text, name, rules).data
 
@@ -142,7 +142,7 @@ def load(text: str, name: str, rules: type[Yaml12] = Yaml12) -> Yaml12:
         problems = [_explain(error, text)]
     except ReaderError as error:
         line = text.count("\n", 0, text.find(chr(error.character))) + 1
-        what = f"not valid YAML: the character U+{error.character:04X} is not allowed; take it out"
+        what = f"not valid YAML: the character U+{error.character:04X} is not allowed; remove it"
         problems = [Problem("", what, line)]
     if problems:
         raise ConfigError(problems, name)

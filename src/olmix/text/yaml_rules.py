@@ -16,6 +16,7 @@ other than ``!!str`` and its like.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -101,7 +102,7 @@ class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
             self.has_aliases = True
             found = self._extents[id(node)]
             if found is None:
-                what = "an alias (*) stands inside its own anchor (&); write the value out"
+                what = "an alias (*) is inside its own anchor (&); write the value out"
                 raise TooMuchError(None, None, what, node.start_mark)
             return found
         self._extents[id(node)] = None  # while it is being measured
@@ -146,12 +147,12 @@ class Yaml12(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
                 merged += behind_merge(value_node)
                 self.has_aliases = True
             elif not isinstance(key_node, yaml.ScalarNode):
-                what = "a mapping or list stands where a key must be; put text with braces into "
+                what = "found a mapping or list instead of a key; put text with braces into "
                 self._note(key_node, f"{what}quotes")
             else:
                 key = self.construct_object(key_node)
                 if key in found:
-                    self._note(key_node, f'found duplicate key "{key}"; keep one of the two')
+                    self._note(key_node, f'found duplicate key "{key}"; keep one')
                 found[key] = self.construct_object(value_node)
         for part in merged:
             if isinstance(part, yaml.MappingNode):
@@ -167,6 +168,10 @@ def line_of(node: Any) -> int:
     return int(node.start_mark.line) + 1
 
 
+_LARGEST = 10**308
+"""The largest whole number that is kept as one, about the largest float."""
+
+
 def is_merge(key: Any) -> bool:
     """Whether the node of a key is ``<<``, which merges other mappings into this one."""
     return bool(key.tag == f"{_TAG}merge")
@@ -177,12 +182,16 @@ def behind_merge(node: object) -> Sequence[object]:
     return node.value if isinstance(node, yaml.SequenceNode) else (node,)
 
 
-def _integer(loader: Yaml12, node: object) -> int:
-    """Return an integer of YAML 1.2; ``_`` between digits and ``0b11`` are read too."""
+def _integer(loader: Yaml12, node: object) -> float:
+    """Return an integer of YAML 1.2; ``_`` between digits and ``0b11`` are read too.
+
+    One that is too large for a float is infinite, as in JSON.
+    """
     text = loader.construct_scalar(node).replace("_", "")
     digits = text.lstrip("+-")
     base = {"0o": 8, "0x": 16, "0b": 2}.get(digits[:2], 10)
-    return (-1 if text[0] == "-" else 1) * int(digits, base)
+    size = int(digits, base)
+    return (-1 if text[0] == "-" else 1) * (size if size < _LARGEST else math.inf)
 
 
 for _kind, _build, _pattern, _first in (

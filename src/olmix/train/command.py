@@ -83,7 +83,7 @@ def run_command(
     if folder.is_finished(command.identity):
         return Outcome(folder.path, "skipped")
     if end_leftover(folder.path, _GRACE_S):
-        logger.info("%s: ended the command of an earlier start", folder.name)
+        logger.info("%s: stopped the command of an earlier start", folder.name)
     started = time.time()
     with RunWriter(folder, identity=command.identity) as run:
         try:
@@ -217,7 +217,7 @@ def _watch(
         stopped = should_stop()
         grace_s = _GRACE_S if stopped else _REST_S
     if end_leftover(folder.path, grace_s, told=deadline is not None):
-        logger.info("%s: ended what its command left running", folder.name)
+        logger.info("%s: stopped what its command left running", folder.name)
     reports.look(on_progress)
     return stopped
 
@@ -307,7 +307,7 @@ def _reason(code: int, folder: RunFolder) -> str:
     how = f"signal {-code}" if code < 0 else f"exit status {code}"
     text = folder.log.read_text(encoding="utf-8", errors="replace")
     lines = [line for line in text.splitlines() if line.strip()][-_LAST_LINES:]
-    said = "; it said last: " + " | ".join(lines) if lines else ""
+    said = "; its last output: " + " | ".join(lines) if lines else ""
     return f"the command ended with {how}{said} (see log.txt)"
 
 

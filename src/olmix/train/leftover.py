@@ -126,7 +126,7 @@ def end_leftover(run_dir: Path, grace_s: float, *, told: bool = False) -> bool:
         rest = _members(start)
     if rest:
         numbers = ", ".join(str(process.pid) for process in rest)
-        logger.warning("%s: these processes were killed but do not end: %s", run_dir, numbers)
+        logger.warning("%s: these processes were killed but have not ended: %s", run_dir, numbers)
     return True
 
 

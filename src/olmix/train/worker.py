@@ -107,8 +107,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="olmix.train.worker", description=__doc__.split("\n")[0])
-    parser.add_argument("--core", type=int, help="the core to stay on, where the system allows it")
-    parser.add_argument("--plain", action="store_true", help="for other trainers than the embedded")
+    parser.add_argument("--core", type=int, help="the core to stay on, if the system allows it")
+    parser.add_argument(
+        "--plain", action="store_true", help="for trainers other than the embedded one"
+    )
     return parser.parse_args(arguments)
 
 

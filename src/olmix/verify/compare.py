@@ -116,7 +116,7 @@ def statement(gains: Mapping[str, MeasuredGain], objective: Objective) -> str:
     for other, gain in gains.items():
         over = mixture_label(other)
         if not math.isfinite(gain.mean):
-            parts.append(f"not comparable with {over}, as a run measured no finite value")
+            parts.append(f"not comparable with {over}, since a run has no finite value")
         elif gain.mean == 0 and gain.std_error == 0:
             parts.append(f"the same as {over}")
         elif gain.low > 0:

@@ -88,8 +88,8 @@ def build_ladder(rungs: Sequence[Rung], target: Size | None = None) -> Ladder:
                 [
                     Problem(
                         "--target",
-                        f"found {target.scale:g}; it takes two scales at least, and lies beyond "
-                        f"the largest, {last.scale:g}",
+                        f"found {target.scale:g}; a target needs at least two scales and must be "
+                        f"above the largest, {last.scale:g}",
                     )
                 ]
             )
@@ -195,7 +195,7 @@ def _statement(rungs: Sequence[Rung], target: GainAtTarget | None) -> str:
     parts = [
         f"At {last.num_tokens:,} tokens, {last.scale:g} times those of the base, the proposed "
         f"mixture has a {gain_of(size, found.unit, better)} over natural"
-        + ("" if gain.low > 0 or gain.high < 0 else ", which is not distinguishable from none")
+        + ("" if gain.low > 0 or gain.high < 0 else ", which is not distinguishable from no gain")
         + "."
     ]
     factor = last.equal_tokens

@@ -55,8 +55,9 @@ def _larger(training: OlmoCoreTraining, scale: float, name: str) -> dict[str, in
             [
                 Problem(
                     "training.proxy_model_id",
-                    f"a ladder knows the sizes of OLMo's own models; {training.proxy_model_id} is "
-                    "none. Launch the sizes as variants with a `training` section of their own",
+                    "a ladder knows only the sizes of OLMo's own models; "
+                    f"{training.proxy_model_id} is not one. Launch the sizes as variants with "
+                    "their own `training` section",
                 )
             ],
             name,

@@ -77,7 +77,7 @@ def plan_verification(
     """
     if num_seeds < MINIMUM_SEEDS:
         raise ConfigError(
-            [Problem("--seeds", f"found {num_seeds}; at least {MINIMUM_SEEDS} give an error bar")]
+            [Problem("--seeds", f"found {num_seeds}; an error bar needs at least {MINIMUM_SEEDS}")]
         )
     proposal = read_proposal(fit_folder)
     settings = read_fit_settings(fit_folder)
@@ -157,8 +157,8 @@ def _token_counts(base: LaunchConfig, known: Mapping[str, float]) -> dict[str, i
         if any("://" in path for path in base.data.paths_of(name)):
             if name not in known:
                 raise DataError(
-                    f"domain {name}: its files are not here, and the priors of the fit do not say "
-                    "how many tokens it has"
+                    f"domain {name}: its files are not on this machine, and the priors of the fit "
+                    "do not give its tokens"
                 )
             found[name] = int(known[name])
         else:

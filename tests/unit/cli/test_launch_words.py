@@ -68,7 +68,7 @@ def test_an_id_goes_before_that_of_the_config(capsys, group, tmp_path):
         (("GROUP", "-g", "other"), "is the group mine, and -g names other"),
         (("nowhere",), "there is no such folder"),
         (("RUNS",), "say which group with -g/--group: mine, other"),
-        (("GROUP", "-c", "CONFIG"), "launched with infra.backend local, and"),
+        (("GROUP", "-c", "CONFIG"), "launched with infra.backend local, but"),
     ],
 )
 def test_what_names_no_group_or_two_is_refused(capsys, group, tmp_path, words, said):

@@ -114,7 +114,7 @@ def test_what_is_there_is_not_replaced(tmp_path, capsys):
     assert run("new", study) == 0
     (study / "fit.yaml").write_text("mine")
     assert run("new", study) == 2
-    assert "generation.yaml, launch.yaml, fit.yaml is there already" in capsys.readouterr().err
+    assert "it already holds generation.yaml, launch.yaml, fit.yaml" in capsys.readouterr().err
     assert (study / "fit.yaml").read_text() == "mine"
 
 

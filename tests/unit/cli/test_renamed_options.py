@@ -10,6 +10,7 @@ RENAMED = [
     ("sweep generate", "--output", "--output-dir"),
     ("prepare", "--data", "--texts"),
     ("generate", "--larger", "--scales"),
+    ("quickstart", "--max-tokens", "--tokens"),
     *((f"launch {name}", "--group", "--group-id") for name in ("run", "status", "cancel", "logs")),
 ]
 

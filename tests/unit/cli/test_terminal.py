@@ -55,7 +55,7 @@ def test_what_was_before_the_first_step_is_no_progress(clock, capsys):
     assert capsys.readouterr().err == "  checking: 75 % (0:00:03 left)\n"
 
 
-NOTES = [("run-0", "failed", "the command ended with exit status 1; it said last: " + "x" * 70)]
+NOTES = [("run-0", "failed", "the command ended with exit status 1; its last output: " + "x" * 70)]
 
 
 def printed(monkeypatch, capsys, columns, **how):

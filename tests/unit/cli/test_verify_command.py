@@ -43,7 +43,7 @@ def _proposal(folder, metric="a_bpb"):
     law = {"log_linear": {}}
     entry = {"lower_is_better": True, "num_runs": 9, "objective_weight": 1.0}
     metrics = {metric: {**entry, "chosen": "log_linear", "candidates": law}}
-    fit = {"domains": list("abc"), "metrics": metrics, "runs": {"used": []}}
+    fit = {"domains": list("abc"), "metrics": metrics, "runs": {"used": ["r0"]}}
     write_json(folder / "fit/fit.json", fit)
 
 
@@ -66,13 +66,13 @@ def test_a_ladder_is_priced_size_by_size_before_anything_starts(tiny, monkeypatc
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--target", "16"], "belong to --scales"),
-        (["--all"], "belong to --scales"),
+        (["--target", "16"], "need --scales"),
+        (["--all"], "need --scales"),
         (["--scales", "1,x"], "numbers with commas"),
         (["--scales", "1,1"], "different numbers above 0"),
-        (["--scales", "1", "--target", "16"], "two --scales at least"),
-        (["--scales", "1,4", "--target", "2"], "lies beyond 4"),
-        (["--scales", "1,4", "--target", "20K"], "lies beyond 4"),
+        (["--scales", "1", "--target", "16"], "needs two --scales"),
+        (["--scales", "1,4", "--target", "2"], "must be above 4"),
+        (["--scales", "1,4", "--target", "20K"], "must be above 4"),
         (["--scales", "1,4", "--target", "far"], "a multiple such as 64, or tokens such as 10B"),
     ],
 )

@@ -122,6 +122,19 @@ def test_missing_failed_diverged_and_nan_runs_are_named_apart(tmp_path):
     assert report["nan"] == {"partial": ["b"]}
 
 
+def test_facts_that_are_no_numbers_are_left_out_of_the_tables(tmp_path):
+    run = RunFolder(tmp_path / "g" / "a")
+    run.write_status(Status("finished", "id"))
+    write_json(tmp_path / "g/group.json", {"runs": [{"name": "a", "identity": "id"}]})
+    facts = {"tokens": [1, 2], "tokens_per_second": {"a": None}, "final_loss": "low", "seed": 3}
+    summary = {"metrics": {"m": 1.0}, "weights": {"x": 1.0}, "token_shares": {"x": 1.0}}
+    write_json(run.summary, summary | facts)
+    collect([tmp_path / "g"], tmp_path / "out")
+    with (tmp_path / "out/runs.csv").open() as lines:
+        (row,) = csv.DictReader(lines)
+    assert {key: row[key] for key in facts} == dict.fromkeys(facts, "") | {"seed": "3"}
+
+
 def test_unfinished_runs_are_tabled_on_request(tmp_path):
     group = tmp_path / "g"
     RunFolder(group / "r").write_status(Status("running", "id"))

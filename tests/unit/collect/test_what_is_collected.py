@@ -37,9 +37,9 @@ def test_what_most_trainers_log_beside_the_loss_is_no_metric(tmp_path):
     line = {"step": 1, "epoch": 1, "loss": 2.0, "seconds": 9.0, "tokens_per_second": 1e5}
     found = collect([_runs(tmp_path / "runs", [[line | {"lr": 0.1, "grad_norm": 3}]])], tmp_path)
     assert _columns(found) == ("loss",)
-    assert found.notes[0] == "no metrics were named; taken: loss. Others: --metric NAME"
+    assert found.notes[0] == "no metric was named; using loss. Choose others with --metric NAME"
     assert found.notes[1] == (
-        "logged and not taken: epoch, seconds, tokens_per_second, lr, grad_norm"
+        "logged but not used: epoch, seconds, tokens_per_second, lr, grad_norm"
     )
 
 
@@ -111,7 +111,7 @@ def test_directions_are_those_of_the_names_unless_they_are_given(tmp_path, optio
     priors = tmp_path / "priors.yaml"
     write_yaml(priors, {"token_counts": {"code": 1000, "web": 1000}})
     found = collect([runs], tmp_path / "out", Options(priors=priors, **options))
-    by_name = [note for note in found.notes if "as the names say" in note]
+    by_name = [note for note in found.notes if "judging by the names" in note]
     assert bool(by_name) == (not options)
     swarm = read_swarm(FitConfig.from_yaml(found.fit_config))
     assert dict(zip(swarm.metrics, swarm.lower_is_better, strict=True)) == lower

@@ -65,7 +65,7 @@ def _fit(name, old, new, *messages):
 CASES = [
     # the file itself
     ("empty file", "generation", "", ("data: this key is required and missing",)),
-    ("a list", "launch", "- a\n- b\n", ("found a list; a mapping of keys is needed",)),
+    ("a list", "launch", "- a\n- b\n", ("found a list; a mapping is needed",)),
     ("not YAML", "launch", "name: [a\nb: c\n", (":2: not valid YAML",)),
     ("tabs", "launch", "name: a\n\tb: c\n", (":2: not valid YAML",)),
     ("key twice", "launch", LAUNCH + "name: again\n", (":13: found duplicate key", "keep one")),
@@ -135,14 +135,16 @@ CASES = [
     _generation(
         "pins do not add up",
         "name: code\n          paths: [code/*.bin]\n        - name: web",
-        "name: code\n          weight: 0.5\n          paths: [code/*.bin]\n        - name: web\n          weight: 0.2",
+        "name: code\n          weight: 0.5\n          paths: [code/*.bin]\n        - name: web\n  "
+        "        weight: 0.2",
         "data.sources[0].topics: all weights are pinned and add up to 0.7, not 1",
     ),
     _generation(
         "bad dtype",
         "data:\n",
         "data:\n  dtype: int32\n",
-        ':3: data.dtype: found "int32"; allowed: uint8, uint16, uint32, uint64. Did you mean `uint32`?',
+        ':3: data.dtype: found "int32"; allowed: uint8, uint16, uint32, uint64. Did you mean '
+        "`uint32`?",
     ),
     # priors
     _generation(
@@ -296,7 +298,8 @@ CASES = [
         "backend unknown",
         "backend: local",
         "backend: slrm",
-        ':2: infra: backend is "slrm"; allowed: local, slurm, beaker, ray, kubernetes. Did you mean `slurm`?',
+        ':2: infra: backend is "slrm"; allowed: local, slurm, beaker, ray, kubernetes. Did you '
+        "mean `slurm`?",
     ),
     _launch(
         "beaker by its keys",
@@ -320,7 +323,7 @@ CASES = [
         "odd heads",
         "max_tokens: 160K",
         "d_model: 100, num_heads: 3",
-        "training.num_heads: d_model = 100 does not split into 3 heads of an even width",
+        "training.num_heads: d_model = 100 does not split into 3 heads of equal, even width",
     ),
     _launch(
         "less than a step",
@@ -387,7 +390,7 @@ CASES = [
         "pair of three",
         "name: base",
         "name: base\nmix: {a: [0.5, 1, 2], b: 0.5}",
-        "mix.a: found 3 values; the pair form is [weight, repetition]",
+        "mix.a: found 3 values; a pair is [weight, repetition]",
     ),
     _launch(
         "no passes",
@@ -443,7 +446,7 @@ CASES = [
         "all dropped",
         "type: log_linear}",
         "type: log_linear}\nfiltering: {drop_metrics: [arc, hellaswag]}",
-        "filtering.drop_metrics: this drops every metric",
+        "filtering.drop_metrics: no metric would be left",
     ),
     _fit(
         "metric twice",

@@ -85,7 +85,7 @@ def test_a_key_that_is_named_like_its_kind_of_section_is_told_apart(tmp_path, li
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ("eval: null\n", "eval: found null; a mapping of keys is needed"),
+        ("eval: null\n", "eval: found null; a mapping is needed"),
         (
             "eval: {type: inloop, tasks: {a: {b: c}}}\ntraining: {proxy_model_id: null}\n",
             "training.proxy_model_id: found null; text is needed",

@@ -59,8 +59,8 @@ def test_a_step_is_given_in_sequences_or_tokens(given, tokens):
 def test_a_bare_number_of_hardly_any_sequences_is_refused_with_both_readings(given):
     said = _refused(_training, global_batch_size=given)
     assert f"global_batch_size: found {given}; " in said
-    assert f"{given / 2048:.3g} sequence{'s' * (given != 2048)} of 2048 a step" in said
-    assert f"sequences are {given * 2048:,} tokens" in said
+    assert f"{given / 2048:.3g} sequence{'s' * (given != 2048)} of 2048 per step" in said
+    assert f"{given * 2048:,} tokens" in said
     assert f"Write `{given} sequences`" in said
     # Only what would be accepted is advised.
     assert (f"or `{given} tokens`" in said) == (given % 2048 == 0)
@@ -78,7 +78,7 @@ def test_a_bare_number_of_few_sequences_is_warned_of_once(caplog):
             assert _training(global_batch_size=5 * 2048).global_batch_size == 5 * 2048
         _training(global_batch_size=8 * 2048)
     (record,) = caplog.records
-    assert "10240 is read as tokens, 5 sequences of 2048 a step" in record.getMessage()
+    assert "10240 is read as tokens: 5 sequences of 2048 per step" in record.getMessage()
 
 
 @pytest.mark.parametrize("given", ["16 sqeuences", "16 batches", "-4 tokens", "1.5 sequences"])

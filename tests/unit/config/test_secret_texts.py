@@ -285,8 +285,8 @@ def refused(section, plain):
         section.from_dict(plain, "launch.yaml")
     message = str(error.value)
     assert "s3cr3t" not in message
-    assert "set it in the environment of the launcher (Beaker: infra.env_secrets)" in message
-    assert "References are taken" in message
+    assert "set it in the launcher's environment (Beaker: infra.env_secrets)" in message
+    assert "References are allowed" in message
     return message
 
 

@@ -134,7 +134,7 @@ def test_comments_stand_above_what_changed_and_the_head_of_the_file_stays(tmp_pa
     assert lines[2:4] == ["# A mix of three sources", "# Usage: olmix launch run"]
     place = lines.index("  global_batch_size: 16 sequences")
     assert lines[place - 1] == (
-        "  # was 16, which counted sequences; a bare number counts tokens here"
+        "  # was 16, which counted sequences; here a bare number counts tokens"
     )
     assert max(map(len, lines)) <= 100
 
@@ -262,13 +262,13 @@ def test_what_is_wrong_in_the_old_config_is_named_and_nothing_is_written(tmp_pat
     bad = write(tmp_path / "bad", launch(trainig={}))
     with pytest.raises(ConfigError, match=r"trainig: unknown key; did you mean `training`"):
         convert([bad], tmp_path / "new")
-    with pytest.raises(OlmixError, match="there is a file of this name"):
+    with pytest.raises(OlmixError, match="already exists"):
         convert([good, good], tmp_path / "new")
     assert not (tmp_path / "new").exists()
-    with pytest.raises(OlmixError, match="there is a file of this name"):
+    with pytest.raises(OlmixError, match="already exists"):
         convert([good], good.parent)
     other = write(tmp_path / "other", {"model": "gemma"})
-    with pytest.raises(ConfigError, match="this is no config of Ai2's Olmix.*found model"):
+    with pytest.raises(ConfigError, match="this is not a config of Ai2's Olmix.*found model"):
         convert([other], tmp_path / "new")
 
 

@@ -1,6 +1,6 @@
 """Mixtures for other trainers: the files, and what the trainers themselves make of them.
 
-Trainers that are not installed are passed over; the golden files hold in any case.
+Trainers that are not installed are skipped; the golden files hold in any case.
 """
 
 import json
@@ -232,4 +232,4 @@ def test_a_swarm_is_a_file_per_variant_and_a_fit_is_its_proposal(mixture, tmp_pa
     (fit / "mix.yaml").write_bytes((tmp_path / "mix.yaml").read_bytes())
     done = CliRunner().invoke(cli, [*words, str(fit), "-o", str(tmp_path / "proposal.yaml")])
     assert done.exit_code == 0, done.output
-    assert "Without weight, and left out: empty." in (tmp_path / "proposal.yaml").read_text()
+    assert "Without weight, so left out: empty." in (tmp_path / "proposal.yaml").read_text()

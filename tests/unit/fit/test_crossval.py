@@ -161,7 +161,7 @@ def test_a_metric_whose_runs_lie_in_one_fold_is_refused(tmp_path):
     folds = assign_folds(swarm.num_groups, 5, 0)
     values = swarm.values.copy()
     values[folds != 2, 1] = np.nan
-    with pytest.raises(DataError, match="z: nearly all its runs lie in one fold"):
+    with pytest.raises(DataError, match="z: nearly all its runs are in one fold"):
         cross_validate(replace(swarm, values=values), LAWS, folds)
 
 

@@ -39,7 +39,7 @@ def test_directions_are_said_by_name(planted):
 def test_a_name_that_says_higher_needs_a_direction(planted):
     _, problems = _select(planted)
     assert len(problems) == 1
-    assert "metrics.csv: acc: higher is better, as far as the name says" in problems[0]
+    assert "metrics.csv: acc: higher is better, judging by the name" in problems[0]
     assert "    lower_is_better:\n      acc: false\n" in problems[0]
 
 
@@ -58,7 +58,7 @@ def test_the_name_is_believed_where_the_objective_does_not_count_the_metric(plan
     found, problems = _select(planted, filtering={"obj_weights": {"acc": 0.0}})
     assert problems == []
     assert found.lower_is_better == (False, True, True)
-    assert "acc: higher is taken as better" in found.notes[0]
+    assert "acc: taken as higher is better" in found.notes[0]
 
 
 def test_the_name_of_a_family_speaks_for_members_that_say_nothing(planted):
@@ -97,7 +97,7 @@ def test_bookkeeping_and_standard_errors_are_left_out_with_a_note(planted):
     assert (found.names, problems) == (("code_bpb", "docs_bpb"), [])
     errors, others = found.notes
     assert "acc_stderr,none, docs_bpb_se: standard errors" in errors
-    assert "lr, seconds: not metrics by their names" in others
+    assert "lr, seconds: left out, as their names are not those of metrics" in others
 
 
 @pytest.mark.parametrize(

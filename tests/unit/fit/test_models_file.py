@@ -60,6 +60,12 @@ def test_a_folder_without_laws_or_with_damaged_ones_is_refused(planted, tmp_path
     write_json(folder / "models.json", {"format": 5, "domains": []})
     with pytest.raises(DataError, match="cannot be read as fitted laws"):
         load_fit(folder)
+    metric = next(iter(plain["metrics"]))
+    for wrong in ({"objective_weight": "heavy"}, {"chosen": 3}, {"laws": {"gp_sqrt": {"rows": 1}}}):
+        changed = {metric: {**plain["metrics"][metric], **wrong}}
+        write_json(folder / "models.json", {**plain, "metrics": {**plain["metrics"], **changed}})
+        with pytest.raises(DataError, match="cannot be read as fitted laws"):
+            load_fit(folder)
     (folder / "models.json").write_text("{")
     with pytest.raises(DataError, match="cannot be read as JSON"):
         load_fit(folder)

@@ -1,4 +1,4 @@
-"""Standard errors of metrics: a run counts the less, the larger its error."""
+"""Standard errors of metrics: the larger its error, the less a run counts."""
 
 import numpy as np
 import pytest

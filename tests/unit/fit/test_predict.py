@@ -31,6 +31,19 @@ def test_columns_may_come_in_any_order(fitted):
     assert one == other
 
 
+def test_long_tables_are_predicted_in_parts_that_change_nothing(fitted, monkeypatch):
+    table = _table("abcd", np.random.default_rng(0).dirichlet(np.ones(4), 5))
+    runs, whole = predict_table(fitted, table)
+    monkeypatch.setattr("olmix.fit.predict._AT_ONCE", 2)
+    told = []
+    again, parts = predict_table(fitted, table, told.append)
+    assert again == runs
+    assert parts.pop("metric") == whole.pop("metric")
+    for name, column in whole.items():
+        assert parts[name] == pytest.approx(column, rel=1e-12)
+    assert [now.share for now in told] == [0.4, 0.8, 1.0]
+
+
 def test_intervals_contain_the_truth_about_as_often_as_they_say(fitted):
     rows = np.random.default_rng(1).dirichlet(np.full(4, 1.5), 400)
     _, columns = predict_table(fitted, _table("abcd", rows))

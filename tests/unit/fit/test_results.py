@@ -74,7 +74,7 @@ def test_a_metric_without_signal_is_named_where_the_average_has_one(tmp_path):
     assert result.proposal.reliable
     assert not result.fit.metrics["noise"].signal
     assert result.proposal.warnings[0] == (
-        "The swarm holds no reliable signal about noise, which the average counts."
+        "The swarm shows no reliable signal about noise, which the average counts."
     )
     assert any(note.startswith("noise: no reliable signal") for note in result.fit.notes)
 

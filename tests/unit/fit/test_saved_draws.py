@@ -63,7 +63,7 @@ def test_tables_that_have_changed_are_refused(tmp_path):
     _fitted(planted)
     planted.metrics["z"] = planted.metrics["y"]
     planted.write()
-    with pytest.raises(DataError, match="other domains or metrics than when they were fitted"):
+    with pytest.raises(DataError, match="no longer have the domains or metrics that were fitted"):
         load_draws(tmp_path / "fit" / "latest")
 
 

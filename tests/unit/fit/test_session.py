@@ -116,7 +116,7 @@ def test_without_token_counts_the_prior_is_uniform_and_that_is_said(planted):
     laws = fit_laws(loaded, "log_linear")
     best = propose(laws)
     for found in (loaded.swarm.warnings, best.warnings):
-        assert sum("taken to be uniform" in warning for warning in found) == 1
+        assert sum("stands in for the natural one" in warning for warning in found) == 1
     natural = best.proposal.mixtures["natural"].weights
     assert list(natural.values()) == pytest.approx([0.25] * 4)
     with pytest.raises(ConfigError, match="token_counts are needed"):

@@ -85,7 +85,7 @@ def test_a_missing_value_leaves_a_run_out_for_that_metric_alone(planted):
     swarm = read_swarm(planted.write().config())
     assert np.isnan(swarm.values[4, 0])
     assert np.isfinite(swarm.values[4, 1])
-    assert "y is missing in 1 run, which its fit leaves out." in swarm.notes
+    assert "y is missing in 1 run; its fit leaves out runs without it." in swarm.notes
 
 
 def test_a_run_without_any_metric_is_dropped(planted):
@@ -116,7 +116,9 @@ def test_a_domain_that_no_run_has_is_dead_and_noted(planted):
     planted.write()
     swarm = read_swarm(planted.config(priors={"token_counts": counts}))
     assert swarm.live.tolist() == [True] * 4 + [False]
-    assert any(note.startswith("No run has e, so nothing is known of it") for note in swarm.notes)
+    assert any(
+        note.startswith("No run has e, so nothing is known about it") for note in swarm.notes
+    )
 
 
 def test_a_diverged_run_is_pointed_out(planted):
@@ -209,7 +211,7 @@ def test_support_domains_keep_runs_on_these_alone(planted):
     swarm = read_swarm(planted.write().config(filtering={"support_domains": ["a", "b", "c"]}))
     assert len(swarm.runs) == 14
     assert set(swarm.dropped.values()) == {
-        "filtering.support_domains: it gives weight to other domains"
+        "filtering.support_domains: its mixture has other domains too"
     }
     assert "leaves none of 21 runs" in _refused(planted, filtering={"support_domains": ["d"]})
 
@@ -255,9 +257,8 @@ def test_tables_without_a_common_run_are_refused(planted):
 
 def test_too_few_mixtures_are_counted_without_replicates(tmp_path):
     planted = plant(tmp_path, {"y": log_linear}, num=4, replicates=10)
-    assert (
-        "y: 4 different mixtures are there to fit 4 domains, which takes at least 5; aim for 15"
-        in _refused(planted)
+    assert "y: 4 domains need at least 5 different mixtures; found 4; aim for 15" in _refused(
+        planted
     )
 
 
@@ -266,11 +267,11 @@ def test_gaussian_processes_need_no_more_mixtures_than_domains(tmp_path):
     planted = plant(tmp_path, {"y": lambda x: 3 - x[:, 0] + x[:, 1]}, num=20, domains=letters)
     assert read_swarm(planted.config(regression={"type": "gp"})).num_groups == 20
     assert read_swarm(planted.config(regression={"type": "auto"})).num_groups == 20
-    assert "20 different mixtures are there to fit 26 domains, which takes at least 27" in _refused(
+    assert "26 domains need at least 27 different mixtures; found 20" in _refused(
         planted, regression={"type": "log_linear"}
     )
     few = plant(tmp_path, {"y": lambda x: 3 - x[:, 0] + x[:, 1]}, num=15, domains=letters)
-    assert "26 domains, which takes at least 16; aim for 81" in _refused(few)
+    assert "26 domains need at least 16 different mixtures; found 15; aim for 81" in _refused(few)
 
 
 def test_held_out_runs_that_leave_too_few_are_named_as_the_reason(planted):
@@ -281,7 +282,7 @@ def test_held_out_runs_that_leave_too_few_are_named_as_the_reason(planted):
 def test_a_metric_that_never_changes_is_refused(planted):
     planted.metrics["y"] = [0.5] * 21
     planted.write()
-    assert "y is 0.5 in every run, so nothing can be learnt from it" in _refused(planted)
+    assert "y is 0.5 in every run, so nothing can be learned from it" in _refused(planted)
     kept = read_swarm(planted.config(filtering={"drop_metrics": ["y"]}))
     assert kept.metrics == ("z",)
 

@@ -78,7 +78,9 @@ def test_leaves_are_pinned_together_or_not_at_all(tmp_path):
     pins = {name: 0.5 * share for name, share in SHARES.items()}
     found = propose(fit_laws(swarm), fixed_weight=pins)
     assert found.weights == pytest.approx({"new": 0.5, **pins})
-    with pytest.raises(DataError, match=r"Pin all of them in these shares, or none: old:code 0.6"):
+    with pytest.raises(
+        DataError, match=r"Pin all of them in these proportions, or none: old:code 0.6"
+    ):
         propose(fit_laws(swarm), fixed_weight={"old:code": 0.3})
 
 

@@ -133,6 +133,16 @@ def test_optimal_designs_hold_the_corners():
     assert (distances_to(np.eye(5), chosen).min(axis=1) < 0.05).all()
 
 
+def test_optimal_designs_tell_how_far_they_are():
+    told = []
+    config = _config("optimal", {f"d{i}": 100 for i in range(4)}, variants=40)
+    sample_swarm(config, on_progress=told.append)
+    assert [(now.share, now.note) for now in told] == [
+        (0.5, "32 of 40 mixtures"),
+        (1.0, "40 of 40 mixtures"),
+    ]
+
+
 def test_optimal_designs_do_not_repeat_what_is_run_already(tmp_path):
     counts = {f"d{i}": 100 for i in range(4)}
     table = tmp_path / "old.csv"

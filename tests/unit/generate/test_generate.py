@@ -220,7 +220,7 @@ def test_a_swarm_of_too_few_different_mixtures_is_refused_with_what_to_change():
     message = str(caught.value)
     assert "20 mixtures were sampled; distinct ones among them: 1." in message
     assert "dclm:code (0.015 %)" in message
-    assert "there are 1 different ones; a fit of 4 domains takes at least 5" in message
+    assert "there are 1 different mixtures; a fit of 4 domains needs at least 5" in message
     assert "swarm.minimum_weight" in message
     assert "swarm.mix_temperature" in message
     better = _skewed(references=["natural"], mix_temperature=0.1)
@@ -270,7 +270,7 @@ def test_generating_again_writes_nothing_new_and_growing_writes_the_rest(tmp_pat
 def test_another_group_in_the_folder_is_refused_unless_asked_for(tmp_path):
     generate(_config(), tmp_path)
     other = _config({"seed": 1})
-    with pytest.raises(ConfigError, match="files that are not of this swarm"):
+    with pytest.raises(ConfigError, match="files that do not belong to this swarm"):
         generate(other, tmp_path)
     assert generate(other, tmp_path, allow_mixed=True).num_new == 10
 
@@ -283,7 +283,7 @@ def test_a_base_without_the_domains_or_with_another_length_is_refused(tmp_path):
         data={"sources": SOURCES, "tokenizer": "t"},
         training={"trainer": "proxy", "max_tokens": 5000},
     )
-    with pytest.raises(ConfigError, match="trains 5,000 tokens a run"):
+    with pytest.raises(ConfigError, match="trains each run on 5,000 tokens"):
         generate(_config(), tmp_path, proxy)
 
 
@@ -328,7 +328,7 @@ def test_a_config_may_name_the_large_run_for_bare_variants(tmp_path):
 @pytest.mark.parametrize("base", [_base(), _for_target(400)])
 def test_config_and_base_that_name_different_large_runs_are_refused(tmp_path, base):
     config = _config().model_copy(update={"target_tokens": 800})
-    with pytest.raises(ConfigError, match="sampled for target_tokens = 800, the base says"):
+    with pytest.raises(ConfigError, match="sampled for target_tokens = 800, but the base says"):
         generate(config, tmp_path / "v", base)
 
 

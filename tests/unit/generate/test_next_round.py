@@ -124,7 +124,7 @@ def test_a_fit_of_other_domains_is_refused():
 
 
 def test_a_round_without_its_fit_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="only `olmix generate` loads a fit"):
+    with pytest.raises(ConfigError, match="only `olmix generate` can load a fit"):
         generate(_config(), tmp_path)
 
 

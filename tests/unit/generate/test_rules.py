@@ -78,7 +78,7 @@ def test_a_ratio_against_a_pin_is_explained():
 def test_minimum_weights_that_leave_no_choice_are_explained():
     counts = dict.fromkeys(("arxiv", "dclm", "wikipedia"), 40)
     said = _refused({"minimum_weight": 0.45}, counts=counts, max_tokens=100)
-    assert "reach 0 of the mixture" in said
+    assert "add up to 0 of the mixture" in said
 
 
 def test_minima_and_caps_that_skip_over_one_are_explained():

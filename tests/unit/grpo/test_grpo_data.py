@@ -160,7 +160,7 @@ def test_a_template_asks_with_several_columns(tmp_path):
     assert found[3].question == "Translate to French: word 3 {sic}"
     assert found[3].columns == {"text": "word 3", "language": "French"}
     assert render_prompt(found[3], "plain") == f"{found[3].question} Be short.\n"
-    with pytest.raises(DataError, match=r"record 1 has no tongue, which training.prompt names; it"):
+    with pytest.raises(DataError, match=r"record 1 has no tongue, which training.prompt uses; it"):
         load_questions(source("jsonl", file, prompt="{tongue}: {text}"))
 
 

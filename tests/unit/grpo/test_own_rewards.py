@@ -140,7 +140,7 @@ def test_a_trial_names_every_reward_that_fails_and_where():
     first, second = str(caught.value).splitlines()
     assert "grpo.rewards.a: KeyError: 'level' (test_own_rewards.py:" in first
     assert "<answer>2</answer>" in first
-    assert "it needs level, which is no column of the data; there are: source" in second
+    assert "it needs level, which the data do not have as columns; they have: source" in second
 
 
 def test_mathematics_needs_its_package(monkeypatch):

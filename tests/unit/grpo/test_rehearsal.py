@@ -23,7 +23,7 @@ def test_the_data_are_named_and_counted(tmp_path):
     assert found.data == f"jsonl {tmp_path / 'd.jsonl'}, 28 questions, 2 held out", (
         "no copies of those"
     )
-    assert any("10 questions are copies" in warning for warning in found.warnings)
+    assert any("10 questions have the same text as others" in warning for warning in found.warnings)
     [made, fetched] = rehearse([config(), check_run([])])
     assert made.data == "synthetic, 610 questions, 61 held out"
     assert fetched.data == "huggingface openai/gsm8k main, is fetched when the run starts"
@@ -34,8 +34,8 @@ def test_long_prompts_and_answers_of_another_kind_are_counted(tmp_path):
     words = jsonl(tmp_path / "d.jsonl", records)
     [found] = rehearse([config(*words)])
     text = " ".join(found.warnings)
-    assert "questions are left out, because their prompts have more than" in text
-    assert 'true answers are no single number, such as "Paris"' in text
+    assert "questions are left out because their prompts have more than" in text
+    assert 'true answers are not a single number, such as "Paris"' in text
     assert not any(
         "true answers" in w for w in rehearse([config(*words, "grpo.answer=exact")])[0].warnings
     )

@@ -115,7 +115,7 @@ def test_problems_of_all_files_come_at_once(variants):
 def test_two_runs_of_one_name_are_refused(variants):
     text = variants.files[0].read_text()
     (variants.folder / "copy.yaml").write_text(text)
-    with pytest.raises(ConfigError, match="is given to two runs"):
+    with pytest.raises(ConfigError, match="two runs are called"):
         load_group(variants.folder)
 
 
@@ -135,7 +135,7 @@ def test_an_empty_folder_says_how_to_fill_it(tmp_path):
 def test_a_group_runs_in_one_place(variants):
     plain = LaunchConfig.from_yaml(variants.files[0]).to_plain()
     write_yaml(variants.files[0], {**plain, "infra": {"backend": "slurm"}})
-    with pytest.raises(ConfigError, match="a group runs in one place"):
+    with pytest.raises(ConfigError, match="a group must run in one place"):
         load_group(variants.folder)
 
 
@@ -341,4 +341,4 @@ def test_a_base_that_whole_variants_do_not_use_is_said(variants, tmp_path, caplo
     assert not caplog.records
     write_yaml(tmp_path / "base.yaml", {**first, "infra": {"backend": "slurm"}})
     load_group(variants.folder, tmp_path / "base.yaml")
-    assert "base.yaml: its infra is not used: the variants are whole configs" in caplog.text
+    assert "base.yaml: its infra is not used: the variants are complete configs" in caplog.text

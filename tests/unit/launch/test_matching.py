@@ -55,5 +55,5 @@ def test_preview_prints_what_a_run_sees(tmp_path):
     assert "code    6,000   768" in shown.output.replace("  ", " ").replace("  ", " ") or (
         "6,000" in shown.output and "768" in shown.output
     )
-    assert "documents of prose are left: a proposal hangs on which ones" in shown.output
+    assert "documents of prose are left, so the proposal depends on which ones" in shown.output
     assert "tokens per parameter, but 200 in the large run" in shown.output

@@ -75,7 +75,7 @@ def test_variants_that_cannot_be_written_to_are_no_obstacle(variants, tmp_path, 
     group = load_group(variants.folder)
     (variants.folder / f"launch-{group.group_id}.json").mkdir()
     _write(group, tmp_path)
-    assert "nothing was written beside the variants" in caplog.text
+    assert "nothing was written next to the variants" in caplog.text
 
 
 def test_a_group_that_is_resumed_knows_its_variants(variants, tmp_path):

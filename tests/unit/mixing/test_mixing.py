@@ -140,14 +140,14 @@ def test_the_position_of_another_run_is_refused(files, change):
     given_ = {"weights": (1, 2, 3), "num_windows": 48}
     state = opened(manifest(files, **given_)).state_dict()
     other = opened(manifest(files, **{**given_, **change}))
-    with pytest.raises(DataError, match="the position that was kept is of other data"):
+    with pytest.raises(DataError, match="the saved position is for different data"):
         other.load_state_dict(state)
 
 
 @pytest.mark.parametrize("state", [{}, {"step": -1}, {"step": 13}, {"step": "1"}])
 def test_a_position_that_is_none_is_refused(files, state):
     mixing = opened(manifest(files, (1, 2, 3), 48))
-    with pytest.raises(DataError, match="the position that was kept"):
+    with pytest.raises(DataError, match="the saved position"):
         mixing.load_state_dict({"plan": mixing.state_dict()["plan"], **state})
 
 

@@ -79,7 +79,7 @@ def test_rows_of_parquet_are_documents(texts, tmp_path, name, kind):
     _write_table(texts / "c" / name, [*_texts("c"), None], kind)
     prepared = _prepare(texts, tmp_path)
     assert _domain(prepared, "c").documents == 30
-    assert f"c/{name}: passed over 1 row without a text" in prepared.warnings
+    assert f"c/{name}: skipped 1 row without a text" in prepared.warnings
 
 
 def test_a_saved_dataset_is_a_domain(texts, tmp_path):
@@ -95,7 +95,7 @@ def test_a_saved_dataset_is_a_domain(texts, tmp_path):
     (texts / "c" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
     prepared = _prepare(texts, tmp_path)
     assert _domain(prepared, "c").documents == 60
-    said = "domain c: passed over, part of a dataset and none of its texts (7 files)"
+    said = "domain c: skipped: part of a dataset, but not its texts (7 files)"
     assert said in prepared.warnings
 
 
@@ -117,8 +117,8 @@ def test_a_table_without_texts_is_passed_over_by_name(texts, tmp_path):
     pq.write_table(pa.table({"body": ["x"]}), texts / "a" / "x.parquet")
     pq.write_table(pa.table({"text": [1]}), texts / "a" / "y.parquet")
     warnings = "\n".join(_prepare(texts, tmp_path).warnings)
-    assert "a/x.parquet: passed over, it has no column `text` but body" in warnings
-    assert "a/y.parquet: passed over, its column `text` holds int64" in warnings
+    assert "a/x.parquet: skipped: it has no column `text` but body" in warnings
+    assert "a/y.parquet: skipped: its column `text` holds int64" in warnings
 
 
 def test_what_is_left_out_is_counted_per_domain_and_kept_in_the_manifest(texts, tmp_path):
@@ -134,10 +134,10 @@ def test_what_is_left_out_is_counted_per_domain_and_kept_in_the_manifest(texts, 
     assert left["not readable"] == LeftOutTexts("not readable", 3, 206)
     assert _domain(prepared, "b").left_out[0].reason == "in another domain"
     warnings = "\n".join(prepared.warnings)
-    assert "a/again.jsonl: 1 line passed over (first: 33)" in warnings
+    assert "a/again.jsonl: 1 line skipped (first: 33)" in warnings
     assert "the first found 5 in the field text" in warnings
-    assert "a/cut.jsonl.gz: passed over, is damaged or cut off" in warnings
-    assert "a/archive.txt: passed over, it is not text but a zip archive" in warnings
+    assert "a/cut.jsonl.gz: skipped: is damaged or truncated" in warnings
+    assert "a/archive.txt: skipped: it is not text but a zip archive" in warnings
     manifest = json.loads((tmp_path / "data/manifest.json").read_text())
     assert {"reason": "empty", "texts": 2, "size_bytes": 1} in manifest["domains"]["a"]["left_out"]
     assert _prepare(texts, tmp_path).domains == prepared.domains
@@ -188,13 +188,13 @@ def test_damaged_files_among_the_texts_stop_nothing(texts, tmp_path):
 
 def test_few_validation_tokens_are_warned_about(texts, tmp_path):
     warnings = _prepare(texts, tmp_path).warnings
-    assert any("validation tokens; below 10,000 their loss is noisy" in line for line in warnings)
+    assert any("validation tokens; below 10,000 the loss is noisy" in line for line in warnings)
 
 
 def test_links_that_lead_nowhere_are_named(texts, tmp_path):
     (texts / "a" / "link.txt").symlink_to(tmp_path / "gone.txt")
     warnings = "\n".join(_prepare(texts, tmp_path).warnings)
-    assert "a/link.txt: passed over, a link to" in warnings
+    assert "a/link.txt: skipped: a link to" in warnings
 
 
 def test_a_target_that_is_no_domain_is_found_before_anything_is_read(texts, tmp_path, capsys):

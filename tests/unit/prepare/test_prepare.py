@@ -133,7 +133,7 @@ def test_lines_of_jsonl_are_documents_and_bad_ones_are_counted(texts, tmp_path):
     prepared = prepare(_request(texts, tmp_path))
     greek = {domain.name: domain for domain in prepared.domains}["greek"]
     assert greek.documents == 40
-    assert "2 lines passed over (first: 41)" in prepared.warnings[0]
+    assert "2 lines skipped (first: 41)" in prepared.warnings[0]
 
 
 def test_what_is_no_text_is_passed_over_and_named(texts, tmp_path):
@@ -142,9 +142,9 @@ def test_what_is_no_text_is_passed_over_and_named(texts, tmp_path):
     (texts / "animals" / "table.parquet").write_bytes(b"PAR1")
     (texts / "animals" / ".hidden").write_text("x")
     warnings = "\n".join(prepare(_request(texts, tmp_path)).warnings)
-    assert "animals/image.png: passed over, it is not text" in warnings
-    assert "animals/latin.txt: passed over, it is not UTF-8" in warnings
-    assert "animals/table.parquet: passed over, it is damaged or cut off" in warnings
+    assert "animals/image.png: skipped: it is not text" in warnings
+    assert "animals/latin.txt: skipped: it is not UTF-8" in warnings
+    assert "animals/table.parquet: skipped: it is damaged or truncated" in warnings
     assert "hidden" not in warnings
 
 

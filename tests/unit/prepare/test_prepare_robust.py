@@ -52,7 +52,7 @@ def test_a_text_of_a_held_out_domain_is_left_out_of_all_others(texts, tmp_path):
         copy.write_bytes((texts / "c" / f"{index}.txt").read_bytes())
     prepared = _prepare(texts, tmp_path, held_out=("c",))
     assert _hashes(tmp_path, "train").isdisjoint(_hashes(tmp_path, "validation"))
-    assert "domain a: left out 30 texts that another domain holds too" in prepared.warnings[0]
+    assert "domain a: left out 30 texts that another domain has too" in prepared.warnings[0]
     assert [domain.documents for domain in prepared.domains] == [30, 30, 30]
 
 
@@ -201,7 +201,7 @@ def test_a_file_name_that_is_no_unicode_is_written_with_its_bytes(texts, tmp_pat
 )
 def test_a_line_of_jsonl_that_cannot_be_used_is_counted(texts, tmp_path, line):
     (texts / "a" / "more.jsonl").write_text(line + "\n")
-    assert "a/more.jsonl: 1 line passed over" in _prepare(texts, tmp_path).warnings[0]
+    assert "a/more.jsonl: 1 line skipped" in _prepare(texts, tmp_path).warnings[0]
 
 
 def test_a_line_of_jsonl_may_hold_other_line_separators(texts, tmp_path):
@@ -210,7 +210,7 @@ def test_a_line_of_jsonl_may_hold_other_line_separators(texts, tmp_path):
         json.dumps({"text": text}, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     prepared = _prepare(texts, tmp_path)
-    assert all("their loss is noisy" in warning for warning in prepared.warnings)
+    assert all("the loss is noisy" in warning for warning in prepared.warnings)
     assert prepared.domains[0].documents == 31
     assert prepared.domains[0].left_out == ()
 
@@ -230,8 +230,8 @@ def test_files_beside_the_domains_and_links_to_folders_are_named(texts, tmp_path
     (tmp_path / "far").mkdir()
     (texts / "a" / "link").symlink_to(tmp_path / "far")
     warnings = "\n".join(_prepare(texts, tmp_path).warnings)
-    assert "passed over 1 file directly in texts (loose.txt)" in warnings
-    assert "a/link: passed over, links to folders are not followed" in warnings
+    assert "skipped 1 file directly in texts (loose.txt)" in warnings
+    assert "a/link: skipped: links to folders are not followed" in warnings
 
 
 @pytest.mark.parametrize("fraction", [0.0, -0.1, 0.9, float("nan")])

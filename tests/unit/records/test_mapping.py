@@ -42,7 +42,7 @@ ROW = "id: run_0, hash: abc"
     ("text", "said"),
     [
         ("", "experiment: this key is required"),
-        ("[]", "a mapping of keys is needed"),
+        ("[]", "a mapping is needed"),
         ("experiment: x\nruns: 5", "runs: found 5"),
         ("experiment: x\nruns: [1]", r"runs\[0\]"),
         ("experiment: x\nruns: [{id: ../../victim, hash: a}]", r"runs\[0\].id: found"),

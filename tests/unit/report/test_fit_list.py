@@ -77,5 +77,5 @@ def test_runs_that_only_one_of_them_has_are_counted(tmp_path):
     found = compare_fits(small, large)
     assert ("runs", "8", "10") in found.inputs
     assert found.reading[0] == (
-        "The second fit has 2 runs that the first has not, and lacks 0 of the first."
+        "The second fit has 2 runs that the first lacks, and lacks 0 of the first."
     )

@@ -60,7 +60,7 @@ def test_seeds_are_compared_in_pairs_and_a_failed_one_does_not_count(content):
     [
         ([-1.0, 0.0, 2.0], "docs helps most and more scripture harms most"),
         ([-1.0, -0.5, -0.2], "docs helps most and more scripture helps least"),
-        ([0.1, 0.5, 0.2], "more code harms most, and none helps"),
+        ([0.1, 0.5, 0.2], "more code hurts most, and none helps"),
         ([np.nan, np.nan, 1.0], "^$"),
     ],
 )

@@ -30,7 +30,7 @@ def test_the_domains_are_those_of_the_objective_the_largest_effect_first(tmp_pat
 
 def test_of_many_domains_those_with_most_effect_are_drawn(tmp_path):
     found, _ = plans(tmp_path, values, num_domains=64, num_runs=40)
-    assert "The 20 with most effect of 64 domains" in found["domains"].caption
+    assert "The 20 of 64 domains with the largest effect" in found["domains"].caption
 
 
 def test_the_best_run_is_told_with_its_number(tmp_path):

@@ -99,8 +99,11 @@ def test_a_key_must_be_in_the_base_or_said_to_be_new(tmp_path):
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"command": ["trainer"]}, "the words that train a run are needed"),
-        ({"command": ["trainer", "{config}", "{lr}"]}, "found {config} and {lr}; what a run has"),
+        ({"command": ["trainer"]}, "give the command that trains a run"),
+        (
+            {"command": ["trainer", "{config}", "{lr}"]},
+            "found {config} and {lr}; the settings of a run",
+        ),
         ({"command": ["trainer", "--lr={lr}"]}, "the command has {lr}, and a run has no such key"),
         ({"base_config_file": "/none.ini"}, "the suffix must say the format: .yaml"),
         ({"base_config_file": "/none.yaml"}, "/none.yaml"),

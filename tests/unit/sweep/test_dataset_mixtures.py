@@ -115,7 +115,7 @@ def test_trl_gets_a_fraction_of_every_source(sources):
         ({"design": "grid", "runs": 4}, "design is grid; allowed: dirichlet, optimal"),
         ({"design": "optimal"}, "runs, a whole number from 2 on, is needed"),
         ({"design": "optimal", "run": 3}, "unknown keys run; allowed: design, runs, seed, prior"),
-        ([{"web": 0.9999, "maths": 0.0001}], "too small to make by repeating the others"),
+        ([{"web": 0.9999, "maths": 0.0001}], "too small to reach by repeating the others"),
     ],
 )
 def test_a_wrong_mixture_is_told_what_to_do(sources, mix, message):
@@ -124,7 +124,7 @@ def test_a_wrong_mixture_is_told_what_to_do(sources, mix, message):
 
 def test_mixtures_need_sources_and_sources_a_mixture(sources):
     assert "a mixture needs `sources`" in said(study({}, {"dataset_mix": [{"web": 1.0}]}))
-    assert "nothing says how they are mixed" in said(study(sources))
+    assert "nothing says how to mix them" in said(study(sources))
     unknown = {"web": {"source": "a/b"}, "code": {"source": "c/d", "rows": 10}}
     made = study(unknown, {"dataset_mix": [{"web": 0.5, "code": 0.5}]})
     assert "the rows of web cannot be counted; write sources.web.rows" in said(made)

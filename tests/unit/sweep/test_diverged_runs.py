@@ -65,7 +65,7 @@ def test_unfinished_runs_are_compared_if_asked_for_and_stay_marked(study):
     found = write_results(study, unfinished=True)
     assert ids(found.ranking) == ["run_003", "run_004", "run_000"]
     assert [run.id for run, _ in found.unfinished] == ["run_003"]
-    assert "taken as far as they are" in found.factors.note
+    assert "used as far as they got" in found.factors.note
 
 
 @pytest.mark.parametrize("bad", [46, 48, 50])

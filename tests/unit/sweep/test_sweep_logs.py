@@ -107,7 +107,7 @@ def test_a_run_of_ppo_is_finished_when_its_last_step_is_logged_and_saved(tmp_pat
 @pytest.mark.parametrize(
     ("logger", "message"),
     [
-        ({"_component_": "WandBLogger", "project": "p"}, "does not read what WandBLogger logs"),
+        ({"_component_": "WandBLogger", "project": "p"}, "cannot read what WandBLogger logs"),
         ({"log_dir": "${output_dir}/mine"}, ""),
     ],
 )

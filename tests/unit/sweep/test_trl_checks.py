@@ -72,7 +72,7 @@ def test_reading_them_imports_neither_torch_nor_trl():
         ({"dataset_name": "x"}, "takes `datasets` and ignores dataset_name"),
         ({"datasets": [{"path": "a", "fractoin": 1}]}, "takes no `fractoin`; did you mean"),
         ({"datasets": [{"path": "a", "fraction": 1}, {"path": "b"}]}, "for all datasets or"),
-        ({"datasets": [{"data_files": "x.bin"}]}, "no path is given, and the suffix"),
+        ({"datasets": [{"data_files": "x.bin"}]}, "no path is given, and the files' suffix"),
         ({"datasets": []}, "no data: set datasets"),
         ({"model_name_or_path": None}, "no model_name_or_path is set"),
         ({"eval_strategy": "steps"}, "set test_split_size, such as 0.1"),

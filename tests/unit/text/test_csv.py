@@ -41,7 +41,7 @@ def test_a_table_can_be_read_from_an_address(tmp_path, address):
 def test_an_address_that_answers_nothing_is_told_with_a_way_out(address):
     with pytest.raises(DataError, match="cannot be downloaded: File not found") as caught:
         read_table(f"{address}/nowhere.csv")
-    assert "write its path instead of the address" in str(caught.value)
+    assert "give its path instead" in str(caught.value)
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_numpy_numbers_are_written_as_plain_ones(tmp_path):
 )
 def test_a_quote_that_is_not_closed_names_its_line(tmp_path, text, line):
     (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(DataError, match=rf"t.csv:{line}: a quote is opened in this row"):
+    with pytest.raises(DataError, match=rf"t.csv:{line}: a quote opened in this row"):
         read_table(tmp_path / "t.csv")
 
 

@@ -80,7 +80,7 @@ def test_the_interchange_protocol_will_do():
         ({"run": ["x", "y"], "a": [1, "two"]}, "ratios, row 2: a: found 'two'; a number"),
         ({"run": ["x", "y"], "a": [1]}, "the columns differ in length"),
         ({"run": "x", "a": [1]}, "a column is a list of values"),
-        (LazyFrame(COLUMNS), "a LazyFrame, whose rows are not there yet; give its collect()"),
+        (LazyFrame(COLUMNS), "a LazyFrame, whose rows are not loaded yet; call collect() on it"),
         (5, "found a int; a data frame, a dict of columns, or a list of dicts is needed"),
         ([], "found a list"),
         ({}, "found an empty file"),

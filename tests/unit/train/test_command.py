@@ -95,7 +95,7 @@ def test_a_command_that_fails_says_with_what_and_what_it_said_last(tiny, tmp_pat
     folder = folder_with(tiny, tmp_path, f'{sys.executable} -c "{code}"')
     outcome = run_command(folder)
     assert outcome.state == "failed"
-    assert "exit status 3; it said last: cuda is gone" in outcome.error
+    assert "exit status 3; its last output: cuda is gone" in outcome.error
     assert folder.read_status().error == outcome.error
 
 

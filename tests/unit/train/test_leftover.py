@@ -179,7 +179,7 @@ def test_one_that_cannot_be_killed_is_waited_for_so_long_and_no_longer(
     try:
         with caplog.at_level(logging.WARNING):
             assert end_leftover(tmp_path, grace_s=0.1)
-        assert "were killed but do not end" in caplog.text
+        assert "were killed but have not ended" in caplog.text
         assert str(process.pid) in caplog.text
     finally:
         os.killpg(process.pid, signal.SIGKILL)

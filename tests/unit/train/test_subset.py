@@ -128,7 +128,8 @@ def test_tokens_per_parameter_are_compared():
     assert "warning" not in note(**same)
     other = note(target_tokens=1_600_000, target_parameters=size)
     assert (
-        "matched best where they are the same. Set training.max_tokens to about 1,600,000" in other
+        "matching works best if they are the same. Set training.max_tokens to about 1,600,000"
+        in other
     )
 
 

@@ -225,7 +225,7 @@ def test_a_run_that_measured_no_finite_value_is_not_compared(tiny, value):
     metrics = _metrics(plan)
     metrics["natural-seed-2000"]["a_bpb"] = value
     result = compare(plan, metrics)
-    assert "not comparable with natural, as a run measured no finite value" in result.statement
+    assert "not comparable with natural, since a run has no finite value" in result.statement
     assert "better than uniform" in result.statement
     json.dumps(result.to_plain(), allow_nan=False)
 

@@ -43,7 +43,8 @@ def shares_of(settings: RegressionConfig) -> tuple[float, ...]:
     shares = set(given if isinstance(given, tuple) else (given,))
     if min(shares) < 1 < max(shares):
         raise DataError(
-            "regression.train_split: found shares and numbers of runs; give one kind (1 is all)"
+            "regression.train_split: found both shares and numbers of runs; give one kind (1 "
+            "means all)"
         )
     return tuple(sorted(shares, key=lambda share: (share == 1, share), reverse=True))
 
@@ -59,7 +60,7 @@ def _num_kept(swarm: Swarm, order: NDArray[np.intp], share: float) -> int:
     sizes = np.bincount(swarm.group[~swarm.held_out], minlength=int(order.max()) + 1)[order]
     if share > sizes.sum():
         raise DataError(
-            f"regression.train_split: {share:g} runs are asked for, and {sizes.sum()} are there"
+            f"regression.train_split: {share:g} runs are asked for, but there are {sizes.sum()}"
         )
     return int(np.searchsorted(np.cumsum(sizes), share)) + 1
 
@@ -79,7 +80,7 @@ def keep_share(swarm: Swarm, share: float, settings: RegressionConfig) -> Swarm:
     if len(kept) < needed:
         raise DataError(
             f"regression.train_split: {share:g} of {len(order)} mixtures are {len(kept)}; "
-            f"{swarm.num_free} domains take at least {needed}"
+            f"{swarm.num_free} domains need at least {needed}"
         )
     held_out = swarm.held_out | ~np.isin(swarm.group, kept)
     parts = None if swarm.parts is None else replace(swarm.parts, held_out=held_out)

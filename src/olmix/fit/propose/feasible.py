@@ -109,15 +109,14 @@ def feasible_mixtures(config: FitConfig, live: NDArray[np.bool_] | None = None) 
 def _too_little(limits: ConstraintsConfig, room: float, left: float) -> str:
     if not limits.enabled:
         return (
-            f"filtering: the pinned weights leave {left:.4g}, and no domain that a run has "
-            "can take it. Pin other weights, or keep more runs."
+            f"filtering: the pinned weights leave {left:.4g}, but no domain in the runs can take "
+            "it. Pin other weights, or keep more runs."
         )
     tokens = float(limits.target_tokens or 0)
     needed = limits.repetition_factor * left / max(room, 1e-300)
     return (
-        f"constraints: the domains that are free must take {left:.4g} of {tokens:.4g} target "
-        f"tokens, but {limits.repetition_factor:g} passes over their tokens are only {room:.4g} of "
-        "it.\n"
-        f"  Lower constraints.target_tokens to {tokens * room / left:.4g}, or raise "
+        f"constraints: the free domains must take {left:.4g} of {tokens:.4g} target tokens, but "
+        f"{limits.repetition_factor:g} passes over their tokens are only {room:.4g} of it.\n  "
+        f"Lower constraints.target_tokens to {tokens * room / left:.4g}, or raise "
         f"constraints.repetition_factor to {needed:.4g}."
     )

@@ -121,8 +121,8 @@ def _anchor(
         return np.asarray(rows[values.argmin()])
     worst = _most_missed(objective, mixture)
     raise InfeasibleError(
-        f"proposer.floors: no mixture was found that keeps them all; {worst} is missed by most. "
-        "Raise its floor, or loosen the constraints that keep the natural mixture out"
+        f"proposer.floors: found no mixture that keeps them all; {worst} is missed by most. Raise "
+        "its floor, or loosen the constraints that keep the natural mixture out"
     )
 
 

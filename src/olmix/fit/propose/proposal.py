@@ -256,7 +256,7 @@ def _gap_warning(proposer: str, gap: float, scale: float) -> list[str]:
     if proposer != "exact" or gap <= _LARGE_GAP * scale:
         return []
     return [
-        f"The exact proposer stopped short: the best mixture may be better by up to {gap:.2g}. "
+        f"The exact proposer stopped early: the best mixture may be better by up to {gap:.2g}. "
         "Use proposer.type gradient."
     ]
 
@@ -266,9 +266,9 @@ def _vertex_warning(domains: Sequence[str], mixture: Array, feasible: Feasible) 
     top = int(mixture.argmax())
     if mixture[top] >= VERTEX and not feasible.pinned[top]:
         return [
-            f"The proposal is a vertex: {100 * mixture[top]:.0f} % {domains[top]}. A law that only "
-            "goes up or down with each weight ends there whatever the truth is; verify it, raise "
-            "proposer.kl_reg, or add runs near it."
+            f"The proposal is a vertex: {100 * mixture[top]:.0f} % {domains[top]}. A law that "
+            "only rises or falls with each weight ends there whatever the truth; verify it, "
+            "raise proposer.kl_reg, or add runs near it."
         ]
     free, caps = feasible.free, feasible.caps
     full = free & (caps < 1) & (mixture >= caps - EDGE)
@@ -278,7 +278,7 @@ def _vertex_warning(domains: Sequence[str], mixture: Array, feasible: Feasible) 
         names = ", ".join(name for name, at in zip(domains, full, strict=True) if at)
         return [
             f"The proposal is a vertex of what the caps allow: {names} at the cap, the other "
-            "weights (but at most one) at 0. The token budget decides it more than the metrics do."
+            "weights (but at most one) at 0. The token budget shapes it more than the metrics do."
         ]
     return []
 

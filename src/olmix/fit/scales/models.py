@@ -36,7 +36,7 @@ def _plain(lifted: LiftedFit) -> dict[str, Any]:
     for fitted in lifted.fits:
         law = fitted.best.law
         if not isinstance(law, FittedScaled):
-            raise TypeError(f"{fitted.name}: {law.name} is not a law of a larger scale")
+            raise TypeError(f"{fitted.name}: {law.name} is not a law for a larger scale")
         metrics[fitted.name] = {**law.to_plain(), "calibration": fitted.calibration.to_plain()}
     return {
         "name": lifted.runs.scale.name,

@@ -89,7 +89,7 @@ def read_scale(config: FitConfig, swarm: Swarm, scale: SwarmScale) -> ScaleRuns:
         if not np.isfinite(row).any():
             dropped[run] = "none of the metrics was measured"
         elif mixture[~swarm.live].sum() > 0:
-            dropped[run] = "it gives weight to a domain that no small run has"
+            dropped[run] = "it gives weight to a domain that is in no small run"
     kept = [index for index, run in enumerate(runs) if run not in dropped]
     if not kept:
         return replace(_no_runs(scale, swarm), dropped=dropped)

@@ -108,8 +108,8 @@ def _where(record: Scales) -> str:
     """Return the beginning of a sentence: at which scale it holds."""
     if record.order_only:
         return (
-            f"Order only: no runs place values at {record.target}; the sizes that follow are those "
-            f"of {record.reached}. "
+            f"Order only: no runs place values at {record.target}; the sizes of gains below are "
+            f"those at {record.reached}. "
         )
     if record.reached not in record.scales:
         return f"At {record.reached}: "
@@ -212,16 +212,15 @@ def _notes(
         if not record.metrics:
             found = counted(len(runs.runs), "different mixture")
             notes.append(
-                f"{runs.scale.name}: {found} with the metrics that are optimised; from "
-                f"{LEAST_RUNS} on they place values at this size. Plan them with `olmix generate "
-                "--scales FIT`."
+                f"{runs.scale.name}: {found} with the metrics that are optimised; {LEAST_RUNS} or "
+                "more place values at this size. Plan them with `olmix generate --larger FIT`."
             )
             continue
         notes += _scale_notes(runs.scale.name, record)
     if reached != target:
         notes.append(
-            f"Order only: no runs place values at {target}. Ranks of mixtures carry over between "
-            f"sizes well, values and gains do not; those given are of {reached}."
+            f"Order only: no runs place values at {target}. The ranking of mixtures carries over "
+            f"well between sizes, values and gains do not; those given are at {reached}."
         )
     return notes
 
@@ -233,16 +232,16 @@ def _scale_notes(name: str, record: Scale) -> list[str]:
     helped = [key for key, metric in placed.items() if metric.residual]
     low, middle, high = (significant(float(q)) for q in np.quantile(slopes, (0, 0.5, 1)))
     notes = [
-        f"{name}: {counted(record.num_runs, 'run')} place {counted(len(placed), 'metric')}: slopes "
-        f"{low} to {high} (median {middle}); on runs left out the error is "
+        f"{name}: {counted(record.num_runs, 'run')} place {counted(len(placed), 'metric')}: "
+        f"slopes {low} to {high} (median {middle}); on held-out runs the error is "
         f"{float(np.mean(shares)):.2f} of their spread (mean of the metrics)."
     ]
     if helped:
-        notes.append(f"{name}: what the map leaves over is modelled too for {listed(helped)}.")
+        notes.append(f"{name}: what the map does not explain is modelled too for {listed(helped)}.")
     lacking = [key for key in record.metrics if key not in placed]
     if lacking:
         notes.append(
-            f"{name}: {listed(lacking)}: too few runs measured it, so its order alone is known "
+            f"{name}: {listed(lacking)}: too few runs measured it, so only its order is known "
             "there; it counts with the median slope."
         )
     ceilings = [(m.ceiling, m.spread) for m in placed.values() if m.ceiling is not None]
@@ -251,8 +250,8 @@ def _scale_notes(name: str, record: Scale) -> list[str]:
         error = float(np.mean([one.rmse / spread for one, spread in ceilings if spread > 0]))
         pairs = max(one.num_mixtures for one, _ in ceilings)
         notes.append(
-            f"{name}: the ceiling of any law of small runs, from {counted(pairs, 'mixture')} "
-            f"trained at both sizes: rank correlation {ranks:.2f}, error {error:.2f} of "
-            "the spread."
+            f"{name}: the best that any law of small runs could do, from "
+            f"{counted(pairs, 'mixture')} trained at both sizes: rank correlation {ranks:.2f} (1 "
+            f"is perfect), error {error:.2f} of the spread (lower is better)."
         )
     return notes

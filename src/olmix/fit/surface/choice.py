@@ -93,7 +93,7 @@ def choose(candidates: Mapping[str, SurfaceCandidate], order: str) -> SurfaceCan
     if order not in candidates:
         known = ", ".join(candidates)
         raise DataError(
-            f"order: the runs do not determine a surface that is {order}; they determine: {known}. "
+            f"order: the runs cannot determine a {order} surface; they can determine: {known}. "
             "Run more levels or more points"
         )
     return candidates[order]

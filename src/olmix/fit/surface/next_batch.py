@@ -154,17 +154,19 @@ def _searched(runs: Runs, limits: Mapping[str, tuple[float, float]]) -> tuple[Sw
     for name in limits.keys() - set(names):
         guess = nearest(name, names)
         hint = f"did you mean `{guess}`?" if guess else f"the factors are {', '.join(names)}"
-        problems.append(f"limits: {name} is no factor; {hint}")
+        problems.append(f"limits: {name} is not a factor; {hint}")
     found = []
     for factor in runs.factors:
         low, high = limits.get(factor.name, (factor.levels[0], factor.levels[-1]))
         if low > factor.levels[0] or high < factor.levels[-1]:
             problems.append(
                 f"limits.{factor.name}: found {low:g} to {high:g}; {factor.levels[0]:g} to "
-                f"{factor.levels[-1]:g} were tested, and limits must hold them"
+                f"{factor.levels[-1]:g} were tested, and limits must include them"
             )
         elif factor.is_log and low <= 0:
-            problems.append(f"limits.{factor.name}: found {low:g}; a log scale needs more than 0")
+            problems.append(
+                f"limits.{factor.name}: found {low:g}; a log scale needs values above 0"
+            )
         found.append(replace(factor, levels=(low, *factor.levels[1:-1], high)))
     if problems:
         raise DataError("\n".join(problems))

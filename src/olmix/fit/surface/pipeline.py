@@ -99,9 +99,9 @@ def _direction(config: SurfaceConfig) -> bool:
         return config.lower_is_better
     if not lower_is_better([config.metric], {}):
         raise DataError(
-            f"metric: {config.metric}: higher is better, as far as the name says, and the config "
-            "gives no direction. Write there\n    lower_is_better: false\n"
-            "  or `true` where lower is better after all"
+            f"metric: {config.metric}: higher is better, judging by the name; the config gives no "
+            "direction. Write there\n    lower_is_better: false\n  or `true` where lower is "
+            "better after all"
         )
     return True
 
@@ -214,7 +214,7 @@ def _notes(runs: Runs) -> list[str]:
     two = [f.name for f in runs.factors if len(f.levels) == 2]
     if two:
         notes.append(
-            f"{', '.join(two)}: two levels were tested, so a best value between them cannot show."
+            f"{', '.join(two)}: two levels were tested, so no best value between them can show."
         )
     return notes
 
@@ -225,7 +225,7 @@ def _statement(config: SurfaceConfig, runs: Runs, optimum: Optimum | None) -> st
         return (
             f"No surface predicts {config.metric} at held-out points better than the mean of all "
             "runs does: over these ranges the factors do not matter, or the runs are too few or "
-            "too noisy to show it. Nothing is proposed."
+            "too noisy to show that they do. Nothing is proposed."
         )
     percent = per_cent(config.coverage)
     settings = ", ".join(f"{name} = {value:g}" for name, value in optimum.settings.items())
@@ -252,8 +252,8 @@ def _statement(config: SurfaceConfig, runs: Runs, optimum: Optimum | None) -> st
     else:
         text += (
             f"This is not proof: the gain over {optimum.tested}, the best tested point, is "
-            f"{gain.value:.2g} ({gain.low:.2g} to {gain.high:.2g}), so that point is as good as "
-            "far as these runs can tell."
+            f"{gain.value:.2g} ({gain.low:.2g} to {gain.high:.2g}), so as far as these runs can "
+            "tell, that point is as good."
         )
     if optimum.edges:
         text += (

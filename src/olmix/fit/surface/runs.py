@@ -113,8 +113,8 @@ def _unusable(
         return [f"{table.path}: {name} is empty for {', '.join(empty[:8])}"]
     if np.ptp(column) == 0:
         return [
-            f"{table.path}: {name} is {column[0]:g} in every run, so nothing can be learnt of it; "
-            "remove it from factors"
+            f"{table.path}: {name} is {column[0]:g} in every run, so nothing can be learned about "
+            "it; remove it from factors"
         ]
     if scale == "log" and column.min() <= 0:
         return [

@@ -80,8 +80,8 @@ class BeakerEngine(Engine):
             if creation.error is not None:
                 raise LaunchError(
                     f"Beaker: {len(creation.created)} of {len(specs)} experiments were created, "
-                    f"then: {explain(creation.error)}. Launch again for the rest; what was created "
-                    "is kept."
+                    f"then: {explain(creation.error)}. Launch again for the rest; those created "
+                    "are kept."
                 ) from creation.error
 
     def check(self, group: Group, folder: Path, runs: Sequence[str]) -> None:
@@ -254,7 +254,7 @@ def _get_workload(beaker: Beaker, job: Job) -> BeakerWorkload | None:
         if run_described(workload.experiment.description, job.group) in job.runs:
             return workload
         logger.warning(
-            "experiment %s (%s) carries out no run of the group %s; it is left alone",
+            "experiment %s (%s) belongs to no run of the group %s and is left alone",
             job.id, workload.experiment.name, job.group,
         )  # fmt: skip
     return None
@@ -277,7 +277,7 @@ def _check_secrets(beaker: Beaker, workspace: BeakerWorkspace, infra: BeakerInfr
             missing.append(name)
     if missing:
         raise LaunchError(
-            f"Beaker: workspace {infra.workspace} has no secret {', '.join(missing)}. Write it on "
+            f"Beaker: workspace {infra.workspace} has no secret {', '.join(missing)}. Add it on "
             "the workspace's page or with `beaker secret write`, or change infra.env_secrets."
         )
 
@@ -406,7 +406,9 @@ def _create(beaker: Beaker, workspace: BeakerWorkspace, run: str, spec: dict[str
                 exceptions_for_status={409: BeakerExperimentConflict(name)},
             )
             return str(answer.json()["id"])
-    raise LaunchError(f"{run}: this name is taken in the workspace, with every number too")
+    raise LaunchError(
+        f"{run}: this name is taken in the workspace, and so is every numbered variant"
+    )
 
 
 def _read_log(beaker: Beaker, workload: BeakerWorkload, task: BeakerTask) -> str:

@@ -185,21 +185,21 @@ def find_obstacles(infra: BeakerInfra, group: Group, folder: Path) -> list[str]:
     found = []
     if infra.nodes > 1 and not (infra.gpus and _is_distributed(infra, group)):
         found.append(
-            f"infra.nodes = {infra.nodes}: only runs with training.trainer = olmo_core, on GPUs, "
-            "are spread over nodes; set infra.nodes to 1"
+            f"infra.nodes = {infra.nodes}: only runs with training.trainer = olmo_core on GPUs "
+            "can span nodes; set infra.nodes to 1"
         )
     if infra.image is None and infra.docker_image is None:
         found.append(
-            "infra.image is missing: name a Beaker image (or a docker_image) whose python has Olmix"
+            "infra.image is missing: name a Beaker image (or a docker_image) with Olmix installed"
         )
     seen = PurePosixPath(_run_folder(infra, folder, "run"))
     places = [PurePosixPath(mount.path) for mount in infra.all_mounts if mount.writable]
     if not any(seen.is_relative_to(place) for place in places):
         mounted = ", ".join(map(str, places)) or "nothing"
         found.append(
-            f"the run folders are at {seen.parent}, where a job sees no shared disk (mounted to "
-            f"write: {mounted}): put them on one that infra.weka or infra.mounts brings, or say "
-            "in infra.runs_dir where jobs see them"
+            f"the run folders are at {seen.parent}, which is on no shared disk that a job can "
+            f"write to (mounted: {mounted}): put them on one from infra.weka or infra.mounts, or "
+            "set infra.runs_dir to where jobs see them"
         )
     return found
 
@@ -211,7 +211,7 @@ def render_specs(infra: BeakerInfra, group: Group, folder: Path, runs: Sequence[
     three.
     """
     lines = [
-        f"# does not start as it stands: {what}" for what in find_obstacles(infra, group, folder)
+        f"# would not start like this: {what}" for what in find_obstacles(infra, group, folder)
     ]
     for run in runs:
         lines.append(f"--- # experiment {run} in workspace {infra.workspace}")

@@ -222,21 +222,19 @@ def find_obstacles(infra: KubernetesInfra, folder: Path, runs: Sequence[str]) ->
     if not any(seen.is_relative_to(place) for place in places):
         mounted = ", ".join(map(str, places)) or "nothing"
         found.append(
-            f"the run folders are at {seen}, where a pod sees no shared disk (mounted to write: "
-            f"{mounted}): put them on one that infra.volumes brings, or say in infra.runs_dir "
+            f"the run folders are at {seen}, which is on no shared disk that a pod can write to "
+            f"(mounted: {mounted}): put them on one from infra.volumes, or set infra.runs_dir to "
             "where pods see them"
         )
     if len(json.dumps(list(runs))) > _MOST_ANNOTATED:
         found.append(
-            f"{len(runs)} names do not fit into the annotations of a Job; launch them in parts"
+            f"{len(runs)} names do not fit into the annotations of one Job; launch fewer at a time"
         )
     return found
 
 
 def render_manifest(infra: KubernetesInfra, group: Group, folder: Path, runs: Sequence[str]) -> str:
     """Return the manifest as JSON, which is YAML, below what would keep it from starting."""
-    lines = [
-        f"# does not start as it stands: {what}" for what in find_obstacles(infra, folder, runs)
-    ]
+    lines = [f"# would not start like this: {what}" for what in find_obstacles(infra, folder, runs)]
     text = json.dumps(build_manifest(infra, group, folder, runs), indent=2)
     return "\n".join([*lines, "---", text]) + "\n"

@@ -83,7 +83,7 @@ def launch_local(
         on_event: called for everything that happens, from this thread.
 
     Raises:
-        LaunchError: another launcher is at work on this group.
+        LaunchError: another launcher is already working on this group.
         DataError: token files are missing or unreadable; before anything is started.
         ConfigError: a run starts from a checkpoint that is not there; before anything is started.
         KeyboardInterrupt: passed on once the workers have saved their runs.
@@ -99,8 +99,8 @@ def launch_local(
     with lock(folder / ".lock", wait=False) as got:
         if not got:
             raise LaunchError(
-                f"{folder}: another launcher is at work on this group. "
-                f"Watch it with `olmix launch status -g {group.group_id}`."
+                f"{folder}: another launcher is already working on this group. Watch it with "
+                f"`olmix launch status -g {group.group_id}`."
             )
         (folder / CANCEL_FILE).unlink(missing_ok=True)
         write_launch(folder, group, describe_launch(group, identities))

@@ -91,8 +91,8 @@ def slots_of(group: Group, infra: LocalInfra) -> list[Slot]:
 def gpus_of(group: Group, infra: LocalInfra) -> tuple[int, ...]:
     """Return the GPUs of which each run gets one; none where a run takes what it finds.
 
-    Those that the config names; for other trainers than the embedded one all of a machine that has
-    several, unless `workers` says how many runs there are at a time.
+    Those that the config names; for trainers other than the embedded one one all of a machine that
+    has several, unless `workers` says how many runs there are at a time.
     """
     if infra.gpus or group.embedded or infra.workers is not None:
         return infra.gpus

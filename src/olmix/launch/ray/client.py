@@ -52,7 +52,7 @@ def connected(infra: RayInfra) -> Iterator[JobSubmissionClient]:
     ) as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:500].rstrip(".")
         raise LaunchError(
-            f"Ray: {infra.address}: {said}. Check infra.address (RAY_ADDRESS goes before it), and "
+            f"Ray: {infra.address}: {said}. Check infra.address (RAY_ADDRESS overrides it), and "
             "that the cluster runs: `ray status`."
         ) from error
 

@@ -241,7 +241,7 @@ def _missing(options: dict[str, Any]) -> str:
     ]
     sizes = {name: f"{size:g}" for name, size in wanted.items() if size}
     asked = ", ".join(f"{name} {value}" for name, value in {**sizes, **labels}.items())
-    return "" if fits else f"waits for a node with {asked}; none of {len(nodes)} has that"
+    return "" if fits else f"waits for a node with {asked}; none of the {len(nodes)} has it"
 
 
 def main(words: list[str]) -> int:

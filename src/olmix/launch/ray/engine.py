@@ -138,7 +138,9 @@ class RayEngine(Engine):
                 client.get_job_logs(job.id) for _, info in _ours(client, [job]) if info is not None
             )
         if not text:
-            raise LaunchError(f"{run}: it has not started, and its job {job.id} printed nothing")
+            raise LaunchError(
+                f"{run}: it has not started, and its job {job.id} has printed nothing"
+            )
         return text
 
     def first_lines(self, job: Job, run: str) -> str:

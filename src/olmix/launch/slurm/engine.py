@@ -96,7 +96,7 @@ class SlurmEngine(Engine):
         allowed = self._config("MaxArraySize")
         if allowed is not None and allowed.isdecimal() and largest > int(allowed):
             raise LaunchError(
-                f"the cluster's MaxArraySize is {allowed}, and an array of {largest} tasks is "
+                f"the cluster's MaxArraySize is {allowed}, but an array of {largest} tasks is "
                 f"needed. Set infra.max_array_size to {allowed}."
             )
 
@@ -114,9 +114,7 @@ class SlurmEngine(Engine):
         lines = answer.strip().splitlines()
         match = re.fullmatch(r"([0-9]+)(;\S+)?", lines[-1]) if lines else None
         if match is None:
-            raise NoAnswerError(
-                f"sbatch answered {answer.strip()!r}; the number of a job is needed"
-            )
+            raise NoAnswerError(f"sbatch answered {answer.strip()!r}; expected a job number")
         return Job(match[1], chunk.runs, (folder.resolve() / LOGS).as_uri())
 
     def _of_this_cluster(self, jobs: Sequence[Job]) -> list[Job]:
@@ -125,10 +123,10 @@ class SlurmEngine(Engine):
         found = []
         for job in jobs:
             if _ID.fullmatch(job.id) is None:
-                logger.warning("%r is not the number of a SLURM job and is left alone", job.id)
+                logger.warning("%r is not a SLURM job number and is left alone", job.id)
             elif None not in (job.cluster, here) and job.cluster != here:
                 logger.warning(
-                    "job %s is of the cluster %s, and this is %s; it is left alone",
+                    "job %s is on the cluster %s, and this is %s; it is left alone",
                     job.id, job.cluster, here,
                 )  # fmt: skip
             else:
@@ -271,8 +269,8 @@ class SlurmEngine(Engine):
             )
         except FileNotFoundError:
             raise LaunchError(
-                f"there is no `{command[0]}` here. Launch from a node of the cluster, or name its "
-                "login node: infra.ssh."
+                f"there is no `{command[0]}` here. Launch from a node of the cluster, or set "
+                "infra.ssh to its login node."
             ) from None
         except subprocess.TimeoutExpired:
             asked = shlex.join(command)

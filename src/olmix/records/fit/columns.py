@@ -116,8 +116,8 @@ class Columns:
         ]
         raise DataError(
             f"{objective.name}: the objective needs {_listed(named)}, which {who} does not "
-            f"measure; it measures {_listed(sorted(measured)) or 'nothing'}.\n"
-            "  Let the trainer measure it (`eval:` of the launch config), or fit without it "
+            f"measure; it measures {_listed(sorted(measured)) or 'nothing'}.\n  Have the trainer "
+            "measure it (`eval:` in the launch config), or fit without it "
             "(`filtering.obj_weights`)."
         )
 

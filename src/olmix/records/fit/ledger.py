@@ -174,6 +174,7 @@ def ledger_statement(own: Sequence[LedgerEntry]) -> str:
     known = [one.optimism for one in own if math.isfinite(one.optimism)]
     mean = math.fsum(known) / len(known) if known else math.nan
     return (
-        f"Verified in this study so far, {counted(len(own), 'proposal')}: gain over natural "
-        f"{listed(parts)}; optimism (truth worse than the promise) {signed(mean, 4)} on average."
+        f"Verified in this study so far: {counted(len(own), 'proposal')}, gain over natural "
+        f"{listed(parts)}; optimism (how much worse than promised; lower is better) "
+        f"{signed(mean, 4)} on average."
     )

@@ -272,12 +272,12 @@ class BestTenth:
             return ""
         pick = self.laws[AUTO]
         digits = places_for(max(abs(pick.optimism), abs(pick.regret), 1e-12))
-        much = "too much" if pick.optimism > 0 else "too little"
+        much = "worse" if pick.optimism > 0 else "better"
         return (
             f"Fitted without the best {self.num_mixtures} of {self.out_of} mixtures, the laws "
-            f"promised {fixed(pick.promise, digits)} of the one that they would pick among these, "
-            f"and {fixed(pick.truth, digits)} was measured (optimism "
-            f"{signed(pick.optimism, digits)}: {much}); the best of them is better by "
+            f"promised {fixed(pick.promise, digits)} for the one they would pick among these, "
+            f"and it measured {fixed(pick.truth, digits)} (optimism "
+            f"{signed(pick.optimism, digits)}: {much} than promised); the best is better still by "
             f"{fixed(pick.regret, digits)}."
         )
 
@@ -314,7 +314,7 @@ class UsedRuns:
         dropped: why each other run takes no part.
     """
 
-    used: Items[Name]
+    used: Annotated[Items[Name], Field(min_length=1)]
     held_out: Items[Name] = ()
     names: Table[Text] = field(default_factory=dict)
     dropped: Table[Text] = field(default_factory=dict)

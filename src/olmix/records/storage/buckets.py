@@ -235,8 +235,8 @@ def _connect(scheme: str, bucket: str, settings: StorageConfig) -> object:
     credentials = _credentials(scheme, settings)
     if scheme in {"weka", "r2"} and endpoint is None and "endpoint" not in credentials:
         raise DataError(
-            f"{scheme}://{bucket}: where is it? Give data.storage.{scheme}.endpoint, or set "
-            f"{scheme.upper()}_ENDPOINT_URL"
+            f"{scheme}://{bucket}: no endpoint is known. Give data.storage.{scheme}.endpoint, or "
+            f"set {scheme.upper()}_ENDPOINT_URL"
         )
     options |= credentials
     if endpoint is not None:
@@ -282,8 +282,8 @@ def _credentials(scheme: str, settings: StorageConfig) -> dict[str, str]:
         values |= dict(parser.items(section))
     if "aws_access_key_id" not in values:
         raise NotAvailableError(
-            f"{scheme}://: the profile {profile} has no aws_access_key_id of its own. Put keys "
-            "into the environment (`aws configure export-credentials --format env`)"
+            f"{scheme}://: the profile {profile} has no aws_access_key_id. Put the keys into the "
+            "environment (`aws configure export-credentials --format env`)"
         )
     known = {
         "aws_access_key_id": "access_key_id",
@@ -299,7 +299,7 @@ def _head(place: Location) -> RemoteFile:
     """Ask a web server for the size of one file.
 
     Raises:
-        DataError: it is a pattern, or the server does not say how large it is.
+        DataError: it is a pattern, or the server does not report its size.
     """
     if "*" in place.key:
         raise DataError(f"{place.text}: a web server cannot be listed; name each file without *")
@@ -310,7 +310,7 @@ def _head(place: Location) -> RemoteFile:
     except (urllib.error.URLError, OSError) as error:
         raise DataError(f"{place.text}: cannot be read: {error}") from error
     if size is None:
-        raise DataError(f"{place.text}: the server does not say how large it is")
+        raise DataError(f"{place.text}: the server does not report its size")
     return RemoteFile(place.text, int(size))
 
 

@@ -68,13 +68,16 @@ class Command(Framework):
         places = set(_PLACE.findall(" ".join(words)))
         what = ""
         if not places:
-            what = 'the words that train a run are needed, such as [litgpt, finetune, "{config}"]; '
+            what = 'give the command that trains a run, such as [litgpt, finetune, "{config}"]; '
             what += "{config} is its config file, {flags} what the experiment sets"
         elif self._has_file and len(places) > 1:
             others = ", ".join(f"{{{name}}}" for name in sorted(places - {_CONFIG}))
-            what = f"found {{config}} and {others}; what a run has stands in its config file"
+            what = f"found {{config}} and {others}; the settings of a run are in its config file"
         elif self._has_file and self.section.base_config_file is None:
-            what = "a command with {config} needs a base_config_file, whose keys the trainer reads"
+            what = (
+                "a command with {config} needs a base_config_file with the keys that the "
+                "trainer reads"
+            )
         if what:
             finding = Finding(ExperimentSchemaError, what, ("framework_config", "command"))
             raise ExperimentSchemaError([experiment.problem(finding)], experiment.name)
@@ -115,7 +118,7 @@ class Command(Framework):
         key = ".".join(self.output_key)
         is_used = f"{{{key}}}" in " ".join(self.section.command or ())
         if not self._is_known(base, self.output_key) and not is_used:
-            what = f"{base.name} has no `{key}`, so that a run is not told where to write; name "
+            what = f"{base.name} has no `{key}`, so a run is not told where to write; name "
             what += f"the key for it in output_key, or list {key} in new_keys"
             notes.append(Note((), what))
         for path in given:

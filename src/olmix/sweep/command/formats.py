@@ -42,7 +42,7 @@ def read_text(text: str, suffix: str, name: str) -> tuple[dict[str, Any], YamlDo
             [Problem("", f"this is not {suffix[1:].upper()}: {error}")], name
         ) from None
     if not isinstance(data, dict):
-        raise ConfigError([Problem("", "a mapping of keys is needed")], name)
+        raise ConfigError([Problem("", "a mapping is needed")], name)
     return data, None
 
 

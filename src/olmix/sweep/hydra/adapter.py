@@ -84,7 +84,7 @@ class Hydra(Framework):
     ) -> list[Note]:
         """Compose every run and check it, as `olmix grpo train` does before it imports JAX."""
         if not _can_compose():
-            what = "hydra-core is not installed, so that these runs were not composed and checked"
+            what = "hydra-core is not installed, so these runs were not composed and checked"
             return [Note((), what, "warning")]
         preset = _preset(base)
         words = [_overrides(base, *run) for run in runs]

@@ -106,8 +106,8 @@ def missing_keys(base: Base, config: Mapping[str, object]) -> Iterator[Note]:
 def _explain_unknown(top: str, base: Base, keys: Iterable[str]) -> str:
     if base.recipe is None:
         return (
-            f"{base.name} has no key `{top}`, and it is not known which recipe reads it; "
-            "name the recipe in framework_config.recipe"
+            f"{base.name} has no key `{top}`, and it is unknown which recipe reads it; name the "
+            "recipe in framework_config.recipe"
         )
     text = f"{base.recipe} reads no key `{top}`, and the base has none"
     guess = nearest(top, [*keys, *base.data, *PLACES])
@@ -123,7 +123,7 @@ def _explain_unknown(top: str, base: Base, keys: Iterable[str]) -> str:
     ]
     if inside:
         return f"{text}; did you mean `{inside[0]}`?"
-    return f"{text}; it would be silently ignored in training. Remove it."
+    return f"{text}; training would silently ignore it. Remove it."
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,8 @@ def mix_by_repetition(
     if not counts:
         least = min(rows, key=lambda name: weights[name] / rows[name])
         raise DerivationError(
-            f"a share of {weights[least]:g} of {least}, which has {rows[least]} rows, is too small "
-            "to make by repeating the others; raise it or set it to 0"
+            f"a share of {weights[least]:g} of {least}, which has {rows[least]} rows, is too "
+            "small to reach by repeating the others; raise it or set it to 0"
         )
     total = sum(count * rows[name] for name, count in counts.items())
     shares = {name: round(counts.get(name, 0) * rows.get(name, 0) / total, 6) for name in weights}

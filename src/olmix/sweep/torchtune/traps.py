@@ -33,7 +33,7 @@ def traps(base: Base, config: Mapping[str, Any], given: Sequence[Path_]) -> Iter
     if touched & {"dataset", "tokenizer"}:
         yield from _data_traps(config)
     if isinstance(config.get("dataset"), list) and config.get("shuffle") is not True:
-        what = "without shuffle: true, a list of data sets is trained on one after the other"
+        what = "without shuffle: true, the data sets of a list are trained on one after the other"
         yield Note(("dataset",), what, "warning")
     yield from _step_traps(config, touched)
     yield from _logger_traps(config)
@@ -43,8 +43,9 @@ def traps(base: Base, config: Mapping[str, Any], given: Sequence[Path_]) -> Iter
     if cost.steps is not None and kind_of(warmup) == "int" and warmup >= cost.steps:
         yield Note(
             ("lr_scheduler", "num_warmup_steps"),
-            f"the warm-up of {warmup} steps does not end in a training of {cost.steps} steps: the "
-            "learning rate never reaches its value. Lower num_warmup_steps or train longer",
+            f"the warm-up of {warmup} steps does not end within the {cost.steps} steps of "
+            "training: the learning rate never reaches its value. Lower num_warmup_steps or "
+            "train longer",
             "warning",
         )
     if config.get("dtype") == "fp16" and ("dtype",) in given and _refuses_fp16(base):
@@ -73,8 +74,8 @@ def _data_traps(config: Mapping[str, Any]) -> Iterator[Note]:
             yield Note(
                 (*path, "data_files"),
                 f"without a source, {component.rpartition('.')[2]} looks for this file in a "
-                f"dataset on the Hub, and its suffix tells no format; set {'.'.join(path)}.source: "
-                f"json (or {', '.join(BUILDERS[1:4])})",
+                "dataset on the Hub, and its suffix does not tell the format; set "
+                f"{'.'.join(path)}.source: json (or {', '.join(BUILDERS[1:4])})",
             )
 
 
@@ -131,7 +132,7 @@ def _logger_traps(config: Mapping[str, Any]) -> Iterator[Note]:
     if name in _LOGGERS_ELSEWHERE:
         yield Note(
             ("metric_logger",),
-            f"`olmix sweep results` does not read what {name} logs; it reads DiskLogger, "
+            f"`olmix sweep results` cannot read what {name} logs; it reads DiskLogger, "
             "TensorBoardLogger, and StdoutLogger under the array script",
             "notice",
         )
@@ -157,8 +158,8 @@ def folder_traps(config: Mapping[str, Any], root: Path | None = None) -> Iterato
         if read in (written, *written.parents):
             yield Note(
                 path,
-                f"{written} is in {key}.checkpoint_dir, {read}, which torchtune refuses; write "
-                "somewhere else",
+                f"{written} is in {key}.checkpoint_dir, {read}, which torchtune refuses; choose "
+                "another folder",
             )
 
 

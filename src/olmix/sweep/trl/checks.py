@@ -126,7 +126,10 @@ def _entry(path: Path_, entry: object) -> Iterator[Note]:
         yield Note(path, "a mapping such as {path: json, data_files: train.jsonl} is needed")
         return
     if entry.get("path") is None:
-        none = "no path is given, and the suffix of the files tells none: a name on the Hub, or "
+        none = (
+            "no path is given, and the files' suffix does not tell the format: a name on the "
+            "Hub, or "
+        )
         yield Note(path, f"{none}json, csv, parquet, text")
     for key, value in entry.items():
         what: str | None = None

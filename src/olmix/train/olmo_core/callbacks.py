@@ -99,7 +99,7 @@ class ValidationCallback(Callback):  # type: ignore[misc]
     validation: Validation | None = None
     """The validation windows."""
     interval: int = 1000
-    """Steps between two evaluations."""
+    """Steps between evaluations."""
     tokens_per_step: int = 0
     """Tokens of one step on all devices."""
     num_steps: int = 0

@@ -130,8 +130,8 @@ def _problem(file: Path, dtype: TokenDtype | None, eos: int) -> str | None:
         return str(error)
     if not (tokens[:_SCANNED_TOKENS] == eos).any():
         return (
-            f"{file}: holds no EOS token ({eos}) in its first {_SCANNED_TOKENS:,} tokens; "
-            "documents must end with it"
+            f"{file}: holds no EOS token ({eos}) in its first {_SCANNED_TOKENS:,} tokens; every "
+            "document must end with it"
         )
     return None
 
@@ -156,7 +156,7 @@ def build_dataset(
     paths = source_paths(data, mix, tokenizer.eos_token_id)
     name = data_dtype(data, paths)
     if name is None:
-        raise DataError("data.dtype: nothing says the type of the token files; give it")
+        raise DataError("data.dtype: nothing gives the type of the token files; set it")
     mixture, kept = _source_mixture(training, mix, plan, paths), None
     if training.subset_share < 1:
         kept = keep_instances(mixture, np.dtype(name).itemsize, training, plan.sequence_length)

@@ -168,7 +168,9 @@ def _forget_other_runs(folder: RunFolder, config: LaunchConfig, plan: TrainingSc
     except DataError:
         before = None
     if before is not None and before != record:
-        logger.info("%s: its config has changed since its checkpoint: it starts over", folder.name)
+        logger.info(
+            "%s: its config has changed since its checkpoint, so it starts over", folder.name
+        )
         for name in ("checkpoints", "cache"):
             shutil.rmtree(folder.path / name, ignore_errors=True)
         folder.metrics.unlink(missing_ok=True)

@@ -78,7 +78,7 @@ def build_schedule(
         problems.append(
             Problem(
                 "training.global_batch_size",
-                f"{sequences} sequences do not split over {num_devices} devices",
+                f"{sequences} sequences cannot be split over {num_devices} devices",
             )
         )
     num_steps = training.num_tokens // (sequences * length)

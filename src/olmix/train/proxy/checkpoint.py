@@ -58,7 +58,7 @@ def load_checkpoint(
 
     Args:
         path: the file.
-        identity: the run that is wanted; a checkpoint of another one is passed over.
+        identity: the run that is wanted; a checkpoint of another one is skipped.
         like: a state of the same structure, shapes and types.
     """
     if not path.is_file():
@@ -70,12 +70,12 @@ def load_checkpoint(
             found = [stored[f"leaf_{index:04d}"] for index in range(len(leaves))]
         position = Position(**{**raw, "losses": tuple(raw["losses"])})
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        logger.warning("%s cannot be read and is passed over: %r", path, error)
+        logger.warning("%s cannot be read and is skipped: %r", path, error)
         return None
     same = all(
         a.shape == b.shape and a.dtype == b.dtype for a, b in zip(found, leaves, strict=True)
     )
     if position.identity != identity or not same:
-        logger.info("%s belongs to another run and is passed over", path)
+        logger.info("%s belongs to another run and is skipped", path)
         return None
     return position, jax.tree.unflatten(structure, found)

@@ -28,7 +28,7 @@ def test_smaller_shares_lie_within_larger_ones(planted):
 
 def test_a_share_that_is_too_small_is_refused_before_anything_is_fitted(planted):
     config = planted.config(regression={"train_split": [0.05, 1.0]})
-    with pytest.raises(DataError, match=r"0\.05 of 48 mixtures are 3; 4 domains take at least 5"):
+    with pytest.raises(DataError, match=r"0\.05 of 48 mixtures are 3; 4 domains need at least 5"):
         fit_swarm(config, planted.folder / "fit")
 
 

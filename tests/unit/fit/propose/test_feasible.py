@@ -60,7 +60,7 @@ def test_a_pin_above_its_cap_is_refused_by_name():
 
 def test_pins_that_leave_too_little_room_are_refused():
     config = _config(COUNTS, filtering={"fixed_weight": {"a": 0.3}})
-    with pytest.raises(InfeasibleError, match=r"the pinned weights leave 0\.7, and no domain"):
+    with pytest.raises(InfeasibleError, match=r"the pinned weights leave 0\.7, but no domain"):
         feasible_mixtures(config, np.array([True, False, False]))
 
 

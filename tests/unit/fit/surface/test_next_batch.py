@@ -75,8 +75,8 @@ def test_beyond_the_tested_range_is_searched_where_limits_allow_it():
     ("limits", "what"),
     [
         ({"lr": (2e-4, 1.0)}, "limits.lr: found 0.0002 to 1; 0.0001 to 0.01 were tested"),
-        ({"rnk": (1, 64)}, "limits: rnk is no factor; did you mean `rank`?"),
-        ({"lr": (0.0, 1.0)}, "limits.lr: found 0; a log scale needs more than 0"),
+        ({"rnk": (1, 64)}, "limits: rnk is not a factor; did you mean `rank`?"),
+        ({"lr": (0.0, 1.0)}, "limits.lr: found 0; a log scale needs values above 0"),
     ],
 )
 def test_limits_that_cannot_hold_are_refused(limits, what):

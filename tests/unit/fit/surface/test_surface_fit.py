@@ -133,7 +133,7 @@ def test_what_cannot_be_fitted_is_explained_at_once(tmp_path):
     ):
         fit_surface(config(tmp_path, factors={"lora_rank": "log"}), tmp_path / "fit")
     write(tmp_path, lambda x, y: x, rates=(1e-4, 1e-3), ranks=(8, 16))
-    with pytest.raises(DataError, match="do not determine a surface that is quadratic"):
+    with pytest.raises(DataError, match="cannot determine a quadratic surface"):
         fit_surface(config(tmp_path, order="quadratic"), tmp_path / "fit")
 
 

@@ -222,7 +222,7 @@ def test_run_folders_must_be_on_a_disk_that_jobs_can_write():
     assert not find_obstacles(infra(**image, weka=True), GROUP, FOLDER)
     for unseen in (infra(**image), infra(**image, mounts=data)):
         (obstacle,) = find_obstacles(unseen, GROUP, FOLDER)
-        assert "mounted to write: nothing" in obstacle
+        assert "mounted: nothing" in obstacle
     beside = Path("/weka/oe-training-default-2/runs/a1b2c3d4")
     (obstacle,) = find_obstacles(infra(**image, weka=True), GROUP, beside)
     assert str(beside) in obstacle
@@ -230,7 +230,7 @@ def test_run_folders_must_be_on_a_disk_that_jobs_can_write():
 
 def test_preview_says_what_would_keep_a_run_from_starting():
     text = render_specs(infra(), GROUP, FOLDER, [RUN])
-    assert text.startswith("# does not start as it stands: infra.image is missing")
+    assert text.startswith("# would not start like this: infra.image is missing")
 
 
 def test_preview_is_yaml_with_a_document_for_each_run():

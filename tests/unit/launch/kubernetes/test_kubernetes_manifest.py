@@ -104,9 +104,11 @@ def test_names_of_jobs_are_dns_labels_whatever_the_group_is_called(name):
 def test_run_folders_that_no_pod_sees_are_refused_and_previewed(group):
     infra = _infra(volumes=[])
     engine = KubernetesEngine(infra)
-    with pytest.raises(LaunchError, match="where a pod sees no shared disk .* infra.volumes"):
+    with pytest.raises(
+        LaunchError, match="on no shared disk that a pod can write to .* infra.volumes"
+    ):
         engine.check(group, FOLDER, RUNS)
-    assert "# does not start as it stands" in engine.render(group, FOLDER, RUNS)
+    assert "# would not start like this" in engine.render(group, FOLDER, RUNS)
     seen = _infra(volumes=[{**DISK, "path": "/disk"}], runs_dir="/disk/runs")
     KubernetesEngine(seen).check(group, FOLDER, RUNS)
 

@@ -220,9 +220,9 @@ def test_a_sweep_finds_its_commands_where_it_was_launched(tmp_path, monkeypatch)
         ("mem", "-5", "such as 64G"),
         ("gpus", "many", "such as h100:1"),
         ("gpus", -1, "such as h100:1"),
-        ("account", "lab\ntouch pwned #", "a line break cannot stand"),
-        ("constraint", 'x" --uid=0 "y', 'a quotation mark (") cannot stand'),
-        ("partition", "a\x00b", r"'\x00' cannot stand"),
+        ("account", "lab\ntouch pwned #", "a line break is not allowed"),
+        ("constraint", 'x" --uid=0 "y', 'a quotation mark (") is not allowed'),
+        ("partition", "a\x00b", r"'\x00' is not allowed"),
         ("qos", " ", "text is needed"),
         ("ssh", "-oProxyCommand=x", "an option of ssh"),
     ],
@@ -368,13 +368,13 @@ def test_of_two_jobs_that_carried_out_a_run_the_last_one_counts(monkeypatch):
 
 def test_a_slurm_that_does_not_answer_is_an_error_and_not_an_empty_queue(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(LaunchError, match="name its login node: infra.ssh"):
+    with pytest.raises(LaunchError, match="set infra.ssh to its login node"):
         SlurmEngine(infra()).states([job("5", ("a",))])
 
 
 def test_an_answer_of_sbatch_that_is_no_number_is_an_error(monkeypatch, tmp_path):
     jobs = engine_that_hears(monkeypatch, sbatch="welcome\n").submit(group(), tmp_path, RUNS)
-    with pytest.raises(LaunchError, match="the number of a job is needed"):
+    with pytest.raises(LaunchError, match="expected a job number"):
         list(jobs)
     (job,) = engine_that_hears(monkeypatch, sbatch="welcome\n12;one\n").submit(
         group(), tmp_path, RUNS
@@ -407,7 +407,7 @@ def test_what_is_no_number_of_a_job_never_reaches_slurm(monkeypatch, caplog, num
     assert engine.states([job(number, ("a",))]) == {}
     assert not any(number in " ".join(words) for words in engine.said if number)
     assert engine.said == []
-    assert "is not the number of a SLURM job" in caplog.text
+    assert "is not a SLURM job number" in caplog.text
 
 
 def test_a_job_of_another_cluster_is_told_and_left_alone(monkeypatch, caplog):
@@ -418,7 +418,7 @@ def test_a_job_of_another_cluster_is_told_and_left_alone(monkeypatch, caplog):
     assert list(engine.states([there, here])) == ["b"]
     engine.cancel([there])
     assert commands(engine, "scancel") == []
-    assert "job 5 is of the cluster there, and this is here" in caplog.text
+    assert "job 5 is on the cluster there, and this is here" in caplog.text
 
 
 def test_jobs_are_cancelled_by_number_and_name_if_the_queue_has_them(monkeypatch):

@@ -110,6 +110,7 @@ def test_what_is_no_such_file_is_refused_by_name(fit, name, read, content):
         ("fit.json", "domains", "[]"),
         ("fit.json", "domains", '"code"'),
         ("fit.json", "runs/used", "{}"),
+        ("fit.json", "runs/used", "[]"),
         ("fit.json", "notes", '["' + "x" * 30_000 + '"]'),
         ("proposal.json", "mixtures/proposed/weights", '{"code": -0.1}'),
         ("proposal.json", "mixtures/proposed/weights", '{"code": NaN}'),

@@ -87,7 +87,9 @@ def test_tables_that_cannot_be_read_are_named_and_the_rest_is_read(fit):
         assert name in words
 
 
-@pytest.mark.parametrize("content", ["[]", '{"swarm": 3}', '{"regression": [1]}', "{"])
+@pytest.mark.parametrize(
+    "content", ["[]", '{"swarm": 3}', '{"regression": [1]}', '{"priors": "x"}', "{"]
+)
 def test_a_config_that_is_none_is_refused_by_name(fit, content):
     (fit / "config.json").write_text(content)
     with pytest.raises(DataError, match=r"config\.json"):

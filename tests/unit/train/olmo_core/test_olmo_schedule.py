@@ -47,7 +47,7 @@ def test_what_does_not_split_or_fill_a_step_is_refused_at_once():
     with pytest.raises(ConfigError) as caught:
         _plan(devices=8, global_batch_size=12 * 2048, max_tokens=2048)
     text = str(caught.value)
-    assert "12 sequences do not split over 8 devices" in text
+    assert "12 sequences cannot be split over 8 devices" in text
     assert "less than one step of 12 x 2048" in text
 
 

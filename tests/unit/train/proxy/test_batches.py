@@ -138,7 +138,7 @@ def test_the_factor_that_is_written_for_a_mixture_is_enough_for_its_run(sizes, w
 
 def test_a_domain_without_one_window_is_refused(tmp_path):
     np.arange(CONTEXT, dtype=np.uint16).tofile(tmp_path / "a.bin")
-    with pytest.raises(DataError, match="domain a: its longest file has 4 tokens; a window takes"):
+    with pytest.raises(DataError, match="domain a: its longest file has 4 tokens; a window needs"):
         open_windows("a", [str(tmp_path / "a.bin")], "uint16", CONTEXT)
 
 
