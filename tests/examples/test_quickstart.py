@@ -130,7 +130,7 @@ def test_rounds_and_a_ladder_end_the_loop_and_are_not_trained_again(tmp_path):
 
 def test_rounds_of_too_few_runs_are_refused_before_anything_is_done(tmp_path):
     done = _olmix("quickstart", "--rounds", "3", "--runs", "12", cwd=tmp_path, expect=2)
-    assert "3 rounds take 24 at least" in done.stderr
+    assert "3 rounds need at least 24" in done.stderr
     assert not (tmp_path / "quickstart").exists()
 
 
