@@ -23,7 +23,7 @@ def work(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     for index, name in enumerate(("code", "docs", "math")):
         shares = rng.dirichlet(np.full(500, 0.1))
-        for file, size in ((f"train/{name}/0.bin", 60_000), (f"validation/{name}.bin", 2000)):
+        for file, size in ((f"train/{name}/0.bin", 170_000), (f"validation/{name}.bin", 2000)):
             path = tmp_path / "data" / file
             path.parent.mkdir(parents=True, exist_ok=True)
             (rng.choice(500, size, p=shares) + 100 * index).astype(np.uint16).tofile(path)
@@ -51,7 +51,9 @@ def test_the_commands_of_the_page_run_from_mixtures_to_a_proposal(work):
         rows = list(csv.DictReader(lines))
     assert {row["state"] for row in rows} == {"finished"}
     for row in rows:
-        assert float(row["trained:code"]) == pytest.approx(float(row["asked:code"]), abs=1e-4)
+        # Quotas are exact to a window.
+        asked = float(row["asked:code"])
+        assert float(row["trained:code"]) == pytest.approx(asked, abs=1.5 * 64 / 160_000)
 
 
 def test_the_trainer_is_short():

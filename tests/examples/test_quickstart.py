@@ -117,6 +117,9 @@ def test_rounds_and_a_ladder_end_the_loop_and_are_not_trained_again(tmp_path):
     assert [rung["num_tokens"] for rung in ladder["rungs"]] == [20_000, 40_000]
     rungs = ladder["rungs"]
     assert rungs[1]["num_parameters"] > 1.5 * rungs[0]["num_parameters"]
+    assert {len(rung["verification"]["seeds"]) for rung in rungs} == {3}
+    fits = [line for line in done.stderr.splitlines() if line.startswith("$ olmix fit")]
+    assert ["--no-plots" in line for line in fits] == [True, True, False]
     assert len(json.loads((fit / "fit.json").read_text())["runs"]["used"]) == 24
     assert "Larger runs" in (fit / "report.html").read_text()
     before = _finished(tmp_path)
@@ -127,7 +130,7 @@ def test_rounds_and_a_ladder_end_the_loop_and_are_not_trained_again(tmp_path):
 
 def test_rounds_of_too_few_runs_are_refused_before_anything_is_done(tmp_path):
     done = _olmix("quickstart", "--rounds", "3", "--runs", "12", cwd=tmp_path, expect=2)
-    assert "3 rounds take 24 at least" in done.stderr
+    assert "3 rounds need at least 24" in done.stderr
     assert not (tmp_path / "quickstart").exists()
 
 

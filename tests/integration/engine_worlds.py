@@ -31,9 +31,15 @@ def processes_of(run: Path) -> list[psutil.Process]:
 
 
 class World:
-    """A scheduler that is at hand."""
+    """A scheduler that is at hand.
+
+    Attributes:
+        infra: the section of a config that reaches it.
+        is_real: whether it is a scheduler that people run, not a stand-in.
+    """
 
     infra: dict[str, object] = {}
+    is_real = False
 
     def submit(self, group, root):
         """Launch a group; returns its folder and its jobs."""

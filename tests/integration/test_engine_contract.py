@@ -13,7 +13,9 @@ from private_ray import RAY, private_ray
 from private_slurm import DAEMONS, private_slurm
 from reporting_swarm import build_swarm, ended, states, wait_for
 
-from olmix.launch import cancel, read_group, read_jobs, read_log
+from olmix.config import GenerationConfig, LaunchConfig
+from olmix.generate import generate
+from olmix.launch import cancel, launch_local, load_group, read_group, read_jobs, read_log
 from olmix.launch.engines import engine_of
 from olmix.records.group import Job
 
@@ -30,6 +32,7 @@ def _slurm(folder, patch):
     if os.geteuid() != 0 or any(shutil.which(name) is None for name in (*DAEMONS, "sbatch")):
         pytest.skip("a private SLURM needs root, slurm-wlm and munge")
     world = World()
+    world.is_real = True
     world.infra = {"backend": "slurm", "max_array_size": 1001}
     with private_slurm(folder / "slurm") as variables:
         patch.setenv("SLURM_CONF", variables["SLURM_CONF"])
@@ -42,6 +45,7 @@ def _ray(folder, patch):
     if not RAY.is_file():
         pytest.skip("no `ray` command")
     world = World()
+    world.is_real = True
     with private_ray(cpus=4) as cluster:
         world.infra = {"backend": "ray", "address": cluster.url}
         yield world
@@ -214,3 +218,48 @@ def test_folders_of_any_name(world, group, tmp_path, name):
     assert Path(folder).is_dir()
     for job in read_jobs(folder):
         engine_of(group.infra).logs(job, group.runs[0].name)
+
+
+@pytest.fixture(scope="module")
+def numbers_of_this_machine():
+    """Return an empty dict, for what the runs of `test_..._bit_for_bit` give on this machine."""
+    return {}
+
+
+def _proxies(tiny, infra):
+    """Return 12 runs of the embedded trainer."""
+    base = LaunchConfig.from_yaml(tiny.launch).to_plain()
+    plan = GenerationConfig.from_yaml(tiny.generation).to_plain()
+    plan["swarm"]["variants"] = 12 - len(plan["swarm"]["references"])
+    made = generate(
+        GenerationConfig.from_dict(plan),
+        tiny.folder / str(infra["backend"]),
+        LaunchConfig.from_dict({**base, "infra": infra}),
+    )
+    return load_group(made.folder)
+
+
+def _numbers(folder):
+    """Return the metrics of every run, and all that it wrote down on the way."""
+    return {
+        file.parent.name.rpartition("-")[2]: (
+            json.loads(file.read_text())["metrics"],
+            (file.parent / "metrics.jsonl").read_bytes(),
+        )
+        for file in folder.glob("*/summary.json")
+    }
+
+
+def test_a_swarm_of_the_embedded_trainer_gives_the_numbers_of_this_machine_bit_for_bit(
+    world, tiny, tmp_path, numbers_of_this_machine
+):
+    if not world.is_real:
+        pytest.skip("elsewhere: SLURM and Ray start the same processes on real schedulers")
+    if not numbers_of_this_machine:
+        launched = launch_local(_proxies(tiny, {"backend": "local", "workers": 2}), tmp_path)
+        numbers_of_this_machine |= _numbers(launched.folder)
+    folder, _ = world.submit(_proxies(tiny, world.infra), tmp_path)
+    wait_for(lambda: ended(folder), "end")
+    found = _numbers(folder)
+    assert len(found) == 12
+    assert found == numbers_of_this_machine

@@ -94,7 +94,7 @@ def test_an_exported_model_is_that_of_transformers_and_trains_on(learned, capsys
     words = ("--checkpoint-dir", learned, "-o", merged)
     status, _, err = call(capsys, *words, command=export)
     assert status == 0, err
-    assert "holds a model already" in call(capsys, *words, command=export)[2]
+    assert "already holds a model" in call(capsys, *words, command=export)[2]
 
     import jax.numpy as jnp
 

@@ -11,10 +11,9 @@ pytest.importorskip("ray.job_submission", reason="Ray is not installed")
 from private_ray import RAY, private_ray
 from reporting_swarm import build_swarm, ended, states, wait_for
 
-from olmix.config import GenerationConfig, LaunchConfig, RayInfra
+from olmix.config import RayInfra
 from olmix.errors import LaunchError
-from olmix.generate import generate
-from olmix.launch import cancel, launch_local, load_group, read_group, submit_group
+from olmix.launch import cancel, launch_local, read_group, submit_group
 from olmix.launch.ray.engine import RayEngine
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not RAY.is_file(), reason="no `ray` command")]
@@ -50,24 +49,6 @@ def test_a_swarm_gives_what_this_machine_gives(swarm, tmp_path):
     assert _metrics(there.folder) == _metrics(here.folder)
     again = submit_group(swarm(array_limit=1), tmp_path / "there")
     assert (again.jobs, len(again.left)) == ((), 5)
-
-
-def test_the_embedded_trainer_gives_the_numbers_of_this_machine(tiny, tmp_path, cluster):
-    base = LaunchConfig.from_yaml(tiny.launch).to_plain()
-
-    def load(**infra):
-        config = LaunchConfig.from_dict({**base, "infra": infra})
-        made = generate(
-            GenerationConfig.from_yaml(tiny.generation), tiny.folder / infra["backend"], config
-        )
-        return load_group(made.files[:2])
-
-    here = launch_local(load(backend="local"), tmp_path / "here")
-    there = submit_group(load(backend="ray", address=cluster.url), tmp_path / "there")
-    wait_for(lambda: ended(there.folder), "end")
-    found = list(_metrics(there.folder).values())
-    assert len(found) == 2
-    assert found == list(_metrics(here.folder).values())
 
 
 @pytest.mark.parametrize("spare", ["olmix.train.run_one", ""])

@@ -91,7 +91,7 @@ def plan(
 
 def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> None:
     from olmix.plan.budget import SMALLEST, VERIFYING
-    from olmix.text.numbers import fixed, readable_count
+    from olmix.text.numbers import UNKNOWN, fixed, readable_count
 
     rows = [
         (
@@ -101,16 +101,19 @@ def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> Non
             readable_count(one.parameters),
             readable_count(one.tokens),
             f"{one.flops:.2g}",
-            fixed(one.error, 2),
+            fixed(one.errors[0], 2),
+            fixed(one.errors[1], 2) if len(one.errors) > 1 else UNKNOWN,
         )
         for one in plans
     ]
-    columns = ("runs", "rounds", "replicates", "parameters", "tokens", "FLOPs", "regret")
+    sizes = ("runs", "rounds", "replicates", "parameters", "tokens", "FLOPs")
+    columns = (*sizes, "regret", "in 2 rounds")
     table("What the budget buys (* recommended)", columns, rows)
     click.echo(
         "\nRegret: how much worse the proposal is than the best mixture, in standard deviations of "
         f"the objective between runs; lower is better. From {source}.\nFLOPs include a "
-        f"verification ({VERIFYING} runs) and a ladder at 1 and 4 times the size."
+        f"verification ({VERIFYING} runs) and a ladder at 1 and 4 times the size. The regret in "
+        "two rounds is that in one, times what rounds were worth on an oracle of RegMix."
     )
     if best.error > error:
         click.echo(
@@ -126,17 +129,27 @@ def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> Non
 
 
 def _next(best: Plan, output: Path) -> str:
-    """Return the commands of the plan, in order."""
+    """Return the commands of the plan, in order; a group of runs for each round."""
     place = str(output)
-    base = f"{place}/launch.yaml"
-    variants, fit = f"{place}/variants", f"{place}/fit"
-    lines = [
-        ["olmix", "generate", "-c", f"{place}/generation.yaml", "--base", base, "-o", variants],
-        ["olmix", "launch", "preview", "-v", variants],
-    ]
-    if best.rounds > 1:
-        more = ["--after", f"{fit}/latest", "-n", str(best.num_runs - best.first_runs)]
-        lines.append([*lines[0][:-1], f"{variants}-round-2", *more])
-    lines.append(["olmix", "verify", "--fit", f"{fit}/latest", "-c", base])
-    lines.append([*lines[-1], "--scales", "1,4", "--seeds", "3"])
-    return "\n".join(shell_line(words) for words in lines)
+    base, runs, results, fit = (
+        f"{place}/{name}" for name in ("launch.yaml", "runs", "results", "fit")
+    )
+    lines, groups = [], []
+    for index in range(best.rounds):
+        group = f"round-{index + 1}"
+        variants = f"{place}/variants" if index == 0 else f"{place}/variants-{group}"
+        generate = ["generate", "-c", f"{place}/generation.yaml", "--base", base, "-o", variants]
+        if index:
+            later = (best.num_runs - best.first_runs) // (best.rounds - 1)
+            generate += ["--after", f"{fit}/latest", "-n", str(later)]
+        groups.append(f"{runs}/{group}")
+        lines += [
+            generate,
+            ["launch", "preview", "-v", variants],
+            ["launch", "run", "-v", variants, "-o", runs, "-g", group],
+            ["collect", *groups, "-o", results],
+            ["fit", "-c", f"{results}/fit.yaml", "-o", fit],
+        ]
+    verify = ["verify", "--fit", f"{fit}/latest", "-c", base, "-o", runs]
+    lines += [verify, [*verify, "--scales", "1,4", "--seeds", "3"]]
+    return "\n".join(shell_line(["olmix", *words]) for words in lines)

@@ -171,7 +171,7 @@ def _show_generated(result: SweepResult) -> None:
     if result.script is not None:
         # Several arrays have a script that submits them.
         word = "sbatch" if result.script.name == SCRIPT else "bash"
-        done(f"Start with: {word} {result.script}")
+        done(f"Start with: {shell_line([word, str(result.script)])}")
     click.echo(result.folder)
 
 

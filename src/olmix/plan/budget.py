@@ -56,23 +56,32 @@ class Plan:
 
     Attributes:
         num_runs: runs of the swarm, references and their replicates among them.
-        rounds: rounds that they are placed in.
         replicates: further runs of the natural and the uniform mixture.
         parameters: of each model.
         tokens: of each run.
         training: keys of the training section that give this size and length.
         flops: operations of swarm, verification and ladder.
-        error: expected regret of the proposal, in spreads of the objective.
+        errors: expected regret of the proposal in spreads of the objective: in one round and,
+            where the first half is enough for a fit, in two.
     """
 
     num_runs: int
-    rounds: int
     replicates: int
     parameters: float
     tokens: int
     training: dict[str, int | float | str]
     flops: float
-    error: float
+    errors: tuple[float, ...]
+
+    @property
+    def error(self) -> float:
+        """Expected regret of the proposal in `rounds` rounds, in spreads of the objective."""
+        return min(self.errors)
+
+    @property
+    def rounds(self) -> int:
+        """Rounds that the runs are best placed in, as far as that was measured."""
+        return 1 + self.errors.index(self.error)
 
     @property
     def first_runs(self) -> int:
@@ -105,17 +114,17 @@ def make_plan(
     parameters, training = sized
     tokens = round(parameters * target.ratio)
     domains = len(base.data.domains)
-    first = num_runs // 2
-    rounds = 2 if first >= max(_FIRST_ROUND, _FIRST_PER_DOMAIN * domains) else 1
+    errors = [curve.regret(num_runs, domains)]
+    if num_runs // 2 >= max(_FIRST_ROUND, _FIRST_PER_DOMAIN * domains):
+        errors.append(curve.regret(num_runs, domains, in_rounds=True))
     return Plan(
         num_runs,
-        rounds,
         3 if num_runs >= 64 else 2,
         parameters,
         tokens,
         {**training, "max_tokens": tokens},
         6 * parameters * tokens * units,
-        curve.regret(num_runs, domains),
+        tuple(errors),
     )
 
 

@@ -66,11 +66,19 @@ def _processor() -> str:
 
 
 def use_compilation_cache() -> str:
-    """Load JAX, let it keep what it compiles, and return its kind of device, such as ``cpu``."""
+    """Load JAX, let it keep what it compiles, and return its kind of device, such as ``cpu``.
+
+    Where nothing can be written, as in some containers, it compiles for each process.
+    """
     import jax
 
     folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except OSError as error:
+        logger.info("compiled programs are not kept: %s", error)
+        return str(jax.devices()[0].platform)
     settings = {
         "jax_compilation_cache_dir": str(folder),
         # Everything counts: a second of compiling is as long as training one small run.

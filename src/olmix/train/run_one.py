@@ -19,7 +19,7 @@ from pathlib import Path
 
 from olmix.errors import OlmixError
 from olmix.records.run import CANCEL_FILE, RunFolder, lock
-from olmix.train.environment import use_one_thread
+from olmix.train.environment import use_compilation_cache, use_one_thread
 
 __all__ = ["INTERRUPTED", "main"]
 
@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="run folder with its config.yaml")
     folder = RunFolder(parser.parse_args(arguments).run)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # JAX tells which backends it looked for in vain.
+    logging.getLogger("jax").setLevel(logging.WARNING)
     if not folder.path.is_dir():
         print(f"error: {folder.path}: there is no such run folder", file=sys.stderr)  # noqa: T201
         return 2
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not got:
             print(f"{folder.path}: another process is training this run", file=sys.stderr)  # noqa: T201
             return INTERRUPTED
-        _limit_threads(folder)
+        _prepare_process(folder)
         from olmix.train.dispatch import train_any
 
         for outcome in train_any([folder], should_stop=lambda: stop.asked):
@@ -69,8 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _limit_threads(folder: RunFolder) -> None:
-    """Keep the embedded trainer on one thread; other trainers have settings of their own."""
+def _prepare_process(folder: RunFolder) -> None:
+    """Keep the embedded trainer on one thread, and let it take programs that other runs compiled.
+
+    Other trainers have settings of their own.
+    """
     from olmix.train.dispatch import trainer_of
 
     try:
@@ -79,6 +84,7 @@ def _limit_threads(folder: RunFolder) -> None:
         return  # training it will say what is wrong
     if trainer == "proxy":
         use_one_thread()
+        use_compilation_cache()
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def _proposal(folder, metric="a_bpb"):
     law = {"log_linear": {}}
     entry = {"lower_is_better": True, "num_runs": 9, "objective_weight": 1.0}
     metrics = {metric: {**entry, "chosen": "log_linear", "candidates": law}}
-    fit = {"domains": list("abc"), "metrics": metrics, "runs": {"used": []}}
+    fit = {"domains": list("abc"), "metrics": metrics, "runs": {"used": ["r0"]}}
     write_json(folder / "fit/fit.json", fit)
 
 

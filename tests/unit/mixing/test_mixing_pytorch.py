@@ -79,3 +79,29 @@ def test_what_workers_read_ahead_does_not_count(file, workers, spawned):
     rest = list(load_batches(again, num_workers=workers))
     assert again.step == len(again)
     np.testing.assert_array_equal(torch.stack(seen + rest).numpy(), list(opened(file)))
+
+
+def read_as_rank(rank, world_size, file, folder):
+    """Carry out one process of a group: gather what all of them read by loaders with workers."""
+    from torch import distributed
+
+    distributed.init_process_group(
+        "gloo", f"file://{folder}/meeting", rank=rank, world_size=world_size
+    )
+    mixing = opened(file, distributed.get_rank(), distributed.get_world_size())
+    mixing.step = 2
+    own = torch.stack(list(load_batches(mixing, num_workers=2)))
+    parts = [torch.empty_like(own) for _ in range(world_size)]
+    distributed.all_gather(parts, own)
+    torch.save((mixing.state_dict(), torch.cat(parts, dim=1)), f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_ranks_of_a_real_group_with_workers_read_the_run_together(file, tmp_path):
+    torch.multiprocessing.spawn(read_as_rank, (2, file, str(tmp_path)), nprocs=2)
+    whole = opened(file)
+    wanted = list(whole)[2:]
+    for rank in range(2):
+        state, found = torch.load(tmp_path / f"{rank}.pt")
+        assert state == whole.state_dict()
+        np.testing.assert_array_equal(found.numpy(), wanted)

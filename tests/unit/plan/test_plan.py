@@ -2,6 +2,8 @@
 
 import csv
 import math
+import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +15,7 @@ from olmix.fit import fit_swarm
 from olmix.plan import PUBLIC, Target, curve_of_fit, make_plan, plans_of, write_plan
 
 LARGE = Target(1e5, 1e6)
+ROUND = ("generate", "launch preview", "launch run", "collect", "fit")
 BUDGET = 1e13
 """Enough for models of some thousand parameters, as those of the fixture are."""
 
@@ -74,6 +77,17 @@ def test_the_table_is_met_at_its_points_and_many_domains_take_more_runs():
     assert PUBLIC.regret(512, 17) < PUBLIC.regret(256, 17)
 
 
+def test_two_rounds_have_an_error_of_their_own_and_are_taken_where_it_is_less(tiny):
+    base = LaunchConfig.from_yaml(tiny.launch)
+    small, large = (make_plan(base, number, BUDGET, LARGE, PUBLIC) for number in (64, 128))
+    assert len(small.errors) == 1  # 32 runs are too few for a fit that places the others
+    assert large.errors == (PUBLIC.regret(128, 3), PUBLIC.regret(128, 3, in_rounds=True))
+    assert large.errors[1] / large.errors[0] == pytest.approx(1.6)
+    assert (large.rounds, large.error) == (1, large.errors[0])
+    better = replace(large, errors=(0.07, 0.05))
+    assert (better.rounds, better.error, better.first_runs) == (2, 0.05, 64)
+
+
 def test_a_fit_says_its_own_error_and_a_learning_curve_how_it_falls(tmp_path):
     planted = plant(tmp_path, {"y": log_weight}, num=40, noise=0.3)
     laws = {"type": "log_weight"}
@@ -100,13 +114,14 @@ def test_the_configs_of_a_plan_run_through_generate_and_preview(tiny, capsys):
     assert sampled.max_tokens == launch.training.num_tokens
     assert sampled.target_tokens == launch.training.target_tokens == 40_000
     assert "# " in (out / "launch.yaml").read_text()
-    variants = out / "variants"
-    generate = ["generate", "-c", out / "generation.yaml", "--base", out / "launch.yaml"]
-    status, _, err = _run(capsys, *generate, "-o", variants, "--no-plots")
+    commands = [shlex.split(line)[1:] for line in shown.splitlines() if line.startswith("olmix ")]
+    stages = [" ".join(words[: 2 if words[0] == "launch" else 1]) for words in commands]
+    assert stages == [*ROUND, "verify", "verify"]
+    status, _, err = _run(capsys, *commands[0], "--no-plots")
     assert status == 0, err
-    with (variants / "swarm.csv").open() as lines:
+    with (out / "variants" / "swarm.csv").open() as lines:
         assert len(list(csv.DictReader(lines))) == 64
-    status, shown, err = _run(capsys, "launch", "preview", "-v", variants)
+    status, shown, err = _run(capsys, *commands[1])
     assert status == 0, err
     assert "64 runs" in shown + err
 

@@ -29,7 +29,7 @@ def test_a_checkpoint_may_be_whole_or_weights_alone_or_one_of_several_steps(tmp_
 @pytest.mark.parametrize("missing", WHOLE)
 def test_what_was_cut_off_is_no_checkpoint(tmp_path, missing):
     _write(tmp_path / "step8", [name for name in WHOLE if name != missing])
-    assert "holds no checkpoint of OLMo-core" in checkpoint_problem(str(tmp_path))
+    assert "holds no OLMo-core checkpoint" in checkpoint_problem(str(tmp_path))
 
 
 def test_a_run_folder_is_pointed_to_its_checkpoints(tmp_path):

@@ -44,6 +44,8 @@ export PATH=/opt/venv/bin:"$PATH"
 echo "$run on $(hostname), $(date)"
 exec tune run lora_finetune_single_device --config "$config"
 """
+OWNERS = library.owners
+"""As it is; other tests have an answer in its place."""
 SLURM = {
     "account": "lab",
     "partition": "gpu",
@@ -197,6 +199,16 @@ def test_where_ray_has_the_command_tune_the_module_is_run(tmp_path, monkeypatch)
     monkeypatch.setattr(library, "owners", lambda: {"torchtune", "ray"})
     text = script(tmp_path / "out").read_text()
     assert "exec python -m torchtune._cli.tune run lora_finetune_single_device" in text
+
+
+def test_the_environment_is_searched_once_for_all_runs(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **what: asked.append(what) or ())
+    monkeypatch.setattr(library, "owners", OWNERS)
+    OWNERS.cache_clear()
+    script(tmp_path / "out", ranks=range(1, 6))
+    OWNERS.cache_clear()
+    assert asked == [{"group": "console_scripts", "name": "tune"}]
 
 
 def test_without_a_recipe_there_is_no_script(tmp_path):

@@ -23,12 +23,14 @@ def run(*words, expect=0, cwd=None):
     "command", [OLMIX, CRUIJFF, WRITER], ids=["olmix", "cruijff-kit", "writer"]
 )
 def test_every_name_generates(command, tmp_path):
-    words = ["generate", str(EXAMPLE), "-o", str(tmp_path / "out"), "--no-validate", "--slurm"]
+    folder = tmp_path / "my out"
+    words = ["generate", str(EXAMPLE), "-o", str(folder), "--no-validate", "--slurm"]
     done = run(*command, *words)
-    assert done.stdout.strip() == str(tmp_path / "out")
+    assert done.stdout.strip() == str(folder)
     assert "✓ Generated 8 configs" in done.stderr
     assert "note: " in done.stderr
-    assert os.access(tmp_path / "out" / "run_experiment.sh", os.X_OK)
+    assert f"✓ Start with: sbatch '{folder}/run_experiment.sh'\n" in done.stderr
+    assert os.access(folder / "run_experiment.sh", os.X_OK)
 
 
 def test_python_answers_to_cruijff_kit():

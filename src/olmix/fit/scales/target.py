@@ -213,7 +213,7 @@ def _notes(
             found = counted(len(runs.runs), "different mixture")
             notes.append(
                 f"{runs.scale.name}: {found} with the metrics that are optimised; {LEAST_RUNS} or "
-                "more place values at this size. Plan them with `olmix generate --scales FIT`."
+                "more place values at this size. Plan them with `olmix generate --larger FIT`."
             )
             continue
         notes += _scale_notes(runs.scale.name, record)

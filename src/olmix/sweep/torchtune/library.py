@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import warnings
 from typing import Any
@@ -20,10 +21,14 @@ def tune_words() -> list[str]:
     return ["tune"] if owners() <= {"torchtune"} else ["python", "-m", MODULE]
 
 
-def owners() -> set[str]:
-    """Return the packages of this environment that have a command `tune`."""
+@functools.cache
+def owners() -> frozenset[str]:
+    """Return the packages of this environment that have a command `tune`.
+
+    Kept: every run of a sweep asks, and an answer reads the files of all packages that there are.
+    """
     found = importlib.metadata.entry_points(group="console_scripts", name="tune")
-    return {entry.dist.name for entry in found if entry.dist is not None}
+    return frozenset(entry.dist.name for entry in found if entry.dist is not None)
 
 
 def import_torchtune() -> tuple[Any, Any]:

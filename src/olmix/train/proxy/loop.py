@@ -95,28 +95,37 @@ def initial_state(seed: int, shape: ModelShape) -> TrainState:
     return TrainState(params, optimizer.init(params), np.zeros((), np.int32))
 
 
+Loss = Callable[[Params, jax.Array, ModelShape], jax.Array]
+"""(params, tokens, shape) to the mean surprise, as `model.loss`."""
+
+
 def train_step(
-    state: TrainState, hyper: Hyper, tokens: jax.Array, shape: ModelShape
+    state: TrainState, hyper: Hyper, tokens: jax.Array, shape: ModelShape, loss: Loss = model.loss
 ) -> tuple[TrainState, jax.Array]:
     """Take one step on (batch_size, context_length + 1) tokens.
 
     Returns:
         the new state; and (2,), the loss before the step and its learning rate.
     """
-    loss, gradient = jax.value_and_grad(model.loss)(state.params, tokens, shape)
+    nats, gradient = jax.value_and_grad(loss)(state.params, tokens, shape)
     params, moments = optimizer.update(hyper, state.step, gradient, state.optimizer, state.params)
     rate = optimizer.learning_rate(hyper, state.step)
-    return TrainState(params, moments, state.step + 1), jnp.stack([loss, rate])
+    return TrainState(params, moments, state.step + 1), jnp.stack([nats, rate])
 
 
 def train_steps(
-    state: TrainState, hyper: Hyper, tokens: jax.Array, count: jax.Array, shape: ModelShape
+    state: TrainState,
+    hyper: Hyper,
+    tokens: jax.Array,
+    count: jax.Array,
+    shape: ModelShape,
+    loss: Loss = model.loss,
 ) -> tuple[TrainState, jax.Array]:
     """Take `count` steps on (CHUNK, batch_size, context_length + 1) tokens; see `Programs`."""
 
     def body(index: object, carry: tuple[TrainState, jax.Array]) -> tuple[TrainState, jax.Array]:
         state, log = carry
-        state, entry = train_step(state, hyper, tokens[index], shape)
+        state, entry = train_step(state, hyper, tokens[index], shape, loss)
         return state, log.at[index].set(entry)
 
     log = jnp.zeros((tokens.shape[0], 2), jnp.float32)

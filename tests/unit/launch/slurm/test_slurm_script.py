@@ -220,9 +220,9 @@ def test_a_sweep_finds_its_commands_where_it_was_launched(tmp_path, monkeypatch)
         ("mem", "-5", "such as 64G"),
         ("gpus", "many", "such as h100:1"),
         ("gpus", -1, "such as h100:1"),
-        ("account", "lab\ntouch pwned #", "a line break cannot stand"),
-        ("constraint", 'x" --uid=0 "y', 'a quotation mark (") cannot stand'),
-        ("partition", "a\x00b", r"'\x00' cannot stand"),
+        ("account", "lab\ntouch pwned #", "a line break is not allowed"),
+        ("constraint", 'x" --uid=0 "y', 'a quotation mark (") is not allowed'),
+        ("partition", "a\x00b", r"'\x00' is not allowed"),
         ("qos", " ", "text is needed"),
         ("ssh", "-oProxyCommand=x", "an option of ssh"),
     ],
@@ -418,7 +418,7 @@ def test_a_job_of_another_cluster_is_told_and_left_alone(monkeypatch, caplog):
     assert list(engine.states([there, here])) == ["b"]
     engine.cancel([there])
     assert commands(engine, "scancel") == []
-    assert "job 5 is of the cluster there, and this is here" in caplog.text
+    assert "job 5 is on the cluster there, and this is here" in caplog.text
 
 
 def test_jobs_are_cancelled_by_number_and_name_if_the_queue_has_them(monkeypatch):
