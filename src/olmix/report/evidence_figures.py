@@ -121,15 +121,15 @@ def evidence_plans(content: FitFolder) -> Iterator[PlannedFigure]:
         size = content.evidence.size
         width, height = (0.56, 0.36) if size <= plotting.MOST_NUMBERS else (0.3, 0.24)
         clear = int((np.abs(np.nan_to_num(content.evidence)) > NORMAL_QUANTILE).sum())
+        sure, tail = f"{NORMAL_QUANTILE:.2f}", per_cent(TAILS[0])
         yield PlannedFigure(
             "interaction_matrix_signed_evidence",
             "effects",
             "How sure each effect is",
             "Effect over its standard deviation among refits and posterior draws; beyond "
-            f"±{NORMAL_QUANTILE:.2f} at most {per_cent(TAILS[0])} of the draws have the other sign: "
-            f"{clear} of {size} effects. "
+            f"±{sure} at most {tail} of the draws have the other sign: {clear} of {size} effects. "
             "Data:\u00a0interaction_matrix_signed_evidence.csv",
-            f"Heat map of signed evidence; {clear} of {size} effects are beyond {NORMAL_QUANTILE:.2f}.",
+            f"Heat map of signed evidence; {clear} of {size} effects are beyond {sure}.",
             (
                 max(width * len(content.domains), 2.2),
                 max(height * len(content.metrics), 0.8),
