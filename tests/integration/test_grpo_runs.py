@@ -21,6 +21,19 @@ pytestmark = [
 ]
 
 
+TINY = (
+    "model.source=random",
+    "+model.custom_params={hidden_size:32,intermediate_size:48,num_layers:2,num_heads:4,"
+    "num_kv_heads:2,head_dim:8,vocab_size:104}",
+    "+model.warm_start={steps:2}",
+    "model.prompt_template=plain",
+    "model.dtype=float32",
+)
+LLAMA = ("model=llama3.1_8b", *TINY)
+QWEN = ("model=qwen3_0.6b", *TINY)
+"""The family with its heads and positions, and few of its parameters."""
+
+
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     """Four steps, not interrupted: the only run of a sweep over nothing."""
@@ -109,8 +122,8 @@ def test_submitit_starts_a_run_in_a_process_of_its_own(tmp_path):
     "words",
     [
         ("grpo=dr_grpo", "optimizer=sgd", "scheduler=linear"),
-        ("grpo=dapo", "grpo.num_iterations=2", "training.micro_batch_size=1"),
-        ("grpo=gspo", "training.epochs=2"),
+        ("grpo=dapo", "grpo.num_iterations=2", "training.micro_batch_size=1", *LLAMA),
+        ("grpo=gspo", "training.epochs=2", *QWEN),
     ],
     ids=lambda words: words[0],
 )
@@ -118,6 +131,8 @@ def test_each_learner_trains(words, tmp_path):
     preset, *rest = SMALL
     sizes = ("training.num_batches=2", "optimizer.learning_rate=0.01")
     optimizer = ("~optimizer.weight_decay",) if "optimizer=sgd" in words else ()
+    if any(word.startswith("model=") for word in words):
+        rest.remove("model.warm_start.steps=2")
     config = RunConfig.from_dict(compose([preset, *words, *rest, *sizes, *optimizer]))
     summary = run_training(config, tmp_path)
     assert summary["steps"] == config.training.num_steps

@@ -138,7 +138,11 @@ def _dry_run(words: Sequence[str]) -> int:
         table(title, ("what", "value"), _plan_rows(rehearsal))
         for warning in rehearsal.warnings:
             click.echo(f"warning: {warning}", err=True)
-    done(f"{len(configs)} configurations are valid; nothing was trained or written")
+    from olmix.text.numbers import counted
+
+    valid = "is valid" if len(configs) == 1 else "are valid"
+    what = counted(len(configs), "configuration")
+    done(f"{what} {valid}; nothing was trained or written")
     return 0
 
 
@@ -157,7 +161,7 @@ def _plan_rows(rehearsal: Rehearsal) -> list[tuple[str, str]]:
     return [
         ("model", f"{model.model_family} {model.model_size}, {model.dtype}, from {model.source}"),
         ("parameters", count(plan.parameters)),
-        ("trained by LoRA", count(plan.lora_parameters)),
+        ("trained by LoRA" if model.trains_lora else "trained", count(plan.lora_parameters)),
         ("learner", f"{config.grpo.variant}, {config.grpo.num_generations} answers a prompt"),
         ("rewards", ", ".join(f"{n} {r.weight:g}" for n, r in config.grpo.rewards.items())),
         ("answers", f"compared as {config.grpo.answer}"),
@@ -169,10 +173,12 @@ def _plan_rows(rehearsal: Rehearsal) -> list[tuple[str, str]]:
         ("rollout", f"{sequences} sequences of {prompt} + {answer} tokens"),
         ("update", f"{at_once} sequences of {length} tokens at once"),
         ("memory: weights", memory(plan.model_bytes)),
-        ("memory: LoRA and optimizer", memory(plan.training_bytes)),
+        ("memory: trained and optimizer", memory(plan.training_bytes)),
         ("memory: cache of a rollout", memory(plan.cache_bytes)),
+        ("memory: activations of an update", memory(plan.activation_bytes)),
         ("memory: logits of an update", memory(plan.logits_bytes)),
         ("memory: total (at least)", memory(plan.total_bytes)),
+        *([("less memory", plan.advice)] if plan.advice else []),
     ]  # fmt: skip
 
 

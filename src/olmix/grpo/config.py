@@ -189,6 +189,8 @@ class SamplingConfig(Section):
     """Number of most likely tokens to sample from (top-k); all if left out."""
     eos_tokens: _Tokens | None = None
     """Tokens that end an answer; the tokenizer's own if left out."""
+    engine: Literal["vanilla", "vllm", "sglang_jax"] = "vanilla"
+    """Engine that samples the answers in training: Tunix's own sampler, vLLM or SGLang."""
 
 
 class EvaluationConfig(Section):
@@ -295,6 +297,7 @@ class RunConfig(Section):
             )
         self._check_schedule(rules)
         self._check_answers(rules)
+        self._check_engine(rules)
         if self.warmup_updates > self.num_updates:
             rules.broken(
                 f"found {self.warmup_updates}; the run has {self.num_updates} updates",
@@ -320,6 +323,25 @@ class RunConfig(Section):
                 f"found {older}, but scheduler.name = {name}; give one",
                 "optimizer",
                 "schedule_type",
+            )
+
+    def _check_engine(self, rules: Rules) -> None:
+        """Refuse what the engines other than Tunix's own sampler are not set up for."""
+        engine = self.generation.engine
+        if engine == "vanilla":
+            return
+        if self.model.trains_lora:
+            rules.broken(
+                f"{engine} samples from all weights here; set model.lora_rank=null",
+                "generation",
+                "engine",
+            )
+        if self.grpo.num_iterations > 1:
+            rules.broken(
+                f"{engine} gives no probabilities for several updates on the same answers; set "
+                "grpo.num_iterations=1",
+                "generation",
+                "engine",
             )
 
     def _check_answers(self, rules: Rules) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 from olmix.errors import DataError, needs
 from olmix.grpo.architecture import PRESETS, Architecture
 from olmix.grpo.devices import cache_folder
+from olmix.grpo.hf_config import write_hf_config
 from olmix.grpo.tokenizer import TextTokenizer
-from olmix.grpo.weights import hf_config
-from olmix.text.files import atomic_path, write_json
+from olmix.text.files import atomic_path
 
 __all__ = ["made_folder", "smollm2_folder"]
 
@@ -81,7 +81,7 @@ def smollm2_folder() -> Path:
         weights[name] = np.ascontiguousarray(array)
     folder.mkdir(parents=True, exist_ok=True)
     _tokenizer(reader).save(folder)
-    write_json(folder / "config.json", hf_config(architecture, "float32"))
+    write_hf_config(folder, architecture, "float32")
     with atomic_path(folder / "model.safetensors") as beside:
         save_file(weights, beside, metadata={"format": "pt"})
     return folder

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from olmix.config.base import Positive, Rules, Section, Weight
-from olmix.grpo.architecture import PRESETS, Architecture
+from olmix.grpo.architecture import PRESETS, Architecture, Family
 from olmix.grpo.prompts import PromptTemplate
 
 __all__ = ["ModelConfig", "WarmStartConfig"]
@@ -56,7 +56,7 @@ class WarmStartConfig(Section):
 class ModelConfig(Section):
     """The model and its LoRA."""
 
-    model_family: Literal["gemma3", "llama"]
+    model_family: Family
     """Which architecture."""
     model_size: str
     """Which size of the family."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ import numpy as np
 
 from olmix.errors import DataError
 from olmix.grpo.architecture import Architecture
+from olmix.grpo.hf_config import read_architecture
 from olmix.grpo.model_config import ModelConfig
-from olmix.grpo.weights import read_architecture
 
-__all__ = ["load_model", "random_model", "read_state", "trained_model"]
+__all__ = ["frequencies", "load_model", "random_model", "read_state", "trained_model"]
 
 Array = np.ndarray[Any, Any]
 
@@ -23,7 +22,7 @@ def _model_class(architecture: Architecture, dtype: str) -> tuple[Any, Any]:
     """Return Tunix's class and configuration for sizes."""
     import jax.numpy as jnp
 
-    shared = {
+    shared: dict[str, Any] = {
         "num_layers": architecture.num_layers,
         "embed_dim": architecture.embed_dim,
         "hidden_dim": architecture.hidden_dim,
@@ -32,29 +31,83 @@ def _model_class(architecture: Architecture, dtype: str) -> tuple[Any, Any]:
         "head_dim": architecture.head_dim,
     }
     if architecture.family == "gemma3":
-        from tunix.models.gemma3 import model as gemma
+        return _gemma3(architecture, shared, dtype)
+    shared |= {
+        "vocab_size": architecture.vocab_size,
+        "rope_theta": architecture.rope_theta,
+        "norm_eps": architecture.norm_eps,
+    }
+    if architecture.family == "qwen3":
+        from tunix.models.qwen3 import model as qwen
 
-        return gemma.Gemma3, gemma.ModelConfig(
-            **shared,
-            num_embed=architecture.vocab_size,
-            sliding_window_size=architecture.sliding_window,
-            local_base_frequency=10_000,
-            global_base_frequency=architecture.rope_theta,
-            param_dtype=jnp.dtype(dtype),
-        )
+        _replace_rope(qwen, architecture)
+        kind = jnp.dtype(dtype)
+        tied = {"use_tied_embedding": architecture.tied}
+        return qwen.Qwen3, qwen.ModelConfig(**shared, **tied, dtype=kind, param_dtype=kind)
     from tunix.models.llama3 import model as llama
 
-    # Tunix 0.1.7 reads `rope_theta` and never uses it: its attention calls this function of the
-    # module with a base of 1,000,000. A process has one model, so its base can stand here.
-    original = getattr(llama.apply_rope, "func", llama.apply_rope)
-    llama.apply_rope = functools.partial(original, rope_theta=architecture.rope_theta)
-    return llama.Llama3, llama.ModelConfig(
+    _replace_rope(llama, architecture)
+    return llama.Llama3, llama.ModelConfig(**shared, weight_tying=architecture.tied)
+
+
+def _gemma3(architecture: Architecture, shared: Mapping[str, Any], dtype: str) -> tuple[Any, Any]:
+    import jax.numpy as jnp
+    from tunix.models.gemma3 import model as gemma
+
+    norms, scaling = gemma.QueryPreAttentionNormalisation, architecture.rope_scaling
+    return gemma.Gemma3, gemma.ModelConfig(
         **shared,
-        vocab_size=architecture.vocab_size,
-        rope_theta=architecture.rope_theta,
-        norm_eps=architecture.norm_eps,
-        weight_tying=True,
+        num_embed=architecture.vocab_size,
+        sliding_window_size=architecture.sliding_window,
+        local_base_frequency=10_000,
+        global_base_frequency=architecture.rope_theta,
+        global_scale_factor=1.0 if scaling is None else scaling.factor,
+        query_pre_attn_norm=(
+            norms.BY_ONE_OVER_SQRT_HEAD_DIM
+            if architecture.query_scalar is None
+            else norms.BY_ONE_OVER_SQRT_EMBED_DIM_DIV_NUM_HEADS
+        ),
+        param_dtype=jnp.dtype(dtype),
     )
+
+
+def _replace_rope(module: Any, architecture: Architecture) -> None:
+    """Let the models of one of Tunix's modules turn positions as the architecture says.
+
+    Tunix 0.1.7 reads `rope_theta` and never uses it: its attention calls a function of the module
+    with a base of 1,000,000, and knows no scaling of Llama 3. A process has one model, so the
+    function can stand in the module.
+    """
+    import jax.numpy as jnp
+
+    waves = jnp.asarray(frequencies(architecture), jnp.float32)
+
+    def apply_rope(inputs: Any, positions: Any, head_dim: int) -> Any:
+        del head_dim
+        angles = (positions[..., None] * waves)[..., None, :]
+        sin, cos = (part(angles).astype(inputs.dtype) for part in (jnp.sin, jnp.cos))
+        first, second = jnp.split(inputs, 2, axis=-1)
+        return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+
+    module.apply_rope = apply_rope
+
+
+def frequencies(architecture: Architecture) -> Array:
+    """Return the angle by which each pair of a head turns from one position to the next.
+
+    Llama 3.1's scaling: Grattafiori et al. 2024 (arXiv:2407.21783), as transformers computes it.
+    """
+    pairs = np.arange(0, architecture.head_dim, 2) / architecture.head_dim
+    waves: Array = 1.0 / architecture.rope_theta**pairs
+    scaling = architecture.rope_scaling
+    if scaling is None:
+        return waves
+    if scaling.bands is None:
+        return waves / scaling.factor
+    low, high = scaling.bands
+    turns = scaling.original * waves / (2 * np.pi)
+    kept = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    return waves * (kept + (1.0 - kept) / scaling.factor)
 
 
 def random_model(architecture: Architecture, dtype: str, seed: int) -> Any:
@@ -99,6 +152,8 @@ def load_model(folder: Path, model: ModelConfig, mesh: object) -> tuple[object, 
 
     if model.model_family == "gemma3":
         from tunix.models.gemma3 import params_safetensors as reader
+    elif model.model_family == "qwen3":
+        from tunix.models.qwen3 import params as reader
     else:
         from tunix.models.llama3 import params as reader
     architecture = read_architecture(folder, model.model_family)

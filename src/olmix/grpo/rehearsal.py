@@ -12,6 +12,7 @@ from olmix.grpo.fit_prompts import local_tokenizer, shorter_questions
 from olmix.grpo.own_rewards import load_rewards, try_rewards
 from olmix.grpo.questions import Question
 from olmix.grpo.run_plan import RunPlan, data_warnings, describe_data, make_plan
+from olmix.grpo.served_rollout import require_engine
 from olmix.grpo.training_config import QuestionSource
 
 __all__ = ["Rehearsal", "rehearse"]
@@ -72,6 +73,7 @@ def _rehearse(
     except OlmixError as error:
         problems.append(str(error))
     try:
+        require_engine(config.generation.engine)
         rewards = load_rewards(config.grpo)
         if dataset is not None:
             try_rewards(rewards, dataset.train[0], config.grpo.answer_mark)

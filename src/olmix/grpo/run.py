@@ -31,6 +31,7 @@ from olmix.grpo.prompts import render_prompt
 from olmix.grpo.rates import Measured
 from olmix.grpo.reward_states import RewardStates
 from olmix.grpo.run_plan import data_warnings, make_plan
+from olmix.grpo.served_rollout import require_engine
 from olmix.grpo.tokenizer import TextTokenizer, load_tokenizer
 from olmix.records.run import RunFolder
 from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
@@ -97,6 +98,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
     folder = run.folder.path
     for warning in make_plan(config).warnings:
         logger.warning(warning)
+    require_engine(config.generation.engine)
     rewards = load_rewards(config.grpo)
     dataset = load_dataset(config.data)
     try_rewards(rewards, dataset.train[0], config.grpo.answer_mark)
@@ -136,7 +138,9 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
     )
     trainer = GrpoTrainer(
         config,
-        Models(actor, reference, tokenizer, config.eos_tokens or tokenizer.end_ids, mesh),
+        Models(
+            actor, reference, tokenizer, config.eos_tokens or tokenizer.end_ids, mesh, base_path
+        ),
         optimizer=build_optimizer(config),
         rewards=[recorder.watch(reward) for reward in rewards],
         listener=recorder,

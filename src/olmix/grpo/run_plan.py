@@ -13,6 +13,8 @@ from olmix.grpo.tokenizer import BUILT_IN_SIZE
 __all__ = ["RunPlan", "data_warnings", "describe_data", "make_plan"]
 
 _OPTIMIZER_COPIES = {"adamw": 2, "sgd": 1}
+_MUCH = 4 * 2**30
+"""Bytes of an update from which on a smaller micro-batch is advised."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class RunPlan:
         model_bytes: of the weights.
         training_bytes: of LoRA, its gradient and the optimizer's state, in 32 bits.
         cache_bytes: of keys and values while sampling.
+        activation_bytes: about what an update keeps for the gradient.
         logits_bytes: of the largest array of an update: logits in 32 bits.
+        advice: how an update takes less memory, where it takes most of it.
         warnings: settings that have no effect or make learning unlikely.
     """
 
@@ -42,13 +46,18 @@ class RunPlan:
     model_bytes: int | None
     training_bytes: int | None
     cache_bytes: int | None
+    activation_bytes: int | None
     logits_bytes: int | None
+    advice: str | None
     warnings: tuple[str, ...]
 
     @property
     def total_bytes(self) -> int | None:
-        """Sum of the parts: a lower bound of what the device needs."""
-        parts = (self.model_bytes, self.training_bytes, self.cache_bytes, self.logits_bytes)
+        """Sum of the parts: about what the device needs at least."""
+        parts = (
+            self.model_bytes, self.training_bytes, self.cache_bytes, self.activation_bytes,
+            self.logits_bytes,
+        )  # fmt: skip
         known = [part for part in parts if part is not None]
         return sum(known) if len(known) == len(parts) else None
 
@@ -62,7 +71,7 @@ def make_plan(config: RunConfig) -> RunPlan:
     length = generation.max_prompt_length + generation.max_new_tokens
     bytes_per_value = 4 if model.dtype == "float32" else 2
     architecture = model.architecture()
-    parameters = lora = cache = logits = None
+    parameters = lora = cache = activations = logits = None
     if architecture is not None:
         vocabulary = architecture.vocab_size or BUILT_IN_SIZE
         parameters = architecture.num_parameters(vocabulary)
@@ -70,6 +79,7 @@ def make_plan(config: RunConfig) -> RunPlan:
         if model.lora_rank:
             lora = architecture.num_lora_parameters(model.lora_rank, model.lora_module_path)
         cache = architecture.cache_bytes(sequences, length, bytes_per_value)
+        activations = architecture.activation_bytes(at_once, length, bytes_per_value)
         logits = 4 * at_once * generation.max_new_tokens * vocabulary
     copies = 2 + _OPTIMIZER_COPIES[config.optimizer.kind]
     return RunPlan(
@@ -82,8 +92,25 @@ def make_plan(config: RunConfig) -> RunPlan:
         model_bytes=None if parameters is None else parameters * bytes_per_value,
         training_bytes=None if lora is None else lora * copies * 4,
         cache_bytes=cache,
+        activation_bytes=activations,
         logits_bytes=logits,
+        advice=_advice(config, (activations or 0) + (logits or 0)),
         warnings=tuple(_warnings(config, lora)),
+    )
+
+
+def _advice(config: RunConfig, update_bytes: int) -> str | None:
+    """Return which micro-batch brings an update's arrays down to a size that is worth a word."""
+    prompts = config.training.batch_size
+    at_once = config.training.micro_batch_size or prompts
+    if update_bytes <= _MUCH or at_once == 1:
+        return None
+    smaller = [n for n in range(at_once - 1, 0, -1) if prompts % n == 0]
+    fitting = (n for n in smaller if update_bytes * n / at_once <= _MUCH)
+    chosen = next(fitting, 1)
+    return (
+        f"training.micro_batch_size={chosen} takes {update_bytes * chosen / at_once / 2**30:.1f} "
+        f"GiB instead of {update_bytes / 2**30:.1f} for activations and logits"
     )
 
 

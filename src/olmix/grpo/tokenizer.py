@@ -19,8 +19,11 @@ _LETTERS = ("\n", *(chr(code) for code in range(32, 127)))
 BUILT_IN_SIZE = len(_SPECIAL) + len(TAGS) + len(_LETTERS)
 """Entries of the built-in tokenizer: special tokens, the four tags, printable ASCII."""
 
-_EOS = ("<eos>", "<end_of_turn>", "<|im_end|>", "</s>", "<|end_of_text|>", "<|endoftext|>")
-_PAD = ("<pad>", "<|pad|>", "<|endoftext|>", "<unk>")
+_EOS = (
+    "<eos>", "<end_of_turn>", "<|im_end|>", "</s>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>",
+    "<|endoftext|>",
+)  # fmt: skip
+_PAD = ("<pad>", "<|pad|>", "<|finetune_right_pad_id|>", "<|endoftext|>", "<unk>")
 
 
 class TextTokenizer:

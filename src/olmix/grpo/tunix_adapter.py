@@ -31,6 +31,7 @@ from tunix.rl.rollout import base_rollout, vanilla_rollout
 from tunix.sft import checkpoint_manager
 
 from olmix.grpo.config import GrpoConfig, RunConfig, SamplingConfig
+from olmix.grpo.served_rollout import engine_settings, rollout_class, seed_of
 
 __all__ = ["GrpoTrainer", "SeededRollout", "StepListener", "restore_weights"]
 
@@ -118,8 +119,7 @@ class SeededRollout(vanilla_rollout.VanillaRollout):  # type: ignore[misc]  # Tu
         step = self.current_step()
         call = self._calls[1] + 1 if self._calls[0] == step else 0
         self._calls = (step, call)
-        [seed] = np.random.SeedSequence([self._seed, step, call]).generate_state(1)
-        config = dataclasses.replace(rollout_config, seed=int(seed))
+        config = dataclasses.replace(rollout_config, seed=seed_of(self._seed, step, call))
         output = super().generate([str(prompt) for prompt in prompts], config)
         room = config.max_tokens_to_generate
         buffer = np.asarray(self._tokens)[:, -room:]
@@ -166,12 +166,15 @@ def _algorithm(config: GrpoConfig) -> tuple[Any, Any]:
 
 
 def _rollout_config(
-    generation: SamplingConfig, eos_tokens: Sequence[int]
+    generation: SamplingConfig, eos_tokens: Sequence[int], folder: Path
 ) -> base_rollout.RolloutConfig:
+    length = generation.max_prompt_length + generation.max_new_tokens
+    engine = generation.engine
     return base_rollout.RolloutConfig(
+        **({} if engine == "vanilla" else engine_settings(engine, folder, length)),
         max_tokens_to_generate=generation.max_new_tokens,
         max_prompt_length=generation.max_prompt_length,
-        kv_cache_size=generation.max_prompt_length + generation.max_new_tokens,
+        kv_cache_size=length,
         temperature=generation.temperature,
         top_p=generation.top_p,
         top_k=generation.top_k,
@@ -189,6 +192,7 @@ class Models:
         tokenizer: of both.
         eos_tokens: ids that end an answer.
         mesh: over the devices.
+        folder: of the base model, in the Hugging Face layout.
     """
 
     actor: Any
@@ -196,6 +200,7 @@ class Models:
     tokenizer: Any
     eos_tokens: Sequence[int]
     mesh: Any
+    folder: Path
 
 
 class GrpoTrainer:
@@ -223,6 +228,8 @@ class GrpoTrainer:
         _quiet_absl()
         self._listener = listener
         self._updates_per_step = config.grpo.num_iterations
+        engine = config.generation.engine
+        rollout = SeededRollout if engine == "vanilla" else rollout_class(engine)
         roles = (rl_cluster.Role.ACTOR, rl_cluster.Role.REFERENCE, rl_cluster.Role.ROLLOUT)
         self.cluster = rl_cluster.RLCluster(
             actor=models.actor,
@@ -230,11 +237,9 @@ class GrpoTrainer:
             tokenizer=models.tokenizer,
             cluster_config=rl_cluster.ClusterConfig(
                 role_to_mesh=dict.fromkeys(roles, models.mesh),
-                rollout_engine=functools.partial(
-                    SeededRollout, seed=config.seed, listener=listener
-                ),
+                rollout_engine=functools.partial(rollout, seed=config.seed, listener=listener),
                 training_config=_training_config(config, optimizer, checkpoint_dir),
-                rollout_config=_rollout_config(config.generation, models.eos_tokens),
+                rollout_config=_rollout_config(config.generation, models.eos_tokens, models.folder),
             ),
         )
         learner, settings = _algorithm(config.grpo)

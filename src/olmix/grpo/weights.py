@@ -7,7 +7,6 @@ of keys and values, H width of a head, r rank.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,11 @@ from typing import Any
 import numpy as np
 
 from olmix.errors import DataError
-from olmix.grpo.architecture import PRESETS, Architecture
-from olmix.text.files import atomic_path, write_json
+from olmix.grpo.architecture import Architecture
+from olmix.grpo.hf_config import write_hf_config
+from olmix.text.files import atomic_path
 
-__all__ = [
-    "from_hf_config",
-    "hf_config",
-    "merge_lora",
-    "read_architecture",
-    "to_hf_names",
-    "write_hf_folder",
-]
+__all__ = ["merge_lora", "to_hf_names", "write_hf_folder"]
 
 Array = np.ndarray[Any, Any]
 
@@ -119,9 +112,12 @@ def _rows(value: Array) -> Array:
 
 
 def _llama(path: str, value: Array) -> Iterator[tuple[str, Array]]:
+    """Yield a weight of Llama or Qwen 3 by its name in the other layout."""
     module, _, _ = path.rpartition("/")
     if module in ("input_layernorm", "post_attention_layernorm"):
         yield module, value
+    elif module in ("attn/q_norm", "attn/k_norm"):  # Qwen 3
+        yield module.replace("attn/", "self_attn."), value
     elif module in ("attn/q_proj", "attn/k_proj", "attn/v_proj"):  # D N H
         yield module.replace("attn/", "self_attn."), value.reshape(value.shape[0], -1).T
     elif module == "attn/o_proj":  # N H D
@@ -129,94 +125,7 @@ def _llama(path: str, value: Array) -> Iterator[tuple[str, Array]]:
     elif module.startswith("mlp/"):
         yield module.replace("/", "."), value.T
     else:
-        raise DataError(f"the weight {path} of Llama has no place in the Hugging Face layout")
-
-
-def hf_config(architecture: Architecture, dtype: str) -> dict[str, object]:
-    """Return the `config.json` of a model, as transformers reads it."""
-    config: dict[str, Any] = {
-        "vocab_size": architecture.vocab_size,
-        "hidden_size": architecture.embed_dim,
-        "intermediate_size": architecture.hidden_dim,
-        "num_hidden_layers": architecture.num_layers,
-        "num_attention_heads": architecture.num_heads,
-        "num_key_value_heads": architecture.num_kv_heads,
-        "head_dim": architecture.head_dim,
-        "rms_norm_eps": architecture.norm_eps,
-        "rope_theta": architecture.rope_theta,
-        "max_position_embeddings": 32_768 if architecture.family == "gemma3" else 8_192,
-        "tie_word_embeddings": True,
-        "torch_dtype": dtype,
-    }
-    if architecture.family == "gemma3":
-        kinds = ["full_attention" if (i + 1) % 6 == 0 else "sliding_attention"
-                 for i in range(architecture.num_layers)]  # fmt: skip
-        return {
-            "architectures": ["Gemma3ForCausalLM"],
-            "model_type": "gemma3_text",
-            **config,
-            "sliding_window": architecture.sliding_window,
-            "layer_types": kinds,
-            "rope_local_base_freq": 10_000,
-            "query_pre_attn_scalar": architecture.head_dim,
-            # Tunix 0.1.7 computes Flax's GELU, the tanh approximation, as Gemma does.
-            "hidden_activation": "gelu_pytorch_tanh",
-        }
-    return {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **config}
-
-
-def from_hf_config(config: Mapping[str, Any], where: str) -> Architecture:
-    """Return the sizes that a `config.json` says.
-
-    Raises:
-        DataError: the model is of another family, or a size is missing.
-    """
-    kind = str(config.get("model_type"))
-    family = {"gemma3_text": "gemma3", "gemma3": "gemma3", "llama": "llama"}.get(kind)
-    if family is None:
-        raise DataError(f"{where}: model_type is {kind}; allowed: gemma3_text, gemma3, llama")
-    config = {**config, **config.get("text_config", {})}
-    rope = config.get("rope_parameters") or {}
-    rope = rope.get("full_attention", rope)
-    try:
-        return Architecture(
-            "gemma3" if family == "gemma3" else "llama",
-            num_layers=int(config["num_hidden_layers"]),
-            embed_dim=int(config["hidden_size"]),
-            hidden_dim=int(config["intermediate_size"]),
-            num_heads=int(config["num_attention_heads"]),
-            num_kv_heads=int(config["num_key_value_heads"]),
-            head_dim=int(
-                config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
-            ),
-            vocab_size=int(config["vocab_size"]),
-            sliding_window=int(config.get("sliding_window") or 512),
-            rope_theta=int(config.get("rope_theta") or rope.get("rope_theta") or 10_000),
-            norm_eps=float(config.get("rms_norm_eps", 1e-6)),
-        )
-    except KeyError as error:
-        raise DataError(f"{where}: the key {error} is missing") from None
-
-
-def read_architecture(folder: Path, family: str) -> Architecture:
-    """Return the sizes of the model in a folder.
-
-    Raises:
-        DataError: there is no readable `config.json`, or it is another family's.
-    """
-    file = folder / "config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read: {error}") from error
-    found = from_hf_config(config, str(file))
-    if found.family != family:
-        known = ", ".join(sorted({name for name, _ in PRESETS}))
-        raise DataError(
-            f"{file}: this is a {found.family} model, but model.model_family is {family}; "
-            f"families: {known}"
-        )
-    return found
+        raise DataError(f"the weight {path} has no place in the Hugging Face layout")
 
 
 def write_hf_folder(
@@ -227,7 +136,7 @@ def write_hf_folder(
 
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder)
-    write_json(folder / "config.json", hf_config(architecture, dtype))
+    write_hf_config(folder, architecture, dtype)
     # Last, because a folder with weights is taken to be complete.
     with atomic_path(folder / "model.safetensors") as beside:
         save_file(to_hf_names(state, architecture), beside, metadata={"format": "pt"})

@@ -98,7 +98,7 @@ def test_the_optimizer_is_known_by_its_keys(plain):
         ),
         ({"training": {"micro_batch_size": 3}}, "must divide batch_size = 4"),
         ({"evaluation": {"num_samples": 4}}, "greedy answers are all the same"),
-        ({"model": {"model_size": "2b"}}, "sizes of gemma3: 1b, 270m, tiny"),
+        ({"model": {"model_size": "2b"}}, "sizes of gemma3: 12b, 1b, 270m, 27b, 4b, tiny"),
         ({"model": {"source": "local"}}, "needs the folder with the weights"),
         ({"model": {"path": "x"}}, "has no effect with source=random"),
         ({"model": {"source": "huggingface"}}, "needs a name"),
@@ -189,8 +189,9 @@ def test_a_released_model_learns_gsm8k_unless_told_otherwise():
 
 
 def test_the_options_of_a_group_can_be_swept_over():
+    sizes = ("12b", "1b", "270m", "27b", "4b", "tiny")
     runs = expand_sweep(["model=glob(gemma3*)", "seed=1"])
-    assert runs == [["seed=1", f"model=gemma3_{size}"] for size in ("1b", "270m", "tiny")]
+    assert runs == [["seed=1", f"model=gemma3_{size}"] for size in sizes]
 
 
 @pytest.mark.parametrize("word", ["seed=range(1,4,0)", "seed=range(4,1)", "model=glob(zz*)"])

@@ -36,6 +36,20 @@ def test_a_plan_says_steps_shapes_and_memory():
     halved = plan("training.micro_batch_size=2")
     assert halved.update_shape == (8, 768)
     assert 2 * halved.logits_bytes == made.logits_bytes
+    assert 2 * halved.activation_bytes == made.activation_bytes
+    assert halved.total_bytes < made.total_bytes
+
+
+def test_a_plan_says_which_micro_batch_takes_less_memory():
+    words = ("model=llama3.2_1b", "training.batch_size=12")
+    large = plan(*words)
+    assert large.advice.startswith("training.micro_batch_size=")
+    chosen = int(large.advice.partition(" ")[0].rpartition("=")[2])
+    smaller = plan(*words, f"training.micro_batch_size={chosen}")
+    assert 12 % chosen == 0
+    assert smaller.activation_bytes + smaller.logits_bytes <= 4 * 2**30 or chosen == 1
+    assert smaller.advice is None
+    assert plan("+experiment=quick_test").advice is None
 
 
 def test_a_plan_warns_of_what_is_hardly_meant():
