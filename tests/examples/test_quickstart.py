@@ -74,12 +74,14 @@ def test_it_prints_every_command_that_it_runs(demo):
     _, done = demo
     printed = [line[2:] for line in done.stderr.splitlines() if line.startswith("$ olmix")]
     names = [" ".join(line.split()[1:3]).split(" -")[0] for line in printed]
+    assert "the loop takes about " in done.stderr
     assert names == [
         "prepare",
+        "launch measure",
         "priors compute",
         "generate",
         "launch run",
-        "collect quickstart/runs/" + names[4].split("/")[-1],
+        "collect quickstart/runs/" + names[5].split("/")[-1],
         "fit",
         "verify",
     ]

@@ -174,10 +174,17 @@ def quickstart(
     texts = _ExampleTexts(output / "data")
     aim = _target(target, data, texts)
     plan = _QuickstartPlan(output, aim, seed, runs, seeds, tokens, rounds, scales)
+    _write_configs(plan, texts, only="launch.yaml")
+    speed = output / "speed.json"
+    is_new = not speed.exists()
+    if is_new:
+        commands.run("launch", "measure", "-c", str(output / "launch.yaml"), "-o", str(speed))
+    rate = _rate(speed)
     if budget is not None:
-        _write_configs(plan, texts, only="launch.yaml")
-        plan = _within(plan, budget - (time.monotonic() - started), commands)
+        plan = _within(plan, budget - (time.monotonic() - started), rate)
     _write_configs(plan, texts)
+    if is_new:
+        commands.ends = _announce(plan, rate)
     _run_loop(plan, commands)
     commands.write_times(output / "seconds.json")
     seconds = time.monotonic() - started
@@ -260,7 +267,33 @@ def _check_target(target: str, known: Sequence[str]) -> None:
     )
 
 
-def _within(plan: _QuickstartPlan, seconds: float, commands: _Commands) -> _QuickstartPlan:
+def _rate(speed: Path) -> float:
+    """Return how many tokens this machine trains on in a second, by what `launch measure` wrote."""
+    from olmix.launch.local.workers import available_cores
+    from olmix.text.files import read_json
+
+    return float(read_json(speed)["tokens_per_second"]) * len(available_cores()) * TRAINING_SHARE
+
+
+def _num_runs(plan: _QuickstartPlan) -> int:
+    """Return how many runs of the swarm take as long as all that are trained."""
+    return plan.runs + NUM_MIXTURES * plan.seeds + _ladder_runs(plan)
+
+
+def _fixed_s(plan: _QuickstartPlan) -> float:
+    return FIXED_S + ROUND_S * (plan.rounds - 1)
+
+
+def _announce(plan: _QuickstartPlan, rate: float) -> float:
+    """Say how long the loop will take; return when it ends, by the clock of `time.monotonic`."""
+    from olmix.text.numbers import duration
+
+    seconds = _fixed_s(plan) + _num_runs(plan) * plan.max_tokens / rate
+    click.echo(f"the loop takes about {duration(seconds)} on this machine", err=True)
+    return time.monotonic() + seconds
+
+
+def _within(plan: _QuickstartPlan, seconds: float, rate: float) -> _QuickstartPlan:
     """Choose the length of the runs such that the loop takes about `seconds`.
 
     Raises:
@@ -268,15 +301,7 @@ def _within(plan: _QuickstartPlan, seconds: float, commands: _Commands) -> _Quic
     """
     from dataclasses import replace
 
-    from olmix.launch.local.workers import available_cores
-    from olmix.text.files import read_json
-
-    speed = plan.work / "speed.json"
-    if not speed.exists():
-        commands.run("launch", "measure", "-c", str(plan.work / "launch.yaml"), "-o", str(speed))
-    rate = read_json(speed)["tokens_per_second"] * len(available_cores()) * TRAINING_SHARE
-    num_runs = plan.runs + NUM_MIXTURES * plan.seeds + _ladder_runs(plan)
-    fixed = FIXED_S + ROUND_S * (plan.rounds - 1)
+    num_runs, fixed = _num_runs(plan), _fixed_s(plan)
     tokens = int(rate * (seconds - fixed) / num_runs)
     if tokens < LEAST_TOKENS:
         needed = fixed + num_runs * LEAST_TOKENS / rate

@@ -18,7 +18,7 @@ from olmix.records.fit.proposal import Gain, Proposal
 from olmix.records.fit.report_notes import read_report_notes
 from olmix.records.fit.scores import LEVEL
 from olmix.report.changes import MetricChange, metric_changes
-from olmix.report.lights import Light, overall, read_lights
+from olmix.report.lights import NONE, Light, overall, read_lights
 from olmix.text.numbers import (
     counted,
     duration,
@@ -388,7 +388,7 @@ def _next_step(content: FitFolder) -> tuple[str, str]:
         return "", ""
     fit, more = shlex.quote(str(content.folder)), proposal.another_round
     if found is None:
-        if not proposal.reliable:
+        if not proposal.reliable or overall(read_lights(content)) == NONE:
             return (
                 "Do not train on this mixture yet: add runs or replicates, or choose another "
                 "metric.",
