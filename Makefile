@@ -59,6 +59,8 @@ evaluate: $(VENV)/.grpo  ## Measure a checkpoint: make evaluate CHECKPOINT=outpu
 check-gpu: $(VENV)/.grpo  ## Say which devices JAX finds
 	$(BIN)/olmix grpo check-gpu
 
+# One thread each: workers that share the cores wait for one another's threads, spinning.
+test: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.dev  ## Run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 

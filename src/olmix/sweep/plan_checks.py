@@ -55,6 +55,9 @@ def warn_of_scale(
     if not ranks or any(path[-1] == alpha_key for path in paths):
         return
     rank = paths[ranks[0]]
+    values = config.variables.get(rank)
+    if isinstance(values, Sequence) and len(values) == 1:
+        return
     controls = expand({framework.path_of(base, n): v for n, v in config.controls.items()})
     leaves = dict(flatten(controls))
     if "${" in str(leaves.get((*ranks[0][:-1], alpha_key))):

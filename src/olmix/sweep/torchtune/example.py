@@ -58,7 +58,8 @@ def write_example(folder: Path) -> Path:
 
 def _controls(root: Path) -> dict[str, object]:
     """Write a tiny model, tokenizer and data; return the controls that train on them."""
-    assets = build_assets(root)
+    base = root / "model"
+    assets = build_assets(base)
     model = tiny_model(_MODEL)
     if model is None:
         raise ValueError(f"torchtune has no builder for {_MODEL['_component_']}")
@@ -68,7 +69,7 @@ def _controls(root: Path) -> dict[str, object]:
     rows = json.loads(assets.data.read_text(encoding="utf-8"))
     for row in rows:
         row["output"] = row["output"].partition(" and ")[0]
-    write_trained_weights(model, tokenizer, rows, root / _WEIGHTS)
+    write_trained_weights(model, tokenizer, rows, base / _WEIGHTS)
     return {
         "lora_alpha": "${mul:2,${lora_rank}}",
         "model": {k: v for k, v in model.items() if k not in ("lora_rank", "lora_alpha")},
@@ -76,7 +77,7 @@ def _controls(root: Path) -> dict[str, object]:
         "dataset": assets.dataset_node() | {"train_on_input": False},
         "checkpointer": {
             "_component_": "torchtune.training.FullModelTorchTuneCheckpointer",
-            "checkpoint_dir": str(root),
+            "checkpoint_dir": str(base),
             "checkpoint_files": [_WEIGHTS],
         },
         "num_warmup_steps": 1,
