@@ -17,6 +17,7 @@ from olmix.config import (
 )
 from olmix.config.infra import Devices
 from olmix.config.training import Training
+from olmix.errors import OlmixError
 from olmix.launch.command_runs import CommandRun
 from olmix.launch.engines import engine_of
 from olmix.launch.group_plan import Group, Run
@@ -173,11 +174,14 @@ def _speed_beside(trainings: Sequence[Training], folder: Path | None) -> float |
         return None
     files = sorted(folder.parent.glob("*/group.json"), key=lambda file: -file.stat().st_mtime)
     for file in files[:_GROUPS_BESIDE]:
-        record = read_group_record(file.parent)
-        size = _size_beside(record.config.get("training"), trainings[0])
-        if size is None:
+        try:
+            record = read_group_record(file.parent)
+            size = _size_beside(record.config.get("training"), trainings[0])
+            if size is None:
+                continue
+            states = [RunFolder(file.parent / run.name).read_status() for run in record.runs]
+        except OlmixError:  # a damaged group tells nothing of this one
             continue
-        states = [RunFolder(file.parent / run.name).read_status() for run in record.runs]
         speeds = [s.tokens_per_second for s in states if s.state == "finished"]
         known = [speed for speed in speeds if speed > 0]
         if known:

@@ -21,6 +21,7 @@ from olmix.launch import (
     write_launch,
 )
 from olmix.records.run import RunFolder, Status
+from olmix.text.files import write_text
 from olmix.text.yaml import read_yaml, write_yaml
 
 
@@ -154,10 +155,11 @@ def test_a_preview_counts_tokens_flops_and_time(variants, tmp_path):
 
 def test_finished_runs_cost_nothing_and_tell_the_speed(variants, tmp_path):
     group = load_group(variants.folder)
-    assert estimate(group, tmp_path).source == "assumed"
-    first = RunFolder(tmp_path / group.runs[0].name)
+    folder = tmp_path / "runs" / group.group_id
+    assert estimate(group, folder).source == "assumed"
+    first = RunFolder(folder / group.runs[0].name)
     first.write_status(Status("finished", "x", tokens_per_second=2000.0))
-    cost = estimate(group, tmp_path)
+    cost = estimate(group, folder)
     assert (cost.num_runs, cost.num_missing) == (5, 4)
     assert (cost.tokens_per_second, cost.source) == (2000.0, "measured")
     assert cost.device_hours == pytest.approx(4 * 6400 / 2000 / 3600)
@@ -173,6 +175,9 @@ def _write_beside(group, folder, speed):
 def test_runs_of_the_groups_beside_it_tell_the_speed(tiny, tmp_path):
     small, large = (_sized(tiny, d_model=width) for width in (16, 64))
     _write_beside(small, tmp_path / "earlier", 1000.0)
+    # The latest ones are looked at first; what is damaged tells nothing.
+    for number, content in enumerate(("{", '{"runs": [{"name": ".."}]}', "[]")):
+        write_text(tmp_path / f"damaged{number}" / "group.json", content)
     again = estimate(small, tmp_path / "next")
     assert (again.tokens_per_second, again.source) == (1000.0, "measured")
     slower = estimate(large, tmp_path / "next")

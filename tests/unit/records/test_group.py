@@ -154,7 +154,7 @@ def test_jobs_that_were_submitted_for_another_group_are_told_and_left_alone(tmp_
     add_job(folder, Job("5", ("a",), group="theirs"))
     add_job(folder, Job("6", ("a",), group="mine"))
     assert [job.id for job in read_jobs(folder)] == ["6"]
-    assert "line 1: job 5 is of the group theirs and is left alone" in caplog.text
+    assert "line 1: job 5 belongs to the group theirs and is left alone" in caplog.text
     # A folder that was renamed still holds its own group.
     shutil.copytree(GOLDEN, tmp_path / "renamed")
     add_job(tmp_path / "renamed", Job("8", ("a",), group="first"))
