@@ -227,7 +227,7 @@ def test_results_of_several_models_in_one_file_are_refused(tmp_path):
     both = [_task_of_olmo_eval("arc", "acc", "mc", 0.5, model=name) for name in ("a", "b")]
     _olmes_file(tmp_path, _olmo_eval(*both))
     with pytest.raises(
-        DataError, match=r"metrics\.json: holds the results of several models \(a, b\)"
+        DataError, match=r"metrics\.json: holds results of several models \(a, b\)"
     ):
         _collect(tmp_path)
 
