@@ -218,7 +218,7 @@ def test_jobs_that_are_not_the_groups_survive_its_cancel(swarm, tmp_path, caplog
     assert "olmix-other" in squeue("-j", theirs, "-o", "%j")
     assert f"job {theirs} is called olmix-other" in caplog.text
     assert "line 4 is not a job" in caplog.text
-    assert f"job {ours[0]} is of the cluster away" in caplog.text
+    assert f"job {ours[0]} is on the cluster away" in caplog.text
     subprocess.run(["scancel", theirs], check=True)
 
 
