@@ -100,7 +100,7 @@ def test_a_fit_of_another_sweep_is_refused(study, tmp_path):
 
 
 def test_more_runs_than_the_fit_proposes_are_refused(study):
-    with pytest.raises(DataError, match="it proposes 16 runs, and 17 are asked for"):
+    with pytest.raises(DataError, match="it proposes 16 runs, fewer than the 17 asked for"):
         with_next_runs(study, fitted(study), 17)
 
 
