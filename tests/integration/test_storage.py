@@ -195,7 +195,10 @@ def test_a_launch_knows_what_lies_in_buckets_and_says_what_has_changed(s3, tmp_p
 def test_a_launch_goes_on_without_the_bucket_and_says_what_it_does_not_know(tmp_path, caplog):
     data = _group_in("s3://runs", "http://127.0.0.1:1", tmp_path)
     assert fingerprints_of(data) == {}
-    assert "code, prose in s3://runs/: cannot tell whether the token files are still the same" in caplog.text
+    assert (
+        "code, prose in s3://runs/: cannot tell whether the token files are still the same"
+        in caplog.text
+    )
     assert fingerprints_of(data) == {}
     assert caplog.text.count("still the same") == 1
 

@@ -226,9 +226,7 @@ def test_metrics_of_olmo_eval_are_those_that_it_calls_primary(tmp_path):
 def test_results_of_several_models_in_one_file_are_refused(tmp_path):
     both = [_task_of_olmo_eval("arc", "acc", "mc", 0.5, model=name) for name in ("a", "b")]
     _olmes_file(tmp_path, _olmo_eval(*both))
-    with pytest.raises(
-        DataError, match=r"metrics\.json: holds results of several models \(a, b\)"
-    ):
+    with pytest.raises(DataError, match=r"metrics\.json: holds results of several models \(a, b\)"):
         _collect(tmp_path)
 
 
