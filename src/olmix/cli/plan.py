@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from olmix.cli.options import path_option
+from olmix.cli.options import path_option, together
 from olmix.cli.terminal import done, shell_line, table
 
 if TYPE_CHECKING:
@@ -16,6 +17,22 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 _POSITIVE = click.FloatRange(0, min_open=True)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The options of the command."""
+
+    config: Path
+    base: Path | None
+    flops: float | None
+    gpu_hours: float | None
+    flops_per_gpu: float
+    target_parameters: float
+    target_tokens: float
+    fit_folder: Path | None
+    error: float
+    output: Path | None
 
 
 @click.command()
@@ -53,18 +70,8 @@ _POSITIVE = click.FloatRange(0, min_open=True)
 @path_option(
     "-o", "--output", about="Write generation.yaml and launch.yaml of the plan into this folder."
 )
-def plan(
-    config: Path,
-    base: Path | None,
-    flops: float | None,
-    gpu_hours: float | None,
-    flops_per_gpu: float,
-    target_parameters: float,
-    target_tokens: float,
-    fit_folder: Path | None,
-    error: float,
-    output: Path | None,
-) -> None:
+@together(_Asked)
+def plan(asked: _Asked) -> None:
     """Plan a budget: how many runs, of which size and length, in how many rounds.
 
     The budget covers the swarm, a verification and a ladder. It is a rule of thumb from public
@@ -73,24 +80,31 @@ def plan(
     from olmix.config import GenerationConfig, LaunchConfig
     from olmix.plan import PUBLIC, Target, curve_of_fit, plans_of, write_plan
 
-    if (flops is None) == (gpu_hours is None):
+    if (asked.flops is None) == (asked.gpu_hours is None):
         raise click.UsageError("give --flops or --gpu-hours")
-    budget = flops if flops is not None else float(gpu_hours or 0) * 3600 * flops_per_gpu
-    if min(target_parameters, target_tokens) < 1:
+    budget = asked.flops
+    if budget is None:
+        budget = float(asked.gpu_hours or 0) * 3600 * asked.flops_per_gpu
+    if min(asked.target_parameters, asked.target_tokens) < 1:
         raise click.UsageError("--target-parameters and --target-tokens must be at least 1")
-    launch = LaunchConfig.from_yaml(config.with_name("launch.yaml") if base is None else base)
-    curve = PUBLIC if fit_folder is None else curve_of_fit(fit_folder)
-    target = Target(target_parameters, target_tokens)
-    plans, best = plans_of(launch, budget, target, curve, error)
-    _show(plans, best, curve.source, error)
-    if output is not None:
-        files = write_plan(output, GenerationConfig.from_yaml(config), launch, best, target)
+    launch = LaunchConfig.from_yaml(
+        asked.config.with_name("launch.yaml") if asked.base is None else asked.base
+    )
+    curve = PUBLIC if asked.fit_folder is None else curve_of_fit(asked.fit_folder)
+    target = Target(asked.target_parameters, asked.target_tokens)
+    plans, best = plans_of(launch, budget, target, curve, asked.error)
+    _show(plans, best, curve.source, asked.error)
+    if asked.output is not None:
+        files = write_plan(
+            asked.output, GenerationConfig.from_yaml(asked.config), launch, best, target
+        )
         done(f"wrote {', '.join(map(str, files))}")
-        click.echo(_next(best, output))
+        click.echo(_next(best, asked.output))
 
 
 def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> None:
-    from olmix.plan.budget import SMALLEST, VERIFYING
+    from olmix.plan.budget import SMALLEST
+    from olmix.records.fit.proposal import VERIFYING
     from olmix.text.numbers import UNKNOWN, fixed, readable_count
 
     rows = [
@@ -130,6 +144,8 @@ def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> Non
 
 def _next(best: Plan, output: Path) -> str:
     """Return the commands of the plan, in order; a group of runs for each round."""
+    from olmix.records.fit.ladder import LADDER_SEEDS
+
     place = str(output)
     base, runs, results, fit = (
         f"{place}/{name}" for name in ("launch.yaml", "runs", "results", "fit")
@@ -151,5 +167,5 @@ def _next(best: Plan, output: Path) -> str:
             ["fit", "-c", f"{results}/fit.yaml", "-o", fit],
         ]
     verify = ["verify", "--fit", f"{fit}/latest", "-c", base, "-o", runs]
-    lines += [verify, [*verify, "--scales", "1,4", "--seeds", "3"]]
+    lines += [verify, [*verify, "--scales", "1,4", "--seeds", str(LADDER_SEEDS)]]
     return "\n".join(shell_line(["olmix", *words]) for words in lines)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from olmix.cli.options import RenamedOption
+from olmix.cli.options import RenamedOption, together
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
 from olmix.cli.terminal import done, resolved, shell_line
 from olmix.errors import ConfigError, DataError, LaunchError, Problem, nearest, require
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["quickstart"]
 
-LADDER_SEEDS = 3
-"""Seeds of a ladder: its largest size takes most of the time, and the trend over sizes helps."""
 LEAST_TOKENS = 20_000
 MOST_TOKENS = 20_000_000
 NUM_MIXTURES = 4
@@ -80,6 +78,23 @@ class _QuickstartPlan:
     def variants(self) -> Path:
         """Folder of the variants; another length or seed makes another swarm."""
         return self.work / "variants" / f"{self.max_tokens}-tokens-seed-{self.seed}"
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The options of the command."""
+
+    target: str | None
+    data: Path | None
+    held_out: tuple[str, ...]
+    runs: int
+    tokens: int
+    budget: float | None
+    seeds: int
+    rounds: int
+    scales: str
+    seed: int
+    output: Path
 
 
 @click.command()
@@ -142,46 +157,44 @@ class _QuickstartPlan:
     show_default=True,
     help="Folder for everything that is written.",
 )
-def quickstart(
-    target: str | None,
-    data: Path | None,
-    held_out: tuple[str, ...],
-    runs: int,
-    tokens: int,
-    budget: float | None,
-    seeds: int,
-    rounds: int,
-    scales: str,
-    seed: int,
-    output: Path,
-) -> None:
+@together(_Asked)
+def quickstart(asked: _Asked) -> None:
     """Run the whole loop on this machine, from texts to a proposed and verified mixture.
 
     It needs no account, no GPU and no download. Every step is one public command, which is printed,
     so that you can repeat and change it. After Ctrl-C, a second start picks up where it left off.
     """
-    started = time.monotonic()
+    started, output = time.monotonic(), asked.output
     commands = _Commands()
-    if target is not None:
-        _check_target(target, _domains_of(data))
-    _check_ladder(rounds, runs, scales)
-    built_in = () if data is not None or held_out else ("networkx",)
+    if asked.target is not None:
+        _check_target(asked.target, _domains_of(asked.data))
+    _check_ladder(asked.rounds, asked.runs, asked.scales)
+    built_in = () if asked.data is not None or asked.held_out else ("networkx",)
     require((*built_in, *_NEEDED), "quickstart", "olmix quickstart")
-    words = ["prepare", "-o", str(output / "data"), "--seed", str(seed)]
-    words += ["--data", str(data)] if data is not None else []
-    words += [word for name in held_out for word in ("--held-out", name)]
+    words = ["prepare", "-o", str(output / "data"), "--seed", str(asked.seed)]
+    words += ["--data", str(asked.data)] if asked.data is not None else []
+    words += [word for name in asked.held_out for word in ("--held-out", name)]
     commands.run(*words)
     texts = _ExampleTexts(output / "data")
-    aim = _target(target, data, texts)
-    plan = _QuickstartPlan(output, aim, seed, runs, seeds, tokens, rounds, scales)
+    aim = _target(asked.target, asked.data, texts)
+    plan = _QuickstartPlan(
+        output,
+        aim,
+        asked.seed,
+        asked.runs,
+        asked.seeds,
+        asked.tokens,
+        asked.rounds,
+        asked.scales,
+    )
     _write_configs(plan, texts, only="launch.yaml")
     speed = output / "speed.json"
     is_new = not speed.exists()
     if is_new:
         commands.run("launch", "measure", "-c", str(output / "launch.yaml"), "-o", str(speed))
     rate = _rate(speed)
-    if budget is not None:
-        plan = _within(plan, budget - (time.monotonic() - started), rate)
+    if asked.budget is not None:
+        plan = _within(plan, asked.budget - (time.monotonic() - started), rate)
     _write_configs(plan, texts)
     if is_new:
         commands.ends = _announce(plan, rate)
@@ -317,6 +330,7 @@ def _within(plan: _QuickstartPlan, seconds: float, rate: float) -> _QuickstartPl
 
 def _ladder_runs(plan: _QuickstartPlan) -> int:
     """Return how many runs of the swarm take as long as the ladder, at most."""
+    from olmix.records.fit.ladder import LADDER_SEEDS
     from olmix.verify import read_scales
 
     if not plan.scales:
@@ -361,6 +375,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _run_loop(plan: _QuickstartPlan, commands: _Commands) -> None:
+    from olmix.records.fit.ladder import LADDER_SEEDS
     from olmix.report import write_report
 
     work = plan.work

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from olmix.cli.options import json_option, path_option
+from olmix.cli.options import json_option, path_option, together
 from olmix.cli.terminal import done, progress, shell_line, table
 from olmix.text.numbers import counted
 
@@ -50,6 +51,22 @@ def example(folder: Path, framework: str) -> None:
     click.echo(load_framework(framework).write_example(folder))
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """The options of the command."""
+
+    experiment: Path
+    output: Path | None
+    validator: Literal["inprocess", "subprocess"]
+    no_validate: bool
+    smoke: bool
+    slurm: bool
+    after: Path | None
+    num_next: int
+    max_runs: int | None
+    as_json: bool
+
+
 @sweep.command()
 @_file
 @path_option(
@@ -78,40 +95,33 @@ def example(folder: Path, framework: str) -> None:
 )
 @click.option("--max-runs", type=click.IntRange(min=1), help="Refuse more runs than this.")
 @json_option
-def generate(
-    experiment: Path,
-    output: Path | None,
-    validator: Literal["inprocess", "subprocess"],
-    no_validate: bool,
-    smoke: bool,
-    slurm: bool,
-    after: Path | None,
-    num_next: int,
-    max_runs: int | None,
-    as_json: bool,
-) -> None:
+@together(_Asked)
+def generate(asked: _Asked) -> None:
     """Write a complete config for each run, and check all of them."""
     from olmix.sweep import generate_configs
 
-    if after is None:
-        loaded = _read(experiment, max_runs)
+    output = asked.output
+    if asked.after is None:
+        loaded = _read(asked.experiment, asked.max_runs)
     else:
         from olmix.sweep.next_runs import with_next_runs
 
         if output is not None:
             raise click.UsageError("--after adds runs to the folder EXPERIMENT; leave -o out")
-        loaded = _limited(with_next_runs(experiment, after, num_next), max_runs)
-        output = experiment
+        loaded = _limited(
+            with_next_runs(asked.experiment, asked.after, asked.num_next), asked.max_runs
+        )
+        output = asked.experiment
     with progress("checking configs") as show:
         result = generate_configs(
             loaded,
             output,
-            validator="none" if no_validate else validator,
-            smoke=smoke,
-            slurm=slurm,
+            validator="none" if asked.no_validate else asked.validator,
+            smoke=asked.smoke,
+            slurm=asked.slurm,
             on_progress=show,
         )
-    if as_json:
+    if asked.as_json:
         click.echo(json.dumps(_summary(result), indent=2))
         return
     _show_generated(result)

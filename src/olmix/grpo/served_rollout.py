@@ -15,7 +15,7 @@ import numpy as np
 
 from olmix.errors import NotAvailableError
 
-__all__ = ["engine_settings", "listening", "require_engine", "rollout_class", "seed_of"]
+__all__ = ["CallSeeds", "engine_settings", "listening", "require_engine", "rollout_class"]
 
 _MODULES = {"vllm": "vllm", "sglang_jax": "sgl_jax"}
 """Engine to the module that it is."""
@@ -53,10 +53,18 @@ def engine_settings(engine: str, base: Path, length: int) -> dict[str, Any]:
     }
 
 
-def seed_of(seed: int, step: int, call: int) -> int:
-    """Return the seed of a call within a step, which a resumed run gets again."""
-    [state] = np.random.SeedSequence([seed, step, call]).generate_state(1)
-    return int(state)
+class CallSeeds:
+    """The seeds of a rollout: one for each call within a step, which a resumed run gets again."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed, self._step, self._call = seed, -1, 0
+
+    def draw(self, step: int) -> int:
+        """Return the seed of the next call within a step."""
+        self._call = self._call + 1 if self._step == step else 0
+        self._step = step
+        [state] = np.random.SeedSequence([self._seed, step, self._call]).generate_state(1)
+        return int(state)
 
 
 def rollout_class(engine: str) -> Any:
@@ -94,15 +102,12 @@ def listening(parent: Any, *, takes_cache: bool) -> Any:
                 rollout_actor, tokenizer, mesh=mesh, rollout_config=rollout_config, **room
             )
             self.current_step: Callable[[], int] = lambda: 0
-            self._own_seed, self._listener = seed, listener
-            self._calls = (-1, 0)
+            self._seeds, self._listener = CallSeeds(seed), listener
 
         def generate(self, prompts: list[str], rollout_config: Any, **_: Any) -> Any:
             """Sample answers."""
-            step = self.current_step()
-            call = self._calls[1] + 1 if self._calls[0] == step else 0
-            self._calls = (step, call)
-            config = dataclasses.replace(rollout_config, seed=seed_of(self._own_seed, step, call))
+            seed = self._seeds.draw(self.current_step())
+            config = dataclasses.replace(rollout_config, seed=seed)
             output = super().generate([str(prompt) for prompt in prompts], config)
             ends = set(config.eos_tokens or [self.eos_id()])
             cut = [_until_end(tokens, ends, self.pad_id()) for tokens in output.tokens]

@@ -31,7 +31,7 @@ from tunix.rl.rollout import base_rollout, vanilla_rollout
 from tunix.sft import checkpoint_manager
 
 from olmix.grpo.config import GrpoConfig, RunConfig, SamplingConfig
-from olmix.grpo.served_rollout import engine_settings, rollout_class, seed_of
+from olmix.grpo.served_rollout import CallSeeds, engine_settings, rollout_class
 
 __all__ = ["GrpoTrainer", "SeededRollout", "StepListener", "restore_weights"]
 
@@ -85,9 +85,8 @@ class SeededRollout(vanilla_rollout.VanillaRollout):  # type: ignore[misc]  # Tu
             ),
         )
         self.current_step: Callable[[], int] = lambda: 0
-        self._seed, self._listener = seed, listener
+        self._seeds, self._listener = CallSeeds(seed), listener
         self._temperature = rollout_config.temperature
-        self._calls = (-1, 0)
         self._keep_tokens()
 
     def _keep_tokens(self) -> None:
@@ -116,10 +115,8 @@ class SeededRollout(vanilla_rollout.VanillaRollout):  # type: ignore[misc]  # Tu
 
     def generate(self, prompts: list[str], rollout_config: Any, **_: Any) -> Any:
         """Sample answers; their tokens hold the end token where they have one."""
-        step = self.current_step()
-        call = self._calls[1] + 1 if self._calls[0] == step else 0
-        self._calls = (step, call)
-        config = dataclasses.replace(rollout_config, seed=seed_of(self._seed, step, call))
+        seed = self._seeds.draw(self.current_step())
+        config = dataclasses.replace(rollout_config, seed=seed)
         output = super().generate([str(prompt) for prompt in prompts], config)
         room = config.max_tokens_to_generate
         buffer = np.asarray(self._tokens)[:, -room:]

@@ -18,16 +18,15 @@ from olmix.config.models import MODEL_PARAMETERS
 from olmix.config.sizes import at_width
 from olmix.errors import ConfigError, Problem
 from olmix.plan.curve import Curve
-from olmix.records.fit.proposal import VERIFIED
+from olmix.records.fit.ladder import LADDER_SEEDS
+from olmix.records.fit.proposal import VERIFYING
 
-__all__ = ["SMALLEST", "VERIFYING", "Plan", "Target", "make_plan", "plans_of"]
+__all__ = ["SMALLEST", "Plan", "Target", "make_plan", "plans_of"]
 
 _SIZES = (32, 64, 128, 256, 512)
-_LADDER = 2 * 3 * (1 + 16)
+_LADDER = 2 * LADDER_SEEDS * (1 + 16)
 _FIRST_ROUND, _FIRST_PER_DOMAIN = 48, 3
 """Runs of a first round, at least, and for each domain: too small a one made rounds worse."""
-VERIFYING = len(VERIFIED) * 5
-"""Runs of a verification: five seeds of each mixture."""
 SMALLEST = 1_000_000
 """Parameters of the smallest models of a public swarm."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from olmix.plotting import mixture_label
 from olmix.records.fit.folder import FitFolder, read_fit_folder
-from olmix.records.fit.proposal import Gain, Proposal
+from olmix.records.fit.proposal import VERIFYING, Gain, Proposal
 from olmix.records.fit.report_notes import read_report_notes
 from olmix.records.fit.scores import LEVEL
 from olmix.report.changes import MetricChange, metric_changes
@@ -46,8 +46,6 @@ _MOST_COSTS = 8
 _LABELLED = 0.06
 """Share from which a segment has its name in it."""
 _WIDTH = 80
-_VERIFYING = 20
-"""Runs of a verification: four mixtures with five seeds, as `olmix verify` does without options."""
 
 
 @dataclass(frozen=True)
@@ -432,5 +430,5 @@ def _price(content: FitFolder) -> str:
     seconds = [float(cell) for cell in cells if cell.replace(".", "", 1).isdigit()]
     if not seconds:
         return ""
-    taken = duration(_VERIFYING * sum(seconds) / len(seconds))
-    return f" ({_VERIFYING} runs, about {taken} of training)"
+    taken = duration(VERIFYING * sum(seconds) / len(seconds))
+    return f" ({VERIFYING} runs, about {taken} of training)"

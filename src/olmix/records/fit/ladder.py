@@ -22,8 +22,18 @@ from olmix.records.typed_json import (
 )
 from olmix.text.csv import write_rows
 
-__all__ = ["GainAtTarget", "Ladder", "Rung", "TokenFactor", "read_ladder", "write_ladder"]
+__all__ = [
+    "LADDER_SEEDS",
+    "GainAtTarget",
+    "Ladder",
+    "Rung",
+    "TokenFactor",
+    "read_ladder",
+    "write_ladder",
+]
 
+LADDER_SEEDS = 3
+"""Seeds of a ladder: its largest size takes most of the time, and the trend over sizes helps."""
 _Count = Annotated[int, Field(ge=1, le=10**18)]
 
 

@@ -27,6 +27,7 @@ from olmix.records.typed_json import (
 __all__ = [
     "MIXTURES",
     "VERIFIED",
+    "VERIFYING",
     "AnotherRound",
     "Distance",
     "Gain",
@@ -45,6 +46,8 @@ MIXTURES = ("natural", "uniform", "unimax", "best_seen", "proposed")
 """Mixtures in the order in which they are shown."""
 VERIFIED = ("natural", "uniform", "best_seen", "proposed")
 """Those that `olmix verify` trains."""
+VERIFYING = 5 * len(VERIFIED)
+"""Runs of a verification: five seeds of each mixture."""
 _BEST_SEEN = "best_seen"
 _LARGEST_WEIGHT = 1.001
 
