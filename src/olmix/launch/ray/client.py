@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 __all__ = ["connected", "start_here"]
+
+logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 60.0
 _START_S = 120
@@ -40,6 +44,19 @@ def connected(infra: RayInfra) -> Iterator[JobSubmissionClient]:
 
         def _do_request(self, *args: object, **kwargs: object) -> object:
             return super()._do_request(*args, **{"timeout": _TIMEOUT_S, **kwargs})
+
+        def submit_job(self, **job: object) -> str:
+            """Submit as Ray does, and again while the head node's job agent is still starting."""
+            until = time.monotonic() + _START_S
+            while True:
+                try:
+                    return str(super().submit_job(**job))
+                except RuntimeError as error:
+                    # Ray's own words for the one refusal that nothing was submitted by.
+                    if "try again later" not in str(error) or time.monotonic() > until:
+                        raise
+                    logger.info("Ray's job agent is not ready yet; submitting again")
+                    time.sleep(1)
 
     try:
         yield Client("auto" if infra.address == _HERE else infra.address)
