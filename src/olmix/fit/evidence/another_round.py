@@ -20,7 +20,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from olmix.fit.evidence.proposals import JudgedProposal
+from olmix.fit.evidence.judged_proposal import JudgedProposal
 from olmix.fit.noise import noise_between
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.results import objective_of

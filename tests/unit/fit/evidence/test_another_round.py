@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olmix.fit.evidence.another_round import another_round, expected_gain
-from olmix.fit.evidence.proposals import propose_judged
+from olmix.fit.evidence.judged_proposal import propose_judged
 from olmix.fit.session import fit_laws, load_swarm
 from olmix.text.csv import write_table
 
