@@ -4,8 +4,8 @@ Every law of `auto` is fitted to a swarm, and once more without the best tenth o
 judged by what it picks among these (`olmix.fit.evidence.best_tenth`). What it is worth is asked
 of the truth:
 
-- planted: the four truths of `fit_coverage.py`, 6 domains, 64 runs (`runs`), noise a tenth of the spread. A
-  law proposes (no divergence), and its regret and its optimism are looked up;
+- planted: the four truths of `fit_coverage.py`, 6 domains, 64 runs (`runs`), noise a tenth of
+  the spread. A law proposes (no divergence), and its regret and its optimism are looked up;
 - public: RegMix (64 of 512 runs, mean of 13 losses), DCLM (64 of 127, mean of 110 metrics),
   `small_repeats` (45 of 68). A law picks among the other runs, which no fit has seen.
 
