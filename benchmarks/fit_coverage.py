@@ -17,7 +17,7 @@ import numpy as np
 
 from olmix.config import FitConfig
 from olmix.fit.evidence.best_tenth import leave_out_best, leave_out_outermost, widened
-from olmix.fit.evidence.proposals import propose_judged
+from olmix.fit.evidence.judged_proposal import propose_judged
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import fit_laws
 from olmix.fit.uncertainty import estimate, gain
