@@ -147,11 +147,14 @@ def _from_tables(
     names = sort_names(read_table(metrics).columns).metrics
     text = fit_config(
         (os.path.relpath(ratios, folder), os.path.relpath(metrics, folder)),
-        {"token_counts": dict.fromkeys(domains, 1)},
+        None,
         domains,
         dict.fromkeys(names, 1.0),
         lower={n: known for n in names if (known := lower_is_better_by_name(n)) is not None},
-        note="Give the tokens of each domain under priors.token_counts: they define the natural "
-        "mixture.",
+    )
+    click.echo(
+        "warning: no token counts are known, so the uniform mixture stands in for the natural one; "
+        "give them at the end of fit.yaml",
+        err=True,
     )
     return {"fit.yaml": text}, ("olmix fit -c fit.yaml -o fit",)

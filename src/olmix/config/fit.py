@@ -6,7 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from olmix.config.base import (
     LocalPath,
@@ -20,9 +27,11 @@ from olmix.config.base import (
     Weight,
 )
 from olmix.config.evaluation import FitEval
-from olmix.config.priors import Priors
-from olmix.config.scales import ScaleSize, SwarmScale, by_size
+from olmix.config.priors import Priors, unknown_priors
+from olmix.config.scales import SCALE_COLUMN, ScaleSize, SwarmScale, by_size
 from olmix.domains import domains_below, is_below
+from olmix.errors import OlmixError
+from olmix.text.csv import read_table
 
 __all__ = [
     "ConstraintsConfig",
@@ -247,8 +256,9 @@ class FitConfig(Section):
 
     swarm: SwarmTables
     """The tables of the swarm."""
-    priors: Priors
-    """Token counts per domain, or the file that `olmix priors compute` wrote."""
+    priors: Annotated[Priors, Field(default=None, validate_default=True)]
+    """Token counts per domain, or the file that `olmix priors compute` wrote. If left out, the
+    uniform mixture stands in for the natural one."""
     eval: FitEval | None = None
     """Metrics to use, by family; all columns if left out."""
     lower_is_better: dict[str, bool] = {}
@@ -266,9 +276,30 @@ class FitConfig(Section):
     filtering: FilteringConfig = FilteringConfig()
     """Runs and metrics to leave out, domains to pin, weights of metrics."""
 
+    @field_validator("priors", mode="before")
+    @classmethod
+    def _columns_are_the_domains(cls, given: object, info: ValidationInfo) -> object:
+        """Take the domains from the table of mixtures where no token counts are given."""
+        swarm = info.data.get("swarm")
+        if given is not None or swarm is None:  # what is wrong with the tables is said of them
+            return given
+        try:
+            table = read_table(swarm.ratios, SCALE_COLUMN if swarm.one_table else None)
+        except OlmixError as error:
+            raise ValueError(
+                f"left out, so the domains are read from swarm.ratios: {error}"
+            ) from None
+        return unknown_priors(table.columns)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         rules = Rules()
+        if self.priors.unknown and self.constraints.target_tokens is not None:
+            rules.broken(
+                "priors.token_counts are needed to say how many passes this takes",
+                "constraints",
+                "target_tokens",
+            )
         if self.constraints.enabled and self.constraints.target_tokens is None:
             rules.broken("it is required where enabled is true", "constraints", "target_tokens")
         self._check_proposer(rules)

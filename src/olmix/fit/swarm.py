@@ -36,10 +36,14 @@ from olmix.simplex import SAME_DECIMALS, Array
 from olmix.text.csv import Table
 from olmix.text.numbers import counted
 
-__all__ = ["Swarm", "read_swarm"]
+__all__ = ["UNIFORM_PRIOR", "Swarm", "read_swarm"]
 
 _EXACT = 7
 """Digits from which equal numbers are no chance."""
+UNIFORM_PRIOR = (
+    "No token counts were given: the uniform mixture stands in for the natural one, and gains and "
+    "floors are over it. Give token_counts to compare with your data."
+)
 STANDARDISE = "`standardise: true` divides each metric by its spread."
 
 
@@ -314,7 +318,11 @@ def _assemble(
         held_out=held_out,
         dropped=tables.dropped,
         notes=(),
-        warnings=(*chosen.warnings, *(() if scales is None else (f"{scales} {STANDARDISE}",))),
+        warnings=(
+            *chosen.warnings,
+            *(() if scales is None else (f"{scales} {STANDARDISE}",)),
+            *((UNIFORM_PRIOR,) if config.priors.unknown else ()),
+        ),
         frozen=frozen,
         pinned=pinned,
         noise=find_noise(values, _errors(metrics, chosen, runs), group),
