@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from olmix.config.data import sources_of
 from olmix.errors import DataError
 from olmix.export.mixtures import DomainShare, ExportedMix
 from olmix.text.yaml import render_yaml
@@ -108,11 +109,7 @@ def _check(
 
 def _name_with(domain: DomainShare, path: str) -> str:
     """Return how a config names the files of a domain that a trainer reads."""
-    source, *below = domain.name.split(":")
-    section: dict[str, object] = {"paths": [path]}
-    for kind, name in reversed(list(zip(("topics", "quality"), below, strict=False))):
-        section = {kind: [{"name": name, **section}]}
-    lines = render_yaml({"data": {"sources": [{"name": source, **section}]}}).splitlines()
+    lines = render_yaml({"data": {"sources": sources_of({domain.name: [path]})}}).splitlines()
     return "Name such files for every domain in a config, and give it with -c:\n" + "\n".join(
         f"    {line}" for line in lines
     )

@@ -103,8 +103,6 @@ CASES = [
     ("a number for a path", "fit", "ratios.csv,", "7,", "swarm.ratios"),
     ("a folder for a table", "fit", "ratios.csv,", "., ", "cannot be read: Is a directory"),
     # priors
-    ("no priors", "fit", "priors:\n  token_counts: {a: 100, b: 300, c: 600}\n", "",
-     "priors: this key is required"),
     ("no counts", "fit", "token_counts: {a: 100, b: 300, c: 600}", "token_counts: {}",
      "priors.token_counts"),
     ("a count of 0", "fit", "a: 100", "a: 0", "priors.token_counts.a"),
