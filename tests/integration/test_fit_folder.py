@@ -323,7 +323,7 @@ BAD_TABLES = {
     ),
     "an empty file": (
         lambda p: _table(p, "metrics.csv", ""),
-        ["metrics.csv:1: one column named `run` or `run_id` is needed; found an empty file"],
+        ["metrics.csv:1: `run_id` or `index` is needed; found an empty file"],
     ),
     "a header alone": (
         lambda p: _table(p, "metrics.csv", "run,y\n"),
@@ -331,11 +331,11 @@ BAD_TABLES = {
     ),
     "no id": (
         lambda p: _edit_row(p, "ratios.csv", 0, lambda row: row.replace("run", "experiment")),
-        ["ratios.csv:1: one column named `run` or `run_id` is needed; found experiment, a, b"],
+        ["ratios.csv:1: `run_id` or `index` is needed; found experiment, a, b"],
     ),
     "two ids": (
         lambda p: _edit_row(p, "ratios.csv", 0, lambda row: row.replace("a,b", "run_id,b")),
-        ["ratios.csv:1: one column named `run` or `run_id` is needed; found run, run_id"],
+        ["ratios.csv:1: `run_id` or `index` is needed; found run, run_id"],
     ),
     "a column twice": (
         lambda p: _edit_row(p, "ratios.csv", 0, lambda row: row.replace("a,b", "b,b")),

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.errors import DataError
-from olmix.fit.metrics import Metrics, scale_note, select_metrics, spreads
+from olmix.fit.metrics import Metrics, idle_floors, scale_note, select_metrics, spreads
 from olmix.fit.mixture_rows import rescaled_note, without_noise
 from olmix.fit.noise import Noise, find_noise
 from olmix.fit.read_tables import (
@@ -250,8 +251,9 @@ def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> 
 def _lacking(ratios: Table, metrics: Table) -> dict[str, str]:
     """Return the runs that one of the tables lacks, with the reason."""
     left, right = set(ratios.runs), set(metrics.runs)
-    lacking = dict.fromkeys(sorted(left - right), f"{metrics.path} has no metrics of it")
-    return lacking | dict.fromkeys(sorted(right - left), f"{ratios.path} has no mixture of it")
+    one, other = Path(ratios.path).name, Path(metrics.path).name
+    lacking = dict.fromkeys(sorted(left - right), f"in {one}, not in {other}")
+    return lacking | dict.fromkeys(sorted(right - left), f"in {other}, not in {one}")
 
 
 def _measured(table: Table, chosen: Metrics, runs: Sequence[str]) -> dict[str, Array]:
@@ -321,6 +323,7 @@ def _assemble(
         warnings=(
             *chosen.warnings,
             *(() if scales is None else (f"{scales} {STANDARDISE}",)),
+            *idle_floors(config.proposer, chosen.names, values),
             *((UNIFORM_PRIOR,) if config.priors.unknown else ()),
         ),
         frozen=frozen,

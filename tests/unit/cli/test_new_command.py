@@ -157,6 +157,19 @@ def test_token_counts_that_nobody_gave_are_no_natural_mixture(tmp_path, monkeypa
     assert not FitConfig.from_yaml("fit.yaml").priors.unknown
 
 
+def test_tables_that_no_fit_would_take_are_refused_before_anything_is_written(tmp_path, capsys):
+    planted = plant(tmp_path, {"arc_easy": log_linear}, num=20)
+    planted.metrics["arc_easy"] = [value / 100 for value in planted.metrics["arc_easy"]]
+    tables = planted.write().config().swarm
+    assert run("new", tmp_path / "one", "--csv", tables.ratios, tables.metrics) == 0
+    assert "arc_easy: no direction in the name" in capsys.readouterr().err
+    planted.ratios = {name: [100 * w for w in ws] for name, ws in planted.ratios.items()}
+    planted.write()
+    assert run("new", tmp_path / "two", "--csv", tables.ratios, tables.metrics) == 2
+    assert "21 runs, the first of them" in capsys.readouterr().err
+    assert not (tmp_path / "two").exists()
+
+
 def test_limits_by_tokens_need_token_counts(tmp_path, capsys):
     config = plant(tmp_path, {"loss": log_linear}, num=20).config().to_plain()
     del config["priors"]

@@ -46,7 +46,7 @@ CASES = [
     ("an empty file", "ratios", "", "", "ratios.csv"),
     ("a header alone", "ratios", "", "run,a,b,c\n", "ratios.csv: the table has no rows"),
     ("not text", "ratios", "", "\udcff\udcfe\x00", "ratios.csv"),
-    ("no id column", "ratios", "run,a", "who,a", "`run` or `run_id` is needed; found who"),
+    ("no id column", "ratios", "run,a", "who,a", "`run_id` or `index` is needed; found who"),
     ("two id columns", "ratios", "run,a", "run,run_id", "run"),
     ("a domain twice", "ratios", "run,a,b,c", "run,a,a,c", "a"),
     ("a run twice", "ratios", "r1,", "r0,", "r0"),
