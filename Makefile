@@ -61,6 +61,10 @@ check-gpu: $(VENV)/.grpo  ## Say which devices JAX finds
 
 # One thread each: workers that share the cores wait for one another's threads, spinning.
 test: export OMP_NUM_THREADS ?= 1
+# Hundreds of processes import the same packages. Where Python is told to keep no bytecode, as in
+# most containers, each would compile them anew, for 4 to 9 seconds. None of it lies among sources.
+test: export PYTHONDONTWRITEBYTECODE =
+test: export PYTHONPYCACHEPREFIX ?= $(abspath $(VENV))/pycache
 test: $(VENV)/.dev  ## Run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
