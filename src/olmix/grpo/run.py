@@ -25,8 +25,8 @@ from olmix.grpo.checkpoints import identity, list_updates, open_checkpoints, sav
 from olmix.grpo.config import RunConfig
 from olmix.grpo.curriculum import Lesson, choose_questions
 from olmix.grpo.data import batches, held_out_questions, load_dataset
-from olmix.grpo.fit_prompts import shorter_questions
 from olmix.grpo.own_rewards import load_rewards, try_rewards
+from olmix.grpo.prompt_lengths import shorter_questions
 from olmix.grpo.prompts import render_prompt
 from olmix.grpo.rates import Measured
 from olmix.grpo.reward_states import RewardStates
