@@ -63,10 +63,9 @@ check-gpu: $(VENV)/.grpo  ## Say which devices JAX finds
 test: export OMP_NUM_THREADS ?= 1
 # Hundreds of processes import the same packages. Where Python is told to keep no bytecode, as in
 # most containers, each would compile them anew, for 4 to 9 seconds. None of it lies among sources.
-test: export PYTHONDONTWRITEBYTECODE =
-test: export PYTHONPYCACHEPREFIX ?= $(abspath $(VENV))/pycache
+KEEP_BYTECODE := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(abspath $(VENV))/pycache
 test: $(VENV)/.dev  ## Run all tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(KEEP_BYTECODE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.dev  ## Formatting, lint, types and the import contract; edits nothing
 	$(BIN)/ruff format --check .
