@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from olmix.config import FitConfig
-from olmix.fit.evidence.proposals import propose_judged
+from olmix.fit.evidence.judged_proposal import propose_judged
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import fit_laws
 from olmix.fit.uncertainty import estimate, gain

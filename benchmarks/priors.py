@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from olmix.config import DataConfig
-from olmix.priors import count_tokens
+from olmix.priors import count_domains
 from servers import KEY, SECRET, make_bucket, s3_client, s3_server, signed
 
 TOPICS = 8
@@ -58,7 +58,7 @@ def ours(endpoint: str, count: int, patterns: list[str]) -> float:
     sources = [{"name": f"d{i}", "paths": [pattern]} for i, pattern in enumerate(patterns)]
     data = DataConfig.from_dict({"sources": sources, "storage": {"s3": {"endpoint": endpoint}}})
     started = time.perf_counter()
-    counts = count_tokens(data)
+    counts = count_domains(data).domains
     seconds = time.perf_counter() - started
     assert sum(entry.num_tokens for entry in counts) == 16 * count
     return seconds

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from olmix.domains import bits_per_byte_of
 from olmix.errors import DataError, DivergedError, LaunchError
-from olmix.records.logs import flatten
+from olmix.records.log_readers import flatten
 from olmix.records.run import INTERRUPTED, RunFolder, StatusProgress, progress_of
 from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
 

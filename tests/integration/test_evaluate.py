@@ -14,7 +14,7 @@ pytest.importorskip("lm_eval")
 from olmix.cli.main import main
 from olmix.collect import Options, collect
 from olmix.errors import DataError
-from olmix.evaluate.windows import rolling_windows
+from olmix.evaluate.rolling_windows import rolling_windows
 from olmix.prepare.tokenizer import train_tokenizer
 from olmix.records.checkpoint_bits import CHECKPOINT_BITS, read_checkpoint_bits
 from olmix.text.csv import read_table

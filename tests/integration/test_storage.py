@@ -14,7 +14,7 @@ pytest.importorskip("obstore")
 from olmix.cli.main import main
 from olmix.config import DataConfig
 from olmix.errors import DataError
-from olmix.priors import count_domains, count_tokens
+from olmix.priors import count_domains
 from olmix.records.fingerprint import _in_buckets, fingerprints_of
 from olmix.records.group import read_group_record
 from olmix.records.storage import buckets as storage_module
@@ -64,7 +64,9 @@ def _data(endpoint, scheme="s3", storage=None, **paths):
 
 
 def _tokens(data):
-    return {count.domain: (count.num_tokens, count.num_files) for count in count_tokens(data)}
+    return {
+        count.domain: (count.num_tokens, count.num_files) for count in count_domains(data).domains
+    }
 
 
 def test_patterns_and_paths_are_counted_from_listings(s3):
@@ -100,20 +102,20 @@ def test_no_object_is_asked_for_by_itself(s3, monkeypatch):
 def test_a_missing_file_bucket_and_pattern_are_named_and_never_zero(s3):
     data = _data(s3, a="s3://tokens/nowhere/*.npy", b="s3://tokens/wiki/none.npy")
     with pytest.raises(DataError) as caught:
-        count_tokens(data)
+        count_domains(data)
     assert "domain a: s3://tokens/nowhere/*.npy: no such file" in str(caught.value)
     assert "domain b: s3://tokens/wiki/none.npy: no such file" in str(caught.value)
     with pytest.raises(DataError, match=r"s3://elsewhere/x/\*: cannot be listed: NoSuchBucket: "):
-        count_tokens(_data(s3, a="s3://elsewhere/x/*"))
+        count_domains(_data(s3, a="s3://elsewhere/x/*"))
 
 
 def test_wrong_keys_and_a_dead_server_are_errors(s3, monkeypatch):
     monkeypatch.setattr(storage_module, "_TIMEOUT_S", 1)
     with pytest.raises(DataError, match=r"s3://tokens/wiki/\*: cannot be listed"):
-        count_tokens(_data("http://127.0.0.1:9", a="s3://tokens/wiki/*"))
+        count_domains(_data("http://127.0.0.1:9", a="s3://tokens/wiki/*"))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(DataError, match=r"wiki/\*: cannot be listed: SignatureDoesNotMatch: "):
-        count_tokens(_data(s3, a="s3://tokens/wiki/*"))
+        count_domains(_data(s3, a="s3://tokens/wiki/*"))
 
 
 def test_a_real_npy_header_is_subtracted(s3):
@@ -135,7 +137,7 @@ def test_a_file_of_two_domains_and_an_odd_size_are_named(s3):
         c="s3://tokens/odd/all.npy",
     )
     with pytest.raises(DataError) as caught:
-        count_tokens(data)
+        count_domains(data)
     assert "s3://tokens/wiki/all.npy: belongs to two domains, a and b" in str(caught.value)
     assert "s3://tokens/wiki/all.npz: holds binary data of an unknown kind" in str(caught.value)
     assert "s3://tokens/odd/all.npy: 3 bytes are not a whole number of uint32" in str(caught.value)
@@ -206,7 +208,7 @@ def test_a_launch_goes_on_without_the_bucket_and_says_what_it_does_not_know(tmp_
 def test_mixed_schemes_in_a_source_are_refused(s3):
     data = _data(s3, a=["s3://tokens/wiki/all.npy", "gs://tokens/wiki/all.npy"], b="x.npy")
     with pytest.raises(DataError, match=r"source a: its paths mix gs://, s3://"):
-        count_tokens(data)
+        count_domains(data)
 
 
 def test_weka_has_an_endpoint_and_a_profile_of_its_own(s3, monkeypatch, tmp_path):
@@ -222,10 +224,10 @@ def test_weka_has_an_endpoint_and_a_profile_of_its_own(s3, monkeypatch, tmp_path
     data = _data(None, "weka", {"region": "us-east-1"}, a="weka://tokens/wiki/*.npy")
     assert _tokens(data) == {"a": (10, 1)}
     with pytest.raises(DataError, match="there is no profile nobody"):
-        count_tokens(_data(s3, "weka", {"profile": "nobody"}, a="weka://tokens/wiki/*.npy"))
+        count_domains(_data(s3, "weka", {"profile": "nobody"}, a="weka://tokens/wiki/*.npy"))
     monkeypatch.delenv("WEKA_ENDPOINT_URL")
     with pytest.raises(DataError, match="WEKA_ENDPOINT_URL"):
-        count_tokens(_data(None, "weka", {"profile": "WEKA"}, a="weka://tokens/wiki/*.npy"))
+        count_domains(_data(None, "weka", {"profile": "WEKA"}, a="weka://tokens/wiki/*.npy"))
 
 
 def test_r2_is_reached_through_its_endpoint(s3):
@@ -310,7 +312,7 @@ def test_google_storage_is_counted():
         )
         assert _tokens(data) == {"code": (300, 2), "wiki": (10, 1)}
         with pytest.raises(DataError, match=r"gs://tokens/none/\*: no such file"):
-            count_tokens(_data(endpoint, "gs", a="gs://tokens/none/*"))
+            count_domains(_data(endpoint, "gs", a="gs://tokens/none/*"))
 
 
 def test_web_servers_are_asked_for_each_file_and_cannot_be_listed(tmp_path):
@@ -339,7 +341,7 @@ def test_web_servers_are_asked_for_each_file_and_cannot_be_listed(tmp_path):
             }
         )
         with pytest.raises(DataError) as caught:
-            count_tokens(bad)
+            count_domains(bad)
         assert "a web server cannot be listed" in str(caught.value)
         assert "b.npy: cannot be read" in str(caught.value)
     finally:

@@ -15,7 +15,7 @@ from olmix.records.metric import is_metric, lower_is_better, lower_is_better_by_
 from olmix.sweep import results
 from olmix.sweep.factors import Factors
 from olmix.sweep.folder import Mapped
-from olmix.sweep.status import RunState
+from olmix.sweep.status import SweptRun
 from olmix.text.csv import Table
 
 WORDS = (
@@ -89,7 +89,7 @@ def test_a_fit_refuses_what_only_the_name_says_to_be_better_higher(table):
 def test_a_sweep_is_ranked_the_way_that_the_others_take(tmp_path_factory, name, lower):
     runs = [Mapped(id=f"run_{i:03d}", hash=str(i)) for i in range(2)]
     with pytest.MonkeyPatch.context() as patch:
-        states = [RunState(run, "finished", {name: [(1, float(run.hash))]}) for run in runs]
+        states = [SweptRun(run, "finished", {name: [(1, float(run.hash))]}) for run in runs]
         patch.setattr(results, "read_states", lambda folder: states)
         patch.setattr(results, "choose_factors", lambda *args: Factors({}, (), ""))
         patch.setattr(results, "_draw", lambda *args: None)

@@ -10,7 +10,7 @@ import pytest
 import olmix.runlog
 from olmix.collect import collect
 from olmix.errors import DataError, LaunchError
-from olmix.records.logs import read_jsonl
+from olmix.records.log_readers import read_jsonl
 from olmix.records.run import RunFolder, Status
 from olmix.text.csv import read_table
 from olmix.text.files import read_json

@@ -221,7 +221,7 @@ def _show_passes(generation: GenerationConfig) -> None:
 
 def _draw(generation: GenerationConfig, made: Generated) -> None:
     from olmix.errors import MissingPackageError, how_to_install
-    from olmix.report.design import draw_swarm
+    from olmix.report.variant_pictures import draw_swarm
 
     domains = generation.data.domains
     weights = [variant.mix.weights(domains) for variant in made.variants]

@@ -262,7 +262,7 @@ _checkpoint_dir = click.option(
 def evaluate(
     checkpoint_dir: Path, step: int | None, output: Path | None, as_json: bool, words: Sequence[str]
 ) -> int:
-    """Measure a checkpoint and its base model on the same questions, with 95 % intervals.
+    """Measure a checkpoint and its base model on the same questions, with intervals.
 
     KEY=VALUE changes how, as in `evaluation.num_prompts=9`.
     """
@@ -283,7 +283,8 @@ def evaluate(
         for name in report["checkpoint"]
     ]  # fmt: skip
     table(
-        f"{report['num_prompts']} questions, {report['preset']} answers; intervals of 95 %",
+        f"{report['num_prompts']} questions, {report['preset']} answers; "
+        f"intervals of {report['level']:.0%}",
         ("measure", "base model", f"step {report['step']}", "paired difference"),
         rows,
     )

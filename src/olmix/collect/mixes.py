@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from olmix.errors import ConfigError
 from olmix.mixture import Mixture
-from olmix.records.logs import number
+from olmix.records.log_readers import number
 
 __all__ = ["Told", "read_mix", "read_shares"]
 

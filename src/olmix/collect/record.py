@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from olmix.records.logs import Curves, number, tail_mean
+from olmix.records.log_readers import Curves, number, tail_mean
 from olmix.records.metric_identity import MetricIdentity
 
 __all__ = ["USABLE", "Record", "State", "Value", "numbers_of", "reduce_curve"]

@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from olmix.collect.comparable import Contents, compare_contents, compare_metrics
 from olmix.collect.completeness import Completeness
-from olmix.collect.contents import Contents, compare_contents, compare_metrics
 from olmix.collect.fit_config import find_priors, write_fit_config
 from olmix.collect.folders import read_records
 from olmix.collect.record import Record
@@ -41,7 +41,7 @@ from olmix.collect.write import (
 )
 from olmix.config import LaunchConfig, PriorsConfig
 from olmix.errors import DataError
-from olmix.records.logs import Curves
+from olmix.records.log_readers import Curves
 from olmix.records.metric_identity import MetricIdentity, write_identities
 from olmix.text.files import write_json
 from olmix.text.numbers import counted

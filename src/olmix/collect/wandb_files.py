@@ -17,7 +17,7 @@ from typing import Any
 from olmix.collect.record import Record, State
 from olmix.collect.wandb_runs import keep_latest, record_of
 from olmix.errors import DataError, needs
-from olmix.records.logs import Curves, add_record, step_of
+from olmix.records.log_readers import Curves, add_record, step_of
 
 __all__ = ["find_wandb_files", "read_wandb_files"]
 

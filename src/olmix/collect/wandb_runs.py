@@ -11,7 +11,7 @@ from typing import Any
 from olmix.collect.mixes import read_mix, read_shares
 from olmix.collect.record import USABLE, Record, State, numbers_of
 from olmix.errors import DataError, needs
-from olmix.records.logs import Curves, add_record, flatten, number, step_of
+from olmix.records.log_readers import Curves, add_record, flatten, number, step_of
 
 __all__ = ["keep_latest", "read_project", "record_of"]
 

@@ -19,7 +19,7 @@ from pydantic import (
 
 from olmix.config.base import LocalPath, NonNegative, Positive, Rules, Section, TokenCount, is_kept
 from olmix.config.batch import read_batch, render_batch
-from olmix.config.models import MODEL_PARAMETERS
+from olmix.config.olmo_sizes import MODEL_PARAMETERS
 from olmix.config.secrets import refuse_secrets
 from olmix.errors import nearest
 

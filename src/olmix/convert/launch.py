@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from olmix.config.models import MODEL_PARAMETERS
+from olmix.config.olmo_sizes import MODEL_PARAMETERS
 from olmix.config.training import CHINCHILLA_TOKENS_PER_PARAMETER
 from olmix.convert.data_tree import drop_limits, is_pinned, mix_of_weights, scale_weights
 from olmix.convert.draft import Draft, Plain

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from olmix.errors import DataError, needs
-from olmix.evaluate.windows import Window, rolling_windows
+from olmix.evaluate.rolling_windows import Window, rolling_windows
 from olmix.records.checkpoint_bits import CheckpointBits, DomainBits
 from olmix.text.progress import OnProgress, Steps
 

@@ -17,9 +17,9 @@ from olmix.fit.crossval import HeldOut
 from olmix.fit.evidence.another_round import another_round
 from olmix.fit.evidence.best_tenth import LeftOut, judge_picks, leave_out_best, widened
 from olmix.fit.evidence.effects import interaction_matrix, probes, signed_evidence
+from olmix.fit.evidence.judged_proposal import JudgedProposal, propose_judged
 from olmix.fit.evidence.learning_curve import COLUMNS, keep_share, learning_curve, shares_of
 from olmix.fit.evidence.pareto import front_summary, pareto_front
-from olmix.fit.evidence.proposals import JudgedProposal, propose_judged
 from olmix.fit.evidence.responses import RESPONSE_COLUMNS, responses, ternary
 from olmix.fit.folder import (
     FitFiles,
@@ -40,7 +40,7 @@ from olmix.fit.results import (
     FitResult,
     fit_record,
     launch_mix,
-    law_label,
+    objective_law,
     predicted_performance,
     prediction_columns,
     proposal_record,
@@ -231,7 +231,7 @@ def _write_proposal(
     for fitted in fits:
         label = f"{stems[fitted.name]}_{fitted.chosen}"
         files.weights(f"{label}_optimal.json", swarm.named(each[fitted.name]))
-    label = f"opt_avg_all_metrics_{law_label(swarm, fits)}"
+    label = f"opt_avg_all_metrics_{objective_law(swarm, fits)}"
     files.weights(f"{label}_optimal.json", swarm.named(found.mixture))
     files.rows("responses.csv", RESPONSE_COLUMNS, responses(fit, found.mixture))
     columns, triangle = ternary(fit, found.mixture)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from olmix.config import Priors
 from olmix.fit.crossval import SIGNAL_LEVEL, MetricFit
-from olmix.fit.evidence.proposals import JudgedProposal
+from olmix.fit.evidence.judged_proposal import JudgedProposal
 from olmix.fit.propose.references import nearest_run_distance
 from olmix.fit.read_tables import metric_identities
 from olmix.fit.swarm import Swarm
@@ -49,7 +49,7 @@ __all__ = [
     "FitResult",
     "fit_record",
     "launch_mix",
-    "law_label",
+    "objective_law",
     "objective_of",
     "predicted_performance",
     "prediction_columns",
@@ -76,7 +76,7 @@ class FitResult:
     seconds: float
 
 
-def law_label(swarm: Swarm, fits: Sequence[MetricFit]) -> str:
+def objective_law(swarm: Swarm, fits: Sequence[MetricFit]) -> str:
     """Return the law behind the objective, `auto` where its metrics use several."""
     used = {
         fitted.chosen
@@ -230,7 +230,7 @@ def proposal_record(fit: SwarmFit, judged: JudgedProposal) -> Proposal:
     return Proposal(
         objective=ProposedObjective(
             **objective.to_plain(),
-            law=law_label(swarm, fit.fits),
+            law=objective_law(swarm, fit.fits),
             cv=boot.fit.cv,
             signal_p_value=boot.fit.p_value,
         ),

@@ -23,7 +23,7 @@ from typing import Any, overload
 from olmix.config import FitConfig
 from olmix.errors import ConfigError, Problem
 from olmix.fit.evidence.best_tenth import leave_out_best, widened
-from olmix.fit.evidence.proposals import JudgedProposal, propose_judged
+from olmix.fit.evidence.judged_proposal import JudgedProposal, propose_judged
 from olmix.fit.given_mixtures import read_mixtures
 from olmix.fit.noise import read_metrics
 from olmix.fit.propose.feasible import feasible_mixtures

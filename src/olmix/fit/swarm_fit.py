@@ -35,7 +35,7 @@ from olmix.text.progress import NOBODY, Steps
 
 __all__ = ["SwarmFit", "candidate_laws", "fit_laws", "laws_for", "one_thread"]
 
-AUTO = ("log_linear", "log_weight", "gp")
+AUTO_LAWS = ("log_linear", "log_weight", "gp")
 """Families of laws that `auto` compares: the smooth ones that rank best on public swarms."""
 EPOCHS_DOMAINS = 30
 """Domains from which `auto` tries the law of epochs."""
@@ -128,7 +128,7 @@ def candidate_laws(
     }
     if wanted == "auto":
         few = swarm is not None and len(swarm.fitted_mixtures) <= swarm.num_free
-        names = ("gp",) if few else AUTO
+        names = ("gp",) if few else AUTO_LAWS
         return (*(law for name in names for law in families[name]), *epochs)
     return families[wanted]
 

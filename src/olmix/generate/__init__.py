@@ -1,7 +1,7 @@
 """Sampling the mixtures of a swarm, from a generation config to one file per variant."""
 
+from olmix.generate.changed_files import changes_since
 from olmix.generate.constraints import build_constraints
-from olmix.generate.contents import changes_since
 from olmix.generate.diagnostics import Diagnostics, diagnose, inspect_folder
 from olmix.generate.larger_runs import NUM_LARGER
 from olmix.generate.next_round import EarlierFit

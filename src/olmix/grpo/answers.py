@@ -2,11 +2,12 @@ r"""Whether a given answer is the true one: the same for rewards and evaluation.
 
 `grpo.answer` chooses how answers are compared:
 
-- ``number``: both are one number, exactly equal; ``1/2`` is ``0.5``, and a currency, a percent
-  sign, a unit or ``x =`` may stand beside it.
+- ``number``: both are one number, exactly equal, as `quantities` reads it: ``1/2`` is ``0.5`` and
+  ``50%``; a unit, a currency or ``x =`` may stand beside it.
 - ``math``: the same, and else what math-verify holds for equal: ``2x+3`` is ``3+2x``.
 - ``exact``: the same text, letter case, spaces and LaTeX's dollars apart.
-- ``choice``: the same letter, as in ``B``, ``(B)`` or ``B. because ...``.
+- ``choice``: the same letter, number or yes, no, true, false, as in ``B``, ``(B)`` or
+  ``B. because ...``.
 
 What cannot be read in that way counts only as the same text.
 """
@@ -15,48 +16,36 @@ from __future__ import annotations
 
 import re
 import threading
-import unicodedata
-from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Literal
 
 from olmix.errors import MissingPackageError
+from olmix.grpo.answer_text import plain_text, without_lead
+from olmix.grpo.quantities import Quantity, first_quantity, read_quantity
 
-__all__ = [
-    "AnswerKind",
-    "first_number",
-    "is_readable",
-    "read_number",
-    "require_verifier",
-    "score_answer",
-    "true_number",
-]
+__all__ = ["AnswerKind", "first_number_is", "is_readable", "require_verifier", "score_answer"]
 
 AnswerKind = Literal["number", "math", "exact", "choice"]
 
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+"
-_NUMBER = re.compile(
-    rf"(?P<sign>[-+]?)(?P<top>{_DIGITS})(?:[eE](?P<power>[-+]?\d{{1,3}}))?"
-    rf"(?:\s*/\s*(?P<below>{_DIGITS}))?"
-)
-_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*([-+]?\d+)\s*\}\s*\{\s*(\d+)\s*\}")
-_BOXED = re.compile(r"\\boxed\s*\{(.*)\}", re.DOTALL)
-_TEXT = re.compile(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}")
-_NAMED = re.compile(r"([a-z]\w?)\s*=\s*", re.IGNORECASE)
-_CURRENCY = "$€£¥"
-_UNIT = re.compile(r"%|\s?[^\W\d_]{2,}\.?(?:[ /][^\W\d_]+)*")
-_SCALES = frozenset("hundred thousand million billion trillion dozen half quarter percent".split())
 _CHOICE = re.compile(
-    r"(?:(?:answer|option|choice)\s*(?:is)?:?\s*)?\(?([a-z])(?:[).:](?:\s.*)?)?", re.I
+    r"(?P<open>[\[({<])?(?P<key>[a-z]|\d{1,2}|yes|no|true|false)(?(open)[\])}>])"
+    r"(?P<behind>\).*|[.:](?:\s.*)?|,.*|\s-\s.*|(?(open).*|))"
 )
-_WORD = re.compile(r"(?<![\\a-z])[a-z]{3,}", re.IGNORECASE)
+_ANOTHER = re.compile(r"\W*(?:(?:or|and|nor)\b|[a-z](?:[).,:]|$))|,\s*\d")
+"""Behind a choice: one more."""
 _FUNCTION = re.compile(
     r"(?<![\\a-z])(sqrt|pi|sin|cos|tan|cot|sec|csc|log|ln|exp|arcsin|arccos|arctan|infty|theta"
-    r"|alpha|beta|min|max|gcd)(?![a-z])",
-    re.IGNORECASE,
+    r"|alpha|beta|min|max|gcd)(?![a-z])"
 )
-_EXPLODES = re.compile(r"\d{7,}\s*!|!\s*!|\^[^+\-=,]*\^|\*\*[^+\-=,]*\*\*|\^\s*\{?\s*\d{4,}")
+_INFINITY = re.compile(r"(?<![\\a-z])inf(?:inity)?(?![a-z])")
 _ROOT = re.compile(r"(?<![\\a-z])sqrt\(([^()]*)\)")
+_SET = re.compile(r"\{([^{}]*)\}")
+_ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[a-z]+\}")
+_UNREADABLE = re.compile(
+    r"(?<![\\a-z])[a-z]{3,}|[:%]"  # words, ratios, parts of a hundred
+    r"|\\overline\{\d|\d_\{?\d|\d \d"  # repeated decimals, other bases, mixed numbers
+    r"|\d{7,}\s*!|!\s*!|\^[^+\-=,]*\^|\*\*[^+\-=,]*\*\*|\^\s*\{?\s*\d{4,}"  # too large
+)
+"""What math-verify's parser reads as something else, or never finishes."""
 _LONGEST = 300
 """Letters of the longest answer that is read as mathematics."""
 _TIME_S = 5
@@ -70,17 +59,27 @@ def score_answer(given: str | None, true: str, kind: AnswerKind) -> float:
     """
     if given is None:
         return 0.0
-    if _plain(given) == _plain(true):
+    if plain_text(given) == plain_text(true):
         return 1.0
     if kind == "exact":
         return 0.0
     if kind == "choice":
         letter = _read_choice(true)
         return float(letter is not None and _read_choice(given) == letter)
-    found, wanted = _read_quantity(given), _read_quantity(true)
+    found, wanted = read_quantity(given), read_quantity(true)
     if found is not None and wanted is not None:
         return found.closeness(wanted)
+    if (found or wanted) and re.search(r"\d ?[a-z]", plain_text(true if wanted is None else given)):
+        return 0.0  # a multiple of a letter, which the verifier may read as a unit
     return float(kind == "math" and _same_mathematics(given, true))
+
+
+def first_number_is(text: str, true: str) -> bool:
+    """Whether the first number in a text is that of a true answer, whatever follows it."""
+    found, wanted = first_quantity(text), read_quantity(true)
+    if found is None or wanted is None:
+        return False
+    return found.closeness(Quantity(wanted.value, is_percentage=wanted.is_percentage)) == 1.0
 
 
 def is_readable(true: str, kind: AnswerKind) -> bool:
@@ -88,7 +87,7 @@ def is_readable(true: str, kind: AnswerKind) -> bool:
     if kind == "choice":
         return _read_choice(true) is not None
     if kind == "number":
-        return _read_quantity(true) is not None
+        return read_quantity(true) is not None
     return True
 
 
@@ -106,110 +105,23 @@ def require_verifier(kind: AnswerKind) -> None:
         raise MissingPackageError(["math-verify"], "grpo", "grpo.answer=math") from None
 
 
-def read_number(text: str) -> Fraction | None:
-    """Return the number that a text is: ``-1,200.50``, ``1e5``, ``1/2`` or LaTeX's fraction."""
-    fraction = _FRACTION.fullmatch(text.strip())
-    if fraction is not None:
-        return Fraction(int(fraction[1]), int(fraction[2])) if int(fraction[2]) else None
-    found = _NUMBER.fullmatch(text.strip())
-    if found is None:
-        return None
-    below = Fraction((found["below"] or "1").replace(",", ""))
-    if not below or len(text) > _LONGEST:
-        return None
-    value = Fraction(found["top"].replace(",", "")) / below
-    value *= Fraction(10) ** int(found["power"] or 0)
-    return -value if found["sign"] == "-" else value
-
-
-def true_number(text: str) -> Fraction | None:
-    """Return the number of a true answer, which may have a unit, a currency or a name."""
-    quantity = _read_quantity(text)
-    return None if quantity is None else quantity.value
-
-
-def first_number(text: str) -> Fraction | None:
-    """Return the first number in a text, unless it is a part of something longer such as 2x."""
-    start = re.search(r"\\[dt]?frac|\.?\d", text)
-    if start is None:
-        return None
-    begin = start.start()
-    begin -= text[:begin].endswith(("-", "+"))
-    found = _FRACTION.match(text, begin) or _NUMBER.match(text, begin)
-    if found is None or re.match(r"\s*[\^*/+=(]|[\w:]", text[found.end() :]):
-        return None
-    if re.search(r"[\w^*/(:,]$", text[:begin]):
-        return None
-    return read_number(found[0])
-
-
-def _plain(text: str) -> str:
-    """Return a text in the form in which texts are compared."""
-    text = unicodedata.normalize("NFKC", text).strip()
-    boxed = _BOXED.fullmatch(text.strip("$ "))
-    text = boxed[1] if boxed else text
-    text = _TEXT.sub(r"\1", text).replace("\u2212", "-").strip(" \n").removesuffix(".")
-    text = text[2:-2] if len(text) > 4 and text[:2] == text[-2:] == "**" else text
-    text = " ".join(text.split()).removesuffix(".")
-    if len(text) > 2 and text[0] == text[-1] == "$":
-        text = text.strip("$").strip()
-    return re.sub(r"\s*([(),\[\]{}=+*/^<>])\s*", r"\1", text).casefold()
-
-
-@dataclass(frozen=True)
-class _Quantity:
-    """A number with its name (as in ``x = 3``) and its unit, empty where there is none."""
-
-    value: Fraction
-    name: str
-    unit: str
-
-    def closeness(self, true: _Quantity) -> float:
-        """Return 1 for equal numbers, 0.5 within a tenth, 0 otherwise and for other things."""
-        pairs = ((self.unit, true.unit), (self.name, true.name))
-        if any(mine and others and mine != others for mine, others in pairs):
-            return 0.0
-        if self.value == true.value:
-            return 1.0
-        return 0.5 if abs(self.value - true.value) <= abs(true.value) / 10 else 0.0
-
-
-def _read_quantity(text: str) -> _Quantity | None:
-    """Read a text that is one number, with a currency, a unit or a name before or behind it."""
-    text = _plain(text).replace("\\$", "").replace("\\%", "%")
-    named = _NAMED.match(text)
-    text = text[named.end() :] if named else text
-    sign = "-" if text.startswith("-") and text[1:2] in tuple(_CURRENCY) else ""
-    text = sign + text[len(sign) :].strip(_CURRENCY + " ")
-    found = _FRACTION.match(text) or _NUMBER.match(text)
-    if found is None:
-        return None
-    value, rest = read_number(found[0]), text[found.end() :].strip(_CURRENCY)
-    if value is None or (rest and _UNIT.fullmatch(rest) is None):
-        return None
-    unit = rest.strip(" .")
-    if _SCALES & set(unit.split()):
-        return None
-    return _Quantity(value, named[1] if named else "", "" if unit == "%" else unit)
-
-
 def _read_choice(text: str) -> str | None:
-    found = _CHOICE.fullmatch(_plain(text))
-    return found[1] if found else None
+    first_line = without_lead(plain_text(text.strip().partition("\n")[0]))
+    found = _CHOICE.fullmatch(first_line)
+    return found["key"] if found and not _ANOTHER.match(found["behind"]) else None
 
 
 def _same_mathematics(given: str, true: str) -> bool:
     """Whether math-verify holds two expressions for equal.
 
-    Its parser reads words as products of their letters and times as ratios, and cannot be
-    interrupted outside the main thread; such texts, and towers of powers, are not given to it.
+    It cannot be interrupted outside the main thread. What its parser reads as something else is not
+    given to it, nor are pairs whose difference it does not see.
     """
-    roots = [_ROOT.sub(r"\\sqrt{\1}", _plain(text)) for text in (true, given)]
-    texts = [_FUNCTION.sub(r"\\\1", text) for text in roots]
-    if any(
-        len(text) > _LONGEST or ":" in text or _WORD.search(text) or _EXPLODES.search(text)
-        for text in texts
-    ):
+    texts = [_for_parser(text) for text in (true, given)]
+    if any(len(t) > _LONGEST or _UNREADABLE.search(_ENVIRONMENT.sub("", t)) for t in texts):
+        return False
+    shapes = {_shape(text) for text in texts}
+    if len({text.count("'") for text in texts}) > 1 or ("pair" in shapes and "list" in shapes):
         return False
     import math_verify
 
@@ -220,4 +132,23 @@ def _same_mathematics(given: str, true: str) -> bool:
     ]
     if not all(parsed):
         return False
-    return bool(math_verify.verify(*parsed, timeout_seconds=limit, raise_on_error=False))
+    return bool(
+        math_verify.verify(
+            *parsed, allow_set_relation_comp=True, timeout_seconds=limit, raise_on_error=False
+        )
+    )
+
+
+def _for_parser(text: str) -> str:
+    """Return an expression as LaTeX, where it is written as in programs or by hand."""
+    text = _ROOT.sub(r"\\sqrt{\1}", plain_text(text))
+    text = _FUNCTION.sub(r"\\\1", _INFINITY.sub(r"\\infty", text))
+    plain_set = _SET.fullmatch(text)
+    return f"\\{{{plain_set[1]}\\}}" if plain_set else text
+
+
+def _shape(text: str) -> Literal["pair", "list", ""]:
+    """Return how several values are listed: in an order, as in (1, 2), or without, as in {1, 2}."""
+    if "," not in text or re.search(r"[<>]|\\in\b|\\[lg]e|\\begin", text):
+        return ""
+    return "pair" if text[0] == "(" and text[-1] == ")" else "list" if text[0] != "[" else ""

@@ -5,18 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from olmix.errors import ConfigError, Problem, needs
+from olmix.text.files import cache_root
 
-__all__ = ["cache_folder", "describe_devices", "make_mesh", "resolve_mesh", "start_jax"]
-
-
-def cache_folder() -> Path:
-    """Return where downloads, dequantised weights and compiled programs are kept."""
-    base = os.environ.get("OLMIX_CACHE_DIR")
-    return Path(base) if base else Path.home() / ".cache" / "olmix"
+__all__ = ["describe_devices", "make_mesh", "resolve_mesh", "start_jax"]
 
 
 def start_jax() -> Any:
@@ -34,7 +28,7 @@ def start_jax() -> Any:
         import tunix  # noqa: F401
     settings: Any = jax.config
     if settings.jax_compilation_cache_dir is None:
-        settings.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
+        settings.update("jax_compilation_cache_dir", str(cache_root() / "jax"))
         settings.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         settings.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return jax

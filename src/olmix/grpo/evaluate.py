@@ -13,8 +13,9 @@ from olmix.grpo.asking import Asker, sampling_of
 from olmix.grpo.checkpoints import read_saved_run
 from olmix.grpo.config import RunConfig
 from olmix.grpo.data import held_out_questions, load_dataset
-from olmix.grpo.fit_prompts import shorter_questions
 from olmix.grpo.own_rewards import Reward, load_rewards
+from olmix.grpo.prompt_lengths import shorter_questions
+from olmix.records.fit.scores import LEVEL
 from olmix.text.files import write_json
 from olmix.text.progress import OnProgress, Steps
 
@@ -74,6 +75,7 @@ def evaluate_checkpoint(
         "step": saved.step,
         "num_prompts": len(questions),
         "preset": config.evaluation.preset,
+        "level": LEVEL,
         "seed": config.evaluation.seed,
         "base": before.means(),
         "checkpoint": after.means(),

@@ -10,10 +10,9 @@ import numpy as np
 
 from olmix.errors import DataError, needs
 from olmix.grpo.architecture import PRESETS, Architecture
-from olmix.grpo.devices import cache_folder
 from olmix.grpo.hf_config import write_hf_config
 from olmix.grpo.tokenizer import TextTokenizer
-from olmix.text.files import atomic_path
+from olmix.text.files import atomic_path, cache_root
 
 __all__ = ["made_folder", "smollm2_folder"]
 
@@ -46,7 +45,7 @@ def _find_file() -> Path:
 
 
 def _folder(source: Path) -> Path:
-    return cache_folder() / f"{source.stem}-float32"
+    return cache_root() / f"{source.stem}-float32"
 
 
 def made_folder() -> Path | None:

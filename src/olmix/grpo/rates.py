@@ -1,7 +1,7 @@
 """How sure a measured rate is: intervals over questions, and paired differences of two models.
 
 The unit is the question: answers to one question are alike, so several of them tell less than as
-many questions would. All intervals are at 95 %.
+many questions would. All intervals are at the level of `records.fit.scores`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LEVEL", "Change", "Measured", "mean_interval", "paired_change", "rate_interval"]
+from olmix.records.fit.scores import NORMAL_QUANTILE, TAILS
 
-LEVEL = 0.95
-_Z = 1.959963984540054
-"""Quantile of the normal distribution at (1 + LEVEL) / 2."""
+__all__ = ["Change", "Measured", "mean_interval", "paired_change", "rate_interval"]
 
 Array = np.ndarray[Any, Any]
 
@@ -37,7 +35,9 @@ class Change:
     @property
     def standard_errors(self) -> float:
         """How many standard errors the difference is from 0."""
-        return self.difference * _Z / self.half_width if self.half_width > 0 else math.inf
+        if not self.half_width > 0:
+            return math.inf
+        return self.difference * NORMAL_QUANTILE / self.half_width
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,9 @@ def rate_interval(values: Array, answers_each: int = 1) -> tuple[float, float]:
     sure, spread = float(n), float(known.var(ddof=1)) if n > 1 else 0.0
     if answers_each > 1 and spread > 0:
         sure = min(max(p * (1 - p) / (spread / n), n), n * answers_each)
-    centre = (p + _Z**2 / (2 * sure)) / (1 + _Z**2 / sure)
-    half = _Z * math.sqrt(p * (1 - p) / sure + (_Z / (2 * sure)) ** 2) / (1 + _Z**2 / sure)
+    z = NORMAL_QUANTILE
+    centre = (p + z**2 / (2 * sure)) / (1 + z**2 / sure)
+    half = z * math.sqrt(p * (1 - p) / sure + (z / (2 * sure)) ** 2) / (1 + z**2 / sure)
     return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
 
 
@@ -125,7 +126,7 @@ def paired_change(before: Array, after: Array, *, is_rate: bool) -> Change:
         return Change(mean, _student(differences))
     square = (float((differences**2).sum()) + 1) / (n + 2)
     shrunk = float(differences.sum()) / (n + 2)
-    return Change(mean, _Z * math.sqrt((square - shrunk**2) / (n + 2)))
+    return Change(mean, NORMAL_QUANTILE * math.sqrt((square - shrunk**2) / (n + 2)))
 
 
 def _student(values: Array) -> float:
@@ -135,4 +136,4 @@ def _student(values: Array) -> float:
     if values.size < 2:
         return math.nan
     error = float(values.std(ddof=1)) / math.sqrt(values.size)
-    return float(stats.t.ppf((1 + LEVEL) / 2, values.size - 1)) * error
+    return float(stats.t.ppf(TAILS[1], values.size - 1)) * error

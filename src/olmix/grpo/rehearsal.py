@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from olmix.errors import DataError, OlmixError
 from olmix.grpo.config import RunConfig
 from olmix.grpo.data import Dataset, is_local, load_dataset
-from olmix.grpo.fit_prompts import local_tokenizer, shorter_questions
 from olmix.grpo.own_rewards import load_rewards, try_rewards
+from olmix.grpo.prompt_lengths import local_tokenizer, shorter_questions
 from olmix.grpo.questions import Question
 from olmix.grpo.run_plan import RunPlan, data_warnings, describe_data, make_plan
 from olmix.grpo.served_rollout import require_engine

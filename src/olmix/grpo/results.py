@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from olmix.errors import DataError
-from olmix.grpo.rates import LEVEL
+from olmix.records.fit.scores import LEVEL
 from olmix.records.run import RunFolder, Summary
 from olmix.text.csv import write_table
 from olmix.text.numbers import with_error
@@ -122,7 +122,8 @@ def against_noise(runs: Sequence[RunResult]) -> list[str]:
 
     A setting is what runs share that differ by their seed alone. The noise is the deviation of one
     run, pooled over settings with several seeds; a difference counts where it exceeds the half
-    width of Student's interval, at 95 % divided by the number of comparisons (Bonferroni).
+    width of Student's interval, whose risk, 1 - `LEVEL`, is divided by the number of comparisons
+    (Bonferroni).
     """
     varied = [key for key in _varied(runs) if key != "seed"]
     if not varied:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from olmix.errors import nearest
-from olmix.grpo.answers import AnswerKind, first_number, score_answer, true_number
+from olmix.grpo.answers import AnswerKind, first_number_is, score_answer
 from olmix.grpo.marks import (
     AnswerMark,
     behind_mark,
@@ -79,17 +79,12 @@ def built_in_rewards(kind: AnswerKind, mark: AnswerMark) -> Mapping[str, RewardF
         """Return 1 where the first number behind the mark is the true one, ended or not."""
         del prompts, columns
         return [
-            None if true is None else _has_number(behind_mark(text, mark), true)
+            None if true is None else float(first_number_is(behind_mark(text, mark) or "", true))
             for text, true in zip(completions, answer, strict=True)
         ]
 
     made = (exact_format, approximate_format, check_answer, numeric_answer)
     return {each.__name__: each for each in made}
-
-
-def _has_number(behind: str | None, true: str) -> float:
-    given = None if behind is None else first_number(behind)
-    return float(given is not None and given == true_number(true))
 
 
 REWARDS = built_in_rewards("number", "tags")

@@ -25,14 +25,15 @@ from olmix.grpo.checkpoints import identity, list_updates, open_checkpoints, sav
 from olmix.grpo.config import RunConfig
 from olmix.grpo.curriculum import Lesson, choose_questions
 from olmix.grpo.data import batches, held_out_questions, load_dataset
-from olmix.grpo.fit_prompts import shorter_questions
 from olmix.grpo.own_rewards import load_rewards, try_rewards
+from olmix.grpo.prompt_lengths import shorter_questions
 from olmix.grpo.prompts import render_prompt
 from olmix.grpo.rates import Measured
 from olmix.grpo.reward_states import RewardStates
 from olmix.grpo.run_plan import data_warnings, make_plan
 from olmix.grpo.served_rollout import require_engine
 from olmix.grpo.tokenizer import TextTokenizer, load_tokenizer
+from olmix.records.fit.scores import LEVEL
 from olmix.records.run import RunFolder
 from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
 from olmix.records.trackers import TrackedRun, Trackers, open_trackers
@@ -319,6 +320,7 @@ def _summarise(
 def _evaluation(measured: Mapping[str, Measured]) -> dict[str, object]:
     """Return means by when they were measured, their intervals, and the paired change."""
     found: dict[str, Any] = {when: each.means() for when, each in measured.items()}
+    found["level"] = LEVEL
     found["intervals"] = {
         when: {name: list(pair) for name, pair in each.intervals().items()}
         for when, each in measured.items()
@@ -332,8 +334,9 @@ def _evaluation(measured: Mapping[str, Measured]) -> dict[str, object]:
         for name in ("accuracy", "format_rate", "reward"):
             if name in change:
                 logger.info(
-                    "%s on the same held-out questions, before and after: %s (95 %%)",
+                    "%s on the same held-out questions, before and after: %s (%s)",
                     name,
                     with_error(change[name].difference, change[name].half_width, sign=True),
+                    f"{LEVEL:.0%}",
                 )
     return found

@@ -14,7 +14,7 @@ from olmix.launch.engine import JobState
 from olmix.launch.engines import engine_of
 from olmix.launch.folders import infra_of
 from olmix.records.group import read_group_record, read_jobs
-from olmix.records.logs import flatten
+from olmix.records.log_readers import flatten
 from olmix.records.metric import is_metric
 from olmix.records.run import CANCEL_FILE, ENDED, RunFolder, RunState, Status, lock
 from olmix.records.run_writer import LOSSES

@@ -14,8 +14,8 @@ import math
 from dataclasses import dataclass
 
 from olmix.config import LaunchConfig, OlmoCoreTraining, ProxyTraining
-from olmix.config.models import MODEL_PARAMETERS
-from olmix.config.sizes import at_width
+from olmix.config.olmo_sizes import MODEL_PARAMETERS
+from olmix.config.proxy_width import at_width
 from olmix.errors import ConfigError, Problem
 from olmix.plan.curve import Curve
 from olmix.records.fit.ladder import LADDER_SEEDS

@@ -1,5 +1,5 @@
 """Counting tokens: how many each domain has, and so its natural share of the mixture."""
 
-from olmix.priors.count import Counts, DomainCount, count_domains, count_tokens, render_priors
+from olmix.priors.count import Counts, DomainCount, count_domains, render_priors
 
-__all__ = ["Counts", "DomainCount", "count_domains", "count_tokens", "render_priors"]
+__all__ = ["Counts", "DomainCount", "count_domains", "render_priors"]

@@ -15,7 +15,7 @@ from typing import Any
 from olmix.config import DataConfig
 from olmix.errors import DataError
 from olmix.records.storage.buckets import endpoint_of
-from olmix.text.files import digest, read_json, write_json
+from olmix.text.files import cache_root, digest, read_json, write_json
 
 __all__ = ["cache_file", "read_cache", "write_cache"]
 
@@ -24,8 +24,6 @@ FORMAT = 2
 
 def cache_file(data: DataConfig, schemes: tuple[str, ...]) -> Path:
     """Return where the counts of a data section are kept."""
-    given = os.environ.get("OLMIX_CACHE_DIR")
-    root = Path(given) if given else Path.home() / ".cache" / "olmix"
     reached = {}
     for scheme in schemes:
         settings = data.storage.get(scheme)  # type: ignore[call-overload]
@@ -43,7 +41,7 @@ def cache_file(data: DataConfig, schemes: tuple[str, ...]) -> Path:
         "tokenizer": data.tokenizer,
         "reached": reached,
     }
-    return root / "priors" / f"{digest(key, 16)}.json"
+    return cache_root() / "priors" / f"{digest(key, 16)}.json"
 
 
 def read_cache(file: Path) -> dict[str, Any] | None:

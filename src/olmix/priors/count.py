@@ -36,7 +36,7 @@ from olmix.text.numbers import counted
 from olmix.text.progress import OnProgress, Steps
 from olmix.text.yaml import render_yaml
 
-__all__ = ["Counts", "DomainCount", "count_domains", "count_tokens", "render_priors"]
+__all__ = ["Counts", "DomainCount", "count_domains", "render_priors"]
 
 _PROBES = 3
 
@@ -73,13 +73,6 @@ class Counts:
     domains: tuple[DomainCount, ...]
     counted: float | None = None
     dtype: TokenDtype | None = None
-
-
-def count_tokens(
-    data: DataConfig, on_progress: OnProgress | None = None, *, use_cache: bool = False
-) -> tuple[DomainCount, ...]:
-    """Count the tokens of every domain, in the order of the config; see `count_domains`."""
-    return count_domains(data, on_progress, use_cache=use_cache).domains
 
 
 def count_domains(

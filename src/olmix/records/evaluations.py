@@ -24,7 +24,7 @@ from pathlib import Path
 
 from olmix.errors import DataError
 from olmix.records.checkpoint_bits import CHECKPOINT_BITS, read_checkpoint_bits
-from olmix.records.logs import Curves, flatten, number
+from olmix.records.log_readers import Curves, flatten, number
 from olmix.records.metric import error_of
 from olmix.records.metric_identity import MetricIdentity
 from olmix.text.files import read_json, read_records

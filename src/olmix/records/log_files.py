@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from olmix.records.logs import (
+from olmix.records.log_readers import (
     STEP_KEYS,
     Curves,
     add_record,

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack, get_args
 
 from olmix.errors import DataError
-from olmix.records.logs import flatten, number
+from olmix.records.log_readers import flatten, number
 from olmix.text.files import is_shallow, read_json, read_records, write_json
 
 __all__ = [

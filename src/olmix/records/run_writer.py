@@ -29,7 +29,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self, Unpack
 
 from olmix.errors import DivergedError, in_words
-from olmix.records.logs import flatten, number
+from olmix.records.log_readers import flatten, number
 from olmix.records.metric import is_metric
 from olmix.records.run import (
     INTERRUPTED,

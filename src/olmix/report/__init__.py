@@ -1,6 +1,6 @@
 """The report of a fit: a page to read and share, and a PNG file of every figure."""
 
-from olmix.report.decisions import explain
+from olmix.report.explain import explain
 from olmix.report.first_screen import summary
 from olmix.report.fit_list import compare_fits, list_fits
 from olmix.report.write import write_report

@@ -11,7 +11,7 @@ from typing import Any
 from olmix.errors import DataError, OlmixError
 from olmix.records.fit.folder import FitFolder
 from olmix.records.group import GroupRecord, read_group_record
-from olmix.records.logs import number
+from olmix.records.log_readers import number
 from olmix.records.prepared import PREPARED_FILE, read_prepared
 from olmix.records.run import RunFolder
 from olmix.report.figures import Curves

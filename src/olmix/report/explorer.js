@@ -201,7 +201,7 @@
     const over = data.domains.filter((_, d) => weights[d] > data.caps[d] + 1e-6);
     const parts = [];
     if (data.usual !== null) {
-      // The same limits as in olmix/report/lights.py.
+      // The same limits as in olmix/report/signal.py.
       const place = far <= data.usual ? "within" : far <= data.edge * data.usual ? "at the edge of" : "outside";
       parts.push(`This mixture is ${place} what was tried.`);
       if (place === "outside") parts.push("Its predictions are extrapolations.");

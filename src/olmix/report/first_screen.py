@@ -17,8 +17,8 @@ from olmix.records.fit.folder import FitFolder, read_fit_folder
 from olmix.records.fit.proposal import VERIFYING, Gain, Proposal
 from olmix.records.fit.report_notes import read_report_notes
 from olmix.records.fit.scores import LEVEL
-from olmix.report.changes import MetricChange, metric_changes
-from olmix.report.lights import NONE, Light, overall, read_lights
+from olmix.report.metric_changes import MetricChange, metric_changes
+from olmix.report.signal import NONE, Light, overall, read_lights
 from olmix.text.numbers import (
     counted,
     duration,

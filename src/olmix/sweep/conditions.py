@@ -9,7 +9,7 @@ from olmix.config.experiment import ConditionConfig, ExperimentConfig
 from olmix.sweep.design import num_steps
 from olmix.sweep.errors import ExperimentSchemaError, Finding, Location
 from olmix.sweep.scalars import render_flow
-from olmix.sweep.variables import is_range
+from olmix.sweep.variable_checks import is_range
 from olmix.text.yaml_loaders import read_scalar
 
 __all__ = ["Watch"]

@@ -13,7 +13,7 @@ from olmix.config.experiment import ExperimentConfig
 from olmix.errors import needs
 from olmix.simplex import Array
 from olmix.sweep.mixtures import MIX, mixtures_of
-from olmix.sweep.variables import is_range
+from olmix.sweep.variable_checks import is_range
 
 __all__ = ["SEED", "Point", "build_points", "count_points", "num_steps", "variable_names"]
 

@@ -14,7 +14,7 @@ from olmix.errors import ConfigError, Problem
 from olmix.sweep.errors import ExperimentSchemaError, Finding, Location, raise_problems
 from olmix.sweep.merge import DELETE
 from olmix.sweep.mixtures import check_mixtures
-from olmix.sweep.variables import check_variables
+from olmix.sweep.variable_checks import check_variables
 from olmix.text.yaml import YamlFile, parse_yaml, read_yaml, render_yaml
 from olmix.text.yaml_loaders import Yaml12
 

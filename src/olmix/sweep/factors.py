@@ -12,7 +12,7 @@ from typing import Any
 from olmix.sweep.design import SEED
 from olmix.sweep.folder import Mapped
 from olmix.sweep.scalars import kind_of, render_flow
-from olmix.sweep.variables import is_range
+from olmix.sweep.variable_checks import is_range
 from olmix.text.csv import write_table
 from olmix.text.numbers import counted
 from olmix.text.yaml import write_yaml

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 from olmix.config.experiment import FrameworkConfig
 from olmix.errors import ConfigError, NotAvailableError
 from olmix.records.log_files import read_logs
-from olmix.records.logs import Curves
+from olmix.records.log_readers import Curves
 from olmix.sweep.document import YamlDocument
 from olmix.sweep.errors import BaseConfigNotFoundError, Finding
 from olmix.sweep.experiment import Experiment

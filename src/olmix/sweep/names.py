@@ -8,12 +8,12 @@ from typing import Any
 
 from olmix.config.experiment import ExperimentConfig
 from olmix.errors import nearest
+from olmix.sweep.derived_values import names_used
 from olmix.sweep.design import SEED, variable_names
 from olmix.sweep.errors import ExperimentSchemaError, Finding, Location, ValidationError
 from olmix.sweep.framework import Base, Framework, Path_
 from olmix.sweep.merge import flatten
 from olmix.sweep.mixtures import MIX
-from olmix.sweep.values import names_used
 
 __all__ = ["Names", "check_names", "find_names"]
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from olmix.errors import DataError
 from olmix.laws.replicates import pooled_sd
-from olmix.records.logs import has_diverged, tail_mean
+from olmix.records.log_readers import has_diverged, tail_mean
 from olmix.records.metric import lower_is_better as direction_of
 from olmix.sweep.design import SEED
 from olmix.sweep.factors import Factors, choose_factors, write_factors
 from olmix.sweep.folder import Mapped
 from olmix.sweep.scalars import render_flow
-from olmix.sweep.status import Curve, RunState, experiment_of, framework_of, read_states
+from olmix.sweep.status import Curve, SweptRun, experiment_of, framework_of, read_states
 from olmix.sweep.swarm_tables import write_swarm
 from olmix.text.csv import write_rows, write_table
 
@@ -197,9 +197,9 @@ def _final(values: Sequence[float]) -> float:
 
 def _why_none(
     metric: str,
-    states: Sequence[RunState],
-    diverged: Sequence[RunState],
-    unfinished: Sequence[RunState],
+    states: Sequence[SweptRun],
+    diverged: Sequence[SweptRun],
+    unfinished: Sequence[SweptRun],
 ) -> str:
     """Return why there is no run to compare; nothing where none has logged anything."""
     if diverged or unfinished:
@@ -214,7 +214,7 @@ def _why_none(
 
 
 def _marks(
-    diverged: Sequence[RunState], open_: Sequence[RunState], *, unfinished: bool
+    diverged: Sequence[SweptRun], open_: Sequence[SweptRun], *, unfinished: bool
 ) -> Iterator[str]:
     """Yield which runs a table does not hold, or holds though they have not ended."""
     if diverged:
@@ -224,17 +224,17 @@ def _marks(
         yield f"{what}, because they have not finished: {_ids(open_)}"
 
 
-def _ids(states: Sequence[RunState]) -> str:
+def _ids(states: Sequence[SweptRun]) -> str:
     return ", ".join(state.run.id for state in states)
 
 
-def _state(state: RunState, metric: str) -> str:
+def _state(state: SweptRun, metric: str) -> str:
     return "diverged" if state.diverged(metric) else state.state
 
 
 def _write_results(
     path: Path,
-    states: Sequence[RunState],
+    states: Sequence[SweptRun],
     final: Mapping[str, Mapping[str, float]],
     metric: str,
 ) -> None:
@@ -288,7 +288,7 @@ def _tick(effect: Effect) -> str:
 
 def _draw(
     target: Path,
-    states: Sequence[RunState],
+    states: Sequence[SweptRun],
     effects: Mapping[str, Sequence[Effect]],
     metric: str,
 ) -> None:

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from olmix.errors import DataError
-from olmix.records.logs import has_diverged
+from olmix.records.log_readers import has_diverged
 from olmix.sweep.experiment import Experiment, load_experiment
 from olmix.sweep.folder import EXPERIMENT, Mapped, read_mapping
 from olmix.sweep.framework import Framework, RunFiles, Verdict
 from olmix.sweep.frameworks import find_framework
 from olmix.text.progress import OnProgress
 
-__all__ = ["Curve", "RunState", "experiment_of", "framework_of", "read_states", "validate_folder"]
+__all__ = ["Curve", "SweptRun", "experiment_of", "framework_of", "read_states", "validate_folder"]
 
 Curve = Sequence[tuple[int, float]]
 """(step, value) of a metric, by step."""
 
 
 @dataclass(frozen=True)
-class RunState:
+class SweptRun:
     """The state of a run.
 
     Attributes:
@@ -62,7 +62,7 @@ def experiment_of(folder: Path) -> Experiment:
     return load_experiment(folder / EXPERIMENT)
 
 
-def read_states(folder: str | Path) -> list[RunState]:
+def read_states(folder: str | Path) -> list[SweptRun]:
     """Return the state of every run.
 
     Raises:
@@ -74,9 +74,9 @@ def read_states(folder: str | Path) -> list[RunState]:
     return [_state(root, framework, row) for row in rows]
 
 
-def _state(root: Path, framework: Framework, row: Mapped) -> RunState:
+def _state(root: Path, framework: Framework, row: Mapped) -> SweptRun:
     if row.output_dir is None:
-        return RunState(row, "not started", {})
+        return SweptRun(row, "not started", {})
     file, output = root / row.config, root / row.output_dir
     config = _config(framework, file)
     # A relative path is relative to the experiment's folder.
@@ -85,7 +85,7 @@ def _state(root: Path, framework: Framework, row: Mapped) -> RunState:
     run = RunFiles(file, config, output, folders, root / "logs" / f"{row.id}.log")
     found = framework.read_curves(run)
     curves = {name: sorted(points.items()) for name, points in found.items()}
-    state = RunState(row, "started" if curves else "not started", curves)
+    state = SweptRun(row, "started" if curves else "not started", curves)
     is_finished = framework.is_finished(run, state.steps)
     return replace(state, state="finished") if is_finished else state
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from olmix.sweep.conditions import Watch
+from olmix.sweep.derived_values import DerivationError, Scope, resolve, unknown_references
 from olmix.sweep.design import Point, build_points
 from olmix.sweep.errors import (
     ExperimentSchemaError,
@@ -30,7 +31,6 @@ from olmix.sweep.names import check_names, find_names
 from olmix.sweep.own_folders import collisions, shared_folders, with_folders
 from olmix.sweep.plan_checks import check_number, check_points, warn_of_length, warn_of_scale
 from olmix.sweep.scalars import render_flow
-from olmix.sweep.values import DerivationError, Scope, resolve, unknown_references
 from olmix.text.files import digest
 from olmix.text.numbers import counted
 

@@ -22,6 +22,7 @@ from olmix.errors import DataError
 
 __all__ = [
     "atomic_path",
+    "cache_root",
     "digest",
     "folder_beside",
     "is_shallow",
@@ -37,6 +38,12 @@ MAX_DEPTH = 64
 """Lists and objects within one another that a record may have."""
 _MAX_DIGITS = 300
 """Digits of a whole number that a float can hold, a little less."""
+
+
+def cache_root() -> Path:
+    """Return where things that can be made again lie: `$OLMIX_CACHE_DIR` or `~/.cache/olmix`."""
+    given = os.environ.get("OLMIX_CACHE_DIR")
+    return Path(given) if given else Path.home() / ".cache" / "olmix"
 
 
 @contextmanager

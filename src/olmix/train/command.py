@@ -26,7 +26,7 @@ from olmix.domains import iter_domains
 from olmix.errors import DataError, DivergedError, LaunchError
 from olmix.records.data_manifest import DataManifest, write_manifest
 from olmix.records.identity import run_identity
-from olmix.records.logs import flatten, number
+from olmix.records.log_readers import flatten, number
 from olmix.records.mapping import read_command_file
 from olmix.records.matching import check_cuts, cuts_of
 from olmix.records.run import COMMAND_FILE, MetricsReader, RunFolder, progress_of

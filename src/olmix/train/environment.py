@@ -14,9 +14,10 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from olmix.text.files import cache_root
 from olmix.text.threads import ONE_THREAD
 
-__all__ = ["cache_folder", "compile_lock", "pin", "use_compilation_cache", "use_one_thread"]
+__all__ = ["compilation_cache", "compile_lock", "pin", "use_compilation_cache", "use_one_thread"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,17 +43,15 @@ def pin(core: int) -> None:
         logger.warning("core %d is not available (%s); using any core", core, error)
 
 
-def cache_folder() -> Path:
+def compilation_cache() -> Path:
     """Return where compiled programs lie, below ``$OLMIX_CACHE_DIR`` or ``~/.cache/olmix``.
 
     Each kind of processor and number of threads has a folder of its own: a home may be shared by
     machines, and a program compiled for one may not run, or not give the same bits, on another.
     """
-    given = os.environ.get("OLMIX_CACHE_DIR")
-    root = Path(given) if given else Path.home() / ".cache" / "olmix"
     threads = os.environ.get("NPROC", "")
     key = hashlib.blake2b(f"{_processor()} {threads}".encode(), digest_size=4).hexdigest()
-    return root / "jax" / key
+    return cache_root() / "jax" / key
 
 
 def _processor() -> str:
@@ -72,7 +71,7 @@ def use_compilation_cache() -> str:
     """
     import jax
 
-    folder = cache_folder()
+    folder = compilation_cache()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".lock").touch()

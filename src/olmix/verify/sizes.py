@@ -2,8 +2,8 @@
 
 A run of scale ``s`` has ``s`` times the tokens and parameters, so that every rung has as many
 tokens per parameter. The embedded trainer grows in width, and its learning rates follow
-(`config/sizes.py`). OLMo-core chooses one by the size of the model where none is given, else it
-falls by ``s ** (-1/3)`` as there.
+(`config/proxy_width.py`). OLMo-core chooses one by the size of the model where none is given, else
+it falls by ``s ** (-1/3)`` as there.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 
 from olmix.config import LaunchConfig, OlmoCoreTraining, ProxyTraining
-from olmix.config.models import MODEL_PARAMETERS
-from olmix.config.sizes import at_width
+from olmix.config.olmo_sizes import MODEL_PARAMETERS
+from olmix.config.proxy_width import at_width
 from olmix.errors import ConfigError, Problem
 
 __all__ = ["at_scale"]

@@ -9,7 +9,7 @@ import pytest
 from olmix.cli.main import main as olmix
 from olmix.config import DataConfig
 from olmix.prepare import PrepareRequest, prepare
-from olmix.priors import count_tokens
+from olmix.priors import count_domains
 from olmix.records.prepared import LeftOutTexts
 from token_files import damaged, pack
 
@@ -147,7 +147,7 @@ def test_the_manifest_knows_its_files_as_priors_compute_does(texts, tmp_path):
     prepared = _prepare(texts, tmp_path)
     paths = {name: [str(tmp_path / f"data/train/{name}/*.bin")] for name in ("a", "b")}
     sources = [{"name": name, "paths": paths[name]} for name in paths]
-    counts = count_tokens(DataConfig.from_dict({"sources": sources}))
+    counts = count_domains(DataConfig.from_dict({"sources": sources})).domains
     assert [c.fingerprint for c in counts] == [d.fingerprint for d in prepared.domains]
     assert [c.num_tokens for c in counts] == [d.train_tokens for d in prepared.domains]
 

@@ -4,7 +4,7 @@ import yaml
 
 from olmix.config import DataConfig, PriorsConfig
 from olmix.errors import DataError
-from olmix.priors import count_tokens, render_priors
+from olmix.priors import count_domains, render_priors
 
 
 def _data(tmp_path, dtype="uint16", **patterns):
@@ -17,7 +17,7 @@ def test_tokens_are_bytes_over_the_size_of_one(tmp_path):
     np.zeros(10, np.uint16).tofile(tmp_path / "x/1.bin")
     np.zeros(5, np.uint16).tofile(tmp_path / "x/2.bin")
     np.zeros(30, np.uint16).tofile(tmp_path / "y.bin")
-    counts = count_tokens(_data(tmp_path, b="x/*.bin", a="y.bin"))
+    counts = count_domains(_data(tmp_path, b="x/*.bin", a="y.bin")).domains
     assert [(c.domain, c.num_tokens, c.num_files, c.size_bytes) for c in counts] == [
         ("b", 15, 2, 30),
         ("a", 30, 1, 60),
@@ -32,9 +32,9 @@ def test_tokens_are_bytes_over_the_size_of_one(tmp_path):
 
 def test_a_real_npy_header_is_not_counted(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros(7, np.uint32))
-    assert count_tokens(_data(tmp_path, "uint32", a="a.npy"))[0].num_tokens == 7
+    assert count_domains(_data(tmp_path, "uint32", a="a.npy")).domains[0].num_tokens == 7
     with pytest.raises(DataError, match="its header says uint32, data.dtype says uint16"):
-        count_tokens(_data(tmp_path, "uint16", a="a.npy"))
+        count_domains(_data(tmp_path, "uint16", a="a.npy"))
 
 
 def test_nothing_unreadable_is_counted_as_empty_and_all_of_it_is_named(tmp_path):
@@ -42,7 +42,7 @@ def test_nothing_unreadable_is_counted_as_empty_and_all_of_it_is_named(tmp_path)
     (tmp_path / "shared.bin").write_bytes(b"abcd")
     data = _data(tmp_path, a="none/*.bin", b="odd.bin", c="shared.bin", d="shared.bin")
     with pytest.raises(DataError) as caught:
-        count_tokens(data)
+        count_domains(data)
     message = str(caught.value)
     assert "domain a" in message
     assert "no such file" in message

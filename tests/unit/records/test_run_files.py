@@ -10,7 +10,7 @@ import pytest
 from olmix.collect.folders import read_records
 from olmix.errors import DataError
 from olmix.launch.status import RunReport
-from olmix.records.logs import read_jsonl
+from olmix.records.log_readers import read_jsonl
 from olmix.records.run import RunFolder, Status, progress_of
 from olmix.records.run_config import read_run_config
 

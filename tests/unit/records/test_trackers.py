@@ -10,7 +10,7 @@ import pytest
 from olmix.config import LaunchConfig
 from olmix.errors import MissingPackageError
 from olmix.records import trackers
-from olmix.records.logs import read_tensorboard
+from olmix.records.log_readers import read_tensorboard
 from olmix.records.run import RunFolder
 from olmix.records.run_config import open_run_trackers
 from olmix.records.trackers import Trackers

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("jax")
 
 from olmix.records.run import RunFolder
-from olmix.train.environment import cache_folder, use_compilation_cache
+from olmix.train.environment import compilation_cache, use_compilation_cache
 from olmix.train.run_one import main
 from train_fixtures import Project
 
@@ -50,7 +50,7 @@ def test_runs_that_a_cluster_starts_share_their_programs(tmp_path):
     project = Project(tmp_path / "project")
 
     def kept():
-        return {file.name for file in cache_folder().glob("*-cache")}
+        return {file.name for file in compilation_cache().glob("*-cache")}
 
     found = []
     for name, weights in (("first", (0.6, 0.4)), ("second", (0.3, 0.7))):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmix.config import LaunchConfig
-from olmix.config.models import MODEL_PARAMETERS
+from olmix.config.olmo_sizes import MODEL_PARAMETERS
 from olmix.errors import ConfigError
 from olmix.records.fit.ladder import Rung, read_ladder, write_ladder
 from olmix.records.fit.proposal import Gain

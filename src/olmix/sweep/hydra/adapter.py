@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from olmix.errors import require
-from olmix.records.logs import Curves, number, read_jsonl
+from olmix.records.log_readers import Curves, number, read_jsonl
 from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.framework import (

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from olmix.errors import require
-from olmix.records.logs import Curves
+from olmix.records.log_readers import Curves
+from olmix.sweep.component_source import parameters_of
 from olmix.sweep.document import YamlDocument
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.framework import (
@@ -24,9 +25,9 @@ from olmix.sweep.framework import (
     read_base_file,
 )
 from olmix.sweep.merge import Parameters
-from olmix.sweep.source import parameters_of
 from olmix.sweep.torchtune.checks import check_config, world_size
 from olmix.sweep.torchtune.cost import estimate
+from olmix.sweep.torchtune.dataset_sources import complete_sources, mix_by_repetition
 from olmix.sweep.torchtune.example import write_example
 from olmix.sweep.torchtune.library import tune_words
 from olmix.sweep.torchtune.logs import find_folders, is_finished, read_curves
@@ -34,7 +35,6 @@ from olmix.sweep.torchtune.parameter_paths import PLACES
 from olmix.sweep.torchtune.recipe import find_reads, reads_of
 from olmix.sweep.torchtune.registry import Registry, read_registry
 from olmix.sweep.torchtune.smoke import train_tiny
-from olmix.sweep.torchtune.sources import complete_sources, mix_by_repetition
 from olmix.sweep.torchtune.traps import folder_traps
 from olmix.sweep.torchtune.validation import validate_configs
 from olmix.text.progress import OnProgress

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from olmix.errors import nearest
+from olmix.sweep.component_source import is_missing, parameters_of, source_tree
 from olmix.sweep.framework import Base, Note, Path_
 from olmix.sweep.merge import COMPONENT, Parameters, at, flatten, has
 from olmix.sweep.scalars import render_flow
-from olmix.sweep.source import is_missing, parameters_of, source_tree
 from olmix.sweep.torchtune.parameter_paths import PLACES
 from olmix.sweep.torchtune.recipe import reads_of
 from olmix.sweep.value_checks import why_refused

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from olmix.sweep.component_source import source_tree
 from olmix.sweep.framework import Base, Note, Path_
 from olmix.sweep.merge import at, has
 from olmix.sweep.scalars import kind_of, render_flow
-from olmix.sweep.source import source_tree
 from olmix.sweep.torchtune.arguments import missing_keys, unknown_keys
 from olmix.sweep.torchtune.registry import read_registry
 from olmix.sweep.torchtune.traps import traps

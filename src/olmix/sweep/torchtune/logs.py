@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from olmix.records.logs import Curves, read_tensorboard, read_torchtune_logs
+from olmix.records.log_readers import Curves, read_tensorboard, read_torchtune_logs
 from olmix.sweep.framework import OUTPUT_DIR, Path_
 from olmix.sweep.own_folders import resolve_folder
 from olmix.sweep.torchtune.cost import estimate

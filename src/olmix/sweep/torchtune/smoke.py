@@ -5,20 +5,17 @@ One process trains all of them, because importing torch takes longer than two st
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from olmix.sweep.framework import Base
+from olmix.sweep.framework_process import try_each
 from olmix.sweep.torchtune.assets import build_assets
 from olmix.sweep.torchtune.registry import read_registry
 from olmix.sweep.torchtune.shrink import data_of, shrink
 from olmix.text.files import digest
-from olmix.text.progress import OnProgress, Steps
+from olmix.text.progress import OnProgress
 from olmix.text.yaml import render_yaml
 
 __all__ = ["train_tiny"]
@@ -58,29 +55,7 @@ def train_tiny(
             },
             "keys": list(jobs),
         }
-        reasons = _train(folder, job, on_progress)
+        reasons = try_each(
+            "olmix.sweep.torchtune.smoke_worker", job, list(jobs), "smoke", on_progress
+        )
         return {run: reasons[key] for run, key in keys.items()}
-
-
-def _train(folder: Path, job: Mapping[str, Any], on_progress: OnProgress | None) -> dict[str, str]:
-    """Train in a process of its own; return why each config fails, or nothing."""
-    keys: list[str] = job["keys"]
-    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    command = [sys.executable, "-m", "olmix.sweep.torchtune.smoke_worker", str(folder / "job.json")]
-    log = folder / "log.txt"
-    reasons: dict[str, str] = {}
-    steps = Steps(on_progress, len(keys))
-    with (
-        log.open("w", encoding="utf-8") as errors,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=folder
-        ) as process,
-    ):
-        for line in process.stdout or ():
-            if not line.startswith("{"):
-                continue
-            entry = json.loads(line)
-            reasons[entry["key"]] = entry["error"]
-            steps("smoke")
-    tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
-    return {key: reasons.get(key, f"the training process died:\n{tail}") for key in keys}

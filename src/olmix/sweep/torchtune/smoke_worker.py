@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from olmix.sweep.framework_process import answer
 from olmix.sweep.torchtune.tiny import write_weights
 
 __all__ = ["main"]
@@ -25,6 +26,7 @@ def main(job_file: str) -> None:
     """Train all configs of a job."""
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     folder = Path(job["folder"])
+    os.chdir(folder)  # what a recipe writes goes there
     with contextlib.redirect_stdout(sys.stderr):  # standard output carries our lines
         if job["distributed"]:
             _be_a_group(folder)
@@ -33,8 +35,7 @@ def main(job_file: str) -> None:
     for key in job["keys"]:
         with contextlib.redirect_stdout(sys.stderr):
             error = _train(job["recipe"], folder / f"{key}.yaml")
-        sys.stdout.write(json.dumps({"key": key, "error": error}) + "\n")
-        sys.stdout.flush()
+        answer(key, error)
 
 
 def _train(recipe: str, file: Path) -> str:

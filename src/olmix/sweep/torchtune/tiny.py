@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from olmix.sweep.source import parameters_of
+from olmix.sweep.component_source import parameters_of
 from olmix.sweep.torchtune.assets import MAX_SEQ_LEN, VOCABULARY
 from olmix.sweep.torchtune.library import import_torchtune
 

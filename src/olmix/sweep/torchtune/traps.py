@@ -12,9 +12,9 @@ from olmix.sweep.own_folders import resolve_folder
 from olmix.sweep.scalars import kind_of
 from olmix.sweep.torchtune.arguments import BUILDERS
 from olmix.sweep.torchtune.cost import estimate
+from olmix.sweep.torchtune.dataset_sources import datasets_of
 from olmix.sweep.torchtune.logs import find_folders
 from olmix.sweep.torchtune.registry import read_registry
-from olmix.sweep.torchtune.sources import datasets_of
 
 __all__ = ["traps"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from olmix.errors import nearest, require
 from olmix.records.log_files import EVENTS, TRAINER_STATE, read_trainer_state, trainer_state
-from olmix.records.logs import Curves, read_tensorboard
+from olmix.records.log_readers import Curves, read_tensorboard
 from olmix.sweep.data_files import count_rows, format_of
 from olmix.sweep.experiment import Experiment
 from olmix.sweep.framework import (

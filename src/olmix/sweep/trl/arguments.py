@@ -7,8 +7,8 @@ import functools
 from collections.abc import Mapping
 
 from olmix.errors import MissingPackageError
+from olmix.sweep.component_source import find_file, join, parameters_of, source_tree
 from olmix.sweep.merge import Parameters
-from olmix.sweep.source import find_file, join, parameters_of, source_tree
 
 __all__ = ["DATASET", "launch_keys", "recipes"]
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from olmix.errors import nearest
+from olmix.sweep.component_source import parameters_of
 from olmix.sweep.framework import Note, Path_, RunCost
 from olmix.sweep.merge import Parameters
-from olmix.sweep.source import parameters_of
 from olmix.sweep.trl.arguments import DATASET, launch_keys
 from olmix.sweep.value_checks import (
     ABOVE_0,

@@ -10,16 +10,15 @@ import importlib
 import io
 import json
 import os
-import subprocess
 import sys
-import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from olmix.sweep.framework import Verdict
-from olmix.text.progress import OnProgress, Steps
+from olmix.sweep.framework_process import answer, try_each
+from olmix.text.progress import OnProgress
 
 __all__ = ["check_files", "main", "run_worker"]
 
@@ -43,32 +42,16 @@ def run_worker(
     mode: Mode, recipe: str, files: Sequence[Path], on_progress: OnProgress | None = None
 ) -> Mapping[str, str]:
     """Return what is wrong with each file, or nothing; one process does all of them."""
-    job = {"mode": mode, "recipe": recipe, "files": [str(file) for file in files]}
-    steps = Steps(on_progress, len(files))
-    said: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix="olmix-trl-") as name:
-        folder = Path(name)
-        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        command = [sys.executable, "-m", "olmix.sweep.trl.worker", str(folder / "job.json")]
-        log = folder / "log.txt"
-        offline = {"HF_HUB_OFFLINE": "1"} if mode == "train" else {}
-        with (
-            log.open("w", encoding="utf-8") as errors,
-            subprocess.Popen(
-                command,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env={**os.environ, **offline},
-            ) as process,
-        ):
-            for line in process.stdout or ():
-                if line.startswith("{"):
-                    entry = json.loads(line)
-                    said[entry["file"]] = entry["error"]
-                    steps("validate" if mode == "parse" else "smoke")
-        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
-    return {str(file): said.get(str(file), f"TRL's process died:\n{tail}") for file in files}
+    keys = [str(file) for file in files]
+    train = mode == "train"
+    return try_each(
+        "olmix.sweep.trl.worker",
+        {"mode": mode, "recipe": recipe, "files": keys},
+        keys,
+        "smoke" if train else "validate",
+        on_progress,
+        {"HF_HUB_OFFLINE": "1"} if train else None,
+    )
 
 
 def main(job_file: str) -> None:
@@ -82,8 +65,7 @@ def main(job_file: str) -> None:
             error = _try(script, file, train=job["mode"] == "train")
         os.environ.clear()
         os.environ.update(environment)
-        sys.stdout.write(json.dumps({"file": file, "error": error}) + "\n")
-        sys.stdout.flush()
+        answer(file, error)
 
 
 def _try(script: Any, file: str, *, train: bool) -> str:

@@ -5,8 +5,8 @@ import pytest
 
 from fit_fixtures import log_linear, log_weight, plant
 from olmix.errors import ConfigError, DataError, InfeasibleError
+from olmix.fit.evidence.judged_proposal import propose_judged
 from olmix.fit.evidence.pareto import families_of, not_beaten, pareto_front
-from olmix.fit.evidence.proposals import propose_judged
 from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.propose.objective import Risk
 from olmix.fit.propose.proposal import propose

@@ -9,7 +9,7 @@ import pytest
 from olmix.records.fit.folder import read_fit_folder
 from olmix.records.fit.proposal import Distance
 from olmix.records.fit.scores import Scores
-from olmix.report.lights import Light, overall, place_of, read_lights
+from olmix.report.signal import Light, overall, place_of, read_lights
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from olmix.sweep.component_source import is_missing, parameters_of
 from olmix.sweep.data_files import count_rows
-from olmix.sweep.source import is_missing, parameters_of
 from olmix.sweep.torchtune.cost import estimate
 from olmix.sweep.torchtune.recipe import find_reads
 from olmix.sweep.torchtune.registry import read_registry

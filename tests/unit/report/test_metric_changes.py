@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from olmix.records.fit.folder import read_fit_folder
-from olmix.report.changes import metric_changes
+from olmix.report.metric_changes import metric_changes
 
 
 @pytest.fixture

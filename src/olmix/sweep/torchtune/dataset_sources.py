@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from olmix.sweep.data_files import count_rows, format_of
+from olmix.sweep.derived_values import DerivationError
 from olmix.sweep.framework import MixedEntries, Note, Path_
 from olmix.sweep.mixtures import repetitions
-from olmix.sweep.values import DerivationError
 
 __all__ = ["complete_sources", "datasets_of", "mix_by_repetition"]
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from olmix.records.logs import (
+from olmix.records.log_readers import (
     flatten,
     has_diverged,
     read_jsonl,
