@@ -323,7 +323,7 @@ def _announce(plan: _QuickstartPlan, rate: float) -> float:
     from olmix.text.numbers import duration
 
     seconds = _fixed_s(plan) + _num_runs(plan) * plan.max_tokens / rate
-    click.echo(f"the loop takes about {duration(seconds)} on this machine", err=True)
+    click.echo(f"the loop takes about {duration(seconds)} more on this machine", err=True)
     return time.monotonic() + seconds
 
 
