@@ -14,8 +14,9 @@ SMALL = {"d_model": 16, "num_heads": 2, "context_length": 16, "batch_size": 4}
 @pytest.fixture
 def gpu(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
-    import gpu
     import jax
+
+    import gpu
 
     # Compiling is most of the time here, and half of that is optimizing.
     was = jax.config.values["jax_disable_most_optimizations"]
