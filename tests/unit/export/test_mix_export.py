@@ -1,6 +1,6 @@
 """Mixtures for other trainers: the files, and what the trainers themselves make of them.
 
-`make test` installs the trainers of `.ci/trainers.txt` beside the environment, without what they
+`make test` installs the trainers of `tests/trainers.txt` beside the environment, without what they
 need for training. The golden files hold without them.
 """
 
