@@ -6,7 +6,6 @@ The page draws it above everything else, and the terminal ends with the same in 
 from __future__ import annotations
 
 import math
-import shlex
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from olmix.records.fit.proposal import VERIFYING, Gain, Proposal
 from olmix.records.fit.report_notes import read_report_notes
 from olmix.records.fit.scores import LEVEL
 from olmix.report.metric_changes import MetricChange, metric_changes
+from olmix.report.next_commands import study_of
 from olmix.report.signal import NONE, Light, overall, read_lights
 from olmix.text.numbers import (
     counted,
@@ -384,7 +384,8 @@ def _next_step(content: FitFolder) -> tuple[str, str]:
     proposal, found = content.proposal, content.verification
     if proposal is None or proposal.worst:
         return "", ""
-    fit, more = shlex.quote(str(content.folder)), proposal.another_round
+    study, more = study_of(content), proposal.another_round
+    mix = content.folder / "mix.yaml"
     if found is None:
         if not proposal.reliable or overall(read_lights(content)) == NONE:
             return (
@@ -393,15 +394,20 @@ def _next_step(content: FitFolder) -> tuple[str, str]:
                 "",
             )
         if more is not None and more.worth:
-            return f"{more.statement.partition(':')[0]}. Use this fit to place them:", (
-                f"olmix generate -c GENERATION.yaml --after {fit} -n {more.runs}"
+            step = f"{more.statement.partition(':')[0]}. Use this fit to place them:"
+            return step, study.another_round(more.runs)
+        step = f"Train the proposal against the other mixtures with fresh seeds{_price(content)}"
+        if not study.verify:
+            return (
+                f"{step}, by the trainer of your runs; the mixture is {mix}. With a launch config "
+                "for it, `olmix verify` does so.",
+                "",
             )
-        step = f"Train the proposal against the other mixtures with fresh seeds{_price(content)}:"
-        return step, f"olmix verify --fit {fit} -c LAUNCH.yaml"
+        return f"{step}:", study.verify
     gain = _measured(content)
     if gain is None or math.isnan(gain.low):
         return "", ""
-    another = f"olmix generate -c GENERATION.yaml --after {fit} -n {_another_round(content)}"
+    another = study.another_round(_another_round(content))
     if gain.high < 0:
         return "Keep the natural mixture, or use this fit to place another round of runs:", another
     if gain.low <= 0:
@@ -409,14 +415,12 @@ def _next_step(content: FitFolder) -> tuple[str, str]:
             "Keep the natural mixture, verify with more seeds, or place another round of runs:",
             another,
         )
-    step = "The mixture to train on is mix.yaml."
+    step = f"The mixture to train on is {mix} (for your trainer: `{study.export}`)."
     if more is None or more.worth:
         return f"{step} Another round of runs may improve it:", another
-    if content.ladder is not None:
+    if content.ladder is not None or not study.verify:
         return step, ""
-    return f"{step} See whether its gain holds in larger models:", (
-        f"olmix verify --fit {fit} -c LAUNCH.yaml --scales 1,4"
-    )
+    return f"{step} See whether its gain holds in larger models:", f"{study.verify} --scales 1,4"
 
 
 def _another_round(content: FitFolder) -> int:

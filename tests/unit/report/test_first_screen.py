@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,11 @@ from sample_fit import edit_json, write_sample_fit
 
 @pytest.fixture
 def content(fit):
-    return read_fit_folder(fit)
+    """Return a fit of a study with configs."""
+    content = read_fit_folder(fit)
+    for name in ("generation.yaml", "launch.yaml"):
+        (Path(content.settings.swarm.ratios).parent / name).touch()
+    return content
 
 
 def with_gain(content, low, high):
@@ -40,7 +45,19 @@ def test_a_predicted_gain_says_so_and_how_to_verify_it(content):
     found = build_first_screen(replace(content, verification=None), {})
     assert found.status == "Predicted, not verified yet"
     assert found.label.startswith("predicted gain over natural in ")
-    assert found.command.startswith("olmix verify --fit ")
+    home = Path(content.settings.swarm.ratios).parent
+    places = f"-c {home}/launch.yaml -o {home}/runs"
+    assert found.command == f"olmix verify --fit {content.folder} {places}"
+
+
+def test_runs_of_an_unknown_trainer_are_continued_without_configs(fit):
+    """Two tables come without configs, so no command may name one."""
+    content = read_fit_folder(fit)
+    found = build_first_screen(replace(content, verification=None), {})
+    assert (found.command, "by the trainer of your runs" in found.next_step) == ("", True)
+    assert f"the mixture is {fit}/mix.yaml" in found.next_step
+    more = build_first_screen(with_round(replace(content, verification=None), worth=True), {})
+    assert more.command == f"olmix generate --after {fit} -n 32 -o round-after-abc"
 
 
 def test_the_price_of_a_verification_comes_from_the_runs(content):

@@ -51,6 +51,7 @@ class _Constraints:
 @dataclass(frozen=True)
 class _Priors:
     token_counts: Table[Number] | None = None
+    unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class FitSettings:
         filtering: metrics that were dropped.
         proposer: risk and floors.
         constraints: the target run.
-        priors: tokens of the domains.
+        priors: tokens of the domains, and whether they are unknown: the mixture `natural` is then
+            the uniform one.
         laws_hash: all that the fitted laws depend on.
         plain: the whole file, to be shown.
     """
