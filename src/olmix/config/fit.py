@@ -219,11 +219,20 @@ class ConstraintsConfig(Section):
     """Limits on the proposed mixture."""
 
     enabled: bool = False
-    """Whether weights are limited by the available tokens."""
+    """Whether weights are limited by the available tokens; if left out, they are where
+    `target_tokens` is given."""
     target_tokens: TokenCount | None = None
     """Tokens of the large run."""
     repetition_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     """Passes over a domain's tokens that the large run may take."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tokens_are_a_limit(cls, data: object) -> object:
+        """Limit the weights where the tokens of the large run are given and nothing is said."""
+        if not isinstance(data, Mapping) or data.get("target_tokens") is None:
+            return data
+        return data if data.get("enabled") is not None else {**data, "enabled": True}
 
 
 class FilteringConfig(Section):
@@ -271,6 +280,13 @@ class FitConfig(Section):
         rules = Rules()
         if self.constraints.enabled and self.constraints.target_tokens is None:
             rules.broken("it is required where enabled is true", "constraints", "target_tokens")
+        given = self.constraints.model_fields_set
+        if "repetition_factor" in given and not given & {"enabled", "target_tokens"}:
+            rules.broken(
+                "it limits nothing without target_tokens, the tokens of the large run",
+                "constraints",
+                "repetition_factor",
+            )
         self._check_proposer(rules)
         self._check_names(rules)
         self._check_metrics(rules)

@@ -49,7 +49,8 @@ _DATA = (
         "Natural, uniform, UniMax, best seen, proposed",
         "Natural: domains in proportion to their size. Uniform: all the same. UniMax: all the "
         "same, up to the passes that the token budget allows. Best seen: the run of the swarm "
-        "with the best measured objective. Proposed: what the fitted laws propose.",
+        "with the best measured objective, of those within the limits. Proposed: what the "
+        "fitted laws propose.",
     ),
     Word(
         "Prior",

@@ -418,6 +418,12 @@ CASES = [
         ":8: constraints.target_tokens: it is required where enabled is true",
     ),
     _fit(
+        "passes of no large run",
+        "type: log_linear}",
+        "type: log_linear}\nconstraints: {repetition_factor: 4.0}",
+        ":8: constraints.repetition_factor: it limits nothing without target_tokens",
+    ),
+    _fit(
         "no slope to follow",
         "type: log_linear}",
         "type: lightgbm}\nproposer: {type: gradient}",

@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from olmix.fit.evidence.judged_proposal import JudgedProposal
 from olmix.fit.noise import noise_between
 from olmix.fit.propose.feasible import Feasible
+from olmix.fit.propose.references import objective_noise
 from olmix.fit.results import objective_of
+from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import SwarmFit
 from olmix.fit.uncertainty import draw_average
 from olmix.records.fit.proposal import AnotherRound
@@ -54,8 +56,10 @@ def another_round(fit: SwarmFit, judged: JudgedProposal) -> AnotherRound:
     draws = _draws(fit, at)
     objective = judged.found.objective
     penalty = objective.value(at) - objective.average(at)
-    noise = _noise(fit, judged)
-    gain, most = expected_gain(draws, penalty, noise, NUM_RUNS, outcome_rng)
+    noise = _noise(swarm)
+    # What the laws leave over is a part of the noise, so the gain is then at most this.
+    least = math.sqrt(judged.boot.fit.train_mse) if math.isnan(noise) else noise
+    gain, most = expected_gain(draws, penalty, least, NUM_RUNS, outcome_rng)
     return AnotherRound(
         runs=NUM_RUNS,
         gain=gain,
@@ -139,17 +143,25 @@ def _into(feasible: Feasible, mixture: Array) -> Array:
     return feasible.expand(feasible.restrict(mixture))
 
 
-def _noise(fit: SwarmFit, judged: JudgedProposal) -> float:
-    """Return the standard deviation of one run: of replicates, else what the fit leaves over."""
-    swarm = fit.swarm
+def _noise(swarm: Swarm) -> float:
+    """Return the standard deviation of one run: of replicates or by standard errors, else NaN."""
     used = swarm.objective_weights > 0
     values = swarm.values[:, used] @ swarm.objective_weights[used]
     found, _ = noise_between(values, np.ones(len(values)), swarm.group)
-    return math.sqrt(judged.boot.fit.train_mse) if found is None else found
+    if found is not None:
+        return found
+    _, known = objective_noise(swarm)
+    return math.sqrt(known) if known > 0 else math.nan
 
 
 def _statement(gain: float, noise: float, unit: str) -> str:
     size = f"{significant(gain, 2)}{f' {unit}' if unit else ''}"
+    if math.isnan(noise):
+        return (
+            f"Another {NUM_RUNS} runs are expected to gain at most {size}. Whether that is more "
+            "than noise is unknown, since no mixture was trained twice: verify, or train "
+            "replicates."
+        )
     if gain > noise:
         return (
             f"Another {NUM_RUNS} runs are expected to gain {size}, above the noise of "

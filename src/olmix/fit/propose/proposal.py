@@ -6,7 +6,6 @@ vertex, or far from every run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +14,7 @@ from olmix.config import ProposerConfig
 from olmix.fit.propose.feasible import Feasible
 from olmix.fit.propose.gradient import TRACE, optimality_gap
 from olmix.fit.propose.law_warnings import law_warnings
+from olmix.fit.propose.limit_warnings import limit_warnings
 from olmix.fit.propose.minimise import minimise
 from olmix.fit.propose.objective import MetricFloor, ProposerObjective, Risk
 from olmix.fit.propose.references import (
@@ -35,10 +35,6 @@ from olmix.text.progress import NOBODY, Steps
 
 __all__ = ["FoundMixture", "build_objective", "chosen_kl", "propose", "propose_each"]
 
-VERTEX = 0.95
-"""Weight from which one domain alone is called a vertex."""
-EDGE = 0.02
-"""Distance from a limit below which a weight is said to lie on it."""
 _KL_WEIGHTS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _HANDFUL = 8
 _NUM_HANDFULS = 500
@@ -155,7 +151,7 @@ def propose(fit: SwarmFit, feasible: Feasible, references: References) -> FoundM
     warnings = [
         *swarm.warnings,
         *_gap_warning(proposer, gap, scale),
-        *_vertex_warning(swarm.domains, mixture, feasible),
+        *limit_warnings(fit, mixture, feasible, references),
         *_distance_warning(swarm, mixture),
         *law_warnings(fit, mixture, kl),
     ]
@@ -259,28 +255,6 @@ def _gap_warning(proposer: str, gap: float, scale: float) -> list[str]:
         f"The exact proposer stopped early: the best mixture may be better by up to {gap:.2g}. "
         "Use proposer.type gradient."
     ]
-
-
-def _vertex_warning(domains: Sequence[str], mixture: Array, feasible: Feasible) -> list[str]:
-    """Warn where the laws say "only this", which they say too easily."""
-    top = int(mixture.argmax())
-    if mixture[top] >= VERTEX and not feasible.pinned[top]:
-        return [
-            f"The proposal is a vertex: {100 * mixture[top]:.0f} % {domains[top]}. A law that "
-            "only rises or falls with each weight ends there whatever the truth; verify it, "
-            "raise proposer.kl_reg, or add runs near it."
-        ]
-    free, caps = feasible.free, feasible.caps
-    full = free & (caps < 1) & (mixture >= caps - EDGE)
-    # Every weight is at 0 or at its cap but for one that takes up the rest.
-    at_limit = full | (free & (mixture <= EDGE))
-    if full.any() and at_limit.sum() >= free.sum() - 1:
-        names = ", ".join(name for name, at in zip(domains, full, strict=True) if at)
-        return [
-            f"The proposal is a vertex of what the caps allow: {names} at the cap, the other "
-            "weights (but at most one) at 0. The token budget shapes it more than the metrics do."
-        ]
-    return []
 
 
 def _distance_warning(swarm: Swarm, mixture: Array) -> list[str]:

@@ -180,8 +180,9 @@ class AnotherRound:
         runs: how many runs.
         gain: what the proposal gains by them in expectation, in units of the objective.
         most: what it would gain if the laws knew everything.
-        noise: standard deviation of one run: between replicates, else what the laws leave over.
-        worth: whether the gain is above the noise.
+        noise: standard deviation of one run, between replicates or by standard errors; null where
+            neither is known.
+        worth: whether the gain is above the noise; not where that is unknown.
         statement: the same in words.
     """
 

@@ -49,9 +49,11 @@ def test_a_penalty_keeps_mixtures_out():
     assert (gain, most) == (pytest.approx(0, abs=0.2), pytest.approx(0, abs=0.2))
 
 
-def _swarm(tmp_path, runs, noise, seed=0):
+def _swarm(tmp_path, runs, noise, seed=0, copies=1):
+    """A swarm whose first mixture was trained `copies` times."""
     rng = np.random.default_rng(seed)
     mixtures = rng.dirichlet(np.ones(4), runs)
+    mixtures[:copies] = mixtures[0]
     truth = ((mixtures - [0.4, 0.3, 0.2, 0.1]) ** 2).sum(axis=1)
     names = [f"r{index}" for index in range(runs)]
     weights = dict(zip("abcd", mixtures.T.tolist(), strict=True))
@@ -66,7 +68,7 @@ def _swarm(tmp_path, runs, noise, seed=0):
 def test_many_runs_leave_less_to_gain_than_few(tmp_path):
     found = []
     for runs in (24, 160):
-        fit = _swarm(tmp_path, runs, 0.02).fit
+        fit = _swarm(tmp_path, runs, 0.02, copies=5).fit
         found.append(another_round(fit, propose_judged(fit)))
     few, many = found
     assert many.gain < few.gain
@@ -74,3 +76,12 @@ def test_many_runs_leave_less_to_gain_than_few(tmp_path):
     assert not many.worth
     assert "below the noise of" in many.statement
     assert many.statement.endswith("stop and verify.")
+
+
+def test_without_replicates_there_is_no_verdict(tmp_path):
+    """What laws leave over at their own runs says little of how much runs differ."""
+    fit = _swarm(tmp_path, 40, 0.02).fit
+    found = another_round(fit, propose_judged(fit))
+    assert np.isnan(found.noise)
+    assert not found.worth
+    assert "since no mixture was trained twice" in found.statement

@@ -38,7 +38,7 @@ def planted(num, **sections):
         {
             "swarm": {"ratios": "r", "metrics": "m"},
             "priors": {"token_counts": counts},
-            "constraints": {"target_tokens": 10**12},
+            "constraints": {"enabled": False, "target_tokens": 10**12},
             **sections,
         }
     )

@@ -60,6 +60,17 @@ def test_within_caps_the_vertex_is_that_of_the_caps(tmp_path):
     assert any("a vertex of what the caps allow: a, b at the cap" in w for w in found.warnings)
 
 
+def test_weights_at_their_cap_and_better_runs_outside_are_named(tmp_path):
+    limits = {"target_tokens": 4_000_000, "repetition_factor": 1.6}
+    planted = plant(tmp_path, {"y": log_linear}, noise=0.1)
+    found = _found(planted, constraints=limits, proposer={"kl_reg": 0.5})
+    assert found.mixture[0] == pytest.approx(0.4, abs=0.01)
+    (capped,) = (w for w in found.warnings if w.startswith("Held back by the cap of 1.6 times"))
+    assert "their tokens: a, b. More of" in capped
+    (outside,) = (w for w in found.warnings if w.startswith("The best run of all, "))
+    assert "is outside the limits; within them it is " in outside
+
+
 @pytest.mark.parametrize("law", ["line", "power"])
 def test_caps_and_pins_are_kept(tmp_path, law):
     limits = {"enabled": True, "target_tokens": 4_000_000, "repetition_factor": 1.7}
