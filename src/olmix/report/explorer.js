@@ -203,7 +203,7 @@
     const over = data.domains.filter((_, d) => weights[d] > data.caps[d] + 1e-6);
     const parts = [];
     if (data.usual !== null) {
-      // The same limits as in olmix/report/trust.py.
+      // The same limits as in olmix/records/fit/proposal.py.
       const place = far <= data.usual ? "within" : far <= data.edge * data.usual ? "at the edge of" : "outside";
       parts.push(`This mixture is ${place} what was tried.`);
       if (place === "outside") parts.push("Its predictions are extrapolations.");

@@ -17,7 +17,7 @@ from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.scores import Scores
 from olmix.text.numbers import fixed
 
-__all__ = ["EDGE", "Light", "headline_scores", "overall", "place_of", "read_lights"]
+__all__ = ["NONE", "STRONG", "WEAK", "Light", "headline_scores", "overall", "read_lights"]
 
 STRONG, WEAK, NONE = "strong", "weak", "none"
 _RANK = 0.8
@@ -26,8 +26,6 @@ _NOISE = (2.0, 4.0)
 """Times the noise between replicates up to which an error is strong, and weak."""
 _SHARE = (0.4, 0.8)
 """Share of the spread between runs up to which an error is strong, and weak."""
-EDGE = 1.5
-"""Times the usual distance between runs up to which a mixture is at the edge of what was tried."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def read_lights(content: FitFolder) -> tuple[Light, ...]:
     lights = [_rank(content, scores), _error(content, scores)]
     proposal = content.proposal
     if proposal is not None and proposal.distance is not None:
-        place = place_of(proposal.distance.nearest_run, proposal.distance.usual)
+        place = proposal.distance.place
         level = {"within": STRONG, "at the edge of": WEAK, "outside": NONE}[place]
         lights.append(Light(level, f"{place} what was tried", "runs"))
     gain = None if proposal is None else proposal.gains.get("natural")
@@ -68,18 +66,6 @@ def headline_scores(content: FitFolder) -> Scores:
     alone = len(content.objective.metrics) == 1
     found = None if alone else content.objective_scores
     return found or content.metrics[0].law.cv
-
-
-def place_of(nearest: float, usual: float) -> str:
-    """Return `within`, `at the edge of` or `outside`: where a mixture lies among those tried.
-
-    Args:
-        nearest: Hellinger distance from the nearest run.
-        usual: within which 95 % of the runs have another one.
-    """
-    if nearest <= usual:
-        return "within"
-    return "at the edge of" if nearest <= EDGE * usual else "outside"
 
 
 def overall(lights: Sequence[Light]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from olmix.records.fit.folder import read_fit_folder
 from olmix.records.fit.proposal import Distance
 from olmix.records.fit.scores import Scores
-from olmix.report.trust import Light, overall, place_of, read_lights
+from olmix.report.trust import Light, overall, read_lights
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_without_replicates_the_error_is_told_against_the_spread(content):
     ("nearest", "place"), [(0.1, "within"), (0.25, "at the edge of"), (0.5, "outside")]
 )
 def test_a_mixture_lies_within_at_the_edge_of_or_outside_what_was_tried(nearest, place):
-    assert place_of(nearest, 0.2) == place
+    assert Distance(nearest, 0.2).place == place
 
 
 def test_far_from_all_runs_trust_is_weak():
