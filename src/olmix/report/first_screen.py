@@ -49,6 +49,7 @@ _MOST_NAMED = 20
 _LABELLED = 0.06
 """Share from which a segment has its name in it."""
 _WIDTH = 80
+_NO_BREAK = "\u00a0"
 
 
 @dataclass(frozen=True)
@@ -254,11 +255,13 @@ def summary(fit_folder: Path) -> list[str]:
 
 
 def _entry(name: str, text: str, most: int = 1) -> list[str]:
-    """Return a named line, wrapped to at most `most` lines."""
+    """Return a named line, wrapped to at most `most` lines; a number keeps its per cent sign."""
+    joined = text.replace(" %", f"{_NO_BREAK}%")
     kept = textwrap.wrap(
-        text, _WIDTH - 10, max_lines=most, placeholder=" ...", break_on_hyphens=False
+        joined, _WIDTH - 10, max_lines=most, placeholder=" ...", break_on_hyphens=False
     )
-    return [f"{name if not row else '':<10}{words}".rstrip() for row, words in enumerate(kept)]
+    lines = [words.replace(_NO_BREAK, " ") for words in kept]
+    return [f"{name if not row else '':<10}{words}".rstrip() for row, words in enumerate(lines)]
 
 
 def _origin(content: FitFolder, facts: Mapping[str, str]) -> list[str]:

@@ -20,6 +20,8 @@ __all__ = ["Step", "gentler_step", "next_step"]
 _MUCH = 0.1
 """Share of its value by which a metric gets worse before a gentler mixture is named."""
 _FLOOR = "5 %"
+_LAUNCH = (("launch measure", "-c"), ("generate", "--base"), ("verify", "-c"))
+"""Commands that take a launch config, and their options for it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def gentler_step(
         return Step()
     worst = min(worse, key=lambda row: row.share)
     more = f", and {len(worse) - 1} more over {percent(_MUCH, 0)}" if len(worse) > 1 else ""
-    config = _config(commands, ("fit", "-c"), "FIT.yaml")
+    config = _config(commands, "FIT.yaml", ("fit", "-c"))
     fits = shlex.quote(str(content.folder.parent))
     return Step(
         f"{labels.get(worst.metric, worst.metric)} gets {percent(-worst.share, 0)} worse{more}. To "
@@ -79,7 +81,7 @@ def _before_verification(content: FitFolder, proposal: Proposal, commands: Seque
             "runs or replicates, or choose another metric."
         )
     if more is not None and more.worth:
-        config = _config(commands, ("generate", "-c"), "GENERATION.yaml")
+        config = _config(commands, "GENERATION.yaml", ("generate", "-c"))
         return Step(
             f"{more.statement.partition(':')[0]}. Use this fit to place them:",
             f"olmix generate -c {config} --after {fit} -n {more.runs}",
@@ -92,7 +94,7 @@ def _before_verification(content: FitFolder, proposal: Proposal, commands: Seque
         why = "The prediction alone is not enough: verify before you train on it"
     if best is not None and best.mean <= 0:
         why += ", and against best seen, which is predicted to be as good or better"
-    config = _config(commands, ("launch measure", "-c"), "LAUNCH.yaml")
+    config = _config(commands, "LAUNCH.yaml", *_LAUNCH)
     return Step(f"{why}{_price(content)}:", f"olmix verify --fit {fit} -c {config}")
 
 
@@ -102,7 +104,7 @@ def _after_verification(content: FitFolder, proposal: Proposal, commands: Sequen
     gain, best = gains.get("natural"), gains.get("best_seen")
     if gain is None or math.isnan(gain.mean) or math.isnan(gain.low):
         return Step()
-    config = _config(commands, ("generate", "-c"), "GENERATION.yaml")
+    config = _config(commands, "GENERATION.yaml", ("generate", "-c"))
     another = f"olmix generate -c {config} --after {fit} -n {_another_round(content)}"
     if gain.high < 0:
         return Step(
@@ -122,22 +124,28 @@ def _after_verification(content: FitFolder, proposal: Proposal, commands: Sequen
         return Step(f"{step} Another round of runs may improve it:", another)
     if content.ladder is not None:
         return Step(step)
-    config = _config(commands, ("launch measure", "-c"), "LAUNCH.yaml")
+    config = _config(commands, "LAUNCH.yaml", *_LAUNCH)
     return Step(
         f"{step} See whether its gain holds in larger models:",
         f"olmix verify --fit {fit} -c {config} --scales 1,4",
     )
 
 
-def _config(commands: Sequence[str], wanted: tuple[str, str], otherwise: str) -> str:
-    """Return the config that a command took, where it is still there, else a placeholder."""
-    start, option = wanted
-    for command in commands:
-        words = shlex.split(command)
-        if command.startswith(f"olmix {start} ") and option in words[:-1]:
-            given = words[words.index(option) + 1]
-            if Path(given).is_file():
-                return shlex.quote(given)
+def _config(commands: Sequence[str], otherwise: str, *takers: tuple[str, str]) -> str:
+    """Return the config that a command took, where it is still there, else a placeholder.
+
+    Args:
+        commands: those that led here.
+        otherwise: the placeholder.
+        takers: commands that take such a config, and their options for it.
+    """
+    for start, option in takers:
+        for command in commands:
+            words = shlex.split(command)
+            if command.startswith(f"olmix {start} ") and option in words[:-1]:
+                given = words[words.index(option) + 1]
+                if Path(given).is_file():
+                    return shlex.quote(given)
     return otherwise
 
 
