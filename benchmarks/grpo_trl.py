@@ -6,8 +6,9 @@
 TRL wants an environment of its own (`pip install torch trl`). Each seed makes one base model, a
 tiny Gemma 3 after a supervised start, which both train: all weights, AdamW, a constant rate. Both
 get the same questions in the same order and the same rewards. What differs is the draw of the
-answers, so curves are compared by their means over seeds. Seconds are those of the processor, all
-threads, a step; the first two steps, which compile, are not counted. The two run in turns.
+answers, so curves are compared by their means over seeds. Seconds are those of the processor, a
+step; the first two steps, which compile, are not counted. The two run in turns, each on one core,
+since threads that wait for each other take processor time too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 RATE, GROUP, PROMPTS, BETA, CLIP, ROOM = 1e-3, 8, 4, 0.04, 1.0, (48, 40)
 REWARDS = {"exact_format": 1.0, "approximate_format": 0.5, "check_answer": 1.0,
@@ -40,11 +43,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.side is not None:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         side = train_olmix if given.side == "olmix" else train_trl
         (given.folder / f"{given.side}.json").write_text(json.dumps(side(given)))
         return
     curves: dict[str, list[list[float]]] = {"olmix": [], "trl": []}
     seconds: dict[str, list[float]] = {"olmix": [], "trl": []}
+    sampling: dict[str, list[float]] = {"olmix": [], "trl": []}
     for seed in range(given.seeds):
         with tempfile.TemporaryDirectory() as folder:
             for side, python in (("olmix", sys.executable), ("trl", given.trl)):
@@ -55,23 +61,37 @@ def main() -> None:
                 found = json.loads((Path(folder) / f"{side}.json").read_text())
                 curves[side].append(found["rewards"])
                 seconds[side].extend(found["seconds"][WARM_UP:])
-    print(json.dumps(report(curves, seconds, given.steps), indent=2))
+                sampling[side].extend(found["sampling"][WARM_UP:])
+    found = report(curves, given.steps)
+    for side, spent in found.items():
+        spent["processor_s_per_step"] = round(statistics.median(seconds[side]), 3)
+        spent["of_which_sampling"] = round(statistics.median(sampling[side]), 3)
+    print(json.dumps({"steps": given.steps, "seeds": given.seeds, **found}, indent=2))
 
 
-def report(curves: dict[str, list[list[float]]], seconds: dict[str, list[float]], steps: int):
-    """Return the mean reward in sixths of the run, with errors over the seeds, and the times."""
+def timed(function: Callable[..., Any], seconds: list[float]) -> Callable[..., Any]:
+    """Return a function that notes the processor seconds of each call."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        begin = time.process_time()
+        result = function(*args, **kwargs)
+        seconds.append(time.process_time() - begin)
+        return result
+
+    return call
+
+
+def report(curves: dict[str, list[list[float]]], steps: int) -> dict[str, dict[str, Any]]:
+    """Return the mean reward in sixths of the run, with errors over the seeds."""
     width = max(1, steps // 6)
-    found: dict[str, object] = {"steps": steps, "seeds": len(curves["olmix"])}
+    found: dict[str, dict[str, Any]] = {}
     for side, runs in curves.items():
         parts = []
         for begin in range(0, steps, width):
             means = [statistics.fmean(run[begin : begin + width]) for run in runs]
             error = statistics.stdev(means) / len(means) ** 0.5 if len(means) > 1 else float("nan")
             parts.append(f"{statistics.fmean(means):.3f} +- {error:.3f}")
-        found[side] = {
-            "reward": parts,
-            "processor_s_per_step": round(statistics.median(seconds[side]), 3),
-        }
+        found[side] = {"reward": parts}
     return found
 
 
@@ -83,6 +103,7 @@ def train_olmix(given: argparse.Namespace) -> dict[str, list[float]]:
     from olmix.grpo.data import batches, load_dataset
     from olmix.grpo.prompts import render_prompt
     from olmix.grpo.run import run_training
+    from olmix.grpo.tunix_adapter import SeededRollout
     from olmix.records.run import RunFolder
 
     words = [
@@ -110,16 +131,19 @@ def train_olmix(given: argparse.Namespace) -> dict[str, list[float]]:
     last = [time.process_time()]
     on_step = recorder.Recorder.on_step
 
-    def timed(self, step, measured):
+    def noting(self: recorder.Recorder, step: int, measured: Mapping[str, float]) -> None:
         now = time.process_time()
         times.append(now - last[0])
         last[0] = now
         on_step(self, step, measured)
 
-    recorder.Recorder.on_step = timed  # type: ignore[method-assign]
+    recorder.Recorder.on_step = noting  # type: ignore[method-assign]
+    sampling: list[float] = []
+    SeededRollout.generate = timed(SeededRollout.generate, sampling)  # type: ignore[method-assign]
     run_training(config, given.folder / "run")
     written = list(RunFolder(given.folder / "run").read_metrics())
-    return {"rewards": [row["reward"] for row in written], "seconds": times}
+    rewards = [row["reward"] for row in written]
+    return {"rewards": rewards, "seconds": times, "sampling": sampling}
 
 
 def train_trl(given: argparse.Namespace) -> dict[str, list[float]]:
@@ -161,9 +185,11 @@ def train_trl(given: argparse.Namespace) -> dict[str, list[float]]:
         train_dataset=datasets.Dataset.from_list(rows),
         callbacks=[Watch()],
     )
+    sampling: list[float] = []
+    trainer._generate = timed(trainer._generate, sampling)
     trainer.train()
     logged = [entry["reward"] for entry in trainer.state.log_history if "reward" in entry]
-    return {"rewards": logged, "seconds": times}
+    return {"rewards": logged, "seconds": times, "sampling": sampling}
 
 
 if __name__ == "__main__":

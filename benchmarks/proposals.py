@@ -4,8 +4,8 @@ Every law of `auto` is fitted to a swarm, and once more without the best tenth o
 judged by what it picks among these (`olmix.fit.evidence.best_tenth`). What it is worth is asked
 of the truth:
 
-- planted: the four truths of `fit_coverage.py`, 6 domains, 64 runs, noise a tenth of the spread. A
-  law proposes (no divergence), and its regret and its optimism are looked up;
+- planted: the four truths of `fit_coverage.py`, 6 domains, 64 runs (`runs`), noise a tenth of
+  the spread. A law proposes (no divergence), and its regret and its optimism are looked up;
 - public: RegMix (64 of 512 runs, mean of 13 losses), DCLM (64 of 127, mean of 110 metrics),
   `small_repeats` (45 of 68). A law picks among the other runs, which no fit has seen.
 
@@ -15,8 +15,9 @@ All in spreads of the objective, less is better. The rules that choose one law:
     tenth        the least regret in the best tenth, of equal ones the least loss
     both         the least loss times 1 + (the tenth's regret in spreads)
     promise      the least loss times 1 + (the tenth's optimism in spreads, where above 0)
+    stack        always the average of the laws, where there is one
 
-    python benchmarks/proposals.py FOLDER [worlds of each truth] [draws of each swarm]
+    python benchmarks/proposals.py FOLDER [worlds of each truth] [draws of each swarm] [runs]
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ from olmix.fit.propose.proposal import build_objective
 from olmix.fit.scoring import scores
 from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import SwarmFit, fit_laws, one_thread
+from olmix.laws.stack import STACKED
 from olmix.records.fit.scores import AUTO
 from olmix.simplex import Array
 from olmix.text.csv import Table, read_table
 
-NUM_RUNS = 64
 NOISE = 0.1
-RULES = ("auto", "tenth", "both", "promise")
+RULES = ("auto", "tenth", "both", "promise", "stack")
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,17 @@ def judged(
     }
 
 
-def planted(kind: int, seed: int) -> dict[str, Law]:
+def planted(kind: int, seed: int, num_runs: int) -> dict[str, Law]:
     """Judge the laws in a world with a known truth."""
     rng = np.random.default_rng([seed, kind])
     truth = TRUTHS[kind](rng)
     size = len(DOMAINS)
     prior = rng.dirichlet(np.full(size, 3.0))
-    strengths = rng.uniform(1.5, 24, NUM_RUNS)
+    strengths = rng.uniform(1.5, 24, num_runs)
     mixtures = np.stack([rng.dirichlet(s * prior + 0.05) for s in strengths])
     clean = truth(mixtures)
     scale = float(clean.std())
-    fit = fitted(mixtures, clean + NOISE * scale * rng.standard_normal(NUM_RUNS))
+    fit = fitted(mixtures, clean + NOISE * scale * rng.standard_normal(num_runs))
     feasible = feasible_mixtures(fit.config, fit.swarm.live)
     found = {}
     for name in fit.fits[0].candidates:
@@ -157,10 +158,12 @@ def chosen(laws: Mapping[str, Law], rule: str) -> str:
         "both": lambda law: (law.loss * (1 + law.tenth[0]),),
         "promise": lambda law: (law.loss * (1 + max(law.tenth[1], 0.0)),),
     }
+    if rule == "stack":
+        return STACKED if STACKED in laws else chosen(laws, AUTO)
     return min(laws, key=lambda name: keys[rule](laws[name]))
 
 
-def swarms(folder: Path) -> dict[str, tuple[Array, Array, int]]:
+def swarms(folder: Path, num_runs: int) -> dict[str, tuple[Array, Array, int]]:
     """Return mixtures, objective, and how many runs are fitted, of the public swarms."""
 
     def one(ratios: str, metrics: str, size: int) -> tuple[Array, Array, int]:
@@ -170,9 +173,11 @@ def swarms(folder: Path) -> dict[str, tuple[Array, Array, int]]:
         return rows / rows.sum(axis=1, keepdims=True), right.rows(runs).mean(axis=1), size
 
     return {
-        "RegMix": one("regmix/train_mixture_1m.csv", "regmix/train_pile_loss_1m.csv", NUM_RUNS),
-        "DCLM": one("olmix-dclm/dclm_ratios.csv", "olmix-dclm/dclm_metrics.csv", NUM_RUNS),
-        "small_repeats": one("small_repeats/ratios.csv", "small_repeats/metrics.csv", 45),
+        "RegMix": one("regmix/train_mixture_1m.csv", "regmix/train_pile_loss_1m.csv", num_runs),
+        "DCLM": one("olmix-dclm/dclm_ratios.csv", "olmix-dclm/dclm_metrics.csv", num_runs),
+        "small_repeats": one(
+            "small_repeats/ratios.csv", "small_repeats/metrics.csv", min(45, num_runs)
+        ),
     }
 
 
@@ -214,17 +219,17 @@ def agreement(laws: Mapping[str, Law], part: int) -> float:
     return scores(real, np.array([law.tenth[part] for law in laws.values()])).spearman
 
 
-def main(folder: Path, worlds: int, draws: int) -> None:
+def main(folder: Path, worlds: int, draws: int, num_runs: int) -> None:
     """Print the tables."""
     with one_thread():
         every = []
         for kind, plant in enumerate(TRUTHS):
-            found = [planted(kind, seed) for seed in range(worlds)]
+            found = [planted(kind, seed, num_runs) for seed in range(worlds)]
             show(f"planted {plant.__name__}", found)
             every += found
         show("planted, all", every)
         every = []
-        for name, (mixtures, values, size) in swarms(folder).items():
+        for name, (mixtures, values, size) in swarms(folder, num_runs).items():
             found = [held(mixtures, values, size, seed) for seed in range(draws)]
             show(f"{name}, {size} of {len(mixtures)} runs", found)
             every += found
@@ -232,5 +237,5 @@ def main(folder: Path, worlds: int, draws: int) -> None:
 
 
 if __name__ == "__main__":
-    given = (*sys.argv[2:], *("10", "16")[len(sys.argv) - 2 :])
+    given = (*sys.argv[2:], *("10", "16", "64")[len(sys.argv) - 2 :])
     main(Path(sys.argv[1]), *(int(number) for number in given))

@@ -105,7 +105,7 @@ def study(shell, tmp_path_factory):
 @pytest.mark.slow
 def test_the_tutorial_goes_from_a_folder_of_texts_to_a_mixture_for_a_trainer(study):
     assert (study / "fit/latest/verification.json").is_file()
-    assert len((study / "blend.txt").read_text().splitlines()) > 1
+    assert len(read_yaml(study / "mixture.yaml").data["source_list"]["sources"]) > 1
     assert len(list((study / "round2").glob("*.yaml"))) == 8
 
 

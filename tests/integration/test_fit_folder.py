@@ -312,6 +312,8 @@ def _first_cell(text):
     return lambda row: ",".join([row.split(",")[0], text, *row.split(",")[2:]])
 
 
+_NO_ID = "one column named `run`, `run_id` or `index` is needed; "
+
 BAD_TABLES = {
     "no file": (
         lambda p: (p.folder / "ratios.csv").unlink(),
@@ -323,7 +325,7 @@ BAD_TABLES = {
     ),
     "an empty file": (
         lambda p: _table(p, "metrics.csv", ""),
-        ["metrics.csv:1: one column named `run` or `run_id` is needed; found an empty file"],
+        ["metrics.csv:1: " + _NO_ID + "found an empty file"],
     ),
     "a header alone": (
         lambda p: _table(p, "metrics.csv", "run,y\n"),
@@ -331,11 +333,11 @@ BAD_TABLES = {
     ),
     "no id": (
         lambda p: _edit_row(p, "ratios.csv", 0, lambda row: row.replace("run", "experiment")),
-        ["ratios.csv:1: one column named `run` or `run_id` is needed; found experiment, a, b"],
+        ["ratios.csv:1: " + _NO_ID + "found experiment, a, b"],
     ),
     "two ids": (
         lambda p: _edit_row(p, "ratios.csv", 0, lambda row: row.replace("a,b", "run_id,b")),
-        ["ratios.csv:1: one column named `run` or `run_id` is needed; found run, run_id"],
+        ["ratios.csv:1: " + _NO_ID + "found run, run_id"],
     ),
     "a column twice": (
         lambda p: _edit_row(p, "ratios.csv", 0, lambda row: row.replace("a,b", "b,b")),

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["generate"]
 
+_ROUND = 8
+"""Mixtures of a round after a fit where nothing says how many."""
+
 
 @dataclass(frozen=True)
 class _Asked:
@@ -37,7 +40,7 @@ class _Asked:
 
 
 @click.command()
-@path_option("-c", "--config", about="Generation config; needed to sample.")
+@path_option("-c", "--config", about="Generation config; needed to sample, but with --after.")
 @path_option("-o", "--output", about="Folder for the variants.")
 @path_option(
     "--base",
@@ -46,7 +49,8 @@ class _Asked:
 )
 @path_option(
     "--after",
-    about="Fit folder, such as fit/latest, that places the next round of runs (swarm.after).",
+    about="Fit folder, such as fit/latest, that places the next round of runs (swarm.after). "
+    "Without -c: bare variants within the limits of the fit, 8 unless -n says otherwise.",
 )
 @path_option(
     "--larger",
@@ -96,12 +100,14 @@ def generate(asked: _Asked) -> None:
     from olmix.generate import for_target
     from olmix.generate import generate as run
 
-    generation = None if asked.config is None else _read(asked.config, asked)
+    generation, fit = _read(asked)
     if asked.folder is not None:
         _inspect(asked.folder, generation, asked.as_json)
         return
     if generation is None or asked.output is None:
-        raise click.UsageError("Missing option '-c' or '-o': both are needed to sample.")
+        raise click.UsageError(
+            "Missing option '-c' or '-o': both are needed to sample; --after FIT needs no '-c'."
+        )
     _check_contents(generation, asked.strict)
     launch = LaunchConfig.from_yaml(asked.base) if asked.base is not None else None
     with progress("sampling") as show:
@@ -111,11 +117,11 @@ def generate(asked: _Asked) -> None:
             launch,
             allow_mixed=asked.allow_mixed,
             allow_pickle=asked.allow_pickle,
-            fit=_earlier_fit(generation),
+            fit=fit or _earlier_fit(generation),
             on_progress=show,
         )
     generation = for_target(generation, launch)
-    _show_swarm(generation, made)
+    _show_swarm(generation, made, limited=generation.max_tokens > 1)
     _show_passes(generation)
     if asked.plots:
         _draw(generation, made)
@@ -124,6 +130,11 @@ def generate(asked: _Asked) -> None:
         f"{len(made.files)} variants of group {made.group_id} in {asked.output}"
         + (f" ({kept} were there before)" if kept else "")
     )
+    if asked.config is None:
+        done(
+            "train them with your own trainer, add their rows to the two tables (swarm.csv has the "
+            "mixtures), and fit again"
+        )
 
 
 def _check_contents(generation: GenerationConfig, strict: bool) -> None:
@@ -138,7 +149,27 @@ def _check_contents(generation: GenerationConfig, strict: bool) -> None:
         click.echo(f"warning: {change}", err=True)
 
 
-def _read(config: Path, asked: _Asked) -> GenerationConfig:
+def _read(asked: _Asked) -> tuple[GenerationConfig | None, EarlierFit | None]:
+    """Return the config, and the fit where the config is made of it.
+
+    Raises:
+        UsageError: `--base` needs to know where the files are, which a fit does not.
+    """
+    if asked.config is not None:
+        return _configured(asked.config, asked), None
+    if asked.after is None or asked.folder is not None:
+        return None, None
+    if asked.base is not None:
+        raise click.UsageError("--base needs '-c': a fit does not say where the token files are.")
+    from olmix.fit.saved_draws import load_draws
+    from olmix.generate import generation_of
+
+    draws = load_draws(asked.after)
+    wanted = asked.num_variants or _ROUND
+    return generation_of(draws.config, str(asked.after.absolute()), wanted), draws
+
+
+def _configured(config: Path, asked: _Asked) -> GenerationConfig:
     """Return the config with what the command line says of the swarm."""
     from olmix.config import GenerationConfig
 
@@ -169,8 +200,14 @@ def _earlier_fit(generation: GenerationConfig) -> EarlierFit | None:
     return load_draws(named)
 
 
-def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
-    """Print the range of each domain's weight, and what the swarm covers."""
+def _show_swarm(generation: GenerationConfig, made: Generated, *, limited: bool) -> None:
+    """Print the range of each domain's weight, and what the swarm covers.
+
+    Args:
+        generation: the config.
+        made: what was sampled.
+        limited: whether the length of a run is known.
+    """
     from olmix.generate import diagnose
     from olmix.text.numbers import percent
 
@@ -187,8 +224,8 @@ def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
     click.echo(
         f"{found.num_mixtures} distinct mixtures of {found.num_free} free domains, "
         f"rank {found.rank}; "
-        f"nearest pair {found.least_distance:.3g}; D-efficiency {found.d_efficiency_linear:.3f}; "
-        f"at most {found.most_repetition:.2f} passes over a domain",
+        f"nearest pair {found.least_distance:.3g}; D-efficiency {found.d_efficiency_linear:.3f}"
+        + (f"; at most {found.most_repetition:.2f} passes over a domain" if limited else ""),
         err=True,
     )
     swarm = generation.swarm

@@ -37,20 +37,23 @@ def export(source: Path, trainer: str, config: Path | None, output: Path) -> Non
     MIX is the folder of a fit or its mix.yaml, a variant, or the folder of a swarm, which makes a
     file per variant. What the trainer's format cannot express is printed and noted in the file.
     """
-    from olmix.export import TRAINERS, export_mix, read_mixtures
+    from olmix.export import TRAINERS, export_mix, merged_with, read_mixtures
     from olmix.text.files import write_text
 
     mixtures = read_mixtures(source, config)
     several = source.is_dir() and not (source / "mix.yaml").is_file()
-    rendered = [export_mix(each, trainer) for each in mixtures]
-    for files in rendered:
-        for number, (name, text) in enumerate(files.items()):
-            if several:
-                # What lies beside a file has a fixed name, so that each has a folder of its own.
-                folder = output / next(iter(files)).rpartition(".")[0] if len(files) > 1 else output
-                write_text(folder / name, text)
-            else:
-                write_text(output if number == 0 else output.parent / name, text)
+    written: dict[Path, str] = {}
+    for files in (export_mix(each, trainer) for each in mixtures):
+        main, *_ = files
+        # What lies beside a file has a fixed name, so that each has a folder of its own.
+        folder = output / main.rpartition(".")[0] if len(files) > 1 else output
+        for name, text in files.items():
+            place = folder if several else output.parent
+            path = output if name == main and not several else place / name
+            shared = name != main and path.exists()
+            written[path] = merged_with(path.read_text(), text, str(path)) if shared else text
+    for path, text in written.items():
+        write_text(path, text)
     for note in TRAINERS[trainer].notes(mixtures[0]):
         click.echo(note, err=True)
     done(f"{counted(len(mixtures), 'mixture')} for {trainer}: {output}")

@@ -140,18 +140,27 @@ def _from_tables(
     folder: Path, ratios: Path, metrics: Path
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the fit config of two tables, and the command that fits them."""
+    from olmix.fit.metrics import may_be_scores
+    from olmix.fit.read_tables import not_joined, stop_at, wrong_rows
     from olmix.records.metric import lower_is_better_by_name, sort_names
     from olmix.text.csv import read_table
 
-    domains = read_table(ratios).columns
-    names = sort_names(read_table(metrics).columns).metrics
+    mixtures, measured = read_table(ratios), read_table(metrics)
+    domains, names = mixtures.columns, sort_names(measured.columns).metrics
+    lower = {n: known for n in names if (known := lower_is_better_by_name(n)) is not None}
+    stop_at([*not_joined(mixtures, measured), *wrong_rows(mixtures, domains)])
     text = fit_config(
         (os.path.relpath(ratios, folder), os.path.relpath(metrics, folder)),
-        {"token_counts": dict.fromkeys(domains, 1)},
+        None,
         domains,
         dict.fromkeys(names, 1.0),
-        lower={n: known for n in names if (known := lower_is_better_by_name(n)) is not None},
-        note="Give the tokens of each domain under priors.token_counts: they define the natural "
-        "mixture.",
+        lower=lower,
+    )
+    for warning in may_be_scores(measured, [name for name in names if name not in lower]):
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(
+        "warning: no token counts are known, so the uniform mixture stands in for the natural one; "
+        "give them at the end of fit.yaml",
+        err=True,
     )
     return {"fit.yaml": text}, ("olmix fit -c fit.yaml -o fit",)

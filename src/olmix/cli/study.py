@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from olmix.domains import bits_per_byte_of
+from olmix.text.yaml import render_yaml
 
 __all__ = ["AVERAGE", "DEFAULT_RUNS", "DEFAULT_TOKENS", "Study", "fit_config", "study_configs"]
 
@@ -108,31 +109,29 @@ def _generation(study: Study) -> dict[str, object]:
 
 def fit_config(
     tables: tuple[str, str],
-    priors: object,
+    priors: object | None,
     domains: Sequence[str],
     weights: Mapping[str, float],
     *,
     lower: Mapping[str, bool] | None = None,
     seed: int = 0,
-    note: str = "",
 ) -> str:
     """Return a fit config as YAML, with the keys that people change.
 
     Args:
         tables: the files of ratios and metrics.
-        priors: the `priors` section, or the name of its file.
+        priors: the `priors` section, or the name of its file; `None` where nobody knows it.
         domains: what was trained on.
         weights: weight of every metric in the objective.
         lower: metrics whose direction is known, and whether lower is better.
         seed: of splits and bootstrap.
-        note: what the reader has to do, in a line below the first.
     """
     from olmix.config import FitConfig
     from olmix.config.commented import render_commented
 
     plain: dict[str, object] = {
         "swarm": dict(zip(("ratios", "metrics"), tables, strict=True)),
-        "priors": priors,
+        **({"priors": priors} if priors is not None else {}),
         "eval": {"type": "offline", "tasks": {"validation": list(weights)}},
         **({"lower_is_better": dict(lower)} if lower else {}),
         "regression": {"type": "auto", "seed": seed},
@@ -140,5 +139,17 @@ def fit_config(
         "filtering": {"obj_weights": dict(weights)},
     }
     config = FitConfig.from_dict({**plain, "priors": {"token_counts": dict.fromkeys(domains, 1)}})
-    purpose = "What is fitted and proposed: `olmix fit` reads this."
-    return render_commented(config, plain, f"{purpose}\n{note}".strip())
+    text = render_commented(config, plain, "What is fitted and proposed: `olmix fit` reads this.")
+    return text if priors is not None else text + _priors_to_give(domains)
+
+
+def _priors_to_give(domains: Sequence[str]) -> str:
+    """Return the section of token counts as comments, for its reader to complete."""
+    lines = (
+        "Tokens of each domain: they define the natural mixture, and how often a run may repeat a",
+        "domain. Without them the uniform mixture stands in for the natural one.",
+        "priors:",
+        "  token_counts:",
+        *(f"    {line}" for line in render_yaml(dict.fromkeys(domains, "TOKENS")).splitlines()),
+    )
+    return "".join(f"# {line}\n" for line in lines)

@@ -17,7 +17,7 @@ from olmix.text.numbers import counted
 if TYPE_CHECKING:
     from olmix.sweep import StudyPlan, SweepResult
     from olmix.sweep.experiment import Experiment
-    from olmix.sweep.results import Results
+    from olmix.sweep.results import Effect, Results
 
 __all__ = ["cruijff_kit", "sweep", "torchtune_config_writer"]
 
@@ -420,9 +420,7 @@ def _show_results(found: Results, metric: str) -> None:
     table(f"Runs by {metric} ({better} is better), best first", ("run", "parameters", metric), rows)
     for name, levels in found.effects.items():
         click.echo()
-        effect_rows = [
-            (e.level, str(e.num_runs), f"{e.mean:.4f}", f"{e.spread:.4f}") for e in levels
-        ]
+        effect_rows = [_effect_row(effect) for effect in levels]
         table(f"Main effect of {name}", ("value", "runs", f"mean {metric}", "std"), effect_rows)
     best, value = found.ranking[0]
     click.echo(
@@ -431,6 +429,14 @@ def _show_results(found: Results, metric: str) -> None:
     )
     if found.noise is not None:
         click.echo(f"Replicates differ by {found.noise:.4f} (standard deviation)")
+
+
+def _effect_row(effect: Effect) -> tuple[str, ...]:
+    runs = str(effect.num_runs)
+    if effect.num_unfinished:
+        runs += f" ({effect.num_unfinished} not finished)"
+    spread = "" if effect.spread is None else f"{effect.spread:.4f}"
+    return effect.level, runs, f"{effect.mean:.4f}", spread
 
 
 def _plain(value: float | None) -> float | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
@@ -18,6 +18,7 @@ __all__ = [
     "StorageConfig",
     "TokenDtype",
     "TopicConfig",
+    "sources_of",
 ]
 
 TokenDtype = Literal["uint8", "uint16", "uint32", "uint64"]
@@ -181,3 +182,24 @@ class DataConfig(Section):
     def paths_of(self, domain: str) -> tuple[str, ...]:
         """Return the paths or patterns of one domain."""
         return {name: path[-1].paths for name, path in iter_domains(self.tree())}[domain]
+
+
+def sources_of(paths: Mapping[str, Sequence[str]]) -> list[dict[str, object]]:
+    """Return the list `data.sources` of domains such as ``code:python`` and their paths."""
+    tree: dict[str, Any] = {}
+    for domain, files in paths.items():
+        *above, name = domain.split(SEPARATOR)
+        level = tree
+        for node in above:
+            level = level.setdefault(node, {})
+        level[name] = list(files)
+    return _entries(tree, ("topics", "quality"))
+
+
+def _entries(level: Mapping[str, Any], below: Sequence[str]) -> list[dict[str, object]]:
+    return [
+        {"name": name, "paths": inner}
+        if isinstance(inner, list)
+        else {"name": name, below[0]: _entries(inner, below[1:])}
+        for name, inner in level.items()
+    ]

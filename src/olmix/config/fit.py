@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from olmix.config.base import (
     LocalPath,
@@ -20,9 +27,11 @@ from olmix.config.base import (
     Weight,
 )
 from olmix.config.evaluation import FitEval
-from olmix.config.priors import Priors
-from olmix.config.scales import ScaleSize, SwarmScale, by_size
+from olmix.config.priors import Priors, unknown_priors
+from olmix.config.scales import SCALE_COLUMN, ScaleSize, SwarmScale, by_size
 from olmix.domains import domains_below, is_below
+from olmix.errors import OlmixError, nearest
+from olmix.text.csv import read_table
 
 __all__ = [
     "ConstraintsConfig",
@@ -49,6 +58,11 @@ def _check_percentage(text: str) -> str:
     if re.fullmatch(r"\d+(\.\d+)?\s*%", text) is None:
         raise ValueError("a number from 0 up is needed, or a share such as `5 %`")
     return text
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    guess = nearest(name, known)
+    return "" if guess is None else f"; did you mean {guess}?"
 
 
 Percentage = Annotated[str, AfterValidator(_check_percentage)]
@@ -256,8 +270,9 @@ class FitConfig(Section):
 
     swarm: SwarmTables
     """The tables of the swarm."""
-    priors: Priors
-    """Token counts per domain, or the file that `olmix priors compute` wrote."""
+    priors: Annotated[Priors, Field(default=None, validate_default=True)]
+    """Token counts per domain, or the file that `olmix priors compute` wrote. If left out, the
+    uniform mixture stands in for the natural one."""
     eval: FitEval | None = None
     """Metrics to use, by family; all columns if left out."""
     lower_is_better: dict[str, bool] = {}
@@ -275,9 +290,30 @@ class FitConfig(Section):
     filtering: FilteringConfig = FilteringConfig()
     """Runs and metrics to leave out, domains to pin, weights of metrics."""
 
+    @field_validator("priors", mode="before")
+    @classmethod
+    def _columns_are_the_domains(cls, given: object, info: ValidationInfo) -> object:
+        """Take the domains from the table of mixtures where no token counts are given."""
+        swarm = info.data.get("swarm")
+        if given is not None or swarm is None:  # what is wrong with the tables is said of them
+            return given
+        try:
+            table = read_table(swarm.ratios, SCALE_COLUMN if swarm.one_table else None)
+        except OlmixError as error:
+            raise ValueError(
+                f"left out, so the domains are read from swarm.ratios: {error}"
+            ) from None
+        return unknown_priors(table.columns)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         rules = Rules()
+        if self.priors.unknown and self.constraints.target_tokens is not None:
+            rules.broken(
+                "priors.token_counts are needed to say how many passes this takes",
+                "constraints",
+                "target_tokens",
+            )
         if self.constraints.enabled and self.constraints.target_tokens is None:
             rules.broken("it is required where enabled is true", "constraints", "target_tokens")
         given = self.constraints.model_fields_set
@@ -365,11 +401,13 @@ class FitConfig(Section):
         if not self.regression.aggregate_task_families:
             for name in self.filtering.obj_weights:
                 if name not in known:
-                    rules.broken("eval.tasks has no such metric", "filtering", "obj_weights", name)
+                    what = f"eval.tasks has no such metric{_hint(name, known)}"
+                    rules.broken(what, "filtering", "obj_weights", name)
             floors = self.proposer.floors
             for name in floors if isinstance(floors, dict) else ():
                 if name not in (*known, ALL_METRICS):
-                    rules.broken("eval.tasks has no such metric", "proposer", "floors", name)
+                    what = f"eval.tasks has no such metric{_hint(name, (*known, ALL_METRICS))}"
+                    rules.broken(what, "proposer", "floors", name)
         if set(known) <= set(self.filtering.drop_metrics):
             rules.broken("no metric would be left", "filtering", "drop_metrics")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
@@ -13,7 +14,7 @@ from olmix.errors import OlmixError
 from olmix.simplex import Array
 from olmix.text.yaml import read_yaml
 
-__all__ = ["Priors", "PriorsConfig"]
+__all__ = ["Priors", "PriorsConfig", "unknown_priors"]
 
 
 _TOTAL_TOLERANCE = 1e-3
@@ -33,6 +34,9 @@ class PriorsConfig(Section):
     """Tokens of all domains together, checked against the counts."""
     fingerprints: dict[str, str] | None = None
     """The fingerprint of each domain's token files at the time they were counted."""
+    unknown: Literal[True] | None = None
+    """True where no counts are known: each is 1, so that the uniform mixture stands in for the
+    natural one. `olmix fit` sets it where `priors` are left out."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -83,6 +87,11 @@ class PriorsConfig(Section):
         source = self.relative_sizes if self.relative_sizes is not None else self.token_counts
         sizes = np.array([source[name] for name in domains], dtype=np.float64)
         return np.asarray(sizes / sizes.sum())
+
+
+def unknown_priors(domains: Sequence[str]) -> dict[str, object]:
+    """Return the section that stands for token counts that nobody gave."""
+    return {"token_counts": dict.fromkeys(domains, 1), "unknown": True}
 
 
 def _load(value: object, info: ValidationInfo) -> object:

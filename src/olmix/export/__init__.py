@@ -1,7 +1,7 @@
 """A mixture as other trainers read it."""
 
 from olmix.export.mixtures import DomainShare, ExportedMix, read_mixtures
-from olmix.export.trainers import TRAINERS, TrainerFormat, export_mix
+from olmix.export.trainers import TRAINERS, TrainerFormat, export_mix, merged_with
 
 __all__ = [
     "TRAINERS",
@@ -9,5 +9,6 @@ __all__ = [
     "ExportedMix",
     "TrainerFormat",
     "export_mix",
+    "merged_with",
     "read_mixtures",
 ]

@@ -12,6 +12,7 @@ from olmix.config.base import Section, TokenCount, validate
 from olmix.config.launch import MixtureField
 from olmix.errors import ConfigError, DataError, Problem
 from olmix.mixture import Mixture
+from olmix.records.fit.settings import read_fit_settings
 from olmix.records.tokens import expand
 
 __all__ = ["DomainShare", "ExportedMix", "read_mixtures"]
@@ -65,8 +66,9 @@ class ExportedMix:
     Attributes:
         name: the run, or the stem of its file.
         domains: those with weight.
-        left_out: names of those without.
+        left_out: names of those without, whether the mixture or only its data name them.
         num_tokens: tokens of the run, where that is known.
+        tokens_from: the key that says so, and its file.
         seed: of the order of its data.
         batch_tokens: tokens of a step, where that is known.
     """
@@ -75,6 +77,7 @@ class ExportedMix:
     domains: tuple[DomainShare, ...]
     left_out: tuple[str, ...] = ()
     num_tokens: int | None = None
+    tokens_from: str = ""
     seed: int = 0
     batch_tokens: int | None = None
 
@@ -92,6 +95,8 @@ class _About(Section):
     """Token counts per domain."""
     max_tokens: TokenCount | None = None
     """Tokens of a run, in generation configs."""
+    target_tokens: TokenCount | None = None
+    """Tokens of the large run, in generation configs."""
     training: Training | None = None
     """The training, in launch configs."""
     seed: int | None = None
@@ -104,7 +109,8 @@ def read_mixtures(source: Path, config: Path | None = None) -> list[ExportedMix]
     Args:
         source: `mix.yaml`, a variant, or a folder with either.
         config: any config with a `data` section, which says where the files are; with `priors` and
-            `max_tokens` it also says how many passes a run takes.
+            `max_tokens` it also says how many passes a run takes. A proposal is for the large run,
+            so `constraints.target_tokens` of its fit, or else `target_tokens`, come first.
 
     Raises:
         ConfigError: a file cannot be read, holds no mixture, or nothing says where its data are.
@@ -150,7 +156,7 @@ def _combine(file: Path, about: _About | None, config: Path | None) -> ExportedM
         raise ConfigError([Problem("mix", what)], str(file))
     rest = about or own
     training = own.training or rest.training
-    tokens = rest.max_tokens or (None if training is None else training.num_tokens)
+    tokens, tokens_from = _run_tokens(file, rest, training, config or file)
     seed = own.seed if own.seed is not None else getattr(training, "seed", 0)
     domains = tuple(_shares(own.mix, data, rest.priors, tokens))
     if not domains:
@@ -158,11 +164,27 @@ def _combine(file: Path, about: _About | None, config: Path | None) -> ExportedM
     return ExportedMix(
         own.name or file.stem,
         domains,
-        tuple(name for name, share in own.mix.items() if not share.weight),
+        tuple(name for name in data.domains if name not in {one.name for one in domains}),
         tokens,
+        tokens_from,
         seed,
         getattr(training, "global_batch_size", None),
     )
+
+
+def _run_tokens(
+    file: Path, about: _About, training: Training | None, config: Path
+) -> tuple[int | None, str]:
+    """Return the tokens of the run that a mixture is for, and where they stand."""
+    if file.name == MIX_FILE:
+        limits = read_fit_settings(file.parent).constraints
+        if limits is not None and limits.target_tokens is not None:
+            return int(limits.target_tokens), "constraints.target_tokens of the fit"
+        if about.target_tokens is not None:
+            return about.target_tokens, f"target_tokens of {config.name}"
+    if about.max_tokens is not None:
+        return about.max_tokens, f"max_tokens of {config.name}"
+    return (None, "") if training is None else (training.num_tokens, f"training of {config.name}")
 
 
 def _shares(

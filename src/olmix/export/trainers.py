@@ -7,22 +7,26 @@ which head the file where it can hold comments and are printed in any case.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from olmix.config.data import sources_of
 from olmix.errors import DataError
 from olmix.export.mixtures import DomainShare, ExportedMix
 from olmix.text.yaml import render_yaml
 
-__all__ = ["TRAINERS", "TrainerFormat", "export_mix"]
+__all__ = ["TRAINERS", "TrainerFormat", "export_mix", "merged_with"]
 
 _TEXTS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".arrow": "arrow"}
 """Loader of `datasets` by the ending of a file."""
 _PACKED = (".gz", ".zst", ".xz", ".bz2")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 _PERCENT = 100
+_PLACES = 6
+"""Decimal places of a limit on passes, rounded up so that the mixture that needs it is allowed."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class TrainerFormat:
         repetition: what becomes of repetition factors.
         render: the text of the file, and of files beside it by name.
         comment: begins a comment line; empty where the format has none.
+        more: what else a reader of one mixture must know.
     """
 
     name: str
@@ -48,12 +53,14 @@ class TrainerFormat:
     repetition: str
     render: Callable[[ExportedMix], tuple[str, dict[str, str]]]
     comment: str = "# "
+    more: Callable[[ExportedMix], str] | None = None
 
     def notes(self, mix: ExportedMix) -> list[str]:
         """Return what a reader of the file must know."""
         left = f"Without weight, so left out: {', '.join(mix.left_out)}." if mix.left_out else ""
+        more = "" if self.more is None else self.more(mix)
         said = [f"Use: {self.use}", f"Files: {self.reads}", f"Weights: {self.unit}"]
-        return [*said, f"Repetition: {self.repetition}", *([left] if left else [])]
+        return [*said, f"Repetition: {self.repetition}", *(one for one in (more, left) if one)]
 
 
 def export_mix(mix: ExportedMix, trainer: str) -> dict[str, str]:
@@ -94,10 +101,18 @@ def _check(
     if wrong:
         allowed = ", ".join(ending or "folders" for ending in sorted(endings))
         raise DataError(
-            f"{trainer}: domain {domain.name}: it cannot read {wrong[0]}; it reads {allowed}. Name "
-            "such files in the data section of the config that -c gives."
+            f"{trainer}: domain {domain.name}: it cannot read {wrong[0]}; it reads {allowed}. "
+            + _name_with(domain, f"/path/to/{_slug(domain.name)}/*{max(endings)}")
         )
     return tuple(files)
+
+
+def _name_with(domain: DomainShare, path: str) -> str:
+    """Return how a config names the files of a domain that a trainer reads."""
+    lines = render_yaml({"data": {"sources": sources_of({domain.name: [path]})}}).splitlines()
+    return "Name such files for every domain in a config, and give it with -c:\n" + "\n".join(
+        f"    {line}" for line in lines
+    )
 
 
 def _spread(domain: DomainShare, files: Sequence[str]) -> list[tuple[str, float]]:
@@ -131,6 +146,12 @@ def _megatron(mix: ExportedMix) -> tuple[str, dict[str, str]]:
         for prefix, (_, weight) in zip(prefixes, sizes, strict=True):
             if re.search(r"\s", prefix):
                 raise DataError(f"megatron: {prefix!r}: its paths must not hold spaces")
+            if Path(f"{prefix}.bin").is_file() and not Path(f"{prefix}.idx").is_file():
+                raise DataError(
+                    f"megatron: domain {domain.name}: there is no {prefix}.idx, so its .bin holds "
+                    "bare tokens. Run Megatron's preprocess_data.py on the texts. "
+                    + _name_with(domain, f"/path/to/{_slug(domain.name)}_text_document.bin")
+                )
             words.append(f"{weight!r} {prefix}\n")
     return "".join(words), {}
 
@@ -141,7 +162,9 @@ def _olmo_core(mix: ExportedMix) -> tuple[str, dict[str, str]]:
             "source_name": domain.name,
             "target_ratio": domain.weight,
             "paths": list(_check("olmo-core", domain, domain.paths, frozenset({".npy", ".bin"}))),
-            "max_repetition_ratio": max(1.0, domain.repetition_factor),
+            "max_repetition_ratio": max(
+                1.0, math.ceil(domain.repetition_factor * 10**_PLACES) / 10**_PLACES
+            ),
         }
         for domain in mix.domains
     ]
@@ -176,14 +199,20 @@ _HF = '''\
 SOURCES = {rows}
 
 
-def mixture(seed={seed}, streaming=True):
-    """Return the mixture as one dataset; it ends when a domain has reached its passes."""
+def mixture(seed={seed}, streaming=True, pack=None):
+    """Return the mixture as one dataset; it ends when a domain has reached its passes.
+
+    The probabilities are shares of tokens only where all examples are equally long. Give as `pack`
+    a function of a dataset that tokenizes it and cuts it into examples of one length.
+    """
     from datasets import interleave_datasets, load_dataset
 
     parts = [
         load_dataset(loader, data_files=files, split="train", streaming=streaming).repeat(passes)
         for _, _, passes, loader, files in SOURCES
     ]
+    if pack is not None:
+        parts = [pack(part) for part in parts]
     probabilities = [weight for _, weight, *_ in SOURCES]
     return interleave_datasets(
         parts, probabilities=probabilities, seed=seed, stopping_strategy="first_exhausted"
@@ -322,16 +351,68 @@ def _llamafactory(mix: ExportedMix) -> tuple[str, dict[str, str]]:
             names.append(name)
             weights.append(weight)
             known[name] = {"file_name": file, "columns": {"prompt": "text"}}
-    repeats = any(domain.repetition_factor > 1 for domain in mix.domains)
     plain = {
         "stage": "pt",
         "dataset_dir": ".",
         "dataset": ",".join(names),
-        "mix_strategy": "interleave_over" if repeats else "interleave_under",
+        "mix_strategy": "interleave_over" if _repeats(mix) else "interleave_under",
         "interleave_probs": ",".join(map(repr, weights)),
         "seed": mix.seed,
     }
     return render_yaml(plain), {"dataset_info.json": json.dumps(known, indent=2) + "\n"}
+
+
+def _repeats(mix: ExportedMix) -> bool:
+    return any(domain.repetition_factor > 1 for domain in mix.domains)
+
+
+def _over(mix: ExportedMix) -> str:
+    """Return what `interleave_over` does with a mixture; nothing where it is not used."""
+    if not _repeats(mix):
+        return ""
+    known = [d for d in mix.domains if d.passes is not None]
+    last = min(known, key=lambda d: d.passes or 0).name if len(known) == len(mix.domains) else ""
+    return (
+        f"Set max_steps: without it, training goes on until {last or 'the last domain'} is used up "
+        "once, however often the others are repeated; their limits on passes are not in the file."
+    )
+
+
+def merged_with(there: str, text: str, file: str) -> str:
+    """Return a `dataset_info.json` with what was there, which names other datasets too.
+
+    Args:
+        there: its text now.
+        text: the text with our datasets.
+        file: its path, for messages.
+
+    Raises:
+        DataError: it is no JSON object, or names another dataset as we name one of ours.
+    """
+    try:
+        known = json.loads(there)
+    except ValueError:
+        known = None
+    if not isinstance(known, dict):
+        raise DataError(f"{file}: it is no JSON object; write to another folder")
+    ours = json.loads(text)
+    taken = [name for name, entry in ours.items() if known.get(name, entry) != entry]
+    if taken:
+        raise DataError(
+            f"{file}: it names other datasets {', '.join(taken)}; remove them there, or write to "
+            "another folder"
+        )
+    return json.dumps({**known, **ours}, indent=2) + "\n"
+
+
+def _length(mix: ExportedMix) -> str:
+    """Return how long the run is that the file is for."""
+    if mix.num_tokens is None:
+        return ""
+    return (
+        f"Length: {mix.num_tokens:,} tokens ({mix.tokens_from}); for another run, give a config "
+        "with its target_tokens"
+    )
 
 
 def _axolotl(mix: ExportedMix) -> tuple[str, dict[str, str]]:
@@ -370,8 +451,8 @@ def _levanter(mix: ExportedMix) -> tuple[str, dict[str, str]]:
 
 
 _EXAMPLES = (
-    "shares of examples, which are shares of tokens only where examples are equally long: pack "
-    "them to one length first"
+    "shares of examples. Ours are shares of tokens, so tokenize the texts and pack them into "
+    "examples of one length first"
 )
 _TRAINERS = (
     TrainerFormat(
@@ -390,7 +471,7 @@ _TRAINERS = (
         "raw token ids, .npy or .bin",
         "shares of tokens",
         "max_repetition_ratio; OLMo-core refuses a mixture that takes more",
-        _olmo_core,
+        _olmo_core, more=_length,
     ),
     TrainerFormat(
         "litgpt", ".py",
@@ -425,7 +506,7 @@ _TRAINERS = (
         _EXAMPLES,
         "LLaMA-Factory has none: interleave_under stops when the first domain is used up, "
         "interleave_over (where a factor is above 1) when the last is",
-        _llamafactory,
+        _llamafactory, more=_over,
     ),
     TrainerFormat(
         "axolotl", ".yaml",
@@ -434,7 +515,7 @@ _TRAINERS = (
         "axolotl has none: every domain is listed once per pass, the last time as a slice in "
         "whole per cent, so that one epoch is the mixture",
         "in the list",
-        _axolotl,
+        _axolotl, more=_length,
     ),
     TrainerFormat(
         "levanter", ".yaml",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from olmix.records.metric import lower_is_better
+from olmix.records.metric import lower_is_better, lower_is_better_by_name
 from olmix.records.mmlu import subtasks_of
 from olmix.text.numbers import shortened
 from olmix.text.yaml import render_yaml
@@ -30,11 +30,13 @@ class Directions:
         lower_is_better: direction of each metric.
         notes: what was decided, as sentences.
         problems: what is wrong.
+        guessed: metrics that the objective counts and whose direction nothing says.
     """
 
     lower_is_better: Mapping[str, bool]
     notes: tuple[str, ...]
     problems: tuple[str, ...]
+    guessed: tuple[str, ...] = ()
 
 
 def directions(
@@ -52,6 +54,7 @@ def directions(
     lower, problems = {}, []
     unsaid: dict[str, None] = {}
     believed: list[str] = []
+    guessed: list[str] = []
     for family, members in kept.items():
         for name in members:
             said = _given(name, family if averaged else name, given)
@@ -61,6 +64,9 @@ def directions(
                     f"others; give the direction of {name} itself"
                 )
             lower[name] = next(iter(said), lower_is_better((name, family), {}))
+            told = [lower_is_better_by_name(own) for own in (name, family)]
+            if not said and told == [None, None] and (family if averaged else name) in counted:
+                guessed.append(name)
             if not lower[name] and not said:
                 owner = family if averaged else name
                 if owner in counted:
@@ -75,7 +81,7 @@ def directions(
         )
     if unsaid:
         problems.append(_unsaid(list(unsaid), kept, path, averaged))
-    return Directions(lower, tuple(notes), tuple(problems))
+    return Directions(lower, tuple(notes), tuple(problems), tuple(guessed))
 
 
 def _given(name: str, family: str, given: Mapping[str, bool]) -> tuple[bool, ...]:

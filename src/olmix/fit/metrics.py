@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from olmix.config import FitConfig
-from olmix.config.fit import ALL_METRICS, FilteringConfig
+from olmix.config.fit import ALL_METRICS, FilteringConfig, ProposerConfig
 from olmix.errors import nearest
 from olmix.fit.directions import Families, directions
 from olmix.fit.noise import errors_of, mean_errors, wrong_errors
@@ -22,7 +22,7 @@ from olmix.simplex import Array
 from olmix.text.csv import Table
 from olmix.text.numbers import shortened
 
-__all__ = ["Metrics", "scale_note", "select_metrics", "spreads"]
+__all__ = ["Metrics", "idle_floors", "may_be_scores", "scale_note", "select_metrics", "spreads"]
 
 SCALES_APART = 20.0
 """Ratio of spreads above which one metric of an average decides it alone."""
@@ -100,7 +100,10 @@ def select_metrics(config: FitConfig, table: Table) -> Metrics:
     else:
         values, errors = table.select(names), errors_of(table, names)
         direction = tuple(found.lower_is_better[name] for name in names)
-    warnings = tuple(_not_dropped(config.filtering, table, families))
+    warnings = (
+        *_not_dropped(config.filtering, table, families),
+        *may_be_scores(table, found.guessed),
+    )
     chosen = Metrics(
         names, values, errors, direction, objective_weights, tuple(notes), warnings, tuple(problems)
     )
@@ -144,6 +147,54 @@ def scale_note(names: Sequence[str], objective_weights: Array, found: Array) -> 
         f"{names[most]} varies {by_spread:.3g} times as much as {names[least]} (standard "
         f"deviation {found[most]:.3g} against {found[least]:.3g}), so it decides the average "
         "almost alone."
+    )
+
+
+def may_be_scores(table: Table, guessed: Sequence[str]) -> tuple[str, ...]:
+    """Return what to say of metrics that look like accuracies and have no direction.
+
+    Args:
+        table: the metrics.
+        guessed: those of which neither the config nor the name says which way is better.
+    """
+    columns = zip(guessed, table.select(guessed).T, strict=True)
+    found = [
+        name
+        for name, column in columns
+        if ((column >= 0) & (column <= 1))[np.isfinite(column)].all()
+    ]
+    if not found:
+        return ()
+    return (
+        f"{shortened(found)}: no direction in the name, and values within 0 to 1 as of an "
+        "accuracy: lower is taken as better. Check lower_is_better.",
+    )
+
+
+def idle_floors(proposer: ProposerConfig, names: Sequence[str], values: Array) -> tuple[str, ...]:
+    """Return what to say of a floor that no metric can reach, as it is larger than its range.
+
+    Args:
+        proposer: the section with the floors.
+        names: (M,) the metrics.
+        values: (R, M) their values; NaN where there is none.
+    """
+    floors = proposer.floors
+    given = floors if isinstance(floors, dict) else {ALL_METRICS: floors}
+    ranges = {
+        name: float(np.ptp(column[np.isfinite(column)]))
+        for name, column in zip(names, values.T, strict=True)
+    }
+    rest = [name for name in names if name not in given]
+    return tuple(
+        f"proposer.floors: {name}: {floor:g} is in the unit of the metric, which varies by "
+        f"{widest:.3g} over the swarm, so it limits nothing; `{floor:g} %` is relative."
+        for name, floor in given.items()
+        if isinstance(floor, float | int)
+        for widest in [
+            max((ranges[n] for n in (rest if name == ALL_METRICS else [name])), default=0)
+        ]
+        if floor > widest > 0
     )
 
 
@@ -241,7 +292,7 @@ def _unknown_floors(config: FitConfig, families: Families) -> list[str]:
     fitted = fitted if averaged else {name for names in members.values() for name in names}
     where = "eval.tasks" if averaged else config.swarm.metrics
     return [
-        f"{where}: proposer.floors: no metric {name} is fitted{_hint(name, fitted)}"
+        f"{where}: proposer.floors: no metric {name} is fitted{_hint(name, {*fitted, ALL_METRICS})}"
         for name in sorted(set(floors) - fitted - {ALL_METRICS})
     ]
 

@@ -46,8 +46,13 @@ def wrong_weights(domains: Sequence[str], row: Array) -> str | None:
     total = float(row.sum())
     if abs(total - 1) <= SUM_TOLERANCE + _ROUNDING:
         return None
-    per_cent = "; are they per cent?" if abs(total - 100) <= 100 * SUM_TOLERANCE else ""
-    return f"the weights add up to {total:.6g}, not to 1{per_cent}"
+    hint = ""
+    if abs(total - 100) <= 100 * SUM_TOLERANCE:
+        hint = "; are they per cent? Divide them by 100"
+    elif 0 < total < 1:
+        hint = f" (from {1 - SUM_TOLERANCE:g} to {1 + SUM_TOLERANCE:g} is allowed); is a domain "
+        hint += "missing?"
+    return f"the weights add up to {total:.6g}, not to 1{hint}"
 
 
 def rescaled_note(runs: Sequence[str], rows: Array) -> str | None:

@@ -17,7 +17,7 @@ Legend: ``R`` runs, ``M`` metrics, ``U`` unique mixtures.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +111,7 @@ def with_errors(metrics: Table, errors: Table) -> Table:
         own = [errors.values[position[r], index] if r in position else np.nan for r in metrics.runs]
         columns.append(_COLUMN.format(metric))
         values.append(np.array(own)[:, None])
-    return Table(metrics.path, metrics.runs, metrics.names, tuple(columns), np.hstack(values))
+    return replace(metrics, columns=tuple(columns), values=np.hstack(values))
 
 
 def errors_of(table: Table, names: Sequence[str]) -> Array:

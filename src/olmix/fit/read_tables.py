@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from olmix.fit.mixture_rows import wrong_weights
 from olmix.fit.noise import read_metrics
 from olmix.records.metric_identity import MetricIdentity, join_identities, read_identities
 from olmix.simplex import Array
-from olmix.text.csv import Table, read_table
+from olmix.text.csv import FALLBACK_ID, Table, read_table
 from olmix.text.numbers import counted
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 _MOST_SHOWN = 50
+_MOST_ALIKE = 5
+"""Runs with the same problem that are named one by one."""
 
 
 def read_tables(swarm: SwarmTables, scale: SwarmScale | None = None) -> tuple[Table, Table]:
@@ -88,10 +91,26 @@ def stop_at(problems: Sequence[str]) -> None:
 def not_joined(ratios: Table, metrics: Table) -> list[str]:
     """Return what to say of two tables that share no run, nothing where they do."""
     if set(ratios.runs) & set(metrics.runs):
-        return []
+        return _other_names(ratios, metrics)
     return [
         f"{ratios.path} and {metrics.path} have no run in common: the first starts with "
         f"{ratios.runs[0]}, the second with {metrics.runs[0]}. The tables are joined on `run`"
+    ]
+
+
+def _other_names(ratios: Table, metrics: Table) -> list[str]:
+    """Return what to say of tables that are joined by the number of a row and disagree in names."""
+    if not ratios.key == metrics.key == FALLBACK_ID:
+        return []
+    left, right = (dict(zip(table.runs, table.names, strict=True)) for table in (ratios, metrics))
+    # A row without a name of its own is named as its index.
+    pairs = [(run, left[run], right[run]) for run in ratios.runs if run in right]
+    wrong = [(run, one, two) for run, one, two in pairs if len({run, one, two}) == 3]
+    return [
+        f"{ratios.path} and {metrics.path} are joined on `index`, but disagree in `name` for "
+        f"{counted(len(wrong), 'run')}: {run} is {one} in the first and {two} in the second. If "
+        "`index` is the number of a row, remove it and rename `name` to `run`; else remove `name`"
+        for run, one, two in wrong[:1]
     ]
 
 
@@ -109,10 +128,21 @@ def wrong_domains(domains: Sequence[str], ratios: Table) -> list[str]:
 
 
 def wrong_rows(ratios: Table, domains: tuple[str, ...]) -> list[str]:
-    """Return what is wrong with each run whose weights are no mixture."""
-    rows = zip(ratios.runs, ratios.select(domains), strict=True)
-    found = ((run, wrong_weights(domains, row)) for run, row in rows)
-    return [f"{ratios.path}: run {run}: {what}" for run, what in found if what is not None]
+    """Return what is wrong with the runs whose weights are no mixture; many alike are one."""
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for run, row in zip(ratios.runs, ratios.select(domains), strict=True):
+        what = wrong_weights(domains, row)
+        if what is not None:
+            kind = re.sub(r"(?<![\w.])-?[\d.]+(e[-+]?\d+)?(?![\w.]*\w)", "", what)
+            alike.setdefault(kind, []).append((run, what))
+    problems = []
+    for found in alike.values():
+        run, what = found[0]
+        if len(found) > _MOST_ALIKE:
+            problems.append(f"{ratios.path}: {len(found)} runs, the first of them {run}: {what}")
+        else:
+            problems += [f"{ratios.path}: run {run}: {what}" for run, what in found]
+    return problems
 
 
 def filtered_out(

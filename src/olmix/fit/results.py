@@ -252,7 +252,11 @@ def proposal_record(fit: SwarmFit, judged: JudgedProposal) -> Proposal:
         reliable=reliable,
         warnings=(*_signal_warnings(swarm, fit.fits, reliable), *found.warnings),
         statement=statement(
-            swarm, gains["natural"], reliable=reliable, worst=config.proposer.make_worst_mix
+            swarm,
+            gains["natural"],
+            reliable=reliable,
+            worst=config.proposer.make_worst_mix,
+            over=UNIFORM if fit.asked.priors.unknown else NATURAL,
         ),
     )
 
@@ -294,7 +298,18 @@ def _signal_warnings(swarm: Swarm, fits: Sequence[MetricFit], reliable: bool) ->
     ]
 
 
-def statement(swarm: Swarm, found: PredictedGain, *, reliable: bool, worst: bool = False) -> str:
+NATURAL = "the natural one"
+UNIFORM = "the uniform one (no token counts were given)"
+
+
+def statement(
+    swarm: Swarm,
+    found: PredictedGain,
+    *,
+    reliable: bool,
+    worst: bool = False,
+    over: str = NATURAL,
+) -> str:
     """Return the result in one sentence that claims no more than is known.
 
     Args:
@@ -302,6 +317,7 @@ def statement(swarm: Swarm, found: PredictedGain, *, reliable: bool, worst: bool
         found: the gain over the natural mixture.
         reliable: whether the swarm holds a reliable signal.
         worst: whether the worst mixture was asked for.
+        over: the mixture that the gain is over, in words.
     """
     objective = objective_of(swarm)
     name = objective.name
@@ -320,11 +336,11 @@ def statement(swarm: Swarm, found: PredictedGain, *, reliable: bool, worst: bool
     chance = probability(found.probability)
     if found.low > 0:
         return (
-            f"The proposed mixture is predicted to improve {name} over the natural one: a {size}, "
+            f"The proposed mixture is predicted to improve {name} over {over}: a {size}, "
             f"{reach}; the probability that it is better is {chance}."
         )
     return (
-        f"The proposed mixture is predicted to make a {size} in {name} over the natural one, "
+        f"The proposed mixture is predicted to make a {size} in {name} over {over}, "
         f"{reach}: the probability that it is better is {chance}, which is not certain. Verify it "
         "before use."
     )

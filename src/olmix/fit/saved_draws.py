@@ -34,6 +34,7 @@ class SavedDraws:
     """A fit that laws can be drawn from.
 
     Attributes:
+        config: what was fitted and asked for.
         fit: the laws.
         swarm: the runs that they were fitted to.
         laws: how each law is fitted again, by name.
@@ -41,6 +42,7 @@ class SavedDraws:
         proposal: (L,) the mixture that was proposed.
     """
 
+    config: FitConfig
     fit: LoadedFit
     swarm: Swarm
     laws: Mapping[str, Law]
@@ -90,6 +92,7 @@ def load_draws(folder: str | Path) -> SavedDraws:
         )
     weights = read_proposal(place).mixtures["proposed"].weights
     return SavedDraws(
+        config=config,
         fit=fit,
         swarm=swarm,
         laws={law.name: law for law in laws_for(config, swarm)},

@@ -16,12 +16,12 @@ from __future__ import annotations
 import html
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, overload
 
 from olmix.config import FitConfig
-from olmix.errors import ConfigError, Problem
+from olmix.config.priors import unknown_priors
 from olmix.fit.evidence.best_tenth import leave_out_best, widened
 from olmix.fit.evidence.judged_proposal import JudgedProposal, propose_judged
 from olmix.fit.given_mixtures import read_mixtures
@@ -30,7 +30,7 @@ from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.read_tables import metric_identities, read_tables
 from olmix.fit.results import proposal_record
 from olmix.fit.scales.target import at_target, read_larger_scales, scaled_proposal
-from olmix.fit.swarm import Swarm, read_swarm
+from olmix.fit.swarm import UNIFORM_PRIOR, Swarm, read_swarm
 from olmix.fit.swarm_fit import SwarmFit, laws_for, one_thread
 from olmix.fit.swarm_fit import fit_laws as fit_every_law
 from olmix.fit.uncertainty import predicted_average
@@ -38,7 +38,7 @@ from olmix.plotting import mixture_label
 from olmix.records.fit.proposal import Proposal
 from olmix.records.fit.scales import Scales
 from olmix.simplex import hellinger
-from olmix.text.csv import Table, read_table
+from olmix.text.csv import Table
 from olmix.text.frames import table_of
 from olmix.text.numbers import counted, fixed
 from olmix.text.progress import OnProgress, Steps
@@ -46,10 +46,6 @@ from olmix.text.progress import OnProgress, Steps
 __all__ = ["FittedSwarm", "LoadedSwarm", "ProposedMixture", "fit_laws", "load_swarm", "propose"]
 
 _MOST_ROWS = 40
-UNIFORM_PRIOR = (
-    "No token counts were given: the uniform mixture stands in for the natural one, and gains "
-    "are over it. Give token_counts to compare with your data."
-)
 TableLike = str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]] | Any
 """A file, or a table in Python (`olmix.text.frames`)."""
 
@@ -316,17 +312,10 @@ def _load(
         for key, table in given.items()
         if table is not None and not isinstance(table, (str, Path))
     }
-    uniform = plain.get("priors") is None and "ratios" in plain.get("swarm", {})
-    if uniform:
-        if "ratios" not in known:
-            known["ratios"] = read_table(plain["swarm"]["ratios"])
-        plain = {**plain, "priors": {"token_counts": dict.fromkeys(known["ratios"].columns, 1)}}
+    if plain.get("priors") is None and "ratios" in known:
+        plain = {**plain, "priors": unknown_priors(known["ratios"].columns)}
     config = FitConfig.from_dict(plain, caller)
     metric_identities(config.swarm)  # different metrics under one name are refused
-    if uniform and config.constraints.target_tokens is not None:
-        where = "constraints.target_tokens"
-        what = "token_counts are needed to say how many passes this takes"
-        raise ConfigError([Problem(where, what)], caller)
     own = {}
     if not {"ratios", "metrics"} <= set(known):
         own = dict(zip(("ratios", "metrics"), read_tables(config.swarm), strict=True))
@@ -336,9 +325,7 @@ def _load(
         metrics = read_metrics(config.swarm, metrics, known.get("standard_errors"))
     tables = (merged["ratios"], metrics)
     swarm = read_swarm(config, tables)
-    if uniform:
-        notes, warnings = (*swarm.notes, UNIFORM_PRIOR), (*swarm.warnings, UNIFORM_PRIOR)
-        swarm = replace(swarm, notes=notes, warnings=warnings)
+    if config.priors.unknown:
         logger.warning("%s", UNIFORM_PRIOR)
     return LoadedSwarm(config, swarm, tables)
 
@@ -369,8 +356,6 @@ def fit_laws(
             "fit_laws", plain, dict(zip(("ratios", "metrics"), swarm.tables, strict=True))
         )
         config, data = again.config, again.swarm
-        if UNIFORM_PRIOR in swarm.swarm.warnings:
-            data = replace(data, warnings=(*data.warnings, UNIFORM_PRIOR))
     with one_thread():
         steps = Steps(on_progress, len(laws_for(config, data)) * len(data.metrics))
         small = fit_every_law(config, data, steps)

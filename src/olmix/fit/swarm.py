@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config import FitConfig
 from olmix.errors import DataError
-from olmix.fit.metrics import Metrics, scale_note, select_metrics, spreads
+from olmix.fit.metrics import Metrics, idle_floors, scale_note, select_metrics, spreads
 from olmix.fit.mixture_rows import rescaled_note, without_noise
 from olmix.fit.noise import Noise, find_noise
 from olmix.fit.read_tables import (
@@ -36,10 +37,14 @@ from olmix.simplex import SAME_DECIMALS, Array
 from olmix.text.csv import Table
 from olmix.text.numbers import counted
 
-__all__ = ["Swarm", "read_swarm"]
+__all__ = ["UNIFORM_PRIOR", "Swarm", "read_swarm"]
 
 _EXACT = 7
 """Digits from which equal numbers are no chance."""
+UNIFORM_PRIOR = (
+    "No token counts were given: the uniform mixture stands in for the natural one, and gains and "
+    "floors are over it. Give token_counts to compare with your data."
+)
 STANDARDISE = "`standardise: true` divides each metric by its spread."
 
 
@@ -246,8 +251,9 @@ def read_swarm(config: FitConfig, tables: tuple[Table, Table] | None = None) -> 
 def _lacking(ratios: Table, metrics: Table) -> dict[str, str]:
     """Return the runs that one of the tables lacks, with the reason."""
     left, right = set(ratios.runs), set(metrics.runs)
-    lacking = dict.fromkeys(sorted(left - right), f"{metrics.path} has no metrics of it")
-    return lacking | dict.fromkeys(sorted(right - left), f"{ratios.path} has no mixture of it")
+    one, other = Path(ratios.path).name, Path(metrics.path).name
+    lacking = dict.fromkeys(sorted(left - right), f"in {one}, not in {other}")
+    return lacking | dict.fromkeys(sorted(right - left), f"in {other}, not in {one}")
 
 
 def _measured(table: Table, chosen: Metrics, runs: Sequence[str]) -> dict[str, Array]:
@@ -314,7 +320,12 @@ def _assemble(
         held_out=held_out,
         dropped=tables.dropped,
         notes=(),
-        warnings=(*chosen.warnings, *(() if scales is None else (f"{scales} {STANDARDISE}",))),
+        warnings=(
+            *chosen.warnings,
+            *(() if scales is None else (f"{scales} {STANDARDISE}",)),
+            *idle_floors(config.proposer, chosen.names, values),
+            *((UNIFORM_PRIOR,) if config.priors.unknown else ()),
+        ),
         frozen=frozen,
         pinned=pinned,
         noise=find_noise(values, _errors(metrics, chosen, runs), group),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from olmix.text.numbers import counted
+from olmix.text.numbers import counted, shortened
 
 if TYPE_CHECKING:
     from olmix.fit.swarm import Swarm
@@ -29,9 +30,7 @@ def swarm_notes(swarm: Swarm) -> list[str]:
         "are used."
     ]
     if dropped:
-        notes.append(
-            f"Left out ({counted(len(dropped), 'run')}): {', '.join(sorted(dropped)[:_MOST_RUNS])}."
-        )
+        notes.append(f"Left out ({counted(len(dropped), 'run')}): {_reasons(dropped)}.")
     unused = [name for name, used in zip(swarm.domains, live, strict=True) if not used]
     if unused:
         notes.append(
@@ -61,6 +60,14 @@ def swarm_notes(swarm: Swarm) -> list[str]:
         held_out = int(swarm.held_out.sum())
         notes.append(f"Held out of every fit: {counted(held_out, 'run')} (regression.n_test).")
     return [*notes, *_tied(swarm), *_pinned(swarm)]
+
+
+def _reasons(dropped: Mapping[str, str]) -> str:
+    """Return runs with the reason why they take no part, those with the same one together."""
+    alike: dict[str, list[str]] = {}
+    for run, reason in sorted(dropped.items()):
+        alike.setdefault(reason, []).append(run)
+    return "; ".join(f"{shortened(runs)}: {reason}" for reason, runs in alike.items())
 
 
 def _known_errors(swarm: Swarm) -> list[str]:

@@ -1,6 +1,7 @@
 """Sampling the mixtures of a swarm, from a generation config to one file per variant."""
 
 from olmix.generate.changed_files import changes_since
+from olmix.generate.config_of_fit import generation_of
 from olmix.generate.constraints import build_constraints
 from olmix.generate.diagnostics import Diagnostics, diagnose, inspect_folder
 from olmix.generate.larger_runs import NUM_LARGER
@@ -19,6 +20,7 @@ __all__ = [
     "diagnose",
     "for_target",
     "generate",
+    "generation_of",
     "group_of",
     "inspect_folder",
     "sample_swarm",

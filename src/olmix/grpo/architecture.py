@@ -16,6 +16,8 @@ __all__ = ["PRESETS", "Architecture", "Family", "RopeScaling"]
 
 Family = Literal["gemma3", "llama", "qwen3"]
 
+_XLA_TAKES: Mapping[Family, float] = {"gemma3": 1.6, "qwen3": 1.4, "llama": 1.2}
+"""What an update takes for each byte that it must keep (`benchmarks/grpo_memory.py`)."""
 _NAMES = {"hidden_size": "embed_dim", "intermediate_size": "hidden_dim"}
 """Names in `model.custom_params` that differ from the fields below."""
 
@@ -138,12 +140,22 @@ class Architecture:
         """Return about what a forward pass keeps for the gradient, the logits left out.
 
         What enters each linear module, norm and activation, and the attention's scores before and
-        after the softmax; nothing is computed again.
+        after the softmax, times what XLA's compiler for CPUs was seen to take beside that;
+        nothing is computed again.
         """
         q, kv = self.num_heads * self.head_dim, self.num_kv_heads * self.head_dim
         per_token = 6 * self.embed_dim + 2 * q + 4 * kv + 4 * self.hidden_dim
         scores = 2 * self.num_heads * length
-        return self.num_layers * sequences * length * (per_token + scores) * bytes_per_value
+        kept = self.num_layers * sequences * length * (per_token + scores) * bytes_per_value
+        return round(_XLA_TAKES[self.family] * kept)
+
+    def logits_bytes(self, sequences: int, length: int, answer: int, vocab_size: int) -> int:
+        """Return what the logits of an update take, in 32 bits.
+
+        Tunix computes them for whole sequences and their gradient too; the entropy takes two more
+        arrays of the answers' tokens alone.
+        """
+        return 4 * sequences * (2 * length + 2 * answer) * vocab_size
 
     def cache_bytes(self, batch: int, length: int, bytes_per_value: int) -> int:
         """Return the size of the keys and values of a batch of sequences."""

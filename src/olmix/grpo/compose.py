@@ -128,7 +128,10 @@ def compose(overrides: Sequence[str]) -> dict[str, object]:
             tree = hydra.compose("config", overrides=list(overrides))
         plain = OmegaConf.to_container(tree, resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError([Problem("", _explain(error))], "overrides") from error
+        group = _UNKNOWN_OPTION.search(str(error))
+        # A preset is asked for by a word of its own, `+experiment=NAME`, and is no key.
+        where = group[1] if group is not None and group[1] != "experiment" else ""
+        raise ConfigError([Problem(where, _explain(error))], "overrides") from error
     return dict(plain)
 
 

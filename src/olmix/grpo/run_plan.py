@@ -32,7 +32,7 @@ class RunPlan:
         training_bytes: of LoRA, its gradient and the optimizer's state, in 32 bits.
         cache_bytes: of keys and values while sampling.
         activation_bytes: about what an update keeps for the gradient.
-        logits_bytes: of the largest array of an update: logits in 32 bits.
+        logits_bytes: of an update's logits, their gradient and their entropy, in 32 bits.
         advice: how an update takes less memory, where it takes most of it.
         warnings: settings that have no effect or make learning unlikely.
     """
@@ -80,7 +80,7 @@ def make_plan(config: RunConfig) -> RunPlan:
             lora = architecture.num_lora_parameters(model.lora_rank, model.lora_module_path)
         cache = architecture.cache_bytes(sequences, length, bytes_per_value)
         activations = architecture.activation_bytes(at_once, length, bytes_per_value)
-        logits = 4 * at_once * generation.max_new_tokens * vocabulary
+        logits = architecture.logits_bytes(at_once, length, generation.max_new_tokens, vocabulary)
     copies = 2 + _OPTIMIZER_COPIES[config.optimizer.kind]
     return RunPlan(
         steps=training.num_steps,

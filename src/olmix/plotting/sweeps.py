@@ -46,13 +46,14 @@ def curves_figure(curves: Mapping[str, Sequence[tuple[int, float]]], metric: str
 
 
 def effects_figure(
-    effects: Mapping[str, Sequence[tuple[str, float, float]]], metric: str
+    effects: Mapping[str, Sequence[tuple[str, float, float]]], metric: str, note: str = ""
 ) -> Figure:
     """Draw the mean of a metric for each value of each variable.
 
     Args:
         effects: for each variable, (value, mean, standard deviation) in the order of the values.
         metric: what was measured.
+        note: a sentence for the caption.
     """
     figure, ax = new_figure(max(3.0, 0.5 * sum(len(v) + 1 for v in effects.values())), 3.0)
     style_axes(ax, grid="y")
@@ -89,5 +90,5 @@ def effects_figure(
     ax.set_xticks(ticks, labels, rotation=45 if len(ticks) > 6 else 0)
     ax.set_ylabel(f"mean {plain(metric)}")
     caption = "Mean over all runs with a value; bars are one standard deviation over these runs."
-    add_caption(ax, f"Main effects on {metric}", caption)
+    add_caption(ax, f"Main effects on {metric}", f"{caption} {note}".rstrip())
     return figure

@@ -164,7 +164,7 @@ def build_first_screen(
     Args:
         content: the fit folder.
         facts: what is known of the launch: `Launched` and `Trained`, as `read_facts` gives them.
-        commands: those that led here, whose configs the next one takes.
+        commands: those that led here, of which one names the config of the fit.
     """
     proposal = content.proposal
     lights = () if proposal is None else read_lights(content)
@@ -192,7 +192,7 @@ def build_first_screen(
         trust=overall(lights),
         measured=_measured_words(content, lights),
         lights=lights,
-        next=next_step(content, commands),
+        next=next_step(content),
         gentler=gentler_step(content, metric_labels(content), commands),
     )
 

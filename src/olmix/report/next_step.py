@@ -12,6 +12,7 @@ from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.proposal import VERIFYING, Proposal
 from olmix.report.floors import has_floor
 from olmix.report.metric_changes import metric_changes
+from olmix.report.next_commands import study_of
 from olmix.report.trust import STRONG, overall, read_lights
 from olmix.text.numbers import duration, percent
 
@@ -20,8 +21,6 @@ __all__ = ["Step", "gentler_step", "next_step"]
 _MUCH = 0.1
 """Share of its value by which a metric gets worse before a gentler mixture is named."""
 _FLOOR = "5 %"
-_LAUNCH = (("launch measure", "-c"), ("generate", "--base"), ("verify", "-c"))
-"""Commands that take a launch config, and their options for it."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +31,14 @@ class Step:
     command: str = ""
 
 
-def next_step(content: FitFolder, commands: Sequence[str] = ()) -> Step:
-    """Return what to do next.
-
-    Args:
-        content: the fit folder.
-        commands: those that led here, whose configs the next one takes.
-    """
+def next_step(content: FitFolder) -> Step:
+    """Return what to do next."""
     proposal = content.proposal
     if proposal is None or proposal.worst:
         return Step()
     if content.verification is None:
-        return _before_verification(content, proposal, commands)
-    return _after_verification(content, proposal, commands)
+        return _before_verification(content, proposal)
+    return _after_verification(content, proposal)
 
 
 def gentler_step(
@@ -63,7 +57,7 @@ def gentler_step(
         return Step()
     worst = min(worse, key=lambda row: row.share)
     more = f", and {len(worse) - 1} more over {percent(_MUCH, 0)}" if len(worse) > 1 else ""
-    config = _config(commands, "FIT.yaml", ("fit", "-c"))
+    config = _fit_config(commands)
     fits = shlex.quote(str(content.folder.parent))
     return Step(
         f"{labels.get(worst.metric, worst.metric)} gets {percent(-worst.share, 0)} worse{more}. To "
@@ -73,18 +67,17 @@ def gentler_step(
     )
 
 
-def _before_verification(content: FitFolder, proposal: Proposal, commands: Sequence[str]) -> Step:
-    fit, more = shlex.quote(str(content.folder)), proposal.another_round
+def _before_verification(content: FitFolder, proposal: Proposal) -> Step:
+    study, more = study_of(content), proposal.another_round
     if not proposal.reliable:
         return Step(
             "Do not train on this mixture: held-out runs are ranked no better than chance. Add "
             "runs or replicates, or choose another metric."
         )
     if more is not None and more.worth:
-        config = _config(commands, "GENERATION.yaml", ("generate", "-c"))
         return Step(
             f"{more.statement.partition(':')[0]}. Use this fit to place them:",
-            f"olmix generate -c {config} --after {fit} -n {more.runs}",
+            study.another_round(more.runs),
         )
     gain, best = proposal.gains.get("natural"), proposal.gains.get("best_seen")
     why = "Verify before you train on it"
@@ -94,18 +87,21 @@ def _before_verification(content: FitFolder, proposal: Proposal, commands: Seque
         why = "The prediction alone is not enough: verify before you train on it"
     if best is not None and best.mean <= 0:
         why += ", and against best seen, which is predicted to be as good or better"
-    config = _config(commands, "LAUNCH.yaml", *_LAUNCH)
-    return Step(f"{why}{_price(content)}:", f"olmix verify --fit {fit} -c {config}")
+    if study.verify:
+        return Step(f"{why}{_price(content)}:", study.verify)
+    return Step(
+        f"{why}{_price(content)}, by the trainer of your runs; the mixture is "
+        f"{content.folder / 'mix.yaml'}. With a launch config for it, `olmix verify` does so."
+    )
 
 
-def _after_verification(content: FitFolder, proposal: Proposal, commands: Sequence[str]) -> Step:
-    fit, more = shlex.quote(str(content.folder)), proposal.another_round
+def _after_verification(content: FitFolder, proposal: Proposal) -> Step:
+    study, more = study_of(content), proposal.another_round
     gains = {} if content.verification is None else content.verification.gains
     gain, best = gains.get("natural"), gains.get("best_seen")
     if gain is None or math.isnan(gain.mean) or math.isnan(gain.low):
         return Step()
-    config = _config(commands, "GENERATION.yaml", ("generate", "-c"))
-    another = f"olmix generate -c {config} --after {fit} -n {_another_round(content)}"
+    another = study.another_round(_another_round(content))
     if gain.high < 0:
         return Step(
             "Keep the natural mixture, or use this fit to place another round of runs:", another
@@ -115,38 +111,29 @@ def _after_verification(content: FitFolder, proposal: Proposal, commands: Sequen
             "Keep the natural mixture, verify with more seeds, or place another round of runs:",
             another,
         )
-    step = "The mixture to train on is mix.yaml."
-    if gentler_step(content, {}).words:
-        step = "The mixture to train on is mix.yaml, if you can afford its costs."
+    mix, costs = content.folder / "mix.yaml", gentler_step(content, {}).words
+    step = f"The mixture to train on is {mix}{', if you can afford its costs' if costs else ''}"
+    step += f" (for your trainer: `{study.export}`)."
     if best is not None and best.high < 0:
         step = "Best seen measured better than the proposal: train on that one."
     if more is None or more.worth:
         return Step(f"{step} Another round of runs may improve it:", another)
-    if content.ladder is not None:
+    if content.ladder is not None or not study.verify:
         return Step(step)
-    config = _config(commands, "LAUNCH.yaml", *_LAUNCH)
     return Step(
-        f"{step} See whether its gain holds in larger models:",
-        f"olmix verify --fit {fit} -c {config} --scales 1,4",
+        f"{step} See whether its gain holds in larger models:", f"{study.verify} --scales 1,4"
     )
 
 
-def _config(commands: Sequence[str], otherwise: str, *takers: tuple[str, str]) -> str:
-    """Return the config that a command took, where it is still there, else a placeholder.
-
-    Args:
-        commands: those that led here.
-        otherwise: the placeholder.
-        takers: commands that take such a config, and their options for it.
-    """
-    for start, option in takers:
-        for command in commands:
-            words = shlex.split(command)
-            if command.startswith(f"olmix {start} ") and option in words[:-1]:
-                given = words[words.index(option) + 1]
-                if Path(given).is_file():
-                    return shlex.quote(given)
-    return otherwise
+def _fit_config(commands: Sequence[str]) -> str:
+    """Return the config of the fit, where a command names it and it is still there."""
+    for command in commands:
+        words = shlex.split(command)
+        if words[:2] == ["olmix", "fit"] and "-c" in words[:-1]:
+            given = words[words.index("-c") + 1]
+            if Path(given).is_file():
+                return shlex.quote(given)
+    return "FIT.yaml"
 
 
 def _another_round(content: FitFolder) -> int:

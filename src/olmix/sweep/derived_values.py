@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,7 +111,11 @@ def resolve(value: object, scope: Scope, here: Path_ = ()) -> object:
 
 
 def unknown_references(config: Mapping[str, object]) -> Iterator[tuple[Path_, str]]:
-    """Yield (path, what is wrong) for every ``${...}`` of a whole config that names nothing."""
+    """Yield (path, what is wrong) for every ``${...}`` of a whole config that leads nowhere.
+
+    It names nothing, or leads back to itself.
+    """
+    edges: dict[Path_, list[Path_]] = {}
     for path, value in flatten(config):
         for text in _texts(value):
             for match in _REFERENCE.finditer(text):
@@ -125,6 +129,23 @@ def unknown_references(config: Mapping[str, object]) -> Iterator[tuple[Path_, st
                         path,
                         f"${{{name}}}: no such variable, control or key{_near(name, config)}",
                     )
+                elif name is not None:
+                    edges.setdefault(path, []).append(tuple(name.split(".")))
+    for path in edges:
+        if path in _reached(path, edges):
+            yield path, f"{'.'.join(path)} and what it names refer to each other in a circle"
+
+
+def _reached(start: Path_, edges: Mapping[Path_, Sequence[Path_]]) -> set[Path_]:
+    """Return the paths that references lead to from one; a mapping leads to all that is in it."""
+    reached: set[Path_] = set()
+    pending = list(edges[start])
+    while pending:
+        named = pending.pop()
+        new = {path for path in edges if path[: len(named)] == named} - reached
+        reached |= new
+        pending += [entry for path in new for entry in edges[path]]
+    return reached
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -182,7 +203,8 @@ class _Resolver:
         inner = piece[2:-1].strip()
         call = _CALL.fullmatch(inner)
         if call is None:
-            if inner in self._names and inner not in self._scope.kept:
+            own = self._scope.path_of(inner) == self._here
+            if own or (inner in self._names and inner not in self._scope.kept):
                 return self._name(inner, active)
             return piece
         operation, rest = call[1], call[2]
@@ -220,7 +242,7 @@ class _Resolver:
             circle = " -> ".join((*active[active.index(name) :], name))
             raise DerivationError(f"values refer to each other in a circle: {circle}")
         scope, path = self._scope, self._scope.path_of(name)
-        if name in self._names:
+        if name in self._names and path != self._here:
             inside = self._at(scope.paths.get(name, ()))
             return inside.value(self._names[name], (*active, name))
         config = scope.base if path == self._here else scope.view()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,13 +32,15 @@ class Effect:
         level: the value.
         num_runs: how many runs have it.
         mean: mean of the metric.
-        spread: its standard deviation over these runs (divisor n - 1; 0 for one run).
+        spread: its standard deviation over these runs (divisor n - 1); `None` for one run.
+        num_unfinished: how many of these runs have not ended.
     """
 
     level: str
     num_runs: int
     mean: float
-    spread: float
+    spread: float | None
+    num_unfinished: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,28 +84,37 @@ def noise_sd(runs: Sequence[tuple[Mapped, float]]) -> float | None:
     return pooled_sd(points.values())[0]
 
 
-def main_effects(runs: Sequence[tuple[Mapped, float]]) -> dict[str, tuple[Effect, ...]]:
+def main_effects(
+    runs: Sequence[tuple[Mapped, float]], unfinished: Collection[str] = ()
+) -> dict[str, tuple[Effect, ...]]:
     """Return the mean of the metric for each value of each variable, over all other variables.
 
     A seed is no variable: what it changes is noise.
+
+    Args:
+        runs: runs and their final value.
+        unfinished: ids of those that have not ended.
     """
     names = dict.fromkeys(name for run, _ in runs for name in run.params if name != SEED)
     effects: dict[str, tuple[Effect, ...]] = {}
     for name in names:
-        levels: dict[str, list[float]] = {}
+        levels: dict[str, list[tuple[Mapped, float]]] = {}
         for run, value in runs:
             if name in run.params:
-                levels.setdefault(render_flow(run.params[name]), []).append(value)
+                levels.setdefault(render_flow(run.params[name]), []).append((run, value))
         effects[name] = tuple(
-            Effect(
-                level,
-                len(values),
-                float(np.mean(values)),
-                float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
-            )
-            for level, values in levels.items()
+            _effect(level, entries, unfinished) for level, entries in levels.items()
         )
     return effects
+
+
+def _effect(
+    level: str, runs: Sequence[tuple[Mapped, float]], unfinished: Collection[str]
+) -> Effect:
+    values = [value for _, value in runs]
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    open_ = sum(run.id in unfinished for run, _ in runs)
+    return Effect(level, len(values), float(np.mean(values)), spread, open_)
 
 
 def write_results(
@@ -149,7 +160,7 @@ def write_results(
     _write_results(target / "results.csv", states, final, metric)
     curves = {state.run.id: state.curves for state in states}
     _write_curves(target / "curves.csv", curves)
-    effects = main_effects(measured)
+    effects = main_effects(measured, [state.run.id for state in open_])
     _write_effects(target / "main_effects.csv", effects)
     _draw(target, states, effects, metric)
     lower = direction_of([metric], {} if lower_is_better is None else {metric: lower_is_better})
@@ -264,11 +275,15 @@ def _write_curves(path: Path, curves: Mapping[str, Mapping[str, Curve]]) -> None
 
 def _write_effects(path: Path, effects: Mapping[str, Sequence[Effect]]) -> None:
     rows = (
-        (name, effect.level, effect.num_runs, effect.mean, effect.spread)
+        (name, e.level, e.num_runs, e.num_unfinished, e.mean, e.spread)
         for name, levels in effects.items()
-        for effect in levels
+        for e in levels
     )
-    write_rows(path, ("variable", "value", "runs", "mean", "std"), rows)
+    write_rows(path, ("variable", "value", "runs", "unfinished", "mean", "std"), rows)
+
+
+def _tick(effect: Effect) -> str:
+    return f"{effect.level} *" if effect.num_unfinished else effect.level
 
 
 def _draw(
@@ -287,12 +302,14 @@ def _draw(
             mark = "" if _state(state, metric) == "finished" else f" ({_state(state, metric)})"
             logged[f"{state.run.id}{mark}"] = curve
     points = {
-        name: [(effect.level, effect.mean, effect.spread) for effect in levels]
+        name: [(_tick(effect), effect.mean, effect.spread or 0.0) for effect in levels]
         for name, levels in effects.items()
     }
     with style():
         figures = {"curves.png": curves_figure(logged, metric)}
         if points:
-            figures["main_effects.png"] = effects_figure(points, metric)
+            is_open = any(e.num_unfinished for levels in effects.values() for e in levels)
+            note = "Values with * have runs that have not ended." if is_open else ""
+            figures["main_effects.png"] = effects_figure(points, metric, note)
         for name, figure in figures.items():
             save_figure(figure, target / name, pad_inches=0.15)

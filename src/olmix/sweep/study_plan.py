@@ -173,7 +173,7 @@ class _Planner:
         for path, folder in own.items():
             what = (
                 f"runs would share the {'.'.join(path)} {folder} and overwrite each other; "
-                "each writes to a folder of its own below it, such as /run_000"
+                f"each writes to a folder of its own below it, such as {folder}/run_000"
             )
             self.findings.append(Finding(None, what, notice=True))
         for path, folder in collisions(self.framework, [run.config for run in runs]):

@@ -10,7 +10,7 @@ import csv
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
@@ -29,6 +29,8 @@ FALLBACK_ID = "index"
 """Column that names the runs of a table which has none of `ID_COLUMNS`."""
 _MARKS = {"\t": "tabs", ";": "semicolons"}
 SKIPPED_COLUMNS = ("", "index", "name")
+_MOST_NAMES = 8
+"""Columns that a message names."""
 _OPENED = re.compile(r'(?:^|,)\s*"')
 """A cell that begins with a quote."""
 _FORMULA = re.compile(r"'*[=+\-@]")
@@ -46,6 +48,7 @@ class Table:
         columns: column names, unique.
         values: (rows, columns); NaN where a cell is empty.
         groups: the cell of each row in the column that was read as a group; empty without one.
+        key: the column that names the rows.
     """
 
     path: str
@@ -54,13 +57,14 @@ class Table:
     columns: tuple[str, ...]
     values: Array
     groups: tuple[str, ...] = ()
+    key: str = ID_COLUMNS[0]
 
     def of_group(self, group: str) -> Table:
         """Return the rows of a group, which may be none."""
         own = [index for index, name in enumerate(self.groups) if name == group]
         runs, names = ([labels[i] for i in own] for labels in (self.runs, self.names))
         values = self.values[own].reshape(len(own), len(self.columns))
-        return Table(self.path, tuple(runs), tuple(names), self.columns, values)
+        return replace(self, runs=tuple(runs), names=tuple(names), values=values, groups=())
 
     def rows(self, runs: Sequence[str]) -> Array:
         """Return the rows of `runs`, in that order."""
@@ -74,10 +78,10 @@ class Table:
 
 
 def read_table(path: str | Path, group: str | None = None) -> Table:
-    """Read a CSV file with an ID column `run` or `run_id` and an optional `name`.
+    """Read a CSV file with an ID column `run` or `run_id`, or else `index`, and an optional `name`.
 
-    Unnamed columns and `index` are skipped; every other column must hold numbers, empty cells are
-    NaN. A table without an ID column, as some public swarms are, is read by its `index`.
+    Unnamed columns and an `index` beside another ID are skipped; every other column must hold
+    numbers, empty cells are NaN.
 
     Args:
         path: file, or `http://` or `https://` address.
@@ -154,7 +158,7 @@ def parse_table(
         raise DataError("\n".join(shown))
     array = np.array(values, dtype=np.float64).reshape(len(runs), len(found.used))
     columns = tuple(found.names[index] for index in found.used)
-    return Table(file, tuple(runs), tuple(names), columns, array, tuple(groups))
+    return Table(file, tuple(runs), tuple(names), columns, array, tuple(groups), found.id)
 
 
 @dataclass(frozen=True)
@@ -199,10 +203,12 @@ def _read_header(names: Sequence[str], group: str | None, where: str) -> _Header
 
 def _no_id(header: Sequence[str]) -> str:
     """Return what to say where not exactly one column names the runs."""
-    found = ", ".join(name for name in header[:8] if name) or "an empty file"
+    named = [name for name in header if name]
+    found = ", ".join([*named[:_MOST_NAMES], *(["…"] if len(named) > _MOST_NAMES else [])])
+    found = found or "an empty file"
     other = next((word for mark, word in _MARKS.items() if mark in found), "")
     hint = f". The columns seem to be separated by {other}; use commas" if other else ""
-    return f"one column named `run` or `run_id` is needed; found {found}{hint}"
+    return f"one column named `run`, `run_id` or `index` is needed; found {found}{hint}"
 
 
 def _records(file: str, text: str) -> Iterator[tuple[int, list[str]]]:

@@ -8,6 +8,7 @@ import yaml
 
 from fit_fixtures import log_weight, plant
 from olmix.cli.main import main
+from olmix.config import FitConfig
 from olmix.fit import fit_swarm
 
 
@@ -61,6 +62,29 @@ def test_the_next_round_has_new_mixtures_alone_and_grows(capsys, tmp_path):
     assert status == 0, err
     assert "(6 were there before)" in err
     assert _rows(tmp_path / "round2")[:6] == first
+
+
+def test_a_round_needs_no_config_beside_the_fit(capsys, tmp_path):
+    """Domains, limits and pins are those of the fit; the variants are bare."""
+    planted = plant(tmp_path, {"y": log_weight})
+    config = planted.config().to_plain()
+    first, last = "a", "d"
+    config["priors"] = {"token_counts": dict.fromkeys("abcd", 100)}
+    config["constraints"] = {"target_tokens": 1000, "repetition_factor": 4.0}
+    config["filtering"] = {"fixed_weight": {last: 0.25}}
+    fit_swarm(FitConfig.from_dict(config), tmp_path / "fit")
+    words = ("generate", "--after", tmp_path / "fit" / "latest", "--no-plots")
+    status, _, err = _run(capsys, *words, "-o", tmp_path / "more", "-n", 5)
+    assert status == 0, err
+    assert "with your own trainer" in err
+    rows = _rows(tmp_path / "more")
+    assert len(rows) == 5
+    assert all(float(row[first]) <= 0.4 + 1e-9 for row in rows)
+    assert all(float(row[last]) == pytest.approx(0.25) for row in rows)
+    variant = yaml.safe_load(next((tmp_path / "more").glob("*.yaml")).read_text())
+    assert set(variant) == {"name", "mix"}
+    status, _, err = _run(capsys, *words, "-o", tmp_path / "other", "--base", "launch.yaml")
+    assert (status, "--base needs '-c'" in err) == (2, True)
 
 
 def test_scales_repeats_mixtures_of_the_fit(capsys, tmp_path):

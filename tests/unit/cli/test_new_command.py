@@ -1,14 +1,18 @@
 """`olmix new`: configs that are read as they are, every key explained."""
 
 import itertools
+import re
 
 import pytest
+import yaml
 
 from fit_fixtures import log_linear, plant
 from olmix.cli import quickstart
 from olmix.cli.main import main
 from olmix.config import FitConfig, GenerationConfig, LaunchConfig, read_yaml
 from olmix.prepare.corpora import CORPORA, HELD_OUT
+from olmix.records.fit.proposal import read_proposal
+from olmix.records.fit.settings import read_fit_settings
 
 
 def run(*words):
@@ -130,6 +134,49 @@ def test_two_tables_become_a_fit_with_the_directions_that_names_tell(tmp_path, m
     written = read_yaml("fit.yaml").data
     assert written["lower_is_better"] == {"arc_acc": False, "loss": True}
     assert run("fit", "-c", "fit.yaml", "-o", "fit", "--no-plots") == 0
+
+
+def test_token_counts_that_nobody_gave_are_no_natural_mixture(tmp_path, monkeypatch, capsys):
+    tables = plant(tmp_path, {"loss": log_linear}, num=20).config().swarm
+    study = tmp_path / "study"
+    assert run("new", study, "--csv", tables.ratios, tables.metrics) == 0
+    assert "no token counts are known" in capsys.readouterr().err
+    assert "priors" not in read_yaml(study / "fit.yaml").data
+    monkeypatch.chdir(study)
+    assert run("fit", "-c", "fit.yaml", "-o", "fit", "--no-plots") == 0
+    assert "warning: No token counts were given" in capsys.readouterr().err
+    proposal = read_proposal(study / "fit/latest")
+    assert proposal.mixtures["natural"].weights == proposal.mixtures["uniform"].weights
+    assert "over the uniform one (no token counts were given)" in proposal.statement
+    assert read_fit_settings(study / "fit/latest").priors.unknown
+    # What the reader is asked to add can be added as it stands there.
+    text = (study / "fit.yaml").read_text()
+    (study / "fit.yaml").write_text(
+        re.sub(r"(?m)^# (priors:|  .*)$", r"\1", text).replace("TOKENS", "1B")
+    )
+    assert not FitConfig.from_yaml("fit.yaml").priors.unknown
+
+
+def test_tables_that_no_fit_would_take_are_refused_before_anything_is_written(tmp_path, capsys):
+    planted = plant(tmp_path, {"arc_easy": log_linear}, num=20)
+    planted.metrics["arc_easy"] = [value / 100 for value in planted.metrics["arc_easy"]]
+    tables = planted.write().config().swarm
+    assert run("new", tmp_path / "one", "--csv", tables.ratios, tables.metrics) == 0
+    assert "arc_easy: no direction in the name" in capsys.readouterr().err
+    planted.ratios = {name: [100 * w for w in ws] for name, ws in planted.ratios.items()}
+    planted.write()
+    assert run("new", tmp_path / "two", "--csv", tables.ratios, tables.metrics) == 2
+    assert "21 runs, the first of them" in capsys.readouterr().err
+    assert not (tmp_path / "two").exists()
+
+
+def test_limits_by_tokens_need_token_counts(tmp_path, capsys):
+    config = plant(tmp_path, {"loss": log_linear}, num=20).config().to_plain()
+    del config["priors"]
+    config["constraints"] = {"enabled": True, "target_tokens": 10**9}
+    (tmp_path / "fit.yaml").write_text(yaml.safe_dump(config))
+    assert run("fit", "-c", tmp_path / "fit.yaml", "-o", tmp_path / "fit") == 2
+    assert "priors.token_counts are needed" in capsys.readouterr().err
 
 
 def test_token_files_become_domains_and_too_few_are_an_error(tmp_path, capsys):

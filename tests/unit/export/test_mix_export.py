@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from olmix.cli import mix as command
 from olmix.cli.main import cli
+from olmix.config import DataConfig
 from olmix.errors import ConfigError, DataError
 from olmix.export import TRAINERS, export_mix, read_mixtures
 from olmix.text.yaml import parse_yaml, write_yaml
@@ -95,13 +96,86 @@ def test_a_domain_of_several_files_spreads_its_weight_over_them_by_size(mixture,
     mix = mixture(".bin")
     for name, size in (("a", 300), ("b", 100)):
         (tmp_path / f"{name}.bin").write_bytes(bytes(size))
-    (tmp_path / "a.idx").write_bytes(b"x")
+        (tmp_path / f"{name}.idx").write_bytes(b"x")
     sources = [{"name": "web", "paths": [str(tmp_path / "*.bin")]}]
     write_yaml(tmp_path / "mix.yaml", {"mix": {"web": 1.0}})
     write_yaml(tmp_path / "data.yaml", {"data": {"sources": sources}})
     (mix,) = read_mixtures(tmp_path / "mix.yaml", tmp_path / "data.yaml")
     words = _main(export_mix(mix, "megatron")).split()
     assert words == ["0.75", str(tmp_path / "a"), "0.25", str(tmp_path / "b")]
+
+
+def test_bare_tokens_are_no_dataset_of_megatron(tmp_path):
+    (tmp_path / "part-0000.bin").write_bytes(bytes(8))
+    write_yaml(tmp_path / "mix.yaml", {"mix": {"code:python": 1.0}})
+    topics = [{"name": "python", "paths": [str(tmp_path / "*.bin")]}]
+    sources = [{"name": "code", "topics": topics}]
+    write_yaml(tmp_path / "data.yaml", {"data": {"sources": sources}})
+    (mix,) = read_mixtures(tmp_path / "mix.yaml", tmp_path / "data.yaml")
+    with pytest.raises(DataError, match=r"no .*/part-0000.idx, .* preprocess_data.py") as caught:
+        export_mix(mix, "megatron")
+    # The section that the message shows is one that names the domain.
+    shown = str(caught.value).partition("-c:\n")[2]
+    assert DataConfig.from_dict(parse_yaml(shown, "shown")["data"]).domains == ("code:python",)
+
+
+def test_a_limit_on_passes_allows_the_passes_that_it_was_made_for(mixture, tmp_path):
+    mixture(".npy")
+    plain = parse_yaml((tmp_path / "mix.yaml").read_text(), "mix")
+    plain["mix"]["books"]["repetition_factor"] = 3.9999999999999987
+    write_yaml(tmp_path / "mix.yaml", plain)
+    (mix,) = read_mixtures(tmp_path / "mix.yaml", tmp_path / "data.yaml")
+    written = parse_yaml(_main(export_mix(mix, "olmo-core")), "out")
+    assert written["source_list"]["sources"][2]["max_repetition_ratio"] == 4.0
+
+
+def test_a_proposal_is_for_the_large_run(mixture, tmp_path):
+    """The tokens of the small runs are those of variants, not of what the swarm was for."""
+    (small,) = [mixture(".npy")]
+    assert (small.num_tokens, small.tokens_from) == (1000, "max_tokens of data.yaml")
+    plain = parse_yaml((tmp_path / "data.yaml").read_text(), "data")
+    write_yaml(tmp_path / "data.yaml", {**plain, "target_tokens": 70_000})
+    files = (tmp_path / "mix.yaml", tmp_path / "data.yaml")
+    (large,) = read_mixtures(*files)
+    assert "requested_tokens: 70000" in _main(export_mix(large, "olmo-core"))
+    (tmp_path / "config.json").write_text('{"constraints": {"target_tokens": 90000}}')
+    (larger,) = read_mixtures(*files)
+    assert "# Length: 90,000 tokens (constraints.target_tokens of the fit)" in _main(
+        export_mix(larger, "olmo-core")
+    )
+    (tmp_path / "mix.yaml").rename(tmp_path / "variant.yaml")
+    assert read_mixtures(tmp_path / "variant.yaml", files[1])[0].num_tokens == 1000
+
+
+def test_datasets_that_llama_factory_knows_stay_known(mixture, tmp_path):
+    mixture(".jsonl")
+    (tmp_path / "lf").mkdir()
+    info = tmp_path / "lf/dataset_info.json"
+    info.write_text('{"alpaca": {"file_name": "alpaca.json"}}')
+    files = [str(tmp_path / "mix.yaml"), "-c", str(tmp_path / "data.yaml")]
+    words = ["mix", "export", *files, "--to", "llamafactory", "-o", str(tmp_path / "lf/out.yaml")]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    assert list(json.loads(info.read_text())) == ["alpaca", "web", "code-python", "books"]
+    # web takes 0.5 passes, code 0.375, books 2.5.
+    assert "training goes on until code:python is used up" in done.stderr
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    info.write_text('{"web": {"file_name": "mine.json"}}')
+    (tmp_path / "lf/out.yaml").unlink()
+    refused = CliRunner().invoke(cli, words)
+    assert isinstance(refused.exception, DataError)
+    assert "it names other datasets web" in str(refused.exception)
+    assert not (tmp_path / "lf/out.yaml").exists()
+
+
+def test_domains_that_only_the_data_name_are_named_as_left_out(mixture, tmp_path):
+    """A fit leaves domains without weight out of mix.yaml."""
+    mixture(".npy")
+    plain = parse_yaml((tmp_path / "mix.yaml").read_text(), "mix")
+    del plain["mix"]["empty"]
+    write_yaml(tmp_path / "mix.yaml", plain)
+    (mix,) = read_mixtures(tmp_path / "mix.yaml", tmp_path / "data.yaml")
+    assert mix.left_out == ("empty",)
 
 
 def test_olmo_core_reads_the_mixture_and_builds_it(mixture, tmp_path):

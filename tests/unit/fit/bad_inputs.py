@@ -46,7 +46,7 @@ CASES = [
     ("an empty file", "ratios", "", "", "ratios.csv"),
     ("a header alone", "ratios", "", "run,a,b,c\n", "ratios.csv: the table has no rows"),
     ("not text", "ratios", "", "\udcff\udcfe\x00", "ratios.csv"),
-    ("no id column", "ratios", "run,a", "who,a", "`run` or `run_id` is needed; found who"),
+    ("no id column", "ratios", "run,a", "who,a", "`run_id` or `index` is needed; found who"),
     ("two id columns", "ratios", "run,a", "run,run_id", "run"),
     ("a domain twice", "ratios", "run,a,b,c", "run,a,a,c", "a"),
     ("a run twice", "ratios", "r1,", "r0,", "r0"),
@@ -103,8 +103,6 @@ CASES = [
     ("a number for a path", "fit", "ratios.csv,", "7,", "swarm.ratios"),
     ("a folder for a table", "fit", "ratios.csv,", "., ", "cannot be read: Is a directory"),
     # priors
-    ("no priors", "fit", "priors:\n  token_counts: {a: 100, b: 300, c: 600}\n", "",
-     "priors: this key is required"),
     ("no counts", "fit", "token_counts: {a: 100, b: 300, c: 600}", "token_counts: {}",
      "priors.token_counts"),
     ("a count of 0", "fit", "a: 100", "a: 0", "priors.token_counts.a"),

@@ -36,6 +36,22 @@ def test_directions_are_said_by_name(planted):
     }
 
 
+def test_values_of_an_accuracy_without_a_direction_are_pointed_out(tmp_path):
+    """`arc_easy` may be an accuracy: the opposite direction would propose the worst mixture."""
+    planted = plant(tmp_path, {"arc_easy": log_linear, "loss": log_linear, "big": log_linear})
+    for name, scale in (("arc_easy", 0.1), ("loss", 0.1), ("big", 100)):
+        low = min(planted.metrics[name])
+        planted.metrics[name] = [scale * (v - low) for v in planted.metrics[name]]
+    planted.write()
+    found, problems = _select(planted)
+    assert problems == []
+    (warning,) = found.warnings
+    assert warning.startswith("arc_easy: no direction in the name")
+    assert _select(planted, lower_is_better={"arc_easy": False})[0].warnings == ()
+    unused = {"obj_weights": {"arc_easy": 0.0}}
+    assert _select(planted, filtering=unused)[0].warnings == ()
+
+
 def test_a_name_that_says_higher_needs_a_direction(planted):
     _, problems = _select(planted)
     assert len(problems) == 1

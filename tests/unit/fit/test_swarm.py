@@ -74,10 +74,10 @@ def test_a_run_that_one_table_lacks_is_left_out_and_named(planted):
     _edit(planted, "ratios", lambda rows: rows[:-1])
     swarm = read_swarm(planted.config())
     assert set(swarm.dropped) == {"r002", "r020"}
-    assert "metrics.csv has no metrics of it" in swarm.dropped["r002"]
-    assert "ratios.csv has no mixture of it" in swarm.dropped["r020"]
+    assert swarm.dropped["r002"] == "in ratios.csv, not in metrics.csv"
     assert not {"r002", "r020"} & set(swarm.runs)
-    assert any(note == "Left out (2 runs): r002, r020." for note in swarm.notes)
+    said = "r002: in ratios.csv, not in metrics.csv; r020: in metrics.csv, not in ratios.csv"
+    assert f"Left out (2 runs): {said}." in swarm.notes
 
 
 def test_a_missing_value_leaves_a_run_out_for_that_metric_alone(planted):
@@ -235,13 +235,45 @@ def test_weights_in_per_cent_are_recognised(planted):
     assert "the weights add up to 100, not to 1; are they per cent?" in message
 
 
-def test_many_problems_are_cut_short(planted):
-    rows = [f"x{i},2,0,0,0" for i in range(80)]
+def test_many_runs_with_one_problem_are_one_line(planted):
+    rows = [f"x{i},{2 + i / 10},0,0,0" for i in range(80)]
     (planted.folder / "ratios.csv").write_text("\n".join(["run,a,b,c,d", *rows]) + "\n")
     (planted.folder / "metrics.csv").write_text(
         "\n".join(["run,y", *(f"x{i},1" for i in range(80))])
     )
-    assert _refused(planted).endswith("and 30 more problems")
+    (line,) = _refused(planted).splitlines()
+    assert line.endswith("80 runs, the first of them x0: the weights add up to 2, not to 1")
+
+
+def test_numbers_of_rows_do_not_join_tables_whose_names_disagree(planted):
+    """A data frame that was shuffled and saved with its row numbers as `index`."""
+    names = {f"r{i:03}": f"mix {i}" for i in range(21)}
+
+    def renamed(rows):
+        rows[0][:1] = ["index", "name"]
+        return [rows[0], *([str(i), names[r[0]], *r[1:]] for i, r in enumerate(rows[1:]))]
+
+    for table in ("ratios", "metrics"):
+        _edit(planted, table, renamed)
+    assert len(read_swarm(planted.config()).runs) == 21
+    numbers = lambda rows: [rows[0], *([str(i), *r[1:]] for i, r in enumerate(rows[1:]))]  # noqa: E731
+    _edit(planted, "metrics", lambda rows: numbers([rows[0], *rows[:0:-1]]))
+    message = _refused(planted)
+    assert "disagree in `name` for 20 runs: 0 is mix 0 in the first and mix 20 in the" in message
+    assert "rename `name` to `run`" in message
+
+
+def test_a_floor_beyond_the_range_of_every_metric_is_pointed_out(planted):
+    def said(floors):
+        notes = read_swarm(planted.config(proposer={"floors": floors})).warnings
+        return [note for note in notes if "proposer.floors" in note]
+
+    (note,) = said({"all": 50})
+    assert "50 is in the unit of the metric" in note
+    assert "`50 %` is relative" in note
+    assert said({"y": 50, "z": 0.01})[0].startswith("proposer.floors: y: 50 is in")
+    assert said({"all": "50 %"}) == said(0.01) == []
+    assert "did you mean all?" in _refused(planted, proposer={"floors": {"al": "5 %"}})
 
 
 def test_columns_that_are_not_the_domains_are_named_on_both_sides(planted):
@@ -357,7 +389,9 @@ def test_exact_sums_are_not_spoken_of(planted):
 def test_sums_beyond_one_per_cent_are_refused(planted):
     for column in planted.ratios.values():
         column[2] *= 0.98
-    assert "the weights add up to 0.98, not to 1" in _refused(planted.write())
+    message = _refused(planted.write())
+    assert "the weights add up to 0.98, not to 1 (from 0.99 to 1.01 is allowed)" in message
+    assert "is a domain missing?" in message
 
 
 def test_a_column_that_is_the_mean_of_the_others_is_pointed_out(planted):

@@ -38,6 +38,8 @@ def test_a_plan_says_steps_shapes_and_memory():
     assert 2 * halved.logits_bytes == made.logits_bytes
     assert 2 * halved.activation_bytes == made.activation_bytes
     assert halved.total_bytes < made.total_bytes
+    # Logits of 768 tokens and their gradient; of the 512 of the answer their entropy's two arrays.
+    assert made.logits_bytes == 4 * 16 * 2 * (768 + 512) * 262_144
 
 
 def test_a_plan_says_which_micro_batch_takes_less_memory():

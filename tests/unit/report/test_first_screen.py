@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,11 @@ from sample_fit import edit_json, write_sample_fit
 
 @pytest.fixture
 def content(fit):
-    return read_fit_folder(fit)
+    """Return a fit of a study with configs."""
+    content = read_fit_folder(fit)
+    for name in ("generation.yaml", "launch.yaml"):
+        (Path(content.settings.swarm.ratios).parent / name).touch()
+    return content
 
 
 def with_gain(content, low, high):
@@ -40,7 +45,19 @@ def test_a_predicted_gain_says_so_and_how_to_verify_it(content):
     found = build_first_screen(replace(content, verification=None), {})
     assert found.status == "Predicted, not verified yet"
     assert found.label.startswith("predicted gain over natural in ")
-    assert found.next.command.startswith("olmix verify --fit ")
+    home = Path(content.settings.swarm.ratios).parent
+    places = f"-c {home}/launch.yaml -o {home}/runs"
+    assert found.next.command == f"olmix verify --fit {content.folder} {places}"
+
+
+def test_runs_of_an_unknown_trainer_are_continued_without_configs(fit):
+    """Two tables come without configs, so no command may name one."""
+    content = read_fit_folder(fit)
+    found = build_first_screen(replace(content, verification=None), {})
+    assert (found.next.command, "by the trainer of your runs" in found.next.words) == ("", True)
+    assert f"the mixture is {fit}/mix.yaml" in found.next.words
+    more = build_first_screen(with_round(replace(content, verification=None), worth=True), {})
+    assert more.next.command == f"olmix generate --after {fit} -n 32 -o round-after-abc"
 
 
 def test_the_price_of_a_verification_comes_from_the_runs(content):
@@ -181,7 +198,7 @@ def test_after_a_verification_the_trust_says_what_was_measured(content):
         "The prediction alone was not enough (error 4.4 times the noise"
     )
     assert "but the gain was measured: better than natural with" in found.measured
-    assert found.next.words.startswith("The mixture to train on is mix.yaml")
+    assert found.next.words.startswith("The mixture to train on is ")
     assert found.measured.split()[-1] in " ".join(in_lines(found))
 
 
@@ -193,10 +210,9 @@ def test_before_a_verification_there_is_one_advice(content):
     assert "Do not train" not in " ".join(in_lines(found))
 
 
-def test_the_next_command_takes_the_configs_that_led_here(content, tmp_path):
-    launch = tmp_path / "launch.yaml"
-    commands = [f"olmix launch measure -c {launch} -o speed.json"]
-    plain = replace(content, verification=None)
-    assert " -c LAUNCH.yaml" in build_first_screen(plain, {}, commands).next.command
-    launch.touch()
-    assert f" -c {launch}" in build_first_screen(plain, {}, commands).next.command
+def test_the_gentler_fit_takes_the_config_of_this_one(content, tmp_path):
+    costly, config = with_costs(content, docs_bpb=1.1), tmp_path / "fit.yaml"
+    commands = [f"olmix fit -c {config} -o fits"]
+    assert " -c FIT.yaml" in build_first_screen(costly, {}, commands).gentler.command
+    config.touch()
+    assert f" -c {config}" in build_first_screen(costly, {}, commands).gentler.command

@@ -41,9 +41,27 @@ def test_what_the_experiment_leaves_alone_is_the_base_s():
     assert config["model"]["lora_alpha"] == 3 * 64
 
 
-def test_a_value_that_names_its_own_place_means_the_base_s():
-    [config] = configs({"seed": [1]}, learning_rate="${div:${optimizer.lr},3}")
+@pytest.mark.parametrize("name", ["learning_rate", "optimizer.lr"])
+@pytest.mark.parametrize("own", ["learning_rate", "optimizer.lr"])
+def test_a_value_that_names_its_own_place_means_the_base_s(name, own):
+    [config] = configs({"seed": [1]}, **{name: f"${{div:${{{own}}},3}}"})
     assert config["optimizer"]["lr"] == pytest.approx(1e-4)
+    [config] = configs({"seed": [1]}, **{name: f"${{{own}}}"})
+    assert config["optimizer"]["lr"] == 3e-4
+
+
+def test_a_text_around_its_own_place_is_around_the_base_s():
+    [config] = configs({"seed": [1]}, output_dir="${output_dir}/more")
+    assert config["output_dir"] == "/tmp/torchtune/llama3_2_1B/lora_single_device/more"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("${batch_size}", "${seed}"), ("${optimizer}", "${seed}")]
+)
+def test_a_circle_of_what_the_framework_would_follow_is_told(one, other):
+    names = {"seed": one, "batch_size" if one == "${batch_size}" else "weight_decay": other}
+    with pytest.raises(ConfigError, match="seed and what it names refer to each other in a circle"):
+        configs({"lora_rank": [8]}, **names)
 
 
 def test_a_circle_through_paths_is_told():

@@ -66,6 +66,9 @@ def test_unfinished_runs_are_compared_if_asked_for_and_stay_marked(study):
     assert ids(found.ranking) == ["run_003", "run_004", "run_000"]
     assert [run.id for run, _ in found.unfinished] == ["run_003"]
     assert "used as far as they got" in found.factors.note
+    effects = {(row["variable"], row["value"]): row for row in table(study, "main_effects.csv")}
+    assert effects["lora_rank", "16"]["unfinished"] == "1"
+    assert effects["lora_rank", "8"]["unfinished"] == "0"
 
 
 @pytest.mark.parametrize("bad", [46, 48, 50])

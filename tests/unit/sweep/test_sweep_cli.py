@@ -109,10 +109,11 @@ def test_status_and_results_read_the_logs(tmp_path):
     assert rows[3] == "run_002,16,false,1.5,0.0003,started"
     assert rows[4] == "run_003,16,true,,,not started"
     assert (folder / "results/main_effects.csv").read_text().splitlines()[1] == (
-        "lora_rank,8,2,1.5,0.7071067811865476"
+        "lora_rank,8,2,0,1.5,0.7071067811865476"
     )
     words = ("results", str(folder), "--unfinished")
     ranking = json.loads(run(*OLMIX, *words, "--json", expect=1).stdout)["ranking"]
     assert [entry["id"] for entry in ranking] == ["run_001", "run_002", "run_000"]
     shown = run(*OLMIX, *words, expect=1).stdout
     assert "1.5000 (not finished: step 2)" in shown
+    assert "1 (1 not finished)" in shown

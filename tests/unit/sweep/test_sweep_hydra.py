@@ -37,7 +37,7 @@ TEXTS = [
 
 def test_every_text_arrives_as_it_was_written(tmp_path):
     made = experiment({"training.question_column": TEXTS})
-    result = generate_configs(made, tmp_path / "out")
+    result = generate_configs(made, tmp_path / "out", validator="none")
     assert len(result.runs) == len(TEXTS)
     for index, text in enumerate(TEXTS):
         composed = compose.compose(overrides(result, index))
@@ -60,6 +60,27 @@ def test_a_misspelt_preset_key_and_value_are_found_without_training(tmp_path):
     assert 'optimizer.learning_rate: found "fast"' in said
     assert "grpo.num_generations: found 1; it must be greater than or equal to 2" in said
     assert all(problem.line for problem in found.value.problems)
+
+
+def test_a_file_of_a_group_is_chosen_and_its_keys_can_be_set(tmp_path):
+    variables = {"model": ["gemma3_tiny", "llama3.2_1b"], "grpo": ["gspo"]}
+    made = experiment(variables, controls={"optimizer.learning_rate": 1e-4})
+    result = generate_configs(made, tmp_path / "out", validator="none")
+    assert "model=llama3.2_1b" in overrides(result, 1)
+    first, second = (compose.compose(overrides(result, index)) for index in (0, 1))
+    assert first["model"] != second["model"]
+    assert second["model"] == compose.compose(["model=llama3.2_1b"])["model"]
+    assert second["grpo"]["variant"] == "gspo"
+    assert second["optimizer"]["learning_rate"] == 1e-4
+
+
+def test_a_file_that_a_group_does_not_have_is_an_error_at_its_line(tmp_path):
+    file = tmp_path / "e.yaml"
+    write_yaml(file, experiment({"model": ["gemma3_tiny", "gemma3_1bb"]}))
+    with pytest.raises(ConfigError, match="there is no model `gemma3_1bb`; did you mean") as found:
+        build_plan(file)
+    [problem] = found.value.problems
+    assert (problem.where, problem.line) == ("variables.model", 7)
 
 
 def test_files_that_were_changed_are_composed_again(tmp_path):

@@ -140,7 +140,7 @@ def test_a_table_written_and_read_again_is_bitwise_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "one column named `run` or `run_id` is needed"),
+        ("", "one column named `run`, `run_id` or `index` is needed"),
         ("a,b\n1,2\n", "found a, b"),
         ("run,run_id,a\nx,y,1\n", "one column named"),
         ("run,a\nr1,1\nr1,2\n", "the run r1 is given twice"),

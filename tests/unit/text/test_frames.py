@@ -75,7 +75,10 @@ def test_the_interchange_protocol_will_do():
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (pd.DataFrame({"a": [1.0]}), "one column named `run` or `run_id` is needed; found a"),
+        (
+            pd.DataFrame({"a": [1.0]}),
+            "`run_id` or `index` is needed; found a",
+        ),
         ({"run": ["x", "x"], "a": [1, 2]}, "ratios: the run x is given twice"),
         ({"run": ["x", "y"], "a": [1, "two"]}, "ratios, row 2: a: found 'two'; a number"),
         ({"run": ["x", "y"], "a": [1]}, "the columns differ in length"),

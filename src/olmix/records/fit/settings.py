@@ -52,6 +52,7 @@ class _Constraints:
 @dataclass(frozen=True)
 class _Priors:
     token_counts: Table[Number] | None = None
+    unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class FitSettings:
         filtering: metrics that were dropped.
         proposer: risk, and floors with the mixture that they are measured from.
         constraints: the target run.
-        priors: tokens of the domains.
+        priors: tokens of the domains, and whether they are unknown: the mixture `natural` is then
+            the uniform one.
         laws_hash: all that the fitted laws depend on.
         plain: the whole file, to be shown.
     """

@@ -163,6 +163,17 @@ def _compose(runs: Sequence[Sequence[str]]) -> list[list[Note]]:
     ]
 
 
+def _groups() -> set[str]:
+    """Return the groups of the tree that runs are composed from: `model` has a file for each model.
+
+    As training does, a folder ``conf/`` in the working folder is looked at too.
+    """
+    spec = importlib.util.find_spec("olmix.grpo")
+    trees = [Path.cwd(), *map(Path, spec.submodule_search_locations or () if spec else ())]
+    folders = (folder for tree in trees for folder in (tree / "conf").glob("*"))
+    return {folder.name for folder in folders if folder.is_dir()}
+
+
 def _preset(base: Base) -> list[str]:
     return [] if base.data else [f"+experiment={base.name}"]
 
@@ -175,13 +186,15 @@ def _overrides(
     if isinstance(config.get("output_dir"), str):
         # The run's own folder: below the key `output_dir` Hydra would add date and time.
         words.append(f"hydra.run.dir={_hydra_value(config['output_dir'])}")
+    groups = set() if base.data else _groups()
     # The runs start from a composed file: its values are passed on.
     values = {path: at(config, path) for path, _ in flatten(base.data)}
     for path, value in (values | dict(given)).items():
         if value == DELETE or not has(config, path):
             words.append(f"~{'.'.join(path)}")
         elif path != OUTPUT_DIR:
-            words.append(f"++{'.'.join(path)}={_hydra_value(value)}")
+            is_choice = len(path) == 1 and path[0] in groups
+            words.append(f"{'' if is_choice else '++'}{'.'.join(path)}={_hydra_value(value)}")
     return words
 
 
