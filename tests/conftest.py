@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from byte_tokens import EOS, byte_tokenizer
 from olmix.text.yaml import write_yaml
+from own_logging import logging_of_its_own
 from skips import (  # noqa: F401
     pytest_make_collect_report,
     pytest_runtest_makereport,
@@ -39,6 +40,12 @@ def _absl_writes_to_the_real_stderr():
     except ImportError:
         return
     absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
+
+
+@pytest.fixture(autouse=True)
+def _logging_ends_with_the_test():
+    with logging_of_its_own():
+        yield
 
 
 @dataclass(frozen=True)

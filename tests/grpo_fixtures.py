@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from olmix.cli.grpo import train
 from olmix.cli.main import run
+from own_logging import logging_of_its_own
 from patience import STUCK_S, wait_for
 
 ROOT = Path(__file__).parents[1]
@@ -34,17 +36,26 @@ SMALL = (
 
 def call(capsys, *words, command=train):
     """Run words in this process and return (status, standard output, standard error)."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    with pytest.raises(SystemExit) as caught:
+    with logging_of_its_own(), pytest.raises(SystemExit) as caught:
         run(command, [str(word) for word in words])
     output = capsys.readouterr()
-    # Hydra has set up logging for the process, onto a stream that this test will close.
-    for handler in root.handlers:
-        if handler not in before[0]:
-            handler.close()
-    root.handlers[:], root.level = before
     return caught.value.code, output.out, output.err
+
+
+def train_here(folder, *words):
+    """Train in this process, in a folder; return (status, standard error).
+
+    What a process of its own would do anew is done once: Tunix takes seven seconds to import.
+    """
+    err = io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stderr(err),
+        logging_of_its_own(),
+        pytest.raises(SystemExit) as caught,
+    ):
+        run(train, [str(word) for word in words])
+    return caught.value.code, err.getvalue()
 
 
 def start(folder, *words):
@@ -70,7 +81,8 @@ def kill_after(process, folder, step):
     saved = folder / "checkpoints" / "actor" / str(step)
     wait_for(lambda: saved.is_dir() or process.poll() is not None, "checkpoint")
     process.send_signal(signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
+    process.communicate()  # closes its pipes
+    return process.returncode == -signal.SIGKILL
 
 
 def weights(folder):

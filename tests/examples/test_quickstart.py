@@ -110,7 +110,16 @@ ROUNDS = (
 )
 
 
-def test_rounds_and_a_ladder_end_the_loop_and_are_not_trained_again(tmp_path):
+def _begun(demo, folder, *names):
+    """Take over what every quickstart does before its runs: texts, speed of the machine."""
+    (folder / "quickstart").mkdir()
+    for name in names:
+        source, target = demo[0] / "quickstart" / name, folder / "quickstart" / name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+
+
+def test_rounds_and_a_ladder_end_the_loop_and_are_not_trained_again(demo, tmp_path):
+    _begun(demo, tmp_path, "data", "speed.json")
     done = _olmix("quickstart", *ROUNDS, cwd=tmp_path)
     assert "are expected to gain" in done.stdout
     assert "The ladder of networkx_bpb" in done.stdout
@@ -144,14 +153,16 @@ def test_another_target_uses_the_same_swarm(demo, tmp_path):
     assert "average" in verification["metric"]
 
 
-def test_an_edited_config_is_kept(demo, tmp_path):
+def test_an_edited_config_is_kept_and_used(demo, tmp_path):
     folder = shutil.copytree(demo[0], tmp_path / "copy", symlinks=True)
     file = folder / "quickstart/fit.yaml"
     before, regression, after = file.read_text().partition("\nregression:")
-    file.write_text(before + regression + after.replace("type: auto", "type: log_linear", 1))
-    done = _olmix("quickstart", *SMALL, cwd=folder)
+    file.write_text(before + regression + after.replace("type: auto", "type: log_lineal", 1))
+    done = _olmix("quickstart", *SMALL, cwd=folder, expect=2)
     assert "fit.yaml was edited and is kept" in done.stderr
-    assert "type: log_linear" in file.read_text()
+    assert "type: log_lineal" in file.read_text()
+    assert "log_lineal" in done.stderr
+    assert "log_linear" in done.stderr, "what is allowed"
 
 
 def test_a_target_that_is_not_there_is_told_what_is(demo):
@@ -191,7 +202,8 @@ def test_the_loop_runs_on_your_own_folder_within_a_budget(my_folder):
     assert (my_folder / "quickstart/speed.json").is_file()
 
 
-def test_a_loop_that_is_killed_goes_on_where_it_stopped(my_folder):
+def test_a_loop_that_is_killed_goes_on_where_it_stopped(demo, my_folder):
+    _begun(demo, my_folder, "speed.json")
     words = ("quickstart", "--data", "my_folder/", "--runs", "8", "--seeds", "3")
     words += ("--max-tokens", "60000")
     command = [sys.executable, "-m", "olmix", *words]

@@ -7,7 +7,7 @@ import shlex
 import numpy as np
 import pytest
 
-from grpo_fixtures import ROOT, SMALL, call, finish, kill_after, start, weights
+from grpo_fixtures import ROOT, SMALL, call, kill_after, start, train_here, weights
 from olmix.records.run import RunFolder
 
 pytestmark = [
@@ -58,7 +58,7 @@ def place(tmp_path_factory):
 def whole(place):
     """Four steps, not interrupted."""
     words = [w for w in WORDS if "curriculum" not in w]
-    status, _, err = finish(start(place, *SMALL, *words, "hydra.run.dir=whole"))
+    status, err = train_here(place, *SMALL, *words, "hydra.run.dir=whole")
     assert status == 0, err
     assert "held-out questions: accuracy" in err
     assert "before and after" in err
@@ -69,9 +69,9 @@ def test_a_killed_run_has_the_states_of_its_rewards_and_its_measurements(place, 
     words = [w for w in WORDS if "curriculum" not in w]
     run = place / "killed"
     process = start(place, *SMALL, *words, "hydra.run.dir=killed")
-    assert kill_after(process, run, 2), process.communicate()
+    assert kill_after(process, run, 2), "it ended before it was killed"
     again = ("hydra.run.dir=killed", "training.resume=must")
-    status, _, err = finish(start(place, *SMALL, *words, *again))
+    status, err = train_here(place, *SMALL, *words, *again)
     assert status == 0, err
     assert "resuming after step 2" in err
     for name, array in weights(whole).items():
@@ -89,7 +89,7 @@ def test_a_killed_run_has_the_states_of_its_rewards_and_its_measurements(place, 
 def test_what_a_run_of_several_datasets_measures(whole):
     summary = json.loads((whole / "summary.json").read_text())
     found = summary["evaluation"]
-    assert set(found) == {"start", "end", "intervals", "change"}
+    assert set(found) == {"start", "end", "intervals", "level", "change"}
     assert {"format_rate/sums", "format_rate/words", "accuracy/sums", "reward"} <= set(found["end"])
     assert "accuracy/words" not in found["end"], "they have no true answers"
     low, high = found["intervals"]["end"]["format_rate"]
@@ -105,7 +105,7 @@ def test_a_curriculum_by_measured_pass_rates_is_kept_for_a_resumed_run(place):
     again = ("hydra.run.dir=lesson", "training.num_batches=1", "evaluation.at_start=false")
     data = [word for word in WORDS if "words" not in word and "mixture" not in word]
     words = [word for word in data if "every" not in word and "novelty" not in word]
-    status, _, err = finish(start(place, *SMALL, *words, *again))
+    status, err = train_here(place, *SMALL, *words, *again)
     assert status == 0, err
     assert "of 549 questions have pass rates from 0 to 0.9" in err
     rates = json.loads((place / "lesson" / "checkpoints" / "pass_rates.json").read_text())

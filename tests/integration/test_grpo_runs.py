@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import yaml
 
-from grpo_fixtures import SMALL, call, finish, kill_after, start, weights
+from grpo_fixtures import SMALL, call, finish, kill_after, start, train_here, weights
 from olmix.cli.collect import collect
 from olmix.cli.grpo import check_gpu, results
 from olmix.cli.sweep import sweep
@@ -46,7 +46,7 @@ def swept(tmp_path_factory):
         "controls": {key: yaml.safe_load(value) for key, value in controls},
     }
     folder = generate_configs(experiment, tmp_path_factory.mktemp("swept") / "sweep").folder
-    status, _, err = finish(start(folder, "--overrides", "configs/run_000.yaml"))
+    status, err = train_here(folder, "--overrides", "configs/run_000.yaml")
     assert status == 0, err
     return folder
 
@@ -63,8 +63,8 @@ def test_a_sweep_knows_what_its_runs_did(swept, capsys):
 def test_a_killed_run_goes_on_to_the_same_weights(swept, tmp_path):
     whole_run = swept / "runs"
     process = start(tmp_path, *SMALL, "hydra.run.dir=run")
-    assert kill_after(process, tmp_path / "run", 2), process.communicate()
-    status, _, err = finish(start(tmp_path, *SMALL, "hydra.run.dir=run", "training.resume=must"))
+    assert kill_after(process, tmp_path / "run", 2), "it ended before it was killed"
+    status, err = train_here(tmp_path, *SMALL, "hydra.run.dir=run", "training.resume=must")
     assert status == 0, err
     assert "resuming after step 2" in err
     whole, resumed = weights(whole_run), weights(tmp_path / "run")
@@ -108,16 +108,6 @@ def test_a_sweep_side_by_side_collects_into_one_table(capsys, tmp_path, monkeypa
     assert len(metrics) == 3
 
 
-def test_submitit_starts_a_run_in_a_process_of_its_own(tmp_path):
-    pytest.importorskip("submitit")
-    _, *rest = SMALL
-    words = ("+experiment=[quick_test,submitit_local]", *rest, "hydra.sweep.dir=sweep")
-    status, _, err = finish(start(tmp_path, "--multirun", *words, "training.num_batches=1"))
-    assert status == 0, err
-    assert RunFolder(tmp_path / "sweep" / "0").read_status().state == "finished"
-    assert "submitit" in (tmp_path / "sweep" / "0" / ".hydra" / "launcher.yaml").read_text()
-
-
 @pytest.mark.parametrize(
     "words",
     [
@@ -158,7 +148,7 @@ def test_the_learning_rate_rises_and_falls_as_the_schedule_says():
     np.testing.assert_allclose(rates("scheduler=constant"), 1.0)
 
 
-def test_a_reward_from_where_one_works_trains_in_a_process_of_its_own(tmp_path):
+def test_submitit_trains_with_a_reward_from_where_one_works_in_a_process_of_its_own(tmp_path):
     pytest.importorskip("submitit")
     (tmp_path / "my_own_rewards.py").write_text(
         "class Short:\n"
@@ -175,10 +165,13 @@ def test_a_reward_from_where_one_works_trains_in_a_process_of_its_own(tmp_path):
     reward = "+grpo.rewards.mine={function:'my_own_rewards:Short',weight:0.1}"
     status, _, err = finish(start(tmp_path, "--multirun", *words, *more, reward))
     assert status == 0, err
-    [row] = RunFolder(tmp_path / "sweep" / "0").read_metrics()
+    done = RunFolder(tmp_path / "sweep" / "0")
+    assert done.read_status().state == "finished"
+    assert "submitit" in (done.path / ".hydra" / "launcher.yaml").read_text()
+    [row] = done.read_metrics()
     assert row["reward/mine"] < 0.0
     reward = "+grpo.rewards.mine={function:'my_own_rewards:late'}"
-    status, _, err = finish(start(tmp_path, *SMALL, *more, reward, "hydra.run.dir=run"))
+    status, err = train_here(tmp_path, *SMALL, *more, reward, "hydra.run.dir=run")
     assert status == 2
     assert "grpo.rewards.mine: it returned nan for the answer" in err
     assert "Traceback" not in err

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import yaml
 
-from grpo_fixtures import call, finish, start
+from grpo_fixtures import call, finish, start, train_here
 from olmix.cli.grpo import evaluate, export
 from olmix.grpo.rates import Change
 from olmix.records.run import RunFolder
@@ -140,7 +140,7 @@ def test_an_exported_model_is_that_of_transformers_and_trains_on(learned, capsys
         "evaluation.num_prompts=4",
         "hydra.run.dir=run",
     )
-    status, _, err = finish(start(tmp_path, *words))
+    status, err = train_here(tmp_path, *words)
     assert status == 0, err
     rows = list(RunFolder(tmp_path / "run").read_metrics())
     assert rows[0]["reward/exact_format"] > 0.5

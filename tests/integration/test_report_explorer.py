@@ -55,7 +55,7 @@ def report_of(planted, kind):
         regression=regression, proposer=proposer, lower_is_better={"up": False}, **more
     )
     folder = fit_swarm(config, planted.folder / "fit").folder
-    return folder, write_report(folder)
+    return folder, write_report(folder, drawn="none")
 
 
 def read(shown):
@@ -129,7 +129,7 @@ def test_a_pinned_domain_has_no_slider_and_keeps_its_weight(planted, tmp_path, a
     )
     folder = fit_swarm(config, tmp_path / "fit").folder
     fit = load_fit(folder)
-    with opened(write_report(folder)) as shown:
+    with opened(write_report(folder, drawn="none")) as shown:
         sliders = shown.page.locator("#explore input[type=range]")
         assert sliders.count() == 3
         assert shown.page.locator(".slides .pinned").all_inner_texts() == ["20.0 %"]
@@ -219,7 +219,7 @@ def test_the_sliders_fit_the_window(page, width):
 
 def test_a_frozen_source_has_one_slider_and_is_written_as_its_leaves(tmp_path):
     folder = fit_swarm(reused(tmp_path).config(), tmp_path / "fit").folder
-    page = write_report(folder)
+    page = write_report(folder, drawn="none")
     with opened(page) as shown:
         assert shown.page.get_by_role("slider").count() == 2
         shown.page.get_by_role("slider", name="old", exact=True).fill("0.5")
@@ -319,7 +319,7 @@ def test_a_copied_mixture_has_the_passes_of_the_target_run(tmp_path):
         priors={"token_counts": counts},
         constraints={"target_tokens": 8000},
     )
-    page = write_report(fit_swarm(config, tmp_path / "fit").folder)
+    page = write_report(fit_swarm(config, tmp_path / "fit").folder, drawn="none")
     with opened(page) as shown:
         shown.page.get_by_role("slider", name="d", exact=True).fill("0.5")
         shown.page.locator("#explore details details summary").click()
@@ -331,7 +331,7 @@ def test_a_copied_mixture_has_the_passes_of_the_target_run(tmp_path):
 def test_a_pinned_domain_has_no_slider_and_stays_where_it_is(tmp_path):
     swarm = plant(tmp_path, {"y": log_linear}, num=24, noise=0.05)
     config = swarm.config(regression={"type": "log_linear"}, filtering={"fixed_weight": {"c": 0.2}})
-    page = write_report(fit_swarm(config, tmp_path / "fit").folder)
+    page = write_report(fit_swarm(config, tmp_path / "fit").folder, drawn="none")
     with opened(page) as shown:
         assert shown.page.get_by_role("slider").count() == 3
         assert "20.0 %" in shown.page.locator(".slides .pinned").all_inner_texts()

@@ -112,3 +112,13 @@ def test_only_a_rate_of_success_ends_at_1(values, lower, expected):
 
 def test_nine_tenths_lie_within_as_many_standard_deviations_as_tables_of_t_say():
     assert student(10) == pytest.approx(1.8125, abs=1e-4)
+
+
+def test_the_coverage_of_a_fold_is_by_a_line_that_has_not_seen_its_errors():
+    """Far runs with large errors make a fold of their own: the others tell nothing of them."""
+    rng = np.random.default_rng(0)
+    near, far = rng.uniform(0.5, 1.5, 60), rng.uniform(4.5, 5.5, 20)
+    residuals, distances = np.concatenate([near, far]), np.repeat([0.0, 10.0], [60, 20])
+    folds = np.concatenate([np.arange(60) % 6, np.full(20, 6)])
+    found = calibrate(residuals, distances, folds, 0.1, (-np.inf, np.inf))
+    assert max(found.coverage.values()) <= 60 / 80
