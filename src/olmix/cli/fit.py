@@ -156,7 +156,7 @@ def _show_laws(found: Fit) -> None:
             fixed(metric.law.cv.spearman, 2),
             fixed(metric.law.cv.rmse, 4),
             fixed(metric.noise_sd, 4) if math.isfinite(metric.noise_sd) else "",
-            f"{metric.objective_weight:g}",
+            f"{metric.objective_weight:.3g}",
         )
         for metric in found.metrics.values()
     ]

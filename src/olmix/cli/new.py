@@ -11,7 +11,7 @@ import click
 from olmix.cli.options import path_option
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, Study, fit_config, study_configs
 from olmix.cli.terminal import done, shell_line
-from olmix.errors import DataError
+from olmix.errors import ConfigError, DataError, Problem, nearest
 
 __all__ = ["new"]
 
@@ -35,6 +35,11 @@ _LOOP = (
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @path_option("--data", about="Your texts: one subfolder per domain.")
+@click.option(
+    "--held-out",
+    multiple=True,
+    help="With --data: a domain to keep out of training; one alone is the target. Repeatable.",
+)
 @path_option("--tokens", about="Your token files: one subfolder per domain.")
 @click.option(
     "--csv",
@@ -44,7 +49,11 @@ _LOOP = (
     help="The two tables of a swarm that was trained elsewhere.",
 )
 def new(
-    folder: Path, data: Path | None, tokens: Path | None, csv: tuple[Path, Path] | None
+    folder: Path,
+    data: Path | None,
+    held_out: tuple[str, ...],
+    tokens: Path | None,
+    csv: tuple[Path, Path] | None,
 ) -> None:
     """Write the configs of a study into FOLDER, every key explained, and say what to run next.
 
@@ -53,10 +62,14 @@ def new(
     given = [one for one in (data, tokens, csv) if one is not None]
     if len(given) > 1:
         raise click.UsageError("give only one of --data, --tokens and --csv")
+    if held_out and data is None:
+        raise click.UsageError("--held-out names domains of --data")
     if csv is not None:
         files, commands = _from_tables(folder, *csv)
     else:
-        study, first = _from_texts(folder, data) if tokens is None else _from_tokens(folder, tokens)
+        study, first = (
+            _from_texts(folder, data, held_out) if tokens is None else _from_tokens(folder, tokens)
+        )
         files, commands = study_configs(study), (first, *_LOOP)
     _refuse_existing(folder, files)
     from olmix.text.files import write_text
@@ -78,19 +91,25 @@ def _refuse_existing(folder: Path, files: Mapping[str, str]) -> None:
         raise DataError(f"{folder}: it already holds {', '.join(there)}; choose another folder")
 
 
-def _from_texts(folder: Path, texts: Path | None) -> tuple[Study, str]:
-    """Return a study on texts, and the command that writes their token files."""
+def _from_texts(folder: Path, texts: Path | None, held_out: tuple[str, ...]) -> tuple[Study, str]:
+    """Return a study on texts, and the command that writes their token files.
+
+    Raises:
+        ConfigError: there is no such domain to hold out, or fewer than two are left.
+    """
     from olmix.prepare.corpora import CORPORA, HELD_OUT
     from olmix.prepare.folder import list_domains
 
-    held_out: tuple[str, ...] = ()
     if texts is None:
         names = tuple(corpus.name for corpus in CORPORA if corpus.name != HELD_OUT)
         held_out = (HELD_OUT,)
         words = ["olmix", "prepare", "-o", "data"]
     else:
-        names = tuple(domain.name for domain in list_domains(texts))
+        given = tuple(domain.name for domain in list_domains(texts))
+        names = tuple(name for name in given if name not in held_out)
+        _check_held_out(held_out, given, names)
         words = ["olmix", "prepare", "--data", os.path.relpath(texts, folder), "-o", "data"]
+        words += [word for name in held_out for word in ("--held-out", name)]
     sources = [{"name": name, "paths": [f"data/train/{name}/*.bin"]} for name in names]
     data = {"dtype": "uint16", "tokenizer": "data/tokenizer.json", "sources": sources}
     validation = {name: [f"data/validation/{name}.bin"] for name in (*names, *held_out)}
@@ -99,10 +118,23 @@ def _from_texts(folder: Path, texts: Path | None) -> tuple[Study, str]:
         data,
         names,
         validation,
-        target=HELD_OUT if texts is None else AVERAGE,
+        target=held_out[0] if len(held_out) == 1 else AVERAGE,
         runs=_runs_for(names),
     )
     return study, shell_line(words)
+
+
+def _check_held_out(
+    held_out: tuple[str, ...], given: tuple[str, ...], trained: tuple[str, ...]
+) -> None:
+    for name in held_out:
+        if name not in given:
+            guess = nearest(name, given)
+            hint = f"; did you mean {guess}?" if guess is not None else ""
+            what = f"found {name}; allowed: {', '.join(given)}{hint}"
+            raise ConfigError([Problem("--held-out", what)])
+    if len(trained) < 2:
+        raise ConfigError([Problem("--held-out", "at least two domains to train on are needed")])
 
 
 def _runs_for(domains: tuple[str, ...]) -> int:

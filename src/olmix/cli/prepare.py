@@ -97,6 +97,6 @@ def _left_out(domain: PreparedDomain) -> str:
     words = []
     for entry in domain.left_out:
         share = 100 * entry.size_bytes / total if total else 0.0
-        amount = f"{share:.0f} %" if share >= 1 else "< 1 %"
+        amount = f"{share:.0f} % of bytes" if share >= 1 else "< 1 % of bytes"
         words.append(f"{entry.texts:,} {entry.reason} ({amount})")
     return "; ".join(words)

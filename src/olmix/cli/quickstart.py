@@ -30,6 +30,8 @@ ROUND_S = 10.0
 """Seconds that each further round takes for its fit and its files."""
 _LEAST_RUN_S = 0.1
 """Seconds of a run in a launch that trained; where all were finished before, it takes less."""
+_NOT_AS_PLANNED = 0.25
+"""Share of the time planned from which a difference is spoken of."""
 TRAINING_SHARE = 0.8
 """Share of a worker's time that is training; the rest is evaluation and files."""
 
@@ -197,11 +199,24 @@ def quickstart(asked: _Asked) -> None:
         plan = _within(plan, asked.budget - (time.monotonic() - started), rate)
     _write_configs(plan, texts)
     if is_new:
-        commands.ends = _announce(plan, rate)
+        commands.ends = planned = _announce(plan, rate)
+    else:
+        planned = None
     _run_loop(plan, commands)
     commands.write_times(output / "seconds.json")
-    seconds = time.monotonic() - started
-    done(f"the loop took {seconds:.0f} s; change any file in {output}/ and repeat any command")
+    took = _taken(time.monotonic() - started, planned and planned - started)
+    done(f"{took}; change any file in {output}/ and repeat any command")
+
+
+def _taken(seconds: float, planned: float | None) -> str:
+    """Return how long the loop took, and why not as long as planned."""
+    if planned is None or abs(seconds - planned) <= _NOT_AS_PLANNED * planned:
+        return f"the loop took {seconds:.0f} s"
+    how = "slower" if seconds > planned else "faster"
+    return (
+        f"the loop took {seconds:.0f} s; {planned:.0f} s were planned, the machine was {how} than "
+        "measured before the first run"
+    )
 
 
 class _ExampleTexts:
@@ -280,12 +295,18 @@ def _check_target(target: str, known: Sequence[str]) -> None:
     )
 
 
-def _rate(speed: Path) -> float:
-    """Return how many tokens this machine trains on in a second, by what `launch measure` wrote."""
-    from olmix.launch.local.workers import available_cores
+def _measured(speed: Path) -> float:
+    """Return the tokens that one run trains on in a second, by what `launch measure` wrote."""
     from olmix.text.files import read_json
 
-    return float(read_json(speed)["tokens_per_second"]) * len(available_cores()) * TRAINING_SHARE
+    return float(read_json(speed)["tokens_per_second"])
+
+
+def _rate(speed: Path) -> float:
+    """Return how many tokens this machine trains on in a second."""
+    from olmix.launch.local.workers import available_cores
+
+    return _measured(speed) * len(available_cores()) * TRAINING_SHARE
 
 
 def _num_runs(plan: _QuickstartPlan) -> int:
@@ -302,7 +323,7 @@ def _announce(plan: _QuickstartPlan, rate: float) -> float:
     from olmix.text.numbers import duration
 
     seconds = _fixed_s(plan) + _num_runs(plan) * plan.max_tokens / rate
-    click.echo(f"the loop takes about {duration(seconds)} on this machine", err=True)
+    click.echo(f"the loop takes about {duration(seconds)} more on this machine", err=True)
     return time.monotonic() + seconds
 
 
@@ -391,7 +412,9 @@ def _run_loop(plan: _QuickstartPlan, commands: _Commands) -> None:
             after = str(resolved(fits / "latest"))
             words += ["--after", after, "-n", str(plan.later_runs)]
         commands.run(*words, "-o", folder)
-        commands.run("launch", "run", "-v", folder, "-o", runs, "--yes")
+        # Later rounds know how fast the runs of this machine were.
+        known = [] if index else ["--tokens-per-second", f"{_measured(work / 'speed.json'):.0f}"]
+        commands.run("launch", "run", "-v", folder, "-o", runs, *known, "--yes")
         commands.ends = _end_of(plan, index, commands.last_s)
         groups.append(str(work / "runs" / _group(Path(folder))))
         commands.run("collect", *groups, "-o", str(work / "results"))

@@ -78,7 +78,8 @@ class _Lines:
             self._next_time = seconds + _LINE_EVERY_S
         else:
             self._next_share = math.floor(share / _LINE_EVERY + 1) * _LINE_EVERY
-            words.append(f"{100 * share:.0f} %")
+            # 35 of 36 are not all: 100 % is what has ended.
+            words.append(f"{100 * share:.0f} %" if share >= 1 else f"{min(100 * share, 99):.0f} %")
             words += [f"({left})"] if (left := str(self._left)) else []
         click.echo(" ".join([*words, now.note]).rstrip(), err=True)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from olmix.config import DataConfig, TokenDtype
 from olmix.errors import DataError
+from olmix.records.prepared import read_prepared
 from olmix.records.token_files import (
     RAW_ENDINGS,
     ending_of,
@@ -34,6 +35,8 @@ __all__ = [
     "open_tokens",
 ]
 
+_LEVELS = 4
+"""Folders above a token file in which the manifest of `olmix prepare` may lie."""
 _EOS_NAMES = ("<|endoftext|>", "</s>", "<eos>", "<|end_of_text|>", "<|eos|>")
 
 _SAMPLE_BYTES = 1 << 20
@@ -85,6 +88,15 @@ def _why_none(pattern: str) -> str:
     """Return why a path or a pattern stands for no file."""
     if Path(pattern).is_dir():
         return f"is a folder; name the files in it, as with {pattern.rstrip('/')}/**/*.npy"
+    for folder in Path(pattern).parents[:_LEVELS]:
+        side, *below = Path(pattern).relative_to(folder).parts
+        found = read_prepared(folder) if side == "train" and below else None
+        entry = None if found is None else found.domains.get(below[0])
+        if entry is not None and entry.held_out:
+            return (
+                "held out by `olmix prepare`, so there is nothing to train on; remove it from "
+                "data.sources"
+            )
     return "no such file"
 
 

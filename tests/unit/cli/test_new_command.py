@@ -113,6 +113,29 @@ def test_the_configs_are_read_and_the_commands_that_are_named_run(
     assert list((study / "variants").glob("*.yaml"))
 
 
+def test_a_held_out_domain_is_the_target_and_is_not_trained_on(
+    texts, tmp_path, capsys, monkeypatch
+):
+    (texts / "mine").mkdir()
+    for part in range(40):
+        (texts / f"mine/{part}.txt").write_text(f"mine {part} " * 300)
+    study = tmp_path / "study"
+    assert run("new", study, "--data", texts, "--held-out", "mine") == 0
+    assert "--held-out mine" in capsys.readouterr().err
+    assert LaunchConfig.from_yaml(study / "launch.yaml").data.domains == ("code", "news")
+    weights = read_yaml(study / "fit.yaml").data["filtering"]["obj_weights"]
+    assert {name for name, weight in weights.items() if weight} == {"mine_bpb"}
+    # Configs that name it as a source are told why it has no files.
+    monkeypatch.chdir(study)
+    assert run("prepare", "--data", texts, "--held-out", "mine", "-o", "data") == 0
+    text = (study / "generation.yaml").read_text().replace("train/code", "train/mine")
+    (study / "generation.yaml").write_text(text.replace("name: code", "name: mine"))
+    assert run("priors", "compute", "-c", "generation.yaml") == 2
+    assert "remove it from data.sources" in capsys.readouterr().err
+    assert run("new", tmp_path / "no", "--data", texts, "--held-out", "min") == 2
+    assert "did you mean mine?" in capsys.readouterr().err
+
+
 def test_what_is_there_is_not_replaced(tmp_path, capsys):
     study = tmp_path / "study"
     assert run("new", study) == 0

@@ -1,10 +1,12 @@
 """Mixtures for other trainers: the files, and what the trainers themselves make of them.
 
-Trainers that are not installed are skipped; the golden files hold in any case.
+`make test` installs the trainers of `tests/trainers.txt` beside the environment, without what they
+need for training. The golden files hold without them.
 """
 
 import json
 import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +28,18 @@ ENDINGS = {
     "llamafactory": ".jsonl", "axolotl": ".jsonl", "levanter": ".jsonl",
 }  # fmt: skip
 
-ELSEWHERE = "elsewhere: this trainer needs an environment of its own"
+TRAINERS_FOLDER = Path(sys.prefix) / "trainers"
+LACKS = "`make test` installs this trainer"
+ELSEWHERE = "elsewhere: this trainer is released with an environment of its own only"
 """Why a format is read by its own package by hand only."""
+
+
+@pytest.fixture(autouse=True)
+def _trainers(monkeypatch):
+    """Let trainers be imported, after everything else."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(TRAINERS_FOLDER)])
+    # LLaMA-Factory asks for an older transformers than is here.
+    monkeypatch.setenv("DISABLE_VERSION_CHECK", "1")
 
 
 @pytest.fixture
@@ -85,7 +97,7 @@ def test_megatron_reads_the_blend(mixture):
     assert dict(zip(words[1::2], map(float, words[::2]), strict=True)) == {
         "/data/web": 0.5, "/data/python": 0.375, "/data/books": 0.125,
     }  # fmt: skip
-    utils = pytest.importorskip("megatron.core.datasets.utils", reason=ELSEWHERE)
+    utils = pytest.importorskip("megatron.core.datasets.utils", reason=LACKS)
     assert utils.get_blend_from_list(words) == (
         ["/data/web", "/data/python", "/data/books"],
         [0.5, 0.375, 0.125],
@@ -220,7 +232,7 @@ def test_axolotl_lists_each_domain_as_often_as_the_run_passes_over_it(mixture):
     datasets = pytest.importorskip("datasets")
     for entry in entries:
         datasets.ReadInstruction.from_spec(entry["split"])
-    schemas = pytest.importorskip("axolotl.utils.schemas.datasets", reason=ELSEWHERE)
+    schemas = pytest.importorskip("axolotl.utils.schemas.datasets", reason=LACKS)
     for entry in entries:
         schemas.SFTDataset(**entry)
 
@@ -241,7 +253,7 @@ def test_llama_factory_finds_its_datasets(mixture):
     assert plain["dataset"].split(",") == list(known) == ["web", "code-python", "books"]
     assert plain["mix_strategy"] == "interleave_over"
     assert [float(x) for x in plain["interleave_probs"].split(",")] == list(WEIGHTS.values())
-    arguments = pytest.importorskip("llamafactory.hparams.data_args", reason=ELSEWHERE)
+    arguments = pytest.importorskip("llamafactory.hparams.data_args", reason=LACKS)
     keys = ("dataset", "dataset_dir", "mix_strategy", "interleave_probs")
     read = arguments.DataArguments(**{key: plain[key] for key in keys})
     assert read.interleave_probs == list(WEIGHTS.values())
@@ -263,7 +275,7 @@ def test_levanter_reads_the_weights(mixture):
 def test_modules_are_python_and_import_where_their_trainer_is(trainer, module, mixture, tmp_path):
     text = _main(export_mix(mixture(ENDINGS[trainer]), trainer))
     compile(text, trainer, "exec")
-    pytest.importorskip(module, reason=ELSEWHERE)
+    pytest.importorskip(module, reason=LACKS)
     (tmp_path / "made.py").write_text(text)
     found = runpy.run_path(str(tmp_path / "made.py"))
     if trainer == "torchtitan":
