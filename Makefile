@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Tests that wait for schedulers leave a core free: one worker more than there are cores.
-WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+WORKERS ?= $(shell echo $$(($$(OMP_NUM_THREADS= nproc 2>/dev/null || echo 2) + 1)))
 
 .PHONY: help demo test lint check run-checks fix bench docs screenshots mutants audit clean site recording pictures
 .PHONY: train train-quick train-show-config train-sweep evaluate check-gpu

@@ -250,7 +250,7 @@ def test_a_locked_domain_keeps_its_weight_and_a_typed_share_is_taken(page):
     with opened(page) as shown:
         shown.page.get_by_role("button", name="uniform").click()
         shown.page.get_by_role("checkbox", name="lock a", exact=True).check()
-        share = shown.page.get_by_role("spinbutton", name="b, per cent", exact=True)
+        share = shown.page.get_by_role("textbox", name="b, per cent", exact=True)
         share.fill("60")
         share.press("Enter")
         np.testing.assert_allclose(read(shown)[0], [0.25, 0.6, 0.075, 0.075])
@@ -258,6 +258,19 @@ def test_a_locked_domain_keeps_its_weight_and_a_typed_share_is_taken(page):
         share.press("Enter")
         np.testing.assert_allclose(read(shown)[0], [0.25, 0.75, 0, 0], atol=1e-12)
         assert share.input_value() == "75.0"
+        assert shown.page.get_by_role("alert").inner_text() == "At most 75.0 %: a locked."
+        assert shown.page.get_by_role("textbox", name="a, per cent", exact=True).is_disabled()
+        assert shown.page.get_by_role("slider", name="a", exact=True).is_disabled()
+        before, _ = read(shown)
+        for nothing in ("", "many"):
+            share.fill(nothing)
+            share.press("Enter")
+            np.testing.assert_allclose(read(shown)[0], before)
+            assert share.input_value() == "75.0"
+        share.fill("12,5 %")
+        share.press("Enter")
+        assert read(shown)[0][1] == pytest.approx(0.125)
+        assert shown.page.get_by_role("alert").count() == 0
 
 
 def test_the_address_holds_the_mixture(page):
@@ -293,6 +306,9 @@ def test_a_mixture_is_compared_with_any_other(page):
         shown.page.locator("#explore .against select").select_option("uniform")
         changes = shown.page.locator("#explore tbody tr td:nth-child(3)").all_inner_texts()
         assert {change.strip("+−") for change in changes} == {"0.0000"}
+        shown.page.get_by_role("slider", name="b", exact=True).fill("0.6")
+        for change in shown.page.locator("#explore tbody tr td:nth-child(3)").all_inner_texts():
+            assert change.startswith("+") == change.endswith(" better")
 
 
 def test_a_copied_mixture_has_the_passes_of_the_target_run(tmp_path):

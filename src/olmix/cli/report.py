@@ -88,5 +88,5 @@ def fits(folder: Path, as_json: bool) -> None:
         )
         for one in found
     ]
-    columns = ("fit", "written", "runs", "rank", "predicted gain", "measured gain")
+    columns = ("fit", "written", "runs", "rank", "predicted ± SE", "measured ± SE")
     table("", columns, rows)

@@ -106,7 +106,7 @@ def read_cost(content: FitFolder, verification: Path | None) -> dict[str, str]:
         taken.append((summary.number("tokens") or 0.0, summary.number("seconds") or 0.0))
     tokens, seconds = (sum(column) for column in zip(*taken, strict=True)) if taken else (0, 0)
     parts = [f"{readable_count(tokens)} tokens"] if tokens > 0 else []
-    parts += [duration(seconds)] if seconds > 0 else []
+    parts += [f"{duration(seconds)} of training"] if seconds > 0 else []
     return {"Trained": " · ".join(parts)} if parts else {}
 
 

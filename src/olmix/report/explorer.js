@@ -139,12 +139,13 @@
 
   const section = document.getElementById("explore");
   const sliders = [...section.querySelectorAll("input[type=range]")];
-  const typed = [...section.querySelectorAll(".slides input[type=number]")];
+  const typed = [...section.querySelectorAll(".slides input[type=text]")];
   const locks = [...section.querySelectorAll(".slides input[type=checkbox]")];
   const rows = [...section.querySelectorAll("tbody tr")];
   const choice = section.querySelector(".curve select");
   const other = section.querySelector(".against select");
   const note = section.querySelector(".note");
+  const refused = section.querySelector(".refused");
   const yaml = section.querySelector("pre");
   const natural = data.presets.natural ?? null;
   const pinned = new Set(data.pinned.flatMap((weight, d) => (weight === null ? [] : [d])));
@@ -193,10 +194,11 @@
       range.textContent = `${number(low)} to ${number(high)}`;
       Object.assign(rows[index].dataset, { predicted, low, high });
       if (base === null) return;
-      const difference = predicted - metric.predict(base);
-      const better = metric.lower ? difference < 0 : difference > 0;
-      change.textContent = signed(difference);
-      change.className = Math.abs(difference) < 5e-5 ? "" : better ? "better" : "worse";
+      // As everywhere on the page: a gain above 0 is better, whatever the direction of the metric.
+      const gain = (metric.lower ? -1 : 1) * (predicted - metric.predict(base));
+      const way = Math.abs(gain) < 5e-5 ? "" : gain > 0 ? "better" : "worse";
+      change.textContent = `${signed(gain)} ${way}`.trim();
+      change.className = way;
     });
   };
 
@@ -204,7 +206,7 @@
     const over = data.domains.filter((_, d) => weights[d] > data.caps[d] + 1e-6);
     const parts = [];
     if (data.usual !== null) {
-      // The same limits as in olmix/report/signal.py.
+      // The same limits as in olmix/records/fit/proposal.py.
       const place = far <= data.usual ? "within" : far <= data.edge * data.usual ? "at the edge of" : "outside";
       parts.push(`This mixture is ${place} what was tried.`);
       if (place === "outside") parts.push("Its predictions are extrapolations.");
@@ -325,6 +327,7 @@
   };
 
   const move = (domain, weight) => {
+    refused.textContent = "";
     if (domain !== active) anchor = weights;
     active = domain;
     weights = moved(anchor, domain, weight);
@@ -346,12 +349,34 @@
       event.preventDefault();
       move(domain, weights[domain] + way / 100);
     });
-    typed[place].addEventListener("change", () => {
-      move(domain, Number(typed[place].value) / 100);
-      typed[place].value = (100 * weights[domain]).toFixed(1);
-    });
+    typed[place].addEventListener("change", () => take(typed[place], domain));
   });
-  locks.forEach((lock) => lock.addEventListener("change", () => { anchor = weights; }));
+  // A share as people type it, "0,5" or "12.5 %"; what is none of these leaves all as it was.
+  const take = (input, domain) => {
+    const text = input.value.trim().replace(/\s*%$/, "").replace(",", ".");
+    const share = text === "" ? NaN : Number(text) / 100;
+    if (Number.isFinite(share)) {
+      move(domain, share);
+      if (share < 0) refused.textContent = "At least 0.";
+      else if (Math.abs(share - weights[domain]) > 5e-7) refused.textContent = limited(domain);
+    } else if (text !== "") {
+      refused.textContent = `${input.value.trim()} is not a number: write a share such as 12.5.`;
+    }
+    input.value = (100 * weights[domain]).toFixed(1);
+  };
+  const limited = (domain) => {
+    const held = data.domains.filter((_, d) => d !== domain && isFixed(d));
+    const room = percent(roomOf(weights, domain));
+    if (held.length === 0) return `At most ${room}.`;
+    const free = data.domains.some((_, d) => d !== domain && !isFixed(d));
+    return `${free ? "At most" : "Stays at"} ${room}: ${held.join(", ")} locked.`;
+  };
+  // A locked domain cannot be moved by hand either.
+  locks.forEach((lock, place) => lock.addEventListener("change", () => {
+    anchor = weights;
+    sliders[place].disabled = lock.checked;
+    typed[place].disabled = lock.checked;
+  }));
   section.querySelectorAll("button[data-mixture]").forEach((button) => {
     button.addEventListener("click", () => {
       weights = [...data.presets[button.dataset.mixture]];

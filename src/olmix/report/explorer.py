@@ -16,7 +16,7 @@ from olmix.errors import DataError
 from olmix.plotting import mixture_label
 from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.models import MODELS_FILE, read_models
-from olmix.report.signal import EDGE
+from olmix.records.fit.proposal import EDGE
 from olmix.text.numbers import percent, readable_count
 
 __all__ = ["Explorer", "build_explorer"]

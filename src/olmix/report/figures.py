@@ -284,7 +284,7 @@ def _scores_plan(content: FitFolder) -> PlannedFigure:
         "cross-validation",
         "How well each law ranks runs that it has not seen",
         f"{counted(len(content.runs), 'run')}, {content.split}. The law with the smallest "
-        "held-out error is chosen; it need not rank best. Data:\u00a0fit.json",
+        "held-out Huber loss is chosen; it need not rank best. Data:\u00a0fit.json",
         alt,
         (2.7, max(len(scores) * max(0.34, 0.13 * most_laws), 0.7)),
         partial(plotting.law_scores, scores=scores, chosen=chosen),

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from olmix.plotting import mixture_label
 from olmix.records.fit.folder import FitFolder, read_fit_folder
-from olmix.records.fit.proposal import VERIFYING, Gain, Proposal
+from olmix.records.fit.proposal import Gain, PredictedGain, Proposal
 from olmix.records.fit.report_notes import read_report_notes
 from olmix.records.fit.scores import LEVEL
+from olmix.report.floors import floors_reading
 from olmix.report.metric_changes import MetricChange, metric_changes
-from olmix.report.next_commands import study_of
-from olmix.report.signal import NONE, Light, overall, read_lights
+from olmix.report.next_step import Step, gentler_step, next_step
+from olmix.report.short_names import short_names
+from olmix.report.trust import STRONG, Light, overall, read_lights
 from olmix.text.numbers import (
     counted,
-    duration,
     interval,
     per_cent,
     percent,
@@ -43,9 +44,12 @@ __all__ = [
 MOST_SEGMENTS = 10
 """Domains that a bar tells apart; all others are one."""
 _MOST_COSTS = 8
+_MOST_NAMED = 20
+"""Domains that the terminal names; all others are one."""
 _LABELLED = 0.06
 """Share from which a segment has its name in it."""
 _WIDTH = 80
+_NO_BREAK = "\u00a0"
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Segment:
 
     Attributes:
         domain: its name.
+        label: the same as short as it is told from the others.
         colour: number of its colour, from 0; the same in every bar.
         share: of the mixture, from 0 to 1.
         percent: the share as text.
@@ -61,6 +66,7 @@ class Segment:
     """
 
     domain: str
+    label: str
     colour: int
     share: float
     percent: str
@@ -81,13 +87,17 @@ class CostRow:
 
     Attributes:
         metric: its name.
+        label: the same as short as it is told from the others.
         change: how much better it becomes, as text; below 0 it is worse.
+        share: the same in per cent of its value at the natural mixture, if that is known.
         size: length of its bar, from 0 to 1.
         kind: `better`, `worse` or `unclear`.
     """
 
     metric: str
+    label: str
     change: str
+    share: str
     size: float
     kind: str
 
@@ -99,6 +109,7 @@ class FirstScreen:
     Attributes:
         origin: day, runs, tokens and training time, in one line.
         bars: natural and proposed mixture.
+        mixture: every domain of the proposed mixture, the largest first.
         tone: `good` where a gain was measured, `warn` where the proposal is worse or a guess, else
             `plain`.
         status: what kind of evidence there is.
@@ -106,93 +117,130 @@ class FirstScreen:
         value: the gain; empty where none was shown.
         unit: of the gain.
         reach: its interval.
+        over_best: the gain over the best run of the swarm; empty where it is not known.
         notes: the other gains, and what was predicted.
         statement: the result in one sentence.
         costs_title: heading of the other metrics; empty without any.
         costs: the other metrics, the worst first.
         costs_note: how many became better and worse.
-        signal: `strong`, `weak` or `none`; empty without a proposal.
-        lights: what the signal was read from.
-        next_step: what to do, in words.
-        command: what does it.
+        costs_scale: what the bars are drawn to.
+        floors: which floors were asked, and the metric closest to its own; empty without any.
+        trust: `strong`, `weak` or `none`: in the prediction alone; empty without a proposal.
+        measured: what a verification adds to it; empty without one.
+        lights: what the trust was read from.
+        next: what to do.
+        gentler: what to do where a metric gets much worse; nothing elsewhere.
     """
 
     origin: str
     bars: tuple[Bar, ...]
+    mixture: tuple[Segment, ...]
     tone: str
     status: str
     label: str
     value: str
     unit: str
     reach: str
+    over_best: str
     notes: tuple[str, ...]
     statement: str
     costs_title: str
     costs: tuple[CostRow, ...]
     costs_note: str
-    signal: str
+    costs_scale: str
+    floors: str
+    trust: str
+    measured: str
     lights: tuple[Light, ...]
-    next_step: str
-    command: str
+    next: Step
+    gentler: Step
 
 
-def build_first_screen(content: FitFolder, facts: Mapping[str, str]) -> FirstScreen:
+def build_first_screen(
+    content: FitFolder, facts: Mapping[str, str], commands: Sequence[str] = ()
+) -> FirstScreen:
     """Return the first screen.
 
     Args:
         content: the fit folder.
         facts: what is known of the launch: `Launched` and `Trained`, as `read_facts` gives them.
+        commands: those that led here, of which one names the config of the fit.
     """
     proposal = content.proposal
     lights = () if proposal is None else read_lights(content)
     status, tone = _status(content)
     label, value, reach = _headline(content)
-    title, rows, note = _costs(content)
-    step, command = _next_step(content)
+    costs = _costs(content)
     return FirstScreen(
         origin=" · ".join(_origin(content, facts)),
         bars=() if proposal is None else _bars(content, proposal),
+        mixture=() if proposal is None else _whole_mixture(content, proposal),
         tone=tone,
         status=status,
         label=label,
         value=value,
         unit=content.objective.unit,
         reach=reach,
+        over_best=_over_best(content),
         notes=_notes(content),
         statement=_statement(content),
-        costs_title=title,
-        costs=rows,
-        costs_note=note,
-        signal=overall(lights),
+        costs_title=costs.title,
+        costs=costs.rows,
+        costs_note=costs.note,
+        costs_scale=costs.scale,
+        floors=floors_reading(content, metric_labels(content)),
+        trust=overall(lights),
+        measured=_measured_words(content, lights),
         lights=lights,
-        next_step=step,
-        command=command,
+        next=next_step(content),
+        gentler=gentler_step(content, metric_labels(content), commands),
     )
 
 
+def metric_labels(content: FitFolder) -> dict[str, str]:
+    """Return a label for each metric."""
+    return short_names([metric.name for metric in content.metrics])
+
+
 def in_lines(screen: FirstScreen) -> list[str]:
-    """Return the first screen as lines of a terminal, at most eleven of 80 columns."""
+    """Return the first screen as lines of a terminal of 80 columns."""
     lines = _entry("study", screen.origin)
     if screen.bars:
-        shares = sorted(screen.bars[-1].segments, key=lambda one: -one.share)
-        mixture = ", ".join(f"{one.domain} {one.percent}" for one in shares if one.share >= 0.005)
-        lines += _entry(screen.bars[-1].mixture, mixture)
+        lines += _entry(screen.bars[-1].mixture, _shares(screen.mixture), most=8)
     if screen.value:
         gain = " ".join(word for word in (screen.value, screen.unit) if word)
-        lines += _entry("gain", f"{gain} ({screen.reach}), {screen.label}", most=2)
+        lines += _entry("gain", f"{gain} ({screen.reach}), {screen.label}", most=3)
     else:
         lines += _entry("result", screen.status)
+    if screen.over_best:
+        lines += _entry("", screen.over_best, most=2)
     if screen.costs:
-        worst = [f"{row.metric} {row.change}" for row in screen.costs if row.kind == "worse"][:3]
+        worst = [_cost(row) for row in screen.costs if row.kind == "worse"][:3]
         worst = worst or ["no other metric is worse"]
-        lines += _entry("costs", f"{', '.join(worst)} ({screen.costs_note})", most=2)
+        lines += _entry("costs", f"{', '.join(worst)}; {screen.costs_note}", most=3)
+    if screen.floors:
+        lines += _entry("floors", screen.floors, most=3)
     if screen.lights:
         words = "; ".join(light.words for light in screen.lights)
-        lines += _entry("signal", f"{screen.signal}: {words}", most=2)
-    if screen.next_step:
-        lines += _entry("next", screen.next_step, most=2)
-        lines += [f"          {screen.command}"] if screen.command else []
+        lines += _entry("trust", screen.measured or f"{screen.trust}: {words}", most=3)
+    for name, step in (("next", screen.next), ("gentler", screen.gentler)):
+        if step.words:
+            lines += _entry(name, step.words, most=4)
+            lines += [f"          {step.command}"] if step.command else []
     return lines
+
+
+def _shares(mixture: Sequence[Segment]) -> str:
+    """Return a mixture in a row, the largest domains first; beyond 20 the others are one."""
+    shown = [f"{one.label} {one.percent}" for one in mixture[:_MOST_NAMED]]
+    if others := mixture[_MOST_NAMED:]:
+        rest = math.fsum(one.share for one in others)
+        shown.append(f"{len(others)} others {percent(rest)}")
+    return ", ".join(shown)
+
+
+def _cost(row: CostRow) -> str:
+    return f"{row.label} {row.change.partition(' ±')[0]}{f' ({row.share})' if row.share else ''}"
 
 
 def summary(fit_folder: Path) -> list[str]:
@@ -202,15 +250,18 @@ def summary(fit_folder: Path) -> list[str]:
         DataError: the folder holds no fit.
     """
     folder = Path(fit_folder)
-    return in_lines(build_first_screen(read_fit_folder(folder), read_report_notes(folder).facts))
+    notes = read_report_notes(folder)
+    return in_lines(build_first_screen(read_fit_folder(folder), notes.facts, notes.commands))
 
 
 def _entry(name: str, text: str, most: int = 1) -> list[str]:
-    """Return a named line, wrapped to at most `most` lines."""
+    """Return a named line, wrapped to at most `most` lines; a number keeps its per cent sign."""
+    joined = text.replace(" %", f"{_NO_BREAK}%")
     kept = textwrap.wrap(
-        text, _WIDTH - 10, max_lines=most, placeholder=" ...", break_on_hyphens=False
+        joined, _WIDTH - 10, max_lines=most, placeholder=" ...", break_on_hyphens=False
     )
-    return [f"{name if not row else '':<10}{words}".rstrip() for row, words in enumerate(kept)]
+    lines = [words.replace(_NO_BREAK, " ") for words in kept]
+    return [f"{name if not row else '':<10}{words}".rstrip() for row, words in enumerate(lines)]
 
 
 def _origin(content: FitFolder, facts: Mapping[str, str]) -> list[str]:
@@ -236,21 +287,35 @@ def _bars(content: FitFolder, proposal: Proposal) -> tuple[Bar, ...]:
     kept, others = kept[:most], kept[most:]
     first = weights[shown[0]] if shown else {}
     kept.sort(key=lambda leaf: -first.get(leaf, 0.0))
+    labels = short_names(content.leaves)
     bars = []
     for name in shown:
         shares = {leaf: weights[name].get(leaf, 0.0) for leaf in kept}
         if others:
             rest = math.fsum(weights[name].get(leaf, 0.0) for leaf in others)
             shares[f"{len(others)} others"] = rest
-        segments = tuple(_segment(*share, colour) for colour, share in enumerate(shares.items()))
+        segments = tuple(
+            _segment(leaf, labels.get(leaf, leaf), share, colour)
+            for colour, (leaf, share) in enumerate(shares.items())
+        )
         label = "worst" if proposal.worst and name == "proposed" else mixture_label(name)
         bars.append(Bar(label, segments))
     return tuple(bars)
 
 
-def _segment(domain: str, share: float, colour: int) -> Segment:
-    text = percent(share, 0 if share >= 0.1 else 1)
-    return Segment(domain, colour, share, text, share >= _LABELLED)
+def _whole_mixture(content: FitFolder, proposal: Proposal) -> tuple[Segment, ...]:
+    """Return every domain of the proposed mixture, the largest first."""
+    if "proposed" not in proposal.mixtures:
+        return ()
+    weights = proposal.mixtures["proposed"].weights
+    labels = short_names(content.leaves)
+    leaves = sorted(content.leaves, key=lambda leaf: -_known(weights.get(leaf, 0.0)))
+    return tuple(_segment(leaf, labels[leaf], _known(weights.get(leaf, 0.0)), 0) for leaf in leaves)
+
+
+def _segment(domain: str, label: str, share: float, colour: int) -> Segment:
+    text = percent(share, 0 if share >= 0.1 or share == 0 else 1)
+    return Segment(domain, label, colour, share, text, share >= _LABELLED)
 
 
 def _known(share: float) -> float:
@@ -300,7 +365,10 @@ def _headline(content: FitFolder) -> tuple[str, str, str]:
     predicted = proposal.gains.get("natural")
     if not proposal.reliable or predicted is None or math.isnan(predicted.mean):
         return "", "", ""
-    return _number(content, "predicted", predicted, LEVEL)
+    label, value, reach = _number(content, "predicted", predicted, LEVEL)
+    if math.isfinite(predicted.probability):
+        reach += f", better with {probability(predicted.probability)} probability"
+    return label, value, reach
 
 
 def _number(content: FitFolder, kind: str, gain: Gain, level: float) -> tuple[str, str, str]:
@@ -316,7 +384,7 @@ def _notes(content: FitFolder) -> tuple[str, ...]:
         return ()
     gains: Mapping[str, Gain] = proposal.gains if found is None else found.gains
     others = [
-        f"over {mixture_label(name)} {with_error(gain.mean, gain.std_error, sign=True)}"
+        _gain_over(name, gain)
         for name, gain in gains.items()
         if name != "natural" and math.isfinite(gain.mean)
     ]
@@ -325,17 +393,51 @@ def _notes(content: FitFolder) -> tuple[str, ...]:
     if measured is not None and not (measured.low > 0 or measured.high < 0):
         reach = interval(measured.low, measured.high)
         notes.append(f"over natural {signed(measured.mean)} ({reach})")
-    notes += [" · ".join(others)] if others else []
+    notes += others
     if predicted is None or not math.isfinite(predicted.mean):
         return tuple(notes)
     if measured is None:
-        if math.isfinite(predicted.probability):
-            notes.append(f"{probability(predicted.probability)} probability of a gain")
         return tuple(notes)
     where = "inside" if predicted.low <= measured.mean <= predicted.high else "outside"
     reach = interval(predicted.low, predicted.high)
     notes.append(f"predicted {signed(predicted.mean)} ({reach}): the measurement is {where}")
     return tuple(notes)
+
+
+def _gain_over(name: str, gain: Gain) -> str:
+    """Return a gain over a mixture with its interval and, where predicted, its probability."""
+    text = f"over {mixture_label(name)} {signed(gain.mean)}"
+    if math.isfinite(gain.low) and math.isfinite(gain.high):
+        text += f" ({interval(gain.low, gain.high)})"
+    if isinstance(gain, PredictedGain) and math.isfinite(gain.probability):
+        text += f", better with {probability(gain.probability)} probability"
+    return text
+
+
+def _over_best(content: FitFolder) -> str:
+    """Return the gain over the best run of the swarm, measured where it was."""
+    proposal, found = content.proposal, content.verification
+    if proposal is None or proposal.worst or (found is None and not proposal.reliable):
+        return ""
+    gains: Mapping[str, Gain] = proposal.gains if found is None else found.gains
+    gain = gains.get("best_seen")
+    return "" if gain is None or not math.isfinite(gain.mean) else _gain_over("best_seen", gain)
+
+
+def _measured_words(content: FitFolder, lights: Sequence[Light]) -> str:
+    """Return what the seeds of a verification say, beside what the prediction alone is worth."""
+    proposal, found, gain = content.proposal, content.verification, _measured(content)
+    if proposal is None or found is None or gain is None:
+        return ""
+    wins, seeds = found.wins_over("natural")
+    if not seeds or proposal.worst:
+        return ""
+    said = f"better than natural with {wins} of {counted(seeds, 'seed')}"
+    doubts = "; ".join(light.words for light in lights if light.level != STRONG)
+    if gain.low > 0 and doubts:
+        alone = f"The prediction alone was not enough ({doubts})"
+        return f"{alone}, but the gain was measured: {said}."
+    return f"Measured: {said}."
 
 
 def _statement(content: FitFolder) -> str:
@@ -353,86 +455,46 @@ def _statement(content: FitFolder) -> str:
     )
 
 
-def _costs(content: FitFolder) -> tuple[str, tuple[CostRow, ...], str]:
-    """Return heading, rows and summary of what the proposal does to the other metrics."""
-    measured, changes = metric_changes(content)
+@dataclass(frozen=True)
+class _Costs:
+    """The changes of the other metrics, ready to show."""
+
+    title: str = ""
+    rows: tuple[CostRow, ...] = ()
+    note: str = ""
+    scale: str = ""
+
+
+def _costs(content: FitFolder) -> _Costs:
+    """Return what the proposal does to the other metrics."""
+    found = metric_changes(content)
+    changes = found.rows
     if not changes:
-        return "", (), ""
-    way = "measured" if measured else "predicted"
+        return _Costs()
     shown = list(changes)
     if len(shown) > _MOST_COSTS:
         # The costs are what nobody looks for: five of them, and three gains.
         shown = [*shown[: _MOST_COSTS - 3], *shown[-3:]]
     most = max(abs(change.size) for change in changes) or 1.0
-    rows = tuple(_cost_row(change, most) for change in shown)
+    labels = metric_labels(content)
+    rows = tuple(_cost_row(change, labels, most) for change in shown)
     kinds = [change.kind for change in changes]
     parts = [f"{kinds.count(kind)} {kind}" for kind in ("better", "worse", "unclear")]
     note = ", ".join(part for part in parts if not part.startswith("0 ")) or "nothing changes"
-    title = f"Other metrics against natural, {way}"
+    what = "Other metrics" if len(content.objective.metrics) == 1 else "Metrics"
+    title = (
+        f"{what} against natural, {'measured ± standard error' if found.measured else 'predicted'}"
+    )
     if len(shown) < len(changes):
         title += f": the worst 5 and best 3 of {len(changes)}"
-    return title, rows, note
+    return _Costs(title, rows, note, found.scale)
 
 
-def _cost_row(change: MetricChange, most: float) -> CostRow:
+def _cost_row(change: MetricChange, labels: Mapping[str, str], most: float) -> CostRow:
     text = with_error(change.gain, change.std_error, sign=True)
-    return CostRow(change.metric, text, abs(change.size) / most, change.kind)
-
-
-def _next_step(content: FitFolder) -> tuple[str, str]:
-    """Return what to do next, with its price where that is known, and the command."""
-    proposal, found = content.proposal, content.verification
-    if proposal is None or proposal.worst:
-        return "", ""
-    study, more = study_of(content), proposal.another_round
-    mix = content.folder / "mix.yaml"
-    if found is None:
-        if not proposal.reliable or overall(read_lights(content)) == NONE:
-            return (
-                "Do not train on this mixture yet: add runs or replicates, or choose another "
-                "metric.",
-                "",
-            )
-        if more is not None and more.worth:
-            step = f"{more.statement.partition(':')[0]}. Use this fit to place them:"
-            return step, study.another_round(more.runs)
-        step = f"Train the proposal against the other mixtures with fresh seeds{_price(content)}"
-        if not study.verify:
-            return (
-                f"{step}, by the trainer of your runs; the mixture is {mix}. With a launch config "
-                "for it, `olmix verify` does so.",
-                "",
-            )
-        return f"{step}:", study.verify
-    gain = _measured(content)
-    if gain is None or math.isnan(gain.low):
-        return "", ""
-    another = study.another_round(_another_round(content))
-    if gain.high < 0:
-        return "Keep the natural mixture, or use this fit to place another round of runs:", another
-    if gain.low <= 0:
-        return (
-            "Keep the natural mixture, verify with more seeds, or place another round of runs:",
-            another,
-        )
-    step = f"The mixture to train on is {mix} (for your trainer: `{study.export}`)."
-    if more is None or more.worth:
-        return f"{step} Another round of runs may improve it:", another
-    if content.ladder is not None or not study.verify:
-        return step, ""
-    return f"{step} See whether its gain holds in larger models:", f"{study.verify} --scales 1,4"
-
-
-def _another_round(content: FitFolder) -> int:
-    """Return the runs of another round: as many as a third of those so far, from 8 to 64."""
-    return min(max(8, 4 * math.ceil(len(content.runs) / 12)), 64)
-
-
-def _price(content: FitFolder) -> str:
-    """Return what a verification takes, from how long the runs of the swarm took."""
-    cells = [content.run_facts.get(run, {}).get("seconds") or "" for run in content.runs]
-    seconds = [float(cell) for cell in cells if cell.replace(".", "", 1).isdigit()]
-    if not seconds:
-        return ""
-    taken = duration(VERIFYING * sum(seconds) / len(seconds))
-    return f" ({VERIFYING} runs, about {taken} of training)"
+    share = ""
+    if math.isfinite(change.share):
+        way = "worse" if change.share < 0 else "better"
+        share = f"{percent(abs(change.share), 0 if abs(change.share) >= 0.1 else 1)} {way}"
+    label = labels.get(change.metric, change.metric)
+    return CostRow(change.metric, label, text, share, abs(change.size) / most, change.kind)

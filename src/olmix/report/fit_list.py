@@ -14,8 +14,18 @@ from olmix.errors import DataError
 from olmix.records.fit.folder import FitFolder, read_fit_folder
 from olmix.records.fit.proposal import Gain
 from olmix.records.metric_identity import join_identities
+from olmix.report.trust import headline_scores
 from olmix.simplex import hellinger
-from olmix.text.numbers import UNKNOWN, counted, fixed, percent, points, with_error
+from olmix.text.numbers import (
+    UNKNOWN,
+    counted,
+    fixed,
+    interval,
+    percent,
+    points,
+    signed,
+    with_error,
+)
 
 __all__ = ["Comparison", "FitHeadline", "compare_fits", "list_fits"]
 
@@ -33,7 +43,7 @@ class FitHeadline:
         runs: how many runs it used.
         objective: what it optimised.
         rank: rank correlation of the objective on held-out runs.
-        predicted: gain over natural that its laws promise.
+        predicted: gain over natural that its laws promise, ± its standard error.
         measured: the same as it was verified.
         is_latest: whether `latest` points to it.
     """
@@ -56,7 +66,7 @@ class Comparison:
         inputs: runs, metrics and settings.
         laws: law and held-out rank of each metric where they differ.
         weights: weights of every domain in both proposals, and the change in percentage points.
-        gains: predicted and measured gain over natural.
+        gains: predicted and measured gain over natural, with their intervals.
         reading: what changed, in sentences.
     """
 
@@ -102,15 +112,14 @@ def _headline(folder: Path, place: Path) -> FitHeadline:
         runs=len(content.runs),
         objective=content.objective.name,
         rank=_rank(content),
-        predicted=_shown(_predicted(content)),
-        measured=_shown(_measured(content)),
+        predicted=_brief(_predicted(content)),
+        measured=_brief(_measured(content)),
         is_latest=latest.exists() and latest.resolve() == place.resolve(),
     )
 
 
 def _rank(content: FitFolder) -> str:
-    scores = content.objective_scores or content.metrics[0].law.cv
-    return fixed(scores.spearman, 2)
+    return fixed(headline_scores(content).spearman, 2)
 
 
 def _predicted(content: FitFolder) -> Gain | None:
@@ -121,8 +130,17 @@ def _measured(content: FitFolder) -> Gain | None:
     return None if content.verification is None else content.verification.gains.get("natural")
 
 
-def _shown(gain: Gain | None) -> str:
+def _brief(gain: Gain | None) -> str:
     return UNKNOWN if gain is None else with_error(gain.mean, gain.std_error, sign=True)
+
+
+def _shown(gain: Gain | None) -> str:
+    """Return a gain with its interval: ``+0.141 (+0.000 to +0.282)``."""
+    if gain is None or not math.isfinite(gain.mean):
+        return UNKNOWN
+    if not (math.isfinite(gain.low) and math.isfinite(gain.high)):
+        return signed(gain.mean)
+    return f"{signed(gain.mean)} ({interval(gain.low, gain.high)})"
 
 
 def compare_fits(first: Path, second: Path) -> Comparison:
@@ -135,7 +153,7 @@ def compare_fits(first: Path, second: Path) -> Comparison:
     join_identities(((str(first), one.measured_with), (str(second), two.measured_with)))
     weights = tuple(_weights(one, two))
     gains = tuple(
-        (name, _shown(of(one)), _shown(of(two)))
+        (f"{name} (interval)", _shown(of(one)), _shown(of(two)))
         for name, of in (("predicted", _predicted), ("measured", _measured))
     )
     return Comparison(

@@ -128,7 +128,8 @@ _NUMBERS = (
     ),
     Word(
         "± (standard error)",
-        "The uncertainty of a mean. Gains are paired: each seed is a difference of two runs that "
+        "The uncertainty of a mean; an interval reaches farther. Gains are paired: each seed is a "
+        "difference of two runs that "
         "share initial weights and data order, so most of the noise cancels.",
     ),
     Word(
@@ -197,7 +198,19 @@ _LAWS = (
     ),
     Word(
         "Signal",
-        "Whether the rank correlation on held-out runs is more than chance (p below 0.05).",
+        "Whether the rank correlation on held-out runs is more than chance (p below 0.05). Without "
+        "it a proposal is a guess; with it, how good a prediction is remains open: see trust.",
+    ),
+    Word(
+        "Trust in the prediction",
+        "How far a predicted gain can be believed before its mixture is trained: strong, weak or "
+        "none, from rank correlation, error, distance from the runs, and whether the gain may be "
+        "0. A verification does not need it: it measures.",
+    ),
+    Word(
+        "Floor",
+        "How much worse than at natural (or best seen) a metric may be predicted. It holds for the "
+        "mean prediction, so that a measurement may miss it.",
     ),
     Word(
         "Signed evidence",

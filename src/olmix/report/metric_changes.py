@@ -1,20 +1,20 @@
-"""Changes of each metric by the proposal beside the objective, measured where they were."""
+"""What a proposal does to each metric beside the objective, measured where it was."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from olmix.errors import DataError
 from olmix.records.fit.folder import FitFolder
-from olmix.records.fit.proposal import PredictedPerformance
+from olmix.records.fit.proposal import PredictedMetric, PredictedPerformance
 from olmix.records.metric import lower_is_better, unit_of
 from olmix.records.typed_json import read_record
 
-__all__ = ["MetricChange", "metric_changes"]
+__all__ = ["Changes", "MetricChange", "directions", "metric_changes", "read_performance"]
 
 _CLEAR = 2.0
 """Standard errors beyond which a measured change is told from none."""
@@ -28,13 +28,15 @@ class MetricChange:
         metric: its name.
         gain: how much better it becomes, in its own units; below 0 it is worse.
         std_error: of a measured gain; NaN of a predicted one.
-        size: the gain in units that all metrics share: the same as `gain` where they have one unit,
-            else standard deviations over the swarm.
+        share: the gain as a share of the value at the natural mixture; NaN where that is not above
+            0.
+        size: the gain in what all metrics share, which their order and bars show: see `Changes`.
     """
 
     metric: str
     gain: float
     std_error: float
+    share: float
     size: float
 
     @property
@@ -45,32 +47,66 @@ class MetricChange:
         return "better" if self.gain > 0 else "worse"
 
 
-def metric_changes(content: FitFolder) -> tuple[bool, tuple[MetricChange, ...]]:
-    """Return whether the changes were measured, and those of all metrics, the worst first.
+@dataclass(frozen=True)
+class Changes:
+    """What the proposal does to the metrics beside the objective.
+
+    Attributes:
+        measured: whether they were measured; else they are predicted.
+        scale: what sizes are: the unit that all metrics share, `per cent of natural` where each is
+            above 0 there, else `standard deviations over the swarm`.
+        rows: a change for each metric, the worst size first.
+    """
+
+    measured: bool
+    scale: str
+    rows: tuple[MetricChange, ...]
+
+
+def metric_changes(content: FitFolder) -> Changes:
+    """Return the changes of all metrics, the worst first.
 
     A metric that is the whole objective is left out: its gain is the result itself.
     """
     found = _measured(content)
     gains = found or _predicted(content)
     alone = content.objective.metrics[0].name if len(content.objective.metrics) == 1 else None
-    spreads = _spreads(content, gains)
+    known = {
+        name: change
+        for name, change in gains.items()
+        if name != alone and math.isfinite(change.gain)
+    }
+    scale, sizes = _sizes(content, known)
     changes = [
-        MetricChange(name, gain, error, gain / spreads.get(name, 1.0))
-        for name, (gain, error) in gains.items()
-        if name != alone and math.isfinite(gain)
+        MetricChange(name, one.gain, one.std_error, one.share, sizes[name])
+        for name, one in known.items()
     ]
-    return bool(found), tuple(sorted(changes, key=lambda change: change.size))
+    return Changes(bool(found), scale, tuple(sorted(changes, key=lambda change: change.size)))
 
 
-def _lower(content: FitFolder) -> dict[str, bool]:
+@dataclass(frozen=True)
+class _Change:
+    """A gain over natural, its standard error, and the value at the natural mixture."""
+
+    gain: float
+    std_error: float
+    natural: float
+
+    @property
+    def share(self) -> float:
+        return self.gain / self.natural if self.natural > 0 else math.nan
+
+
+def directions(content: FitFolder) -> dict[str, bool]:
+    """Return whether lower is better, for each metric."""
     return {metric.name: metric.lower_is_better for metric in content.metrics}
 
 
-def _measured(content: FitFolder) -> dict[str, tuple[float, float]]:
+def _measured(content: FitFolder) -> dict[str, _Change]:
     """Return gain and standard error of every metric that was verified, paired by seed."""
     if content.verification is None:
         return {}
-    told = _lower(content)
+    told = directions(content)
     cells: dict[str, dict[str, Mapping[str, str]]] = {}
     for row in content.verification_rows:
         cells.setdefault(row.get("mixture", ""), {})[row.get("seed", "")] = row
@@ -88,31 +124,51 @@ def _measured(content: FitFolder) -> dict[str, tuple[float, float]]:
             error = math.nan
             if len(known) > 1:
                 error = float(np.std(known, ddof=1) / math.sqrt(len(known)))
-            gains[name] = (float(np.mean(known)), error)
+            level = [_number(cells.get(name)) for cells in natural.values()]
+            gains[name] = _Change(float(np.mean(known)), error, float(np.nanmean(level)))
     return gains
 
 
-def _predicted(content: FitFolder) -> dict[str, tuple[float, float]]:
-    """Return the predicted gain of every metric, if the predictions can be read."""
+def read_performance(content: FitFolder) -> Mapping[str, PredictedMetric]:
+    """Return what is predicted of each metric at every mixture, if it can be read."""
     file = content.folder / "predicted_performance.json"
     if content.proposal is None or not file.is_file():
         return {}
     try:
-        found = read_record(PredictedPerformance, file, "Run `olmix fit` again.")
+        return read_record(PredictedPerformance, file, "Run `olmix fit` again.").metrics
     except DataError:
         return {}
-    told = _lower(content)
+
+
+def _predicted(content: FitFolder) -> dict[str, _Change]:
+    """Return the predicted gain of every metric, if the predictions can be read."""
+    told = directions(content)
     return {
-        name: ((1.0 if told.get(name, True) else -1.0) * (at["natural"] - at["proposed"]), math.nan)
-        for name, metric in found.metrics.items()
+        name: _Change(
+            (1.0 if told.get(name, True) else -1.0) * (at["natural"] - at["proposed"]),
+            math.nan,
+            at["natural"],
+        )
+        for name, metric in read_performance(content).items()
         if {"natural", "proposed"} <= set(at := metric.mixtures)
     }
 
 
-def _spreads(content: FitFolder, names: Sequence[str] | Mapping[str, object]) -> dict[str, float]:
-    """Return what sizes are measured in: nothing where all metrics share a unit, else spreads."""
+def _sizes(content: FitFolder, known: Mapping[str, _Change]) -> tuple[str, dict[str, float]]:
+    """Return what sizes are measured in, and the size of each change."""
+    if unit := unit_of(known):
+        return unit, {name: one.gain for name, one in known.items()}
+    if all(math.isfinite(one.share) for one in known.values()):
+        return "per cent of natural", {name: one.share for name, one in known.items()}
+    spreads = _spreads(content, known)
+    sizes = {name: one.gain / spreads.get(name, 1.0) for name, one in known.items()}
+    return "standard deviations over the swarm", sizes
+
+
+def _spreads(content: FitFolder, names: Mapping[str, object]) -> dict[str, float]:
+    """Return the standard deviation of metrics over the swarm, as far as its table is there."""
     table = content.measured
-    if unit_of(names) or table is None:
+    if table is None:
         return {}
     spreads = {}
     for name in names:

@@ -29,6 +29,7 @@ from olmix.report.sentences import (
     verification_reading,
     warnings,
 )
+from olmix.report.short_names import short_names
 from olmix.report.tables import (
     DomainRow,
     GainRow,
@@ -76,6 +77,7 @@ class Page:
     title: str
     subtitle: str
     first: FirstScreen
+    labels: Mapping[str, str]
     scope: str
     mixture_title: str
     mixture_reading: str
@@ -121,11 +123,13 @@ def build_page(
         groups[picture.group] = (*groups.get(picture.group, ()), picture)
     found = content.verification
     names = tuple(found.means) if found is not None else ()
+    labels = {**short_names(content.leaves), **short_names([m.name for m in content.metrics])}
     levels = (per_cent(LEVEL), per_cent(LEVEL if found is None else found.level))
     return Page(
         title=title,
         subtitle=subtitle(content),
-        first=build_first_screen(content, background.facts),
+        first=build_first_screen(content, background.facts, background.commands),
+        labels=labels,
         scope=scope(content),
         mixture_title="The worst mixture, as make_worst_mix asks"
         if content.proposal is not None and content.proposal.worst

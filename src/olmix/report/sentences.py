@@ -13,6 +13,8 @@ from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.proposal import MIXTURES, Gain
 from olmix.records.fit.scales import Scales
 from olmix.records.fit.scores import LEVEL
+from olmix.report.metric_changes import read_performance
+from olmix.report.trust import headline_scores
 from olmix.text.numbers import (
     count,
     counted,
@@ -29,6 +31,7 @@ __all__ = [
     "effects_reading",
     "gain_reading",
     "law_reading",
+    "missed_laws",
     "mixture_reading",
     "ordered_gains",
     "round_reading",
@@ -165,19 +168,38 @@ def verification_reading(content: FitFolder) -> str:
     found = content.verification
     if found is None or "proposed" not in found.values:
         return ""
-    sign = 1.0 if found.lower_is_better else -1.0
-    seeds = found.values
-    parts = []
-    for name, values in seeds.items():
-        if name != "proposed":
-            pairs = zip(values, seeds["proposed"], strict=False)
-            gains = [sign * (other - own) for other, own in pairs]
-            known = [gain for gain in gains if math.isfinite(gain)]
-            wins = sum(gain > 0 for gain in known)
-            parts.append(f"{mixture_label(name)} for {wins} of {counted(len(known), 'seed')}")
+    counts = {name: found.wins_over(name) for name in found.values if name != "proposed"}
+    parts = [
+        f"{mixture_label(name)} for {wins} of {counted(seeds, 'seed')}"
+        for name, (wins, seeds) in counts.items()
+    ]
     if not parts:
         return ""
     return f"Trained with the same seed, the proposed mixture is better than {listed(parts)}."
+
+
+def missed_laws(content: FitFolder) -> str:
+    """Return the metrics that the proposal measured outside the interval of its prediction.
+
+    The interval is that of one run there; the mean of several seeds lies outside it only where the
+    law itself errs.
+    """
+    proposal, found = content.proposal, content.verification
+    if proposal is None or found is None or proposal.distance is None or content.scales is not None:
+        return ""
+    predicted, missed = read_performance(content), []
+    for metric in content.metrics:
+        means = found.metrics.get(metric.name, {})
+        if metric.calibration is None or "proposed" not in means or metric.name not in predicted:
+            continue
+        promised, measured = predicted[metric.name].predicted, means["proposed"].mean
+        lows, highs = metric.calibration.interval([promised], [proposal.distance.nearest_run])
+        if measured < lows[0] or measured > highs[0]:
+            reach = interval(lows[0], highs[0], sign=False)
+            missed.append(f"{metric.name} ({fixed(measured, 3)}; predicted {reach})")
+    if not missed:
+        return ""
+    return f"Measured outside the {per_cent(LEVEL)} interval of the prediction: {listed(missed)}."
 
 
 def law_reading(content: FitFolder) -> str:
@@ -189,14 +211,13 @@ def law_reading(content: FitFolder) -> str:
 def _ranks(content: FitFolder) -> str:
     """Return how well the laws order and predict held-out runs."""
     metric = content.metrics[0]
-    scores = metric.law.cv
+    scores = headline_scores(content)
     if len(content.objective.metrics) > 1 and content.objective_scores is not None:
-        average = content.objective_scores
         average_unit = f" {content.objective.unit}" if content.objective.unit else ""
         return (
             f"{content.objective.name}: the laws together rank held-out runs with a "
-            f"Spearman correlation of {fixed(average.spearman, 2)} (1 is perfect), RMSE "
-            f"{fixed(average.rmse, 4)}{average_unit} (lower is better). Split: {content.split}."
+            f"Spearman correlation of {fixed(scores.spearman, 2)} (1 is perfect), RMSE "
+            f"{fixed(scores.rmse, 4)}{average_unit} (lower is better). Split: {content.split}."
         )
     unit = f" {metric.unit}" if metric.unit else ""
     text = (
@@ -209,7 +230,10 @@ def _ranks(content: FitFolder) -> str:
             f", {fixed(scores.rmse / metric.noise_sd, 1)} times the noise between replicates "
             f"({fixed(metric.noise_sd, 4)})"
         )
-    return f"{text}. Split: {content.split}."
+    return (
+        f"{text}. The law with the smallest held-out Huber loss is chosen; large errors count less "
+        f"in it than in RMSE. Split: {content.split}."
+    )
 
 
 def effects_reading(content: FitFolder) -> str:
@@ -235,6 +259,8 @@ def effects_reading(content: FitFolder) -> str:
 def warnings(content: FitFolder) -> tuple[str, ...]:
     """Return what a reader must know before believing the rest."""
     found = list(content.proposal.warnings) if content.proposal is not None else []
+    if missed := missed_laws(content):
+        found.append(missed)
     silent = [m.name for m in content.metrics if not m.signal]
     if silent:
         shown = silent if len(silent) <= 8 else [*silent[:7], f"{len(silent) - 7} more"]

@@ -198,7 +198,7 @@ def test_fits_are_listed_and_compared(tmp_path, capsys):
         write_sample_fit(tmp_path / "fit" / name, num_runs=8, num_metrics=2)
     code, output, _ = _run(capsys, "fits", tmp_path / "fit")
     assert code == 0
-    assert "predicted gain" in output
+    assert "predicted ± SE" in output
     assert {"one", "two"} <= {line.split()[0] for line in output.splitlines()}
     pair = (tmp_path / "fit/one", tmp_path / "fit/two")
     code, output, _ = _run(capsys, "report", "--compare", *pair)

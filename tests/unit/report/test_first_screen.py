@@ -47,23 +47,23 @@ def test_a_predicted_gain_says_so_and_how_to_verify_it(content):
     assert found.label.startswith("predicted gain over natural in ")
     home = Path(content.settings.swarm.ratios).parent
     places = f"-c {home}/launch.yaml -o {home}/runs"
-    assert found.command == f"olmix verify --fit {content.folder} {places}"
+    assert found.next.command == f"olmix verify --fit {content.folder} {places}"
 
 
 def test_runs_of_an_unknown_trainer_are_continued_without_configs(fit):
     """Two tables come without configs, so no command may name one."""
     content = read_fit_folder(fit)
     found = build_first_screen(replace(content, verification=None), {})
-    assert (found.command, "by the trainer of your runs" in found.next_step) == ("", True)
-    assert f"the mixture is {fit}/mix.yaml" in found.next_step
+    assert (found.next.command, "by the trainer of your runs" in found.next.words) == ("", True)
+    assert f"the mixture is {fit}/mix.yaml" in found.next.words
     more = build_first_screen(with_round(replace(content, verification=None), worth=True), {})
-    assert more.command == f"olmix generate --after {fit} -n 32 -o round-after-abc"
+    assert more.next.command == f"olmix generate --after {fit} -n 32 -o round-after-abc"
 
 
 def test_the_price_of_a_verification_comes_from_the_runs(content):
     facts = {run: {"seconds": "6.0"} for run in content.runs}
     found = build_first_screen(replace(content, verification=None, run_facts=facts), {})
-    assert "(20 runs, about 2 min of training)" in found.next_step
+    assert "(20 runs, about 2 min of training)" in found.next.words
 
 
 def test_the_worst_mixture_is_never_good_news(content):
@@ -72,16 +72,16 @@ def test_the_worst_mixture_is_never_good_news(content):
     predicted = build_first_screen(replace(worst, verification=None), {})
     assert (predicted.tone, predicted.status) == ("warn", "The worst mixture, predicted")
     assert [bar.mixture for bar in predicted.bars] == ["natural", "worst"]
-    assert predicted.next_step == ""
+    assert predicted.next.words == ""
 
 
 def test_a_guess_stays_a_guess_after_its_verification(content):
     guess = replace(content, proposal=replace(content.proposal, reliable=False))
     found = build_first_screen(guess, {})
     assert "the mixture was a guess" in found.statement
-    assert found.signal == "none"
+    assert found.trust == "none"
     unverified = build_first_screen(replace(guess, verification=None), {})
-    assert (unverified.value, unverified.notes, unverified.command) == ("", (), "")
+    assert (unverified.value, unverified.notes, unverified.next.command) == ("", (), "")
 
 
 def test_bars_show_the_largest_domains_and_all_others_as_one(tmp_path):
@@ -115,11 +115,11 @@ def test_the_terminal_gets_the_same_in_ten_lines_of_80_columns(tmp_path):
         read_fit_folder(folder), {"Launched": "28 Nov 2026 by me", "Trained": "9M tokens · 5 min"}
     )
     lines = in_lines(found)
-    assert len(lines) <= 11
+    assert len(lines) <= 20
     assert all(len(line) <= 80 for line in lines if "olmix " not in line)
     assert lines[0] == ("study     28 Nov 2026 by me · 12 runs + 20 to verify · 9M tokens · 5 min")
     names = [line.split()[0] for line in lines if not line.startswith(" ")]
-    assert names == ["study", "proposed", "gain", "costs", "signal", "next"]
+    assert names == ["study", "proposed", "gain", "costs", "trust", "next", "gentler"]
 
 
 def test_without_a_proposal_there_is_a_first_screen_too(fit):
@@ -147,15 +147,72 @@ def with_round(content, *, worth):
 
 def test_a_round_that_is_worth_it_comes_before_a_verification(content):
     found = build_first_screen(with_round(replace(content, verification=None), worth=True), {})
-    assert found.next_step.startswith("Another 32 runs are expected to gain 0.03, above the noise")
-    assert "--after" in found.command
-    assert "-n 32" in found.command
+    assert found.next.words.startswith("Another 32 runs are expected to gain 0.03, above the noise")
+    assert "--after" in found.next.command
+    assert "-n 32" in found.next.command
     found = build_first_screen(with_round(replace(content, verification=None), worth=False), {})
-    assert "olmix verify" in found.command
+    assert "olmix verify" in found.next.command
 
 
 def test_after_a_gain_that_more_runs_would_not_improve_comes_a_ladder(content):
     better = with_gain(content, 0.1, 0.2)
-    assert "--scales 1,4" in build_first_screen(with_round(better, worth=False), {}).command
-    assert "--after" in build_first_screen(with_round(better, worth=True), {}).command
-    assert "--after" in build_first_screen(better, {}).command
+    assert "--scales 1,4" in build_first_screen(with_round(better, worth=False), {}).next.command
+    assert "--after" in build_first_screen(with_round(better, worth=True), {}).next.command
+    assert "--after" in build_first_screen(better, {}).next.command
+
+
+def with_costs(content, **losses):
+    """Return a verification where the proposal adds so much to each metric of value 2."""
+    seeds = content.verification.seeds
+    rows = tuple(
+        {"mixture": mixture, "seed": str(seed)}
+        | {
+            name: str(2.0 + (loss if mixture == "proposed" else 0.0))
+            for name, loss in losses.items()
+        }
+        for mixture in ("natural", "proposed")
+        for seed in seeds
+    )
+    found = replace(content.verification, metrics={name: {} for name in losses})
+    return replace(content, verification=found, verification_rows=rows)
+
+
+def test_a_ruinous_cost_is_told_in_per_cent_and_with_a_gentler_way(content):
+    found = build_first_screen(with_costs(content, docs_bpb=1.1, code_bpb=0.05), {})
+    assert [row.share for row in found.costs] == ["55 % worse", "2.5 % worse"]
+    assert found.gentler.words.startswith("docs_bpb gets 55 % worse. ")
+    assert "{all: 5 %}" in found.gentler.words
+    assert found.gentler.command.startswith("olmix fit -c FIT.yaml -o ")
+    assert "if you can afford its costs" in found.next.words
+    cheap = build_first_screen(with_costs(content, docs_bpb=0.1), {})
+    assert cheap.gentler.words == ""
+    floor = replace(content, proposal=replace(content.proposal, floors={"docs_bpb": 2.1}))
+    assert build_first_screen(with_costs(floor, docs_bpb=1.1), {}).gentler.words == ""
+
+
+def test_after_a_verification_the_trust_says_what_was_measured(content):
+    noisy = replace(content.metrics[0], noise_sd=content.metrics[0].law.cv.rmse / 4.4)
+    doubtful = replace(content, metrics=(noisy, *content.metrics[1:]))
+    found = build_first_screen(doubtful, {})
+    assert found.measured.startswith(
+        "The prediction alone was not enough (error 4.4 times the noise"
+    )
+    assert "but the gain was measured: better than natural with" in found.measured
+    assert found.next.words.startswith("The mixture to train on is ")
+    assert found.measured.split()[-1] in " ".join(in_lines(found))
+
+
+def test_before_a_verification_there_is_one_advice(content):
+    gain = replace(content.proposal.gains["natural"], low=-0.01)
+    proposal = replace(content.proposal, gains={"natural": gain})
+    found = build_first_screen(replace(content, proposal=proposal, verification=None), {})
+    assert found.next.words.startswith("The gain is not certain: verify before you train on it")
+    assert "Do not train" not in " ".join(in_lines(found))
+
+
+def test_the_gentler_fit_takes_the_config_of_this_one(content, tmp_path):
+    costly, config = with_costs(content, docs_bpb=1.1), tmp_path / "fit.yaml"
+    commands = [f"olmix fit -c {config} -o fits"]
+    assert " -c FIT.yaml" in build_first_screen(costly, {}, commands).gentler.command
+    config.touch()
+    assert f" -c {config}" in build_first_screen(costly, {}, commands).gentler.command

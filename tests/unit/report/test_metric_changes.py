@@ -30,8 +30,11 @@ def test_a_measured_change_is_paired_by_seed(content):
         verification_rows=rows({"natural": [3.0, 4.0, 5.0], "proposed": [2.5, 3.6, 4.4]}),
         verification=replace(content.verification, metrics={"docs_bpb": {}}),
     )
-    measured, (change,) = metric_changes(found)
-    assert measured
+    changes = metric_changes(found)
+    (change,) = changes.rows
+    assert changes.measured
+    assert changes.scale == "bits per byte"
+    assert change.share == pytest.approx(0.5 / 4)
     assert change.gain == pytest.approx(0.5)
     assert change.std_error == pytest.approx(0.1 / 3**0.5)
     assert change.kind == "better"
@@ -51,7 +54,7 @@ def test_higher_is_better_where_the_fit_says_so(content):
         ),
         verification=replace(content.verification, metrics={name: {}}),
     )
-    _, (change,) = metric_changes(found)
+    (change,) = metric_changes(found).rows
     assert change.gain == pytest.approx(0.2)
     assert change.kind == "better"
 
@@ -62,18 +65,34 @@ def test_a_change_within_its_error_is_unclear(content):
         verification_rows=rows({"natural": [3.0, 4.0, 5.0], "proposed": [2.0, 4.5, 5.4]}),
         verification=replace(content.verification, metrics={"docs_bpb": {}}),
     )
-    _, (change,) = metric_changes(found)
+    (change,) = metric_changes(found).rows
     assert change.kind == "unclear"
 
 
 def test_the_objective_itself_is_no_cost(content):
-    _, changes = metric_changes(content)
+    changes = metric_changes(content).rows
     assert len(content.objective.metrics) == 1
     assert content.objective.metrics[0].name not in {change.metric for change in changes}
 
 
 def test_predictions_stand_in_where_nothing_was_measured(fit):
     content = replace(read_fit_folder(fit), verification=None)
-    measured, changes = metric_changes(content)
-    assert not measured
-    assert {change.kind for change in changes} <= {"better", "worse"}
+    changes = metric_changes(content)
+    assert not changes.measured
+    assert {change.kind for change in changes.rows} <= {"better", "worse"}
+
+
+def test_bars_of_metrics_without_a_common_unit_show_the_printed_per_cent(content):
+    cells = {"natural": ("2.0", "10.0"), "proposed": ("2.2", "10.4")}
+    found = replace(
+        content,
+        verification_rows=tuple(
+            {"mixture": mixture, "seed": "1", "pile_loss": pile, "web_loss": web}
+            for mixture, (pile, web) in cells.items()
+        ),
+        verification=replace(content.verification, metrics={"pile_loss": {}, "web_loss": {}}),
+    )
+    changes = metric_changes(found)
+    assert changes.scale == "per cent of natural"
+    assert [row.metric for row in changes.rows] == ["pile_loss", "web_loss"]
+    assert [row.size for row in changes.rows] == pytest.approx([-0.1, -0.04])

@@ -178,7 +178,7 @@ def test_without_a_reliable_signal_the_gain_is_no_headline(tmp_path):
     text = read(folder)
     assert "No reliable signal" in text
     assert 'class="numbers"' not in text
-    assert "Do not train on this mixture yet" in text
+    assert "Do not train on this mixture: held-out runs" in text
 
 
 def test_fit_json_alone_makes_a_page(fit):

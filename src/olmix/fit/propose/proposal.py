@@ -29,6 +29,7 @@ from olmix.fit.swarm_fit import SwarmFit
 from olmix.fit.uncertainty import held_out_average
 from olmix.laws.law import FittedLaw
 from olmix.laws.scaled import additive_parts
+from olmix.records.fit.proposal import Distance
 from olmix.records.fit.scores import NORMAL_QUANTILE
 from olmix.simplex import Array
 from olmix.text.progress import NOBODY, Steps
@@ -259,11 +260,11 @@ def _gap_warning(proposer: str, gap: float, scale: float) -> list[str]:
 
 def _distance_warning(swarm: Swarm, mixture: Array) -> list[str]:
     """Warn where the proposal is farther from every run than runs are from each other."""
-    nearest, usual = nearest_run_distance(swarm, mixture)
-    if nearest <= usual:
+    found = Distance(*nearest_run_distance(swarm, mixture))
+    if found.place == "within":
         return []
     return [
-        f"The proposal lies outside what the swarm tried: its distance from the nearest run is "
-        f"{nearest:.2f} (Hellinger), and 95 % of the runs have another within {usual:.2f}. "
-        "Its prediction is an extrapolation."
+        f"The proposal lies {found.place} what the swarm tried: its distance from the nearest run "
+        f"is {found.nearest_run:.2f} (Hellinger), and 95 % of the runs have another within "
+        f"{found.usual:.2f}. Its prediction is an extrapolation."
     ]

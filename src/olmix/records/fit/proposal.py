@@ -25,6 +25,7 @@ from olmix.records.typed_json import (
 )
 
 __all__ = [
+    "EDGE",
     "MIXTURES",
     "VERIFIED",
     "VERIFYING",
@@ -48,6 +49,8 @@ VERIFIED = ("natural", "uniform", "best_seen", "proposed")
 """Those that `olmix verify` trains."""
 VERIFYING = 5 * len(VERIFIED)
 """Runs of a verification: five seeds of each mixture."""
+EDGE = 1.5
+"""Times the usual distance between runs up to which a mixture is at the edge of what was tried."""
 _BEST_SEEN = "best_seen"
 _LARGEST_WEIGHT = 1.001
 
@@ -170,6 +173,13 @@ class Distance:
 
     nearest_run: Number
     usual: Number
+
+    @property
+    def place(self) -> str:
+        """`within`, `at the edge of` or `outside`: where it lies among what was tried."""
+        if self.nearest_run <= self.usual:
+            return "within"
+        return "at the edge of" if self.nearest_run <= EDGE * self.usual else "outside"
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class _Filtering:
 class _Proposer:
     risk: Number = 0.0
     floors: object = None
+    floors_at: Name = "prior"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class FitSettings:
         regression: folds, seed, and whether families were averaged before the fit.
         eval: the metrics that were asked for, by family.
         filtering: metrics that were dropped.
-        proposer: risk and floors.
+        proposer: risk, and floors with the mixture that they are measured from.
         constraints: the target run.
         priors: tokens of the domains, and whether they are unknown: the mixture `natural` is then
             the uniform one.

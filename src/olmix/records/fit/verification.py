@@ -123,6 +123,14 @@ class Verification(JsonRecord):
         """Mean and standard error of the objective, by mixture."""
         return {name: (mix.mean, mix.std_error) for name, mix in self.mixtures.items()}
 
+    def wins_over(self, name: str) -> tuple[int, int]:
+        """Return for how many seeds the proposal is better than a mixture, and of how many."""
+        values, sign = self.values, 1.0 if self.lower_is_better else -1.0
+        pairs = zip(values.get(name, ()), values.get("proposed", ()), strict=False)
+        gains = [sign * (other - own) for other, own in pairs]
+        known = [gain for gain in gains if math.isfinite(gain)]
+        return sum(gain > 0 for gain in known), len(known)
+
 
 def read_verification(folder: Path) -> Verification | None:
     """Read the `verification.json` of a fit folder; `None` where nothing was verified.

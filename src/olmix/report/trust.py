@@ -1,8 +1,10 @@
-"""Three lights that say how far a proposal can be trusted before it is trained.
+"""Three lights that say how far a prediction can be trusted before its mixture is trained.
 
 Each is strong, weak or none, in words too, for those who do not see colours. All of them strong
-make a strong signal; without a rank correlation beyond chance, or with errors as large as the
-differences between runs, there is none.
+make strong trust, unless the interval of the predicted gain holds 0: that is a fourth light, lit
+only then. There is no trust without a rank correlation beyond chance. Errors that are large
+against the noise weaken it and no more: the interval of the gain already covers them, and the
+noise itself often comes from few replicates.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.scores import Scores
 from olmix.text.numbers import fixed
 
-__all__ = ["EDGE", "Light", "overall", "place_of", "read_lights"]
+__all__ = ["NONE", "STRONG", "WEAK", "Light", "headline_scores", "overall", "read_lights"]
 
 STRONG, WEAK, NONE = "strong", "weak", "none"
 _RANK = 0.8
@@ -24,8 +26,6 @@ _NOISE = (2.0, 4.0)
 """Times the noise between replicates up to which an error is strong, and weak."""
 _SHARE = (0.4, 0.8)
 """Share of the spread between runs up to which an error is strong, and weak."""
-EDGE = 1.5
-"""Times the usual distance between runs up to which a mixture is at the edge of what was tried."""
 
 
 @dataclass(frozen=True)
@@ -44,35 +44,36 @@ class Light:
 
 
 def read_lights(content: FitFolder) -> tuple[Light, ...]:
-    """Return held-out rank, error against noise, and distance from what was tried."""
-    scores = content.objective_scores or content.metrics[0].law.cv
+    """Return held-out rank, error against noise, distance from what was tried, and any doubt."""
+    scores = headline_scores(content)
     lights = [_rank(content, scores), _error(content, scores)]
     proposal = content.proposal
     if proposal is not None and proposal.distance is not None:
-        place = place_of(proposal.distance.nearest_run, proposal.distance.usual)
+        place = proposal.distance.place
         level = {"within": STRONG, "at the edge of": WEAK, "outside": NONE}[place]
         lights.append(Light(level, f"{place} what was tried", "runs"))
+    gain = None if proposal is None else proposal.gains.get("natural")
+    if gain is not None and gain.low <= 0:
+        lights.append(Light(WEAK, "the gain may be 0", "gains"))
     return tuple(lights)
 
 
-def place_of(nearest: float, usual: float) -> str:
-    """Return `within`, `at the edge of` or `outside`: where a mixture lies among those tried.
+def headline_scores(content: FitFolder) -> Scores:
+    """Return how well held-out runs are predicted: of the only metric, or of the average.
 
-    Args:
-        nearest: Hellinger distance from the nearest run.
-        usual: within which 95 % of the runs have another one.
+    Of a single metric they are those of its chosen law, as the table of laws shows them.
     """
-    if nearest <= usual:
-        return "within"
-    return "at the edge of" if nearest <= EDGE * usual else "outside"
+    alone = len(content.objective.metrics) == 1
+    found = None if alone else content.objective_scores
+    return found or content.metrics[0].law.cv
 
 
 def overall(lights: Sequence[Light]) -> str:
-    """Return the signal that the lights give together; nothing without any."""
+    """Return the trust that the lights give together; nothing without any."""
     if not lights:
         return ""
     levels = [light.level for light in lights]
-    if NONE in levels[:2]:
+    if levels[0] == NONE:
         return NONE
     return STRONG if set(levels) == {STRONG} else WEAK
 

@@ -1,0 +1,95 @@
+"""The floors of a proposal in words: what was asked, and which metric comes closest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from olmix.config.fit import ALL_METRICS
+from olmix.records.fit.folder import FitFolder
+from olmix.records.fit.proposal import PredictedMetric
+from olmix.report.metric_changes import directions, metric_changes, read_performance
+from olmix.text.numbers import counted, percent, significant
+
+__all__ = ["floors_reading", "has_floor"]
+
+_REACHED = 0.002
+"""Share of a metric's value within which its floor counts as reached."""
+
+
+def has_floor(content: FitFolder, metric: str) -> bool:
+    """Whether a floor was asked for a metric."""
+    return content.proposal is not None and metric in content.proposal.floors
+
+
+def floors_reading(content: FitFolder, labels: Mapping[str, str]) -> str:
+    """Return which floors were asked, and the metric that is closest to its own; else nothing.
+
+    Args:
+        content: the fit folder.
+        labels: how metrics are called.
+    """
+    proposal = content.proposal
+    if proposal is None or not proposal.floors:
+        return ""
+    text = f"{_asked(content, labels)}, for mean predictions"
+    at_best = content.settings.proposer.floors_at == "best_seen"
+    start = "best_seen" if at_best else "natural"
+    performance, lower = read_performance(content), directions(content)
+    closest: tuple[float, str, float] | None = None
+    for name, bound in proposal.floors.items():
+        at = {} if name not in performance else performance[name].mixtures
+        before, after = at.get(start, math.nan), at.get("proposed", math.nan)
+        if not math.isfinite(bound + before + after) or before == 0:
+            continue
+        sign = 1.0 if lower.get(name, True) else -1.0
+        left, worse = (sign * (end - after) / abs(before) for end in (bound, before))
+        if closest is None or left < closest[0]:
+            closest = (left, name, -worse)
+    if closest is not None:
+        left, name, worse = closest
+        kept = "reached" if left <= _REACHED else "not reached"
+        way = "worse" if worse > 0 else "better"
+        over = " than best seen" if at_best else ""
+        text += f"; closest: {labels.get(name, name)}, {percent(abs(worse))} {way}{over} ({kept})"
+    return text + ("" if at_best else _missed(content, labels, performance))
+
+
+def _asked(content: FitFolder, labels: Mapping[str, str]) -> str:
+    """Return the floors as the config has them."""
+    asked = content.settings.proposer.floors
+    if not isinstance(asked, Mapping):
+        return f"all metrics at most {_size(asked)} worse"
+    parts = [
+        f"{'all' if name == ALL_METRICS else labels.get(name, name)} at most {_size(size)} worse"
+        for name, size in asked.items()
+    ]
+    more = f" and {len(parts) - 3} more" if len(parts) > 3 else ""
+    return ", ".join(parts[:3]) + more
+
+
+def _size(asked: object) -> str:
+    return significant(asked, 3) if isinstance(asked, int | float) else str(asked)
+
+
+def _missed(
+    content: FitFolder, labels: Mapping[str, str], performance: Mapping[str, PredictedMetric]
+) -> str:
+    """Return which metrics measured worse than their floors allow, against natural."""
+    floors = {} if content.proposal is None else content.proposal.floors
+    changes = metric_changes(content)
+    if not changes.measured:
+        return ""
+    allowed = {
+        name: abs(bound - performance[name].mixtures.get("natural", math.nan))
+        for name, bound in floors.items()
+        if name in performance
+    }
+    missed = [
+        f"{labels.get(row.metric, row.metric)} ({percent(-row.share)} worse)"
+        for row in changes.rows
+        if row.kind == "worse" and -row.gain > allowed.get(row.metric, math.inf)
+    ]
+    if not missed:
+        return "; measured: all kept"
+    return f"; measured: {counted(len(missed), 'metric')} beyond, {', '.join(missed[:3])}"
