@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from olmix.config import FitConfig
+from olmix.fit.evidence.best_tenth import leave_out_best, leave_out_outermost, widened
 from olmix.fit.evidence.judged_proposal import propose_judged
 from olmix.fit.swarm import Swarm
 from olmix.fit.swarm_fit import fit_laws
@@ -94,6 +95,7 @@ def one(kind: Callable[[np.random.Generator], Truth], noise: float, seed: int) -
         {"swarm": {"ratios": "r.csv", "metrics": "m.csv"}, "priors": {"token_counts": counts}}
     )
     fit = fit_laws(config, swarm)
+    fit = widened(fit, leave_out_best(fit), leave_out_outermost(fit))
     judged = propose_judged(fit)
     rows, boot = np.stack(list(judged.mixtures.values())), judged.boot
     true = truth(rows)

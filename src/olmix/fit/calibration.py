@@ -7,7 +7,9 @@ and `slope` follow the size of the held-out errors (non-negative least squares).
 covered by them. No held-out run lies at a mixture that was trained: `base` is at least the noise of
 one run, from replicates or from residuals (`error_at_trained`). And none lies as far out as a
 vertex: beyond `reach`, the distance of nearly all held-out runs, errors grow with the square of the
-distance; coverage at vertices of planted laws was measured (`benchmarks/honesty.py`).
+distance, and are at least those of laws that have not seen the best and the outermost tenth
+(`fit.evidence.best_tenth`); coverage at vertices of planted laws was measured
+(`benchmarks/honesty.py`).
 
 The quantile is conformal (Vovk et al. 2005; Lei et al. 2018, locally weighted): the smallest with
 which a share of 90 % of the held-out runs, with one run more for the finite number, lies inside.

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,19 @@ from olmix.laws.log_linear import FittedLogLinear
 from olmix.laws.log_weight import FittedLogWeight
 from olmix.laws.power_sum import FittedAutoScale, FittedBiMix
 from olmix.laws.stack import AVERAGED, STACKED, FittedAverage, FittedStack
-from olmix.records.fit.models import MODELS_FILE, MODELS_FORMAT, read_models
+from olmix.records.fit.models import (
+    BEST_TENTH,
+    MODELS_FILE,
+    MODELS_FORMAT,
+    OUTERMOST_TENTH,
+    read_models,
+)
 from olmix.records.fit.scores import Calibration
 from olmix.records.metric import Metric, Objective
 from olmix.simplex import Array, hellinger
 from olmix.text.numbers import counted
 
-__all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_best_tenth", "restore_laws"]
+__all__ = ["LoadedFit", "load_fit", "models_to_plain", "restore_laws", "restore_left_out"]
 
 _DAMAGE = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
 """What reading a damaged file of laws may raise."""
@@ -146,7 +153,7 @@ def models_to_plain(
     swarm: Swarm,
     fits: Sequence[MetricFit],
     objective: Calibration,
-    left_out: LeftOut | None = None,
+    left_out: Mapping[str, LeftOut | None] = MappingProxyType({}),
 ) -> dict[str, object]:
     """Return all fitted laws as the content of `models.json`.
 
@@ -154,7 +161,7 @@ def models_to_plain(
         swarm: the runs.
         fits: one per metric.
         objective: half widths of the intervals of the weighted average.
-        left_out: the best mixtures as laws without them predict them.
+        left_out: ends of the swarm as laws without them predict them, by name.
     """
     mixtures = swarm.fitted_mixtures
     writer = _Writer(mixtures)
@@ -184,14 +191,15 @@ def models_to_plain(
             for index, fitted in enumerate(fits)
         },
     }
-    if left_out is not None:
-        plain["best_tenth"] = {
-            "rows": left_out.rows.tolist(),
-            "predictions": {
-                metric: {law: predicted.tolist() for law, predicted in laws.items()}
-                for metric, laws in left_out.predictions.items()
-            },
-        }
+    for name, end in left_out.items():
+        if end is not None:
+            plain[name] = {
+                "rows": end.rows.tolist(),
+                "predictions": {
+                    metric: {law: predicted.tolist() for law, predicted in laws.items()}
+                    for metric, laws in end.predictions.items()
+                },
+            }
     return {**plain, "bases": writer.bases}
 
 
@@ -292,21 +300,23 @@ def restore_laws(file: Path, metrics: Sequence[str]) -> list[dict[str, HeldOut]]
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
 
 
-def restore_best_tenth(file: Path) -> LeftOut | None:
-    """Return what laws predict of the best mixtures without them; older files do not hold it.
+def restore_left_out(file: Path) -> dict[str, LeftOut]:
+    """Return what laws predict of the ends of the swarm without them; older files hold less.
 
     Raises:
         DataError: the file cannot be read.
     """
-    plain = read_models(file).get("best_tenth")
-    if plain is None:
-        return None
+    models = read_models(file)
+    found = {}
     try:
-        predictions = {
-            metric: {law: np.asarray(held, dtype=np.float64) for law, held in laws.items()}
-            for metric, laws in plain["predictions"].items()
-        }
-        return LeftOut(np.asarray(plain["rows"], dtype=np.intp), predictions)
+        for name in {BEST_TENTH, OUTERMOST_TENTH} & set(models):
+            predictions = {
+                metric: {law: np.asarray(held, dtype=np.float64) for law, held in laws.items()}
+                for metric, laws in models[name]["predictions"].items()
+            }
+            rows = np.asarray(models[name]["rows"], dtype=np.intp)
+            found[name] = LeftOut(rows, predictions)
+        return found
     except _DAMAGE as error:
         raise DataError(f"{file}: cannot be read as fitted laws: {error!r}. Fit again") from error
 

@@ -15,7 +15,13 @@ from olmix.errors import DataError
 from olmix.fit.cost import estimated_cost
 from olmix.fit.crossval import HeldOut
 from olmix.fit.evidence.another_round import another_round
-from olmix.fit.evidence.best_tenth import LeftOut, judge_picks, leave_out_best, widened
+from olmix.fit.evidence.best_tenth import (
+    LeftOut,
+    judge_picks,
+    leave_out_best,
+    leave_out_outermost,
+    widened,
+)
 from olmix.fit.evidence.effects import interaction_matrix, probes, signed_evidence
 from olmix.fit.evidence.judged_proposal import JudgedProposal, propose_judged
 from olmix.fit.evidence.learning_curve import COLUMNS, keep_share, learning_curve, shares_of
@@ -33,7 +39,7 @@ from olmix.fit.folder import (
     point_latest,
     publish,
 )
-from olmix.fit.models_file import models_to_plain, restore_best_tenth, restore_laws
+from olmix.fit.models_file import models_to_plain, restore_laws, restore_left_out
 from olmix.fit.propose.feasible import feasible_mixtures
 from olmix.fit.propose.proposal import propose_each
 from olmix.fit.results import (
@@ -50,7 +56,7 @@ from olmix.fit.scales.read import ScaleRuns
 from olmix.fit.scales.target import TargetFit, at_target, read_larger_scales, scaled_proposal
 from olmix.fit.swarm import Swarm, read_swarm
 from olmix.fit.swarm_fit import SwarmFit, fit_laws, laws_for, one_thread
-from olmix.records.fit.models import MODELS_FILE
+from olmix.records.fit.models import BEST_TENTH, MODELS_FILE, OUTERMOST_TENTH
 from olmix.records.fit.proposal import Proposal, read_proposal
 from olmix.records.fit.scores import Fit, read_fit
 from olmix.records.fit.settings import CONFIG_FILE
@@ -70,11 +76,11 @@ class _KnownLaws:
 
     Attributes:
         laws: of each metric, by name.
-        best_tenth: what they predict of the best mixtures without having seen them.
+        left_out: what they predict of the ends of the swarm without having seen them, by name.
     """
 
     laws: Sequence[Mapping[str, HeldOut]]
-    best_tenth: LeftOut | None
+    left_out: Mapping[str, LeftOut]
 
 
 def fit_swarm(
@@ -133,7 +139,7 @@ def _known_laws(output: Path, wanted: str, swarm: Swarm) -> _KnownLaws | None:
     if models is None:
         return None
     try:
-        known = _KnownLaws(restore_laws(models, swarm.metrics), restore_best_tenth(models))
+        known = _KnownLaws(restore_laws(models, swarm.metrics), restore_left_out(models))
     except DataError as error:
         logger.warning("%s", error)
         return None
@@ -163,16 +169,18 @@ def _compute(
     total = (num_laws + 1) * len(swarm.metrics) + 4 + curve_steps + config.proposer.pareto
     steps = Steps(on_progress, total)
     fit = fit_laws(config, swarm, steps, None if known is None else known.laws)
-    left_out = leave_out_best(fit, None if known is None else known.best_tenth)
-    steps("best tenth left out")
-    judged_picks = None if left_out is None else judge_picks(fit, left_out)
-    fit = widened(fit, left_out)
+    before = {} if known is None else known.left_out
+    best = leave_out_best(fit, before.get(BEST_TENTH))
+    outermost = leave_out_outermost(fit, before.get(OUTERMOST_TENTH))
+    steps("best and outermost tenth left out")
+    judged_picks = None if best is None else judge_picks(fit, best)
+    fit = widened(fit, best, outermost)
     target = at_target(fit, larger)
     record = fit_record(fit, file_stems(swarm.metrics), judged_picks)
     summary = _with_scales(record, target)
     for note in summary.notes[len(swarm.notes) :]:
         logger.info("%s", note)
-    _write_fit(fit, target, left_out, files)
+    _write_fit(fit, target, {BEST_TENTH: best, OUTERMOST_TENTH: outermost}, files)
     if curve_steps:
         files.rows("learning_curve.csv", COLUMNS, learning_curve(whole, fit, steps))
     proposal = None
@@ -198,7 +206,9 @@ def _with_scales(summary: Fit, target: TargetFit) -> Fit:
     return replace(summary, notes=(*summary.notes, *target.record.notes))
 
 
-def _write_fit(fit: SwarmFit, target: TargetFit, left_out: LeftOut | None, files: FitFiles) -> None:
+def _write_fit(
+    fit: SwarmFit, target: TargetFit, left_out: Mapping[str, LeftOut | None], files: FitFiles
+) -> None:
     """Write the laws, their predictions and their scores."""
     swarm, fits = fit.swarm, fit.fits
     plain_models = models_to_plain(swarm, fits, fit.objective.calibration, left_out)

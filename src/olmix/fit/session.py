@@ -22,7 +22,7 @@ from typing import Any, overload
 
 from olmix.config import FitConfig
 from olmix.config.priors import unknown_priors
-from olmix.fit.evidence.best_tenth import leave_out_best, widened
+from olmix.fit.evidence.best_tenth import leave_out_best, leave_out_outermost, widened
 from olmix.fit.evidence.judged_proposal import JudgedProposal, propose_judged
 from olmix.fit.given_mixtures import read_mixtures
 from olmix.fit.noise import read_metrics
@@ -359,7 +359,7 @@ def fit_laws(
     with one_thread():
         steps = Steps(on_progress, len(laws_for(config, data)) * len(data.metrics))
         small = fit_every_law(config, data, steps)
-        small = widened(small, leave_out_best(small))
+        small = widened(small, leave_out_best(small), leave_out_outermost(small))
         target = at_target(small, read_larger_scales(config, data))
         return FittedSwarm(target.fit, target.record)
 

@@ -121,13 +121,16 @@
     if (Number.isNaN(share)) return 0;
     return Math.min(Math.max(share, 0), 1) * Math.min((2 * far) / reach, 1);
   };
-  const halfWidth = (metric, far, beyond) =>
-    Math.max(
-      metric.calibration.quantile *
-        (metric.calibration.base + metric.calibration.slope * far) *
-        Math.max(1, far / (metric.calibration.reach ?? Infinity)) ** 2,
-      (metric.calibration.beyond ?? 0) * beyond,
+  const halfWidth = ({ calibration }, far, beyond) => {
+    const share = far / (calibration.reach ?? Infinity);
+    const growth = Math.max(1, share) ** 2;
+    const out = Math.min(Math.max(4 * share - 3, 0), 1);
+    return Math.max(
+      calibration.quantile * (calibration.base + calibration.slope * far) * growth,
+      (calibration.outer ?? 0) * out * growth,
+      (calibration.beyond ?? 0) * beyond,
     );
+  };
   const interval = (metric, value, half) => {
     const { lowest, highest } = metric.calibration;
     const inside = (end) => Math.min(Math.max(end, lowest ?? -Infinity), highest ?? Infinity);

@@ -250,7 +250,10 @@ def _scaled(
 
 
 def _error(calibration: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("base", "slope", "quantile", "reach", "lowest", "highest", "beyond", "good", "best")
+    keys = (
+        *("base", "slope", "quantile", "reach", "lowest", "highest"),
+        *("beyond", "outer", "good", "best"),
+    )
     return {key: calibration.get(key) for key in keys}
 
 

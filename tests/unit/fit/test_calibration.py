@@ -48,6 +48,14 @@ def test_beyond_the_reach_intervals_grow_with_the_square_of_the_distance():
     np.testing.assert_allclose(found.half_width([0.1, 0.2, 0.4]), [0.1, 0.1, 0.4])
 
 
+def test_far_out_intervals_are_at_least_those_that_hold_the_ends_of_the_swarm():
+    found = Calibration(0.1, 0.0, 1.0, reach=0.4, outer=0.5)
+    # Inside the reach held-out runs tell; from 3/4 of it on the ends count, wholly at its end.
+    far = [0.0, 0.3, 0.35, 0.4, 0.8]
+    np.testing.assert_allclose(found.half_width(far), [0.1, 0.1, 0.25, 0.5, 2.0])
+    assert Calibration.from_plain(found.to_plain()) == found
+
+
 @pytest.mark.parametrize("sign", [1, -1], ids=["lower is better", "higher is better"])
 def test_intervals_widen_where_the_objective_is_better_than_what_was_tried(sign):
     found = Calibration(

@@ -7,6 +7,8 @@ mixtures: evidence to show, not to choose by (`benchmarks/proposals.py`).
 
 How far these laws are off on the best tenth says how far a proposal may be off, which other
 held-out runs do not: intervals there are at least that wide (`widened`; `benchmarks/honesty.py`).
+The outermost tenth, farthest from the mean of the mixtures, is left out in the same way: farther
+out than runs lie from each other, intervals hold both.
 
 Legend: ``M`` metrics, ``U`` unique mixtures, ``K`` of them left out.
 """
@@ -29,9 +31,16 @@ from olmix.laws.components import COMPONENTS, FittedComponents
 from olmix.laws.law import Law
 from olmix.laws.stack import STACKED, FittedStack
 from olmix.records.fit.scores import AUTO, BestTenth, Picked
-from olmix.simplex import Array
+from olmix.simplex import Array, hellinger
 
-__all__ = ["LeftOut", "best_tenth", "judge_picks", "leave_out_best", "widened"]
+__all__ = [
+    "LeftOut",
+    "best_tenth",
+    "judge_picks",
+    "leave_out_best",
+    "leave_out_outermost",
+    "widened",
+]
 
 _SHARE, _LEAST = 0.1, 3
 _FEWEST = 20
@@ -41,7 +50,7 @@ _TOGETHER = 16
 
 @dataclass(frozen=True)
 class LeftOut:
-    """The best mixtures, as laws that have not seen them predict them.
+    """Mixtures at one end of the swarm, as laws that have not seen them predict them.
 
     Attributes:
         rows: (K,) which unique mixtures.
@@ -54,13 +63,25 @@ class LeftOut:
 
 def best_tenth(swarm: Swarm) -> NDArray[np.intp]:
     """Return the mixtures with the best measured objective, (K,); none where there are few."""
-    measured = measured_objective(swarm)
-    seen = int(np.isfinite(measured).sum())
+    return _least_tenth(measured_objective(swarm))
+
+
+def outermost_tenth(swarm: Swarm) -> NDArray[np.intp]:
+    """Return the measured mixtures farthest from their mean, (K,); none where there are few."""
+    seen = np.isfinite(measured_objective(swarm))
+    mixtures = swarm.unique_mixtures
+    centre = mixtures[seen].mean(axis=0) if seen.any() else mixtures[0]
+    return _least_tenth(np.where(seen, -hellinger(mixtures, centre[None])[:, 0], np.nan))
+
+
+def _least_tenth(values: Array) -> NDArray[np.intp]:
+    """Return where the least tenth of `values` (U,) stands, NaN ignored; nothing of too few."""
+    seen = int(np.isfinite(values).sum())
     if seen < _FEWEST:
         return np.empty(0, dtype=np.intp)
     size = max(_LEAST, round(_SHARE * seen))
-    best = np.argsort(np.where(np.isfinite(measured), measured, np.inf), kind="stable")[:size]
-    return np.sort(best)
+    order = np.argsort(np.where(np.isfinite(values), values, np.inf), kind="stable")
+    return np.sort(order[:size])
 
 
 def leave_out_best(fit: SwarmFit, known: LeftOut | None = None) -> LeftOut | None:
@@ -70,7 +91,16 @@ def leave_out_best(fit: SwarmFit, known: LeftOut | None = None) -> LeftOut | Non
         fit: the laws, fitted to all runs.
         known: what an earlier fit to the same runs left out; it had other weights, maybe.
     """
-    rows = best_tenth(fit.swarm)
+    return _leave_out(fit, best_tenth(fit.swarm), known)
+
+
+def leave_out_outermost(fit: SwarmFit, known: LeftOut | None = None) -> LeftOut | None:
+    """Fit every law without the outermost tenth, as `leave_out_best` without the best one."""
+    return _leave_out(fit, outermost_tenth(fit.swarm), known)
+
+
+def _leave_out(fit: SwarmFit, rows: NDArray[np.intp], known: LeftOut | None) -> LeftOut | None:
+    """Fit every law without the mixtures `rows`; arguments as in `leave_out_best`."""
     if not len(rows):
         return None
     swarm = fit.swarm if fit.swarm.parts is None else fit.swarm.parts
@@ -154,36 +184,55 @@ def judge_picks(fit: SwarmFit, left_out: LeftOut) -> BestTenth:
     return BestTenth(len(left_out.rows), len(np.unique(swarm.group[~swarm.held_out])), picked)
 
 
-def widened(fit: SwarmFit, left_out: LeftOut | None) -> SwarmFit:
-    """Return the laws with intervals that hold the best tenth, which the laws had not seen.
+def widened(fit: SwarmFit, left_out: LeftOut | None, outermost: LeftOut | None = None) -> SwarmFit:
+    """Return the laws with intervals that hold the ends of the swarm, which they had not seen.
 
     Half their width there is Student's quantile for the runs left out, times the root of the mean
     squared error. Metrics that the objective does not count keep their intervals: laws of them were
-    not fitted without the best tenth.
+    not fitted without the ends.
 
     Args:
         fit: the laws, fitted to all runs.
         left_out: what laws without the best tenth predict of it; `None` leaves all as it is.
+        outermost: what laws without the outermost tenth predict of it.
     """
-    if left_out is None:
+    errors = None if left_out is None else _missed(fit, left_out)
+    if left_out is None or errors is None:
         return fit
+    farthest = None if outermost is None else _missed(fit, outermost)
+    sign, truth = fit.swarm.objective_sign, measured_objective(fit.swarm)[left_out.rows]
+    objective = replace(
+        fit.objective.calibration, good=sign * float(truth.max()), best=sign * float(truth.min())
+    )
+    fits, used = list(fit.fits), _used(fit)
+    found = [
+        replace(own, beyond=half, outer=float(np.fmax(half, far)))
+        for own, half, far in zip(
+            (*(fits[index].calibration for index in used), objective),
+            errors,
+            farthest or errors,
+            strict=True,
+        )
+    ]
+    for index, own in zip(used, found, strict=False):
+        fits[index] = replace(fits[index], calibration=own)
+    return replace(fit, fits=fits, objective=replace(fit.objective, calibration=found[-1]))
+
+
+def _missed(fit: SwarmFit, left_out: LeftOut) -> list[float] | None:
+    """Return half the width that holds what was left out.
+
+    Of each metric that the objective counts, and of the objective last; `None` where a chosen law
+    was not fitted without it.
+    """
     found = _counted_values(fit, AUTO, left_out)
     if found is None:
-        return fit
-    swarm, rows, used, fits = fit.swarm, left_out.rows, _used(fit), list(fit.fits)
+        return None
+    swarm, rows, used = fit.swarm, left_out.rows, _used(fit)
     values, counts = swarm.averaged()
-    measured = np.where(counts > 0, values, np.nan)[:, rows]
-    for index, predicted in zip(used, found, strict=True):
-        errors = replace(fits[index].calibration, beyond=_beyond(measured[index] - predicted))
-        fits[index] = replace(fits[index], calibration=errors)
-    truth = measured_objective(swarm)[rows]
-    errors = replace(
-        fit.objective.calibration,
-        beyond=_beyond(truth - swarm.objective_weights[used] @ found),
-        good=swarm.objective_sign * float(truth.max()),
-        best=swarm.objective_sign * float(truth.min()),
-    )
-    return replace(fit, fits=fits, objective=replace(fit.objective, calibration=errors))
+    measured = np.where(counts > 0, values, np.nan)[used][:, rows]
+    whole = measured_objective(swarm)[rows] - swarm.objective_weights[used] @ found
+    return [_beyond(residuals) for residuals in (*(measured - found), whole)]
 
 
 def _beyond(residuals: Array) -> float:

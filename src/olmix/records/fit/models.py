@@ -9,12 +9,14 @@ from typing import Any
 from olmix.errors import DataError
 from olmix.text.files import read_json
 
-__all__ = ["MODELS_FILE", "MODELS_FORMAT", "read_models"]
+__all__ = ["BEST_TENTH", "MODELS_FILE", "MODELS_FORMAT", "OUTERMOST_TENTH", "read_models"]
 
 MODELS_FILE = "models.json"
 MODELS_FORMAT = 5
 _READ = (3, 4, 5)
 """Formats that are read: what 4 and 5 added (rows for points, shared bases) may be absent."""
+BEST_TENTH, OUTERMOST_TENTH = "best_tenth", "outermost_tenth"
+"""Keys of what laws predict of these mixtures without having seen them."""
 _MOST_BYTES = 1 << 32
 
 

@@ -56,6 +56,8 @@ TAILS = (round((1 - LEVEL) / 2, 4), round((1 + LEVEL) / 2, 4))
 """Quantiles between which such an interval lies."""
 NORMAL_QUANTILE = round(NormalDist().inv_cdf(TAILS[1]), 4)
 """Standard deviations that the interval of a normal distribution reaches at `LEVEL`."""
+_NEARLY = 0.75
+"""Share of `reach` from which on intervals rise to what the ends of the swarm showed."""
 AGAIN = "Run `olmix fit` again."
 AUTO = "auto"
 """Key of the choice that was made for each metric, beside the names of laws."""
@@ -106,7 +108,9 @@ class Calibration(JsonRecord):
 
     Half their width at a Hellinger distance `d` from the nearest run is
     ``quantile (base + slope d) max(1, d / reach)^2``. Where the objective is predicted to be as
-    good as the best tenth of the mixtures or better, it is at least a share (`ahead`) of `beyond`.
+    good as the best tenth of the mixtures or better, it is at least a share (`ahead`) of `beyond`;
+    and farther than `reach`, at least ``outer (d / reach)^2``, to which it rises from 3/4 of
+    `reach` on.
 
     Attributes:
         base: typical error at a mixture that was trained on, in units of the metric.
@@ -119,6 +123,7 @@ class Calibration(JsonRecord):
         highest: largest value that it can have, where there is one.
         beyond: half the width that holds the best tenth, by laws that had not seen it; NaN where
             none was left out.
+        outer: the same for the best tenth and the outermost one, the larger.
         good: of the objective, the worst of the best tenth as measured; nothing for a metric.
         best: of the objective, the best of these; nothing for a metric.
     """
@@ -131,6 +136,7 @@ class Calibration(JsonRecord):
     lowest: Number = field(default=math.nan, metadata=OPTIONAL)
     highest: Number = field(default=math.nan, metadata=OPTIONAL)
     beyond: Number = field(default=math.nan, metadata=OPTIONAL)
+    outer: Number = field(default=math.nan, metadata=OPTIONAL)
     good: Number = field(default=math.nan, metadata=OPTIONAL)
     best: Number = field(default=math.nan, metadata=OPTIONAL)
 
@@ -157,8 +163,11 @@ class Calibration(JsonRecord):
             ahead: (n,) how far the objective lies beyond what was tried, from 0 to 1.
         """
         far = np.asarray(distances, dtype=np.float64)
-        growth = np.fmax(1.0, far / self.reach) ** 2
+        share = far / self.reach
+        growth = np.fmax(1.0, share) ** 2
         half = self.quantile * (self.base + self.slope * far) * growth
+        out = np.clip((share - _NEARLY) / (1 - _NEARLY), 0.0, 1.0)
+        half = np.fmax(half, out * self.outer * growth)
         return np.asarray(np.fmax(half, np.asarray(ahead) * self.beyond))
 
     def interval(
@@ -182,7 +191,7 @@ class Calibration(JsonRecord):
     def from_plain(cls, plain: Mapping[str, Any]) -> Calibration:
         """Build a calibration from what `to_plain` returned."""
         numbers = {key: float(plain[key]) for key in ("base", "slope", "quantile")}
-        optional = ("reach", "lowest", "highest", "beyond", "good", "best")
+        optional = ("reach", "lowest", "highest", "beyond", "outer", "good", "best")
         numbers |= {key: float(plain[key]) for key in optional if plain.get(key) is not None}
         coverage = {
             float(level): math.nan if share is None else float(share)

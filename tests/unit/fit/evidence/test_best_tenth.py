@@ -8,8 +8,16 @@ import pytest
 from fit_fixtures import log_linear, log_weight, plant
 from olmix.fit import fit_swarm
 from olmix.fit.calibration import student
-from olmix.fit.evidence.best_tenth import LeftOut, best_tenth, judge_picks, leave_out_best, widened
-from olmix.fit.models_file import restore_best_tenth
+from olmix.fit.evidence.best_tenth import (
+    LeftOut,
+    best_tenth,
+    judge_picks,
+    leave_out_best,
+    leave_out_outermost,
+    outermost_tenth,
+    widened,
+)
+from olmix.fit.models_file import restore_left_out
 from olmix.fit.swarm import read_swarm
 from olmix.fit.swarm_fit import fit_laws
 from olmix.fit.uncertainty import bootstrap, estimate
@@ -89,6 +97,29 @@ def test_intervals_beyond_the_runs_are_as_wide_as_the_best_tenth_was_missed(two)
     assert widened(two, None) is two
 
 
+def test_the_mixtures_farthest_from_the_mean_are_left_out_too(two):
+    rows, mixtures = outermost_tenth(two.swarm), two.swarm.unique_mixtures
+    assert len(rows) == 4
+    centre = mixtures.mean(axis=0)
+    near = (np.sqrt(mixtures) * np.sqrt(centre)).sum(axis=1)
+    assert set(rows) == set(np.argsort(near)[:4])
+
+
+@pytest.mark.parametrize("off", [0.0, 0.7])
+def test_far_out_intervals_hold_what_was_missed_of_the_best_and_of_the_outermost(two, off):
+    best, farthest = leave_out_best(two), leave_out_outermost(two)
+    measured = two.swarm.averaged()[0][:, farthest.rows]
+    missed = {
+        name: dict.fromkeys({*laws, *two.candidates}, values - off)
+        for (name, laws), values in zip(farthest.predictions.items(), measured, strict=True)
+    }
+    found = widened(two, best, LeftOut(farthest.rows, missed))
+    for fitted, alone in zip(found.fits, widened(two, best).fits, strict=True):
+        errors = fitted.calibration
+        assert errors.beyond == alone.calibration.beyond
+        assert errors.outer == pytest.approx(max(errors.beyond, student(4) * off))
+
+
 def test_a_gain_is_as_unsure_as_the_best_tenth_was_missed(two):
     best = two.swarm.unique_mixtures[leave_out_best(two).rows].mean(axis=0)
     rows = np.stack([best, two.natural])
@@ -149,14 +180,15 @@ def test_another_proposer_takes_over_what_was_left_out_and_another_objective_doe
     planted = plant(tmp_path, {"a": log_linear, "b": log_weight}, num=24)
     laws = {"regression": {"type": "log_weight"}}
     first = fit_swarm(planted.config(**laws), tmp_path / "fit")
-    known = restore_best_tenth(first.folder / "models.json")
+    known = restore_left_out(first.folder / "models.json")
+    assert set(known) == {"best_tenth", "outermost_tenth"}
     second = fit_swarm(planted.config(**laws, proposer={"kl_reg": 0.5}), tmp_path / "fit")
     assert second.folder != first.folder
     assert read_fit(second.folder).objective.best_tenth == first.fit.objective.best_tenth
     only_b = {"obj_weights": {"a": 0.0, "b": 1.0}}
     third = fit_swarm(planted.config(**laws, filtering=only_b), tmp_path / "fit")
-    there = restore_best_tenth(third.folder / "models.json")
-    assert set(there.rows) != set(known.rows)
+    there = restore_left_out(third.folder / "models.json")["best_tenth"]
+    assert set(there.rows) != set(known["best_tenth"].rows)
     config = planted.config(**laws, filtering=only_b)
     anew = leave_out_best(fit_laws(config, read_swarm(config)))
     assert set(there.predictions) == {"b"}
