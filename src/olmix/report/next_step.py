@@ -112,16 +112,15 @@ def _after_verification(content: FitFolder, proposal: Proposal) -> Step:
             another,
         )
     mix, costs = content.folder / "mix.yaml", gentler_step(content, {}).words
-    step = f"The mixture to train on is {mix}{', if you can afford its costs' if costs else ''}"
-    step += f" (for your trainer: `{study.export}`)."
     if best is not None and best.high < 0:
-        step = "Best seen measured better than the proposal: train on that one."
+        return Step("Best seen measured better than the proposal: train on that one.")
+    step = f"Train on {mix}{', if you can afford its costs' if costs else ''}"
     if more is None or more.worth:
-        return Step(f"{step} Another round of runs may improve it:", another)
+        return Step(f"{step}. Another round of runs may improve it:", another)
     if content.ladder is not None or not study.verify:
-        return Step(step)
+        return Step(f"{step}. For your trainer:", study.export)
     return Step(
-        f"{step} See whether its gain holds in larger models:", f"{study.verify} --scales 1,4"
+        f"{step}. See whether its gain holds in larger models:", f"{study.verify} --scales 1,4"
     )
 
 

@@ -198,7 +198,7 @@ def test_after_a_verification_the_trust_says_what_was_measured(content):
         "The prediction alone was not enough (error 4.4 times the noise"
     )
     assert "but the gain was measured: better than natural with" in found.measured
-    assert found.next.words.startswith("The mixture to train on is ")
+    assert found.next.words.startswith("Train on ")
     assert found.measured.split()[-1] in " ".join(in_lines(found))
 
 
