@@ -140,6 +140,23 @@ def test_a_new_component_drops_the_arguments_that_it_does_not_take():
         assert kept.config["optimizer"]["fused"] is True
 
 
+def test_an_argument_that_the_override_names_is_not_dropped_with_a_component():
+    """The new component does not take it: its own check says so, where a silent loss would not."""
+    base = {"model": {"_component_": "old", "rank": 8, "alpha": 16}}
+    override = {"model": {"_component_": "new", "rank": 4}}
+    found = merge_all(base, override, {"new": Parameters({})}.get)
+    assert found.config == {"model": {"_component_": "new", "rank": 4}}
+    assert found.dropped == ((("model",), "new", ("alpha",)),)
+
+
+def test_what_is_not_there_cannot_be_deleted_or_changed_by_its_number():
+    found = merge_all({"a": [1, 2], "b": 3}, {"c": "!delete", "a": {2: 5}, "b": "!delete"})
+    assert found.config == {"a": [1, 2]}
+    assert [entry.path for entry in found.mismatches] == [("c",), ("a",)]
+    assert "no c that could be deleted" in found.mismatches[0].explain()
+    assert "numbered from 0 to 1; found 2" in found.mismatches[1].explain()
+
+
 def test_a_parameter_that_takes_several_types_changes_between_them():
     base = {"checkpointer": {"_component_": "new", "files": ["a"]}}
     override = {"checkpointer": {"files": {"format": "x", "most": 3}}}
