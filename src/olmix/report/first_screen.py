@@ -18,7 +18,7 @@ from olmix.records.fit.report_notes import read_report_notes
 from olmix.records.fit.scores import LEVEL
 from olmix.report.floors import floors_reading
 from olmix.report.metric_changes import MetricChange, metric_changes
-from olmix.report.next_step import Step, gentler_step, next_step
+from olmix.report.next_step import Step, gentler_step, next_step, starting_mixture
 from olmix.report.short_names import short_names
 from olmix.report.trust import STRONG, Light, overall, read_lights
 from olmix.text.numbers import (
@@ -298,7 +298,9 @@ def _bars(content: FitFolder, proposal: Proposal) -> tuple[Bar, ...]:
             _segment(leaf, labels.get(leaf, leaf), share, colour)
             for colour, (leaf, share) in enumerate(shares.items())
         )
-        label = "worst" if proposal.worst and name == "proposed" else mixture_label(name)
+        label = starting_mixture(content) if name == "natural" else mixture_label(name)
+        if proposal.worst and name == "proposed":
+            label = "worst"
         bars.append(Bar(label, segments))
     return tuple(bars)
 
@@ -347,7 +349,7 @@ def _status(content: FitFolder) -> tuple[str, str]:
     if gain is None or math.isnan(gain.low):
         return status, "plain"
     if gain.high < 0:
-        return f"{status}: worse than natural", "warn"
+        return f"{status}: worse than {starting_mixture(content)}", "warn"
     if gain.low > 0:
         return status, "good"
     return f"{status}: no gain shown", "plain"
@@ -373,7 +375,7 @@ def _headline(content: FitFolder) -> tuple[str, str, str]:
 
 def _number(content: FitFolder, kind: str, gain: Gain, level: float) -> tuple[str, str, str]:
     reach = f"{per_cent(level)} interval {interval(gain.low, gain.high)}"
-    label = f"{kind} gain over natural in {content.objective.name}"
+    label = f"{kind} gain over {starting_mixture(content)} in {content.objective.name}"
     return label, signed(gain.mean), reach
 
 
@@ -392,7 +394,7 @@ def _notes(content: FitFolder) -> tuple[str, ...]:
     notes = []
     if measured is not None and not (measured.low > 0 or measured.high < 0):
         reach = interval(measured.low, measured.high)
-        notes.append(f"over natural {signed(measured.mean)} ({reach})")
+        notes.append(f"over {starting_mixture(content)} {signed(measured.mean)} ({reach})")
     notes += others
     if predicted is None or not math.isfinite(predicted.mean):
         return tuple(notes)
@@ -432,7 +434,7 @@ def _measured_words(content: FitFolder, lights: Sequence[Light]) -> str:
     wins, seeds = found.wins_over("natural")
     if not seeds or proposal.worst:
         return ""
-    said = f"better than natural with {wins} of {counted(seeds, 'seed')}"
+    said = f"better than {starting_mixture(content)} with {wins} of {counted(seeds, 'seed')}"
     doubts = "; ".join(light.words for light in lights if light.level != STRONG)
     if gain.low > 0 and doubts:
         alone = f"The prediction alone was not enough ({doubts})"
@@ -483,7 +485,8 @@ def _costs(content: FitFolder) -> _Costs:
     note = ", ".join(part for part in parts if not part.startswith("0 ")) or "nothing changes"
     what = "Other metrics" if len(content.objective.metrics) == 1 else "Metrics"
     title = (
-        f"{what} against natural, {'measured ± standard error' if found.measured else 'predicted'}"
+        f"{what} against {starting_mixture(content)}, "
+        f"{'measured ± standard error' if found.measured else 'predicted'}"
     )
     if len(shown) < len(changes):
         title += f": the worst 5 and best 3 of {len(changes)}"

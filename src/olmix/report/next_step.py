@@ -16,7 +16,7 @@ from olmix.report.next_commands import study_of
 from olmix.report.trust import STRONG, overall, read_lights
 from olmix.text.numbers import duration, percent
 
-__all__ = ["Step", "gentler_step", "next_step"]
+__all__ = ["Step", "gentler_step", "next_step", "starting_mixture"]
 
 _MUCH = 0.1
 """Share of its value by which a metric gets worse before a gentler mixture is named."""
@@ -29,6 +29,11 @@ class Step:
 
     words: str = ""
     command: str = ""
+
+
+def starting_mixture(content: FitFolder) -> str:
+    """Return what gains are over: natural, or uniform where no token counts were given."""
+    return "uniform" if content.settings.priors.unknown else "natural"
 
 
 def next_step(content: FitFolder) -> Step:
@@ -102,13 +107,12 @@ def _after_verification(content: FitFolder, proposal: Proposal) -> Step:
     if gain is None or math.isnan(gain.mean) or math.isnan(gain.low):
         return Step()
     another = study.another_round(_another_round(content))
+    keep = f"Keep the {starting_mixture(content)} mixture"
     if gain.high < 0:
-        return Step(
-            "Keep the natural mixture, or use this fit to place another round of runs:", another
-        )
+        return Step(f"{keep}, or use this fit to place another round of runs:", another)
     if gain.low <= 0:
         return Step(
-            "Keep the natural mixture, verify with more seeds, or place another round of runs:",
+            f"{keep}, verify with more seeds, or place another round of runs:",
             another,
         )
     mix, costs = content.folder / "mix.yaml", gentler_step(content, {}).words

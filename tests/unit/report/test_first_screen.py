@@ -216,3 +216,13 @@ def test_the_gentler_fit_takes_the_config_of_this_one(content, tmp_path):
     assert " -c FIT.yaml" in build_first_screen(costly, {}, commands).gentler.command
     config.touch()
     assert f" -c {config}" in build_first_screen(costly, {}, commands).gentler.command
+
+
+def test_without_token_counts_gains_are_over_the_uniform_mixture(content):
+    priors = replace(content.settings.priors, unknown=True)
+    found = build_first_screen(
+        replace(content, settings=replace(content.settings, priors=priors)), {}
+    )
+    assert [bar.mixture for bar in found.bars] == ["uniform", "proposed"]
+    assert " gain over uniform in " in found.label
+    assert "natural" not in " ".join(in_lines(found))
