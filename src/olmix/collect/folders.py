@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from olmix.collect.mixes import Told, read_mix, read_shares
-from olmix.collect.record import Record, State, numbers_of
+from olmix.collect.record import FACTS, Record, State, numbers_of
 from olmix.collect.wandb_files import find_wandb_files, read_wandb_files
 from olmix.config import LaunchConfig, read_yaml
 from olmix.errors import DataError, OlmixError
@@ -115,7 +115,7 @@ def _record(
     shares = read_shares(summary.get("token_shares"), mix.weights, tokens)
     curves, results = reader_of(run.path), find_evaluations(run.path)
     evaluated = read_evaluations(results, run.path)
-    own = {key: summary[key] for key in _FACTS if found.number(key) is not None}
+    own = {key: summary[key] for key in FACTS if found.number(key) is not None}
     return Record(
         name=run.name,
         state=state,
@@ -136,9 +136,6 @@ def _record(
             **plain_identities(summary.get("measured_with")),
         },
     )
-
-
-_FACTS = ("seed", "tokens", "seconds", "tokens_per_second", "final_loss")
 
 
 def _explain(status: Status) -> tuple[State, str]:

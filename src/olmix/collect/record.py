@@ -10,7 +10,7 @@ from typing import Any, Literal
 from olmix.records.log_readers import Curves, number, tail_mean
 from olmix.records.metric_identity import MetricIdentity
 
-__all__ = ["USABLE", "Record", "State", "Value", "numbers_of", "reduce_curve"]
+__all__ = ["FACTS", "USABLE", "Record", "State", "Value", "numbers_of", "reduce_curve"]
 
 State = Literal[
     "finished",
@@ -26,6 +26,9 @@ State = Literal[
 ]
 """`logged`: there are logs, and nothing says whether the run ended. `stale`: finished with another
 config or data than was launched. `replaced`: another run of this name came later."""
+
+FACTS = ("seed", "tokens", "seconds", "tokens_per_second", "final_loss")
+"""What `runs.csv` says of a run beside its state, where that is known."""
 
 USABLE: tuple[State, ...] = ("finished", "logged")
 

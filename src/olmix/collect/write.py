@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from olmix.collect.record import Record
+from olmix.collect.record import FACTS, Record
 from olmix.collect.selection import Selection
 from olmix.text.csv import write_table
 
@@ -23,8 +23,6 @@ __all__ = [
 
 RATIOS, METRICS, FIT_CONFIG = "ratios.csv", "metrics.csv", "fit.yaml"
 STANDARD_ERRORS = "metrics_se.csv"
-
-_FACTS = ("seed", "tokens", "seconds", "tokens_per_second", "final_loss")
 
 
 def write_ratios(path: Path, records: Sequence[Record], domains: Sequence[str]) -> None:
@@ -44,7 +42,7 @@ def write_metrics(
 def write_runs(path: Path, records: Sequence[Record], domains: Sequence[str]) -> None:
     """Write one row for every run that was launched, finished or not."""
     columns: dict[str, list[Any]] = {"state": [record.state for record in records]}
-    for key in _FACTS:
+    for key in FACTS:
         columns[key] = [record.facts.get(key) for record in records]
     columns["why"] = [record.why or None for record in records]
     for domain in domains:

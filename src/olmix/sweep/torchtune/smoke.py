@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from olmix.sweep.framework import Base
-from olmix.sweep.framework_process import try_each
 from olmix.sweep.torchtune.assets import build_assets
 from olmix.sweep.torchtune.registry import read_registry
 from olmix.sweep.torchtune.shrink import data_of, shrink
+from olmix.sweep.try_configs import try_each
 from olmix.text.files import digest
 from olmix.text.progress import OnProgress
 from olmix.text.yaml import render_yaml

@@ -16,8 +16,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from olmix.sweep.framework_process import answer
 from olmix.sweep.torchtune.tiny import write_weights
+from olmix.sweep.try_configs import answer
 
 __all__ = ["main"]
 

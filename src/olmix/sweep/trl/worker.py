@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from olmix.sweep.framework import Verdict
-from olmix.sweep.framework_process import answer, try_each
+from olmix.sweep.try_configs import answer, try_each
 from olmix.text.progress import OnProgress
 
 __all__ = ["check_files", "main", "run_worker"]
