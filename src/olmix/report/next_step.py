@@ -33,7 +33,8 @@ class Step:
 
 def starting_mixture(content: FitFolder) -> str:
     """Return what gains are over: natural, or uniform where no token counts were given."""
-    return "uniform" if content.settings.priors.unknown else "natural"
+    priors = content.settings.priors
+    return "uniform" if priors is not None and priors.unknown else "natural"
 
 
 def next_step(content: FitFolder) -> Step:
