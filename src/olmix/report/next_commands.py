@@ -12,11 +12,11 @@ from pathlib import Path
 
 from olmix.records.fit.folder import FitFolder
 
-__all__ = ["Study", "study_of"]
+__all__ = ["StudyPlaces", "study_of"]
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyPlaces:
     """The places of a study, as commands name them.
 
     Attributes:
@@ -52,13 +52,13 @@ class Study:
         return _line("generate", *configs, *placed, "-o", self.home / name)
 
 
-def study_of(content: FitFolder) -> Study:
+def study_of(content: FitFolder) -> StudyPlaces:
     """Return the places of the study that a fit belongs to."""
     tables = content.settings.swarm.ratios
     for folder in () if tables is None else (Path(tables).parent, Path(tables).parent.parent):
         if all((folder / name).is_file() for name in ("generation.yaml", "launch.yaml")):
-            return Study(content.folder, _from_here(folder))
-    return Study(content.folder, None)
+            return StudyPlaces(content.folder, _from_here(folder))
+    return StudyPlaces(content.folder, None)
 
 
 def _from_here(folder: Path) -> Path:
