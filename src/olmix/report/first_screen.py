@@ -204,7 +204,7 @@ def metric_labels(content: FitFolder) -> dict[str, str]:
 
 def in_lines(screen: FirstScreen) -> list[str]:
     """Return the first screen as lines of a terminal of 80 columns."""
-    lines = _entry("study", screen.origin)
+    lines = _entry("study", screen.origin, most=2)
     if screen.bars:
         lines += _entry(screen.bars[-1].mixture, _shares(screen.mixture), most=8)
     if screen.value:
