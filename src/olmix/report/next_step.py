@@ -91,7 +91,7 @@ def _before_verification(content: FitFolder, proposal: Proposal) -> Step:
         why = "The gain is not certain: verify before you train on it"
     elif overall(read_lights(content)) != STRONG:
         why = "The prediction alone is not enough: verify before you train on it"
-    if best is not None and best.mean <= 0:
+    if best is not None and best.mean <= 0 and not proposal.floors:
         why += ", and against best seen, which is predicted to be as good or better"
     if study.verify:
         return Step(f"{why}{_price(content)}:", study.verify)
@@ -117,9 +117,11 @@ def _after_verification(content: FitFolder, proposal: Proposal) -> Step:
             another,
         )
     mix, costs = content.folder / "mix.yaml", gentler_step(content, {}).words
-    if best is not None and best.high < 0:
-        return Step("Best seen measured better than the proposal: train on that one.")
     step = f"Train on {mix}{', if you can afford its costs' if costs else ''}"
+    if best is not None and best.high < 0:
+        if not proposal.floors:
+            return Step("Best seen measured better than the proposal: train on that one.")
+        step += " (best seen is better, but was not asked to keep the floors)"
     if more is None or more.worth:
         return Step(f"{step}. Another round of runs may improve it:", another)
     if content.ladder is not None or not study.verify:

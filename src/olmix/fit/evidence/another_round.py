@@ -144,12 +144,17 @@ def _into(feasible: Feasible, mixture: Array) -> Array:
 
 
 def _noise(swarm: Swarm) -> float:
-    """Return the standard deviation of one run: of replicates or by standard errors, else NaN."""
+    """Return the standard deviation of one run: of replicates or by standard errors, else NaN.
+
+    Metrics of a run seldom err against one another, but two pairs of replicates may look so by
+    chance: it is at least that of an average of metrics that err independently.
+    """
     used = swarm.objective_weights > 0
-    values = swarm.values[:, used] @ swarm.objective_weights[used]
-    found, _ = noise_between(values, np.ones(len(values)), swarm.group)
+    shares, ones = swarm.objective_weights[used], np.ones(len(swarm.values))
+    found, _ = noise_between(swarm.values[:, used] @ shares, ones, swarm.group)
     if found is not None:
-        return found
+        each = [noise_between(one, ones, swarm.group)[0] or 0.0 for one in swarm.values[:, used].T]
+        return max(found, float(np.linalg.norm(shares * each)))
     _, known = objective_noise(swarm)
     return math.sqrt(known) if known > 0 else math.nan
 

@@ -85,3 +85,23 @@ def test_without_replicates_there_is_no_verdict(tmp_path):
     assert np.isnan(found.noise)
     assert not found.worth
     assert "since no mixture was trained twice" in found.statement
+
+
+def test_two_metrics_that_cancel_in_one_pair_of_replicates_are_not_free_of_noise(tmp_path):
+    """Their average is the same twice by chance; another round is not worth it for that."""
+    rng = np.random.default_rng(0)
+    mixtures = rng.dirichlet(np.ones(3), 30)
+    mixtures[1] = mixtures[0]
+    names = [f"r{index}" for index in range(30)]
+    weights = dict(zip("abc", mixtures.T.tolist(), strict=True))
+    write_table(tmp_path / "ratios.csv", names, weights)
+    truth = ((mixtures - [0.5, 0.3, 0.2]) ** 2).sum(axis=1)
+    error = np.zeros(30)
+    error[:2] = [0.1, -0.1]
+    metrics = {"one": (truth + error).tolist(), "two": (truth - error).tolist()}
+    write_table(tmp_path / "metrics.csv", names, metrics)
+    tables = (tmp_path / "ratios.csv", tmp_path / "metrics.csv")
+    fit = fit_laws(load_swarm(*tables, token_counts=dict.fromkeys("abc", 1000))).fit
+    found = another_round(fit, propose_judged(fit))
+    one = 0.2 / np.sqrt(2)
+    assert found.noise == pytest.approx(one / np.sqrt(2))
