@@ -156,7 +156,7 @@ MUTANTS = [
     *_entries(
         "records/fit/scores.py",
         "unit/fit/test_calibration.py unit/records/fit",
-        ("growth = np.fmax(1.0, far / self.reach) ** 2", "growth = 1.0"),
+        ("growth = np.fmax(1.0, share) ** 2", "growth = 1.0"),
         ("self.quantile * (self.base + self.slope * far) * growth", "self.quantile * self.base * growth"),
         ("np.fmin(np.fmax(values, self.lowest), self.highest)", "values"),
     ),
