@@ -32,6 +32,7 @@ __all__ = [
     "NotAvailableError",
     "OlmixError",
     "Problem",
+    "did_you_mean",
     "explain",
     "how_to_install",
     "in_words",
@@ -176,6 +177,12 @@ def explain(error: OlmixError | OSError) -> str:
     names = (error.filename, error.filename2)
     places = [os.fsdecode(name) for name in names if isinstance(name, str | bytes | os.PathLike)]
     return ": ".join([" -> ".join(places), error.strerror] if places else [error.strerror])
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean code?`` for the end of a message, or nothing."""
+    guess = nearest(word, sorted(known))
+    return "" if guess is None else f"; did you mean {guess}?"
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -277,6 +277,8 @@ def evaluate(
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return 0
+    from olmix.text.numbers import per_cent
+
     rows = [
         (name, _with_interval(report, "base", name), _with_interval(report, "checkpoint", name),
          _change(report["change"].get(name)))
@@ -284,7 +286,7 @@ def evaluate(
     ]  # fmt: skip
     table(
         f"{report['num_prompts']} questions, {report['preset']} answers; "
-        f"intervals of {report['level']:.0%}",
+        f"intervals of {per_cent(report['level'])}",
         ("measure", "base model", f"step {report['step']}", "paired difference"),
         rows,
     )

@@ -11,7 +11,7 @@ import click
 from olmix.cli.options import path_option
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, Study, fit_config, study_configs
 from olmix.cli.terminal import done, shell_line
-from olmix.errors import ConfigError, DataError, Problem, nearest
+from olmix.errors import ConfigError, DataError, Problem, did_you_mean
 
 __all__ = ["new"]
 
@@ -129,8 +129,7 @@ def _check_held_out(
 ) -> None:
     for name in held_out:
         if name not in given:
-            guess = nearest(name, given)
-            hint = f"; did you mean {guess}?" if guess is not None else ""
+            hint = did_you_mean(name, given)
             what = f"found {name}; allowed: {', '.join(given)}{hint}"
             raise ConfigError([Problem("--held-out", what)])
     if len(trained) < 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -30,7 +30,7 @@ from olmix.config.evaluation import FitEval
 from olmix.config.priors import Priors, unknown_priors
 from olmix.config.scales import SCALE_COLUMN, ScaleSize, SwarmScale, by_size
 from olmix.domains import domains_below, is_below
-from olmix.errors import OlmixError, nearest
+from olmix.errors import OlmixError, did_you_mean
 from olmix.text.csv import read_table
 
 __all__ = [
@@ -58,11 +58,6 @@ def _check_percentage(text: str) -> str:
     if re.fullmatch(r"\d+(\.\d+)?\s*%", text) is None:
         raise ValueError("a number from 0 up is needed, or a share such as `5 %`")
     return text
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    guess = nearest(name, known)
-    return "" if guess is None else f"; did you mean {guess}?"
 
 
 Percentage = Annotated[str, AfterValidator(_check_percentage)]
@@ -401,12 +396,13 @@ class FitConfig(Section):
         if not self.regression.aggregate_task_families:
             for name in self.filtering.obj_weights:
                 if name not in known:
-                    what = f"eval.tasks has no such metric{_hint(name, known)}"
+                    what = f"eval.tasks has no such metric{did_you_mean(name, known)}"
                     rules.broken(what, "filtering", "obj_weights", name)
             floors = self.proposer.floors
             for name in floors if isinstance(floors, dict) else ():
                 if name not in (*known, ALL_METRICS):
-                    what = f"eval.tasks has no such metric{_hint(name, (*known, ALL_METRICS))}"
+                    hint = did_you_mean(name, (*known, ALL_METRICS))
+                    what = f"eval.tasks has no such metric{hint}"
                     rules.broken(what, "proposer", "floors", name)
         if set(known) <= set(self.filtering.drop_metrics):
             rules.broken("no metric would be left", "filtering", "drop_metrics")

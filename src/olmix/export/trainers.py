@@ -1,7 +1,8 @@
 """One renderer per trainer: a mixture as the text of the file that it reads.
 
 What a format cannot say is said in words, in `TrainerFormat.repetition` and `TrainerFormat.unit`,
-which head the file where it can hold comments and are printed in any case.
+which head the file where it can hold comments and are printed in any case. All formats stand here,
+templates included, so that a new one is written beside those that it is like.
 """
 
 from __future__ import annotations

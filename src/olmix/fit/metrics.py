@@ -12,7 +12,7 @@ import numpy as np
 
 from olmix.config import FitConfig
 from olmix.config.fit import ALL_METRICS, FilteringConfig, ProposerConfig
-from olmix.errors import nearest
+from olmix.errors import did_you_mean
 from olmix.fit.directions import Families, directions
 from olmix.fit.noise import errors_of, mean_errors, wrong_errors
 from olmix.laws.outliers import winsorise
@@ -266,7 +266,7 @@ def _unknown_names(
         ("lower_is_better", sorted({*given} - known - {*asked} - own)),
     )
     return [
-        f"{table.path}: {place}: there is no metric {name}{_hint(name, known)}"
+        f"{table.path}: {place}: there is no metric {name}{did_you_mean(name, known)}"
         for place, names in places
         for name in names
     ]
@@ -276,7 +276,7 @@ def _not_dropped(filtering: FilteringConfig, table: Table, families: Families) -
     """Return what to say of metrics that are to be dropped and are not there."""
     known = {*table.columns, *(name for members in families.values() for name in members)}
     return [
-        f"filtering.drop_metrics: there is no metric {name} to drop{_hint(name, known)}"
+        f"filtering.drop_metrics: there is no metric {name} to drop{did_you_mean(name, known)}"
         for name in sorted(set(filtering.drop_metrics) - known)
     ]
 
@@ -292,7 +292,8 @@ def _unknown_floors(config: FitConfig, families: Families) -> list[str]:
     fitted = fitted if averaged else {name for names in members.values() for name in names}
     where = "eval.tasks" if averaged else config.swarm.metrics
     return [
-        f"{where}: proposer.floors: no metric {name} is fitted{_hint(name, {*fitted, ALL_METRICS})}"
+        f"{where}: proposer.floors: no metric {name} is fitted"
+        f"{did_you_mean(name, {*fitted, ALL_METRICS})}"
         for name in sorted(set(floors) - fitted - {ALL_METRICS})
     ]
 
@@ -302,7 +303,7 @@ def _weight_problems(
 ) -> list[str]:
     """Return what is wrong with the weights of the objective."""
     problems = [
-        f"{where}: filtering.obj_weights: there is no metric {name}{_hint(name, known)}"
+        f"{where}: filtering.obj_weights: there is no metric {name}{did_you_mean(name, known)}"
         for name in sorted(set(filtering.obj_weights) - set(known))
     ]
     if not objective_weights.sum() > 0:
@@ -328,8 +329,3 @@ def _scales_within(table: Table, kept: Families) -> list[str]:
         if note is not None:
             notes.append(f"eval.tasks.{family}: {note} Split the family.")
     return notes
-
-
-def _hint(name: str, known: Collection[str]) -> str:
-    guess = nearest(name, sorted(known))
-    return f"; did you mean {guess}?" if guess is not None else ""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from olmix.errors import DataError, nearest
+from olmix.errors import DataError, did_you_mean
 from olmix.fit.mixture_rows import rescaled_note, without_noise, wrong_weights
 from olmix.fit.models_file import LoadedFit
 from olmix.simplex import Array
@@ -80,8 +80,7 @@ def _mixtures(fit: LoadedFit, table: Table) -> Array:
     table = _with_frozen(fit, table)
     missing = [name for name in fit.domains if name not in table.columns]
     for name in [name for name in table.columns if name not in fit.domains]:
-        guess = nearest(name, fit.domains)
-        hint = f"; did you mean {guess}?" if guess is not None else ""
+        hint = did_you_mean(name, fit.domains)
         problems.append(f"{table.path}: the fit has no domain {name}{hint}")
     if missing:
         problems.append(f"{table.path}: it lacks the domains {', '.join(missing)}")

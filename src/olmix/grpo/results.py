@@ -13,7 +13,7 @@ from olmix.errors import DataError
 from olmix.records.fit.scores import LEVEL
 from olmix.records.run import RunFolder, Summary
 from olmix.text.csv import write_table
-from olmix.text.numbers import with_error
+from olmix.text.numbers import per_cent, with_error
 
 __all__ = [
     "RunResult",
@@ -177,7 +177,7 @@ def _compared(name: str, values: Mapping[str, Sequence[float]]) -> list[str]:
         verdict = "more than" if gap > half else "no more than"
         lines.append(
             f"{name}: {best} is {with_error(gap, half)} above {setting}, {verdict} the noise "
-            f"between seeds ({LEVEL:.0%}, {len(values[best])} and {len(group)} runs)"
+            f"between seeds ({per_cent(LEVEL)}, {len(values[best])} and {len(group)} runs)"
         )
     return lines
 

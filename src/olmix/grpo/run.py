@@ -38,7 +38,7 @@ from olmix.records.run import RunFolder
 from olmix.records.run_writer import RunWriter, final_metrics, sigterm_interrupts
 from olmix.records.trackers import TrackedRun, Trackers, open_trackers
 from olmix.text.files import digest
-from olmix.text.numbers import duration, with_error
+from olmix.text.numbers import duration, per_cent, with_error
 from olmix.text.yaml import write_yaml
 
 __all__ = ["run_training", "start_trackers"]
@@ -337,6 +337,6 @@ def _evaluation(measured: Mapping[str, Measured]) -> dict[str, object]:
                     "%s on the same held-out questions, before and after: %s (%s)",
                     name,
                     with_error(change[name].difference, change[name].half_width, sign=True),
-                    f"{LEVEL:.0%}",
+                    per_cent(LEVEL),
                 )
     return found

@@ -6,15 +6,12 @@ The page draws it above everything else, and the terminal ends with the same in 
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from olmix.plotting import mixture_label
-from olmix.records.fit.folder import FitFolder, read_fit_folder
+from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.proposal import Gain, PredictedGain, Proposal
-from olmix.records.fit.report_notes import read_report_notes
 from olmix.records.fit.scores import LEVEL
 from olmix.report.floors import floors_reading
 from olmix.report.metric_changes import MetricChange, metric_changes
@@ -29,6 +26,7 @@ from olmix.text.numbers import (
     probability,
     signed,
     with_error,
+    with_interval,
 )
 
 __all__ = [
@@ -37,19 +35,13 @@ __all__ = [
     "FirstScreen",
     "Segment",
     "build_first_screen",
-    "in_lines",
-    "summary",
 ]
 
 MOST_SEGMENTS = 10
 """Domains that a bar tells apart; all others are one."""
 _MOST_COSTS = 8
-_MOST_NAMED = 20
-"""Domains that the terminal names; all others are one."""
 _LABELLED = 0.06
 """Share from which a segment has its name in it."""
-_WIDTH = 80
-_NO_BREAK = "\u00a0"
 
 
 @dataclass(frozen=True)
@@ -202,68 +194,6 @@ def metric_labels(content: FitFolder) -> dict[str, str]:
     return short_names([metric.name for metric in content.metrics])
 
 
-def in_lines(screen: FirstScreen) -> list[str]:
-    """Return the first screen as lines of a terminal of 80 columns."""
-    lines = _entry("study", screen.origin, most=2)
-    if screen.bars:
-        lines += _entry(screen.bars[-1].mixture, _shares(screen.mixture), most=8)
-    if screen.value:
-        gain = " ".join(word for word in (screen.value, screen.unit) if word)
-        lines += _entry("gain", f"{gain} ({screen.reach}), {screen.label}", most=3)
-    else:
-        lines += _entry("result", screen.status)
-    if screen.over_best:
-        lines += _entry("", screen.over_best, most=2)
-    if screen.costs:
-        worst = [_cost(row) for row in screen.costs if row.kind == "worse"][:3]
-        worst = worst or ["no other metric is worse"]
-        lines += _entry("costs", f"{', '.join(worst)}; {screen.costs_note}", most=3)
-    if screen.floors:
-        lines += _entry("floors", screen.floors, most=3)
-    if screen.lights:
-        words = "; ".join(light.words for light in screen.lights)
-        lines += _entry("trust", screen.measured or f"{screen.trust}: {words}", most=3)
-    for name, step in (("next", screen.next), ("gentler", screen.gentler)):
-        if step.words:
-            lines += _entry(name, step.words, most=4)
-            lines += [f"          {step.command}"] if step.command else []
-    return lines
-
-
-def _shares(mixture: Sequence[Segment]) -> str:
-    """Return a mixture in a row, the largest domains first; beyond 20 the others are one."""
-    shown = [f"{one.label} {one.percent}" for one in mixture[:_MOST_NAMED]]
-    if others := mixture[_MOST_NAMED:]:
-        rest = math.fsum(one.share for one in others)
-        shown.append(f"{len(others)} others {percent(rest)}")
-    return ", ".join(shown)
-
-
-def _cost(row: CostRow) -> str:
-    return f"{row.label} {row.change.partition(' ±')[0]}{f' ({row.share})' if row.share else ''}"
-
-
-def summary(fit_folder: Path) -> list[str]:
-    """Return the first screen of a fit folder whose report was written, as lines of a terminal.
-
-    Raises:
-        DataError: the folder holds no fit.
-    """
-    folder = Path(fit_folder)
-    notes = read_report_notes(folder)
-    return in_lines(build_first_screen(read_fit_folder(folder), notes.facts, notes.commands))
-
-
-def _entry(name: str, text: str, most: int = 1) -> list[str]:
-    """Return a named line, wrapped to at most `most` lines; a number keeps its per cent sign."""
-    joined = text.replace(" %", f"{_NO_BREAK}%")
-    kept = textwrap.wrap(
-        joined, _WIDTH - 10, max_lines=most, placeholder=" ...", break_on_hyphens=False
-    )
-    lines = [words.replace(_NO_BREAK, " ") for words in kept]
-    return [f"{name if not row else '':<10}{words}".rstrip() for row, words in enumerate(lines)]
-
-
 def _origin(content: FitFolder, facts: Mapping[str, str]) -> list[str]:
     """Return who launched the runs and when, how many there are, and what they took."""
     runs = counted(len(content.runs), "run")
@@ -408,9 +338,7 @@ def _notes(content: FitFolder) -> tuple[str, ...]:
 
 def _gain_over(name: str, gain: Gain) -> str:
     """Return a gain over a mixture with its interval and, where predicted, its probability."""
-    text = f"over {mixture_label(name)} {signed(gain.mean)}"
-    if math.isfinite(gain.low) and math.isfinite(gain.high):
-        text += f" ({interval(gain.low, gain.high)})"
+    text = f"over {mixture_label(name)} {with_interval(gain.mean, gain.low, gain.high)}"
     if isinstance(gain, PredictedGain) and math.isfinite(gain.probability):
         text += f", better with {probability(gain.probability)} probability"
     return text

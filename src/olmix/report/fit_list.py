@@ -20,11 +20,10 @@ from olmix.text.numbers import (
     UNKNOWN,
     counted,
     fixed,
-    interval,
     percent,
     points,
-    signed,
     with_error,
+    with_interval,
 )
 
 __all__ = ["Comparison", "FitHeadline", "compare_fits", "list_fits"]
@@ -138,9 +137,7 @@ def _shown(gain: Gain | None) -> str:
     """Return a gain with its interval: ``+0.141 (+0.000 to +0.282)``."""
     if gain is None or not math.isfinite(gain.mean):
         return UNKNOWN
-    if not (math.isfinite(gain.low) and math.isfinite(gain.high)):
-        return signed(gain.mean)
-    return f"{signed(gain.mean)} ({interval(gain.low, gain.high)})"
+    return with_interval(gain.mean, gain.low, gain.high)
 
 
 def compare_fits(first: Path, second: Path) -> Comparison:

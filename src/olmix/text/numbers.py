@@ -72,6 +72,12 @@ def interval(low: float, high: float, *, sign: bool = True) -> str:
     return f"{show(low, places)} to {show(high, places)}"
 
 
+def with_interval(value: float, low: float, high: float) -> str:
+    """Return ``+0.141 (+0.010 to +0.272)``; without a finite interval the number alone."""
+    known = math.isfinite(low) and math.isfinite(high)
+    return f"{signed(value)} ({interval(low, high)})" if known else signed(value)
+
+
 def percent(share: float, places: int = 1) -> str:
     """Return a share in per cent."""
     return f"{fixed(100 * share, places)} %" if math.isfinite(share) else UNKNOWN

@@ -3,6 +3,7 @@ import pytest
 
 from olmix.grpo.results import RunResult, against_noise
 from olmix.records.fit.scores import LEVEL
+from olmix.text.numbers import per_cent
 
 RNG = np.random.default_rng(0)
 
@@ -45,4 +46,4 @@ def test_without_a_second_seed_nothing_is_claimed():
 def test_one_setting_with_more_runs_lends_its_noise_to_the_others(seeds):
     several = [*runs({"1e-3": 0.2}, seeds), *runs({"3e-3": 0.8}, 1)]
     [line] = against_noise(several)
-    assert f"({LEVEL:.0%}, 1 and {seeds} runs)" in line
+    assert f"({per_cent(LEVEL)}, 1 and {seeds} runs)" in line

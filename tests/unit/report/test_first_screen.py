@@ -11,7 +11,8 @@ import pytest
 from olmix.records.fit.folder import read_fit_folder
 from olmix.records.fit.proposal import AnotherRound
 from olmix.records.fit.verification import MeasuredGain
-from olmix.report.first_screen import build_first_screen, in_lines, summary
+from olmix.report.first_screen import build_first_screen
+from olmix.report.last_lines import in_lines, summary
 from sample_fit import edit_json, write_sample_fit
 
 
