@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from olmix.cli.options import RenamedOption, path_option, runs_option
+from olmix.cli.options import FiniteNumber, RenamedOption, path_option, runs_option
 from olmix.cli.terminal import ask, done, progress, table
 from olmix.text.numbers import counted, duration
 from olmix.text.progress import OnProgress, Progress
@@ -68,10 +68,10 @@ def launch() -> None:
 
 
 _rate = click.option(
-    "--rate", type=click.FloatRange(min=0), help="Price of a device-hour, for the estimate."
+    "--rate", type=FiniteNumber(min=0), help="Price of a device-hour, for the estimate."
 )
 _speed = click.option(
-    "--tokens-per-second", type=click.FloatRange(min=1), help="Speed of one run, for the estimate."
+    "--tokens-per-second", type=FiniteNumber(min=1), help="Speed of one run, for the estimate."
 )
 
 
@@ -406,7 +406,7 @@ def measure(config: Path, output: Path | None) -> None:
 @click.option("--watch", is_flag=True, help="Refresh until all runs have ended.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.1),
+    type=FiniteNumber(min=0.1),
     default=10.0,
     show_default=True,
     help="Seconds between refreshes.",

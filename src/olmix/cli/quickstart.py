@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from olmix.cli.options import RenamedOption, together
+from olmix.cli.options import FiniteNumber, RenamedOption, together
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
 from olmix.cli.terminal import done, resolved, shell_line
 from olmix.errors import ConfigError, DataError, LaunchError, Problem, nearest, require
@@ -128,7 +128,7 @@ class _Asked:
 )
 @click.option(
     "--budget",
-    type=click.FloatRange(min=1),
+    type=FiniteNumber(min=1),
     help="Seconds for the whole loop; sets the tokens per run.",
 )
 @click.option(
