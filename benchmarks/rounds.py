@@ -30,7 +30,7 @@ from olmix.config import FitConfig, GenerationConfig
 from olmix.fit import fit_swarm
 from olmix.fit.saved_draws import load_draws
 from olmix.generate import sample_swarm
-from olmix.laws.gp import GpSqrt
+from olmix.laws.gp import FittedGaussianProcess, GpSqrt
 from olmix.records.fit.proposal import read_proposal
 from olmix.simplex import Array
 from olmix.text.csv import read_table, write_table
@@ -159,11 +159,13 @@ def regmix(folder: Path, *, flat: bool) -> World:
     law = GpSqrt().fit_many(mixtures, values[None], np.ones((1, len(values))))[0]
     names = [name.removeprefix("train_the_pile_") for name in weights.columns]
     counts = (1e9 * mixtures.mean(axis=0)).astype(int) + 10_000_000
-    floor = law.offset or 0.0
-    noise = law.scale * np.sqrt(law.settings.noise)
+    if not isinstance(law, FittedGaussianProcess):
+        raise TypeError(f"{law.name} is no Gaussian process")
+    process = law  # of this type in the function below too
+    floor, noise = process.offset or 0.0, process.scale * np.sqrt(process.settings.noise)
 
     def measure(new: Array, normals: Array) -> Array:
-        return floor + (law.predict(new) - floor) * np.exp(noise * normals)
+        return np.asarray(floor + (process.predict(new) - floor) * np.exp(noise * normals))
 
     known = dict(zip(names, counts.tolist(), strict=True))
     return World(law.predict, known, None if flat else measure)
