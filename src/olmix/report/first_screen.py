@@ -336,7 +336,7 @@ def _shown(content: FitFolder) -> tuple[str, str, str]:
 
 def _number(content: FitFolder, kind: str, gain: Gain, level: float) -> tuple[str, str, str]:
     reach = f"{per_cent(level)} interval {interval(gain.low, gain.high)}"
-    label = f"{kind} gain over {content.settings.start} in {content.objective.name}"
+    label = f"{kind} gain over {content.settings.start} in {content.objective.in_words}"
     return label, signed(gain.mean), reach
 
 
@@ -379,12 +379,14 @@ def _headline(content: FitFolder) -> str:
         return "none to expect: held-out runs are ranked no better than chance"
     if gain is None or not math.isfinite(gain.mean):
         return "not known"
-    name = content.objective.name
-    unit = f" {content.objective.unit}" if content.objective.unit else ""
+    objective = content.objective
+    unit = f" {objective.unit}" if objective.unit else ""
     how = "predicted" if measured is None else "measured"
     doubt = "may be 0: " if gain.low <= 0 <= gain.high else ""
     size = f"{signed(gain.mean)}{unit} over {content.settings.start}"
-    return f"{doubt}{size} in {metric_labels(content).get(name, name)}, {how}"
+    return (
+        f"{doubt}{size} in {metric_labels(content).get(objective.name, objective.in_words)}, {how}"
+    )
 
 
 def _span(content: FitFolder) -> str:
