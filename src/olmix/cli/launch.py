@@ -24,7 +24,9 @@ __all__ = ["costs_money", "launch", "report_launch", "run_group", "show_cost", "
 _variants = path_option(
     "-v", "--variants", about="A variant file, a folder of them, or a sweep.", required=True
 )
-_config = path_option("-c", "--config", about="Launch config that completes bare variants.")
+_config = path_option(
+    "-c", "--config", about="Launch config that completes bare variants; or `infra`: where to run."
+)
 _group = click.option(
     "-g",
     "--group",
