@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from olmix.config import LaunchConfig, ValidationEval
 from olmix.launch.group_plan import Group
+from olmix.launch.inputs import local_inputs
 from olmix.text.numbers import counted
 
 __all__ = ["Mount", "seen_folder", "unseen_inputs", "unseen_runs"]
@@ -56,7 +56,8 @@ def unseen_inputs(group: Group, mounts: Sequence[Mount], who: str) -> str | None
     files of sweeps, which only their trainers know, are left out.
     """
     places = [mount.path for mount in mounts]
-    files = dict.fromkeys(str(Path(file).absolute()) for file in _inputs(group))
+    paths = (path for _, some in local_inputs(group) for path in some)
+    files = dict.fromkeys(str(Path(path).absolute()) for path in paths)
     unseen = [file for file in files if not _is_below(file, places)]
     if not unseen:
         return None
@@ -68,15 +69,3 @@ def unseen_inputs(group: Group, mounts: Sequence[Mount], who: str) -> str | None
 
 def _is_below(file: str, places: Iterable[str]) -> bool:
     return any(PurePosixPath(file).is_relative_to(place) for place in places)
-
-
-def _inputs(group: Group) -> Iterator[str]:
-    """Yield the local files and patterns that the runs read; runs of a swarm share their data."""
-    sections = {id(run.data): run for run in group.runs if isinstance(run, LaunchConfig)}
-    for run in sections.values():
-        found = [path for name in run.data.domains for path in run.data.paths_of(name)]
-        if run.data.tokenizer is not None:
-            found.append(run.data.tokenizer)
-        if isinstance(run.eval, ValidationEval):
-            found += [path for paths in run.eval.paths.values() for path in paths]
-        yield from (path for path in found if "://" not in path)
