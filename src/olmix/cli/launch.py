@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from olmix.cli.options import RenamedOption, path_option, runs_option
+from olmix.cli.options import FiniteNumber, RenamedOption, path_option, runs_option
 from olmix.cli.terminal import ask, done, progress, table
 from olmix.text.numbers import counted, duration
 from olmix.text.progress import OnProgress, Progress
@@ -73,10 +73,10 @@ def launch() -> None:
 
 
 _rate = click.option(
-    "--rate", type=click.FloatRange(min=0), help="Price of a device-hour, for the estimate."
+    "--rate", type=FiniteNumber(min=0), help="Price of a device-hour, for the estimate."
 )
 _speed = click.option(
-    "--tokens-per-second", type=click.FloatRange(min=1), help="Speed of one run, for the estimate."
+    "--tokens-per-second", type=FiniteNumber(min=1), help="Speed of one run, for the estimate."
 )
 
 
@@ -401,7 +401,7 @@ def report_launch(launched: Launched) -> int:
     "-o", "--output", type=click.Path(path_type=Path), help="File to write instead of printing."
 )
 def measure(config: Path, output: Path | None) -> None:
-    """Measure how many tokens per second one core trains with the embedded trainer."""
+    """Measure how many tokens per second the embedded trainer takes on a core, all of them busy."""
     from olmix.config import LaunchConfig
     from olmix.launch.local.speed import measure_speed
     from olmix.text.files import write_json
@@ -423,7 +423,7 @@ def measure(config: Path, output: Path | None) -> None:
 @click.option("--watch", is_flag=True, help="Refresh until all runs have ended.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.1),
+    type=FiniteNumber(min=0.1),
     default=10.0,
     show_default=True,
     help="Seconds between refreshes.",
