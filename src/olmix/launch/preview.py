@@ -141,12 +141,12 @@ def _flops(run: Run) -> float | None:
 
 def _finished(group: Group, folder: Path | None) -> dict[str, float]:
     """Return the speed of every run that has finished, by name; 0 where it is not known."""
-    found = {}
-    for run in group.runs if folder is not None else ():
-        status = RunFolder(folder / run.name).read_status()
-        if status.state == "finished":
-            found[run.name] = status.tokens_per_second
-    return found
+    if folder is None:
+        return {}
+    states = {run.name: RunFolder(folder / run.name).read_status() for run in group.runs}
+    return {
+        n: status.tokens_per_second for n, status in states.items() if status.state == "finished"
+    }
 
 
 def _has_changed(run: Run, folder: Path) -> bool:
