@@ -38,7 +38,7 @@ from olmix.plotting import mixture_label
 from olmix.records.fit.proposal import Proposal
 from olmix.records.fit.scales import Scales
 from olmix.simplex import hellinger
-from olmix.text.csv import Table
+from olmix.text.csv import Table, read_table
 from olmix.text.frames import table_of
 from olmix.text.numbers import counted, fixed
 from olmix.text.progress import OnProgress, Steps
@@ -316,10 +316,15 @@ def _load(
         plain = {**plain, "priors": unknown_priors(known["ratios"].columns)}
     config = FitConfig.from_dict(plain, caller)
     metric_identities(config.swarm)  # different metrics under one name are refused
-    own = {}
-    if not {"ratios", "metrics"} <= set(known):
-        own = dict(zip(("ratios", "metrics"), read_tables(config.swarm), strict=True))
-    merged = {**own, **known}
+    lacking = {"ratios", "metrics"} - set(known)
+    files: dict[str, Table] = {}
+    if len(lacking) == 2:
+        files["ratios"], files["metrics"] = read_tables(config.swarm)
+    elif "ratios" in lacking:
+        files["ratios"] = read_table(config.swarm.ratios)
+    elif "metrics" in lacking:
+        files["metrics"] = read_metrics(config.swarm)
+    merged = {**files, **known}
     metrics = merged["metrics"]
     if {"metrics", "standard_errors"} & set(known):
         metrics = read_metrics(config.swarm, metrics, known.get("standard_errors"))

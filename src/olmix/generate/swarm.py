@@ -22,7 +22,6 @@ from olmix.laws.least_mixtures import least_mixtures
 from olmix.mixture import Mixture, repetition_factors
 from olmix.simplex import Array, distinct_mixtures
 from olmix.text.files import digest
-from olmix.text.numbers import counted
 from olmix.text.progress import OnProgress
 
 __all__ = ["Variant", "group_of", "known_mixtures", "sample_swarm"]
@@ -261,8 +260,8 @@ def _report(
         asked = sum(map(len, others)) + len(sampled)  # so few may be what was asked for
         if share <= _TOO_FEW and total < needed <= asked and num_free > 1:
             raise InfeasibleError(
-                f"{said} All in all they are {counted(total, 'different mixture')}; a fit of "
-                f"{num_free} domains needs at least {needed}; aim for {safe}. {remedy}"
+                f"{said} Different ones with all others: {total}; a fit of {num_free} domains "
+                f"needs at least {needed}; aim for {safe}. {remedy}"
             )
         logger.warning("%s %s", said, remedy)
     elif total < safe:
