@@ -37,7 +37,7 @@ class RenamedOption(click.Option):
 
     Args:
         names: its names now.
-        old: its names of before.
+        old: its former names.
     """
 
     def __init__(self, names: Sequence[str], *, old: Sequence[str], **settings: Any) -> None:
@@ -67,7 +67,7 @@ def path_option(
         names: of the option.
         about: its line of help.
         required: whether it must be given.
-        old: names of before, which still work.
+        old: former names, which still work.
     """
     settings: dict[str, Any] = {"type": click.Path(path_type=Path), "required": required}
     if old:

@@ -351,16 +351,14 @@ def _within(plan: _QuickstartPlan, seconds: float, rate: float) -> _QuickstartPl
 
 def _ladder_runs(plan: _QuickstartPlan) -> int:
     """Return how many runs of the swarm take as long as the ladder, at most."""
-    from olmix.records.fit.ladder import LADDER_SEEDS
+    from olmix.records.fit.ladder import LADDER_SEEDS, ladder_work
     from olmix.verify import read_scales
 
     if not plan.scales:
         return 0
     # The verification has trained the base's size already, if it had the same seeds.
     known = 1 if plan.seeds == LADDER_SEEDS else None
-    others = [scale for scale in read_scales(plan.scales) if scale != known]
-    # A run of scale s has s times the tokens, each of which takes up to s times as long.
-    return round(2 * LADDER_SEEDS * sum(scale * max(scale, 1) for scale in others))
+    return ladder_work(scale for scale in read_scales(plan.scales) if scale != known)
 
 
 def _write_configs(plan: _QuickstartPlan, texts: _ExampleTexts, only: str = "") -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from olmix.cli.fit import show_last_lines, show_mixture
 from olmix.cli.options import fit_option, path_option, runs_option, together
 from olmix.cli.terminal import ask, done, progress, resolved, shell_line, table
 
@@ -84,7 +85,6 @@ def verify(asked: _Asked) -> int:
     """
     from olmix.config import LaunchConfig
     from olmix.records.fit.proposal import VERIFIED
-    from olmix.report import summary
     from olmix.verify import at_scale, check_scales, plan_verification, read_scales
 
     folder, base = resolved(asked.fit_folder), LaunchConfig.from_yaml(asked.config)
@@ -115,11 +115,7 @@ def verify(asked: _Asked) -> int:
     else:
         _end_ladder(folder, sizes, plans, found, size)
     page = _report(folder, asked, sizes, groups[0])
-    if sizes is None:
-        click.echo()
-        for line in summary(folder):
-            click.echo(line)
-    done(f"report: {page}")
+    show_last_lines(page)
     return 0
 
 
@@ -284,16 +280,10 @@ def show_verification(result: Verification, num_swarm_runs: int) -> None:
     """Print the proposal beside the natural mixture, and what it gained."""
     from olmix.plotting import mixture_label
     from olmix.records.fit.scores import LEVEL
-    from olmix.text.numbers import counted, fixed, per_cent, percent, signed
+    from olmix.text.numbers import counted, fixed, per_cent, signed
 
-    natural = result.mixtures["natural"].weights
-    proposed = result.mixtures["proposed"].weights
-    rows = [
-        (name, percent(share), percent(proposed.get(name, 0.0)))
-        for name, share in sorted(natural.items(), key=lambda item: -item[1])
-    ]
     click.echo()
-    table("The proposed mixture", ("domain", "natural", "proposed"), rows)
+    show_mixture(result.mixtures["natural"].weights, result.mixtures["proposed"].weights)
     click.echo()
     scale = [
         (mixture_label(name), fixed(mean, 4), f"± {fixed(error, 4)}")

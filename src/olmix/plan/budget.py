@@ -18,13 +18,13 @@ from olmix.config.olmo_sizes import MODEL_PARAMETERS
 from olmix.config.proxy_width import at_width
 from olmix.errors import ConfigError, Problem
 from olmix.plan.curve import Curve
-from olmix.records.fit.ladder import LADDER_SEEDS
+from olmix.records.fit.ladder import LADDER_SIZES, ladder_work
 from olmix.records.fit.proposal import VERIFYING
 
 __all__ = ["SMALLEST", "Plan", "Target", "make_plan", "plans_of"]
 
 _SIZES = (32, 64, 128, 256, 512)
-_LADDER = 2 * LADDER_SEEDS * (1 + 16)
+_LADDER = ladder_work(LADDER_SIZES)
 _FIRST_ROUND, _FIRST_PER_DOMAIN = 48, 3
 """Runs of a first round, at least, and for each domain: too small a one made rounds worse."""
 SMALLEST = 1_000_000

@@ -63,14 +63,18 @@ class Changes:
     rows: tuple[MetricChange, ...]
 
 
-def metric_changes(content: FitFolder) -> Changes:
+def metric_changes(content: FitFolder, *, whole: bool = False) -> Changes:
     """Return the changes of all metrics, the worst first.
 
-    A metric that is the whole objective is left out: its gain is the result itself.
+    Args:
+        content: the fit.
+        whole: whether a metric that is the whole objective is among them. As a rule it is left
+            out: its gain is the result itself.
     """
     found = _measured(content)
     gains = found or _predicted(content)
-    alone = content.objective.metrics[0].name if len(content.objective.metrics) == 1 else None
+    one = len(content.objective.metrics) == 1 and not whole
+    alone = content.objective.metrics[0].name if one else None
     known = {
         name: change
         for name, change in gains.items()

@@ -1,4 +1,4 @@
-"""Tables that are there in Python: frames of pandas, polars and pyarrow, dicts, lists of dicts.
+"""Tables in memory: frames of pandas, polars and pyarrow, dicts, lists of dicts.
 
 They are read cell by cell as if they stood in a CSV file, so that the same rules hold and the same
 things are said.

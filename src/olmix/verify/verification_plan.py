@@ -106,7 +106,7 @@ def plan_verification(
 
 
 def measured_by(base: LaunchConfig) -> tuple[str, ...] | None:
-    """Return what a run will measure; `None` where only its end shows it."""
+    """Return what a run will measure; `None` where that shows only at its end."""
     return base.eval.metrics if isinstance(base.training, ProxyTraining) else None
 
 

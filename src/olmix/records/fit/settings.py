@@ -83,6 +83,11 @@ class FitSettings:
     plain: Mapping[str, object] = field(default_factory=dict)
 
     @property
+    def start(self) -> str:
+        """What gains are over: `natural`, or `uniform` where no token counts were given."""
+        return "uniform" if self.priors is not None and self.priors.unknown else "natural"
+
+    @property
     def token_counts(self) -> Mapping[str, float]:
         """Tokens of the domains, as far as the priors say."""
         return (self.priors.token_counts if self.priors is not None else None) or {}
