@@ -26,7 +26,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -216,7 +216,7 @@ def _without_folder(law: type[Law], tables: Path, seed: int, _: Path) -> Figures
 def measure(cell: Cell, results: Path, until: float) -> None:
     """Add the swarms of a cell to `results` that it lacks, until a time of the clock."""
     name, seeds, figures_of = cell
-    done = {seed for seed, _ in read_results(results).get(name, ())}
+    done = read_results(results).get(name, {})
     with tempfile.TemporaryDirectory() as folder, results.open("a", encoding="utf-8") as file:
         for seed in seeds:
             if seed not in done and time.monotonic() < until:
@@ -225,21 +225,21 @@ def measure(cell: Cell, results: Path, until: float) -> None:
                 file.flush()
 
 
-def read_results(path: Path) -> dict[str, list[tuple[int, Figures]]]:
-    """Return seeds and figures by cell."""
-    found: dict[str, list[tuple[int, Figures]]] = {}
+def read_results(path: Path) -> dict[str, dict[int, Figures]]:
+    """Return the figures by cell and seed."""
+    found: dict[str, dict[int, Figures]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         entry = json.loads(line)
-        found.setdefault(entry["cell"], []).append((entry["seed"], entry["figures"]))
+        found.setdefault(entry["cell"], {})[entry["seed"]] = entry["figures"]
     return found
 
 
-def show(results: Mapping[str, Sequence[tuple[int, Figures]]]) -> None:
+def show(results: Mapping[str, Mapping[int, Figures]]) -> None:
     """Print the figures of every cell: means and standard errors over its swarms."""
     for name, swarms in results.items():
-        seeds = [seed for seed, _ in swarms]
-        print(f"{name} ({len(seeds)} swarms, seeds {min(seeds)} to {max(seeds)})")
-        columns = {key: [figures[key] for _, figures in swarms] for key in swarms[0][1]}
+        print(f"{name} ({len(swarms)} swarms, seeds {min(swarms)} to {max(swarms)})")
+        keys = next(iter(swarms.values()))
+        columns = {key: [figures[key] for figures in swarms.values()] for key in keys}
         print("  " + ", ".join(f"{key} {mean_and_error(own)}" for key, own in columns.items()))
 
 

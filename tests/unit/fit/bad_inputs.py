@@ -68,7 +68,7 @@ CASES = [
     ("other runs", "ratios", "", RATIOS.replace("r", "q").replace("qun", "run"), "no run in common"),
     ("too few runs", "ratios", "", "".join(RATIOS.splitlines(True)[:4]), "at least 4"),
     ("one mixture", "ratios", "", "run,a,b,c\n" + "".join(f"r{i},0.2,0.3,0.5\n" for i in range(8)),
-     "different mixtures; found 1"),
+     "all 8 runs have the same mixture, 20 % a, 30 % b, 50 % c"),
     ("a domain more", "ratios", "", RATIOS.replace("\n", ",0\n").replace("c,0", "c,d", 1),
      "the priors lack d"),
     ("a domain less", "ratios", "run,a,b,c", "run,a,b,e", "the table lacks c"),
