@@ -384,7 +384,7 @@ def report_launch(launched: Launched) -> int:
     "-o", "--output", type=click.Path(path_type=Path), help="File to write instead of printing."
 )
 def measure(config: Path, output: Path | None) -> None:
-    """Measure how many tokens per second one core trains with the embedded trainer."""
+    """Measure how many tokens per second the embedded trainer takes on a core, all of them busy."""
     from olmix.config import LaunchConfig
     from olmix.launch.local.speed import measure_speed
     from olmix.text.files import write_json

@@ -280,7 +280,7 @@ def show_verification(result: Verification, num_swarm_runs: int) -> None:
     """Print the proposal beside the natural mixture, and what it gained."""
     from olmix.plotting import mixture_label
     from olmix.records.fit.scores import LEVEL
-    from olmix.text.numbers import counted, fixed, per_cent, signed
+    from olmix.text.numbers import counted, fixed, per_cent, with_interval
 
     click.echo()
     show_mixture(result.mixtures["natural"].weights, result.mixtures["proposed"].weights)
@@ -294,16 +294,16 @@ def show_verification(result: Verification, num_swarm_runs: int) -> None:
     click.echo()
     rows = []
     for other, gain in result.gains.items():
-        found = result.predicted_gain.get(other)
-        predicted = ""
-        if found is not None:
-            ends = f"{signed(found.low, 4)} to {signed(found.high, 4)}"
-            predicted = f"{signed(found.mean, 4)} ({ends})"
-        measured = f"{signed(gain.mean, 4)} ± {fixed(gain.std_error, 4)}"
-        rows.append((mixture_label(other), predicted, measured))
+        both = (result.predicted_gain.get(other), gain)
+        cells = ("" if one is None else with_interval(one.mean, one.low, one.high) for one in both)
+        rows.append((mixture_label(other), *cells))
     table(
         "Gain of the proposal over each (positive is better)",
-        ("over", f"predicted ({per_cent(LEVEL)} interval)", "measured ± std. error"),
+        (
+            "over",
+            f"predicted ({per_cent(LEVEL)} interval)",
+            f"measured ({per_cent(result.level)} interval)",
+        ),
         rows,
     )
     click.echo(f"\n{result.statement}")

@@ -8,7 +8,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -54,14 +57,31 @@ ALL_METRICS = "all"
 """The name in `proposer.floors` that stands for every metric that is not named there."""
 
 
-def _check_percentage(text: str) -> str:
-    if re.fullmatch(r"\d+(\.\d+)?\s*%", text) is None:
+def _check_percentage(text: object) -> object:
+    if not isinstance(text, str) or re.fullmatch(r"\d+(\.\d+)?\s*%", text) is None:
         raise ValueError("a number from 0 up is needed, or a share such as `5 %`")
     return text
 
 
-Percentage = Annotated[str, AfterValidator(_check_percentage)]
+def _prior(name: str) -> str:
+    return "prior" if name == "natural" else name
+
+
+def _kind_of_floor(given: object) -> str:
+    """Return which of its forms a floor has, so that an error speaks of that form alone."""
+    if isinstance(given, Mapping):
+        return "metrics"
+    return "number" if isinstance(given, int | float) else "share"
+
+
+_Number = Annotated[NonNegative, Tag("number")]
+_Percentage = Annotated[str, BeforeValidator(_check_percentage), Tag("share")]
 """A share of a metric's value, as `5 %`."""
+_Floor = Annotated[_Number | _Percentage, Discriminator(_kind_of_floor)]
+_Floors = Annotated[
+    Annotated[dict[str, _Floor], Tag("metrics")] | _Number | _Percentage,
+    Discriminator(_kind_of_floor),
+]
 
 
 NOT_SMOOTH = ("lightgbm", "search")
@@ -200,11 +220,12 @@ class ProposerConfig(Section):
     risk: NonNegative = 0.0
     """How many standard errors of the prediction to add to what is minimised: above 0, mixtures far
     from every run must promise more."""
-    floors: dict[str, NonNegative | Percentage] | NonNegative | Percentage | None = None
+    floors: _Floors | None = None
     """How much worse than at the prior a metric may be predicted: `{metric: x}` in its own units,
     or `5 %` of its value; a single value for all metrics, or `all` for those not named."""
-    floors_at: Literal["prior", "best_seen"] = "prior"
-    """The mixture that `floors` compare with: the prior, or the best run of the swarm."""
+    floors_at: Annotated[Literal["prior", "natural", "best_seen"], AfterValidator(_prior)] = "prior"
+    """The mixture that `floors` compare with: the prior (`natural` is the same), or the best run of
+    the swarm."""
     pareto: Annotated[int, Field(ge=0, le=1000)] = 0
     """Points of the Pareto front over task families to look for; 0 for none."""
 

@@ -125,7 +125,9 @@ def _caution(screen: FirstScreen) -> str:
         return f"floors: {screen.floors.missed}"
     if screen.gentler.brief or not screen.warnings:
         return screen.gentler.brief
-    return re.split(r": |\. ", screen.warnings[0], maxsplit=1)[0].rstrip(".")
+    first = screen.warnings[0]
+    start = re.split(r": |\. ", first, maxsplit=1)[0].rstrip(".")
+    return start if len(start.split()) > 2 else first
 
 
 def _entry(name: str, text: str, most: int = 1) -> list[str]:

@@ -16,6 +16,8 @@ from olmix.records.typed_json import read_record
 
 __all__ = ["Changes", "MetricChange", "directions", "metric_changes", "read_performance"]
 
+_SEEN = 0.0005
+"""Share of its value by which a metric changes before that is shown as more than 0."""
 _CLEAR = 2.0
 """Standard errors beyond which a measured change is told from none."""
 
@@ -42,7 +44,9 @@ class MetricChange:
     @property
     def kind(self) -> str:
         """`better`, `worse`, or `unclear` where the error is too large to say."""
-        if self.gain == 0 or abs(self.gain) < _CLEAR * np.nan_to_num(self.std_error):
+        if self.gain == 0 or abs(self.share) < _SEEN:
+            return "unclear"
+        if abs(self.gain) < _CLEAR * np.nan_to_num(self.std_error):
             return "unclear"
         return "better" if self.gain > 0 else "worse"
 

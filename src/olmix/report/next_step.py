@@ -22,6 +22,8 @@ __all__ = ["Step", "gentler_step", "next_step"]
 _MUCH = 0.1
 """Share of its value by which a metric gets worse before a gentler mixture is named."""
 _FLOOR = "5 %"
+_SAME = 0.0005
+"""Difference of a weight below which two mixtures are practically the same."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ def _before_verification(content: FitFolder, proposal: Proposal) -> Step:
             f"Do not train on this mixture: held-out runs are ranked no better than chance. {what}",
             brief=f"Do not train on it. {what}",
         )
+    if _is_start(proposal):
+        start = content.settings.start
+        what = "loosen proposer.floors" if proposal.floors else "add runs"
+        words = f"Keep {start}: the proposal is the same. To look further, {what}."
+        return Step(words, brief=words)
     if more is not None and more.worth:
         price = _price(content, more.runs)
         return Step(
@@ -112,6 +119,15 @@ def _before_verification(content: FitFolder, proposal: Proposal) -> Step:
         "With a launch config for it, `olmix verify` does so.",
         brief=f"{brief}; its {mix.name} lies beside the report",
     )
+
+
+def _is_start(proposal: Proposal) -> bool:
+    """Whether the proposal is practically the mixture that gains are over."""
+    start, proposed = (proposal.mixtures.get(name) for name in ("natural", "proposed"))
+    if start is None or proposed is None:
+        return False
+    weights = proposed.weights
+    return all(abs(share - weights.get(name, 0.0)) < _SAME for name, share in start.weights.items())
 
 
 def _after_verification(content: FitFolder, proposal: Proposal) -> Step:

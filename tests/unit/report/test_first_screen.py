@@ -157,6 +157,26 @@ def test_a_gain_that_may_be_0_is_not_a_large_number(content):
     assert found.notes[0].startswith("over natural +0.191 (−0.010 to ")
 
 
+def test_a_proposal_that_is_natural_is_not_verified(content):
+    natural = content.proposal.mixtures["natural"]
+    same = {**content.proposal.mixtures, "proposed": natural}
+    proposal = replace(content.proposal, mixtures=same, floors={"docs_bpb": 2.0})
+    found = build_first_screen(replace(content, proposal=proposal, verification=None), {})
+    assert found.next.command == ""
+    assert found.next.brief == (
+        "Keep natural: the proposal is the same. To look further, loosen proposer.floors."
+    )
+
+
+def test_a_caution_is_the_first_warning_where_nothing_costs_much(content):
+    warnings = ("proposer.floors: all: 5 is in the unit of the metric.", "Another one.")
+    proposal = replace(content.proposal, warnings=warnings)
+    cheap = replace(content, proposal=proposal, verification=None)
+    assert "caution   proposer.floors: all: 5 is in the unit of the metric." in in_lines(
+        build_first_screen(cheap, {})
+    )
+
+
 def test_the_mixture_takes_the_lines_that_the_rest_leaves(tmp_path):
     folder = write_sample_fit(tmp_path / "abc", num_runs=40, num_domains=64, verified=False)
     lines = in_lines(build_first_screen(read_fit_folder(folder), {}))
