@@ -54,7 +54,7 @@ _BOOKKEEPING = _words(
     "tokens token samples sample examples example sequences batch batches microbatch flops flos "
     "params param parameters usd "
     # how fast, on what
-    "tps wps throughput tflops mfu hfu memory mem vram rss gpu cpu power pid seed rank "
+    "tps wps throughput tflops mfu hfu memory mem vram rss gpu cpu watts pid seed rank "
     # with which settings
     "lr learning grad grads gradient gradients decay momentum beta beta1 beta2 eps warmup "
     # what keeps training stable
@@ -66,7 +66,7 @@ _FILLERS = _words(
     "eval optimizer optim seen consumed processed input output peak active reserved allocated "
     "used size count norm clip clipped wall world device devices per weight rate s gb gib mb "
     "mib w adam adamw muon sgd percent utilization util progress remaining data accumulation "
-    "micro cost watts"
+    "micro cost power"
 )
 """Words that may stand beside them."""
 _RATE = re.compile(

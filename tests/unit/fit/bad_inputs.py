@@ -82,7 +82,7 @@ CASES = [
     ("a metric that never changes", "metrics", "",
      "run,x,y\n" + "".join(f"r{i},2.5,0.{i}\n" for i in range(8)), "x is 2.5 in every run"),
     ("an empty metric", "metrics", "",
-     "run,x,y\n" + "".join(f"r{i},,0.{i}\n" for i in range(8)), "different mixtures; found 0"),
+     "run,x,y\n" + "".join(f"r{i},,0.{i}\n" for i in range(8)), "x is measured in no run"),
     ("a metric with gaps", "metrics", "",
      "run,x,y\n" + "".join(f"r{i},{2 + i if i < 3 else ''},0.{i}\n" for i in range(8)),
      "different mixtures; found 3"),
