@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from olmix.cli.options import RenamedOption, together
+from olmix.cli.options import FiniteNumber, RenamedOption, together
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
 from olmix.cli.terminal import done, resolved, shell_line
 from olmix.errors import ConfigError, DataError, LaunchError, Problem, nearest, require
@@ -128,7 +128,7 @@ class _Asked:
 )
 @click.option(
     "--budget",
-    type=click.FloatRange(min=1),
+    type=FiniteNumber(min=1),
     help="Seconds for the whole loop; sets the tokens per run.",
 )
 @click.option(
@@ -198,6 +198,7 @@ def quickstart(asked: _Asked) -> None:
     if asked.budget is not None:
         plan = _within(plan, asked.budget - (time.monotonic() - started), rate)
     _write_configs(plan, texts)
+    _check_sizes(output / "launch.yaml", asked.scales)
     if is_new:
         commands.ends = planned = _announce(plan, rate)
     else:
@@ -283,6 +284,21 @@ def _check_ladder(rounds: int, runs: int, scales: str) -> None:
         raise ConfigError([Problem("--runs", what)])
     if scales:
         check_scales(read_scales(scales))
+
+
+def _check_sizes(launch: Path, scales: str) -> None:
+    """Refuse a ladder of models or lengths that the trainer refuses, before the first run.
+
+    Raises:
+        ConfigError: says what it refuses.
+    """
+    from olmix.config import LaunchConfig
+    from olmix.verify import at_scale, read_scales
+
+    if scales:
+        base = LaunchConfig.from_yaml(launch)
+        for scale in read_scales(scales):
+            at_scale(base, scale)
 
 
 def _check_target(target: str, known: Sequence[str]) -> None:

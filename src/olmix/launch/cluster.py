@@ -17,6 +17,7 @@ from olmix.launch.engine import JobState, NoAnswerError
 from olmix.launch.engines import engine_of
 from olmix.launch.folders import prepare_folder
 from olmix.launch.group_plan import Group, identity_of
+from olmix.launch.inputs import check_inputs
 from olmix.launch.metadata import describe_launch, write_launch
 from olmix.records.group import GROUP_FILE, Job, add_job, read_jobs
 from olmix.records.run import CANCEL_FILE, RunFolder, lock
@@ -52,6 +53,7 @@ def submit_group(group: Group, runs_dir: str | Path) -> Submitted:
     """
     folder = Path(runs_dir) / group.group_id
     engine = engine_of(group.infra)
+    check_inputs(group)
     identities = {run.name: identity_of(run) for run in group.runs}
     before = _Before.of(folder, identities)
     with lock(folder / ".lock", wait=False) as got:

@@ -48,6 +48,11 @@ class Target:
         """Tokens per parameter."""
         return self.tokens / self.parameters
 
+    @property
+    def matched(self) -> dict[str, int | float | str]:
+        """Keys of the training section that match a run to it."""
+        return {"target_tokens": round(self.tokens), "target_parameters": round(self.parameters)}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -167,7 +172,7 @@ def plans_of(
         ConfigError: the budget pays for no runs.
     """
     made = (make_plan(base, number, flops, target, curve) for number in _SIZES)
-    plans = tuple(plan for plan in made if plan is not None and _runs(base, plan))
+    plans = tuple(plan for plan in made if plan is not None and _runs(base, plan, target))
     if not plans:
         what = (
             f"found {flops:.3g}; not enough for any run of {base.name}'s smallest model at "
@@ -178,10 +183,10 @@ def plans_of(
     return plans, good[0] if good else plans[-1]
 
 
-def _runs(base: LaunchConfig, plan: Plan) -> bool:
+def _runs(base: LaunchConfig, plan: Plan, target: Target) -> bool:
     """Whether runs of that size and length can be trained: they are one step at least."""
     try:
-        base.resized(base.name, plan.training)
+        base.resized(base.name, {**plan.training, **target.matched})
     except ConfigError:
         return False
     return True

@@ -19,6 +19,7 @@ from olmix.config import LocalInfra
 from olmix.errors import LaunchError
 from olmix.launch.folders import check_checkpoints, prepare_folder
 from olmix.launch.group_plan import Group, identity_of
+from olmix.launch.inputs import check_inputs
 from olmix.launch.local.workers import Message, Slot, Worker, slots_of
 from olmix.launch.metadata import describe_launch, write_launch
 from olmix.records.run import CANCEL_FILE, RunFolder, lock
@@ -93,6 +94,7 @@ def launch_local(
     if not isinstance(infra, LocalInfra):
         raise LaunchError(f"infra.backend = {infra.backend}: the local engine runs `local` only")
     started = time.monotonic()
+    check_inputs(group)
     identities = {run.name: identity_of(run) for run in group.runs}
     check_checkpoints(group, folder)
     slots = slots_of(group, infra)
