@@ -204,7 +204,7 @@ def _end(folder: Path, plan: VerificationPlan, measured: Measured) -> None:
     training = plan.runs[0].training
     size = (training.num_tokens, getattr(training, "num_parameters", None))
     add_entry(folder, entry_of(folder, fit, plan.proposal, result, size))
-    show_verification(result, num_swarm_runs=len(fit.runs.used))
+    show_verification(result, len(fit.runs.used), plan.start)
 
 
 def _end_ladder(
@@ -276,25 +276,28 @@ def _check_contents(folder: Path, base: LaunchConfig, strict: bool) -> None:
         click.echo(f"warning: {explain_change(changed, swarm)}", err=True)
 
 
-def show_verification(result: Verification, num_swarm_runs: int) -> None:
+def show_verification(result: Verification, num_swarm_runs: int, start: str = "natural") -> None:
     """Print the proposal beside the natural mixture, and what it gained."""
     from olmix.plotting import mixture_label
     from olmix.records.fit.scores import LEVEL
+    from olmix.records.fit.settings import named_from
     from olmix.text.numbers import counted, fixed, per_cent, with_interval
 
     click.echo()
-    show_mixture(result.mixtures["natural"].weights, result.mixtures["proposed"].weights)
+    mixtures = result.mixtures
+    show_mixture(mixtures["natural"].weights, mixtures["proposed"].weights, start=start)
     click.echo()
     scale = [
         (mixture_label(name), fixed(mean, 4), f"± {fixed(error, 4)}")
-        for name, (mean, error) in result.means.items()
+        for name, (mean, error) in named_from(start, result.means).items()
     ]
     title = f"Measured {result.metric} over {counted(len(result.seeds), 'fresh seed')}"
     table(title, ("mixture", "mean", "std. error"), scale)
     click.echo()
     rows = []
-    for other, gain in result.gains.items():
-        both = (result.predicted_gain.get(other), gain)
+    predicted = named_from(start, result.predicted_gain)
+    for other, gain in named_from(start, result.gains).items():
+        both = (predicted.get(other), gain)
         cells = ("" if one is None else with_interval(one.mean, one.low, one.high) for one in both)
         rows.append((mixture_label(other), *cells))
     table(

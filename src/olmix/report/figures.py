@@ -194,7 +194,7 @@ def _gain_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     yield PlannedFigure(
         "gains",
         "gains",
-        f"Gain on {content.objective.name}",
+        f"Gain on {content.objective.in_words}",
         f"{caption}. Data:\u00a0{files}",
         alt,
         (2.5, max(len(predicted) * (0.62 if measured else 0.4), 0.8)),

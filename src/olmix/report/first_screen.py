@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from olmix.plotting import mixture_label
 from olmix.records.fit.folder import FitFolder
-from olmix.records.fit.proposal import Gain, PredictedGain, Proposal
+from olmix.records.fit.proposal import Gain, PredictedGain
 from olmix.records.fit.scores import LEVEL
 from olmix.report.floors import Floors, read_floors
 from olmix.report.metric_changes import MetricChange, metric_changes
-from olmix.report.mixture_names import label_of, named
+from olmix.report.mixture_bars import Bar, Segment, mixture_bars, whole_mixture
+from olmix.report.mixture_names import named
 from olmix.report.next_step import Step, gentler_step, next_step
 from olmix.report.sentences import warnings
 from olmix.report.short_names import short_names
@@ -31,50 +32,9 @@ from olmix.text.numbers import (
     with_interval,
 )
 
-__all__ = [
-    "Bar",
-    "CostRow",
-    "FirstScreen",
-    "Segment",
-    "build_first_screen",
-]
+__all__ = ["CostRow", "FirstScreen", "build_first_screen", "metric_labels"]
 
-MOST_SEGMENTS = 10
-"""Domains that a bar tells apart; all others are one."""
 _MOST_COSTS = 8
-_LABELLED = 0.06
-"""Share from which a segment has its name in it."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A domain in the bar of a mixture.
-
-    Attributes:
-        domain: its name.
-        label: the same as short as it is told from the others.
-        colour: number of its colour, from 0; the same in every bar.
-        share: of the mixture, from 0 to 1.
-        percent: the share as text.
-        labelled: whether its name fits into it.
-        before: the share of the natural mixture, as text; empty where it is not shown.
-    """
-
-    domain: str
-    label: str
-    colour: int
-    share: float
-    percent: str
-    labelled: bool
-    before: str = ""
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A mixture as a stacked bar."""
-
-    mixture: str
-    segments: tuple[Segment, ...]
 
 
 @dataclass(frozen=True)
@@ -177,8 +137,8 @@ def build_first_screen(
     costs = _costs(content)
     return FirstScreen(
         origin=" · ".join(_origin(content, facts)),
-        bars=() if proposal is None else _bars(content, proposal),
-        mixture=() if proposal is None else _whole_mixture(content, proposal),
+        bars=() if proposal is None else mixture_bars(content, proposal),
+        mixture=() if proposal is None else whole_mixture(content, proposal),
         tone=tone,
         status=status,
         label=label,
@@ -216,69 +176,6 @@ def _origin(content: FitFolder, facts: Mapping[str, str]) -> list[str]:
     if content.verification is not None:
         runs += f" + {content.verification.num_runs} to verify"
     return [text for text in (facts.get("Launched", ""), runs, facts.get("Trained", "")) if text]
-
-
-def _bars(content: FitFolder, proposal: Proposal) -> tuple[Bar, ...]:
-    """Return natural and proposed mixture; small domains beyond the largest are one segment."""
-    shown = [name for name in ("natural", "proposed") if name in proposal.mixtures]
-    weights = {
-        name: {leaf: _known(share) for leaf, share in proposal.mixtures[name].weights.items()}
-        for name in shown
-    }
-    largest = {
-        leaf: max(found.get(leaf, 0.0) for found in weights.values()) for leaf in content.leaves
-    }
-    kept = sorted(largest, key=lambda leaf: -largest[leaf])
-    most = MOST_SEGMENTS if len(kept) <= MOST_SEGMENTS else MOST_SEGMENTS - 1
-    kept, others = kept[:most], kept[most:]
-    first = weights[shown[0]] if shown else {}
-    kept.sort(key=lambda leaf: -first.get(leaf, 0.0))
-    labels = short_names(content.leaves)
-    bars = []
-    for name in shown:
-        shares = {leaf: weights[name].get(leaf, 0.0) for leaf in kept}
-        if others:
-            rest = math.fsum(weights[name].get(leaf, 0.0) for leaf in others)
-            shares[f"{len(others)} others"] = rest
-        segments = tuple(
-            _segment(leaf, labels.get(leaf, leaf), share, colour)
-            for colour, (leaf, share) in enumerate(shares.items())
-        )
-        label = label_of(content, name)
-        if proposal.worst and name == "proposed":
-            label = "worst"
-        bars.append(Bar(label, segments))
-    return tuple(bars)
-
-
-def _whole_mixture(content: FitFolder, proposal: Proposal) -> tuple[Segment, ...]:
-    """Return every domain of the proposed mixture, the largest first."""
-    if "proposed" not in proposal.mixtures:
-        return ()
-    weights = proposal.mixtures["proposed"].weights
-    labels = short_names(content.leaves)
-    natural = proposal.mixtures.get("natural")
-    before = {} if natural is None else natural.weights
-    leaves = sorted(content.leaves, key=lambda leaf: -_known(weights.get(leaf, 0.0)))
-    segments = (_segment(leaf, labels[leaf], _known(weights.get(leaf, 0.0)), 0) for leaf in leaves)
-    return tuple(
-        replace(segment, before=_share(before[segment.domain]))
-        if segment.domain in before
-        else segment
-        for segment in segments
-    )
-
-
-def _segment(domain: str, label: str, share: float, colour: int) -> Segment:
-    return Segment(domain, label, colour, share, _share(share), share >= _LABELLED)
-
-
-def _share(share: float) -> str:
-    return percent(share, 0 if share >= 0.1 or share == 0 else 1)
-
-
-def _known(share: float) -> float:
-    return share if math.isfinite(share) else 0.0
 
 
 def _measured(content: FitFolder) -> Gain | None:
@@ -336,7 +233,7 @@ def _shown(content: FitFolder) -> tuple[str, str, str]:
 
 def _number(content: FitFolder, kind: str, gain: Gain, level: float) -> tuple[str, str, str]:
     reach = f"{per_cent(level)} interval {interval(gain.low, gain.high)}"
-    label = f"{kind} gain over {content.settings.start} in {content.objective.name}"
+    label = f"{kind} gain over {content.settings.start} in {content.objective.in_words}"
     return label, signed(gain.mean), reach
 
 
@@ -379,12 +276,14 @@ def _headline(content: FitFolder) -> str:
         return "none to expect: held-out runs are ranked no better than chance"
     if gain is None or not math.isfinite(gain.mean):
         return "not known"
-    name = content.objective.name
-    unit = f" {content.objective.unit}" if content.objective.unit else ""
+    objective = content.objective
+    unit = f" {objective.unit}" if objective.unit else ""
     how = "predicted" if measured is None else "measured"
     doubt = "may be 0: " if gain.low <= 0 <= gain.high else ""
     size = f"{signed(gain.mean)}{unit} over {content.settings.start}"
-    return f"{doubt}{size} in {metric_labels(content).get(name, name)}, {how}"
+    return (
+        f"{doubt}{size} in {metric_labels(content).get(objective.name, objective.in_words)}, {how}"
+    )
 
 
 def _span(content: FitFolder) -> str:

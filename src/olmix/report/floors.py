@@ -10,7 +10,7 @@ from olmix.config.fit import ALL_METRICS
 from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.proposal import PredictedMetric
 from olmix.report.metric_changes import directions, metric_changes, read_performance
-from olmix.text.numbers import counted, percent, significant
+from olmix.text.numbers import percent, shortened, significant
 
 __all__ = ["Floors", "asked_floors", "has_floor", "read_floors"]
 
@@ -71,7 +71,7 @@ def read_floors(content: FitFolder, labels: Mapping[str, str]) -> Floors:
     if at_best or not metric_changes(content).measured:
         return Floors(text, "floors hold")
     if missed := _missed(content, labels, performance):
-        return Floors(f"{text}; measured: {missed}", "", missed)
+        return Floors(f"{text}; measured beyond: {missed}", "", missed)
     return Floors(f"{text}; measured: all kept", "floors kept")
 
 
@@ -114,6 +114,4 @@ def _missed(
         for row in metric_changes(content).rows
         if row.kind == "worse" and -row.gain > allowed.get(row.metric, math.inf)
     ]
-    if not missed:
-        return ""
-    return f"{counted(len(missed), 'metric')} beyond, {', '.join(missed[:3])}"
+    return shortened(missed, 3)

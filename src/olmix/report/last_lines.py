@@ -122,7 +122,7 @@ def _trust(screen: FirstScreen) -> str:
 def _caution(screen: FirstScreen) -> str:
     """Return what most speaks against the mixture: a floor, a cost, or the first warning."""
     if screen.floors.missed:
-        return f"floors: {screen.floors.missed}"
+        return f"beyond the floor: {screen.floors.missed.replace(' worse)', ')')}"
     if screen.gentler.brief or not screen.warnings:
         return screen.gentler.brief
     first = screen.warnings[0]

@@ -167,7 +167,8 @@ def _sizes(content: FitFolder, known: Mapping[str, _Change]) -> tuple[str, dict[
     if unit := unit_of(known):
         return unit, {name: one.gain for name, one in known.items()}
     if all(math.isfinite(one.share) for one in known.values()):
-        return "per cent of natural", {name: one.share for name, one in known.items()}
+        shares = {name: one.share for name, one in known.items()}
+        return f"per cent of {content.settings.start}", shares
     spreads = _spreads(content, known)
     sizes = {name: one.gain / spreads.get(name, 1.0) for name, one in known.items()}
     return "standard deviations over the swarm", sizes

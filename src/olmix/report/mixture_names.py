@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from olmix.plotting import mixture_label
 from olmix.records.fit.folder import FitFolder
+from olmix.records.fit.settings import named_from
 
 __all__ = ["label_of", "named"]
 
@@ -20,9 +21,4 @@ def label_of(content: FitFolder, name: str) -> str:
 
 def named(content: FitFolder, by_mixture: Mapping[str, Value]) -> dict[str, Value]:
     """Return values by mixture with the natural one under its own name, and none of them twice."""
-    start = content.settings.start
-    return {
-        start if name == "natural" else name: value
-        for name, value in by_mixture.items()
-        if name != start or start == "natural" or "natural" not in by_mixture
-    }
+    return named_from(content.settings.start, by_mixture)

@@ -116,7 +116,7 @@ def _before_verification(content: FitFolder, proposal: Proposal) -> Step:
     mix = content.folder / "mix.yaml"
     return Step(
         f"{why}{price}, by the trainer of your runs; the mixture is {mix}. "
-        "With a launch config for it, `olmix verify` does so.",
+        "With a launch config for it, use olmix verify.",
         brief=f"{brief}; its {mix.name} lies beside the report",
     )
 

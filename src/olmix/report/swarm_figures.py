@@ -59,7 +59,7 @@ def _domains_plan(content: FitFolder, effects: Array) -> PlannedFigure:
     return PlannedFigure(
         "domains",
         "domains",
-        f"Which domains matter for {objective.name}",
+        f"Which domains matter for {objective.in_words}",
         f"{caption}. Data:\u00a0interaction_matrix.csv",
         "Bar chart; positive is better. "
         + ", ".join(f"{domain} {signed(gain)}" for domain, (gain, _) in bars.items()),

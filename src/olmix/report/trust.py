@@ -58,7 +58,7 @@ def read_lights(content: FitFolder) -> tuple[Light, ...]:
         words = f"{place} what was tried"
         lights.append(Light(level, words, "runs", brief=words))
     gain = None if proposal is None else proposal.gains.get("natural")
-    if gain is not None and gain.low <= 0:
+    if proposal is not None and not proposal.worst and gain is not None and gain.low <= 0:
         lights.append(Light(WEAK, "the gain may be 0", "gains", brief="gain may be 0"))
     return tuple(lights)
 

@@ -25,6 +25,14 @@ def test_gains_are_printed_in_the_words_of_the_page(capsys):
     assert "18 runs in the fit, 12 runs in the verification." in shown
 
 
+def test_without_token_counts_the_natural_mixture_is_called_uniform_and_told_once(capsys):
+    show_verification(read_verification(GOLDEN), 18, "uniform")
+    shown = capsys.readouterr().out
+    # The statement is that of the file, written by a release that did not know.
+    assert "natural" not in shown.rpartition("The proposed mixture is")[0]
+    assert shown.count("  uniform  ") >= 2
+
+
 def _proposal(folder, metric="a_bpb"):
     shares = {"a": 0.5, "b": 0.3, "c": 0.2}
     other = {"a": 0.2, "b": 0.3, "c": 0.5}

@@ -153,11 +153,17 @@ def test_finished_runs_cost_nothing_and_tell_the_speed(variants, tmp_path):
     folder = tmp_path / "runs" / group.group_id
     assert estimate(group, folder).source == "assumed"
     first = RunFolder(folder / group.runs[0].name)
-    first.write_status(Status("finished", "x", tokens_per_second=2000.0))
+    this = identity_of(group.runs[0])
+    first.write_status(Status("finished", this, tokens_per_second=2000.0))
+    write_text(first.summary, "{}")
     cost = estimate(group, folder)
     assert (cost.num_runs, cost.num_missing) == (5, 4)
     assert (cost.tokens_per_second, cost.source) == (2000.0, "measured")
     assert cost.device_hours == pytest.approx(4 * 6400 / 2000 / 3600)
+    # One that was finished with another config, data or seed is trained again, and costs.
+    first.write_status(Status("finished", "x", tokens_per_second=2000.0))
+    changed = estimate(group, folder)
+    assert (changed.num_missing, changed.tokens_per_second) == (5, 2000.0)
 
 
 def _write_beside(group, folder, speed):

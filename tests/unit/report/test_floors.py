@@ -60,6 +60,6 @@ def test_a_metric_that_measured_beyond_its_floor_is_named(fit, content):
         verification_rows=rows,
     )
     found = read_floors(measured, {})
-    assert found.missed == "1 metric beyond, docs_bpb (10.0 % worse)"
-    assert found.words.endswith(f"; measured: {found.missed}")
+    assert found.missed == "docs_bpb (10.0 % worse)"
+    assert found.words.endswith(f"; measured beyond: {found.missed}")
     assert found.brief == ""

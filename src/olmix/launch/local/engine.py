@@ -22,6 +22,7 @@ from olmix.launch.group_plan import Group, identity_of
 from olmix.launch.inputs import check_inputs
 from olmix.launch.local.workers import Message, Slot, Worker, slots_of
 from olmix.launch.metadata import describe_launch, write_launch
+from olmix.launch.moving import leave_engine
 from olmix.records.run import CANCEL_FILE, RunFolder, lock
 
 __all__ = ["Event", "Launched", "launch_local"]
@@ -104,6 +105,7 @@ def launch_local(
                 f"{folder}: another launcher is already working on this group. Watch it with "
                 f"`olmix launch status -g {group.group_id}`."
             )
+        leave_engine(folder, infra)
         (folder / CANCEL_FILE).unlink(missing_ok=True)
         write_launch(folder, group, describe_launch(group, identities))
         pool = _Pool(folder, slots, infra.runs_per_batch, on_event or _silent)
