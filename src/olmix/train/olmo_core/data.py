@@ -178,7 +178,9 @@ def build_dataset(
         raise DataError(
             f"{error}. Raise the domain's repetition_factor, or lower training.max_tokens."
         ) from error
-    owners = tuple(outcome.name for outcome in built.sources for _ in outcome.path_tokens)
+    # OLMo-core leaves out files of which the run takes less than a sequence.
+    of_file = {str(item.path): one.name for one in built.sources for item in one.path_tokens}
+    owners = tuple(of_file[str(path)] for path in dataset.paths)
     sizes = {
         outcome.name: {item.path: item.max_tokens for item in outcome.path_tokens}
         for outcome in built.sources
@@ -237,7 +239,7 @@ def count_taken(mixed: MixedDataset, order: NDArray[np.integer[Any]], num_instan
         order: (n,) indices of its sequences in the order of one epoch.
         num_instances: sequences of the run.
     """
-    names = list(dict.fromkeys(mixed.owners))
+    names = list(mixed.available)
     # Files that give nothing share their start with the next one and must not be found.
     used = [
         (start, names.index(owner))

@@ -20,6 +20,14 @@ def test_what_is_dealt_out_is_counted_by_domain():
     assert taken.passes == {"a": 0.5, "b": pytest.approx(1 / 6)}
 
 
+def test_a_domain_of_less_than_a_sequence_is_counted_as_nothing():
+    """OLMo-core drops its files; the others keep their owners."""
+    mixed = _mixed(((0, 1), (1, 4)), ("b", "c"), {"a": 5, "b": 1, "c": 3})
+    taken = count_taken(mixed, np.array([3, 0, 1, 2]), 4)
+    assert taken.shares == {"a": 0.0, "b": 0.25, "c": 0.75}
+    assert taken.passes["a"] == 0
+
+
 def test_a_run_that_is_longer_than_its_data_begins_again():
     mixed = _mixed(((0, 1), (1, 4)), ("a", "b"), {"a": 1, "b": 3})
     taken = count_taken(mixed, np.array([3, 0, 1, 2]), 10)
