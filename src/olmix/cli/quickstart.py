@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -296,10 +297,21 @@ def _check_target(target: str, known: Sequence[str]) -> None:
 
 
 def _measured(speed: Path) -> float:
-    """Return the tokens that one run trains on in a second, by what `launch measure` wrote."""
+    """Return the tokens that one run trains on in a second, by what `launch measure` wrote.
+
+    Raises:
+        DataError: it wrote something else.
+    """
+    from olmix.records.log_readers import number
     from olmix.text.files import read_json
 
-    return float(read_json(speed)["tokens_per_second"])
+    plain = read_json(speed)
+    found = number(plain.get("tokens_per_second")) if isinstance(plain, dict) else None
+    if found is None or not 0 < found < math.inf:
+        raise DataError(
+            f"{speed}: tokens_per_second is no number above 0. Remove the file: it is measured anew"
+        )
+    return found
 
 
 def _rate(speed: Path) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from olmix.errors import DataError, LaunchError
 from olmix.grpo.config import RunConfig
@@ -65,7 +66,7 @@ def open_checkpoints(config: RunConfig, folder: Path, base: Path) -> None:
         )
     file = folder / "run.json"
     if found and file.is_file():
-        saved = read_json(file)
+        saved = _read_run(file)
         if saved["identity"] != identity(config):
             changed = _differences(saved["config"], config.to_plain())
             raise LaunchError(
@@ -87,8 +88,27 @@ def saved_base(folder: Path) -> Path | None:
     """Return the base model of the checkpoints in a folder, if there are any and it is there."""
     if not list_updates(folder) or not (folder / "run.json").is_file():
         return None
-    base = Path(read_json(folder / "run.json")["base"])
+    base = Path(_read_run(folder / "run.json")["base"])
     return base if base.is_dir() else None
+
+
+def _read_run(file: Path) -> dict[str, Any]:
+    """Return what `open_checkpoints` wrote.
+
+    Raises:
+        DataError: the file holds something else.
+    """
+    kinds = {"identity": str, "base": str, "config": dict}
+    found = read_json(file)
+    if not isinstance(found, dict):
+        found = {}
+    wrong = [name for name, kind in kinds.items() if not isinstance(found.get(name), kind)]
+    if wrong:
+        raise DataError(
+            f"{file}: {', '.join(wrong)} missing or damaged, so these checkpoints are of no known "
+            "run; bring the file back from a copy, or use another training.checkpoint_dir"
+        )
+    return found
 
 
 def _differences(
@@ -144,7 +164,7 @@ def read_saved_run(path: Path, step: int | None) -> SavedRun:
             f"--checkpoint-dir {path}: there is no run.json in it or in checkpoints/; give the "
             "folder of a run (outputs/PROJECT/DATE/TIME) or its checkpoints"
         )
-    saved = read_json(folder / "run.json")
+    saved = _read_run(folder / "run.json")
     config = RunConfig.from_dict(saved["config"], str(folder / "run.json"))
     updates = list_updates(folder)
     per_step = config.grpo.num_iterations

@@ -64,9 +64,10 @@ def _measured(
     dataset: Dataset, base: Any, tokenizer: Any, config: RunConfig, file: Path
 ) -> Mapping[str, float]:
     if file.is_file():
-        saved: dict[str, float] = read_json(file)
-        if all(question.key in saved for question in dataset.train):
-            return saved
+        saved = read_json(file)
+        rates = saved if isinstance(saved, dict) else {}
+        if all(isinstance(rates.get(each.key), float | int) for each in dataset.train):
+            return rates
     from olmix.grpo.asking import Asker, Sampling
 
     generation, chosen = config.generation, config.training.curriculum

@@ -67,3 +67,18 @@ def test_a_folder_without_a_run_is_said(tmp_path):
     with pytest.raises(DataError, match=r"there is no run.json"):
         read_saved_run(tmp_path, None)
     assert saved_base(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[1]", "{}", '{"identity": 5, "base": null, "config": []}']
+)
+def test_a_damaged_note_of_the_run_is_said(folder, content):
+    (folder / "run.json").write_text(content)
+    base = folder.parent / "base"
+    for read in (
+        lambda: open_checkpoints(config(), folder, base),
+        lambda: saved_base(folder),
+        lambda: read_saved_run(folder, None),
+    ):
+        with pytest.raises(DataError, match=r"run\.json: "):
+            read()
