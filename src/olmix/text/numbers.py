@@ -28,32 +28,39 @@ __all__ = [
 ]
 
 UNKNOWN = "–"
+_MOST_PLACES = 6
+"""Decimal places at most; what is smaller still is written as 1.9e−13."""
 
 
-def fixed(value: float, places: int = 3) -> str:
-    """Return a number with fixed decimal places."""
+def fixed(value: float, places: int | None = None) -> str:
+    """Return a number with fixed decimal places: three, or as many as a small one needs."""
+    return _shown(value + 0.0, places, "")
+
+
+def signed(value: float, places: int | None = None) -> str:
+    """Return a number with fixed decimal places, as `fixed`, and always a sign."""
+    return _shown(value, places, "+")
+
+
+def _shown(value: float, places: int | None, sign: str) -> str:
     if not math.isfinite(value):
         return UNKNOWN
-    return f"{value + 0.0:.{places}f}".replace("-", "−")
-
-
-def signed(value: float, places: int = 3) -> str:
-    """Return a number with fixed decimal places and always a sign."""
-    if not math.isfinite(value):
-        return UNKNOWN
-    return f"{value:+.{places}f}".replace("-", "−")
+    if places is None:
+        places = max(places_for(abs(value)), 3)
+    form = ".2g" if places >= _MOST_PLACES and 0 < abs(value) < 10**-_MOST_PLACES else f".{places}f"
+    return f"{value:{sign}{form}}".replace("-", "−")
 
 
 def places_for(scale: float) -> int:
-    """Return the decimal places at which a number of this size, an error say, is still seen.
+    """Return the decimal places at which a number of this size, such as an error, still shows.
 
-    Three, as long as that shows it: most metrics are bits per byte.
+    Three where that is enough: most metrics are bits per byte.
     """
     if not math.isfinite(scale) or scale <= 0:
         return 3
     if scale >= 100:
         return 0
-    return min(max(3, 1 - math.floor(math.log10(scale))), 6) if scale < 0.001 else 3
+    return min(1 - math.floor(math.log10(scale)), _MOST_PLACES) if scale < 0.001 else 3
 
 
 def with_error(value: float, error: float, *, sign: bool = False) -> str:
@@ -89,12 +96,12 @@ def points(change: float) -> str:
 
 
 def per_cent(level: float) -> str:
-    """Return a round share, the level of an interval say: ``90 %``."""
+    """Return a round share, such as the level of an interval: ``90 %``."""
     return f"{100 * level:.6g} %"
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Return a number with so many digits that count."""
+    """Return a number with this many significant digits."""
     if not math.isfinite(value):
         return UNKNOWN
     return f"{value + 0.0:.{digits}g}".replace("-", "−")
@@ -125,7 +132,7 @@ def probability(value: float) -> str:
 
 
 def p_value(value: float) -> str:
-    """Return a p value: two digits that count, and no false exactness near 0."""
+    """Return a p value: two significant digits, and no false precision near 0."""
     if not math.isfinite(value):
         return UNKNOWN
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"

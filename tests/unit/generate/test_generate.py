@@ -195,11 +195,11 @@ def test_siblings_that_a_manual_prior_does_not_name_keep_their_natural_proportio
         ),
         (
             {"manual_prior": {"wiki": 0.7}, "fixed_source_weights": {"math": 0.3}},
-            "wiki add up to 0.7 (with 0.3 of pins), which leaves nothing for dclm",
+            "wiki has 0.7 (with 0.3 of pins), which leaves nothing for dclm",
         ),
         (
             {"manual_topic_prior": {"dclm:web": 1.0}},
-            "swarm.manual_topic_prior: dclm:web add up to 1, which leaves nothing for dclm:code",
+            "swarm.manual_topic_prior: dclm:web has 1, which leaves nothing for dclm:code",
         ),
     ],
 )
@@ -220,7 +220,7 @@ def test_a_swarm_of_too_few_different_mixtures_is_refused_with_what_to_change():
     message = str(caught.value)
     assert "20 mixtures were sampled; distinct ones among them: 1." in message
     assert "dclm:code (0.015 %)" in message
-    assert "there are 1 different mixtures; a fit of 4 domains needs at least 5" in message
+    assert "Different ones with all others: 1; a fit of 4 domains needs at least 5" in message
     assert "swarm.minimum_weight" in message
     assert "swarm.mix_temperature" in message
     better = _skewed(references=["natural"], mix_temperature=0.1)
@@ -336,3 +336,15 @@ def test_a_large_run_that_is_shorter_than_the_small_one_is_refused():
     plain = {**_config().to_plain(), "target_tokens": 50}
     with pytest.raises(ConfigError, match="target_tokens.*below max_tokens = 100"):
         GenerationConfig.from_dict(plain)
+
+
+def test_a_subset_below_one_step_is_refused_before_anything_is_written(tmp_path):
+    """`launch` would refuse the swarm; a domain that no variant uses is no matter."""
+    proxy = {"trainer": "proxy", "max_tokens": 100, "context_length": 4, "batch_size": 2}
+    files = {"data": {"sources": SOURCES, "tokenizer": "t.json"}}
+    base = _base(training={**proxy, "target_tokens": 2000}, **files)
+    with pytest.raises(ConfigError, match="5 tokens of its 100, less than one step of 8.*160"):
+        generate(_config(), tmp_path / "v", base)
+    assert not list(tmp_path.glob("v/*"))
+    without_wiki = {"fixed_source_weights": {"wiki": 0.0, "dclm": 0.7, "math": 0.3}}
+    generate(_config({**without_wiki, "references": []}), tmp_path / "w", base)
