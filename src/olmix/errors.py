@@ -5,7 +5,7 @@
     ├── DataError              texts, token files, tables: missing, unreadable or contradictory
     ├── DivergedError          the loss of a training is no longer a finite number
     ├── InfeasibleError        no mixture satisfies the constraints
-    ├── NotAvailableError      accepted by the format, not (yet) done by this release
+    ├── NotAvailableError      known to the format, not (yet) supported by this release
     ├── MissingPackageError    an optional package is not installed
     └── LaunchError            an engine or a run folder is in the way
 
@@ -59,7 +59,7 @@ class InfeasibleError(OlmixError):
 
 
 class NotAvailableError(OlmixError):
-    """The format knows this setting; this release does not do it."""
+    """The format has this setting; this release does not support it."""
 
 
 class LaunchError(OlmixError):
@@ -164,7 +164,7 @@ class ConfigError(OlmixError):
 
 
 def in_words(error: BaseException) -> str:
-    """Return an error as a sentence: its own words, after its type where it was unforeseen."""
+    """Return an error as a sentence: its own words, preceded by its type if it was unexpected."""
     if isinstance(error, OlmixError):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

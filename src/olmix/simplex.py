@@ -31,7 +31,7 @@ _TOLERANCE = 1e-9
 
 
 def distinct_mixtures(weights: ArrayLike) -> Array:
-    """Return the mixtures (n, D) without those that are there already, in their order."""
+    """Return the mixtures (n, D) without repeats, in their order."""
     array = np.asarray(weights, dtype=np.float64)
     # Adding 0 turns -0 into 0, so that equal mixtures have equal bytes.
     _, first = np.unique(np.round(array, SAME_DECIMALS) + 0.0, axis=0, return_index=True)

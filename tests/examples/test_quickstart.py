@@ -58,7 +58,7 @@ def test_the_loop_ends_with_a_verified_mixture_and_a_report(demo):
     assert "better than natural by" in done.stdout
     assert re.search(r"12 runs in the fit, \d+ runs in the verification", done.stdout)
     fit = folder / "quickstart/fit/latest"
-    assert "report: " in done.stderr
+    assert re.search(r"^report    .*/report\.html", done.stdout, flags=re.M)
     verification = json.loads((fit / "verification.json").read_text())
     assert verification["metric"] == "networkx_bpb"
     assert len(verification["seeds"]) == 3

@@ -1,4 +1,4 @@
-"""`agent-tunix`: the older command line, with flags instead of overrides. Deprecated; it works."""
+"""`agent-tunix`: the older command line, with flags. Deprecated, but it still works."""
 
 from __future__ import annotations
 

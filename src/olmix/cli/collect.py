@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from olmix.cli.options import FiniteNumber
 from olmix.cli.terminal import done, progress
 from olmix.text.numbers import counted
 
@@ -57,7 +58,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @click.option(
     "--tail",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=FiniteNumber(0, 1, min_open=True),
     default=0.1,
     show_default=True,
     help="With --value tail: the share of the last values to average.",

@@ -14,12 +14,14 @@ from olmix.cli.options import path_option
 from olmix.cli.terminal import done, progress, shell_line, table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from olmix.fit import FitResult
     from olmix.records.fit.next_batch import NextBatch
     from olmix.records.fit.scores import Fit
     from olmix.report.figures import Drawn
 
-__all__ = ["fit"]
+__all__ = ["fit", "show_fit", "show_last_lines", "show_mixture"]
 
 
 @click.command()
@@ -45,7 +47,7 @@ def fit(config: Path, output: Path, explains: bool, drawn: Drawn | None) -> None
         _fit_surface(config, output)
         return
     from olmix.fit import fit_swarm
-    from olmix.report import summary, write_report
+    from olmix.report import write_report
     from olmix.report.figures import MOST_METRICS
     from olmix.text.numbers import shortened
 
@@ -60,19 +62,15 @@ def fit(config: Path, output: Path, explains: bool, drawn: Drawn | None) -> None
     show_fit(result)
     if explains:
         _show_explanation(result.folder)
-    if result.proposal is not None:
-        click.echo()
-        for line in summary(result.folder):
-            click.echo(line)
     if result.reused:
         done("this fit was done before; its laws were reused")
-    done(f"report: {page}")
     names = [metric.name for metric in result.fit.ordered]
     if drawn is None and len(names) > MOST_METRICS:
         done(
             f"figures of single metrics: {shortened(names[:MOST_METRICS])}; "
             f"--all-plots draws those of all {len(names)}"
         )
+    show_last_lines(page)
 
 
 def _fit_surface(config: Path, output: Path) -> None:
@@ -121,19 +119,50 @@ def _show_batch(batch: NextBatch) -> None:
 def show_fit(result: FitResult) -> None:
     """Print how well each metric is predicted, and what is proposed."""
     from olmix.records.fit.ledger import ledger_statement, of_objective, read_ledger
+    from olmix.records.fit.settings import read_fit_settings
 
     _show_laws(result.fit)
-    if result.proposal is None:
+    proposal = result.proposal
+    if proposal is None:
         return
-    for warning in result.proposal.warnings:
+    click.echo()
+    title = f"The {'worst' if proposal.worst else 'proposed'} mixture"
+    start = read_fit_settings(result.folder).start
+    show_mixture(proposal.weights("natural"), proposal.weights("proposed"), title, start)
+    for warning in proposal.warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(f"\n{result.proposal.statement}")
-    if result.proposal.another_round is not None:
-        click.echo(result.proposal.another_round.statement)
+    click.echo(f"\n{proposal.statement}")
+    if proposal.another_round is not None:
+        click.echo(proposal.another_round.statement)
     entries = read_ledger(result.folder)
-    name, identities = result.proposal.objective.name, result.fit.measured_with
+    name, identities = proposal.objective.name, result.fit.measured_with
     if verified := ledger_statement(of_objective(entries, name, identities)):
         click.echo(verified)
+
+
+def show_mixture(
+    natural: Mapping[str, float],
+    proposed: Mapping[str, float],
+    title: str = "The proposed mixture",
+    start: str = "natural",
+) -> None:
+    """Print the share of every domain, the largest of the natural mixture first."""
+    from olmix.text.numbers import percent
+
+    rows = [
+        (name, percent(share), percent(proposed.get(name, 0.0)))
+        for name, share in sorted(natural.items(), key=lambda item: -item[1])
+    ]
+    table(title, ("domain", start, title.split()[1]), rows)
+
+
+def show_last_lines(page: Path) -> None:
+    """Print the first screen of a report as ten lines, the last of a command."""
+    from olmix.report import summary
+
+    click.echo()
+    for line in summary(page.parent):
+        click.echo(line)
 
 
 def _show_explanation(folder: Path) -> None:

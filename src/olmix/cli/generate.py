@@ -241,13 +241,15 @@ def _show_passes(generation: GenerationConfig) -> None:
     """Print what matched runs see of each domain, and what natural shares and caps mean there."""
     if generation.target_tokens is None:
         return
+    import numpy as np
+
     from olmix.generate import build_constraints
 
     domains, target = generation.data.domains, generation.target_tokens
     counts = generation.priors.counts(domains)
     natural = generation.priors.natural(domains) * target / counts
     caps = build_constraints(generation).caps * target / counts
-    left = counts * generation.max_tokens / target
+    left = np.ceil(counts * generation.max_tokens / target)
     rows = [
         (name, f"{counts[i]:,.0f}", f"{left[i]:,.0f}", f"{natural[i]:.2f}", f"{caps[i]:.2f}")
         for i, name in enumerate(domains)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from olmix.cli.options import RenamedOption, path_option, runs_option
+from olmix.cli.options import FiniteNumber, RenamedOption, path_option, runs_option
 from olmix.cli.terminal import ask, done, progress, table
 from olmix.text.numbers import counted, duration
 from olmix.text.progress import OnProgress, Progress
@@ -24,7 +25,11 @@ __all__ = ["costs_money", "launch", "report_launch", "run_group", "show_cost", "
 _variants = path_option(
     "-v", "--variants", about="A variant file, a folder of them, or a sweep.", required=True
 )
-_config = path_option("-c", "--config", about="Launch config that completes bare variants.")
+logger = logging.getLogger(__name__)
+
+_config = path_option(
+    "-c", "--config", about="Launch config that completes bare variants; or `infra`: where to run."
+)
 _group = click.option(
     "-g",
     "--group",
@@ -68,10 +73,10 @@ def launch() -> None:
 
 
 _rate = click.option(
-    "--rate", type=click.FloatRange(min=0), help="Price of a device-hour, for the estimate."
+    "--rate", type=FiniteNumber(min=0), help="Price of a device-hour, for the estimate."
 )
 _speed = click.option(
-    "--tokens-per-second", type=click.FloatRange(min=1), help="Speed of one run, for the estimate."
+    "--tokens-per-second", type=FiniteNumber(min=1), help="Speed of one run, for the estimate."
 )
 
 
@@ -92,13 +97,16 @@ def preview(
 ) -> None:
     """Print exactly what `run` starts or submits, and what it costs. Starts nothing.
 
-    For a cluster it also prints one run in full: model, step, data and mixture.
+    For a cluster it also prints one run in full: model, step, data and mixture. Files that are
+    missing here end it with status 2, unless the runs go to a cluster.
     """
     from olmix.config import LocalInfra
     from olmix.launch import (
         check_checkpoints,
+        check_inputs,
         estimate,
         load_group,
+        missing_inputs,
         render_launch,
         render_training,
     )
@@ -109,6 +117,10 @@ def preview(
     click.echo(render_launch(group, folder))
     if not isinstance(group.infra, LocalInfra):
         click.echo(render_training(group))
+    if isinstance(group.infra, LocalInfra):
+        check_inputs(group)
+    for missing in missing_inputs(group):
+        logger.warning("cannot be launched from this machine: %s", missing)
     show_matching(group)
     show_cost(group, estimate(group, folder, tokens_per_second, rate))
 
@@ -142,7 +154,12 @@ def show_matching(group: Group) -> None:
 
 
 def show_cost(group: Group, cost: LaunchEstimate) -> None:
-    """Print what a launch costs, before it starts."""
+    """Print what a launch costs, before it starts, and which learning rate cannot be meant."""
+    from olmix.launch import wild_rate
+
+    wild = wild_rate(group)
+    if wild is not None:
+        logger.warning(wild)
     left = "" if cost.num_missing == cost.num_runs else f", {cost.num_missing} of them to train"
     parts = [f"group {group.group_id}: {counted(cost.num_runs, 'run')}{left}"]
     parts += [f"{cost.num_tokens:,} tokens"] if cost.num_tokens is not None else []
@@ -384,7 +401,7 @@ def report_launch(launched: Launched) -> int:
     "-o", "--output", type=click.Path(path_type=Path), help="File to write instead of printing."
 )
 def measure(config: Path, output: Path | None) -> None:
-    """Measure how many tokens per second one core trains with the embedded trainer."""
+    """Measure how many tokens per second the embedded trainer takes on a core, all of them busy."""
     from olmix.config import LaunchConfig
     from olmix.launch.local.speed import measure_speed
     from olmix.text.files import write_json
@@ -406,7 +423,7 @@ def measure(config: Path, output: Path | None) -> None:
 @click.option("--watch", is_flag=True, help="Refresh until all runs have ended.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.1),
+    type=FiniteNumber(min=0.1),
     default=10.0,
     show_default=True,
     help="Seconds between refreshes.",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import copy
 from functools import wraps
 from pathlib import Path
@@ -10,7 +12,15 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["RenamedOption", "fit_option", "json_option", "path_option", "runs_option", "together"]
+__all__ = [
+    "FiniteNumber",
+    "RenamedOption",
+    "fit_option",
+    "json_option",
+    "path_option",
+    "runs_option",
+    "together",
+]
 
 Asked = TypeVar("Asked")
 Result = TypeVar("Result")
@@ -32,12 +42,32 @@ def together(
     return wrap
 
 
+class FiniteNumber(click.FloatRange):
+    """A number in a range, never `nan` or `inf`; sizes such as `7B` are read as configs do."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        if isinstance(value, str):
+            from olmix.config.base import read_count
+
+            with suppress(ValueError):
+                value = read_count(value)
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
+
+
 class RenamedOption(click.Option):
     """An option that had another name, which it still answers to without showing it.
 
     Args:
         names: its names now.
-        old: its names of before.
+        old: its former names.
     """
 
     def __init__(self, names: Sequence[str], *, old: Sequence[str], **settings: Any) -> None:
@@ -67,7 +97,7 @@ def path_option(
         names: of the option.
         about: its line of help.
         required: whether it must be given.
-        old: names of before, which still work.
+        old: former names, which still work.
     """
     settings: dict[str, Any] = {"type": click.Path(path_type=Path), "required": required}
     if old:

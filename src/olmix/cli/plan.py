@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from olmix.cli.options import path_option, together
+from olmix.cli.options import FiniteNumber, path_option, together
 from olmix.cli.terminal import done, shell_line, table
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plan"]
 
-_POSITIVE = click.FloatRange(0, min_open=True)
+_POSITIVE = FiniteNumber(0, min_open=True)
+_ONE_OR_MORE = FiniteNumber(1)
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,15 @@ class _Asked:
 )
 @click.option(
     "--target-parameters",
-    type=float,
+    type=_ONE_OR_MORE,
     required=True,
-    help="Parameters of the large model, such as 7e9.",
+    help="Parameters of the large model, such as 7B.",
 )
 @click.option(
-    "--target-tokens", type=float, required=True, help="Tokens of the large run, such as 1e12."
+    "--target-tokens",
+    type=_ONE_OR_MORE,
+    required=True,
+    help="Tokens of the large run, such as 1T.",
 )
 @path_option(
     "--fit", "fit_folder", about="A fit of yours, whose errors replace those of the public swarms."
@@ -81,12 +85,10 @@ def plan(asked: _Asked) -> None:
     from olmix.plan import PUBLIC, Target, curve_of_fit, plans_of, write_plan
 
     if (asked.flops is None) == (asked.gpu_hours is None):
-        raise click.UsageError("give --flops or --gpu-hours")
+        raise click.UsageError("give --flops or --gpu-hours, one of them")
     budget = asked.flops
     if budget is None:
         budget = float(asked.gpu_hours or 0) * 3600 * asked.flops_per_gpu
-    if min(asked.target_parameters, asked.target_tokens) < 1:
-        raise click.UsageError("--target-parameters and --target-tokens must be at least 1")
     launch = LaunchConfig.from_yaml(
         asked.config.with_name("launch.yaml") if asked.base is None else asked.base
     )

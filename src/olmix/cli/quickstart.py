@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from olmix.cli.options import RenamedOption, together
+from olmix.cli.options import FiniteNumber, RenamedOption, together
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
 from olmix.cli.terminal import done, resolved, shell_line
 from olmix.errors import ConfigError, DataError, LaunchError, Problem, nearest, require
@@ -128,7 +128,7 @@ class _Asked:
 )
 @click.option(
     "--budget",
-    type=click.FloatRange(min=1),
+    type=FiniteNumber(min=1),
     help="Seconds for the whole loop; sets the tokens per run.",
 )
 @click.option(
@@ -198,6 +198,7 @@ def quickstart(asked: _Asked) -> None:
     if asked.budget is not None:
         plan = _within(plan, asked.budget - (time.monotonic() - started), rate)
     _write_configs(plan, texts)
+    _check_sizes(output / "launch.yaml", asked.scales)
     if is_new:
         commands.ends = planned = _announce(plan, rate)
     else:
@@ -285,6 +286,21 @@ def _check_ladder(rounds: int, runs: int, scales: str) -> None:
         check_scales(read_scales(scales))
 
 
+def _check_sizes(launch: Path, scales: str) -> None:
+    """Refuse a ladder of models or lengths that the trainer refuses, before the first run.
+
+    Raises:
+        ConfigError: says what it refuses.
+    """
+    from olmix.config import LaunchConfig
+    from olmix.verify import at_scale, read_scales
+
+    if scales:
+        base = LaunchConfig.from_yaml(launch)
+        for scale in read_scales(scales):
+            at_scale(base, scale)
+
+
 def _check_target(target: str, known: Sequence[str]) -> None:
     if target == AVERAGE or target in known:
         return
@@ -351,16 +367,14 @@ def _within(plan: _QuickstartPlan, seconds: float, rate: float) -> _QuickstartPl
 
 def _ladder_runs(plan: _QuickstartPlan) -> int:
     """Return how many runs of the swarm take as long as the ladder, at most."""
-    from olmix.records.fit.ladder import LADDER_SEEDS
+    from olmix.records.fit.ladder import LADDER_SEEDS, ladder_work
     from olmix.verify import read_scales
 
     if not plan.scales:
         return 0
     # The verification has trained the base's size already, if it had the same seeds.
     known = 1 if plan.seeds == LADDER_SEEDS else None
-    others = [scale for scale in read_scales(plan.scales) if scale != known]
-    # A run of scale s has s times the tokens, each of which takes up to s times as long.
-    return round(2 * LADDER_SEEDS * sum(scale * max(scale, 1) for scale in others))
+    return ladder_work(scale for scale in read_scales(plan.scales) if scale != known)
 
 
 def _write_configs(plan: _QuickstartPlan, texts: _ExampleTexts, only: str = "") -> None:

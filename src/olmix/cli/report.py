@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
+from olmix.cli.fit import show_last_lines
 from olmix.cli.options import json_option
-from olmix.cli.terminal import done, progress, resolved, table
+from olmix.cli.terminal import progress, resolved, table
 
 __all__ = ["fits", "report"]
 
@@ -33,13 +34,11 @@ def report(folder: Path | None, compare: tuple[Path, Path] | None, as_json: bool
         return
     if as_json:
         raise click.UsageError("--json needs --compare")
-    from olmix.report import summary, write_report
+    from olmix.report import write_report
 
     with progress("drawing") as show:
         page = write_report(resolved(Path(str(folder))), on_progress=show)
-    for line in summary(page.parent):
-        click.echo(line)
-    done(f"report: {page}")
+    show_last_lines(page)
 
 
 def _compare(first: Path, second: Path, *, as_json: bool) -> None:
@@ -53,11 +52,16 @@ def _compare(first: Path, second: Path, *, as_json: bool) -> None:
     for title, column, rows in (
         ("What the fits were given", "input", found.inputs),
         ("Law and held-out rank correlation", "metric", found.laws),
-        ("Gain over natural (positive is better)", "", found.gains),
+        ("Gain of the objective over natural (positive is better)", "", found.gains),
     ):
         if rows:
             table(title, (column, "first", "second"), rows)
             click.echo()
+    if found.metrics:
+        known = ["measured" if measured else "predicted" for measured in found.measured]
+        headings = ("metric", f"first, {known[0]}", f"second, {known[1]}", "change", "why")
+        table("Gain of each metric over natural (positive is better)", headings, found.metrics)
+        click.echo()
     if found.weights:
         columns = ("domain", "first", "second", "change")
         table("Proposed mixtures (change in percentage points)", columns, found.weights)
@@ -77,16 +81,22 @@ def fits(folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], indent=2, ensure_ascii=False))
         return
-    rows = [
-        (
-            f"{one.name}{' (latest)' if one.is_latest else ''}",
-            one.day,
-            str(one.runs),
-            one.rank,
-            one.predicted,
-            one.measured,
-        )
-        for one in found
-    ]
-    columns = ("fit", "written", "runs", "rank", "predicted ± SE", "measured ± SE")
-    table("", columns, rows)
+    columns: dict[str, list[str]] = {
+        "fit": [one.name for one in found],
+        "written": [one.day for one in found],
+        "runs": [str(one.runs) for one in found],
+        "objective": [one.objective for one in found],
+        "floors": [one.floors for one in found],
+        "rank": [one.rank for one in found],
+        "predicted ± SE": [one.predicted for one in found],
+        "measured ± SE": [one.measured for one in found],
+    }
+    # What all fits share is said once.
+    for name in ("objective", "floors"):
+        if len(values := set(columns[name])) == 1:
+            click.echo(f"{name}: {values.pop() or 'none'}")
+            del columns[name]
+    table("", tuple(columns), list(zip(*columns.values(), strict=True)))
+    for one in found:
+        if one.is_latest:
+            click.echo(f"latest: {one.name}")

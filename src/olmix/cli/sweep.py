@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from olmix.cli.options import json_option, path_option, together
+from olmix.cli.options import FiniteNumber, json_option, path_option, together
 from olmix.cli.terminal import done, progress, shell_line, table
 from olmix.text.numbers import counted
 
@@ -198,7 +198,7 @@ def _show_findings(plan: StudyPlan) -> None:
 @click.option("--full", is_flag=True, help="Show how every run differs from the base.")
 @click.option(
     "--seconds-per-step",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteNumber(min=0, min_open=True),
     help="Seconds per step, to estimate GPU-hours.",
 )
 @json_option

@@ -40,7 +40,7 @@ class _TimeLeft:
         self._share: float | None = None
 
     def note(self, now: Progress) -> None:
-        """Take down how far the work is."""
+        """Record how far the work is."""
         self._share = now.share
         # What was imported before the first step is no progress, and is not counted.
         self._began = self._began or (time.monotonic(), now.share or 0.0)
@@ -229,7 +229,7 @@ def _cut(cell: str, width: int) -> str:
 
 
 def ask(question: str, nothing: str, *, default: bool) -> None:
-    """Ask whether to go on, and end the command where the answer is no.
+    """Ask whether to continue, and end the command if the answer is no.
 
     Args:
         question: what is asked.
@@ -259,7 +259,7 @@ def done(text: str) -> None:
 
 
 def resolved(folder: Path) -> Path:
-    """Return what a link such as `fit/latest` leads to, relative to here where it is below."""
+    """Return where a link such as `fit/latest` leads, relative to here if it lies below."""
     real = folder.resolve()
     return real.relative_to(Path.cwd()) if real.is_relative_to(Path.cwd()) else real
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from olmix.cli.fit import show_last_lines, show_mixture
 from olmix.cli.options import fit_option, path_option, runs_option, together
 from olmix.cli.terminal import ask, done, progress, resolved, shell_line, table
 
@@ -84,7 +85,6 @@ def verify(asked: _Asked) -> int:
     """
     from olmix.config import LaunchConfig
     from olmix.records.fit.proposal import VERIFIED
-    from olmix.report import summary
     from olmix.verify import at_scale, check_scales, plan_verification, read_scales
 
     folder, base = resolved(asked.fit_folder), LaunchConfig.from_yaml(asked.config)
@@ -115,11 +115,7 @@ def verify(asked: _Asked) -> int:
     else:
         _end_ladder(folder, sizes, plans, found, size)
     page = _report(folder, asked, sizes, groups[0])
-    if sizes is None:
-        click.echo()
-        for line in summary(folder):
-            click.echo(line)
-    done(f"report: {page}")
+    show_last_lines(page)
     return 0
 
 
@@ -208,7 +204,7 @@ def _end(folder: Path, plan: VerificationPlan, measured: Measured) -> None:
     training = plan.runs[0].training
     size = (training.num_tokens, getattr(training, "num_parameters", None))
     add_entry(folder, entry_of(folder, fit, plan.proposal, result, size))
-    show_verification(result, num_swarm_runs=len(fit.runs.used))
+    show_verification(result, len(fit.runs.used), plan.start)
 
 
 def _end_ladder(
@@ -280,40 +276,37 @@ def _check_contents(folder: Path, base: LaunchConfig, strict: bool) -> None:
         click.echo(f"warning: {explain_change(changed, swarm)}", err=True)
 
 
-def show_verification(result: Verification, num_swarm_runs: int) -> None:
+def show_verification(result: Verification, num_swarm_runs: int, start: str = "natural") -> None:
     """Print the proposal beside the natural mixture, and what it gained."""
     from olmix.plotting import mixture_label
     from olmix.records.fit.scores import LEVEL
-    from olmix.text.numbers import counted, fixed, per_cent, percent, signed
+    from olmix.records.fit.settings import named_from
+    from olmix.text.numbers import counted, fixed, per_cent, with_interval
 
-    natural = result.mixtures["natural"].weights
-    proposed = result.mixtures["proposed"].weights
-    rows = [
-        (name, percent(share), percent(proposed.get(name, 0.0)))
-        for name, share in sorted(natural.items(), key=lambda item: -item[1])
-    ]
     click.echo()
-    table("The proposed mixture", ("domain", "natural", "proposed"), rows)
+    mixtures = result.mixtures
+    show_mixture(mixtures["natural"].weights, mixtures["proposed"].weights, start=start)
     click.echo()
     scale = [
         (mixture_label(name), fixed(mean, 4), f"± {fixed(error, 4)}")
-        for name, (mean, error) in result.means.items()
+        for name, (mean, error) in named_from(start, result.means).items()
     ]
     title = f"Measured {result.metric} over {counted(len(result.seeds), 'fresh seed')}"
     table(title, ("mixture", "mean", "std. error"), scale)
     click.echo()
     rows = []
-    for other, gain in result.gains.items():
-        found = result.predicted_gain.get(other)
-        predicted = ""
-        if found is not None:
-            ends = f"{signed(found.low, 4)} to {signed(found.high, 4)}"
-            predicted = f"{signed(found.mean, 4)} ({ends})"
-        measured = f"{signed(gain.mean, 4)} ± {fixed(gain.std_error, 4)}"
-        rows.append((mixture_label(other), predicted, measured))
+    predicted = named_from(start, result.predicted_gain)
+    for other, gain in named_from(start, result.gains).items():
+        both = (predicted.get(other), gain)
+        cells = ("" if one is None else with_interval(one.mean, one.low, one.high) for one in both)
+        rows.append((mixture_label(other), *cells))
     table(
         "Gain of the proposal over each (positive is better)",
-        ("over", f"predicted ({per_cent(LEVEL)} interval)", "measured ± std. error"),
+        (
+            "over",
+            f"predicted ({per_cent(LEVEL)} interval)",
+            f"measured ({per_cent(result.level)} interval)",
+        ),
         rows,
     )
     click.echo(f"\n{result.statement}")

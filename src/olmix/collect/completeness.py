@@ -10,7 +10,7 @@ __all__ = ["Completeness"]
 
 @dataclass(frozen=True)
 class Completeness:
-    """The fate of every run.
+    """What became of every run.
 
     Attributes:
         tabled: runs in the tables.

@@ -25,7 +25,7 @@ _FEWEST_COUNTED = 1000
 
 @dataclass(frozen=True)
 class Told:
-    """The mixture that something in a run gives.
+    """The mixture that some part of a run states.
 
     Attributes:
         weights: share of each domain; empty where it gives none that can be used.

@@ -55,7 +55,7 @@ class Record:
         shares: share of each domain in the tokens as trained; empty where they were not counted.
         passes: passes over each domain's tokens.
         final: last values by logged name, as the trainer or tracker summed up.
-        curves: reads all logged values; called only where `final` does not do.
+        curves: reads all logged values; called only where `final` is not enough.
         facts: `seed`, `tokens`, `seconds`, `tokens_per_second`, `final_loss`, as far as known.
         config: reads the run's launch config as a mapping, paths absolute; empty if not known.
         directions: whether lower is better, by logged name, where an evaluation said so.
@@ -125,7 +125,7 @@ class Record:
         """Return the standard error, logged as `name`, of the value of the metric `of`.
 
         That of a mean over the tail is the mean of the errors there: evaluations of one model ask
-        the same questions, so that averaging takes away next to nothing.
+        the same questions, so averaging reduces it by next to nothing.
         """
         if how == "last" and of in self.final:
             return float(self.final.get(name, math.nan))

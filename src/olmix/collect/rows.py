@@ -92,7 +92,7 @@ def usable_runs(records: Sequence[Record], options: Options) -> list[Record]:
 
 
 def check_mixtures(usable: Sequence[Record]) -> None:
-    """Refuse runs all of whose mixtures are wrong.
+    """Refuse the runs if none of them has a usable mixture.
 
     Raises:
         DataError: says what is wrong with each.

@@ -8,7 +8,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -28,10 +31,16 @@ from olmix.config.base import (
 )
 from olmix.config.evaluation import FitEval
 from olmix.config.priors import Priors, unknown_priors
-from olmix.config.scales import SCALE_COLUMN, ScaleSize, SwarmScale, by_size
+from olmix.config.scales import (
+    SCALE_COLUMN,
+    ScaleSize,
+    SwarmScale,
+    by_column,
+    by_size,
+)
 from olmix.domains import domains_below, is_below
 from olmix.errors import OlmixError, did_you_mean
-from olmix.text.csv import read_table
+from olmix.text.csv import cells_of, read_table
 
 __all__ = [
     "ConstraintsConfig",
@@ -54,14 +63,31 @@ ALL_METRICS = "all"
 """The name in `proposer.floors` that stands for every metric that is not named there."""
 
 
-def _check_percentage(text: str) -> str:
-    if re.fullmatch(r"\d+(\.\d+)?\s*%", text) is None:
+def _check_percentage(text: object) -> object:
+    if not isinstance(text, str) or re.fullmatch(r"\d+(\.\d+)?\s*%", text) is None:
         raise ValueError("a number from 0 up is needed, or a share such as `5 %`")
     return text
 
 
-Percentage = Annotated[str, AfterValidator(_check_percentage)]
+def _prior(name: str) -> str:
+    return "prior" if name == "natural" else name
+
+
+def _kind_of_floor(given: object) -> str:
+    """Return which of its forms a floor has, so that an error speaks of that form alone."""
+    if isinstance(given, Mapping):
+        return "metrics"
+    return "number" if isinstance(given, int | float) else "share"
+
+
+_Number = Annotated[NonNegative, Tag("number")]
+_Percentage = Annotated[str, BeforeValidator(_check_percentage), Tag("share")]
 """A share of a metric's value, as `5 %`."""
+_Floor = Annotated[_Number | _Percentage, Discriminator(_kind_of_floor)]
+_Floors = Annotated[
+    Annotated[dict[str, _Floor], Tag("metrics")] | _Number | _Percentage,
+    Discriminator(_kind_of_floor),
+]
 
 
 NOT_SMOOTH = ("lightgbm", "search")
@@ -82,7 +108,7 @@ class SwarmTables(Section):
     too."""
     scales: Annotated[tuple[SwarmScale, ...], Field(strict=False)] = ()
     """Model sizes of the runs. The smallest gives the shape of each law, the others its map to
-    their size."""
+    their size. Left out, they are those that a column `scale` of the tables names as `60M`."""
     target: str | ScaleSize | None = None
     """The model size that predictions and the proposal are for: a name in `scales`, or its
     `parameters` and `tokens`; the largest scale if left out."""
@@ -106,13 +132,15 @@ class SwarmTables(Section):
         try:
             smallest = by_size([SwarmScale.model_validate(one) for one in data["scales"]])[0]
         except (ValidationError, IndexError):
-            return data  # what is wrong with an entry is said of the entry
+            # What is wrong with an entry is said of the entry, not that its tables are missing.
+            return {"ratios": "?", "metrics": "?", **data}
         found = {key: getattr(smallest, key) for key in ("ratios", "metrics")}
         return {**{key: path for key, path in found.items() if path is not None}, **data}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         rules = Rules()
+        self._scales_of_tables(rules)
         names = [scale.name for scale in self.scales]
         for name in sorted({name for name in names if names.count(name) > 1}):
             rules.broken(f"the scale {name} is given twice", "scales")
@@ -137,9 +165,23 @@ class SwarmTables(Section):
                     )
         if isinstance(self.target, str) and self.target not in names:
             known = f"; the scales are {', '.join(names)}" if names else " without swarm.scales"
-            rules.broken(f"there is no scale {self.target}{known}", "target")
+            meant = did_you_mean(self.target, names)
+            rules.broken(f"there is no scale {self.target}{known}{meant}", "target")
         rules.enforce()
         return self
+
+    def _scales_of_tables(self, rules: Rules) -> None:
+        """Take the scales that a column of the tables names, where none are given."""
+        if "scales" in self.model_fields_set:
+            return
+        both = [cells_of(path, SCALE_COLUMN) for path in (self.ratios, self.metrics)]
+        try:
+            found = by_column(*both)
+        except ValueError as error:
+            rules.broken(str(error), "scales")
+            return
+        # A frozen model that is still being made; a copy would be thrown away by Pydantic.
+        object.__setattr__(self, "scales", found)
 
 
 class RegressionConfig(Section):
@@ -200,11 +242,12 @@ class ProposerConfig(Section):
     risk: NonNegative = 0.0
     """How many standard errors of the prediction to add to what is minimised: above 0, mixtures far
     from every run must promise more."""
-    floors: dict[str, NonNegative | Percentage] | NonNegative | Percentage | None = None
+    floors: _Floors | None = None
     """How much worse than at the prior a metric may be predicted: `{metric: x}` in its own units,
     or `5 %` of its value; a single value for all metrics, or `all` for those not named."""
-    floors_at: Literal["prior", "best_seen"] = "prior"
-    """The mixture that `floors` compare with: the prior, or the best run of the swarm."""
+    floors_at: Annotated[Literal["prior", "natural", "best_seen"], AfterValidator(_prior)] = "prior"
+    """The mixture that `floors` compare with: the prior (`natural` is the same), or the best run of
+    the swarm."""
     pareto: Annotated[int, Field(ge=0, le=1000)] = 0
     """Points of the Pareto front over task families to look for; 0 for none."""
 
@@ -290,8 +333,10 @@ class FitConfig(Section):
     def _columns_are_the_domains(cls, given: object, info: ValidationInfo) -> object:
         """Take the domains from the table of mixtures where no token counts are given."""
         swarm = info.data.get("swarm")
-        if given is not None or swarm is None:  # what is wrong with the tables is said of them
+        if given is not None:
             return given
+        if swarm is None:  # what is wrong with the tables is said of them
+            return unknown_priors(["?"])
         try:
             table = read_table(swarm.ratios, SCALE_COLUMN if swarm.one_table else None)
         except OlmixError as error:

@@ -1,4 +1,4 @@
-"""A config that is being converted: its content, and what changed, to be said where it stands."""
+"""A config that is being converted: its content, and the changes to note beside their keys."""
 
 from __future__ import annotations
 

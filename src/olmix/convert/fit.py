@@ -9,7 +9,7 @@ __all__ = ["convert_fit"]
 
 
 def convert_fit(draft: Draft) -> None:
-    """Bring a fit config into our form."""
+    """Convert a fit config."""
     convert_sizes(draft)
     regression = draft.section("regression")
     if "type" not in regression:

@@ -18,7 +18,7 @@ _TEMPERATURES = ("mix_temperature", "source_mix_temperature", "topic_mix_tempera
 
 
 def convert_generation(draft: Draft) -> None:
-    """Bring a generation config into our form."""
+    """Convert a generation config."""
     drop_limits(draft)
     scale_weights(draft)
     _convert_names(draft)

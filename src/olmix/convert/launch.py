@@ -19,7 +19,7 @@ _EXAMPLE_TASK = "arc_easy_test_rc_5shot"
 
 
 def convert_launch(draft: Draft) -> None:
-    """Bring a launch config into our form."""
+    """Convert a launch config."""
     scale_weights(draft)
     if draft.get("mix") is None and is_pinned(draft):
         draft.content["mix"] = mix_of_weights(draft)

@@ -67,7 +67,7 @@ def evaluate_checkpoint(
         on_progress: called after each batch.
 
     Raises:
-        DataError: the folder holds no such model, or it predicts what is no number.
+        DataError: the folder holds no such model, or its predictions are not finite.
         MissingPackageError: torch or transformers is not installed.
     """
     model = _load(checkpoint, context_length, device)

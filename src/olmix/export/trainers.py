@@ -2,7 +2,7 @@
 
 What a format cannot say is said in words, in `TrainerFormat.repetition` and `TrainerFormat.unit`,
 which head the file where it can hold comments and are printed in any case. All formats stand here,
-templates included, so that a new one is written beside those that it is like.
+templates included, so that a new one is written next to similar ones.
 """
 
 from __future__ import annotations

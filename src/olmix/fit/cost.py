@@ -1,4 +1,4 @@
-"""How long a fit will take and how much memory, said before they are spent.
+"""How much time and memory a fit will take, announced before it starts.
 
 Counted are the floating-point operations of the laws that are fitted, of draws for intervals and of
 the best mixture of each metric, over what one core does in a second. The rates were measured on one
@@ -38,7 +38,7 @@ class FitCost:
 
     Attributes:
         seconds: time on one core.
-        memory_bytes: largest memory at a time.
+        memory_bytes: peak memory.
         size: what is fitted, in words.
     """
 
@@ -48,7 +48,7 @@ class FitCost:
 
     @property
     def large(self) -> bool:
-        """Whether it is worth a word before it is spent."""
+        """Whether it is large enough to be announced."""
         return self.seconds > _LARGE_S or self.memory_bytes > _LARGE_BYTES
 
     @property

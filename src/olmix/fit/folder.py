@@ -1,4 +1,4 @@
-"""The fit folder: its name, its files, and how it comes to be complete or not at all.
+"""The fit folder: its name, its files, and how it appears whole or not at all.
 
 A folder is named by the hash of everything that its content depends on: the config but for paths,
 and both tables as they were read (so a new order of rows or columns changes nothing). It is written

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class GivenMixtures:
-    """Mixtures that somebody wants predicted.
+    """Mixtures to predict.
 
     Attributes:
         rows: (n, D) weights.

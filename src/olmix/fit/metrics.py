@@ -58,7 +58,7 @@ class Metrics:
 
 
 def select_metrics(config: FitConfig, table: Table) -> Metrics:
-    """Choose the metrics that a config asks for, and say what cannot be.
+    """Choose the metrics that a config asks for, and say which it cannot have.
 
     Without `eval`, all columns take part that are metrics by their names, in the order of these.
     """

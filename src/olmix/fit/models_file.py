@@ -1,4 +1,4 @@
-"""Fitted laws in a file that a person can read: `models.json`, and its way back.
+"""Fitted laws in a file that a person can read: `models.json`, and how they are read back.
 
 The file holds every parameter with all its digits, so loaded laws predict exactly the
 numbers that the fitted ones did.

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmix.config.fit import SwarmTables
+from olmix.config.scales import SCALE_COLUMN
 from olmix.laws.replicates import pooled_sd
 from olmix.records.metric import error_of, sort_names
 from olmix.records.mmlu import subtasks_of
@@ -81,19 +82,20 @@ def read_metrics(
         DataError: a table cannot be read.
     """
     file = tables.standard_errors
+    group = SCALE_COLUMN if tables.one_table else None
     if metrics is None:
-        metrics = read_table(tables.metrics)
+        metrics = read_table(tables.metrics, group)
         beside = Path(tables.metrics)
         beside = beside.with_name(f"{beside.stem}_se{beside.suffix}")
         if file is None and "://" not in tables.metrics and beside.is_file():
             file = str(beside)
     if errors is None and file is not None:
-        errors = read_table(file)
+        errors = read_table(file, group)
     return metrics if errors is None else with_errors(metrics, errors)
 
 
 def with_errors(metrics: Table, errors: Table) -> Table:
-    """Return the metrics with columns for their standard errors, joined by run.
+    """Return the metrics with columns for their standard errors, joined by run (and group).
 
     Args:
         metrics: the metrics.
@@ -101,14 +103,18 @@ def with_errors(metrics: Table, errors: Table) -> Table:
             and so are those that the metrics have already.
     """
     have = set(sort_names(metrics.columns).errors.values())
-    position = {run: row for row, run in enumerate(errors.runs)}
+    by_group = bool(metrics.groups and errors.groups)
+    keys = [
+        list(zip(t.runs, t.groups if by_group else t.runs, strict=True)) for t in (metrics, errors)
+    ]
+    position = {key: row for row, key in enumerate(keys[1])}
     columns, values = list(metrics.columns), [metrics.values]
     for index, name in enumerate(errors.columns):
         metric = name if name in metrics.columns else error_of(name)
         if metric not in metrics.columns or metric in have:
             continue
         have.add(metric)
-        own = [errors.values[position[r], index] if r in position else np.nan for r in metrics.runs]
+        own = [errors.values[position[k], index] if k in position else np.nan for k in keys[0]]
         columns.append(_COLUMN.format(metric))
         values.append(np.array(own)[:, None])
     return replace(metrics, columns=tuple(columns), values=np.hstack(values))

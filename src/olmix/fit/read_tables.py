@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,12 +17,13 @@ from olmix.fit.noise import read_metrics
 from olmix.records.metric_identity import MetricIdentity, join_identities, read_identities
 from olmix.simplex import Array
 from olmix.text.csv import FALLBACK_ID, Table, read_table
-from olmix.text.numbers import counted
+from olmix.text.numbers import counted, listed
 
 __all__ = [
     "filtered_out",
     "metric_identities",
     "not_joined",
+    "of_scale",
     "read_tables",
     "stop_at",
     "wrong_domains",
@@ -50,16 +52,77 @@ def read_tables(swarm: SwarmTables, scale: SwarmScale | None = None) -> tuple[Ta
                 changes = {"metrics": scale.metrics, "standard_errors": None}
                 own = swarm.model_copy(update=changes)
         return read_table(ratios), read_metrics(own)
-    name = (scale or swarm.ordered_scales[0]).name
-    both = [read_table(path, SCALE_COLUMN) for path in (swarm.ratios, swarm.metrics)]
+    whole = (read_table(swarm.ratios, SCALE_COLUMN), read_metrics(swarm))
+    return of_scale(swarm, whole, scale)
+
+
+def of_scale(
+    swarm: SwarmTables, tables: tuple[Table, Table], scale: SwarmScale | None = None
+) -> tuple[Table, Table]:
+    """Return the runs of a scale, of two tables that all scales share.
+
+    A table without a column `scale` has those of the other, by run.
+
+    Args:
+        swarm: names the scales.
+        tables: ratios and metrics.
+        scale: the smallest if left out.
+
+    Raises:
+        DataError: no table has the column, it names a scale that `swarm` lacks, the two tables
+            disagree on a run, or no run has the smallest scale.
+    """
+    smallest = swarm.ordered_scales[0].name
+    ratios, metrics = tables
+    if not ratios.groups and not metrics.groups:
+        stop_at([f"{ratios.path} and {metrics.path}: neither has a column `{SCALE_COLUMN}`"])
+    ratios, metrics = _grouped(ratios, metrics, smallest), _grouped(metrics, ratios, smallest)
     known = {one.name for one in swarm.scales}
-    for table in both:
+    for table in (ratios, metrics):
         strange = sorted(set(table.groups) - known)
         if strange:
-            stop_at([f"{table.path}: scale: found {', '.join(strange)}, which swarm.scales lacks"])
-        if scale is None and name not in table.groups:
-            raise DataError(f"{table.path}: no run has the scale {name}, which gives the shape")
-    return both[0].of_group(name), read_metrics(swarm, both[1].of_group(name))
+            found = ", ".join(one or "an empty cell" for one in strange)
+            stop_at([f"{table.path}: {SCALE_COLUMN}: found {found}, which swarm.scales lacks"])
+        if scale is None and smallest not in table.groups:
+            stop_at([f"{table.path}: no run has the scale {smallest}, which gives the shape"])
+    left, right = _scales_by_run(ratios), _scales_by_run(metrics)
+    stop_at(
+        [
+            f"run {run} has the scale {listed(sorted(left[run]))} in {ratios.path} and "
+            f"{listed(sorted(right[run]))} in {metrics.path}"
+            for run in ratios.runs
+            if run in right and not left[run] & right[run]
+        ]
+    )
+    name = smallest if scale is None else scale.name
+    return ratios.of_group(name), metrics.of_group(name)
+
+
+def _scales_by_run(table: Table) -> dict[str, set[str]]:
+    """Return the scales that each run was trained at."""
+    found: dict[str, set[str]] = {}
+    for run, scale in zip(table.runs, table.groups, strict=True):
+        found.setdefault(run, set()).add(scale)
+    return found
+
+
+def _grouped(table: Table, other: Table, smallest: str) -> Table:
+    """Return a table with the scales that its runs have in another, where it names none itself.
+
+    A run that the other table lacks counts as one of the smallest scale, where it will be missed.
+    """
+    if table.groups:
+        return table
+    scales = _scales_by_run(other)
+    stop_at(
+        [
+            f"{table.path}: a column `{SCALE_COLUMN}` is needed: run {run} has the scales "
+            f"{listed(sorted(own))} in {other.path}"
+            for run, own in scales.items()
+            if len(own) > 1
+        ]
+    )
+    return replace(table, groups=tuple(min(scales.get(run, {smallest})) for run in table.runs))
 
 
 def metric_identities(swarm: SwarmTables) -> dict[str, MetricIdentity]:

@@ -320,7 +320,7 @@ def statement(
         over: the mixture that the gain is over, in words.
     """
     objective = objective_of(swarm)
-    name = objective.name
+    name = objective.in_words
     if not reliable:
         safe = 3 * (int(swarm.live.sum()) + 1)
         runs = f"more runs (at least {max(safe, 2 * swarm.num_groups)} mixtures)"

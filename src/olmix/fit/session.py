@@ -22,12 +22,14 @@ from typing import Any, overload
 
 from olmix.config import FitConfig
 from olmix.config.priors import unknown_priors
+from olmix.config.scales import SCALE_COLUMN, by_column
+from olmix.errors import ConfigError, Problem
 from olmix.fit.evidence.best_tenth import leave_out_best, leave_out_outermost, widened
 from olmix.fit.evidence.judged_proposal import JudgedProposal, propose_judged
 from olmix.fit.given_mixtures import read_mixtures
 from olmix.fit.noise import read_metrics
 from olmix.fit.propose.feasible import feasible_mixtures
-from olmix.fit.read_tables import metric_identities, read_tables
+from olmix.fit.read_tables import metric_identities, of_scale
 from olmix.fit.results import proposal_record
 from olmix.fit.scales.target import at_target, read_larger_scales, scaled_proposal
 from olmix.fit.swarm import UNIFORM_PRIOR, Swarm, read_swarm
@@ -38,8 +40,8 @@ from olmix.plotting import mixture_label
 from olmix.records.fit.proposal import Proposal
 from olmix.records.fit.scales import Scales
 from olmix.simplex import hellinger
-from olmix.text.csv import Table
-from olmix.text.frames import table_of
+from olmix.text.csv import Table, read_table
+from olmix.text.frames import columns_of, table_of
 from olmix.text.numbers import counted, fixed
 from olmix.text.progress import OnProgress, Steps
 
@@ -59,7 +61,7 @@ class LoadedSwarm:
     Attributes:
         config: what was asked for.
         swarm: mixtures and metrics, as arrays.
-        tables: ratios and metrics as they were given.
+        tables: ratios and metrics as they were given, with the runs of all scales in them.
     """
 
     config: FitConfig
@@ -287,8 +289,8 @@ def load_swarm(
         for key, table in given.items()
         if table is not None and (key != "standard_errors" or isinstance(table, (str, Path)))
     }
-    if places:
-        plain["swarm"] = {**plain.get("swarm", {}), **places}
+    if places or "swarm" in sections:
+        plain["swarm"] = {**plain.get("swarm", {}), **sections.pop("swarm", {}), **places}
     return _load("load_swarm", {**plain, **sections}, given)
 
 
@@ -307,27 +309,53 @@ def _load(
         plain: the fit config.
         given: the tables that are not to be read from the files of the config.
     """
+    frames = {k: t for k, t in given.items() if t is not None and not isinstance(t, (str, Path))}
+    plain = _with_scales(plain, frames)
+    group = SCALE_COLUMN if plain["swarm"].get("scales") else None
     known = {
-        key: table if isinstance(table, Table) else table_of(table, _place(key, table))
-        for key, table in given.items()
-        if table is not None and not isinstance(table, (str, Path))
+        key: table if isinstance(table, Table) else table_of(table, _place(key, table), group=group)
+        for key, table in frames.items()
     }
     if plain.get("priors") is None and "ratios" in known:
         plain = {**plain, "priors": unknown_priors(known["ratios"].columns)}
     config = FitConfig.from_dict(plain, caller)
     metric_identities(config.swarm)  # different metrics under one name are refused
-    own = {}
-    if not {"ratios", "metrics"} <= set(known):
-        own = dict(zip(("ratios", "metrics"), read_tables(config.swarm), strict=True))
-    merged = {**own, **known}
-    metrics = merged["metrics"]
-    if {"metrics", "standard_errors"} & set(known):
-        metrics = read_metrics(config.swarm, metrics, known.get("standard_errors"))
-    tables = (merged["ratios"], metrics)
-    swarm = read_swarm(config, tables)
+    ratios = known.get("ratios") or read_table(
+        config.swarm.ratios, SCALE_COLUMN if config.swarm.one_table else None
+    )
+    metrics = read_metrics(config.swarm, known.get("metrics"), known.get("standard_errors"))
+    tables = (ratios, metrics)
+    swarm = read_swarm(config, of_scale(config.swarm, tables) if config.swarm.one_table else tables)
     if config.priors.unknown:
         logger.warning("%s", UNIFORM_PRIOR)
     return LoadedSwarm(config, swarm, tables)
+
+
+def _with_scales(plain: Mapping[str, Any], frames: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a fit config with the scales that a column of frames names, where it names none.
+
+    Raises:
+        ConfigError: nothing says which of them is the smallest.
+    """
+    swarm = dict(plain.get("swarm") or {})
+    if "scales" not in swarm:
+        both = [_cells(frames.get(key), SCALE_COLUMN) for key in ("ratios", "metrics")]
+        try:
+            found = by_column(*both)
+        except ValueError as error:
+            raise ConfigError([Problem("swarm.scales", str(error))], "load_swarm") from None
+        swarm |= {"scales": [one.to_plain() for one in found]} if found else {}
+    return {**plain, "swarm": swarm}
+
+
+def _cells(table: TableLike, column: str) -> list[str]:
+    """Return the cells of a column of a frame, none where it lacks it."""
+    if table is None or isinstance(table, Table):
+        return []
+    try:
+        return [str(cell) for cell in columns_of(table).get(column, [])]
+    except TypeError:  # said where the table itself is read
+        return []
 
 
 def fit_laws(
@@ -360,7 +388,8 @@ def fit_laws(
         steps = Steps(on_progress, len(laws_for(config, data)) * len(data.metrics))
         small = fit_every_law(config, data, steps)
         small = widened(small, leave_out_best(small), leave_out_outermost(small))
-        target = at_target(small, read_larger_scales(config, data))
+        tables = swarm.tables if config.swarm.one_table else None
+        target = at_target(small, read_larger_scales(config, data, tables))
         return FittedSwarm(target.fit, target.record)
 
 

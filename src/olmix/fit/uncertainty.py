@@ -11,7 +11,7 @@ Three sources of error add up, as variances:
        runs usually are from each other; at one that was, the mean squared error of the fit itself;
     3. between two mixtures both count: a gain has the error of the proposal and that of the other.
 
-Intervals are Student's t with (mixtures - domains - 2) degrees of freedom. They lean to the careful
+Intervals are Student's t with (mixtures - domains - 2) degrees of freedom. They err on the cautious
 side: the held-out error contains the noise of single runs, which a mean over many seeds does not
 have, and part of the parameters' error a second time; errors of two near mixtures cancel in part,
 and are counted in full. Against that stands that a proposal is the best of all predictions, so that

@@ -1,4 +1,4 @@
-"""Whether a swarm that is extended was trained on the token files that there are now."""
+"""Whether a swarm that is extended was trained on the token files as they are now."""
 
 from __future__ import annotations
 

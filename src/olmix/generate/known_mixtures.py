@@ -1,4 +1,4 @@
-"""Mixtures that there are already: folders of variants, CSV tables, pickles of older tools."""
+"""Existing mixtures: folders of variants, CSV tables, pickles of older tools."""
 
 from __future__ import annotations
 

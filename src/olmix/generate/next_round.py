@@ -121,8 +121,9 @@ def next_round(
     drawn = wanted - len(explored)
     if len(near) < drawn:
         raise DataError(
-            f"the rules leave {len(near)} new mixtures around the proposal, fewer than the "
-            f"{drawn} asked for. Lower swarm.variants, or loosen the rules"
+            f"{len(near)} new mixtures were found around the proposal, but a round of {wanted} "
+            f"takes {drawn}. Ask for up to {len(near) * EXPLORE // (EXPLORE - 1)} "
+            "(swarm.variants), or loosen rules that leave few"
         )
     there = np.empty((1 + len(near), len(columns)))
     there[:, columns] = np.vstack([proposal, near])

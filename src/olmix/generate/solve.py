@@ -1,7 +1,7 @@
 """Exact answers about the feasible set, by linear and mixed-integer programming (HiGHS).
 
 Whether a swarm is feasible, which rules contradict each other, the feasible mixture nearest to a
-given one, and a point in the middle. scipy is needed here; plain swarms never come here.
+given one, and a point in the middle. Only this module needs scipy; plain swarms never reach it.
 
 Legend: ``D`` domains, ``G`` minima of inner nodes. The unknowns of a program are ``x = [w, z, y,
 e]``: weights, whether a domain takes part, whether an inner node does, and distances.

@@ -114,7 +114,7 @@ def _larger(config: GenerationConfig, fit: EarlierFit) -> tuple[Variant, ...]:
     """Return the mixtures of a fit that are to be trained at a larger size."""
     swarm, domains = config.swarm, config.data.domains
     weights = mixtures_to_repeat(fit, domains, swarm.variants, swarm.seed)
-    factors = repetition_factors(weights, config.max_tokens, config.priors.counts(domains))
+    factors = repetition_factors(weights, config.pass_tokens, config.priors.counts(domains))
     pairs = zip(weights, factors, strict=True)
     mixes = [Mixture.from_weights(domains, row, factor) for row, factor in pairs]
     return tuple(Variant("sampled", mix) for mix in mixes)

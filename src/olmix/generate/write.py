@@ -16,6 +16,7 @@ from olmix.errors import ConfigError, OlmixError, Problem
 from olmix.generate.next_round import EarlierFit
 from olmix.generate.swarm import Variant, group_of, sample_swarm
 from olmix.mixture import Mixture
+from olmix.records.matching import check_cuts, cut_domains
 from olmix.simplex import distinct_mixtures
 from olmix.text.csv import write_table
 from olmix.text.files import write_text
@@ -62,7 +63,8 @@ def generate(
     already there with the same content are left alone.
 
     Raises:
-        ConfigError: the base does not fit the generation config, or the folder holds another group.
+        ConfigError: the base does not fit the generation config, what a matched run would see of a
+            domain is less than one of its steps, or the folder holds another group.
         InfeasibleError: no mixture satisfies the config, or too few different ones.
     """
     if base is not None:
@@ -75,6 +77,7 @@ def generate(
     variants = sample_swarm(config, allow_pickle=allow_pickle, fit=fit, on_progress=on_progress)
     sections: Mapping[str, Any] = {}
     if base is not None and variants:
+        _check_subsets(config, base, variants)
         # The first variant is checked as a whole; the others differ by name, mixture and seed.
         first = VariantConfig(name=f"{config.name}-{group}-0000", mix=variants[0].mix)
         plain = base.with_variant(first, group).to_plain()
@@ -125,6 +128,17 @@ def _check_base(config: GenerationConfig, base: LaunchConfig) -> None:
         )
     if problems:
         raise ConfigError(problems, base.name)
+
+
+def _check_subsets(
+    config: GenerationConfig, base: LaunchConfig, variants: Sequence[Variant]
+) -> None:
+    """Refuse a swarm that `launch` would: matched runs that see less than a step of a domain."""
+    domains = config.data.domains
+    used = np.any([variant.mix.weights(domains) > 0 for variant in variants], axis=0)
+    names = [name for name, is_used in zip(domains, used, strict=True) if is_used]
+    counts = {name: config.priors.token_counts[name] for name in names}
+    check_cuts(cut_domains(counts, base.training), base.training, base.name)
 
 
 def for_target(config: GenerationConfig, base: LaunchConfig | None) -> GenerationConfig:

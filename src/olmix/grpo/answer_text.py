@@ -1,4 +1,4 @@
-r"""The form in which the texts of two answers are compared, without what only decorates them."""
+r"""The form in which the texts of two answers are compared: without decoration."""
 
 from __future__ import annotations
 

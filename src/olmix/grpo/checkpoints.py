@@ -1,4 +1,4 @@
-"""Folders of checkpoints: what they belong to, whether to go on with one, and reading it again.
+"""Folders of checkpoints: what they belong to, whether to resume from one, and reading it again.
 
 Beside Orbax's checkpoints stands ``run.json``: the configuration and where the base model is, so
 that an evaluation or an export needs the folder alone.
@@ -51,7 +51,7 @@ def list_updates(folder: Path) -> tuple[int, ...]:
 def open_checkpoints(
     config: RunConfig, folder: Path, base: Path, sources: Mapping[str, str] | None = None
 ) -> None:
-    """Decide by `training.resume` whether the checkpoints of a folder are gone on with.
+    """Decide by `training.resume` whether to resume from the checkpoints in a folder.
 
     Args:
         config: of the run.

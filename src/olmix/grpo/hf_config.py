@@ -1,7 +1,7 @@
 """A model's `config.json`, as transformers writes and reads it, and the sizes that it says.
 
 Tunix computes some things in one way only. A model that wants them otherwise is refused: it would
-be read without a word and answer nonsense.
+be loaded without an error and answer nonsense.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rewards as a run uses them: imported, called, and what they return checked.
 
-A reward of one's own is ``module:name``: a function, an asynchronous function, or a class, of
+A reward of your own is ``module:name``: a function, an asynchronous function, or a class, of
 which one object is made and called. It is imported from where Python looks, from the working folder
 and from the two above it. It gets the keywords that it names, or all of them with ``**columns``:
 ``prompts``, ``completions``, ``completion_ids`` (the tokens) and the columns of the dataset.

@@ -68,7 +68,7 @@ class Recorder:
         self._rollout_end = self._begin
 
     def resume(self, step: int) -> None:
-        """Go on after a step, now: rows of later ones are dropped."""
+        """Continue after a step: rows of later ones are dropped."""
         self._begin = time.monotonic()
         self.rows = [
             {name: value for name, value in row.items() if isinstance(value, int | float)}

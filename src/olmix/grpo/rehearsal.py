@@ -1,4 +1,4 @@
-"""A dry run: what can be tried of a run without training, network, JAX or files written."""
+"""A dry run: what can be tested of a run without training, network, JAX or files written."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Rehearsal:
         config: of the run.
         plan: its shapes, memory and steps.
         data: source of the questions and, where they could be read, how many there are.
-        warnings: what is allowed and hardly meant.
+        warnings: what is allowed but probably not intended.
     """
 
     config: RunConfig

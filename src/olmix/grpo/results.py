@@ -31,7 +31,7 @@ _COMPARED = {"objective": "objective", "eval/end/accuracy": "accuracy",
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run as its folder tells it.
+    """A run as its folder describes it.
 
     Attributes:
         name: the folder's path below the one that was searched.

@@ -1,4 +1,4 @@
-"""Rollouts by vLLM or SGLang, as Tunix 0.1.7 offers them, heard and seeded like its own.
+"""Rollouts by vLLM or SGLang, as Tunix 0.1.7 offers them, watched and seeded like its own.
 
 No accelerator that these engines run on was at hand: the engines themselves have not been run here.
 """
@@ -68,7 +68,7 @@ class CallSeeds:
 
 
 def rollout_class(engine: str) -> Any:
-    """Return Tunix's class for an engine, with a seed of its own per call, and heard."""
+    """Return Tunix's class for an engine, with a seed of its own per call, and watched."""
     if engine == "vllm":
         from tunix.rl.rollout import vllm_rollout
 

@@ -33,7 +33,7 @@ class TextTokenizer:
         tokenizer: of the package `tokenizers`.
         bos: id put before each prompt; `None` for none.
         eos: id that ends an answer.
-        pad: id that fills up; another than `eos`, or answers could not learn to end.
+        pad: id that fills up; not `eos`, or answers could not learn to end.
     """
 
     def __init__(self, tokenizer: Any, *, bos: int | None, eos: int, pad: int) -> None:

@@ -1,6 +1,6 @@
 """All that depends on Tunix's interface for reinforcement learning, pinned at 0.1.7.
 
-What Tunix 0.1.7 does that one would not expect, and what is done about it here:
+Surprises in Tunix 0.1.7, and what is done about each here:
 
 - Its sampler cuts the end token off each answer, so that ending is never reinforced;
   `SeededRollout` puts it back.
@@ -41,7 +41,7 @@ _MEASURED = ("kl", "pg_clipfrac", "entropy")
 
 
 class StepListener(Protocol):
-    """Hears what happens in a step, in this order."""
+    """Is told what happens in a step, in this order."""
 
     def on_rollout(self, tokens: Sequence[Sequence[int]], ended: Sequence[bool]) -> None:
         """Take the tokens of each answer, and whether it ended by itself."""
@@ -208,8 +208,8 @@ class GrpoTrainer:
         models: what answers, and where.
         optimizer: of optax.
         rewards: functions of ``prompts``, ``completions`` and columns, weighted.
-        listener: hears what happens.
-        checkpoint_dir: where checkpoints are; the newest is gone on with.
+        listener: is told what happens.
+        checkpoint_dir: where checkpoints are; training resumes from the newest.
     """
 
     def __init__(

@@ -4,6 +4,7 @@ from olmix.launch.chosen_group import ChosenGroup, choose_group
 from olmix.launch.cluster import Submitted, submit_group
 from olmix.launch.folders import check_checkpoints, missing_runs, read_launch
 from olmix.launch.group_plan import Group, identity_of, load_group
+from olmix.launch.inputs import check_inputs, missing_inputs, wild_rate
 from olmix.launch.local.engine import Event, Launched, launch_local
 from olmix.launch.matching import Matching, matching_of
 from olmix.launch.metadata import (
@@ -29,6 +30,7 @@ __all__ = [
     "cancel",
     "changed_since",
     "check_checkpoints",
+    "check_inputs",
     "choose_group",
     "contents_of",
     "describe_launch",
@@ -38,6 +40,7 @@ __all__ = [
     "launch_local",
     "load_group",
     "matching_of",
+    "missing_inputs",
     "missing_runs",
     "read_group",
     "read_jobs",
@@ -47,5 +50,6 @@ __all__ = [
     "render_training",
     "submit_group",
     "wandb_group",
+    "wild_rate",
     "write_launch",
 ]

@@ -17,7 +17,9 @@ from olmix.launch.engine import JobState, NoAnswerError
 from olmix.launch.engines import engine_of
 from olmix.launch.folders import prepare_folder
 from olmix.launch.group_plan import Group, identity_of
+from olmix.launch.inputs import check_inputs
 from olmix.launch.metadata import describe_launch, write_launch
+from olmix.launch.moving import leave_engine
 from olmix.records.group import GROUP_FILE, Job, add_job, read_jobs
 from olmix.records.run import CANCEL_FILE, RunFolder, lock
 from olmix.text.files import write_bytes
@@ -52,6 +54,7 @@ def submit_group(group: Group, runs_dir: str | Path) -> Submitted:
     """
     folder = Path(runs_dir) / group.group_id
     engine = engine_of(group.infra)
+    check_inputs(group)
     identities = {run.name: identity_of(run) for run in group.runs}
     before = _Before.of(folder, identities)
     with lock(folder / ".lock", wait=False) as got:
@@ -61,6 +64,7 @@ def submit_group(group: Group, runs_dir: str | Path) -> Submitted:
         asked = False
         try:
             engine.check(group, folder, list(identities))
+            leave_engine(folder, group.infra)
             known = read_jobs(folder)
             waiting, left = _prepare(group, folder, engine.states(known), identities)
             record = describe_launch(group, identities)

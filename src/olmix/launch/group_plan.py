@@ -121,8 +121,8 @@ def load_group(
     Args:
         variants: a variant file, a folder of them (``*.yaml``), or a list of files; or a folder of
             `olmix sweep generate`, with its `run_mapping.yaml`.
-        base: launch config that completes bare variants; for a sweep a file with an `infra`
-            section.
+        base: launch config that completes bare variants. Its `infra`, if it has one, says where
+            any variants run; for complete variants and sweeps a file with `infra` alone will do.
         group_id: name of the group; that of the configs if left out.
 
     Raises:
@@ -131,28 +131,32 @@ def load_group(
     if not isinstance(variants, str | Path) or not (Path(variants) / MAPPING).is_file():
         return _load_swarm(variants, base, group_id)
     name, commands = load_mapping(Path(variants))
-    return Group(group_id or name, commands, _infra_of(base), Path(variants).resolve())
+    infra = _infra_of(base) or LocalInfra()
+    return Group(group_id or name, commands, infra, Path(variants).resolve())
 
 
-def _infra_of(base: str | Path | None) -> Infra:
-    """Return the `infra` section of a file; other sections may be there."""
+def _infra_of(base: str | Path | None) -> Infra | None:
+    """Return the `infra` section of a file, if it has one; other sections may be there."""
     if base is None:
-        return LocalInfra()
-    content = read_yaml(base)
-    infra = content.data.get("infra") if isinstance(content.data, dict) else None
-    return InfraConfig.from_dict({"infra": infra or {}}, str(base)).infra
+        return None
+    read = read_yaml(base)
+    section = read.data.get("infra") if isinstance(read.data, dict) else None
+    return None if section is None else validate(InfraConfig, {"infra": section}, read).infra
 
 
 def _load_swarm(
     variants: str | Path | Sequence[Path], base: str | Path | None, group_id: str | None
 ) -> Group:
     files = _files(variants)
-    base_config = LaunchConfig.from_yaml(base) if base is not None else None
+    infra = _infra_of(base)
+    base_config = None if base is None or _only_infra(base) else LaunchConfig.from_yaml(base)
     runs: list[LaunchConfig] = []
     problems: list[Problem] = []
     for file in files:
         try:
             run = _load(file, base_config)
+            if infra is not None:
+                run = run.model_copy(update={"infra": infra})
             runs.append(_sharing(run, runs[0]) if runs else run)
         except ConfigError as error:
             problems.extend(
@@ -168,6 +172,12 @@ def _load_swarm(
     return Group.of(group_id or _group_of(runs), runs, source)
 
 
+def _only_infra(base: str | Path) -> bool:
+    """Whether a file says only where runs are carried out."""
+    content = read_yaml(base).data
+    return isinstance(content, dict) and set(content) == {"infra"}
+
+
 def _is_bare(content: object) -> bool:
     """Whether a variant is a name and a mixture, which a base completes."""
     return isinstance(content, dict) and set(content) <= _BARE_KEYS
@@ -177,7 +187,8 @@ def _say_what_counts(base: str, config: LaunchConfig, run: LaunchConfig) -> None
     """Warn where variants that are whole configs differ from the base, which is not needed."""
     own = {"seed": run.training.seed}
     config = config.model_copy(update={"training": config.training.model_copy(update=own)})
-    differ = [name for name in _SECTIONS if getattr(run, name) != getattr(config, name)]
+    sections = [name for name in _SECTIONS if name != "infra"]
+    differ = [name for name in sections if getattr(run, name) != getattr(config, name)]
     if differ:
         logger.warning(
             "%s: its %s %s not used: the variants are complete configs with their own. Rewrite "
@@ -225,7 +236,13 @@ def _load(file: Path, base: LaunchConfig | None) -> LaunchConfig:
     variant = validate(VariantConfig, content, read)
     if base is None:
         raise ConfigError(
-            [Problem("", "is a bare variant (name and mix); pass its base with -c/--config")],
+            [
+                Problem(
+                    "",
+                    "is a bare variant (name and mix); pass its base, a whole launch config, with "
+                    "-c/--config",
+                )
+            ],
             str(file),
         )
     try:

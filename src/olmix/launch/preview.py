@@ -17,10 +17,10 @@ from olmix.config import (
 )
 from olmix.config.infra import Devices
 from olmix.config.training import Training
-from olmix.errors import OlmixError
+from olmix.errors import DataError, OlmixError
 from olmix.launch.command_runs import CommandRun
 from olmix.launch.engines import engine_of
-from olmix.launch.group_plan import Group, Run
+from olmix.launch.group_plan import Group, Run, identity_of
 from olmix.launch.local.workers import available_cores, gpus_of, slots_of
 from olmix.records.group import read_group_record
 from olmix.records.run import RunFolder
@@ -92,7 +92,11 @@ def estimate(
         rate_per_hour: price of a device-hour; that of the config if left out.
     """
     finished = _finished(group, folder)
-    missing = [run for run in group.runs if run.name not in finished]
+    missing = [
+        run
+        for run in group.runs
+        if folder is None or run.name not in finished or _has_changed(run, folder)
+    ]
     tokens = _sum(_num_tokens(run) for run in missing)
     speed, source = _speed(group, finished, folder, tokens_per_second)
     devices = _devices(group)
@@ -136,16 +140,24 @@ def _flops(run: Run) -> float | None:
 
 
 def _finished(group: Group, folder: Path | None) -> dict[str, float]:
-    """Return the speed of every run that is finished, by name; 0 where it is not known.
+    """Return the speed of every run that has finished, by name; 0 where it is not known."""
+    if folder is None:
+        return {}
+    states = {run.name: RunFolder(folder / run.name).read_status() for run in group.runs}
+    return {
+        n: status.tokens_per_second for n, status in states.items() if status.state == "finished"
+    }
 
-    A run that changed since counts as finished here, which `launch run` finds out.
+
+def _has_changed(run: Run, folder: Path) -> bool:
+    """Whether config, data or seed of a finished run are others by now, so that it is done again.
+
+    Where its files cannot be read here, it has not.
     """
-    found = {}
-    for run in group.runs if folder is not None else ():
-        status = RunFolder(folder / run.name).read_status() if folder is not None else None
-        if status is not None and status.state == "finished":
-            found[run.name] = status.tokens_per_second
-    return found
+    try:
+        return not RunFolder(folder / run.name).is_finished(identity_of(run))
+    except DataError:
+        return False
 
 
 def _speed(

@@ -33,7 +33,7 @@ def rows_for_settings(number: int, live: int) -> NDArray[np.intp] | None:
     """Return the rows on which the settings of a law are chosen, `None` for all of them.
 
     Args:
-        number: rows that there are.
+        number: number of rows.
         live: rows that have a weight, so many in the problem with the fewest.
     """
     if live <= MOST_IN_FULL:

@@ -172,7 +172,8 @@ class FittedScaled(FittedLaw):
 def additive_parts(law: FittedLaw) -> list[tuple[FittedLaw, float]]:
     """Return laws and factors whose sum differs from a law by a constant at most.
 
-    So a sum of convex laws is seen to be convex. Stacks stay whole: they are fitted as one law.
+    This lets a sum of convex laws be recognised as convex. Stacks stay whole: they are fitted as
+    one law.
     """
     if isinstance(law, FittedScaled):
         rest = [] if law.residual is None else [(law.residual, 1.0)]

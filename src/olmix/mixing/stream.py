@@ -42,7 +42,7 @@ class Mixing(Iterator[Tokens]):
         world_size: processes that share each step.
 
     Attributes:
-        step: steps handed out so far; set it to go on elsewhere.
+        step: steps handed out so far; set it to continue elsewhere.
         plan: what every step is made of.
         vocab_size: tokens of the vocabulary, `None` where no byte-level tokenizer tells.
 

@@ -18,13 +18,13 @@ from olmix.config.olmo_sizes import MODEL_PARAMETERS
 from olmix.config.proxy_width import at_width
 from olmix.errors import ConfigError, Problem
 from olmix.plan.curve import Curve
-from olmix.records.fit.ladder import LADDER_SEEDS
+from olmix.records.fit.ladder import LADDER_SIZES, ladder_work
 from olmix.records.fit.proposal import VERIFYING
 
 __all__ = ["SMALLEST", "Plan", "Target", "make_plan", "plans_of"]
 
 _SIZES = (32, 64, 128, 256, 512)
-_LADDER = 2 * LADDER_SEEDS * (1 + 16)
+_LADDER = ladder_work(LADDER_SIZES)
 _FIRST_ROUND, _FIRST_PER_DOMAIN = 48, 3
 """Runs of a first round, at least, and for each domain: too small a one made rounds worse."""
 SMALLEST = 1_000_000
@@ -47,6 +47,11 @@ class Target:
     def ratio(self) -> float:
         """Tokens per parameter."""
         return self.tokens / self.parameters
+
+    @property
+    def matched(self) -> dict[str, int | float | str]:
+        """Keys of the training section that match a run to it."""
+        return {"target_tokens": round(self.tokens), "target_parameters": round(self.parameters)}
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ def plans_of(
         ConfigError: the budget pays for no runs.
     """
     made = (make_plan(base, number, flops, target, curve) for number in _SIZES)
-    plans = tuple(plan for plan in made if plan is not None and _runs(base, plan))
+    plans = tuple(plan for plan in made if plan is not None and _runs(base, plan, target))
     if not plans:
         what = (
             f"found {flops:.3g}; not enough for any run of {base.name}'s smallest model at "
@@ -178,10 +183,10 @@ def plans_of(
     return plans, good[0] if good else plans[-1]
 
 
-def _runs(base: LaunchConfig, plan: Plan) -> bool:
+def _runs(base: LaunchConfig, plan: Plan, target: Target) -> bool:
     """Whether runs of that size and length can be trained: they are one step at least."""
     try:
-        base.resized(base.name, plan.training)
+        base.resized(base.name, {**plan.training, **target.matched})
     except ConfigError:
         return False
     return True

@@ -1,7 +1,7 @@
 """How the error of a proposal falls with the number of runs.
 
 The table is of public swarms (`benchmarks/plan.py`, 20 draws): RegMix (17 domains) from 16 to 256
-runs, and DCLM (24 domains) up to 64, which agrees from 32 on. A fit that is there says its own
+runs, and DCLM (24 domains) up to 64, which agrees from 32 on. A given fit states its own
 held-out error, and how that fell with its runs where it has a learning curve; the table then says
 which regret goes with it.
 """

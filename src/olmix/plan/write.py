@@ -35,8 +35,7 @@ def write_plan(
     if there:
         raise DataError(f"{', '.join(there)}: already exists and is kept")
     tokens = round(target.tokens)
-    matched = {"target_tokens": tokens, "target_parameters": round(target.parameters)}
-    launch = base.resized(base.name, {**plan.training, **matched})
+    launch = base.resized(base.name, {**plan.training, **target.matched})
     plain = generation.to_plain()
     swarm = {key: value for key, value in plain.get("swarm", {}).items() if key != "after"}
     plain["swarm"] = {

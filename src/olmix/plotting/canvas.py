@@ -136,7 +136,7 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def style_axes(ax: Axes, grid: str = "") -> Axes:
-    """Give axes the look of the house: two thin spines, muted ticks, a faint grid.
+    """Give axes the house style: two thin spines, muted ticks, a faint grid.
 
     Args:
         ax: the axes.

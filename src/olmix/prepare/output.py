@@ -1,4 +1,4 @@
-"""The output folder: whose it is, and which token files of an earlier call are no longer meant.
+"""The output folder: whose it is, and which token files of an earlier call are stale.
 
 A folder belongs to `prepare` if it is empty, holds the mark that every call leaves before it writes
 anything else, or holds a finished manifest. Names such as `tokenizer.json` prove nothing: model

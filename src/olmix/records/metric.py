@@ -306,6 +306,11 @@ class Objective:
         }
 
     @property
+    def in_words(self) -> str:
+        """Its name within a sentence: an average has an article."""
+        return self.name if len(self.metrics) == 1 else f"the {self.name}"
+
+    @property
     def lower_is_better(self) -> bool:
         """Its direction: higher where more is better of every metric, else lower."""
         return any(metric.lower_is_better for metric in self.metrics)

@@ -12,12 +12,12 @@ from olmix import plotting
 from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.scores import NORMAL_QUANTILE, TAILS
 from olmix.report.figure import PlannedFigure
+from olmix.report.mixture_names import named
 from olmix.text.numbers import counted, fixed, per_cent, percent
 
 __all__ = ["evidence_plans", "response_plans"]
 
 _MOST_FRONTS = 3
-_MARKED = ("natural", "best_seen", "proposed")
 
 
 def response_plans(content: FitFolder) -> Iterator[PlannedFigure]:
@@ -52,10 +52,11 @@ def _ternary_plan(content: FitFolder, label: str) -> PlannedFigure:
     found, proposal = content.ternary, content.proposal
     if found is None or proposal is None:
         raise ValueError("there is no triangle to draw")
+    mixtures = named(content, proposal.mixtures)
     marked = {}
     words = []
-    for name in _MARKED:
-        mix = proposal.mixtures.get(name)
+    for name in (content.settings.start, "best_seen", "proposed"):
+        mix = mixtures.get(name)
         weights = {} if mix is None else content.weights_of(mix.weights)
         three = np.array([weights.get(domain, 0.0) for domain in found.domains])
         if three.sum() > 0:

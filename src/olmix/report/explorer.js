@@ -147,7 +147,7 @@
   const note = section.querySelector(".note");
   const refused = section.querySelector(".refused");
   const yaml = section.querySelector("pre");
-  const natural = data.presets.natural ?? null;
+  const natural = data.presets[data.start] ?? null;
   const pinned = new Set(data.pinned.flatMap((weight, d) => (weight === null ? [] : [d])));
   // Sliders stand in the order of the table of domains; a pinned domain has none.
   const domainOf = (input) => Number(input.dataset.domain);

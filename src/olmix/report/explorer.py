@@ -17,6 +17,7 @@ from olmix.plotting import mixture_label
 from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.models import MODELS_FILE, read_models
 from olmix.records.fit.proposal import EDGE
+from olmix.report.mixture_names import named
 from olmix.text.numbers import percent, readable_count
 
 __all__ = ["Explorer", "build_explorer"]
@@ -79,7 +80,7 @@ def build_explorer(content: FitFolder) -> Explorer | None:
         return None
     if len(text) > _MOST_BYTES:
         return None
-    mixtures = {} if content.proposal is None else content.proposal.mixtures
+    mixtures = {} if content.proposal is None else named(content, content.proposal.mixtures)
     average = len(content.objective.metrics) > 1
     return Explorer(
         # "</script>" in a name would end the element.
@@ -100,7 +101,7 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
     mixtures: list[list[float]] = [mixture for scale in trained for mixture in scale]
     rows = {tuple(mixture): row for row, mixture in enumerate(mixtures)}
     proposal, objective = content.proposal, content.objective
-    presets = {} if proposal is None else proposal.mixtures
+    presets = {} if proposal is None else named(content, proposal.mixtures)
     caps = {} if proposal is None or not proposal.caps else content.weights_of(proposal.caps)
     weights = {one.name: objective.sign * one.sign * one.weight for one in objective.metrics}
     total = sum(objective.weights.values())
@@ -119,6 +120,7 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
         "domains": domains,
         "mixtures": mixtures,
         "bases": models.get("bases", []),
+        "start": content.settings.start,
         "presets": {
             name: [content.weights_of(mix.weights)[domain] for domain in domains]
             for name, mix in presets.items()
@@ -140,7 +142,7 @@ def _data(content: FitFolder, models: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rows(data: Mapping[str, Any]) -> tuple[ExplorerDomain, ...]:
     """Return the domains, the largest natural share first, as the table of domains has them."""
-    natural = data["presets"].get("natural", [0.0] * len(data["domains"]))
+    natural = data["presets"].get(data["start"], [0.0] * len(data["domains"]))
     order = sorted(range(len(natural)), key=lambda index: -natural[index])
     weights: list[float | None] = data["pinned"]
     return tuple(

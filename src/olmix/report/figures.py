@@ -23,6 +23,7 @@ from olmix.records.fit.tables import Predictions, read_mixture
 from olmix.report.draw_cache import draw
 from olmix.report.evidence_figures import evidence_plans, response_plans
 from olmix.report.figure import Picture, PlannedFigure
+from olmix.report.mixture_names import named
 from olmix.report.swarm_figures import swarm_plans
 from olmix.text.files import write_bytes
 from olmix.text.numbers import counted, fixed, per_cent, percent, signed, with_error
@@ -125,8 +126,9 @@ def _proposal_plans(content: FitFolder, number: int) -> Iterator[PlannedFigure]:
     proposal = content.proposal
     if proposal is None:
         return
-    weights = {n: proposal.mixtures[n].weights for n in MIXTURES if n in proposal.mixtures}
-    pair = {str(n): weights[n] for n in ("natural", "proposed") if n in weights}
+    start, mixtures = content.settings.start, named(content, proposal.mixtures)
+    weights = {n: mixtures[n].weights for n in MIXTURES if n in mixtures}
+    pair = {n: weights[n] for n in (start, "proposed") if n in weights}
     which = "worst" if proposal.worst else "proposed"
     path = next(iter(sorted(content.folder.glob("opt_avg_all_metrics_*_optimal.json"))), None)
     caption = (
@@ -135,10 +137,10 @@ def _proposal_plans(content: FitFolder, number: int) -> Iterator[PlannedFigure]:
     yield PlannedFigure(
         path.stem if path is not None else "opt_avg_all_metrics_optimal",
         "mixture",
-        f"Natural and {which} mixture",
+        f"{start.capitalize()} and {which} mixture",
         caption,
         f"Bar chart. Proposed: {_shares(pair.get('proposed', {}))}. "
-        f"Natural: {_shares(pair.get('natural', {}))}.",
+        f"{start.capitalize()}: {_shares(pair.get(start, {}))}.",
         _bars(pair),
         partial(plotting.mixture_bars, mixtures=pair),
     )
@@ -151,12 +153,12 @@ def _proposal_plans(content: FitFolder, number: int) -> Iterator[PlannedFigure]:
         _bars(weights),
         partial(plotting.mixture_bars, mixtures=weights),
     )
-    natural = pair.get("natural", {})
+    natural = pair.get(start, {})
     for metric in content.metrics[:number]:
         file = content.folder / f"{_stem(content, metric)}_optimal.json"
         best = read_mixture(file)
         if best is not None:
-            both = {"natural": natural, "best_for_this_metric": best}
+            both = {start: natural, "best_for_this_metric": best}
             yield PlannedFigure(
                 file.stem,
                 "",
@@ -177,8 +179,9 @@ def _gain_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     proposal, verification = content.proposal, content.verification
     if proposal is None or not proposal.gains:
         return
-    predicted = {name: _bar(gain) for name, gain in proposal.gains.items()}
-    measured = {} if verification is None else verification.gains
+    gains = named(content, proposal.gains)
+    predicted = {name: _bar(gain) for name, gain in gains.items()}
+    measured = {} if verification is None else named(content, verification.gains)
     caption = f"Predicted from {counted(len(content.runs), 'run')}, {content.split}"
     if verification is not None:
         caption += f"; measured with {len(verification.seeds)} fresh paired seeds"
@@ -186,12 +189,12 @@ def _gain_plans(content: FitFolder) -> Iterator[PlannedFigure]:
     alt = "Gain of the proposed mixture. " + " ".join(
         f"Over {plotting.mixture_label(name)}: predicted {signed(gain.mean)}"
         + (f", measured {signed(measured[name].mean)}." if name in measured else ".")
-        for name, gain in proposal.gains.items()
+        for name, gain in gains.items()
     )
     yield PlannedFigure(
         "gains",
         "gains",
-        f"Gain on {content.objective.name}",
+        f"Gain on {content.objective.in_words}",
         f"{caption}. Data:\u00a0{files}",
         alt,
         (2.5, max(len(predicted) * (0.62 if measured else 0.4), 0.8)),
@@ -210,7 +213,8 @@ def _verification_plan(content: FitFolder) -> PlannedFigure:
     if found is None:
         raise ValueError("there is no verification to draw")
     means = ", ".join(
-        f"{plotting.mixture_label(name)} {with_error(*found.means[name])}" for name in found.means
+        f"{plotting.mixture_label(name)} {with_error(*mean)}"
+        for name, mean in named(content, found.means).items()
     )
     better = "Lower is better." if found.lower_is_better else "Higher is better."
     return PlannedFigure(
@@ -226,7 +230,7 @@ def _verification_plan(content: FitFolder) -> PlannedFigure:
         (2.5, max(len(found.values) * 0.62, 0.8)),
         partial(
             plotting.verification_dots,
-            values=found.values,
+            values=named(content, found.values),
             metric=found.metric,
             unit=found.unit,
             lower_is_better=found.lower_is_better,
@@ -253,7 +257,7 @@ def _ladder_plan(ladder: Ladder) -> PlannedFigure:
     return PlannedFigure(
         "ladder",
         "ladder",
-        f"{found.metric}: the gain over natural at several sizes",
+        f"{found.metric}: the gain at several sizes",
         f"{counted(len(found.seeds), 'paired seed')} at each size, {per_cent(ladder.level)} "
         f"intervals.{words} Data:\u00a0ladder.csv",
         f"Line chart of gains. {told}.",
@@ -353,7 +357,7 @@ def _fit_plan(
             f". Spearman {fixed(scores.spearman, 2)}, RMSE {fixed(scores.rmse, 4)}{suffix}{law}"
         )
     positions = {run: index for index, run in enumerate(found.runs)}
-    named = {mix: positions[run] for mix, run in _named_runs(content).items() if run in positions}
+    marked = {mix: positions[run] for mix, run in _named_runs(content).items() if run in positions}
     return PlannedFigure(
         stem,
         "fits",
@@ -367,7 +371,7 @@ def _fit_plan(
             fitted=found.fitted,
             held_out=found.held_out,
             unit=unit,
-            named=named,
+            named=marked,
         ),
     )
 
@@ -376,8 +380,8 @@ def _named_runs(content: FitFolder) -> dict[str, str]:
     """Return which run of the swarm had the natural, the uniform and the best mixture."""
     if content.proposal is None:
         return {}
-    mixtures = content.proposal.mixtures
-    named: dict[str, str] = {}
+    mixtures = named(content, content.proposal.mixtures)
+    found: dict[str, str] = {}
     if content.ratios is not None and set(content.leaves) <= set(content.ratios.columns):
         rows = content.ratios.select(content.leaves)
         for name in ("natural", "uniform"):
@@ -386,9 +390,9 @@ def _named_runs(content: FitFolder) -> dict[str, str]:
                 target = np.array([weights.get(domain, 0.0) for domain in content.leaves])
                 distance = np.abs(rows - target).sum(axis=1)
                 if distance.size and distance.min() < _SAME_MIXTURE:
-                    named[name] = content.ratios.runs[int(distance.argmin())]
-    named |= {name: mix.run for name, mix in mixtures.items() if mix.run is not None}
-    return named
+                    found[name] = content.ratios.runs[int(distance.argmin())]
+    found |= {name: mix.run for name, mix in mixtures.items() if mix.run is not None}
+    return found
 
 
 def _effects_plan(content: FitFolder) -> PlannedFigure:

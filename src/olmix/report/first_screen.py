@@ -11,11 +11,14 @@ from dataclasses import dataclass
 
 from olmix.plotting import mixture_label
 from olmix.records.fit.folder import FitFolder
-from olmix.records.fit.proposal import Gain, PredictedGain, Proposal
+from olmix.records.fit.proposal import Gain, PredictedGain
 from olmix.records.fit.scores import LEVEL
-from olmix.report.floors import floors_reading
+from olmix.report.floors import Floors, read_floors
 from olmix.report.metric_changes import MetricChange, metric_changes
-from olmix.report.next_step import Step, gentler_step, next_step, starting_mixture
+from olmix.report.mixture_bars import Bar, Segment, mixture_bars, whole_mixture
+from olmix.report.mixture_names import named
+from olmix.report.next_step import Step, gentler_step, next_step
+from olmix.report.sentences import warnings
 from olmix.report.short_names import short_names
 from olmix.report.trust import STRONG, Light, overall, read_lights
 from olmix.text.numbers import (
@@ -29,48 +32,9 @@ from olmix.text.numbers import (
     with_interval,
 )
 
-__all__ = [
-    "Bar",
-    "CostRow",
-    "FirstScreen",
-    "Segment",
-    "build_first_screen",
-]
+__all__ = ["CostRow", "FirstScreen", "build_first_screen", "metric_labels"]
 
-MOST_SEGMENTS = 10
-"""Domains that a bar tells apart; all others are one."""
 _MOST_COSTS = 8
-_LABELLED = 0.06
-"""Share from which a segment has its name in it."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A domain in the bar of a mixture.
-
-    Attributes:
-        domain: its name.
-        label: the same as short as it is told from the others.
-        colour: number of its colour, from 0; the same in every bar.
-        share: of the mixture, from 0 to 1.
-        percent: the share as text.
-        labelled: whether its name fits into it.
-    """
-
-    domain: str
-    label: str
-    colour: int
-    share: float
-    percent: str
-    labelled: bool
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A mixture as a stacked bar."""
-
-    mixture: str
-    segments: tuple[Segment, ...]
 
 
 @dataclass(frozen=True)
@@ -109,16 +73,20 @@ class FirstScreen:
         value: the gain; empty where none was shown.
         unit: of the gain.
         reach: its interval.
-        over_best: the gain over the best run of the swarm; empty where it is not known.
         notes: the other gains, and what was predicted.
         statement: the result in one sentence.
         costs_title: heading of the other metrics; empty without any.
         costs: the other metrics, the worst first.
         costs_note: how many became better and worse.
         costs_scale: what the bars are drawn to.
-        floors: which floors were asked, and the metric closest to its own; empty without any.
+        headline: the gain, what it is over and how it is known, in one line.
+        span: its interval, and the gain over the best run of the swarm, in one line.
+        warnings: what a reader must know besides.
+        ladder: the gain at several sizes; empty where no ladder was trained.
+        floors: what became of the floors.
         trust: `strong`, `weak` or `none`: in the prediction alone; empty without a proposal.
         measured: what a verification adds to it; empty without one.
+        measured_brief: the same in a line.
         lights: what the trust was read from.
         next: what to do.
         gentler: what to do where a metric gets much worse; nothing elsewhere.
@@ -133,16 +101,20 @@ class FirstScreen:
     value: str
     unit: str
     reach: str
-    over_best: str
     notes: tuple[str, ...]
     statement: str
     costs_title: str
     costs: tuple[CostRow, ...]
     costs_note: str
     costs_scale: str
-    floors: str
+    headline: str
+    span: str
+    warnings: tuple[str, ...]
+    ladder: str
+    floors: Floors
     trust: str
     measured: str
+    measured_brief: str
     lights: tuple[Light, ...]
     next: Step
     gentler: Step
@@ -161,28 +133,32 @@ def build_first_screen(
     proposal = content.proposal
     lights = () if proposal is None else read_lights(content)
     status, tone = _status(content)
-    label, value, reach = _headline(content)
+    label, value, reach = _shown(content)
     costs = _costs(content)
     return FirstScreen(
         origin=" · ".join(_origin(content, facts)),
-        bars=() if proposal is None else _bars(content, proposal),
-        mixture=() if proposal is None else _whole_mixture(content, proposal),
+        bars=() if proposal is None else mixture_bars(content, proposal),
+        mixture=() if proposal is None else whole_mixture(content, proposal),
         tone=tone,
         status=status,
         label=label,
         value=value,
         unit=content.objective.unit,
         reach=reach,
-        over_best=_over_best(content),
         notes=_notes(content),
         statement=_statement(content),
         costs_title=costs.title,
         costs=costs.rows,
         costs_note=costs.note,
         costs_scale=costs.scale,
-        floors=floors_reading(content, metric_labels(content)),
+        headline=_headline(content),
+        span=_span(content),
+        warnings=warnings(content),
+        ladder=_ladder(content),
+        floors=read_floors(content, metric_labels(content)),
         trust=overall(lights),
         measured=_measured_words(content, lights),
+        measured_brief=_measured_brief(content, lights),
         lights=lights,
         next=next_step(content),
         gentler=gentler_step(content, metric_labels(content), commands),
@@ -202,68 +178,16 @@ def _origin(content: FitFolder, facts: Mapping[str, str]) -> list[str]:
     return [text for text in (facts.get("Launched", ""), runs, facts.get("Trained", "")) if text]
 
 
-def _bars(content: FitFolder, proposal: Proposal) -> tuple[Bar, ...]:
-    """Return natural and proposed mixture; small domains beyond the largest are one segment."""
-    shown = [name for name in ("natural", "proposed") if name in proposal.mixtures]
-    weights = {
-        name: {leaf: _known(share) for leaf, share in proposal.mixtures[name].weights.items()}
-        for name in shown
-    }
-    largest = {
-        leaf: max(found.get(leaf, 0.0) for found in weights.values()) for leaf in content.leaves
-    }
-    kept = sorted(largest, key=lambda leaf: -largest[leaf])
-    most = MOST_SEGMENTS if len(kept) <= MOST_SEGMENTS else MOST_SEGMENTS - 1
-    kept, others = kept[:most], kept[most:]
-    first = weights[shown[0]] if shown else {}
-    kept.sort(key=lambda leaf: -first.get(leaf, 0.0))
-    labels = short_names(content.leaves)
-    bars = []
-    for name in shown:
-        shares = {leaf: weights[name].get(leaf, 0.0) for leaf in kept}
-        if others:
-            rest = math.fsum(weights[name].get(leaf, 0.0) for leaf in others)
-            shares[f"{len(others)} others"] = rest
-        segments = tuple(
-            _segment(leaf, labels.get(leaf, leaf), share, colour)
-            for colour, (leaf, share) in enumerate(shares.items())
-        )
-        label = starting_mixture(content) if name == "natural" else mixture_label(name)
-        if proposal.worst and name == "proposed":
-            label = "worst"
-        bars.append(Bar(label, segments))
-    return tuple(bars)
-
-
-def _whole_mixture(content: FitFolder, proposal: Proposal) -> tuple[Segment, ...]:
-    """Return every domain of the proposed mixture, the largest first."""
-    if "proposed" not in proposal.mixtures:
-        return ()
-    weights = proposal.mixtures["proposed"].weights
-    labels = short_names(content.leaves)
-    leaves = sorted(content.leaves, key=lambda leaf: -_known(weights.get(leaf, 0.0)))
-    return tuple(_segment(leaf, labels[leaf], _known(weights.get(leaf, 0.0)), 0) for leaf in leaves)
-
-
-def _segment(domain: str, label: str, share: float, colour: int) -> Segment:
-    text = percent(share, 0 if share >= 0.1 or share == 0 else 1)
-    return Segment(domain, label, colour, share, text, share >= _LABELLED)
-
-
-def _known(share: float) -> float:
-    return share if math.isfinite(share) else 0.0
-
-
 def _measured(content: FitFolder) -> Gain | None:
     """Return the measured gain over the natural mixture, if it was measured."""
-    found = content.verification
+    found = content.trained
     gain = None if found is None else found.gains.get("natural")
     return gain if gain is not None and math.isfinite(gain.mean) else None
 
 
 def _status(content: FitFolder) -> tuple[str, str]:
     """Return what kind of evidence there is, in a few words, and its tone."""
-    proposal, found = content.proposal, content.verification
+    proposal, found = content.proposal, content.trained
     if proposal is None:
         return "Fitted, nothing proposed", "plain"
     if found is None:
@@ -271,7 +195,9 @@ def _status(content: FitFolder) -> tuple[str, str]:
             return "No reliable signal", "warn"
         if proposal.worst:
             return "The worst mixture, predicted", "warn"
-        return "Predicted, not verified yet", "plain"
+        promised = proposal.gains.get("natural")
+        doubt = ": the gain may be 0" if promised is not None and promised.low <= 0 else ""
+        return f"Predicted, not verified yet{doubt}", "plain"
     status = f"Measured with {counted(len(found.seeds), 'fresh seed')}"
     gain = _measured(content)
     if proposal.worst:
@@ -279,23 +205,25 @@ def _status(content: FitFolder) -> tuple[str, str]:
     if gain is None or math.isnan(gain.low):
         return status, "plain"
     if gain.high < 0:
-        return f"{status}: worse than {starting_mixture(content)}", "warn"
+        return f"{status}: worse than {content.settings.start}", "warn"
     if gain.low > 0:
         return status, "good"
     return f"{status}: no gain shown", "plain"
 
 
-def _headline(content: FitFolder) -> tuple[str, str, str]:
+def _shown(content: FitFolder) -> tuple[str, str, str]:
     """Return label, number and interval of the gain over natural; nothing where none is shown."""
     proposal, measured = content.proposal, _measured(content)
     if proposal is None:
         return "", "", ""
     if measured is not None:
-        level = LEVEL if content.verification is None else content.verification.level
+        level = LEVEL if content.trained is None else content.trained.level
         shown = measured.low > 0 or measured.high < 0 or math.isnan(measured.low)
         return _number(content, "measured", measured, level) if shown else ("", "", "")
     predicted = proposal.gains.get("natural")
     if not proposal.reliable or predicted is None or math.isnan(predicted.mean):
+        return "", "", ""
+    if predicted.low <= 0 and not proposal.worst:
         return "", "", ""
     label, value, reach = _number(content, "predicted", predicted, LEVEL)
     if math.isfinite(predicted.probability):
@@ -305,30 +233,24 @@ def _headline(content: FitFolder) -> tuple[str, str, str]:
 
 def _number(content: FitFolder, kind: str, gain: Gain, level: float) -> tuple[str, str, str]:
     reach = f"{per_cent(level)} interval {interval(gain.low, gain.high)}"
-    label = f"{kind} gain over {starting_mixture(content)} in {content.objective.name}"
+    label = f"{kind} gain over {content.settings.start} in {content.objective.in_words}"
     return label, signed(gain.mean), reach
 
 
 def _notes(content: FitFolder) -> tuple[str, ...]:
     """Return the other gains in one line, and what was predicted where it was measured."""
-    proposal, found = content.proposal, content.verification
+    proposal, found = content.proposal, content.trained
     if proposal is None or (found is None and not proposal.reliable):
         return ()
     gains: Mapping[str, Gain] = proposal.gains if found is None else found.gains
-    others = [
+    large = _shown(content)[1]
+    notes = [
         _gain_over(name, gain)
-        for name, gain in gains.items()
-        if name != "natural" and math.isfinite(gain.mean)
+        for name, gain in named(content, gains).items()
+        if math.isfinite(gain.mean) and not (large and name == content.settings.start)
     ]
     measured, predicted = _measured(content), proposal.gains.get("natural")
-    notes = []
-    if measured is not None and not (measured.low > 0 or measured.high < 0):
-        reach = interval(measured.low, measured.high)
-        notes.append(f"over {starting_mixture(content)} {signed(measured.mean)} ({reach})")
-    notes += others
-    if predicted is None or not math.isfinite(predicted.mean):
-        return tuple(notes)
-    if measured is None:
+    if measured is None or predicted is None or not math.isfinite(predicted.mean):
         return tuple(notes)
     where = "inside" if predicted.low <= measured.mean <= predicted.high else "outside"
     reach = interval(predicted.low, predicted.high)
@@ -344,25 +266,70 @@ def _gain_over(name: str, gain: Gain) -> str:
     return text
 
 
-def _over_best(content: FitFolder) -> str:
-    """Return the gain over the best run of the swarm, measured where it was."""
-    proposal, found = content.proposal, content.verification
-    if proposal is None or proposal.worst or (found is None and not proposal.reliable):
+def _headline(content: FitFolder) -> str:
+    """Return the gain, what it is over and how it is known, in one line."""
+    proposal, measured = content.proposal, _measured(content)
+    if proposal is None:
+        return "nothing proposed (proposer.fit_only)"
+    gain: Gain | None = measured or proposal.gains.get("natural")
+    if measured is None and not proposal.reliable:
+        return "none to expect: held-out runs are ranked no better than chance"
+    if gain is None or not math.isfinite(gain.mean):
+        return "not known"
+    objective = content.objective
+    unit = f" {objective.unit}" if objective.unit else ""
+    how = "predicted" if measured is None else "measured"
+    doubt = "may be 0: " if gain.low <= 0 <= gain.high else ""
+    size = f"{signed(gain.mean)}{unit} over {content.settings.start}"
+    return (
+        f"{doubt}{size} in {metric_labels(content).get(objective.name, objective.in_words)}, {how}"
+    )
+
+
+def _span(content: FitFolder) -> str:
+    """Return the interval of the gain, and the gain over the best run; nothing unless known."""
+    proposal, found = content.proposal, content.trained
+    if proposal is None or (found is None and not proposal.reliable):
         return ""
     gains: Mapping[str, Gain] = proposal.gains if found is None else found.gains
-    gain = gains.get("best_seen")
-    return "" if gain is None or not math.isfinite(gain.mean) else _gain_over("best_seen", gain)
+    gain, best = _measured(content) or proposal.gains.get("natural"), gains.get("best_seen")
+    parts = []
+    if gain is not None and math.isfinite(gain.low):
+        level = LEVEL if found is None else found.level
+        parts.append(f"{interval(gain.low, gain.high)} ({per_cent(level)})")
+    if best is not None and math.isfinite(best.mean) and not proposal.worst:
+        parts.append(f"over best seen {with_interval(best.mean, best.low, best.high)}")
+    return "; ".join(parts)
+
+
+def _ladder(content: FitFolder) -> str:
+    """Return the gain at every size of a ladder, and what is expected at its target."""
+    ladder = content.ladder
+    if ladder is None:
+        return ""
+    sizes = ", ".join(f"{signed(rung.gain.mean)} at {rung.scale:g}×" for rung in ladder.rungs)
+    if ladder.target is None:
+        return f"{sizes} the size"
+    target = ladder.target
+    reach = with_interval(target.gain.mean, target.gain.low, target.gain.high)
+    return f"{sizes}; expected at {target.scale:g}×: {reach}"
+
+
+def _seeds_won(content: FitFolder) -> str:
+    """Return for how many seeds the proposal was better; nothing where none was measured."""
+    proposal, found = content.proposal, content.trained
+    if proposal is None or found is None or proposal.worst or _measured(content) is None:
+        return ""
+    wins, seeds = found.wins_over("natural")
+    start = content.settings.start
+    return f"better than {start} with {wins} of {counted(seeds, 'seed')}" if seeds else ""
 
 
 def _measured_words(content: FitFolder, lights: Sequence[Light]) -> str:
     """Return what the seeds of a verification say, beside what the prediction alone is worth."""
-    proposal, found, gain = content.proposal, content.verification, _measured(content)
-    if proposal is None or found is None or gain is None:
+    said, gain = _seeds_won(content), _measured(content)
+    if not said or gain is None:
         return ""
-    wins, seeds = found.wins_over("natural")
-    if not seeds or proposal.worst:
-        return ""
-    said = f"better than {starting_mixture(content)} with {wins} of {counted(seeds, 'seed')}"
     doubts = "; ".join(light.words for light in lights if light.level != STRONG)
     if gain.low > 0 and doubts:
         alone = f"The prediction alone was not enough ({doubts})"
@@ -370,9 +337,14 @@ def _measured_words(content: FitFolder, lights: Sequence[Light]) -> str:
     return f"Measured: {said}."
 
 
+def _measured_brief(content: FitFolder, lights: Sequence[Light]) -> str:
+    said = _seeds_won(content)
+    return f"{said}; the prediction alone: {overall(lights)}" if said else ""
+
+
 def _statement(content: FitFolder) -> str:
     """Return the result in one sentence; a guess stays one after its verification."""
-    proposal, found = content.proposal, content.verification
+    proposal, found = content.proposal, content.trained
     if proposal is None:
         return "The laws were fitted, but proposer.fit_only is set, so no mixture was proposed."
     if found is None:
@@ -413,7 +385,7 @@ def _costs(content: FitFolder) -> _Costs:
     note = ", ".join(part for part in parts if not part.startswith("0 ")) or "nothing changes"
     what = "Other metrics" if len(content.objective.metrics) == 1 else "Metrics"
     title = (
-        f"{what} against {starting_mixture(content)}, "
+        f"{what} against {content.settings.start}, "
         f"{'measured ± standard error' if found.measured else 'predicted'}"
     )
     if len(shown) < len(changes):

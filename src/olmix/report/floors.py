@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from olmix.config.fit import ALL_METRICS
 from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.proposal import PredictedMetric
 from olmix.report.metric_changes import directions, metric_changes, read_performance
-from olmix.text.numbers import counted, percent, significant
+from olmix.text.numbers import percent, shortened, significant
 
-__all__ = ["floors_reading", "has_floor"]
+__all__ = ["Floors", "asked_floors", "has_floor", "read_floors"]
 
 _REACHED = 0.002
 """Share of a metric's value within which its floor counts as reached."""
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What became of the floors; all empty where none was asked.
+
+    Attributes:
+        words: which were asked, the metric that comes closest to its own, and what was measured.
+        brief: whether they hold, for the line of the costs.
+        missed: the metrics that measured beyond theirs.
+    """
+
+    words: str = ""
+    brief: str = ""
+    missed: str = ""
 
 
 def has_floor(content: FitFolder, metric: str) -> bool:
@@ -22,8 +38,8 @@ def has_floor(content: FitFolder, metric: str) -> bool:
     return content.proposal is not None and metric in content.proposal.floors
 
 
-def floors_reading(content: FitFolder, labels: Mapping[str, str]) -> str:
-    """Return which floors were asked, and the metric that is closest to its own; else nothing.
+def read_floors(content: FitFolder, labels: Mapping[str, str]) -> Floors:
+    """Return which floors were asked, the metric closest to its own, and what was measured.
 
     Args:
         content: the fit folder.
@@ -31,7 +47,7 @@ def floors_reading(content: FitFolder, labels: Mapping[str, str]) -> str:
     """
     proposal = content.proposal
     if proposal is None or not proposal.floors:
-        return ""
+        return Floors()
     text = f"{_asked(content, labels)}, for mean predictions"
     at_best = content.settings.proposer.floors_at == "best_seen"
     start = "best_seen" if at_best else "natural"
@@ -52,18 +68,29 @@ def floors_reading(content: FitFolder, labels: Mapping[str, str]) -> str:
         way = "worse" if worse > 0 else "better"
         over = " than best seen" if at_best else ""
         text += f"; closest: {labels.get(name, name)}, {percent(abs(worse))} {way}{over} ({kept})"
-    return text + ("" if at_best else _missed(content, labels, performance))
+    if at_best or not metric_changes(content).measured:
+        return Floors(text, "floors hold")
+    if missed := _missed(content, labels, performance):
+        return Floors(f"{text}; measured beyond: {missed}", "", missed)
+    return Floors(f"{text}; measured: all kept", "floors kept")
+
+
+def asked_floors(content: FitFolder, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the floors as the config has them: which metrics, and how much worse they may get."""
+    asked = content.settings.proposer.floors
+    if asked is None:
+        return ()
+    if not isinstance(asked, Mapping):
+        return (("all metrics", _size(asked)),)
+    return tuple(
+        ("all" if name == ALL_METRICS else labels.get(name, name), _size(size))
+        for name, size in asked.items()
+    )
 
 
 def _asked(content: FitFolder, labels: Mapping[str, str]) -> str:
-    """Return the floors as the config has them."""
-    asked = content.settings.proposer.floors
-    if not isinstance(asked, Mapping):
-        return f"all metrics at most {_size(asked)} worse"
-    parts = [
-        f"{'all' if name == ALL_METRICS else labels.get(name, name)} at most {_size(size)} worse"
-        for name, size in asked.items()
-    ]
+    """Return the floors as the config has them, in words."""
+    parts = [f"{name} at most {size} worse" for name, size in asked_floors(content, labels)]
     more = f" and {len(parts) - 3} more" if len(parts) > 3 else ""
     return ", ".join(parts[:3]) + more
 
@@ -77,9 +104,6 @@ def _missed(
 ) -> str:
     """Return which metrics measured worse than their floors allow, against natural."""
     floors = {} if content.proposal is None else content.proposal.floors
-    changes = metric_changes(content)
-    if not changes.measured:
-        return ""
     allowed = {
         name: abs(bound - performance[name].mixtures.get("natural", math.nan))
         for name, bound in floors.items()
@@ -87,9 +111,7 @@ def _missed(
     }
     missed = [
         f"{labels.get(row.metric, row.metric)} ({percent(-row.share)} worse)"
-        for row in changes.rows
+        for row in metric_changes(content).rows
         if row.kind == "worse" and -row.gain > allowed.get(row.metric, math.inf)
     ]
-    if not missed:
-        return "; measured: all kept"
-    return f"; measured: {counted(len(missed), 'metric')} beyond, {', '.join(missed[:3])}"
+    return shortened(missed, 3)

@@ -1,64 +1,23 @@
-"""The first screen of a report as the last lines of a command, 80 columns wide."""
+"""The first screen of a report as the last ten lines of a command, 80 columns wide."""
 
 from __future__ import annotations
 
-import math
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from olmix.records.fit.folder import read_fit_folder
 from olmix.records.fit.report_notes import read_report_notes
-from olmix.report.first_screen import CostRow, FirstScreen, Segment, build_first_screen
-from olmix.text.numbers import percent
+from olmix.report.first_screen import CostRow, FirstScreen, build_first_screen
+from olmix.text.numbers import counted
 
 __all__ = ["in_lines", "summary"]
 
-_MOST_NAMED = 20
-"""Domains that the terminal names; all others are one."""
-_WIDTH = 80
+_MOST_LINES = 10
+_MOST_COSTS = 3
+_WIDTH, _NAMES = 80, 10
 _NO_BREAK = "\u00a0"
-
-
-def in_lines(screen: FirstScreen) -> list[str]:
-    """Return the first screen as lines of a terminal of 80 columns."""
-    lines = _entry("study", screen.origin, most=2)
-    if screen.bars:
-        lines += _entry(screen.bars[-1].mixture, _shares(screen.mixture), most=8)
-    if screen.value:
-        gain = " ".join(word for word in (screen.value, screen.unit) if word)
-        lines += _entry("gain", f"{gain} ({screen.reach}), {screen.label}", most=3)
-    else:
-        lines += _entry("result", screen.status)
-    if screen.over_best:
-        lines += _entry("", screen.over_best, most=2)
-    if screen.costs:
-        worst = [_cost(row) for row in screen.costs if row.kind == "worse"][:3]
-        worst = worst or ["no other metric is worse"]
-        lines += _entry("costs", f"{', '.join(worst)}; {screen.costs_note}", most=3)
-    if screen.floors:
-        lines += _entry("floors", screen.floors, most=3)
-    if screen.lights:
-        words = "; ".join(light.words for light in screen.lights)
-        lines += _entry("trust", screen.measured or f"{screen.trust}: {words}", most=3)
-    for name, step in (("next", screen.next), ("gentler", screen.gentler)):
-        if step.words:
-            lines += _entry(name, step.words, most=4)
-            lines += [f"          {step.command}"] if step.command else []
-    return lines
-
-
-def _shares(mixture: Sequence[Segment]) -> str:
-    """Return a mixture in a row, the largest domains first; beyond 20 the others are one."""
-    shown = [f"{one.label} {one.percent}" for one in mixture[:_MOST_NAMED]]
-    if others := mixture[_MOST_NAMED:]:
-        rest = math.fsum(one.share for one in others)
-        shown.append(f"{len(others)} others {percent(rest)}")
-    return ", ".join(shown)
-
-
-def _cost(row: CostRow) -> str:
-    return f"{row.label} {row.change.partition(' ±')[0]}{f' ({row.share})' if row.share else ''}"
 
 
 def summary(fit_folder: Path) -> list[str]:
@@ -69,14 +28,121 @@ def summary(fit_folder: Path) -> list[str]:
     """
     folder = Path(fit_folder)
     notes = read_report_notes(folder)
-    return in_lines(build_first_screen(read_fit_folder(folder), notes.facts, notes.commands))
+    screen = build_first_screen(read_fit_folder(folder), notes.facts, notes.commands)
+    return in_lines(screen, notes.title, folder / "report.html")
+
+
+def in_lines(screen: FirstScreen, title: str = "", page: Path | None = None) -> list[str]:
+    """Return the first screen as ten lines of a terminal of 80 columns, or fewer.
+
+    A command is one line, however long. The mixture is cut to the lines that are left.
+
+    Args:
+        screen: the first screen.
+        title: title of the page.
+        page: where it is.
+    """
+    head = _entry("study", _study(title.partition(":")[0], screen.origin))
+    rest = _entry("gain", screen.headline)
+    rest += _entry("interval", screen.span)
+    rest += _entry("sizes", screen.ladder)
+    rest += _entry("costs", _costs(screen))
+    rest += [] if screen.ladder else _entry("trust", _trust(screen))
+    rest += _entry("caution", _caution(screen))
+    if screen.next.brief:
+        rest += _entry("next", screen.next.brief, most=1 if screen.next.command else 2)
+        rest += [f"{'':{_NAMES}}{screen.next.command}"] if screen.next.command else []
+    if page is not None:
+        found = f" ({counted(len(screen.warnings), 'warning')})" if screen.warnings else ""
+        rest.append(f"{'report':<{_NAMES}}{page}{found}")
+    room = _MOST_LINES - len(head) - len(rest)
+    return [*head, *_mixture(screen, min(max(room, 1), 2)), *rest]
+
+
+def _study(name: str, origin: str) -> str:
+    """Return which study it is and what it took, shorter where a line has no room for it."""
+    short = origin.replace(" to verify", "").replace(" of training", "")
+    texts = [f"{name} · {text}" if name else text for text in (origin, short)]
+    fits = (text for text in (*texts, origin, short) if len(text) <= _WIDTH - _NAMES)
+    return next(fits, short)
+
+
+def _mixture(screen: FirstScreen, most: int) -> list[str]:
+    """Return the proposed mixture, the largest domains first, with the shares they had before."""
+    if not screen.mixture:
+        return []
+    parts = []
+    for one in screen.mixture:
+        if one.share or one.before not in ("", "0 %"):
+            arrow = f"{one.before.removesuffix(' %')} → " if one.before else ""
+            parts.append(f"{one.label} {arrow}{one.percent}")
+    about = f"from {screen.bars[0].mixture}: " if screen.mixture[0].before else ""
+    return _fitting("mixture", about, parts, most)
+
+
+def _fitting(name: str, about: str, parts: Sequence[str], most: int) -> list[str]:
+    """Return as many parts as lines have room for, and how many more there are."""
+    for shown in range(len(parts), 0, -1):
+        more = f" and {len(parts) - shown} more" if shown < len(parts) else ""
+        lines = _wrapped(f"{about}{', '.join(parts[:shown])}{more}")
+        if len(lines) <= most:
+            return _named(name, lines)
+    return _entry(name, f"{about}{', '.join(parts)}", most)
+
+
+def _costs(screen: FirstScreen) -> str:
+    """Return the metrics that lose most, as many as a line has room for."""
+    if not screen.costs:
+        return ""
+    worse = [_cost(row) for row in screen.costs if row.kind == "worse"][:_MOST_COSTS]
+    ends = "; ".join(text for text in (screen.costs_note, screen.floors.brief) if text)
+    while worse:
+        text = f"{', '.join(worse)}; {ends}"
+        if len(text) <= _WIDTH - _NAMES:
+            return text
+        worse.pop()
+    return ends
+
+
+def _cost(row: CostRow) -> str:
+    share = f" ({row.share.removesuffix(' worse')})" if row.share else ""
+    return f"{row.label} {row.change.partition(' ±')[0]}{share}"
+
+
+def _trust(screen: FirstScreen) -> str:
+    """Return the three lights, or what was measured in their place."""
+    if screen.measured_brief:
+        return screen.measured_brief
+    if not screen.lights:
+        return ""
+    text = f"{screen.trust}: {', '.join(light.brief for light in screen.lights)}"
+    return text if len(text) <= _WIDTH - _NAMES else text.replace(" what was tried", " the runs")
+
+
+def _caution(screen: FirstScreen) -> str:
+    """Return what most speaks against the mixture: a floor, a cost, or the first warning."""
+    if screen.floors.missed:
+        return f"beyond the floor: {screen.floors.missed.replace(' worse)', ')')}"
+    if screen.gentler.brief or not screen.warnings:
+        return screen.gentler.brief
+    first = screen.warnings[0]
+    start = re.split(r": |\. ", first, maxsplit=1)[0].rstrip(".")
+    return start if len(start.split()) > 2 else first
 
 
 def _entry(name: str, text: str, most: int = 1) -> list[str]:
-    """Return a named line, wrapped to at most `most` lines; a number keeps its per cent sign."""
-    joined = text.replace(" %", f"{_NO_BREAK}%")
-    kept = textwrap.wrap(
-        joined, _WIDTH - 10, max_lines=most, placeholder=" ...", break_on_hyphens=False
+    """Return a named line, wrapped to at most `most` lines; nothing without text."""
+    return _named(name, _wrapped(text, most)) if text else []
+
+
+def _named(name: str, lines: Sequence[str]) -> list[str]:
+    return [f"{'' if row else name:<{_NAMES}}{line}" for row, line in enumerate(lines)]
+
+
+def _wrapped(text: str, most: int | None = None) -> list[str]:
+    """Return a text in lines; a number keeps its per cent sign and its arrow."""
+    kept = re.sub(r" (?=[%→])|(?<=→) ", _NO_BREAK, text)
+    lines = textwrap.wrap(
+        kept, _WIDTH - _NAMES, max_lines=most, placeholder=" ...", break_on_hyphens=False
     )
-    lines = [words.replace(_NO_BREAK, " ") for words in kept]
-    return [f"{name if not row else '':<10}{words}".rstrip() for row, words in enumerate(lines)]
+    return [line.replace(_NO_BREAK, " ") for line in lines]

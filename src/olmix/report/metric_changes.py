@@ -16,6 +16,8 @@ from olmix.records.typed_json import read_record
 
 __all__ = ["Changes", "MetricChange", "directions", "metric_changes", "read_performance"]
 
+_SEEN = 0.0005
+"""Share of its value by which a metric changes before that is shown as more than 0."""
 _CLEAR = 2.0
 """Standard errors beyond which a measured change is told from none."""
 
@@ -42,7 +44,9 @@ class MetricChange:
     @property
     def kind(self) -> str:
         """`better`, `worse`, or `unclear` where the error is too large to say."""
-        if self.gain == 0 or abs(self.gain) < _CLEAR * np.nan_to_num(self.std_error):
+        if self.gain == 0 or abs(self.share) < _SEEN:
+            return "unclear"
+        if abs(self.gain) < _CLEAR * np.nan_to_num(self.std_error):
             return "unclear"
         return "better" if self.gain > 0 else "worse"
 
@@ -63,14 +67,18 @@ class Changes:
     rows: tuple[MetricChange, ...]
 
 
-def metric_changes(content: FitFolder) -> Changes:
+def metric_changes(content: FitFolder, *, whole: bool = False) -> Changes:
     """Return the changes of all metrics, the worst first.
 
-    A metric that is the whole objective is left out: its gain is the result itself.
+    Args:
+        content: the fit.
+        whole: whether a metric that is the whole objective is among them. As a rule it is left
+            out: its gain is the result itself.
     """
     found = _measured(content)
     gains = found or _predicted(content)
-    alone = content.objective.metrics[0].name if len(content.objective.metrics) == 1 else None
+    one = len(content.objective.metrics) == 1 and not whole
+    alone = content.objective.metrics[0].name if one else None
     known = {
         name: change
         for name, change in gains.items()
@@ -159,7 +167,8 @@ def _sizes(content: FitFolder, known: Mapping[str, _Change]) -> tuple[str, dict[
     if unit := unit_of(known):
         return unit, {name: one.gain for name, one in known.items()}
     if all(math.isfinite(one.share) for one in known.values()):
-        return "per cent of natural", {name: one.share for name, one in known.items()}
+        shares = {name: one.share for name, one in known.items()}
+        return f"per cent of {content.settings.start}", shares
     spreads = _spreads(content, known)
     sizes = {name: one.gain / spreads.get(name, 1.0) for name, one in known.items()}
     return "standard deviations over the swarm", sizes

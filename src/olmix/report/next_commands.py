@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olmix.records.fit.folder import FitFolder
+from olmix.records.fit.ladder import LADDER_SEEDS, LADDER_SIZES
 
 __all__ = ["StudyPlaces", "study_of"]
 
@@ -35,6 +36,14 @@ class StudyPlaces:
         return _line(
             "verify", "--fit", self.fit, "-c", self.home / "launch.yaml", "-o", self.home / "runs"
         )
+
+    @property
+    def ladder(self) -> str:
+        """The command that trains the proposal at larger sizes too; nothing as for `verify`."""
+        if not self.verify:
+            return ""
+        sizes = ",".join(f"{size:g}" for size in LADDER_SIZES)
+        return f"{self.verify} --scales {sizes} --seeds {LADDER_SEEDS}"
 
     @property
     def export(self) -> str:

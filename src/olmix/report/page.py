@@ -17,6 +17,7 @@ from olmix.report.explorer import Explorer, build_explorer
 from olmix.report.figure import Picture
 from olmix.report.first_screen import FirstScreen, build_first_screen
 from olmix.report.glossary import words_of_report
+from olmix.report.mixture_names import named
 from olmix.report.runs import RunsTable, runs_table, verification_table
 from olmix.report.sentences import (
     effects_reading,
@@ -76,6 +77,7 @@ class Page:
 
     title: str
     subtitle: str
+    start: str
     first: FirstScreen
     labels: Mapping[str, str]
     scope: str
@@ -122,12 +124,13 @@ def build_page(
     for picture in pictures:
         groups[picture.group] = (*groups.get(picture.group, ()), picture)
     found = content.verification
-    names = tuple(found.means) if found is not None else ()
+    names = tuple(named(content, found.means)) if found is not None else ()
     labels = {**short_names(content.leaves), **short_names([m.name for m in content.metrics])}
     levels = (per_cent(LEVEL), per_cent(LEVEL if found is None else found.level))
     return Page(
         title=title,
         subtitle=subtitle(content),
+        start=content.settings.start,
         first=build_first_screen(content, background.facts, background.commands),
         labels=labels,
         scope=scope(content),
@@ -172,7 +175,12 @@ def build_page(
 def _other_mixtures(content: FitFolder) -> tuple[tuple[str, str], ...]:
     """Return name and label of the mixtures beside the natural and the proposed one."""
     mixtures = {} if content.proposal is None else content.proposal.mixtures
-    return tuple((n, mixture_label(n)) for n in mixtures if n not in ("natural", "proposed"))
+    shown = named(content, mixtures)
+    return tuple(
+        (name, mixture_label(name))
+        for name in shown
+        if name not in (content.settings.start, "proposed")
+    )
 
 
 def _facts(content: FitFolder, background: Background) -> tuple[tuple[str, str], ...]:

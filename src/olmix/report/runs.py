@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from olmix.plotting import mixture_label
 from olmix.records.fit.folder import FitFolder
+from olmix.report.mixture_names import label_of
 from olmix.text.csv import Table
 from olmix.text.numbers import fixed
 
@@ -110,7 +110,7 @@ def verification_table(content: FitFolder) -> RunsTable | None:
             text = row.get(key) or ""
             cells.append(Cell(text, text) if key == "seed" else _cell(_float(text), 4))
         mixture = row.get("mixture") or ""
-        rows.append(RunsTableRow(mixture_label(mixture), False, tuple(cells)))
+        rows.append(RunsTableRow(label_of(content, mixture), False, tuple(cells)))
     columns = tuple(Column(key, "fact" if key == "seed" else "metric") for key in keys)
     return RunsTable(columns, tuple(rows))
 

@@ -14,6 +14,7 @@ from olmix.records.fit.proposal import MIXTURES, Gain
 from olmix.records.fit.scales import Scales
 from olmix.records.fit.scores import LEVEL
 from olmix.report.metric_changes import read_performance
+from olmix.report.mixture_names import named
 from olmix.report.trust import headline_scores
 from olmix.text.numbers import (
     count,
@@ -135,10 +136,12 @@ def mixture_reading(content: FitFolder) -> str:
     more = [f"{name} ({points(value)})" for name, value in ordered if value >= 0.005][:3]
     less = [f"{name} ({points(value)})" for name, value in ordered if value <= -0.005][:3]
     if not more and not less:
-        return "The proposed mixture is practically the natural one."
+        return f"The proposed mixture is practically the {content.settings.start} one."
     parts = [f"more {listed(more)}"] if more else []
     parts += [f"less {listed(less)}"] if less else []
-    return f"Against the natural mixture, in percentage points: {'; '.join(parts)}."
+    return (
+        f"Against the {content.settings.start} mixture, in percentage points: {'; '.join(parts)}."
+    )
 
 
 def gain_reading(content: FitFolder) -> str:
@@ -158,8 +161,9 @@ def gain_reading(content: FitFolder) -> str:
     if not predicted.low <= measured.mean <= predicted.high:
         where = "above" if measured.mean > predicted.high else "below"
     return (
-        f"The measured gain over natural ({with_error(measured.mean, measured.std_error)}) lies "
-        f"{where} the predicted interval ({interval(predicted.low, predicted.high)})."
+        f"The measured gain over {content.settings.start} "
+        f"({with_error(measured.mean, measured.std_error)}) lies {where} the predicted interval "
+        f"({interval(predicted.low, predicted.high)})."
     )
 
 
@@ -168,7 +172,8 @@ def verification_reading(content: FitFolder) -> str:
     found = content.verification
     if found is None or "proposed" not in found.values:
         return ""
-    counts = {name: found.wins_over(name) for name in found.values if name != "proposed"}
+    others = (name for name in found.values if name != "proposed")
+    counts = named(content, {name: found.wins_over(name) for name in others})
     parts = [
         f"{mixture_label(name)} for {wins} of {counted(seeds, 'seed')}"
         for name, (wins, seeds) in counts.items()

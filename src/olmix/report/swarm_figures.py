@@ -12,6 +12,7 @@ from olmix import plotting
 from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.scores import LEVEL, NORMAL_QUANTILE
 from olmix.report.figure import PlannedFigure
+from olmix.report.mixture_names import named
 from olmix.simplex import Array
 from olmix.text.numbers import counted, duration, fixed, per_cent, readable_count, signed
 
@@ -49,8 +50,8 @@ def _domains_plan(content: FitFolder, effects: Array) -> PlannedFigure:
     bars = {content.domains[i]: (float(change[i]), bool(sure[i])) for i in order if change[i] != 0}
     unit = f" in {objective.unit}" if objective.unit else ""
     caption = (
-        "Predicted at the natural mixture: 10 percentage points of the tokens move to the "
-        "domain, taken from the others in proportion. Outlined bars may be noise "
+        f"Predicted at the {content.settings.start} mixture: 10 percentage points of the tokens "
+        "move to the domain, taken from the others in proportion. Outlined bars may be noise "
         f"({per_cent(LEVEL)} interval includes 0)"
     )
     if len(bars) < len(content.domains):
@@ -58,7 +59,7 @@ def _domains_plan(content: FitFolder, effects: Array) -> PlannedFigure:
     return PlannedFigure(
         "domains",
         "domains",
-        f"Which domains matter for {objective.name}",
+        f"Which domains matter for {objective.in_words}",
         f"{caption}. Data:\u00a0interaction_matrix.csv",
         "Bar chart; positive is better. "
         + ", ".join(f"{domain} {signed(gain)}" for domain, (gain, _) in bars.items()),
@@ -77,8 +78,9 @@ def _best_plan(content: FitFolder, objective: Mapping[str, float]) -> PlannedFig
     first = values.index(best)
     marked: dict[str, float] = {}
     if content.verification is not None and content.verification.metric == found.name:
-        means = content.verification.means
-        marked = {str(name): means[name][0] for name in ("natural", "proposed") if name in means}
+        means = named(content, content.verification.means)
+        pair = (content.settings.start, "proposed")
+        marked = {str(name): means[name][0] for name in pair if name in means}
     caption = f"{counted(len(runs), 'run')} in the order of the tables; the line is the best so far"
     caption += ", below the axis their cost so far" if cost else ""
     caption += ", dashed: measured with fresh seeds" if marked else ""

@@ -12,6 +12,7 @@ from olmix.plotting import law_label, mixture_label
 from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.scores import AUTO, LEVEL, FittedMetric
 from olmix.records.fit.verification import MeanAndError, MeasuredGain
+from olmix.report.mixture_names import named
 from olmix.report.sentences import ordered_gains
 from olmix.text.numbers import (
     UNKNOWN,
@@ -124,8 +125,8 @@ def domain_rows(content: FitFolder) -> tuple[DomainRow, ...]:
     proposal = content.proposal
     if proposal is None:
         return ()
-    weights = {name: mix.weights for name, mix in proposal.mixtures.items()}
-    natural, proposed = weights.get("natural", {}), weights.get("proposed", {})
+    weights = {name: mix.weights for name, mix in named(content, proposal.mixtures).items()}
+    natural, proposed = weights.get(content.settings.start, {}), weights.get("proposed", {})
     repetition = proposal.repetition or {}
     rows = []
     for domain in sorted(content.leaves, key=lambda name: -np.nan_to_num(natural.get(name, 0.0))):
@@ -147,10 +148,11 @@ def gain_rows(content: FitFolder) -> tuple[GainRow, ...]:
     proposal = content.proposal
     if proposal is None:
         return ()
-    measured = {} if content.verification is None else content.verification.gains
+    found = content.verification
+    measured = {} if found is None else named(content, found.gains)
     nothing = MeasuredGain(math.nan)
     rows = []
-    for name, gain in ordered_gains(proposal.gains):
+    for name, gain in ordered_gains(named(content, proposal.gains)):
         real = measured.get(name, nothing)
         rows.append(
             GainRow(
@@ -171,13 +173,14 @@ def seed_rows(content: FitFolder) -> tuple[SeedRow, ...]:
     found = content.verification
     if found is None:
         return ()
+    means = named(content, found.means)
     return tuple(
         SeedRow(
             mixture_label(name),
             tuple(fixed(value, 4) for value in values),
-            f"{fixed(found.means[name][0], 4)} ± {fixed(found.means[name][1], 4)}",
+            f"{fixed(means[name][0], 4)} ± {fixed(means[name][1], 4)}",
         )
-        for name, values in found.values.items()
+        for name, values in named(content, found.values).items()
     )
 
 
@@ -191,7 +194,7 @@ def other_metrics(
     unknown = MeanAndError(math.nan, math.nan)
     rows = []
     for metric, by_mixture in found.metrics.items():
-        cells = [by_mixture.get(name, unknown) for name in names]
+        cells = [named(content, by_mixture).get(name, unknown) for name in names]
         rows.append((metric, tuple(with_error(cell.mean, cell.std_error) for cell in cells)))
     return tuple(rows)
 

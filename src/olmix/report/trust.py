@@ -36,11 +36,15 @@ class Light:
         level: `strong`, `weak` or `none`.
         words: what was found.
         link: section of the page that shows it.
+        verdict: the level in words that fit the light; empty where `words` say it.
+        brief: `words` for a line of the terminal.
     """
 
     level: str
     words: str
     link: str
+    verdict: str = ""
+    brief: str = ""
 
 
 def read_lights(content: FitFolder) -> tuple[Light, ...]:
@@ -51,10 +55,11 @@ def read_lights(content: FitFolder) -> tuple[Light, ...]:
     if proposal is not None and proposal.distance is not None:
         place = proposal.distance.place
         level = {"within": STRONG, "at the edge of": WEAK, "outside": NONE}[place]
-        lights.append(Light(level, f"{place} what was tried", "runs"))
+        words = f"{place} what was tried"
+        lights.append(Light(level, words, "runs", brief=words))
     gain = None if proposal is None else proposal.gains.get("natural")
-    if gain is not None and gain.low <= 0:
-        lights.append(Light(WEAK, "the gain may be 0", "gains"))
+    if proposal is not None and not proposal.worst and gain is not None and gain.low <= 0:
+        lights.append(Light(WEAK, "the gain may be 0", "gains", brief="gain may be 0"))
     return tuple(lights)
 
 
@@ -81,7 +86,10 @@ def overall(lights: Sequence[Light]) -> str:
 def _rank(content: FitFolder, scores: Scores) -> Light:
     reliable = content.proposal is not None and content.proposal.reliable
     level = NONE if not reliable else STRONG if scores.spearman >= _RANK else WEAK
-    return Light(level, f"held-out rank correlation {fixed(scores.spearman, 2)}", "evidence")
+    size = fixed(scores.spearman, 2)
+    verdict = {STRONG: "strong", WEAK: "weak", NONE: "no better than chance"}[level]
+    words = f"held-out rank correlation {size}"
+    return Light(level, words, "evidence", verdict, f"rank {size}")
 
 
 def _error(content: FitFolder, scores: Scores) -> Light:
@@ -89,11 +97,14 @@ def _error(content: FitFolder, scores: Scores) -> Light:
     noise = content.metrics[0].noise_sd if len(content.objective.metrics) == 1 else math.nan
     if math.isfinite(noise) and noise > 0:
         times, limits = scores.rmse / noise, _NOISE
-        words = f"error {fixed(times, 1)} times the noise"
+        size = fixed(times, 1)
+        words, brief = f"error {size} times the noise", f"error {size} × noise"
     else:
         times = math.sqrt(max(1 - scores.r2, 0.0)) if math.isfinite(scores.r2) else math.nan
-        limits, words = _SHARE, f"error {fixed(times, 2)} of the spread between runs"
+        limits, size = _SHARE, fixed(times, 2)
+        words, brief = f"error {size} of the spread between runs", f"error {size} of spread"
     if not math.isfinite(times):
-        return Light(NONE, "error not known", "evidence")
+        return Light(NONE, "error not known", "evidence", brief="error not known")
     level = STRONG if times <= limits[0] else WEAK if times <= limits[1] else NONE
-    return Light(level, words, "evidence")
+    verdict = {STRONG: "small", WEAK: "large", NONE: "very large"}[level]
+    return Light(level, words, "evidence", verdict, brief)

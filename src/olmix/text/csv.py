@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,17 +23,28 @@ from olmix.text.file_kind import SNIFFED_BYTES, describe, kind_of
 from olmix.text.files import write_text
 from olmix.text.numbers import counted
 
-__all__ = ["Table", "parse_table", "read_table", "unguarded", "write_rows", "write_table"]
+__all__ = [
+    "Table",
+    "cells_of",
+    "parse_table",
+    "read_table",
+    "unguarded",
+    "write_rows",
+    "write_table",
+]
 
 ID_COLUMNS = ("run", "run_id")
 FALLBACK_ID = "index"
 """Column that names the runs of a table which has none of `ID_COLUMNS`."""
 _MARKS = {"\t": "tabs", ";": "semicolons"}
 SKIPPED_COLUMNS = ("", "index", "name")
+_MOST_ALIKE = 5
+"""Cells of a column that are no numbers, up to which each is named."""
 _MOST_NAMES = 8
 """Columns that a message names."""
 _OPENED = re.compile(r'(?:^|,)\s*"')
 """A cell that begins with a quote."""
+_Name = TypeVar("_Name", bound=Hashable)
 _FORMULA = re.compile(r"'*[=+\-@]")
 """How a cell begins that a spreadsheet computes, and one that has been made harmless."""
 
@@ -43,7 +55,7 @@ class Table:
 
     Attributes:
         path: the file it came from, for messages.
-        runs: row names, unique.
+        runs: row names, unique within a group.
         names: readable labels of the rows; the row names where the file has none.
         columns: column names, unique.
         values: (rows, columns); NaN where a cell is empty.
@@ -85,17 +97,32 @@ def read_table(path: str | Path, group: str | None = None) -> Table:
 
     Args:
         path: file, or `http://` or `https://` address.
-        group: a column of text that says which group a row belongs to.
+        group: a column of text that says which group a row belongs to; a table may lack it.
 
     Raises:
         DataError: with all problems of the file: no ID column, an ID or a column given twice,
-            rows of another length, cells that are no numbers, no column `group`.
+            rows of another length, cells that are no numbers.
     """
     file = str(path)
     text = _download(file) if file.startswith(("http://", "https://")) else _read(file)
     records = _records(file, text)
     _, header = next(records, (1, []))
     return parse_table(file, header, records, ":{}", group)
+
+
+def cells_of(path: str, column: str) -> tuple[str, ...]:
+    """Return the cells of a column of a local file; none where nothing of that name can be read."""
+    if "://" in path:
+        return ()
+    try:
+        records = [row for _, row in _records(path, _read(path))]
+    except DataError:  # said where the table itself is read
+        return ()
+    header = [unguarded(cell.strip()) for cell in records[0]] if records else []
+    if header.count(column) != 1:
+        return ()
+    where = header.index(column)
+    return tuple(unguarded(row[where].strip()) for row in records[1:] if len(row) > where)
 
 
 def parse_table(
@@ -112,7 +139,7 @@ def parse_table(
         header: names of the columns.
         records: number and cells of each row.
         place: how the number of a row is added to `file`, such as ``:{}``.
-        group: a column of text that says which group a row belongs to.
+        group: a column of text that says which group a row belongs to; a table may lack it.
 
     Raises:
         DataError: with all problems, as `read_table`.
@@ -125,6 +152,7 @@ def parse_table(
     names: list[str] = []
     values: list[list[float]] = []
     groups: list[str] = []
+    strange: dict[int, list[str]] = {}
     for line, cells in records:
         if not any(cell.strip() for cell in cells):
             continue
@@ -140,15 +168,19 @@ def parse_table(
         runs.append(run)
         names.append(unguarded(cells[found.label].strip()) or run)
         numbers = [_number(cells[index]) for index in found.used]
-        problems += [
-            f"{where}: {found.names[index]}: found {cells[index]!r}; a number is needed, or an "
-            "empty cell where nothing was measured"
-            for index, value in zip(found.used, numbers, strict=True)
-            if value is None
-        ]
+        for index, value in zip(found.used, numbers, strict=True):
+            if value is None:
+                strange.setdefault(index, []).append(
+                    f"{where}: {found.names[index]}: found {cells[index]!r}; a number is needed, "
+                    "or an empty cell where nothing was measured"
+                )
         values.append([math.nan if value is None else value for value in numbers])
         groups += [] if found.group is None else [unguarded(cells[found.group].strip())]
-    problems += [f"{file}: the {found.id} {run} is given twice" for run in _repeated(runs) if run]
+    for told in strange.values():
+        few = len(told) <= _MOST_ALIKE
+        problems += told if few else [f"{told[0]}; {len(told)} cells of this column are none"]
+    pairs = _repeated(list(zip(runs, groups or [""] * len(runs), strict=True)))
+    problems += [f"{file}: the {found.id} {run} is given twice" for run, _ in pairs if run]
     if not runs and not problems:
         problems.append(f"{file}: the table has no rows")
     if problems:
@@ -182,16 +214,14 @@ def _read_header(names: Sequence[str], group: str | None, where: str) -> _Header
     """Return which column is what.
 
     Raises:
-        DataError: not exactly one column names the runs, or there is none of groups.
+        DataError: not exactly one column names the runs.
     """
     ids = [name for name in ID_COLUMNS if name in names]
     ids = ids or [name for name in names if name == FALLBACK_ID]
     if len(ids) != 1:
         raise DataError(f"{where}: {_no_id(names)}")
     key = names.index(ids[0])
-    if group is not None and group not in names:
-        raise DataError(f"{where}: there is no column {group}")
-    grouped = None if group is None else names.index(group)
+    grouped = names.index(group) if group in names else None
     used = [i for i, name in enumerate(names) if i not in (key, grouped) and not _is_skipped(name)]
     columns = [names[i] for i in used]
     problems = [f"{where}: the column {column} is given twice" for column in _repeated(columns)]
@@ -318,6 +348,6 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _repeated(names: Sequence[str]) -> list[str]:
-    seen: set[str] = set()
+def _repeated(names: Sequence[_Name]) -> list[_Name]:
+    seen: set[_Name] = set()
     return [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]

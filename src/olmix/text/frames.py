@@ -1,4 +1,4 @@
-"""Tables that are there in Python: frames of pandas, polars and pyarrow, dicts, lists of dicts.
+"""Tables in memory: frames of pandas, polars and pyarrow, dicts, lists of dicts.
 
 They are read cell by cell as if they stood in a CSV file, so that the same rules hold and the same
 things are said.
@@ -90,13 +90,16 @@ def _of_frame(frame: Any) -> dict[str, list[Any]]:
     return found
 
 
-def table_of(data: object, name: str, *, number_rows: bool = False) -> Table:
+def table_of(
+    data: object, name: str, *, number_rows: bool = False, group: str | None = None
+) -> Table:
     """Return a data frame, a dict of columns, or rows as a table.
 
     Args:
         data: see `columns_of`.
         name: what messages call it.
         number_rows: whether rows are numbered where no column names them.
+        group: a column of text that says which group a row belongs to, if there is one.
 
     Raises:
         DataError: with all problems, as `read_table`.
@@ -110,7 +113,7 @@ def table_of(data: object, name: str, *, number_rows: bool = False) -> Table:
         columns = {"run": list(range(length)), **columns}
     rows = zip(*columns.values(), strict=True)
     records = ((number, [_cell(value) for value in row]) for number, row in enumerate(rows, 1))
-    return parse_table(name, list(columns), records, ", row {}")
+    return parse_table(name, list(columns), records, ", row {}", group)
 
 
 def _cell(value: object) -> str:

@@ -45,9 +45,9 @@ def signed(value: float, places: int = 3) -> str:
 
 
 def places_for(scale: float) -> int:
-    """Return the decimal places at which a number of this size, an error say, is still seen.
+    """Return the decimal places at which a number of this size, such as an error, still shows.
 
-    Three, as long as that shows it: most metrics are bits per byte.
+    Three where that is enough: most metrics are bits per byte.
     """
     if not math.isfinite(scale) or scale <= 0:
         return 3
@@ -89,12 +89,12 @@ def points(change: float) -> str:
 
 
 def per_cent(level: float) -> str:
-    """Return a round share, the level of an interval say: ``90 %``."""
+    """Return a round share, such as the level of an interval: ``90 %``."""
     return f"{100 * level:.6g} %"
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Return a number with so many digits that count."""
+    """Return a number with this many significant digits."""
     if not math.isfinite(value):
         return UNKNOWN
     return f"{value + 0.0:.{digits}g}".replace("-", "−")
@@ -125,7 +125,7 @@ def probability(value: float) -> str:
 
 
 def p_value(value: float) -> str:
-    """Return a p value: two digits that count, and no false exactness near 0."""
+    """Return a p value: two significant digits, and no false precision near 0."""
     if not math.isfinite(value):
         return UNKNOWN
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"

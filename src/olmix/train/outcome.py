@@ -1,4 +1,4 @@
-"""How far a run is, and how it ended; what every trainer tells."""
+"""How far a run is, and how it ended, as every trainer reports it."""
 
 from __future__ import annotations
 

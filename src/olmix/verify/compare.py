@@ -18,6 +18,7 @@ import numpy as np
 from olmix.errors import DataError, needs
 from olmix.plotting import mixture_label
 from olmix.records.fit.scores import LEVEL
+from olmix.records.fit.settings import named_from
 from olmix.records.fit.verification import MeanAndError, MeasuredGain, MeasuredMix, Verification
 from olmix.records.metric import Objective
 from olmix.simplex import Array
@@ -77,7 +78,7 @@ def compare(plan: VerificationPlan, metrics: Mapping[str, Mapping[str, float]]) 
         metrics=_all_metrics(plan, metrics),
         num_runs=len(plan.runs),
         group=plan.group_id,
-        statement=statement(gains, objective),
+        statement=statement(named_from(plan.start, gains), objective),
     )
 
 

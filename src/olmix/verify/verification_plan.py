@@ -38,6 +38,7 @@ class VerificationPlan:
         run_of: name of the run of each (mixture, seed); two mixtures that are the same share runs.
         columns: how the metrics of the fit come from what a run measures.
         mixtures: the mixtures that are trained.
+        start: how the natural mixture is called: `uniform` where no token counts were given.
     """
 
     group_id: str
@@ -47,6 +48,7 @@ class VerificationPlan:
     run_of: Mapping[tuple[str, int], str]
     columns: Columns = field(default_factory=Columns)
     mixtures: tuple[str, ...] = VERIFIED
+    start: str = "natural"
 
     @property
     def objective(self) -> Objective:
@@ -102,11 +104,20 @@ def plan_verification(
                     name=run, mix=_mixture(weights[mixture], base, counts), seed=seed
                 )
                 runs[run] = base.with_variant(variant, group)
-    return VerificationPlan(group, proposal, seeds, tuple(runs.values()), run_of, columns, mixtures)
+    return VerificationPlan(
+        group,
+        proposal,
+        seeds,
+        tuple(runs.values()),
+        run_of,
+        columns,
+        mixtures,
+        settings.start,
+    )
 
 
 def measured_by(base: LaunchConfig) -> tuple[str, ...] | None:
-    """Return what a run will measure; `None` where only its end shows it."""
+    """Return what a run will measure; `None` where that shows only at its end."""
     return base.eval.metrics if isinstance(base.training, ProxyTraining) else None
 
 

@@ -20,9 +20,17 @@ def test_gains_are_printed_in_the_words_of_the_page(capsys):
     shown = capsys.readouterr().out
     assert "Measured average of all metrics over 3 fresh seeds" in shown
     assert "best seen" in shown
-    assert "+0.5179 (+0.0381 to +0.9978)" in shown
-    assert "−0.1232 ± 0.00" in shown
+    assert "+0.518 (+0.038 to +0.998)" in shown
+    assert "−0.123 (−0." in shown
     assert "18 runs in the fit, 12 runs in the verification." in shown
+
+
+def test_without_token_counts_the_natural_mixture_is_called_uniform_and_told_once(capsys):
+    show_verification(read_verification(GOLDEN), 18, "uniform")
+    shown = capsys.readouterr().out
+    # The statement is that of the file, written by a release that did not know.
+    assert "natural" not in shown.rpartition("The proposed mixture is")[0]
+    assert shown.count("  uniform  ") >= 2
 
 
 def _proposal(folder, metric="a_bpb"):

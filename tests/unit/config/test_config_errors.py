@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from bad_configs import CASES, FIT, GENERATION, LAUNCH
 
 from olmix import FitConfig, GenerationConfig, LaunchConfig
+from olmix.config.fit import ProposerConfig
 from olmix.errors import ConfigError
 
 MODELS = {"generation": GenerationConfig, "launch": LaunchConfig, "fit": FitConfig}
@@ -97,3 +98,26 @@ def test_null_at_a_key_that_needs_a_value_is_called_so(tmp_path, lines, said):
     file.write_text(f"name: a\ndata: {{sources: [{{name: a, paths: [a.bin]}}]}}\n{lines}")
     with pytest.raises(ConfigError, match=re.escape(said)):
         LaunchConfig.from_yaml(file)
+
+
+@pytest.mark.parametrize(
+    ("floors", "where"),
+    [
+        ({"all": "-5 %"}, ".all"),
+        ({"all": "five"}, ".all"),
+        ({"all": [1]}, ".all"),
+        ("-5 %", ""),
+        ([1, 2], ""),
+    ],
+)
+def test_a_wrong_floor_is_told_once_with_both_of_its_forms(floors, where):
+    with pytest.raises(ConfigError) as caught:
+        ProposerConfig.from_dict({"floors": floors}, "fit.yaml")
+    (problem,) = caught.value.problems
+    assert problem.where == f"floors{where}"
+    assert problem.what.endswith("a number from 0 up is needed, or a share such as `5 %`")
+
+
+def test_floors_are_measured_from_natural_by_either_name():
+    given = {"floors": "5 %", "floors_at": "natural"}
+    assert ProposerConfig.from_dict(given, "fit.yaml").floors_at == "prior"

@@ -31,7 +31,7 @@ def test_a_gain_is_stated_with_its_interval_and_its_probability(tmp_path):
 @pytest.mark.parametrize(
     ("lower", "words"),
     [
-        ({}, "a gain of 0.21 bits per byte (lower is better) in average of all metrics"),
+        ({}, "a gain of 0.21 bits per byte (lower is better) in the average of all metrics"),
         ({"y_bpb": False, "z_bpb": False}, "a gain of 0.21 bits per byte (higher is better)"),
         ({"y_bpb": False}, "a gain of 0.21 (positive is better)"),
     ],

@@ -336,3 +336,15 @@ def test_a_large_run_that_is_shorter_than_the_small_one_is_refused():
     plain = {**_config().to_plain(), "target_tokens": 50}
     with pytest.raises(ConfigError, match="target_tokens.*below max_tokens = 100"):
         GenerationConfig.from_dict(plain)
+
+
+def test_a_subset_below_one_step_is_refused_before_anything_is_written(tmp_path):
+    """`launch` would refuse the swarm; a domain that no variant uses is no matter."""
+    proxy = {"trainer": "proxy", "max_tokens": 100, "context_length": 4, "batch_size": 2}
+    files = {"data": {"sources": SOURCES, "tokenizer": "t.json"}}
+    base = _base(training={**proxy, "target_tokens": 2000}, **files)
+    with pytest.raises(ConfigError, match="5 tokens of its 100, less than one step of 8.*160"):
+        generate(_config(), tmp_path / "v", base)
+    assert not list(tmp_path.glob("v/*"))
+    without_wiki = {"fixed_source_weights": {"wiki": 0.0, "dclm": 0.7, "math": 0.3}}
+    generate(_config({**without_wiki, "references": []}), tmp_path / "w", base)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from fit_fixtures import draw_mixtures
+from olmix.config import GenerationConfig
 from olmix.errors import DataError
+from olmix.generate import sample_swarm
 from olmix.generate.larger_runs import mixtures_to_repeat
 from olmix.simplex import hellinger
 
@@ -57,3 +59,19 @@ def test_columns_follow_the_config_and_the_seed_repeats(fit):
 def test_more_than_there_are_is_refused(fit):
     with pytest.raises(DataError, match="different mixtures besides its proposal"):
         mixtures_to_repeat(fit, DOMAINS, 90, 0)
+
+
+def test_factors_are_those_of_the_large_run_that_the_runs_are_matched_to():
+    """Else the trainer refuses the passes that the small runs made."""
+    config = GenerationConfig.from_dict(
+        {
+            "data": {"sources": [{"name": name, "paths": [name]} for name in DOMAINS]},
+            "priors": {"token_counts": dict.fromkeys(DOMAINS, 100)},
+            "swarm": {"larger": "fit", "variants": 4},
+            "max_tokens": 100,
+            "target_tokens": 1600,
+        }
+    )
+    known = Known(draw_mixtures(60, 4, seed=3), np.array([0.55, 0.25, 0.15, 0.05]))
+    first = sample_swarm(config, fit=known)[0].mix
+    assert first["a"].repetition_factor == pytest.approx(0.55 * 1600 / 100)

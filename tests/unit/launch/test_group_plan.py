@@ -13,6 +13,7 @@ from olmix.launch import (
     check_checkpoints,
     describe_launch,
     estimate,
+    identity_of,
     launch_local,
     load_group,
     read_group,
@@ -23,12 +24,6 @@ from olmix.launch import (
 from olmix.records.run import RunFolder, Status
 from olmix.text.files import write_text
 from olmix.text.yaml import read_yaml, write_yaml
-
-
-@pytest.fixture
-def variants(tiny):
-    base = LaunchConfig.from_yaml(tiny.launch)
-    return generate(GenerationConfig.from_yaml(tiny.generation), tiny.folder / "variants", base)
 
 
 def test_a_folder_of_complete_variants_is_a_group(variants):
@@ -158,11 +153,17 @@ def test_finished_runs_cost_nothing_and_tell_the_speed(variants, tmp_path):
     folder = tmp_path / "runs" / group.group_id
     assert estimate(group, folder).source == "assumed"
     first = RunFolder(folder / group.runs[0].name)
-    first.write_status(Status("finished", "x", tokens_per_second=2000.0))
+    this = identity_of(group.runs[0])
+    first.write_status(Status("finished", this, tokens_per_second=2000.0))
+    write_text(first.summary, "{}")
     cost = estimate(group, folder)
     assert (cost.num_runs, cost.num_missing) == (5, 4)
     assert (cost.tokens_per_second, cost.source) == (2000.0, "measured")
     assert cost.device_hours == pytest.approx(4 * 6400 / 2000 / 3600)
+    # One that was finished with another config, data or seed is trained again, and costs.
+    first.write_status(Status("finished", "x", tokens_per_second=2000.0))
+    changed = estimate(group, folder)
+    assert (changed.num_missing, changed.tokens_per_second) == (5, 2000.0)
 
 
 def _write_beside(group, folder, speed):
@@ -344,6 +345,30 @@ def test_a_base_that_whole_variants_do_not_use_is_said(variants, tmp_path, caplo
     caplog.clear()
     load_group(variants.folder, tmp_path / "base.yaml")
     assert not caplog.records
-    write_yaml(tmp_path / "base.yaml", {**first, "infra": {"backend": "slurm"}})
+    longer = {**first["training"], "max_tokens": 12_800}
+    write_yaml(tmp_path / "base.yaml", {**first, "training": longer})
     load_group(variants.folder, tmp_path / "base.yaml")
-    assert "base.yaml: its infra is not used: the variants are complete configs" in caplog.text
+    assert "base.yaml: its training is not used: the variants are complete configs" in caplog.text
+
+
+def test_one_line_moves_whole_variants_to_another_engine(variants, tiny, tmp_path):
+    """What runs is unchanged, identities included; a base that names no engine moves nothing."""
+    here = load_group(variants.folder)
+    elsewhere = tmp_path / "ray.yaml"
+    elsewhere.write_text("infra: {backend: ray, address: auto}")
+    moved = load_group(variants.folder, elsewhere)
+    assert moved.infra.backend == "ray"
+    assert {run.infra.backend for run in moved.runs} == {"ray"}
+    assert [identity_of(run) for run in moved.runs] == [identity_of(run) for run in here.runs]
+    whole = {**read_yaml(variants.files[0]).data, "infra": {"backend": "slurm"}}
+    write_yaml(tmp_path / "base.yaml", whole)
+    assert load_group(variants.folder, tmp_path / "base.yaml").infra.backend == "slurm"
+    write_yaml(tmp_path / "base.yaml", {k: v for k, v in whole.items() if k != "infra"})
+    assert load_group(variants.folder, tmp_path / "base.yaml").infra == here.infra
+    elsewhere.write_text("infra: {backend: ray, adress: auto}")
+    with pytest.raises(ConfigError, match=r"ray.yaml:1: infra.*adress.*did you mean"):
+        load_group(variants.folder, elsewhere)
+    bare = generate(GenerationConfig.from_yaml(tiny.generation), tiny.folder / "bare")
+    elsewhere.write_text("infra: {backend: ray}")
+    with pytest.raises(ConfigError, match="pass its base, a whole launch config"):
+        load_group(bare.folder, elsewhere)

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from olmix.config import GenerationConfig, LaunchConfig, LocalInfra
+from olmix.config import LaunchConfig, LocalInfra
 from olmix.errors import ConfigError
-from olmix.generate import generate
 from olmix.launch import (
     cancel,
     describe_launch,
@@ -25,12 +24,6 @@ from olmix.records.group import JOBS_FILE, Job
 from olmix.records.run import RunFolder
 from olmix.text.files import write_json
 from olmix.text.yaml import write_yaml
-
-
-@pytest.fixture
-def variants(tiny):
-    base = LaunchConfig.from_yaml(tiny.launch)
-    return generate(GenerationConfig.from_yaml(tiny.generation), tiny.folder / "variants", base)
 
 
 def _write(group, folder, jobs=()):

@@ -43,6 +43,15 @@ def test_a_plan_keeps_the_budget_and_the_tokens_per_parameter(tiny, flops):
         assert plan.variants + 2 * (1 + plan.replicates) == plan.first_runs
 
 
+def test_what_the_base_is_matched_to_says_nothing_of_another_large_run(tiny):
+    """A base of an earlier study may name a large run that is shorter than a run of this plan."""
+    base = LaunchConfig.from_yaml(tiny.launch)
+    matched = base.resized("base", {"target_tokens": base.training.num_tokens})
+    assert plans_of(matched, BUDGET, LARGE, PUBLIC, 0.1) == plans_of(
+        base, BUDGET, LARGE, PUBLIC, 0.1
+    )
+
+
 def test_more_runs_are_smaller_and_promise_less_error(tiny):
     plans, _ = plans_of(LaunchConfig.from_yaml(tiny.launch), BUDGET, LARGE, PUBLIC, 0.1)
     assert len(plans) > 2

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from olmix.records.fit.folder import read_fit_folder
+from olmix.records.fit.ladder import Ladder, Rung
 from olmix.records.fit.proposal import AnotherRound
 from olmix.records.fit.verification import MeasuredGain
 from olmix.report.first_screen import build_first_screen
@@ -109,18 +110,94 @@ def test_of_many_metrics_the_worst_and_the_best_are_shown(tmp_path):
     assert sum(int(count) for count in re.findall(r"\d+", found.costs_note)) == 29
 
 
-def test_the_terminal_gets_the_same_in_ten_lines_of_80_columns(tmp_path):
-    rename = {"docs": "d" * 60, "code": "c" * 60}
-    folder = write_sample_fit(tmp_path / "abc", num_runs=12, num_metrics=30, rename=rename)
-    found = build_first_screen(
-        read_fit_folder(folder), {"Launched": "28 Nov 2026 by me", "Trained": "9M tokens · 5 min"}
-    )
-    lines = in_lines(found)
-    assert len(lines) <= 20
+_ALWAYS = ["study", "mixture", "gain", "interval", "costs", "trust"]
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        {"num_metrics": 110},
+        {"num_domains": 64, "num_runs": 40},
+        {"rename": {"docs": "d" * 60, "code": "c" * 60}},
+        {"verified": False},
+    ],
+)
+def test_the_terminal_gets_the_same_in_ten_lines_of_80_columns(tmp_path, sample):
+    folder = write_sample_fit(tmp_path / "abc", **{"num_runs": 12, **sample})
+    facts = {"Launched": "28 Nov 2026 by me", "Trained": "9M tokens · 5 min"}
+    page = Path("fit/abc/report.html")
+    lines = in_lines(build_first_screen(read_fit_folder(folder), facts), "code: data mixture", page)
+    assert len(lines) <= 10
     assert all(len(line) <= 80 for line in lines if "olmix " not in line)
-    assert lines[0] == ("study     28 Nov 2026 by me · 12 runs + 20 to verify · 9M tokens · 5 min")
+    assert lines[0].startswith("study     code · 28 Nov 2026 by me · ")
     names = [line.split()[0] for line in lines if not line.startswith(" ")]
-    assert names == ["study", "proposed", "gain", "costs", "trust", "next", "gentler"]
+    expected = [*_ALWAYS, "next", "report"]
+    if not sample.get("verified", True):  # nothing is predicted of other metrics there
+        expected.remove("costs")
+    assert [name for name in names if name != "caution"] == expected
+
+
+def test_a_fit_without_a_signal_ends_with_few_lines_that_agree(tmp_path):
+    folder = write_sample_fit(tmp_path / "abc", num_runs=12, reliable=False, verified=False)
+    lines = in_lines(build_first_screen(read_fit_folder(folder), {}), "", folder / "report.html")
+    text = "\n".join(lines)
+    assert "gain      none to expect: held-out runs are ranked no better than chance" in lines
+    assert "trust     none: " in text
+    assert "next      Do not train on it. " in text
+    assert "olmix verify" not in text
+    assert len(lines) <= 10
+
+
+def test_a_gain_that_may_be_0_is_not_a_large_number(content):
+    gain = replace(content.proposal.gains["natural"], low=-0.01)
+    proposal = replace(content.proposal, gains={"natural": gain})
+    found = build_first_screen(replace(content, proposal=proposal, verification=None), {})
+    assert (found.value, found.status) == ("", "Predicted, not verified yet: the gain may be 0")
+    assert found.headline.startswith("may be 0: +0.191 bits per byte over natural in ")
+    assert found.notes[0].startswith("over natural +0.191 (−0.010 to ")
+
+
+def test_a_proposal_that_is_natural_is_not_verified(content):
+    natural = content.proposal.mixtures["natural"]
+    same = {**content.proposal.mixtures, "proposed": natural}
+    proposal = replace(content.proposal, mixtures=same, floors={"docs_bpb": 2.0})
+    found = build_first_screen(replace(content, proposal=proposal, verification=None), {})
+    assert found.next.command == ""
+    assert found.next.brief == (
+        "Keep natural: the proposal is the same. To look further, loosen proposer.floors."
+    )
+
+
+def test_a_caution_is_the_first_warning_where_nothing_costs_much(content):
+    warnings = ("proposer.floors: all: 5 is in the unit of the metric.", "Another one.")
+    proposal = replace(content.proposal, warnings=warnings)
+    cheap = replace(content, proposal=proposal, verification=None)
+    assert "caution   proposer.floors: all: 5 is in the unit of the metric." in in_lines(
+        build_first_screen(cheap, {})
+    )
+
+
+def test_the_mixture_takes_the_lines_that_the_rest_leaves(tmp_path):
+    folder = write_sample_fit(tmp_path / "abc", num_runs=40, num_domains=64, verified=False)
+    lines = in_lines(build_first_screen(read_fit_folder(folder), {}))
+    place = next(row for row, line in enumerate(lines) if line.startswith("mixture"))
+    assert lines[place].startswith("mixture   from natural: code ")
+    assert lines[place + 1].startswith(" ")
+    assert re.search(r" and \d+ more$", lines[place + 1])
+
+
+def test_a_ladder_alone_is_a_measurement_too(content):
+    rungs = tuple(
+        Rung(scale, 1000, None, replace(content.verification, seeds=(1, 2, 3)))
+        for scale in (1.0, 4.0)
+    )
+    ladder = Ladder(level=0.9, rungs=rungs, statement="It grows.")
+    found = build_first_screen(replace(content, verification=None, ladder=ladder), {})
+    assert found.status == "Measured with 3 fresh seeds"
+    assert "verify" not in found.next.words.lower()
+    gain = content.verification.gains["natural"].mean
+    assert found.ladder == f"+{gain:.3f} at 1×, +{gain:.3f} at 4× the size"
+    assert f"sizes     {found.ladder}" in in_lines(found)
 
 
 def test_without_a_proposal_there_is_a_first_screen_too(fit):
@@ -157,7 +234,8 @@ def test_a_round_that_is_worth_it_comes_before_a_verification(content):
 
 def test_after_a_gain_that_more_runs_would_not_improve_comes_a_ladder(content):
     better = with_gain(content, 0.1, 0.2)
-    assert "--scales 1,4" in build_first_screen(with_round(better, worth=False), {}).next.command
+    command = build_first_screen(with_round(better, worth=False), {}).next.command
+    assert command.endswith("--scales 1,4 --seeds 3")
     assert "--after" in build_first_screen(with_round(better, worth=True), {}).next.command
     assert "--after" in build_first_screen(better, {}).next.command
 
@@ -200,7 +278,8 @@ def test_after_a_verification_the_trust_says_what_was_measured(content):
     )
     assert "but the gain was measured: better than natural with" in found.measured
     assert found.next.words.startswith("Train on ")
-    assert found.measured.split()[-1] in " ".join(in_lines(found))
+    assert f"trust     {found.measured_brief}" in in_lines(found)
+    assert found.measured_brief.endswith(" seeds; the prediction alone: weak")
 
 
 def test_before_a_verification_there_is_one_advice(content):

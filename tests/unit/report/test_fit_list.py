@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 
 import pytest
@@ -38,6 +39,35 @@ def test_what_cannot_be_read_is_left_out_and_nothing_at_all_is_an_error(study, t
     shutil.rmtree(study / "one")
     with pytest.raises(DataError, match="holds no fit"):
         list_fits(study)
+
+
+def test_the_headline_names_objective_and_floors(study):
+    edit_json(study / "two/config.json", **{"proposer/floors": {"all": "5 %", "docs_bpb": 0.1}})
+    newest, oldest = list_fits(study)
+    assert (newest.objective, newest.floors) == ("networkx_bpb", "all 5 %, docs_bpb 0.1")
+    assert oldest.floors == ""
+
+
+def test_each_metric_is_compared_and_what_was_asked_otherwise_is_the_reason(study):
+    edit_json(study / "two/config.json", **{"proposer/floors": "5 %"})
+    edit_json(study / "two/proposal.json", floors={"docs_bpb": 2.1})
+    edit_json(study / "two/fit.json", **{"metrics/networkx_bpb/chosen": "log_linear"})
+    shutil.copy(study / "one/verification.csv", study / "two/verification.csv")
+    shutil.copy(study / "one/verification.json", study / "two/verification.json")
+    edit_json(study / "one/proposal.json", **{"mixtures/natural/weights/docs": 0.3})
+    found = compare_fits(study / "one", study / "two")
+    assert found.measured == (True, True)
+    assert {row[0]: row[4] for row in found.metrics} == {"networkx_bpb": "", "docs_bpb": ""}
+    text = (study / "two/verification.csv").read_text(encoding="utf-8")
+    worse = re.sub(r"^(proposed-.*?),([^,]+)$", r"\1,9.0", text, flags=re.M)
+    (study / "two/verification.csv").write_text(worse, encoding="utf-8")
+    rows = {row[0]: row for row in compare_fits(study / "one", study / "two").metrics}
+    assert rows["docs_bpb"][4] == "with a floor"
+    assert rows["docs_bpb"][3].startswith("−")
+    assert rows["networkx_bpb"][3:] == ("+0.000", "")
+    asked = "Floors of the first: none; of the second: all metrics at most 5 % worse."
+    assert asked in found.reading
+    assert any(text.startswith("Their natural mixtures differ") for text in found.reading)
 
 
 def test_a_fit_compared_with_itself_differs_in_nothing(study):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from olmix.records.fit.folder import read_fit_folder
-from olmix.report.floors import floors_reading
+from olmix.report.floors import Floors, read_floors
 from olmix.text.files import write_json
 
 
@@ -37,13 +37,15 @@ def content(fit):
 
 
 def test_floors_are_told_with_the_metric_that_reached_its_own(content):
-    assert floors_reading(content, {"docs_bpb": "docs"}) == (
+    assert read_floors(content, {"docs_bpb": "docs"}).words == (
         "all metrics at most 5 % worse, for mean predictions; closest: docs, 5.0 % worse (reached)"
     )
 
 
 def test_without_floors_nothing_is_told(content):
-    assert floors_reading(replace(content, proposal=replace(content.proposal, floors={})), {}) == ""
+    assert (
+        read_floors(replace(content, proposal=replace(content.proposal, floors={})), {}) == Floors()
+    )
 
 
 def test_a_metric_that_measured_beyond_its_floor_is_named(fit, content):
@@ -57,6 +59,7 @@ def test_a_metric_that_measured_beyond_its_floor_is_named(fit, content):
         verification=replace(found.verification, metrics={"docs_bpb": {}}),
         verification_rows=rows,
     )
-    assert floors_reading(measured, {}).endswith(
-        "; measured: 1 metric beyond, docs_bpb (10.0 % worse)"
-    )
+    found = read_floors(measured, {})
+    assert found.missed == "docs_bpb (10.0 % worse)"
+    assert found.words.endswith(f"; measured beyond: {found.missed}")
+    assert found.brief == ""

@@ -89,7 +89,7 @@ def leave_out_best(fit: SwarmFit, known: LeftOut | None = None) -> LeftOut | Non
 
     Args:
         fit: the laws, fitted to all runs.
-        known: what an earlier fit to the same runs left out; it had other weights, maybe.
+        known: what an earlier fit to the same runs left out, perhaps with other weights.
     """
     return _leave_out(fit, best_tenth(fit.swarm), known)
 

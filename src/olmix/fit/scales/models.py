@@ -1,4 +1,4 @@
-"""Laws at larger scales in `models.json`, and their way back."""
+"""Laws at larger scales in `models.json`, and how they are read back."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from olmix.fit.mixture_rows import without_noise
 from olmix.fit.read_tables import (
     filtered_out,
     not_joined,
+    of_scale,
     read_tables,
     stop_at,
     wrong_domains,
@@ -30,6 +31,7 @@ from olmix.fit.tied_domains import pin
 from olmix.laws.outliers import without_accidents
 from olmix.simplex import SAME_DECIMALS, Array
 from olmix.text.csv import Table
+from olmix.text.numbers import shortened
 
 __all__ = ["ScaleRuns", "read_scale"]
 
@@ -59,22 +61,34 @@ class ScaleRuns:
     dropped: dict[str, str]
 
 
-def read_scale(config: FitConfig, swarm: Swarm, scale: SwarmScale) -> ScaleRuns:
+def read_scale(
+    config: FitConfig,
+    swarm: Swarm,
+    scale: SwarmScale,
+    tables: tuple[Table, Table] | None = None,
+) -> ScaleRuns:
     """Read the runs of a larger scale.
 
     Args:
         config: as it was given.
         swarm: the runs of the smallest scale.
         scale: the larger one.
+        tables: ratios and metrics of all scales, where they are not to be read from files.
 
     Raises:
         DataError: with all problems of its tables.
     """
-    ratios, metrics = read_tables(config.swarm, scale)
+    if tables is None:
+        ratios, metrics = read_tables(config.swarm, scale)
+        columns = read_tables(config.swarm)[1].columns
+    else:
+        ratios, metrics = of_scale(config.swarm, tables, scale)
+        columns = metrics.columns
     if not ratios.runs or not metrics.runs:
         return _no_runs(scale, swarm)
+    stop_at(_foreign(metrics, columns))
     # Its table may lack columns of the small one, and then nothing of them was measured.
-    chosen = select_metrics(config, _with_columns(metrics, read_tables(config.swarm)[1].columns))
+    chosen = select_metrics(config, _with_columns(metrics, columns))
     domains = config.priors.domains
     stop_at([*not_joined(ratios, metrics), *wrong_domains(domains, ratios), *chosen.problems])
     stop_at(wrong_rows(ratios, domains))
@@ -98,6 +112,16 @@ def read_scale(config: FitConfig, swarm: Swarm, scale: SwarmScale) -> ScaleRuns:
     return _averaged(
         swarm, scale, named, mixtures, _cleaned(swarm, mixtures, values[kept]), dropped
     )
+
+
+def _foreign(metrics: Table, columns: Sequence[str]) -> list[str]:
+    """Return what to say of a table that has none of the metrics of the small scale."""
+    if set(metrics.columns) & set(columns):
+        return []
+    return [
+        f"{metrics.path}: none of its columns is a metric of the smallest scale: found "
+        f"{shortened(metrics.columns)}; there are {shortened(columns)}"
+    ]
 
 
 def _no_runs(scale: SwarmScale, swarm: Swarm) -> ScaleRuns:

@@ -19,6 +19,7 @@ from olmix.fit.swarm_fit import SwarmFit
 from olmix.records.fit.proposal import Proposal
 from olmix.records.fit.scales import Ceiling, MetricAtScale, Scale, Scales
 from olmix.simplex import Array
+from olmix.text.csv import Table
 from olmix.text.numbers import count, counted, listed, significant
 
 __all__ = ["TargetFit", "at_target", "read_larger_scales", "scaled_proposal"]
@@ -42,14 +43,21 @@ class TargetFit:
     record: Scales | None
 
 
-def read_larger_scales(config: FitConfig, swarm: Swarm) -> tuple[ScaleRuns, ...]:
+def read_larger_scales(
+    config: FitConfig, swarm: Swarm, tables: tuple[Table, Table] | None = None
+) -> tuple[ScaleRuns, ...]:
     """Read the runs of the scales above the smallest, up to the target.
+
+    Args:
+        config: as it was given.
+        swarm: the runs of the smallest scale.
+        tables: ratios and metrics of all scales, where they are not to be read from files.
 
     Raises:
         DataError: with all problems of their tables.
     """
     scales, _ = _up_to_target(config.swarm)
-    return tuple(read_scale(config, swarm, scale) for scale in scales[1:])
+    return tuple(read_scale(config, swarm, scale, tables) for scale in scales[1:])
 
 
 def at_target(fit: SwarmFit, larger: Sequence[ScaleRuns]) -> TargetFit:

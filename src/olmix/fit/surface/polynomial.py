@@ -70,7 +70,7 @@ class SweptFactor:
         )
 
     def settings(self, coded: Array) -> Array:
-        """Return the values at coded places (n,) as one would write them, (n,).
+        """Return the values at coded places (n,) as people write them, (n,).
 
         They have three digits, are whole where only whole numbers were tested, and powers of 2
         where only these were.
@@ -87,7 +87,7 @@ class SweptFactor:
         return np.asarray(np.clip(values, self.levels[0], self.levels[-1]))
 
     def setting(self, coded: float) -> float:
-        """Return the value at a coded place as one would write it: three digits, or whole."""
+        """Return the value at a coded place as people write it: three digits, or whole."""
         value = self.value(coded)
         value = round(value) if self.is_whole else float(f"{value:.3g}")
         return min(max(value, self.levels[0]), self.levels[-1])

@@ -1,4 +1,4 @@
-"""A connection to Beaker that says in a sentence what is wrong, instead of waiting for ever."""
+"""A connection to Beaker that says in a sentence what is wrong, instead of waiting forever."""
 
 from __future__ import annotations
 

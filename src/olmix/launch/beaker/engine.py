@@ -19,6 +19,7 @@ from olmix.launch.beaker.client import connected, explain
 from olmix.launch.beaker.spec import build_spec, find_obstacles, render_specs, run_described
 from olmix.launch.engine import Engine, JobState
 from olmix.launch.group_plan import Group
+from olmix.launch.mounts import unseen_inputs
 from olmix.records.group import Job
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class BeakerEngine(Engine):
                 begun, and those that were are given back first.
         """
         self.check(group, folder, runs)
+        unseen = unseen_inputs(group, self.infra.all_mounts, "job")
+        if unseen is not None:
+            logger.warning("Beaker: %s", unseen)
         with connected() as beaker:
             workspace = beaker.workspace.get(self.infra.workspace)
             _check_secrets(beaker, workspace, self.infra)

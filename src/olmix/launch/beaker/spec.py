@@ -13,6 +13,7 @@ from typing import Any
 
 from olmix.config.infra import BeakerInfra, BeakerMount
 from olmix.launch.group_plan import Group
+from olmix.launch.mounts import seen_folder, unseen_inputs, unseen_runs
 
 __all__ = [
     "build_spec",
@@ -46,9 +47,7 @@ def run_described(description: str, group_id: str) -> str | None:
 
 def _run_folder(infra: BeakerInfra, folder: Path, run: str) -> str:
     """Return the folder of a run as the run sees it."""
-    if infra.runs_dir is None:
-        return str(folder.absolute() / run)
-    return str(PurePosixPath(infra.runs_dir) / folder.name / run)
+    return f"{seen_folder(folder, infra.runs_dir)}/{run}"
 
 
 def _is_distributed(infra: BeakerInfra, group: Group) -> bool:
@@ -192,15 +191,9 @@ def find_obstacles(infra: BeakerInfra, group: Group, folder: Path) -> list[str]:
         found.append(
             "infra.image is missing: name a Beaker image (or a docker_image) with Olmix installed"
         )
-    seen = PurePosixPath(_run_folder(infra, folder, "run"))
-    places = [PurePosixPath(mount.path) for mount in infra.all_mounts if mount.writable]
-    if not any(seen.is_relative_to(place) for place in places):
-        mounted = ", ".join(map(str, places)) or "nothing"
-        found.append(
-            f"the run folders are at {seen.parent}, which is on no shared disk that a job can "
-            f"write to (mounted: {mounted}): put them on one from infra.weka or infra.mounts, or "
-            "set infra.runs_dir to where jobs see them"
-        )
+    where = seen_folder(folder, infra.runs_dir)
+    unseen = unseen_runs(where, infra.all_mounts, "job", "infra.weka or infra.mounts")
+    found += [] if unseen is None else [unseen]
     return found
 
 
@@ -213,6 +206,8 @@ def render_specs(infra: BeakerInfra, group: Group, folder: Path, runs: Sequence[
     lines = [
         f"# would not start like this: {what}" for what in find_obstacles(infra, group, folder)
     ]
+    unseen = unseen_inputs(group, infra.all_mounts, "job")
+    lines += [] if unseen is None else [f"# warning: {unseen}"]
     for run in runs:
         lines.append(f"--- # experiment {run} in workspace {infra.workspace}")
         lines.append(json.dumps(build_spec(infra, group, folder, run), indent=2))

@@ -26,8 +26,8 @@ from olmix.launch.kubernetes.manifest import (
     job_name,
     render_manifest,
     runs_file,
-    seen_folder,
 )
+from olmix.launch.mounts import seen_folder, unseen_inputs
 from olmix.records.group import Job
 from olmix.text.files import write_text
 
@@ -80,9 +80,12 @@ class KubernetesEngine(Engine):
             LaunchError: the manifest cannot work, or the cluster refuses or cannot be reached.
         """
         self.check(group, folder, runs)
+        unseen = unseen_inputs(group, self.infra.volumes, "pod")
+        if unseen is not None:
+            logger.warning("Kubernetes: %s", unseen)
         with connected(self.infra) as cluster:
             left = list(runs)
-            seen = seen_folder(self.infra, folder)
+            seen = seen_folder(folder, self.infra.runs_dir)
             for job in _list_jobs(cluster):
                 noted = job.metadata.annotations or {}
                 ours = noted.get(GROUP) == group.group_id and noted.get(FOLDER) == seen

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from olmix.config import KubernetesInfra
 from olmix.config.infra import KubernetesVolume
 from olmix.launch.group_plan import Group
+from olmix.launch.mounts import seen_folder, unseen_inputs, unseen_runs
 from olmix.text.files import digest
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "job_name",
     "render_manifest",
     "runs_file",
-    "seen_folder",
 ]
 
 GROUP = "olmix.dev/group"
@@ -46,13 +46,6 @@ def job_name(group_id: str, runs: Sequence[str], attempt: int) -> str:
     """Return the name of a Job: what a DNS label may be, and new for each attempt."""
     words = re.sub(r"[^a-z0-9]+", "-", group_id.lower()).strip("-")[:_NAME_LENGTH].strip("-")
     return f"olmix-{words or 'group'}-{digest([group_id, list(runs), attempt])}"
-
-
-def seen_folder(infra: KubernetesInfra, folder: Path) -> str:
-    """Return the folder of a group as pods see it."""
-    if infra.runs_dir is None:
-        return str(folder.absolute())
-    return str(PurePosixPath(infra.runs_dir) / folder.name)
 
 
 def runs_file(name: str) -> str:
@@ -79,7 +72,7 @@ def build_manifest(
         own["kueue.x-k8s.io/queue-name"] = infra.queue
     if infra.priority_class is not None and infra.queue is not None:
         own["kueue.x-k8s.io/priority-class"] = infra.priority_class
-    annotations = {GROUP: group.group_id, FOLDER: seen_folder(infra, folder)}
+    annotations = {GROUP: group.group_id, FOLDER: seen_folder(folder, infra.runs_dir)}
     annotations[RUNS] = json.dumps(list(runs))
     metadata: dict[str, object] = {"name": name, "labels": own, "annotations": annotations}
     if infra.namespace is not None:
@@ -92,7 +85,7 @@ def build_manifest(
         "podFailurePolicy": _failure_policy(),
         "template": {
             "metadata": {"labels": labels},
-            "spec": _pod(infra, group, seen_folder(infra, folder), name),
+            "spec": _pod(infra, group, seen_folder(folder, infra.runs_dir), name),
         },
     }
     if infra.queue is not None:
@@ -216,16 +209,9 @@ def _volume(volume: KubernetesVolume) -> dict[str, object]:
 
 def find_obstacles(infra: KubernetesInfra, folder: Path, runs: Sequence[str]) -> list[str]:
     """Return what keeps runs of a group from starting, each with what to do about it."""
-    found = []
-    seen = PurePosixPath(seen_folder(infra, folder))
-    places = [PurePosixPath(volume.path) for volume in infra.volumes if volume.writable]
-    if not any(seen.is_relative_to(place) for place in places):
-        mounted = ", ".join(map(str, places)) or "nothing"
-        found.append(
-            f"the run folders are at {seen}, which is on no shared disk that a pod can write to "
-            f"(mounted: {mounted}): put them on one from infra.volumes, or set infra.runs_dir to "
-            "where pods see them"
-        )
+    where = seen_folder(folder, infra.runs_dir)
+    unseen = unseen_runs(where, infra.volumes, "pod", "infra.volumes")
+    found = [] if unseen is None else [unseen]
     if len(json.dumps(list(runs))) > _MOST_ANNOTATED:
         found.append(
             f"{len(runs)} names do not fit into the annotations of one Job; launch fewer at a time"
@@ -236,5 +222,7 @@ def find_obstacles(infra: KubernetesInfra, folder: Path, runs: Sequence[str]) ->
 def render_manifest(infra: KubernetesInfra, group: Group, folder: Path, runs: Sequence[str]) -> str:
     """Return the manifest as JSON, which is YAML, below what would keep it from starting."""
     lines = [f"# would not start like this: {what}" for what in find_obstacles(infra, folder, runs)]
+    unseen = unseen_inputs(group, infra.volumes, "pod")
+    lines += [] if unseen is None else [f"# warning: {unseen}"]
     text = json.dumps(build_manifest(infra, group, folder, runs), indent=2)
     return "\n".join([*lines, "---", text]) + "\n"

@@ -19,8 +19,10 @@ from olmix.config import LocalInfra
 from olmix.errors import LaunchError
 from olmix.launch.folders import check_checkpoints, prepare_folder
 from olmix.launch.group_plan import Group, identity_of
+from olmix.launch.inputs import check_inputs
 from olmix.launch.local.workers import Message, Slot, Worker, slots_of
 from olmix.launch.metadata import describe_launch, write_launch
+from olmix.launch.moving import leave_engine
 from olmix.records.run import CANCEL_FILE, RunFolder, lock
 
 __all__ = ["Event", "Launched", "launch_local"]
@@ -93,6 +95,7 @@ def launch_local(
     if not isinstance(infra, LocalInfra):
         raise LaunchError(f"infra.backend = {infra.backend}: the local engine runs `local` only")
     started = time.monotonic()
+    check_inputs(group)
     identities = {run.name: identity_of(run) for run in group.runs}
     check_checkpoints(group, folder)
     slots = slots_of(group, infra)
@@ -102,6 +105,7 @@ def launch_local(
                 f"{folder}: another launcher is already working on this group. Watch it with "
                 f"`olmix launch status -g {group.group_id}`."
             )
+        leave_engine(folder, infra)
         (folder / CANCEL_FILE).unlink(missing_ok=True)
         write_launch(folder, group, describe_launch(group, identities))
         pool = _Pool(folder, slots, infra.runs_per_batch, on_event or _silent)

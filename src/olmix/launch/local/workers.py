@@ -25,6 +25,9 @@ from olmix.text.threads import ONE_THREAD
 __all__ = ["Message", "Slot", "Worker", "available_cores", "gpus_of", "slots_of"]
 
 
+_PROCESSORS = Path("/sys/devices/system/cpu")
+
+
 @dataclass(frozen=True)
 class Message:
     """A message of a worker, or the news that it ended.
@@ -113,10 +116,33 @@ def available_gpus() -> tuple[int, ...]:
 
 
 def available_cores() -> tuple[int, ...]:
-    """Return the processor numbers that this process may run on."""
+    """Return the processor numbers that this process may run on, best places first.
+
+    The second threads of cores come last, so that few workers get a whole core each.
+    """
     if hasattr(os, "sched_getaffinity"):
-        return tuple(sorted(os.sched_getaffinity(0)))
+        return _spread(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))
+
+
+def _spread(processors: Sequence[int], root: Path = _PROCESSORS) -> tuple[int, ...]:
+    """Sort processors: the first thread of every core, then the second ones."""
+
+    def place(number: int) -> int:
+        try:
+            text = (root / f"cpu{number}/topology/thread_siblings_list").read_text()
+            threads = _numbers(text)
+        except (OSError, ValueError):
+            return 0
+        return sum(other in threads for other in processors if other < number)
+
+    return tuple(sorted(processors, key=lambda number: (place(number), number)))
+
+
+def _numbers(text: str) -> set[int]:
+    """Read a list as Linux writes it: ``0-1,8``."""
+    spans = [part.partition("-") for part in text.strip().split(",")]
+    return {n for low, _, high in spans for n in range(int(low), int(high or low) + 1)}
 
 
 class Worker:

@@ -40,7 +40,7 @@ def connected(infra: RayInfra) -> Iterator[JobSubmissionClient]:
         from ray.job_submission import JobSubmissionClient
 
     class Client(JobSubmissionClient):  # type: ignore[misc, unused-ignore]
-        """Ray's own waits for ever for a server that does not answer."""
+        """Ray's own client waits forever for a server that does not answer."""
 
         def _do_request(self, *args: object, **kwargs: object) -> object:
             return super()._do_request(*args, **{"timeout": _TIMEOUT_S, **kwargs})

@@ -123,6 +123,13 @@ class FitFolder:
         }
 
     @property
+    def trained(self) -> Verification | None:
+        """What mixtures measured: of the verification, else of the smallest size of a ladder."""
+        if self.verification is not None or self.ladder is None:
+            return self.verification
+        return self.ladder.rungs[0].verification
+
+    @property
     def runs(self) -> tuple[str, ...]:
         """The runs that were used."""
         return tuple(self.names)

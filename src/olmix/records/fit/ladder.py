@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -24,16 +25,20 @@ from olmix.text.csv import write_rows
 
 __all__ = [
     "LADDER_SEEDS",
+    "LADDER_SIZES",
     "GainAtTarget",
     "Ladder",
     "Rung",
     "TokenFactor",
+    "ladder_work",
     "read_ladder",
     "write_ladder",
 ]
 
 LADDER_SEEDS = 3
 """Seeds of a ladder: its largest size takes most of the time, and the trend over sizes helps."""
+LADDER_SIZES = (1.0, 4.0)
+"""The sizes of a first ladder."""
 _Count = Annotated[int, Field(ge=1, le=10**18)]
 
 
@@ -110,6 +115,14 @@ class Ladder(JsonRecord):
     rungs: Annotated[Items[Rung], Field(min_length=1)]
     target: GainAtTarget | None = field(default=None, metadata=OPTIONAL)
     statement: Text
+
+
+def ladder_work(sizes: Iterable[float]) -> int:
+    """Return how many runs of the base config take as long as a ladder of these sizes, at most.
+
+    A run of size s has s times the tokens, each of which takes up to s times as long.
+    """
+    return round(2 * LADDER_SEEDS * sum(size * max(size, 1) for size in sizes))
 
 
 def read_ladder(folder: Path) -> Ladder | None:

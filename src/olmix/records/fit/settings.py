@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from olmix.records.typed_json import Items, Name, Number, Table, Text, read_record
 from olmix.text.files import read_json
 
-__all__ = ["CONFIG_FILE", "FitSettings", "read_fit_settings"]
+__all__ = ["CONFIG_FILE", "FitSettings", "named_from", "read_fit_settings"]
+
+Value = TypeVar("Value")
 
 CONFIG_FILE = "config.json"
 
@@ -83,9 +86,28 @@ class FitSettings:
     plain: Mapping[str, object] = field(default_factory=dict)
 
     @property
+    def start(self) -> str:
+        """What gains are over: `natural`, or `uniform` where no token counts were given."""
+        return "uniform" if self.priors is not None and self.priors.unknown else "natural"
+
+    @property
     def token_counts(self) -> Mapping[str, float]:
         """Tokens of the domains, as far as the priors say."""
         return (self.priors.token_counts if self.priors is not None else None) or {}
+
+
+def named_from(start: str, by_mixture: Mapping[str, Value]) -> dict[str, Value]:
+    """Return values by mixture with `natural` under the name that it has, and none of them twice.
+
+    Args:
+        start: `FitSettings.start`: without token counts the natural mixture is the uniform one.
+        by_mixture: a value for each mixture, by its name in the files.
+    """
+    return {
+        start if name == "natural" else name: value
+        for name, value in by_mixture.items()
+        if name != start or start == "natural" or "natural" not in by_mixture
+    }
 
 
 def read_fit_settings(folder: Path) -> FitSettings:

@@ -25,7 +25,7 @@ def tune_words() -> list[str]:
 def owners() -> frozenset[str]:
     """Return the packages of this environment that have a command `tune`.
 
-    Kept: every run of a sweep asks, and an answer reads the files of all packages that there are.
+    Kept: every run of a sweep asks, and an answer reads the files of every installed package.
     """
     found = importlib.metadata.entry_points(group="console_scripts", name="tune")
     return frozenset(entry.dist.name for entry in found if entry.dist is not None)

@@ -28,7 +28,7 @@ __all__ = ["main", "measure"]
 def measure(training: ProxyTraining, vocab_size: int, seconds: float = 2.0) -> float:
     """Return the tokens per second of training on random tokens, optimizer included.
 
-    The compilation is left out; other work on the machine is felt.
+    The compilation is left out; other work on the machine slows it.
 
     Args:
         training: sizes of the model and of a batch.

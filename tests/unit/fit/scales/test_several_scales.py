@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,24 +130,132 @@ def test_python_and_the_folder_agree(folder):
     assert propose(fitted).statement.startswith("At large, where 8 runs")
 
 
-def test_one_table_with_a_column_scale_gives_the_same_fit(folder):
-    both = {}
-    for kind in "rm":
+def write_joined(folder, names, lacking=()):
+    """Write the tables of both scales as two with a column `scale`; returns their paths."""
+    paths = {}
+    for key, kind in (("ratios", "r"), ("metrics", "m")):
         tables = {scale: read_table(folder / f"{scale}_{kind}.csv") for scale in SIZES}
-        columns = tables["small"].columns
+        header = ("run", "scale", *tables["small"].columns)
         rows = [
-            [run, scale, *row.tolist()]
+            [run, names[scale], *row.tolist()]
             for scale, table in tables.items()
             for run, row in zip(table.runs, table.values, strict=True)
         ]
-        both[kind] = folder / f"both_{kind}.csv"
-        write_rows(both[kind], ("run", "scale", *columns), rows)
+        if key in lacking:
+            header, rows = ("run", *header[2:]), [[run, *row] for run, _, *row in rows]
+        paths[key] = folder / f"both_{kind}.csv"
+        write_rows(paths[key], header, rows)
+    return {key: str(path) for key, path in paths.items()}
+
+
+def test_one_table_with_a_column_scale_gives_the_same_fit(folder):
+    tables = write_joined(folder, {name: name for name in SIZES})
     named = [{"name": n, "parameters": p, "tokens": t} for n, (p, t) in SIZES.items()]
-    swarm = {"ratios": str(both["r"]), "metrics": str(both["m"]), "scales": named}
     apart = config_of(folder)
-    joined = FitConfig.from_dict({**apart.to_plain(), "swarm": swarm})
+    joined = FitConfig.from_dict({**apart.to_plain(), "swarm": {**tables, "scales": named}})
     first = fit_swarm(apart, folder / "fit")
     assert fit_swarm(joined, folder / "fit").folder == first.folder
+
+
+@pytest.mark.parametrize("lacking", [(), ("metrics",), ("ratios",)])
+def test_two_tables_alone_are_enough_where_the_scales_are_called_by_their_sizes(folder, lacking):
+    """The smallest is the shape however the names sort, and a table may leave the column out."""
+    tables = write_joined(folder, {"small": "900K", "large": "64M"}, lacking)
+    config = FitConfig.from_dict({"swarm": tables})
+    assert [scale.name for scale in config.swarm.ordered_scales] == ["900K", "64M"]
+    assert config.priors.domains == tuple(DOMAINS)
+    swarm = read_swarm(config)
+    assert swarm.runs == tuple(f"small{i:03d}" for i in range(48))
+    (large,) = read_larger_scales(config, swarm)
+    assert large.num_runs == 8
+    assert FitConfig.from_dict(config.to_plain()) == config
+
+
+def test_a_run_may_have_the_same_name_at_two_scales(folder):
+    for kind in "rm":
+        file = folder / f"large_{kind}.csv"
+        file.write_text(file.read_text().replace("large0", "small0"))
+    config = FitConfig.from_dict({"swarm": write_joined(folder, {"small": "1M", "large": "64M"})})
+    swarm = read_swarm(config)
+    (large,) = read_larger_scales(config, swarm)
+    assert (len(swarm.runs), large.runs[0]) == (48, "small000")
+    tables = {"ratios": str(folder / "both_r.csv"), "metrics": str(folder / "small_m.csv")}
+    with pytest.raises(DataError, match="needed: run small000 has the scales 1M and 64M"):
+        read_swarm(FitConfig.from_dict({"swarm": tables}))
+
+
+def test_python_takes_tables_with_a_column_scale(folder):
+    tables = write_joined(folder, {"small": "1M", "large": "64M"})
+    frames = {
+        key: {
+            "run": [line.split(",")[0] for line in lines[1:]],
+            "scale": [line.split(",")[1] for line in lines[1:]],
+            **{
+                name: [float(line.split(",")[index]) for line in lines[1:]]
+                for index, name in enumerate(lines[0].split(","))
+                if index > 1
+            },
+        }
+        for key, path in tables.items()
+        if (lines := Path(path).read_text().splitlines())
+    }
+    by_file = fit_laws(load_swarm(**tables), "gp")
+    asked = draw_mixtures(5, len(DOMAINS), 3)
+    for given in (frames, {**frames, "metrics": tables["metrics"]}):
+        fitted = fit_laws(load_swarm(**given), "gp")
+        assert fitted.scales.reached == "64M"
+        for name, found in fitted.predict(asked).items():
+            np.testing.assert_allclose(found["mean"], by_file.predict(asked)[name]["mean"])
+    named = {"scales": [{"name": "1M"}, {"name": "64M"}], "target": "1M"}
+    assert fit_laws(load_swarm(**frames, swarm=named), "gp").scales.reached == "1M"
+
+
+def test_a_column_scale_of_numbers_is_a_domain_or_a_metric(folder):
+    """Weights lie between 0 and 1, and a metric alone may have any name."""
+    for kind, old in (("r", "a"), ("m", METRICS[0])):
+        file = folder / f"small_{kind}.csv"
+        header, _, rest = file.read_text().partition("\n")
+        file.write_text(header.replace(f",{old}", ",scale", 1) + "\n" + rest)
+    tables = {"ratios": str(folder / "small_r.csv"), "metrics": str(folder / "small_m.csv")}
+    config = FitConfig.from_dict({"swarm": tables})
+    assert (config.swarm.scales, config.priors.domains[0]) == ((), "scale")
+    assert "scale" in read_swarm(config).metrics
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            {"small": "tiny", "large": "big"},
+            r"tiny, big, which are no sizes such as 60M; give the scales, the smallest first",
+        ),
+        ({"small": "1M", "large": "1M"}, "one scale leaves nothing to compare"),
+    ],
+)
+def test_a_column_that_does_not_tell_the_scales_apart_is_refused(folder, names, said):
+    with pytest.raises(ConfigError, match=said) as error:
+        FitConfig.from_dict({"swarm": write_joined(folder, names)})
+    assert len(error.value.problems) == 1  # nothing of priors, which were left out
+
+
+def test_a_run_has_one_scale_in_both_tables(folder):
+    tables = write_joined(folder, {"small": "1M", "large": "64M"})
+    file = folder / "both_m.csv"
+    file.write_text(file.read_text().replace("small003,1M", "small003,64M"))
+    with pytest.raises(DataError, match="run small003 has the scale 1M in .* and 64M in"):
+        read_swarm(FitConfig.from_dict({"swarm": tables}))
+    file.write_text(file.read_text().replace("small003,64M", "small003,"))
+    with pytest.raises(DataError, match="scale: found an empty cell, which swarm.scales lacks"):
+        read_swarm(FitConfig.from_dict({"swarm": tables}))
+
+
+def test_a_larger_table_without_any_known_metric_is_refused(folder):
+    file = folder / "large_m.csv"
+    header, _, rest = file.read_text().partition("\n")
+    file.write_text(header.replace("loss", "los") + "\n" + rest)
+    config = config_of(folder)
+    with pytest.raises(DataError, match="none of its columns is a metric of the smallest scale"):
+        read_larger_scales(config, read_swarm(config))
 
 
 def test_without_large_runs_the_words_say_order_only(folder):

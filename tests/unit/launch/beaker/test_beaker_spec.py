@@ -252,7 +252,7 @@ def test_beaker_py_knows_every_key_of_the_spec():
 def test_preview_needs_no_beaker_py_and_running_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "beaker", None)
     engine = BeakerEngine(infra(weka=True, image="me/olmix"))
-    document = engine.render(GROUP, FOLDER, [RUN]).partition("\n")[2]
+    document = engine.render(GROUP, FOLDER, [RUN]).partition("---")[2].partition("\n")[2]
     assert json.loads(document)["budget"] == "ai2/oe-base"
     with pytest.raises(MissingPackageError, match=r"pip install '\.\[beaker\]'"):
         list(engine.submit(GROUP, FOLDER, [RUN]))

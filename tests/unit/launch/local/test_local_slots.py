@@ -6,7 +6,7 @@ import pytest
 
 from olmix.config import CommandTraining, LaunchConfig, LocalInfra
 from olmix.launch.group_plan import Group
-from olmix.launch.local.workers import slots_of
+from olmix.launch.local.workers import _spread, slots_of
 from olmix.launch.preview import estimate, render_launch
 
 
@@ -51,3 +51,21 @@ def test_the_embedded_trainer_stays_on_cores(tiny, monkeypatch):
     base = LaunchConfig.from_yaml(tiny.launch)
     alone = replace(Group("some", (base,), LocalInfra()))
     assert [slot.gpu for slot in slots_of(alone, LocalInfra())] == [None]
+
+
+@pytest.mark.parametrize(
+    ("siblings", "sorted_"),
+    [
+        ({0: "0-1", 1: "0-1", 2: "2-3", 3: "2-3"}, (0, 2, 1, 3)),
+        ({0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"}, (0, 1, 2, 3)),
+        ({1: "0-1", 2: "2-3", 3: "2-3"}, (1, 2, 3)),
+        ({0: "?", 1: "0-1", 5: "5"}, (0, 5, 1)),
+        ({}, (7, 8)),
+    ],
+)
+def test_second_threads_of_cores_are_taken_last(siblings, sorted_, tmp_path):
+    for number, text in siblings.items():
+        folder = tmp_path / f"cpu{number}/topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{text}\n")
+    assert _spread(sorted(siblings) or [7, 8], tmp_path) == sorted_
