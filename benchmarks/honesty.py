@@ -1,18 +1,20 @@
 """Whether what `olmix fit` prints holds, on swarms with a known truth and on noise.
 
-    python benchmarks/honesty.py [swarms per cell] [folder of the DCLM tables]
-    python benchmarks/honesty.py 40 --only "smooth 7"
+    python benchmarks/honesty.py RESULTS [--swarms 40] [--first-seed 0] [--tables FOLDER]
+    python benchmarks/honesty.py RESULTS --only "smooth 7" --minutes 7
 
-It prints, each with its number of swarms:
+Every swarm is a line of RESULTS/swarms.jsonl as soon as it is done, and is not run again. So the
+whole can be run in parts, by cells or by time, and each part prints the tables of all that
+RESULTS holds, each figure with its number of swarms and its standard error:
 
 - coverage: chance that a new run lies inside the 90 % interval of one run, at mixtures that were
   trained (natural, uniform, the best seen, others), at the proposal, at new mixtures, and at
-  vertices; mean and standard error over the swarms;
-- decisions: regret of the proposal (its truth less the best there is) and its promise less its
-  truth, in spreads of the metric over the swarm; the regret of the best run beside them;
+  vertices;
+- decisions: regret of the proposal (its truth less the best there is) and its truth less its
+  promise, in spreads of the metric over the swarm; the regret of the best run beside them;
 - false signals: metrics of pure noise that are said to hold a signal (nominal 5 %);
-- with the tables of a public swarm: the worst error of every law on runs that it has not seen, in
-  spreads of the metric, over four draws of 64 runs.
+- with `--tables`, a folder of the DCLM swarm: the worst error of every law on runs that it has not
+  seen, in spreads of the metric, over four draws of 64 runs.
 
 Truths: a log-linear law, whose best mixture is a vertex; a sum of power laws; domains that stand in
 for each other; and one in which passes over a small domain stop helping and then hurt.
@@ -20,9 +22,12 @@ for each other; and one in which passes over a small domain stop helping and the
 
 from __future__ import annotations
 
-import sys
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +35,7 @@ import numpy as np
 from olmix.fit.session import FittedSwarm, fit_laws, load_swarm, propose
 from olmix.laws.best_run import Search
 from olmix.laws.gp import GpLog, GpSqrt
+from olmix.laws.law import Law
 from olmix.laws.lightgbm import LightGbm
 from olmix.laws.log_linear import LogLinear
 from olmix.laws.log_weight import LogWeight
@@ -38,6 +44,8 @@ from olmix.simplex import Array
 from olmix.text.csv import read_table, write_table
 
 Truth = Callable[[Array], Array]
+Figures = dict[str, float]
+Cell = tuple[str, range, Callable[[int, Path], Figures]]
 LAWS = (LogLinear, LogWeight, GpSqrt, GpLog, AutoScale, BiMix, LightGbm, Search)
 
 
@@ -93,7 +101,7 @@ def planted(
     noise: float,
     seed: int,
     folder: Path,
-) -> tuple[dict[str, list[float]], tuple[float, float, float]]:
+) -> Figures:
     """Fit one planted swarm and look at what it says.
 
     Args:
@@ -104,8 +112,8 @@ def planted(
         folder: for the tables.
 
     Returns:
-        chance that a new run lies inside, by kind of mixture; regret, optimism and regret of
-        the best run.
+        chance that a new run lies inside (per cent), by kind of mixture; regret, optimism and the
+        regret of the best run (spreads).
     """
     from scipy.stats import norm
 
@@ -133,13 +141,13 @@ def planted(
         "other runs": mixtures[2:12],
         "proposed": proposed,
         "new": draw(20),
-        "vertex": np.eye(size),
+        "vertices": np.eye(size),
     }
-    inside: dict[str, list[float]] = {}
+    figures: Figures = {}
     for name, rows in asked.items():
         said = laws.predict(rows)["m0_loss"]
         low, high = ((said[end] - truth(rows)) / (noise * spread) for end in ("low", "high"))
-        inside[name] = (norm.cdf(high) - norm.cdf(low)).tolist()
+        figures[name] = float(100 * (norm.cdf(high) - norm.cdf(low)).mean())
     # The best there is: the best of many draws, the runs and the proposal, from wide to narrow.
     pool = np.vstack([draw(20_000), np.eye(size), proposed, mixtures])
     for strength in (30, 100, 300, 1000):
@@ -148,100 +156,118 @@ def planted(
         pool = np.vstack([pool, *near])
     floor = float(truth(pool).min())
     real, promise = float(truth(proposed)[0]), float(laws.predict(proposed)["m0_loss"]["mean"][0])
-    figures = (real - floor, real - promise, float(truth(best)[0]) - floor)
-    return inside, (figures[0] / spread, figures[1] / spread, figures[2] / spread)
+    figures["regret"] = (real - floor) / spread
+    figures["of the best run"] = (float(truth(best)[0]) - floor) / spread
+    figures["truth less promise"] = (real - promise) / spread
+    return figures
 
 
-def mean_and_error(values: Iterable[float], digits: int = 3) -> str:
-    """Return a mean and its standard error in words."""
-    array = np.array(list(values), dtype=float)
-    error = array.std(ddof=1) / np.sqrt(len(array))
-    return f"{array.mean():.{digits}f} ± {error:.{digits}f}"
+def pure_noise(shape: tuple[int, int], seed: int, folder: Path) -> Figures:
+    """Return the share of three metrics of pure noise, and of their average, that are signals."""
+    size, runs = shape
+    rng = np.random.default_rng(seed)
+    mixtures, values = rng.dirichlet(np.ones(size), runs), rng.normal(2, 0.1, (runs, 3))
+    laws = fitted(folder, mixtures, values, np.full(size, 1 / size))
+    metrics = [float(score["signal"]) for score in laws.scores.values()]
+    average = laws.fit.objective.p_value < 0.05
+    return {"metrics": 100 * float(np.mean(metrics)), "averages": 100 * float(average)}
 
 
-def coverage_and_decisions(num_swarms: int, folder: Path, only: str) -> None:
-    """Print both tables, of the cells whose names contain `only`."""
-    cells = [
-        (kind, (7, 36, replicates), noise)
-        for kind in TRUTHS
-        for noise in (0.02, 0.15)
-        for replicates in (0, 2)
-    ]
-    cells += [(kind, (39, 160, 2), 0.05) for kind in (smooth, interacting, vertex)]
-    for kind, shape, noise in cells:
-        if only not in f"{kind.__name__} {shape[0]}":
-            continue
-        some = num_swarms if shape[0] < 20 else max(2, num_swarms // 5)
-        held, figures = defaultdict(list), []
-        for seed in range(some):
-            inside, one = planted(kind, shape, noise, seed, folder)
-            figures.append(one)
-            for name, hits in inside.items():
-                held[name].append(100 * float(np.mean(hits)))
-        shown = "  ".join(f"{name} {mean_and_error(hits, 0)}" for name, hits in held.items())
-        regret, optimism, best = (mean_and_error(column) for column in zip(*figures, strict=True))
-        size, runs, replicates = shape
-        print(
-            f"{kind.__name__} {size} domains, {runs} runs + {2 * replicates}, noise {noise:g}, "
-            f"{some} swarms\n  inside (%): {shown}\n"
-            f"  regret {regret}, of the best run {best}; truth less promise {optimism}",
-            flush=True,
-        )
-
-
-def false_signals(num_swarms: int, folder: Path) -> None:
-    """Print how many metrics of pure noise, and averages of them, are called a signal."""
-    for size, runs in ((7, 36), (16, 48)):
-        metrics, averages = [], []
-        for seed in range(num_swarms):
-            rng = np.random.default_rng(seed)
-            mixtures, values = rng.dirichlet(np.ones(size), runs), rng.normal(2, 0.1, (runs, 3))
-            laws = fitted(folder, mixtures, values, np.full(size, 1 / size))
-            metrics += [score["signal"] for score in laws.scores.values()]
-            averages.append(laws.fit.objective.p_value < 0.05)
-        print(
-            f"noise, {size} domains, {runs} runs: {100 * np.mean(metrics):.1f} % of {len(metrics)} "
-            f"metrics and {100 * np.mean(averages):.1f} % of {len(averages)} averages are signals",
-            flush=True,
-        )
-
-
-def worst_errors(tables: Path) -> None:
-    """Print the worst held-out error of every law over four draws of 64 runs."""
+def unseen_runs(law: type[Law], tables: Path, seed: int) -> Figures:
+    """Return the worst and the usual error of a law that was fitted to 64 runs of DCLM."""
     ratios, metrics = (read_table(tables / f"dclm_{name}.csv") for name in ("ratios", "metrics"))
     mixtures = ratios.values / ratios.values.sum(axis=1, keepdims=True)
     values = metrics.rows(ratios.runs)
-    spread = values.std(axis=0)
-    for law in LAWS:
-        worst, error = [], []
-        for seed in range(4):
-            order = np.random.default_rng(seed).permutation(len(mixtures))
-            seen, unseen = order[:64], order[64:]
-            ones = np.ones((values.shape[1], 64))
-            fits = law().fit_many(mixtures[seen], np.ascontiguousarray(values[seen].T), ones)
-            held = np.stack([one.predict(mixtures[unseen]) for one in fits], axis=1)
-            misses = np.abs(held - values[unseen]) / spread
-            worst.append(misses.max())
-            error.append(np.sqrt((misses**2).mean(axis=0)).mean())
-        print(
-            f"{law.name}: worst error {max(worst):.1f} spreads, mean RMSE {np.mean(error):.3f} "
-            f"({values.shape[1]} metrics, 4 draws)",
-            flush=True,
-        )
+    order = np.random.default_rng(seed).permutation(len(mixtures))
+    seen, unseen = order[:64], order[64:]
+    ones = np.ones((values.shape[1], 64))
+    fits = law().fit_many(mixtures[seen], np.ascontiguousarray(values[seen].T), ones)
+    held = np.stack([one.predict(mixtures[unseen]) for one in fits], axis=1)
+    misses = np.abs(held - values[unseen]) / values.std(axis=0)
+    return {
+        "worst error": float(misses.max()),
+        "RMSE": float(np.sqrt((misses**2).mean(axis=0)).mean()),
+    }
+
+
+def cells(swarms: range, tables: Path | None) -> Iterator[Cell]:
+    """Return what is measured: names, seeds, and what gives the figures of a seed."""
+    shapes = [
+        (kind, (7, 36, replicates), noise)
+        for kind in TRUTHS
+        for replicates in (0, 2)
+        for noise in (0.02, 0.15)
+    ]
+    shapes += [(kind, (39, 160, 2), 0.05) for kind in (smooth, interacting, vertex)]
+    for kind, shape, noise in shapes:
+        size, runs, replicates = shape
+        name = f"{kind.__name__} {size} domains, {runs} runs + {2 * replicates}, noise {noise:g}"
+        yield name, swarms, partial(planted, kind, shape, noise)
+    for size, runs in ((7, 36), (16, 48)):
+        yield f"pure noise, {size} domains, {runs} runs", swarms, partial(pure_noise, (size, runs))
+    for law in LAWS if tables is not None else ():
+        yield f"DCLM {law.name}", range(4), partial(_without_folder, law, tables)
+
+
+def _without_folder(law: type[Law], tables: Path, seed: int, _: Path) -> Figures:
+    return unseen_runs(law, tables, seed)
+
+
+def measure(cell: Cell, results: Path, until: float) -> None:
+    """Add the swarms of a cell to `results` that it lacks, until a time of the clock."""
+    name, seeds, figures_of = cell
+    done = read_results(results).get(name, {})
+    with tempfile.TemporaryDirectory() as folder, results.open("a", encoding="utf-8") as file:
+        for seed in seeds:
+            if seed not in done and time.monotonic() < until:
+                figures = figures_of(seed, Path(folder))
+                file.write(json.dumps({"cell": name, "seed": seed, "figures": figures}) + "\n")
+                file.flush()
+
+
+def read_results(path: Path) -> dict[str, dict[int, Figures]]:
+    """Return the figures by cell and seed."""
+    found: dict[str, dict[int, Figures]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        entry = json.loads(line)
+        found.setdefault(entry["cell"], {})[entry["seed"]] = entry["figures"]
+    return found
+
+
+def show(results: Mapping[str, Mapping[int, Figures]]) -> None:
+    """Print the figures of every cell: means and standard errors over its swarms."""
+    for name, swarms in results.items():
+        print(f"{name} ({len(swarms)} swarms, seeds {min(swarms)} to {max(swarms)})")
+        keys = next(iter(swarms.values()))
+        columns = {key: [figures[key] for figures in swarms.values()] for key in keys}
+        print("  " + ", ".join(f"{key} {mean_and_error(own)}" for key, own in columns.items()))
+
+
+def mean_and_error(values: Iterable[float]) -> str:
+    """Return a mean and its standard error in words, to the digits that the error leaves."""
+    array = np.array(list(values), dtype=float)
+    error = array.std(ddof=1) / np.sqrt(len(array)) if len(array) > 1 else 0.0
+    digits = 1 if abs(array.mean()) >= 10 else 3
+    return f"{array.mean():.{digits}f} ± {error:.{digits}f}"
 
 
 def main() -> None:
-    """Print everything."""
-    import tempfile
-
-    num_swarms = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    part = sys.argv[3] if sys.argv[2:3] == ["--only"] else ""
-    with tempfile.TemporaryDirectory() as folder:
-        coverage_and_decisions(num_swarms, Path(folder), part)
-        if not part:
-            false_signals(2 * num_swarms, Path(folder))
-    if len(sys.argv) > 2 and not part:
-        worst_errors(Path(sys.argv[2]))
+    """Measure what is asked for and not known yet, and print all that is known."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, help="folder of the figures")
+    parser.add_argument("--swarms", type=int, default=20, help="swarms of each cell")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="cells whose names contain this")
+    parser.add_argument("--minutes", type=float, default=1e9, help="when to stop")
+    parser.add_argument("--tables", type=Path, help="folder of dclm_ratios.csv, dclm_metrics.csv")
+    args = parser.parse_args()
+    until = time.monotonic() + 60 * args.minutes
+    args.results.mkdir(parents=True, exist_ok=True)
+    file = args.results / "swarms.jsonl"
+    for cell in cells(range(args.first_seed, args.first_seed + args.swarms), args.tables):
+        if args.only in cell[0]:
+            measure(cell, file, until)
+    show(read_results(file))
 
 
 if __name__ == "__main__":

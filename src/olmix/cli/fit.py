@@ -175,7 +175,7 @@ def _show_explanation(folder: Path) -> None:
 
 
 def _show_laws(found: Fit) -> None:
-    from olmix.text.numbers import fixed
+    from olmix.text.numbers import fixed, places_for
 
     rows = [
         (
@@ -183,8 +183,10 @@ def _show_laws(found: Fit) -> None:
             "lower" if metric.lower_is_better else "higher",
             metric.chosen,
             fixed(metric.law.cv.spearman, 2),
-            fixed(metric.law.cv.rmse, 4),
-            fixed(metric.noise_sd, 4) if math.isfinite(metric.noise_sd) else "",
+            *(
+                fixed(size, max(4, places_for(size))) if math.isfinite(size) else ""
+                for size in (metric.law.cv.rmse, metric.noise_sd)
+            ),
             f"{metric.objective_weight:.3g}",
         )
         for metric in found.metrics.values()

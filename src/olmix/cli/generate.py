@@ -121,7 +121,7 @@ def generate(asked: _Asked) -> None:
             on_progress=show,
         )
     generation = for_target(generation, launch)
-    _show_swarm(generation, made, limited=generation.max_tokens > 1)
+    _show_swarm(generation, made)
     _show_passes(generation)
     if asked.plots:
         _draw(generation, made)
@@ -200,13 +200,12 @@ def _earlier_fit(generation: GenerationConfig) -> EarlierFit | None:
     return load_draws(named)
 
 
-def _show_swarm(generation: GenerationConfig, made: Generated, *, limited: bool) -> None:
+def _show_swarm(generation: GenerationConfig, made: Generated) -> None:
     """Print the range of each domain's weight, and what the swarm covers.
 
     Args:
         generation: the config.
         made: what was sampled.
-        limited: whether the length of a run is known.
     """
     from olmix.generate import diagnose
     from olmix.text.numbers import percent
@@ -220,12 +219,14 @@ def _show_swarm(generation: GenerationConfig, made: Generated, *, limited: bool)
         cells = (natural[index], column[0], column[len(column) // 2], column[-1])
         rows.append((name, *(percent(float(cell)) for cell in cells)))
     table("", ("domain", "natural", "least", "median", "most"), rows)
-    found = diagnose([v.mix for v in made.variants], domains, generation.max_tokens)
+    tokens = generation.run_tokens
+    found = diagnose([v.mix for v in made.variants], domains, tokens)
+    passes = f"; at most {found.most_repetition:.2f} passes over a domain" if tokens else ""
     click.echo(
         f"{found.num_mixtures} distinct mixtures of {found.num_free} free domains, "
         f"rank {found.rank}; "
         f"nearest pair {found.least_distance:.3g}; D-efficiency {found.d_efficiency_linear:.3f}"
-        + (f"; at most {found.most_repetition:.2f} passes over a domain" if limited else ""),
+        f"{passes}",
         err=True,
     )
     swarm = generation.swarm

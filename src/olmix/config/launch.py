@@ -23,6 +23,8 @@ from olmix.mixture import Mixture
 __all__ = ["NAME_RULE", "GenerationConfig", "LaunchConfig", "VariantConfig", "is_name"]
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+UNKNOWN_LENGTH = 1
+"""`max_tokens` of runs whose length is not known: one token may come from any mixture."""
 _LENGTHS = {"max_tokens", "chinchilla_multiple"}
 """Keys of which one at most says the length of a run."""
 NAME_RULE = (
@@ -80,7 +82,8 @@ class GenerationConfig(Section):
     swarm: SwarmConfig = SwarmConfig()
     """How mixtures are sampled."""
     max_tokens: TokenCount
-    """Tokens of one run; with the token counts it limits the weights."""
+    """Tokens of one run; with the token counts it limits the weights. 1 where the length is not
+    known: it limits nothing."""
     target_tokens: TokenCount | None = None
     """Tokens of the large run, whose passes limit the weights instead of those of one run. `--base`
     takes it from `training.target_tokens` of the launch config; set it here only for bare
@@ -132,6 +135,11 @@ class GenerationConfig(Section):
             )
         rules.enforce()
         return self
+
+    @property
+    def run_tokens(self) -> int | None:
+        """Tokens of one run, `None` where its length is not known."""
+        return None if self.max_tokens == UNKNOWN_LENGTH else self.max_tokens
 
     @property
     def pass_tokens(self) -> int:

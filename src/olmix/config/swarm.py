@@ -219,9 +219,10 @@ def prior_problems(tree: Sequence[Node], swarm: SwarmConfig) -> Iterator[tuple[s
         total = sum(manual[name] for name in named)
         if named and rest and total + pinned >= 1:
             with_pins = f" (with {pinned:g} of pins)" if pinned else ""
+            sums = f"{', '.join(named)} add up to" if len(named) > 1 else f"{named[0]} has"
             yield (
                 key,
-                f"{', '.join(named)} add up to {total:g}{with_pins}, which leaves nothing for "
+                f"{sums} {total:g}{with_pins}, which leaves nothing for "
                 f"{', '.join(rest)}. Shares are parts of 1: lower them, or name all siblings "
                 "(0 leaves one out)",
             )

@@ -26,6 +26,8 @@ __all__ = ["Metrics", "idle_floors", "may_be_scores", "scale_note", "select_metr
 
 SCALES_APART = 20.0
 """Ratio of spreads above which one metric of an average decides it alone."""
+_LARGE_LOSS = 15.0
+"""Nats or bits that no loss of a language model exceeds."""
 
 
 @dataclass(frozen=True)
@@ -157,18 +159,27 @@ def may_be_scores(table: Table, guessed: Sequence[str]) -> tuple[str, ...]:
         table: the metrics.
         guessed: those of which neither the config nor the name says which way is better.
     """
-    columns = zip(guessed, table.select(guessed).T, strict=True)
-    found = [
-        name
-        for name, column in columns
-        if ((column >= 0) & (column <= 1))[np.isfinite(column)].all()
-    ]
-    if not found:
-        return ()
-    return (
-        f"{shortened(found)}: no direction in the name, and values within 0 to 1 as of an "
-        "accuracy: lower is taken as better. Check lower_is_better.",
+    looks: dict[str, list[str]] = {}
+    for name, column in zip(guessed, table.select(guessed).T, strict=True):
+        seen = column[np.isfinite(column)]
+        if seen.size:
+            looks.setdefault(_looks_like(float(seen.min()), float(seen.max())), []).append(name)
+    return tuple(
+        f"{shortened(names)}: no direction in the name, and values {look}: lower is taken as "
+        "better. Check lower_is_better."
+        for look, names in looks.items()
+        if look
     )
+
+
+def _looks_like(low: float, high: float) -> str:
+    """Return what of which more is better has such values; nothing where a loss may have them."""
+    if low < 0:
+        return "below 0 as of a log-likelihood" if high <= 0 else ""
+    if high <= 1:
+        return "within 0 to 1 as of an accuracy"
+    per_cent = _LARGE_LOSS < high <= 100
+    return "within 0 to 100 as of an accuracy in per cent" if per_cent else ""
 
 
 def idle_floors(proposer: ProposerConfig, names: Sequence[str], values: Array) -> tuple[str, ...]:
@@ -217,10 +228,16 @@ def _metric_columns(config: FitConfig, table: Table) -> tuple[dict[str, list[str
     asked = {name for members in families.values() for name in members}
     asked -= set(config.filtering.drop_metrics)
     notes = []
-    if asked & errors:
+    used = {name for name in errors if sorted_names.errors[name] in sorted_names.metrics}
+    if asked & used:
         notes.append(
-            f"{shortened(sorted(asked & errors))}: standard errors, no metrics: they set how much "
+            f"{shortened(sorted(asked & used))}: standard errors, no metrics: they set how much "
             "each run counts."
+        )
+    if asked & (errors - used):
+        notes.append(
+            f"{shortened(sorted(asked & (errors - used)))}: standard errors of metrics that are "
+            "not in the table: left out."
         )
     if asked & others:
         notes.append(

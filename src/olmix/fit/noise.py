@@ -148,10 +148,11 @@ def mean_errors(errors: Array) -> Array:
 def wrong_errors(table: Table, names: Sequence[str]) -> list[str]:
     """Return what is wrong with the standard errors of the metrics `names`."""
     return [
-        f"{table.path}: run {table.runs[row]}: the standard error of {name} is "
-        f"{column[row]:g}; it cannot be below 0"
+        f"{table.path}: the standard error of {name} is {column[rows[0]]:g} in run "
+        f"{table.runs[rows[0]]}{f' and below 0 in {len(rows) - 1} more' if len(rows) > 1 else ''}; "
+        "it cannot be below 0"
         for name, column in zip(names, errors_of(table, names).T, strict=True)
-        for row in np.flatnonzero(column < 0)
+        if len(rows := np.flatnonzero(column < 0))
     ]
 
 

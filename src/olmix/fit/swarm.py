@@ -35,7 +35,7 @@ from olmix.laws.least_mixtures import least_mixtures
 from olmix.laws.outliers import without_accidents
 from olmix.simplex import SAME_DECIMALS, Array
 from olmix.text.csv import Table
-from olmix.text.numbers import counted
+from olmix.text.numbers import counted, shortened
 
 __all__ = ["UNIFORM_PRIOR", "Swarm", "read_swarm"]
 
@@ -289,13 +289,16 @@ def _assemble(
     """Put runs, mixtures and metrics together, and check that there are enough."""
     domains = config.priors.domains if frozen is None else frozen.domains
     chosen, ratios, metrics = tables.chosen, tables.ratios, tables.metrics
-    pinned = find_pinned(domains, mixtures)
+    asked = (config if frozen is None else frozen.collapse_config(config)).filtering.fixed_weight
+    pinned = find_pinned(domains, mixtures, asked)
     mixtures = pin(mixtures, domains, pinned)
     live: NDArray[np.bool_] = np.asarray((mixtures > 0).any(axis=0))
     measured, values = values, _cleaned(mixtures, values, chosen.lower_is_better)
     group = _group(mixtures, _stable_order(domains))
     held_out = _hold_out(group, config.regression.n_test, config.regression.seed)
     num_free = int(live.sum()) - len(pinned)
+    if int(group.max()) == 0:
+        raise DataError(_one_mixture(ratios.path, domains, mixtures[0], len(runs)))
     least = least_mixtures(num_free, config.regression.type)
     stop_at(_wrong_numbers(metrics, chosen, values, group, held_out, num_free, least))
     names = dict(zip(ratios.runs, ratios.names, strict=True))
@@ -391,6 +394,18 @@ def _copies(
     return copies
 
 
+def _one_mixture(path: str, domains: Sequence[str], mixture: Array, runs: int) -> str:
+    """Return the error about runs that all have one mixture."""
+    shares = [f"{100 * w:.3g} % {name}" for name, w in zip(domains, mixture, strict=True) if w > 0]
+    trained = f"all {runs} runs have" if runs > 1 else "the only run has"
+    way = (
+        "there is only one domain, so no other mixture can be proposed"
+        if len(domains) == 1
+        else "what other mixtures do is not known. Train runs of other mixtures (olmix generate)"
+    )
+    return f"{path}: {trained} the same mixture, {shortened(shares)}: {way}"
+
+
 def _stable_order(domains: tuple[str, ...]) -> NDArray[np.intp]:
     return np.argsort(np.array(domains))
 
@@ -433,11 +448,16 @@ def _wrong_numbers(
     for name, column in zip(chosen.names, values.T, strict=True):
         measured = np.isfinite(column) & ~held_out
         mixtures = len(np.unique(group[measured]))
-        if mixtures < needed:
+        if not np.isfinite(column).any():
             enough = False
             problems.append(
-                f"{table.path}: {name}: {num_free} domains need at least {needed} different "
-                f"mixtures; found {mixtures}{held}; aim for {3 * (num_free + 1)}"
+                f"{table.path}: {name} is measured in no run. Add it to filtering.drop_metrics"
+            )
+        elif mixtures < needed:
+            enough = False
+            problems.append(
+                f"{table.path}: {name}: {counted(num_free, 'domain')} need at least {needed} "
+                f"different mixtures; found {mixtures}{held}; aim for {3 * (num_free + 1)}"
             )
         elif np.ptp(column[measured]) == 0:
             problems.append(

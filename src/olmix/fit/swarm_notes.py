@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from olmix.fit.composed_metrics import composed_notes
 from olmix.text.numbers import counted, shortened
 
 if TYPE_CHECKING:
@@ -16,9 +17,8 @@ __all__ = ["swarm_notes"]
 
 _MOST_RUNS = 8
 _MOST_DOMAINS = 4
-_LEAST_METRICS = 3
-_ROUNDING = 1e-3
-"""Share of a spread by which a mean that was written with few digits may be off."""
+_AS_USUAL = 0.95
+"""Share of a usual run from which on it is not worth a word that a run counts less."""
 
 
 def swarm_notes(swarm: Swarm) -> list[str]:
@@ -43,7 +43,9 @@ def swarm_notes(swarm: Swarm) -> list[str]:
                 f"{name} is missing in {counted(missing, 'run')}; its fit leaves out runs without "
                 "it."
             )
-    notes += [*_known_errors(swarm), *_accidents(swarm), *_means_of_others(swarm)]
+    notes += [*_known_errors(swarm), *_accidents(swarm)]
+    usual = np.where(swarm.measured == swarm.values, swarm.measured, np.nan)
+    notes += composed_notes(swarm.metrics, usual)
     safe = 3 * (swarm.num_free + 1)
     if swarm.num_groups <= swarm.num_free:
         notes.append(
@@ -78,9 +80,11 @@ def _known_errors(swarm: Swarm) -> list[str]:
     row, index = np.unravel_index(int(seen.argmin()), seen.shape)
     known = int(swarm.noise.known.sum())
     of = "the metric" if len(swarm.metrics) == 1 else f"{known} of {len(swarm.metrics)} metrics"
+    note = f"The standard errors of {of} are known: the larger its error, the less a run counts."
+    if seen[row, index] > _AS_USUAL:
+        return [note]
     return [
-        f"The standard errors of {of} are known: the larger its error, the less a run counts. "
-        f"{swarm.runs[int(row)]} counts least, {seen[row, index]:.2g} of a usual run in "
+        f"{note} {swarm.runs[int(row)]} counts least, {seen[row, index]:.2g} of a usual run in "
         f"{swarm.metrics[int(index)]}."
     ]
 
@@ -101,25 +105,6 @@ def _accidents(swarm: Swarm) -> list[str]:
                 f"{counted[row]:.4g}."
             )
     return notes
-
-
-def _means_of_others(swarm: Swarm) -> list[str]:
-    """Name metrics that are the mean of all others: their information counts twice."""
-    number = len(swarm.metrics)
-    if number < _LEAST_METRICS:
-        return []
-    whole = swarm.measured[np.isfinite(swarm.measured).all(axis=1)]
-    if len(whole) < _LEAST_METRICS:
-        return []
-    with np.errstate(over="ignore", invalid="ignore"):  # of an accident of 1e308
-        others = (whole.sum(axis=1, keepdims=True) - whole) / (number - 1)
-        same = np.abs(whole - others).max(axis=0) <= _ROUNDING * whole.std(axis=0)
-    return [
-        f"{name} is the mean of the other metrics in every run: leave it out "
-        "(filtering.drop_metrics), since averaging fits predicts better than fitting an average."
-        for name, mean in zip(swarm.metrics, same, strict=True)
-        if mean
-    ]
 
 
 def _tied(swarm: Swarm) -> list[str]:

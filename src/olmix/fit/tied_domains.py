@@ -145,21 +145,32 @@ def find_frozen(domains: Sequence[str], mixtures: Array) -> Frozen | None:
     return Frozen(tuple(domains), names, shares)
 
 
-def find_pinned(domains: Sequence[str], mixtures: Array) -> dict[str, float]:
+def find_pinned(
+    domains: Sequence[str], mixtures: Array, asked: Mapping[str, float] | None = None
+) -> dict[str, float]:
     """Return the domains that have one weight in every run, with this weight.
 
     Args:
         domains: (D,) names.
         mixtures: (R, D) mixtures of the runs.
+        asked: weights that the config pins. Where runs have one but for rounding, it is theirs.
     """
     if len(mixtures) < _LEAST_RUNS:
         return {}
     means = mixtures.mean(axis=0)
-    same = np.ptp(mixtures, axis=0) <= np.maximum(_PINNED, _PINNED_SHARE * means)
+    rounding = np.maximum(_PINNED, _PINNED_SHARE * means)
+    same = np.ptp(mixtures, axis=0) <= rounding
     same &= mixtures.min(axis=0) > 0
     if same.sum() > len(domains) - 2:  # nothing varies, which is said elsewhere
         return {}
-    return {name: float(means[i]) for i, name in enumerate(domains) if same[i]}
+    weights = {name: float(means[i]) for i, name in enumerate(domains) if same[i]}
+    near = dict(zip(domains, rounding, strict=True))
+    return {
+        name: asked[name]
+        if asked is not None and name in asked and abs(asked[name] - weight) <= near[name]
+        else weight
+        for name, weight in weights.items()
+    }
 
 
 def pin(mixtures: Array, domains: Sequence[str], pins: Mapping[str, float]) -> Array:

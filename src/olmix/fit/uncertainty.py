@@ -261,7 +261,8 @@ def bootstrap(
     far = [nearest / usual for nearest, usual in distances]
     errors = fit.calibration
     ahead = errors.ahead(swarm.objective_sign * mean, np.array([near for near, _ in distances]))
-    beyond = np.nan_to_num(ahead * errors.beyond).tolist()
+    # Intervals of gains hold without the growth beyond the best mixture: promises err on one side.
+    beyond = np.nan_to_num(np.minimum(ahead, 1.0) * errors.beyond).tolist()
     return Bootstrap(mean, samples, trained, far, beyond, fit)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from olmix.config import FitConfig, GenerationConfig
 from olmix.config.data import sources_of
+from olmix.config.launch import UNKNOWN_LENGTH
 
 __all__ = ["generation_of"]
 
@@ -28,8 +29,7 @@ def generation_of(fit: FitConfig, after: str, wanted: int) -> GenerationConfig:
             "name": "round",
             "data": {"sources": sources_of({name: [name] for name in fit.priors.domains})},
             "priors": fit.priors.to_plain(),
-            # A run of one token may have any mixture: no limit where the fit has none.
-            "max_tokens": 1 if tokens is None else tokens,
+            "max_tokens": UNKNOWN_LENGTH if tokens is None else tokens,
             "swarm": {
                 "after": after,
                 "variants": wanted,

@@ -232,7 +232,7 @@ def inspect_folder(folder: str | Path, config: GenerationConfig | None = None) -
     """
     variants = read_variants(Path(folder))
     domains = list(dict.fromkeys(name for variant in variants for name in variant.mix))
-    max_tokens = None if config is None else config.max_tokens
+    max_tokens = None if config is None else config.run_tokens
     parameters = None
     base = _launch_config(Path(folder))
     if base is not None:

@@ -260,8 +260,8 @@ def _report(
         asked = sum(map(len, others)) + len(sampled)  # so few may be what was asked for
         if share <= _TOO_FEW and total < needed <= asked and num_free > 1:
             raise InfeasibleError(
-                f"{said} With all others there are {total} different mixtures; a fit of "
-                f"{num_free} domains needs at least {needed}; aim for {safe}. {remedy}"
+                f"{said} Different ones with all others: {total}; a fit of {num_free} domains "
+                f"needs at least {needed}; aim for {safe}. {remedy}"
             )
         logger.warning("%s %s", said, remedy)
     elif total < safe:
@@ -291,10 +291,9 @@ def _explain_equal(config: GenerationConfig, rules: Constraints, sampled: Array)
             f" Weights below swarm.minimum_weight = {swarm.minimum_weight:g} become 0, and the "
             f"natural shares of {', '.join(small)} lie below it."
         )
-    return said, (
-        f"Lower swarm.minimum_weight, or swarm.mix_temperature = {swarm.mix_temperature:g}: "
-        "towards 0, mixtures lie around the uniform one."
-    )
+    keys = ["swarm.minimum_weight"] if swarm.minimum_weight > 0 else []
+    keys.append(f"swarm.mix_temperature = {swarm.mix_temperature:g}")
+    return said, f"Lower {', or '.join(keys)}: towards 0, mixtures lie around the uniform one."
 
 
 def group_of(

@@ -48,14 +48,17 @@ def _words(text: str) -> frozenset[str]:
 
 _BOOKKEEPING = _words(
     # when
-    "step steps epoch epochs iter iters iteration iterations update updates "
-    "time timestamp runtime walltime elapsed duration seconds second secs sec ms eta "
+    "step steps epoch epochs iter iters iteration iterations update updates progress "
+    "time timestamp runtime walltime elapsed duration seconds second secs sec ms hours eta "
     # how much
     "tokens token samples sample examples example sequences batch batches microbatch flops flos "
+    "params param parameters usd "
     # how fast, on what
-    "tps throughput mfu hfu memory mem vram rss gpu cpu pid seed rank "
+    "tps wps throughput tflops mfu hfu memory mem vram rss gpu cpu watts pid seed rank "
     # with which settings
-    "lr learning grad grads gradient gradients decay momentum beta beta1 beta2 eps warmup"
+    "lr learning grad grads gradient gradients decay momentum beta beta1 beta2 eps warmup "
+    # what keeps training stable
+    "logit logits"
 )
 """Words of which at least one stands in a name that is no metric."""
 _FILLERS = _words(
@@ -63,7 +66,7 @@ _FILLERS = _words(
     "eval optimizer optim seen consumed processed input output peak active reserved allocated "
     "used size count norm clip clipped wall world device devices per weight rate s gb gib mb "
     "mib w adam adamw muon sgd percent utilization util progress remaining data accumulation "
-    "micro"
+    "micro cost power"
 )
 """Words that may stand beside them."""
 _RATE = re.compile(
@@ -71,7 +74,10 @@ _RATE = re.compile(
     r"|/s(?:ec(?:ond)?)?(?:$|[ ,(])"
 )
 """So many a second; `papers_bpb` is no rate."""
-_SETTINGS = frozenset({"loss_scale"})
+_SETTINGS = frozenset(
+    {"loss_scale", "z_loss", "aux_loss", "load_balancing_loss", "router_z_loss", "router_aux_loss"}
+)
+"""Losses by name that say nothing of the model: the scale of one, and penalties added to it."""
 _ERROR = re.compile(
     r"[_\-./ ]?\(?(?:std_?err(?:or)?|standard[_ ]?error|(?<=[_\-./ ])sem(?=$|[,/]))\)?"
     r"(?![A-Za-z0-9])",
@@ -91,12 +97,15 @@ _BESIDE = re.compile(
 
 _LOWER = _words(
     "loss losses bpb ppl perplexity nll error errors err wer cer ter mse mae rmse entropy ce "
-    "xent brier ece kl toxicity surprisal regret"
+    "xent brier ece kl kld jsd toxicity surprisal regret logloss bpc bpt bpw mape smape "
+    "misclassification inaccuracy"
 )
 _HIGHER = _words(
     "acc accuracy accuracies f1 em exactmatch bleu sacrebleu rouge rouge1 rouge2 rougel chrf "
     "meteor auc auroc auprc mcc mc1 mc2 reward rewards precision recall ndcg mrr r2 spearman "
-    "pearson likelihood logprob logprobs loglikelihood winrate correct pass success elo hits"
+    "pearson likelihood logprob logprobs loglikelihood winrate win wins correct correctness pass "
+    "success solved resolved elo hits top1 top3 top5 top10 acc1 acc5 kappa bertscore "
+    "bleurt psnr ssim"
 )
 _WEAK_HIGHER = _words("score scores")
 _PHRASES = (
@@ -109,9 +118,23 @@ _PHRASES = (
         False,
     ),
     (re.compile(r"correct[ _\-](?:prob|choice|answer)", re.I), False),
-    (re.compile(r"(?:exact|prefix|quasi)[ _\-]?match|pass[@^_]\d*k?\d*", re.I), False),
+    (
+        re.compile(r"(?:exact|prefix|quasi|strict|flexible)[ _\-]?match|pass[@^_]\d*k?\d*", re.I),
+        False,
+    ),
+    (re.compile(r"(?<![A-Za-z])m?IoU(?![A-Za-z])"), False),
+    (re.compile(r"(?<![A-Za-z])top[ _\-@]\d+", re.I), False),
     (re.compile(r"(?:win|success|solve|pass|hit)[ _\-]?rate", re.I), False),
 )
+_TURNED = re.compile(
+    r"(?:(?<![A-Za-z])(?i:neg(?:ative|ated)?|minus|inv(?:erse|erted)?|reciprocal)[ _\-]+"
+    r"(?:[A-Za-z]+[ _\-]+){0,2}|(?:[Nn]eg(?:ative)?|[Mm]inus|[Ii]nverse)|(?:^|/)-)$"
+)
+"""What, before a loss, makes it one of which more is better: `neg_mean_squared_error`."""
+_LESS = re.compile(
+    r"^[ _\-]*(?:reduction|decrease|improvement|gain)(?:[ _\-]|$)|^(?:Reduction|Improvement)"
+)
+"""What does so behind it."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*")
 
 
@@ -122,10 +145,15 @@ def is_metric(name: str) -> bool:
     `train/lr`, `grad_norm`, `epochs/code`; not where the last part names a measure, as in
     `token/accuracy`. `time_bpb`, of a domain named time, is a metric.
     """
-    if not name.strip() or name in _SETTINGS or error_of(name) is not None or _RATE.search(name):
-        return False
     path = name.split("/")
-    if len(path) > 1 and path[-1] not in _SETTINGS and _told(path[-1]) is not None:
+    if (
+        not name.strip()
+        or path[-1] in _SETTINGS
+        or error_of(name) is not None
+        or _RATE.search(name)
+    ):
+        return False
+    if len(path) > 1 and _told(path[-1]) is not None:
         return True
     parts = [{word.lower() for word in _WORD.findall(part)} for part in path]
     return not any(words & _BOOKKEEPING and words <= _BOOKKEEPING | _FILLERS for words in parts)
@@ -202,7 +230,11 @@ def _told(text: str) -> bool | None:
         word = match[0].lower()
         if word in _LOWER or word in _HIGHER:
             found.append((match.end(), -match.start(), word in _LOWER))
-    return max(found, key=lambda one: one[:2])[2] if found else None
+    if not found:
+        return None
+    end, start, lower = max(found, key=lambda one: one[:2])
+    turned = lower and (_TURNED.search(text[:-start]) or _LESS.search(text[end:]))
+    return False if turned else lower
 
 
 def lower_is_better(names: Sequence[str], given: Mapping[str, bool]) -> bool:

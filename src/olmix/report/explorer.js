@@ -110,16 +110,17 @@
   };
   const shown = metrics.filter((m) => m.weight !== 0).length > 1 ? [objective, ...metrics] : metrics;
 
-  // Hellinger distance from the nearest run; how far the objective lies beyond what was tried, from
-  // 0 to 1; half the 90 % interval of one run there.
+  // Hellinger distance from the nearest run; how far the objective lies beyond what was tried (1 at
+  // the best mixture, the root beyond); half the 90 % interval of one run there.
   const distance = (x) =>
     Math.sqrt(Math.max(1 - Math.max(...roots.map((_, row) => overlap(x, row))), 0));
   const ahead = (x, far) => {
     const { good, best, reach } = objective.calibration;
     if (good == null || best == null || reach == null) return 0;
-    const share = (objective.predict(x) - good) / (best - good);
+    const share = Math.max((objective.predict(x) - good) / (best - good), 0);
     if (Number.isNaN(share)) return 0;
-    return Math.min(Math.max(share, 0), 1) * Math.min((2 * far) / reach, 1);
+    const grown = share === Infinity ? 1 : Math.min(Math.sqrt(share), 2);
+    return (share > 1 ? grown : share) * Math.min((2 * far) / reach, 1);
   };
   const halfWidth = ({ calibration }, far, beyond) => {
     const share = far / (calibration.reach ?? Infinity);

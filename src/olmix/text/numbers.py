@@ -28,20 +28,27 @@ __all__ = [
 ]
 
 UNKNOWN = "–"
+_MOST_PLACES = 6
+"""Decimal places at most; what is smaller still is written as 1.9e−13."""
 
 
-def fixed(value: float, places: int = 3) -> str:
-    """Return a number with fixed decimal places."""
+def fixed(value: float, places: int | None = None) -> str:
+    """Return a number with fixed decimal places: three, or as many as a small one needs."""
+    return _shown(value + 0.0, places, "")
+
+
+def signed(value: float, places: int | None = None) -> str:
+    """Return a number with fixed decimal places, as `fixed`, and always a sign."""
+    return _shown(value, places, "+")
+
+
+def _shown(value: float, places: int | None, sign: str) -> str:
     if not math.isfinite(value):
         return UNKNOWN
-    return f"{value + 0.0:.{places}f}".replace("-", "−")
-
-
-def signed(value: float, places: int = 3) -> str:
-    """Return a number with fixed decimal places and always a sign."""
-    if not math.isfinite(value):
-        return UNKNOWN
-    return f"{value:+.{places}f}".replace("-", "−")
+    if places is None:
+        places = max(places_for(abs(value)), 3)
+    form = ".2g" if places >= _MOST_PLACES and 0 < abs(value) < 10**-_MOST_PLACES else f".{places}f"
+    return f"{value:{sign}{form}}".replace("-", "−")
 
 
 def places_for(scale: float) -> int:
@@ -53,7 +60,7 @@ def places_for(scale: float) -> int:
         return 3
     if scale >= 100:
         return 0
-    return min(max(3, 1 - math.floor(math.log10(scale))), 6) if scale < 0.001 else 3
+    return min(1 - math.floor(math.log10(scale)), _MOST_PLACES) if scale < 0.001 else 3
 
 
 def with_error(value: float, error: float, *, sign: bool = False) -> str:

@@ -62,12 +62,18 @@ def test_intervals_widen_where_the_objective_is_better_than_what_was_tried(sign)
         0.1, 0.0, 1.0, reach=0.4, beyond=0.5, good=sign * 2.0, best=sign * 1.0, lowest=-9.0
     )
     # Worse than the best tenth, in the middle of it, as good as the best run, better than all.
-    objective = sign * np.array([2.5, 1.5, 1.0, 0.2])
-    far = found.ahead(objective, np.full(4, 0.3))
-    np.testing.assert_allclose(far, [0.0, 0.5, 1.0, 1.0])
-    np.testing.assert_allclose(found.half_width(np.full(4, 0.3), far), [0.1, 0.25, 0.5, 0.5])
+    objective = sign * np.array([2.5, 1.5, 1.0, -0.25, -90.0])
+    far = found.ahead(objective, np.full(5, 0.3))
+    np.testing.assert_allclose(far, [0.0, 0.5, 1.0, 1.5, 2.0])
+    half = found.half_width(np.full(5, 0.3), far)
+    np.testing.assert_allclose(half, [0.1, 0.25, 0.5, 0.75, 1.0])
     # Near a run less is unknown, and at its mixture nothing.
-    np.testing.assert_allclose(found.ahead(objective[[3, 3, 3]], [0.0, 0.1, 0.2]), [0, 0.5, 1])
+    np.testing.assert_allclose(found.ahead(objective[[2, 2, 2]], [0.0, 0.1, 0.2]), [0, 0.5, 1])
+
+
+def test_a_best_tenth_of_equal_runs_widens_no_interval_without_end():
+    found = Calibration(0.1, 0.0, 1.0, reach=0.4, beyond=0.5, good=1.0, best=1.0)
+    np.testing.assert_allclose(found.ahead([0.9, 1.1], [0.4, 0.4]), [0.0, 1.0])
 
 
 def test_without_the_best_tenth_left_out_nothing_is_added():

@@ -42,6 +42,7 @@ def test_values_of_an_accuracy_without_a_direction_are_pointed_out(tmp_path):
     for name, scale in (("arc_easy", 0.1), ("loss", 0.1), ("big", 100)):
         low = min(planted.metrics[name])
         planted.metrics[name] = [scale * (v - low) for v in planted.metrics[name]]
+    assert max(planted.metrics["big"]) > 100
     planted.write()
     found, problems = _select(planted)
     assert problems == []
@@ -50,6 +51,24 @@ def test_values_of_an_accuracy_without_a_direction_are_pointed_out(tmp_path):
     assert _select(planted, lower_is_better={"arc_easy": False})[0].warnings == ()
     unused = {"obj_weights": {"arc_easy": 0.0}}
     assert _select(planted, filtering=unused)[0].warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "look"),
+    [
+        (31.0, 64.5, "within 0 to 100 as of an accuracy in per cent"),
+        (-210.0, -140.0, "below 0 as of a log-likelihood"),
+        (2.1, 3.4, None),
+        (31.0, 640.0, None),
+    ],
+)
+def test_values_of_other_scores_are_pointed_out_too(tmp_path, low, high, look):
+    planted = plant(tmp_path, {"mmlu": log_linear})
+    values = np.array(planted.metrics["mmlu"])
+    share = (values - values.min()) / np.ptp(values)
+    planted.metrics["mmlu"] = (low + (high - low) * share).tolist()
+    warnings = _select(planted.write())[0].warnings
+    assert [look in warning for warning in warnings] == ([True] if look else [])
 
 
 def test_a_name_that_says_higher_needs_a_direction(planted):
@@ -111,8 +130,9 @@ def test_bookkeeping_and_standard_errors_are_left_out_with_a_note(planted):
     _with_columns(planted, seconds=9.0, lr=0.1, docs_bpb_se=0.01)
     found, problems = _select(planted)
     assert (found.names, problems) == (("code_bpb", "docs_bpb"), [])
-    errors, others = found.notes
-    assert "acc_stderr,none, docs_bpb_se: standard errors" in errors
+    errors, without, others = found.notes
+    assert "docs_bpb_se: standard errors, no metrics" in errors
+    assert "acc_stderr,none: standard errors of metrics that are not in the table" in without
     assert "lr, seconds: left out, as their names are not those of metrics" in others
 
 

@@ -87,7 +87,7 @@ def test_errors_that_are_all_0_say_nothing(planted):
 
 
 def test_an_error_below_0_is_refused_with_its_run(planted):
-    with pytest.raises(DataError, match=r"run r003: the standard error of y is -0.1"):
+    with pytest.raises(DataError, match=r"the standard error of y is -0.1 in run r003; "):
         read_swarm(_with(planted, "y_stderr", [0.1] * 3 + [-0.1] + [0.1] * 20))
 
 

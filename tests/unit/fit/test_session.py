@@ -105,6 +105,19 @@ def test_frames_and_dicts_give_the_swarm_of_the_files(swarm, planted):
         np.testing.assert_array_equal(loaded.swarm.values, swarm.swarm.values)
 
 
+@pytest.mark.parametrize("form", [("ratios",), ("metrics",)])
+def test_one_table_may_be_a_file_and_the_other_a_dict(swarm, planted, form):
+    tables = {
+        key: {"run": planted.runs, **getattr(planted, key)}
+        if key in form
+        else planted.folder / f"{key}.csv"
+        for key in ("ratios", "metrics")
+    }
+    mixed = load_swarm(**tables, token_counts=dict.fromkeys("abcd", 1e6))
+    assert mixed.swarm.runs == swarm.swarm.runs
+    np.testing.assert_array_equal(mixed.swarm.measured, swarm.swarm.measured)
+
+
 def test_what_is_wrong_with_a_frame_names_the_call(planted):
     ratios, metrics = _frames(planted)
     with pytest.raises(DataError, match=r"load_swarm\(ratios\), row 1: one column named `run`"):

@@ -402,6 +402,36 @@ def test_a_column_that_is_the_mean_of_the_others_is_pointed_out(planted):
     assert len([note for note in swarm.notes if "mean of the other" in note]) == 1
 
 
+def test_runs_of_one_mixture_are_refused_in_one_sentence(planted):
+    for column in planted.ratios.values():
+        column[:] = [column[0]] * len(column)
+    message = _refused(planted.write())
+    assert "runs have the same mixture" in message
+    assert "Train runs of other mixtures" in message
+    assert "\n" not in message
+
+
+def test_a_metric_that_no_run_measured_is_named(planted):
+    planted.metrics["z"] = [None] * len(planted.runs)
+    assert "z is measured in no run. Add it to filtering.drop_metrics" in _refused(planted.write())
+
+
+def test_a_pin_of_the_config_is_that_of_runs_which_have_it_but_for_rounding(planted):
+    """Else no run would lie within the limits, and none could be the best seen."""
+    first = next(iter(planted.ratios))
+    rows = np.stack([np.array(column) for column in planted.ratios.values()], axis=1)
+    rows[:, 0] = 0
+    weights = 0.2 + 0.002 * np.cos(np.arange(len(rows)))
+    rows *= (1 - weights)[:, None] / rows.sum(axis=1, keepdims=True)
+    rows[:, 0] = weights
+    for column, values in zip(planted.ratios.values(), rows.T, strict=True):
+        column[:] = values.tolist()
+    pinned = {"filtering": {"fixed_weight": {first: 0.2}}}
+    swarm = read_swarm(planted.write().config(**pinned))
+    assert swarm.pinned == {first: 0.2}
+    assert np.ptp(swarm.mixtures[:, 0]) == 0
+
+
 def test_mixtures_that_differ_in_the_last_digits_are_one(planted):
     planted.ratios["a"][0] += 1e-9
     planted.ratios["b"][0] -= 1e-9

@@ -195,11 +195,11 @@ def test_siblings_that_a_manual_prior_does_not_name_keep_their_natural_proportio
         ),
         (
             {"manual_prior": {"wiki": 0.7}, "fixed_source_weights": {"math": 0.3}},
-            "wiki add up to 0.7 (with 0.3 of pins), which leaves nothing for dclm",
+            "wiki has 0.7 (with 0.3 of pins), which leaves nothing for dclm",
         ),
         (
             {"manual_topic_prior": {"dclm:web": 1.0}},
-            "swarm.manual_topic_prior: dclm:web add up to 1, which leaves nothing for dclm:code",
+            "swarm.manual_topic_prior: dclm:web has 1, which leaves nothing for dclm:code",
         ),
     ],
 )
@@ -220,7 +220,7 @@ def test_a_swarm_of_too_few_different_mixtures_is_refused_with_what_to_change():
     message = str(caught.value)
     assert "20 mixtures were sampled; distinct ones among them: 1." in message
     assert "dclm:code (0.015 %)" in message
-    assert "there are 1 different mixtures; a fit of 4 domains needs at least 5" in message
+    assert "Different ones with all others: 1; a fit of 4 domains needs at least 5" in message
     assert "swarm.minimum_weight" in message
     assert "swarm.mix_temperature" in message
     better = _skewed(references=["natural"], mix_temperature=0.1)

@@ -22,7 +22,9 @@ from olmix.records.metric import (
     "_timestamp _runtime train_runtime seconds epoch data/epoch epochs/code lr train/lr "
     "learning_rate lr-AdamW/pg1 grad_norm GradNorm total_flos peak_memory_active "
     "train_samples_per_second time_per_step loss_scale acc_stderr,none seed tokensPerSec "
-    "tokens_per_second_per_device eval_runtime eval_steps_per_second it/sec".split(),
+    "tokens_per_second_per_device eval_runtime eval_steps_per_second it/sec train_hours progress "
+    "param_norm num_params wps tflops cost_usd gpu_power_watts logit_max train/z_loss "
+    "moe/aux_loss".split(),
 )
 def test_bookkeeping_is_no_metric(name):
     assert not is_metric(name)
@@ -32,7 +34,7 @@ def test_bookkeeping_is_no_metric(name):
     "name",
     "loss eval/loss code_bpb time_bpb step_bpb seconds_bpb acc,none hellaswag math pass@1 "
     "train_loss timeline_loss completions/mean_length papers_bpb philpapers token/accuracy "
-    "eval/s_bpb".split(),
+    "eval/s_bpb power_bpb logits_per_char correct_logits hours_bpb".split(),
 )
 def test_what_is_measured_of_the_model_is_a_metric(name):
     assert is_metric(name)
@@ -43,7 +45,8 @@ def test_what_is_measured_of_the_model_is_a_metric(name):
     "acc accuracy acc,none acc_norm f1 exact_match exact_match,strict-match pass@1 pass@k score "
     "primary_score correct_prob logits_per_char win_rate bleu rouge rougeL auc mcc reward "
     "rewards/format mmlu:rc::acc log_likelihood Accuracy evalAccuracy acc_per_char "
-    "truthfulqa_mc1 loss/accuracy".split(),
+    "truthfulqa_mc1 loss/accuracy top5 Top-1 top_1 acc1 mIoU gsm8k:strict_match wins "
+    "correctness".split(),
 )
 def test_names_that_say_higher(name):
     assert lower_is_better_by_name(name) is False
@@ -56,6 +59,22 @@ def test_names_that_say_higher(name):
     "logits_per_char_bpb pass_rate_bpb word_perplexity,none".split(),
 )
 def test_names_that_say_lower(name):
+    assert lower_is_better_by_name(name) is True
+
+
+@pytest.mark.parametrize(
+    "name",
+    "neg_loss eval/neg_loss -loss val/-loss minus_loss neg_mean_squared_error neg_log_loss negLoss "
+    "inverse_ppl loss_improvement error_reduction NegativeLoss".split(),
+)
+def test_a_loss_that_is_turned_round_says_higher(name):
+    assert lower_is_better_by_name(name) is False
+
+
+@pytest.mark.parametrize(
+    "name", "negation_loss again_loss loss_delta negative_log_likelihood neg_logprob".split()
+)
+def test_and_one_that_only_looks_so_says_lower(name):
     assert lower_is_better_by_name(name) is True
 
 

@@ -80,5 +80,9 @@ def _better_outside(fit: SwarmFit, feasible: Feasible, references: References) -
     if within is not None and within <= measured[best]:
         return
     run = next(name for name, at in zip(swarm.runs, swarm.group, strict=True) if at == best)
-    inside = "none is within them" if within is None else f"within them it is {references.best_run}"
-    yield f"The best run of all, {run}, is outside the limits; {inside}, the `best seen` here."
+    seen = (
+        "no run is within them: `best seen` is the allowed mixture nearest to that run"
+        if within is None
+        else f"`best seen` is the best within them, {references.best_run}"
+    )
+    yield f"The best run of all, {run}, is outside the limits of the proposal; {seen}."

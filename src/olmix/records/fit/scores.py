@@ -56,6 +56,8 @@ TAILS = (round((1 - LEVEL) / 2, 4), round((1 + LEVEL) / 2, 4))
 """Quantiles between which such an interval lies."""
 NORMAL_QUANTILE = round(NormalDist().inv_cdf(TAILS[1]), 4)
 """Standard deviations that the interval of a normal distribution reaches at `LEVEL`."""
+_MOST_AHEAD = 2.0
+"""How far ahead an objective counts at most: farther proposals were not measured."""
 _NEARLY = 0.75
 """Share of `reach` from which on intervals rise to what the ends of the swarm showed."""
 AGAIN = "Run `olmix fit` again."
@@ -108,7 +110,7 @@ class Calibration(JsonRecord):
 
     Half their width at a Hellinger distance `d` from the nearest run is
     ``quantile (base + slope d) max(1, d / reach)^2``. Where the objective is predicted to be as
-    good as the best tenth of the mixtures or better, it is at least a share (`ahead`) of `beyond`;
+    good as the best tenth of the mixtures or better, it is at least `ahead` times `beyond`;
     and farther than `reach`, at least ``outer (d / reach)^2``, to which it rises from 3/4 of
     `reach` on.
 
@@ -141,10 +143,11 @@ class Calibration(JsonRecord):
     best: Number = field(default=math.nan, metadata=OPTIONAL)
 
     def ahead(self, objective: ArrayLike, distances: ArrayLike) -> Array:
-        """Return how far predictions of the objective lie beyond what was tried, 0 to 1, (n,).
+        """Return how far predictions of the objective lie beyond what was tried, from 0 up, (n,).
 
-        It is 0 up to the worst of the best tenth, 1 from the best one on, and a line between; and
-        less where a run is nearer than half of `reach`, 0 at a mixture that was trained.
+        It is 0 up to the worst of the best tenth, 1 at the best one, a line between, and grows with
+        the root from there on, to 2; and it is less where a run is nearer than half of `reach`, 0
+        at a mixture that was trained.
 
         Args:
             objective: (n,) predictions of the objective, in its own direction.
@@ -153,14 +156,15 @@ class Calibration(JsonRecord):
         with np.errstate(divide="ignore", invalid="ignore"):
             share = (np.asarray(objective, dtype=np.float64) - self.good) / (self.best - self.good)
         near = np.clip(2 * np.asarray(distances, dtype=np.float64) / self.reach, 0.0, 1.0)
-        return np.asarray(np.nan_to_num(np.clip(share, 0.0, 1.0)) * np.nan_to_num(near))
+        share = np.clip(np.nan_to_num(share, posinf=1.0), 0.0, _MOST_AHEAD**2)
+        return np.asarray(np.where(share > 1, np.sqrt(share), share) * np.nan_to_num(near))
 
     def half_width(self, distances: ArrayLike, ahead: ArrayLike = 0.0) -> Array:
         """Return half the width of the interval, (n,).
 
         Args:
             distances: (n,) from the nearest run.
-            ahead: (n,) how far the objective lies beyond what was tried, from 0 to 1.
+            ahead: (n,) how far the objective lies beyond what was tried (`ahead`).
         """
         far = np.asarray(distances, dtype=np.float64)
         share = far / self.reach
@@ -178,7 +182,7 @@ class Calibration(JsonRecord):
         Args:
             mean: (n,) predictions, as the metric stands in the table.
             distances: (n,) from the nearest run.
-            ahead: (n,) how far the objective lies beyond what was tried, from 0 to 1.
+            ahead: (n,) how far the objective lies beyond what was tried (`ahead`).
         """
         centre, half = np.asarray(mean, dtype=np.float64), self.half_width(distances, ahead)
         return self.inside(centre - half), self.inside(centre + half)

@@ -68,7 +68,7 @@ def test_weights_at_their_cap_and_better_runs_outside_are_named(tmp_path):
     (capped,) = (w for w in found.warnings if w.startswith("Held back by the cap of 1.6 times"))
     assert "their tokens: a, b. More of" in capped
     (outside,) = (w for w in found.warnings if w.startswith("The best run of all, "))
-    assert "is outside the limits; within them it is " in outside
+    assert "is outside the limits of the proposal; `best seen` is the best within them, " in outside
 
 
 @pytest.mark.parametrize("law", ["line", "power"])
