@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from olmix.cli.options import FiniteNumber, RenamedOption, together
+from olmix.cli.options import FiniteNumber, RenamedOption, WholeNumber, together
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
 from olmix.cli.terminal import done, resolved, shell_line
 from olmix.errors import ConfigError, DataError, LaunchError, Problem, nearest, require
@@ -121,7 +121,7 @@ class _Asked:
     "tokens",
     cls=RenamedOption,
     old=("--tokens",),
-    type=click.IntRange(LEAST_TOKENS, MOST_TOKENS),
+    type=WholeNumber(LEAST_TOKENS, MOST_TOKENS),
     default=DEFAULT_TOKENS,
     show_default=True,
     help="Tokens of one run.",
