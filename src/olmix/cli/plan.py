@@ -128,7 +128,8 @@ def _show(plans: tuple[Plan, ...], best: Plan, source: str, error: float) -> Non
         "\nRegret: how much worse the proposal is than the best mixture, in standard deviations of "
         f"the objective between runs; lower is better. From {source}.\nFLOPs include a "
         f"verification ({VERIFYING} runs) and a ladder at 1 and 4 times the size. The regret in "
-        "two rounds is that in one, times what rounds were worth on an oracle of RegMix."
+        "two rounds is that in one, times what rounds were worth on an oracle of RegMix; where "
+        "replicates differ by as much as good mixtures do, take one."
     )
     if best.error > error:
         click.echo(

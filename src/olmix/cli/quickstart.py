@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from olmix.cli.options import FiniteNumber, RenamedOption, together
+from olmix.cli.options import FiniteNumber, RenamedOption, WholeNumber, together
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
 from olmix.cli.terminal import done, resolved, shell_line
 from olmix.errors import ConfigError, DataError, LaunchError, Problem, nearest, require
@@ -122,7 +122,7 @@ class _Asked:
     "tokens",
     cls=RenamedOption,
     old=("--tokens",),
-    type=click.IntRange(LEAST_TOKENS, MOST_TOKENS),
+    type=WholeNumber(LEAST_TOKENS, MOST_TOKENS),
     default=DEFAULT_TOKENS,
     show_default=True,
     help="Tokens of one run.",

@@ -26,6 +26,8 @@ _MATRIX_RATE, _SMALL_RATE = 18e9, 5e9
 """Operations a second: in products and factors of large matrices, and in batches of small ones."""
 _STEPS, _FOLD_STEPS = 90, 25
 """Evaluations of the likelihood in the fit to all runs, and in that of each fold."""
+_LEFT_OUT = 2
+"""Fits without the best and without the outermost tenth, as dear as those of folds."""
 _SEARCH, _DESCENT, _REFIT = 12, 45, 4
 """Steps of the exponential laws: for each setting, for the chosen one, and for each draw."""
 _LARGE_S, _LARGE_BYTES = 60.0, 4e9
@@ -70,7 +72,8 @@ def estimated_cost(laws: Sequence[Law], num_folds: int, swarm: Swarm) -> FitCost
     seconds, square = 0.0, float(size + 2) ** 2
     draws = num_draws(metrics)
     step = some**3 + some**2 * (4 * size + 20)
-    process = 2 * (_STEPS + num_folds * _FOLD_STEPS) * step + (num_folds + 1) * n**3 / 5
+    fits = num_folds + _LEFT_OUT
+    process = 2 * (_STEPS + fits * _FOLD_STEPS) * step + (fits + 1) * n**3 / 5
     shared = NUM_COMPONENTS if metrics > NUM_COMPONENTS else 0
     for law in laws:
         if isinstance(law, GaussianProcess):
@@ -78,7 +81,7 @@ def estimated_cost(laws: Sequence[Law], num_folds: int, swarm: Swarm) -> FitCost
             seconds += (metrics + shared / 2) * process / _MATRIX_RATE
         elif isinstance(law, ExponentialLaw):
             tried = len(law.candidates()) * len(law.ridges)
-            steps = (num_folds + 1) * (tried * _SEARCH * some + _DESCENT * n) + draws * _REFIT * n
+            steps = (fits + 1) * (tried * _SEARCH * some + _DESCENT * n) + draws * _REFIT * n
             seconds += metrics * 2 * steps * square / _SMALL_RATE
     seconds += 2e-7 * metrics * n * size * len(laws) * 8
     together = min(metrics, 16) * (num_folds + 1)

@@ -448,11 +448,10 @@ def _wrong_numbers(
     for name, column in zip(chosen.names, values.T, strict=True):
         measured = np.isfinite(column) & ~held_out
         mixtures = len(np.unique(group[measured]))
-        if not mixtures:
+        if not np.isfinite(column).any():
             enough = False
             problems.append(
-                f"{table.path}: {name} is measured in no run{held}. Add it to "
-                "filtering.drop_metrics"
+                f"{table.path}: {name} is measured in no run. Add it to filtering.drop_metrics"
             )
         elif mixtures < needed:
             enough = False

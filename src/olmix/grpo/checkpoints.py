@@ -6,6 +6,7 @@ that an evaluation or an export needs the folder alone.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ __all__ = [
     "read_saved_run",
     "saved_base",
 ]
+
+logger = logging.getLogger(__name__)
 
 _FREE = {
     "training": ("checkpoint_dir", "checkpoint_interval", "max_checkpoints", "resume",
@@ -46,8 +49,16 @@ def list_updates(folder: Path) -> tuple[int, ...]:
     return tuple(sorted(int(name) for name in names if name.isdigit()))
 
 
-def open_checkpoints(config: RunConfig, folder: Path, base: Path) -> None:
+def open_checkpoints(
+    config: RunConfig, folder: Path, base: Path, sources: Mapping[str, str] | None = None
+) -> None:
     """Decide by `training.resume` whether to resume from the checkpoints in a folder.
+
+    Args:
+        config: of the run.
+        folder: of the checkpoints.
+        base: folder of the base model.
+        sources: reward of one's own to a hash of its source: one that has changed is warned about.
 
     Raises:
         LaunchError: there are some and there must not be, the other way round, or they are of a run
@@ -74,12 +85,20 @@ def open_checkpoints(config: RunConfig, folder: Path, base: Path) -> None:
                 f"{', '.join(changed) or 'older settings'}. Choose another "
                 "training.checkpoint_dir, or go back to that configuration."
             )
+        for name, source in saved.get("rewards", {}).items():
+            if (sources or {}).get(name) != source:
+                logger.warning(
+                    "grpo.rewards.%s: its source has changed since the checkpoints were written; "
+                    "steps before and after are rewarded differently",
+                    name,
+                )
     write_json(
         file,
         {
             "identity": identity(config),
             "base": str(base.resolve()),
             "config": config.to_plain(),
+            "rewards": dict(sources or {}),
         },
     )
 

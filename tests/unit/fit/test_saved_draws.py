@@ -10,6 +10,7 @@ from olmix.fit import fit_swarm
 from olmix.fit.saved_draws import load_draws
 from olmix.generate import sample_swarm
 from olmix.generate.optimal import distances_to
+from olmix.laws.stack import parts_of
 
 
 def _fitted(planted, **changes):
@@ -48,6 +49,22 @@ def test_a_larger_number_of_draws_begins_with_a_smaller_one(tmp_path):
     fit = _fitted(plant(tmp_path, {"y": log_weight}))
     at = np.eye(4)
     np.testing.assert_allclose(fit.draw(at, 12, 1)[:5], fit.draw(at, 5, 1), rtol=1e-6)
+
+
+def test_formulas_that_auto_chose_are_not_alone_in_placing_a_round(tmp_path):
+    """Refits of a formula agree on a spot, even where the formula is wrong."""
+    planted = plant(tmp_path, {"y": log_weight}, num=40, noise=0.001)
+    by_auto, by_hand = (
+        _fitted(planted, regression={"type": law}) for law in ("auto", "log_weight")
+    )
+    assert not any("gp" in part.name for part, _ in parts_of(by_auto.fit.laws["y"]))
+    shares = {part.name: share for part, share in parts_of(by_auto.drawn["y"])}
+    assert shares.pop("gp_sqrt") == 0.5
+    assert sum(shares.values()) == pytest.approx(0.5)
+    assert by_hand.drawn["y"] is by_hand.fit.laws["y"]
+    corners = np.eye(4)
+    wide, narrow = (fit.draw(corners, 60, 0).std(axis=0) for fit in (by_auto, by_hand))
+    assert (wide > narrow).all()
 
 
 def test_columns_that_move_together_are_drawn_as_one(tmp_path):

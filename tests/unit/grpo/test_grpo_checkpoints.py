@@ -48,6 +48,13 @@ def test_checkpoints_of_another_configuration_are_refused_by_name(folder, tmp_pa
     assert json.loads((folder / "run.json").read_text())["identity"] == identity(config())
 
 
+def test_a_reward_whose_source_has_changed_is_warned_about(folder, tmp_path, caplog):
+    for sources, said in (({"mine": "a"}, False), ({"mine": "a"}, False), ({"mine": "b"}, True)):
+        caplog.clear()
+        open_checkpoints(config(), folder, tmp_path, sources)
+        assert ("grpo.rewards.mine: its source has changed" in caplog.text) == said
+
+
 def test_a_run_is_found_from_its_folder_its_checkpoints_or_its_actor(folder):
     for place in (folder, folder.parent, folder / "actor"):
         saved = read_saved_run(place, None)
