@@ -1,13 +1,11 @@
 """A task of one's own: several datasets, a reward with a state, evaluation while training."""
 
 import json
-import re
-import shlex
 
 import numpy as np
 import pytest
 
-from grpo_fixtures import ROOT, SMALL, call, kill_after, start, train_here, weights
+from grpo_fixtures import SMALL, kill_after, start, train_here, weights
 from olmix.records.run import RunFolder
 
 pytestmark = [
@@ -111,46 +109,3 @@ def test_a_curriculum_by_measured_pass_rates_is_kept_for_a_resumed_run(place):
     rates = json.loads((place / "lesson" / "checkpoints" / "pass_rates.json").read_text())
     assert len(rates) == 549
     assert set(rates.values()) <= {0.0, 0.5, 1.0}
-
-
-STAND_IN = """\
-defaults:
-  - gemma3_tiny
-  - _self_
-warm_start:
-  steps: 2
-"""
-"""A model of this machine under the name of another: the tree where one works comes first."""
-
-
-def documented(*parts):
-    """Return the words of the one documented training that holds all of some texts."""
-    text = (ROOT / "docs" / "grpo.md").read_text()
-    lines = re.findall(r"^olmix grpo train (.*)$", text, re.MULTILINE)
-    [line] = [line for line in lines if all(part in line for part in parts)]
-    return shlex.split(line, comments=True)
-
-
-def test_the_documented_reward_trains_as_typed_in_any_folder(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    files = {
-        "model/gemma3_270m.yaml": STAND_IN,
-        "generation/default.yaml": "max_prompt_length: 48\nmax_new_tokens: 8\n",
-        "training/default.yaml": "num_batches: 100\nbatch_size: 1\ncheckpoint_interval: 100\n"
-        "gradient_clip: 1.0\n",
-        "evaluation/default.yaml": "num_prompts: 4\nat_end: true\n",
-    }
-    for name, text in files.items():
-        (tmp_path / "conf" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "conf" / name).write_text(text)
-    (tmp_path / "my_rewards.py").write_text(
-        "def short(prompts, completions, **columns):\n"
-        "    return [1 / (1 + len(text) / 100) for text in completions]\n"
-    )
-    status, _, err = call(capsys, *documented("my_rewards:short"))
-    assert status == 0, err
-    [run] = tmp_path.glob("outputs/*/*/*")
-    assert RunFolder(run).read_status().state == "finished"
-    rows = list(RunFolder(run).read_metrics())
-    assert len(rows) == 100
-    assert "reward/short" in rows[0]

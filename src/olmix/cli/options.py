@@ -15,6 +15,7 @@ import click
 __all__ = [
     "FiniteNumber",
     "RenamedOption",
+    "WholeNumber",
     "fit_option",
     "json_option",
     "path_option",
@@ -42,6 +43,31 @@ def together(
     return wrap
 
 
+def _read_size(value: Any) -> Any:
+    """Return the number that a size such as `7B` stands for; anything else as it is."""
+    if isinstance(value, str):
+        from olmix.config.base import read_count
+
+        with suppress(ValueError):
+            return read_count(value)
+    return value
+
+
+class WholeNumber(click.IntRange):
+    """A whole number in a range; sizes such as `60K` are read as configs do."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        number = _read_size(value)
+        with suppress(ValueError):
+            number = float(number)
+        if isinstance(number, float):
+            if not number.is_integer():
+                self.fail(f"{value} is not a whole number.", param, ctx)
+            number = int(number)
+        return int(super().convert(number, param, ctx))
+
+
 class FiniteNumber(click.FloatRange):
     """A number in a range, never `nan` or `inf`; sizes such as `7B` are read as configs do."""
 
@@ -51,12 +77,7 @@ class FiniteNumber(click.FloatRange):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Return the number."""
-        if isinstance(value, str):
-            from olmix.config.base import read_count
-
-            with suppress(ValueError):
-                value = read_count(value)
-        number = float(super().convert(value, param, ctx))
+        number = float(super().convert(_read_size(value), param, ctx))
         if not math.isfinite(number):
             self.fail(f"{number} is not a finite number.", param, ctx)
         return number

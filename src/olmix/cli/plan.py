@@ -89,6 +89,7 @@ def plan(asked: _Asked) -> None:
     budget = asked.flops
     if budget is None:
         budget = float(asked.gpu_hours or 0) * 3600 * asked.flops_per_gpu
+    generation = GenerationConfig.from_yaml(asked.config)
     launch = LaunchConfig.from_yaml(
         asked.config.with_name("launch.yaml") if asked.base is None else asked.base
     )
@@ -97,9 +98,7 @@ def plan(asked: _Asked) -> None:
     plans, best = plans_of(launch, budget, target, curve, asked.error)
     _show(plans, best, curve.source, asked.error)
     if asked.output is not None:
-        files = write_plan(
-            asked.output, GenerationConfig.from_yaml(asked.config), launch, best, target
-        )
+        files = write_plan(asked.output, generation, launch, best, target)
         done(f"wrote {', '.join(map(str, files))}")
         click.echo(_next(best, asked.output))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from olmix.cli.options import FiniteNumber, RenamedOption, together
+from olmix.cli.options import FiniteNumber, RenamedOption, WholeNumber, together
 from olmix.cli.study import AVERAGE, DEFAULT_RUNS, DEFAULT_TOKENS, Study, study_configs
 from olmix.cli.terminal import done, resolved, shell_line
 from olmix.errors import ConfigError, DataError, LaunchError, Problem, nearest, require
@@ -121,7 +122,7 @@ class _Asked:
     "tokens",
     cls=RenamedOption,
     old=("--tokens",),
-    type=click.IntRange(LEAST_TOKENS, MOST_TOKENS),
+    type=WholeNumber(LEAST_TOKENS, MOST_TOKENS),
     default=DEFAULT_TOKENS,
     show_default=True,
     help="Tokens of one run.",
@@ -312,10 +313,21 @@ def _check_target(target: str, known: Sequence[str]) -> None:
 
 
 def _measured(speed: Path) -> float:
-    """Return the tokens that one run trains on in a second, by what `launch measure` wrote."""
+    """Return the tokens that one run trains on in a second, by what `launch measure` wrote.
+
+    Raises:
+        DataError: it wrote something else.
+    """
+    from olmix.records.log_readers import number
     from olmix.text.files import read_json
 
-    return float(read_json(speed)["tokens_per_second"])
+    plain = read_json(speed)
+    found = number(plain.get("tokens_per_second")) if isinstance(plain, dict) else None
+    if found is None or not 0 < found < math.inf:
+        raise DataError(
+            f"{speed}: tokens_per_second is no number above 0. Remove the file: it is measured anew"
+        )
+    return found
 
 
 def _rate(speed: Path) -> float:

@@ -28,6 +28,8 @@ _LINE_EVERY = 0.1
 """Share of the work between two lines."""
 _LINE_EVERY_S = 30.0
 """Seconds between two lines on work whose total is not known."""
+_LEAST_SHARE = 0.01
+"""Share of the work from which its speed says when it ends; the first steps are the slowest."""
 _LEAST_WIDTH = 8
 """Columns of a table are not made narrower than this."""
 
@@ -52,7 +54,9 @@ class _TimeLeft:
 
     def __str__(self) -> str:
         """Return the time left, as ``0:01:35 left``; nothing where it is not known."""
-        if self._began is None or self._share is None or not self._began[1] < self._share < 1:
+        if self._began is None or self._share is None or self._share >= 1:
+            return ""
+        if self._share < self._began[1] + _LEAST_SHARE:
             return ""
         left = self.seconds * (1 - self._share) / (self._share - self._began[1])
         minutes, rest = divmod(round(left), 60)

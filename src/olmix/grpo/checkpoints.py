@@ -6,9 +6,11 @@ that an evaluation or an export needs the folder alone.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from olmix.errors import DataError, LaunchError
 from olmix.grpo.config import RunConfig
@@ -22,6 +24,8 @@ __all__ = [
     "read_saved_run",
     "saved_base",
 ]
+
+logger = logging.getLogger(__name__)
 
 _FREE = {
     "training": ("checkpoint_dir", "checkpoint_interval", "max_checkpoints", "resume",
@@ -45,8 +49,16 @@ def list_updates(folder: Path) -> tuple[int, ...]:
     return tuple(sorted(int(name) for name in names if name.isdigit()))
 
 
-def open_checkpoints(config: RunConfig, folder: Path, base: Path) -> None:
+def open_checkpoints(
+    config: RunConfig, folder: Path, base: Path, sources: Mapping[str, str] | None = None
+) -> None:
     """Decide by `training.resume` whether to resume from the checkpoints in a folder.
+
+    Args:
+        config: of the run.
+        folder: of the checkpoints.
+        base: folder of the base model.
+        sources: reward of one's own to a hash of its source: one that has changed is warned about.
 
     Raises:
         LaunchError: there are some and there must not be, the other way round, or they are of a run
@@ -65,7 +77,7 @@ def open_checkpoints(config: RunConfig, folder: Path, base: Path) -> None:
         )
     file = folder / "run.json"
     if found and file.is_file():
-        saved = read_json(file)
+        saved = _read_run(file)
         if saved["identity"] != identity(config):
             changed = _differences(saved["config"], config.to_plain())
             raise LaunchError(
@@ -73,12 +85,20 @@ def open_checkpoints(config: RunConfig, folder: Path, base: Path) -> None:
                 f"{', '.join(changed) or 'older settings'}. Choose another "
                 "training.checkpoint_dir, or go back to that configuration."
             )
+        for name, source in saved.get("rewards", {}).items():
+            if (sources or {}).get(name) != source:
+                logger.warning(
+                    "grpo.rewards.%s: its source has changed since the checkpoints were written; "
+                    "steps before and after are rewarded differently",
+                    name,
+                )
     write_json(
         file,
         {
             "identity": identity(config),
             "base": str(base.resolve()),
             "config": config.to_plain(),
+            "rewards": dict(sources or {}),
         },
     )
 
@@ -87,8 +107,27 @@ def saved_base(folder: Path) -> Path | None:
     """Return the base model of the checkpoints in a folder, if there are any and it is there."""
     if not list_updates(folder) or not (folder / "run.json").is_file():
         return None
-    base = Path(read_json(folder / "run.json")["base"])
+    base = Path(_read_run(folder / "run.json")["base"])
     return base if base.is_dir() else None
+
+
+def _read_run(file: Path) -> dict[str, Any]:
+    """Return what `open_checkpoints` wrote.
+
+    Raises:
+        DataError: the file holds something else.
+    """
+    kinds = {"identity": str, "base": str, "config": dict}
+    found = read_json(file)
+    if not isinstance(found, dict):
+        found = {}
+    wrong = [name for name, kind in kinds.items() if not isinstance(found.get(name), kind)]
+    if wrong:
+        raise DataError(
+            f"{file}: {', '.join(wrong)} missing or damaged, so these checkpoints are of no known "
+            "run; bring the file back from a copy, or use another training.checkpoint_dir"
+        )
+    return found
 
 
 def _differences(
@@ -144,7 +183,7 @@ def read_saved_run(path: Path, step: int | None) -> SavedRun:
             f"--checkpoint-dir {path}: there is no run.json in it or in checkpoints/; give the "
             "folder of a run (outputs/PROJECT/DATE/TIME) or its checkpoints"
         )
-    saved = read_json(folder / "run.json")
+    saved = _read_run(folder / "run.json")
     config = RunConfig.from_dict(saved["config"], str(folder / "run.json"))
     updates = list_updates(folder)
     per_step = config.grpo.num_iterations

@@ -297,6 +297,9 @@ class RunConfig(Section):
             )
         self._check_schedule(rules)
         self._check_answers(rules)
+        by_default = self.data is not self.training and self.model.is_random
+        if by_default and self.training.prompt is not None:
+            rules.broken("has no effect on the synthetic sums", "training", "prompt")
         self._check_engine(rules)
         if self.warmup_updates > self.num_updates:
             rules.broken(

@@ -12,9 +12,10 @@ from olmix.errors import DataError
 from olmix.grpo.config import RunConfig
 from olmix.grpo.data import Dataset, pass_rates
 from olmix.grpo.questions import Question
+from olmix.grpo.training_config import CurriculumConfig
 from olmix.text.files import read_json, write_json
 
-__all__ = ["Lesson", "choose_questions"]
+__all__ = ["Lesson", "choose_questions", "try_curriculum"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,24 +50,40 @@ def choose_questions(
         rates = pass_rates(dataset.train, chosen.column)
     else:
         rates = _measured(dataset, base, tokenizer, config, checkpoint_dir / "pass_rates.json")
-    low, high = chosen.min_pass_rate, chosen.max_pass_rate
-    kept = dataset.chosen(lambda question: low <= rates[question.key] <= high)
+    kept = _chosen(dataset, rates, chosen)
     logger.info(
         "curriculum: %d of %d questions have pass rates from %g to %g",
-        len(kept.train), len(dataset.train), low, high,
+        len(kept.train), len(dataset.train), chosen.min_pass_rate, chosen.max_pass_rate,
     )  # fmt: skip
     if chosen.order == "shuffled":
         return Lesson(kept)
     return Lesson(kept, easiness=lambda question: rates[question.key])
 
 
+def try_curriculum(dataset: Dataset, config: RunConfig) -> None:
+    """Choose by the pass rates of a column, which are known before there is a model.
+
+    Raises:
+        DataError: a rate is missing or no share, or no question is left.
+    """
+    chosen = config.training.curriculum
+    if chosen is not None and chosen.column is not None:
+        _chosen(dataset, pass_rates(dataset.train, chosen.column), chosen)
+
+
+def _chosen(dataset: Dataset, rates: Mapping[str, float], chosen: CurriculumConfig) -> Dataset:
+    low, high = chosen.min_pass_rate, chosen.max_pass_rate
+    return dataset.chosen(lambda question: low <= rates[question.key] <= high)
+
+
 def _measured(
     dataset: Dataset, base: Any, tokenizer: Any, config: RunConfig, file: Path
 ) -> Mapping[str, float]:
     if file.is_file():
-        saved: dict[str, float] = read_json(file)
-        if all(question.key in saved for question in dataset.train):
-            return saved
+        saved = read_json(file)
+        rates = saved if isinstance(saved, dict) else {}
+        if all(isinstance(rates.get(each.key), float | int) for each in dataset.train):
+            return rates
     from olmix.grpo.asking import Asker, Sampling
 
     generation, chosen = config.generation, config.training.curriculum

@@ -154,6 +154,12 @@ def load_dataset(config: TrainingConfig) -> Dataset:
         trained = [[q for q in part.train if q.key not in held_texts] for part in parts]
         copies += sum(len(p.train) - len(t) for p, t in zip(parts, trained, strict=True))
         parts = [replace(part, train=left) for part, left in zip(parts, trained, strict=True)]
+    for part, source in zip(parts, config.sources, strict=True):
+        if part.weight and not part.train:
+            raise DataError(
+                f"{source.name or source.path}: every question to train on is held out for "
+                "evaluation, there or in another dataset; no question is left to train on"
+            )
     if len(parts) > 1:
         parts = [_named(part) for part in parts]
     return Dataset(tuple(parts), num_copies=copies)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from olmix.errors import DataError, needs
 from olmix.grpo.marks import last_boxed
 from olmix.grpo.questions import Question, Turn
 from olmix.grpo.synthetic import synthetic_questions
-from olmix.grpo.training_config import QuestionSource
+from olmix.grpo.training_config import QuestionSource, fields_of
 from olmix.text.files import json_lines
 
 __all__ = ["read_folder", "read_questions"]
@@ -45,43 +46,68 @@ def read_questions(source: QuestionSource, *, test: bool = False) -> list[Questi
         "tfds": _read_tfds,
         "kaggle": _read_kaggle,
     }
-    records = enumerate(readers[source.kind](source), 1)
-    return [_question(record, source, f"{source.path}: record {n}") for n, record in records]
+    records = list(readers[source.kind](source))
+    _check_columns(records, source)
+    return [
+        _question(record, source, f"{source.path}: record {number}")
+        for number, record in enumerate(records, 1)
+    ]
+
+
+def _columns(source: QuestionSource) -> list[str]:
+    """Return the columns that every record must have."""
+    asked = [source.question_column] if source.prompt is None else fields_of(source.prompt)
+    return [name for name in (*asked, source.answer_column) if name is not None]
+
+
+def _check_columns(records: Sequence[Mapping[str, object]], source: QuestionSource) -> None:
+    """Refuse records without a question or an answer, and say how many there are.
+
+    Raises:
+        DataError: with the first of them.
+    """
+    columns = _columns(source)
+    lacking = [
+        (number, missing)
+        for number, record in enumerate(records, 1)
+        if (missing := [name for name in columns if _is_missing(record.get(name))])
+    ]
+    if not lacking:
+        return
+    number, missing = lacking[0]
+    record = records[number - 1]
+    has = [str(name) for name, value in record.items() if not _is_missing(value)]
+    keys = "training.question_column" if source.prompt is None else "training.prompt"
+    raise DataError(
+        f"{source.path}: record {number} has no {' and no '.join(missing)}; it has "
+        f"{', '.join(has) or 'nothing'}. {len(lacking):,} of {len(records):,} records lack "
+        f"something. Set {keys} and training.answer_column (null where there are no true answers)."
+    )
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _question(record: Mapping[str, object], source: QuestionSource, where: str) -> Question:
     columns = [source.answer_column]
     if source.prompt is None:
-        columns.insert(0, source.question_column)
-    missing = [name for name in columns if name is not None and record.get(name) is None]
-    if missing:
-        raise DataError(
-            f"{where} has no {' and no '.join(missing)}; it has {', '.join(map(str, record))}. "
-            "Set training.question_column and training.answer_column (null where there are no "
-            "true answers)."
-        )
-    answer = None if source.answer_column is None else _true_answer(record[source.answer_column])
+        columns.append(source.question_column)
+
+    def text(name: str) -> str:
+        return _text(record[name], f"{where}: {name}")
+
+    answer = None if source.answer_column is None else _true_answer(text(source.answer_column))
     others = {n: v for n, v in record.items() if n not in columns and n not in _RESERVED}
     if source.prompt is not None:
-        return Question(
-            _filled(source.prompt, record, where), answer, others, (), source.system_prompt
-        )
-    asked = record[str(source.question_column)]
-    if isinstance(asked, list | tuple):
-        chat = _chat(asked, where)
+        asked = source.prompt.format_map({name: text(name) for name in fields_of(source.prompt)})
+        return Question(asked, answer, others, (), source.system_prompt)
+    name = str(source.question_column)
+    turns = record[name]
+    if isinstance(turns, list | tuple):
+        chat = _chat(turns, where)
         return Question(chat[-1].content, answer, others, chat, source.system_prompt)
-    return Question(_text(asked), answer, others, (), source.system_prompt)
-
-
-def _filled(template: str, record: Mapping[str, object], where: str) -> str:
-    """Return a template of a prompt with the columns of a record."""
-    texts = {name: _text(value) for name, value in record.items() if value is not None}
-    try:
-        return template.format_map(texts)
-    except KeyError as error:
-        raise DataError(
-            f"{where} has no {error.args[0]}, which training.prompt uses; it has {', '.join(texts)}"
-        ) from None
+    return Question(text(name), answer, others, (), source.system_prompt)
 
 
 def _chat(turns: Any, where: str) -> tuple[Turn, ...]:
@@ -102,15 +128,21 @@ def _chat(turns: Any, where: str) -> tuple[Turn, ...]:
     return tuple(read)
 
 
-def _true_answer(value: object) -> str:
+def _true_answer(text: str) -> str:
     r"""Return what stands behind ``####`` (GSM8K), in ``\boxed{}`` (MATH), or all of the text."""
-    text = _text(value)
     before, mark, behind = text.rpartition("####")
     del before
     return behind.strip() if mark else (last_boxed(text) or text.strip())
 
 
-def _text(value: object) -> str:
+def _text(value: object, where: str) -> str:
+    """Return a value as a text; what Python writes of a list is none.
+
+    Raises:
+        DataError: it holds several values.
+    """
+    if isinstance(value, list | tuple | Mapping) or getattr(value, "ndim", False):
+        raise DataError(f"{where}: found {str(value)[:80]}; a text or a number is needed")
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
@@ -122,7 +154,7 @@ def _json_lines(path: Path) -> Iterator[Mapping[str, object]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"training.data_path: {path}: cannot be read: {error}") from error
+        raise DataError(f"{path}: cannot be read: {error}") from error
     for number, line in json_lines(text):
         try:
             record = json.loads(line)
@@ -191,7 +223,7 @@ def read_folder(folder: Path, name: str | None) -> Iterator[Mapping[str, Any]]:
 def _unreachable(source: QuestionSource, error: Exception) -> str:
     reason = next(iter(str(error).splitlines()), type(error).__name__)
     return (
-        f"training.data_path: {source.path}: cannot be read from {source.kind}: {reason}\n"
+        f"{source.path}: cannot be read from {source.kind}: {reason}\n"
         "  It needs the network, and an account where the dataset asks for one. Offline, use "
         "training.data_source=jsonl or synthetic."
     )

@@ -20,7 +20,7 @@ def with_mixture(plain: Mapping[str, object]) -> dict[str, object]:
     hands it to a command by {mix_json}. Datasets that it does not name weigh 0.
 
     Raises:
-        ConfigError: it cannot be read, or names a dataset that there is not.
+        ConfigError: it cannot be read, is no mixture, or names a dataset that there is not.
     """
     training = plain.get("training")
     file = training.get("mixture") if isinstance(training, Mapping) else None
@@ -30,9 +30,13 @@ def with_mixture(plain: Mapping[str, object]) -> dict[str, object]:
         or not training.get("datasets")
     ):
         return dict(plain)
-    content = read_yaml(file).data
-    mix = content.get("mix", content) if isinstance(content, Mapping) else content
-    weights = {name: share.weight for name, share in Mixture.parse(mix).items()}
+    try:
+        content = read_yaml(file).data
+        mix = content.get("mix", content) if isinstance(content, Mapping) else content
+        weights = {name: share.weight for name, share in Mixture.parse(mix).items()}
+    except ConfigError as error:
+        found = [Problem(_WHERE, problem.render(file)) for problem in error.problems]
+        raise ConfigError(found, "config") from error
     datasets = training["datasets"]
     foreign = sorted(set(weights) - set(datasets))
     if foreign:

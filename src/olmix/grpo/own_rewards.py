@@ -17,8 +17,10 @@ import math
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from concurrent import futures
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from olmix.grpo.config import GrpoConfig
 from olmix.grpo.marks import AnswerMark, write_answer
 from olmix.grpo.questions import Question
 from olmix.grpo.rewards import RewardFunction, built_in_rewards
+from olmix.text.files import digest
 
 __all__ = ["Reward", "load_rewards", "try_rewards"]
 
@@ -67,6 +70,17 @@ class Reward:
             return self
 
     @property
+    def source(self) -> str | None:
+        """A hash of the file that the function or its class is in, where there is one."""
+        thing = inspect.unwrap(self.function)
+        where = thing if inspect.isroutine(thing) else type(thing)
+        try:
+            file = inspect.getsourcefile(where)
+            return None if file is None else digest(Path(file).read_text(encoding="utf-8"), 16)
+        except (TypeError, OSError, UnicodeDecodeError):
+            return None
+
+    @property
     def may_need_columns(self) -> bool:
         """Whether it may ask for columns of the dataset beside question and answer."""
         known = ("prompts", "completions", "completion_ids", "question", "answer")
@@ -99,13 +113,13 @@ class Reward:
             )
         try:
             given = _call(self.function, _chosen(self.function, known), self.timeout_s)
-        except TimeoutError as error:
+        except _TooLongError as error:
             first = _shorten(completions[0])
             raise self._error(
                 f"it took longer than timeout_s = {self.timeout_s:g} for {len(completions)} "
                 f"answers, the first of which is {first}"
             ) from error
-        except Exception as error:  # whatever a user's function raises
+        except (Exception, SystemExit) as error:  # whatever a user's function raises
             place = traceback.extract_tb(error.__traceback__)[-1]
             raise self._error(
                 f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}), "
@@ -119,7 +133,8 @@ class Reward:
     def _read(self, given: Any, completions: Sequence[str]) -> list[float | None]:
         wanted = "return one finite number per answer, or None to abstain"
         try:
-            values = None if isinstance(given, str | bytes | Mapping) else list(given)
+            # A set has no order, so its numbers belong to no answers.
+            values = None if isinstance(given, str | bytes | Mapping | Set) else list(given)
         except TypeError:
             values = None
         if values is None or len(values) != len(completions):
@@ -134,7 +149,7 @@ class Reward:
             return None
         try:
             number = math.nan if isinstance(value, str | bytes) else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if math.isfinite(number):
             return number
@@ -166,34 +181,63 @@ def _chosen(function: RewardFunction, known: Mapping[str, object]) -> dict[str, 
     return {name: value for name, value in known.items() if name in names}
 
 
+class _TooLongError(Exception):
+    """A call took longer than `timeout_s`; a function may raise `TimeoutError` itself."""
+
+
 def _call(function: RewardFunction, arguments: Mapping[str, Any], timeout_s: float | None) -> Any:
-    """Call a function and wait for what it returns; asynchronous ones get a loop of their own.
+    """Call a function and wait for what it returns; a generator is run to its end.
 
     Raises:
-        TimeoutError: it took too long. Its thread is left behind.
+        _TooLongError: it took too long. A coroutine is cancelled; the thread of another function is
+            left behind.
     """
-    is_async = any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))
-    if timeout_s is None and not is_async:
-        return function(**arguments)
-    outcome: dict[str, Any] = {}
+    future: futures.Future[Any]
+    if any(map(inspect.iscoroutinefunction, (function, type(function).__call__))):
+        future = asyncio.run_coroutine_threadsafe(_awaited(function, arguments), _loop())
+    elif timeout_s is None:
+        return _listed(function(**arguments))
+    else:
+        future = futures.Future()
+        _start_thread(_fulfil, future, function, arguments)
+    done, _ = futures.wait([future], timeout_s)
+    if not done:
+        future.cancel()
+        raise _TooLongError
+    return future.result()
 
-    async def wait() -> Any:
+
+def _listed(given: Any) -> Any:
+    return list(given) if inspect.isgenerator(given) else given
+
+
+async def _awaited(function: RewardFunction, arguments: Mapping[str, Any]) -> Any:
+    try:
         return await function(**arguments)
+    except (SystemExit, KeyboardInterrupt) as error:  # they would end the loop
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
-    def work() -> None:
-        try:
-            outcome["value"] = asyncio.run(wait()) if is_async else function(**arguments)
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            outcome["error"] = error
 
-    thread = threading.Thread(target=work, daemon=True, name="reward")
-    thread.start()
-    thread.join(timeout_s)
-    if thread.is_alive():
-        raise TimeoutError
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["value"]
+def _fulfil(
+    future: futures.Future[Any], function: RewardFunction, arguments: Mapping[str, Any]
+) -> None:
+    future.set_running_or_notify_cancel()  # from here on it cannot be cancelled
+    try:
+        future.set_result(_listed(function(**arguments)))
+    except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        future.set_exception(error)
+
+
+def _start_thread(work: Any, *arguments: object) -> None:
+    threading.Thread(target=work, args=arguments, daemon=True, name="reward").start()
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """Return the loop of all asynchronous rewards, whose clients and locks outlive a call."""
+    loop = asyncio.new_event_loop()
+    _start_thread(loop.run_forever)
+    return loop
 
 
 def load_rewards(grpo: GrpoConfig) -> list[Reward]:
@@ -209,7 +253,7 @@ def load_rewards(grpo: GrpoConfig) -> list[Reward]:
     for name, entry in grpo.rewards.items():
         try:
             function = built_in[name] if entry.function is None else _import(entry.function)
-        except Exception as error:  # noqa: BLE001 - importing a user's module runs it
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - importing a module runs it
             what = f"{entry.function}: {type(error).__name__}: {error}"
             if isinstance(error, ModuleNotFoundError):
                 what += (
@@ -243,7 +287,11 @@ def _import(path: str) -> RewardFunction:
     """Import ``module:name`` and, where it is a class, make one object of it."""
     module, _, name = path.partition(":")
     _search(module)
-    found: Any = getattr(importlib.import_module(module), name)
+    imported = importlib.import_module(module)
+    if not hasattr(imported, name):
+        file = getattr(imported, "__file__", None) or "which is built in"
+        raise AttributeError(f"there is no `{name}` in the module {module} ({file})")
+    found: Any = getattr(imported, name)
     function: Any = found() if inspect.isclass(found) else found
     if not callable(function):
         raise TypeError(f"found {type(function).__name__}; a function or a class is needed")

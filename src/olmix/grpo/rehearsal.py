@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from olmix.errors import DataError, OlmixError
 from olmix.grpo.config import RunConfig
+from olmix.grpo.curriculum import try_curriculum
 from olmix.grpo.data import Dataset, is_local, load_dataset
 from olmix.grpo.own_rewards import load_rewards, try_rewards
 from olmix.grpo.prompt_lengths import local_tokenizer, shorter_questions
@@ -70,6 +71,7 @@ def _rehearse(
         dataset = _dataset(config, read)
         if dataset is not None:
             warnings.extend(data_warnings(dataset, config))
+            try_curriculum(dataset, config)
     except OlmixError as error:
         problems.append(str(error))
     try:

@@ -23,9 +23,9 @@ from olmix.errors import DataError
 from olmix.grpo.base_model import base_folder
 from olmix.grpo.checkpoints import identity, list_updates, open_checkpoints, saved_base
 from olmix.grpo.config import RunConfig
-from olmix.grpo.curriculum import Lesson, choose_questions
+from olmix.grpo.curriculum import Lesson, choose_questions, try_curriculum
 from olmix.grpo.data import batches, held_out_questions, load_dataset
-from olmix.grpo.own_rewards import load_rewards, try_rewards
+from olmix.grpo.own_rewards import Reward, load_rewards, try_rewards
 from olmix.grpo.prompt_lengths import shorter_questions
 from olmix.grpo.prompts import render_prompt
 from olmix.grpo.rates import Measured
@@ -102,6 +102,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
     require_engine(config.generation.engine)
     rewards = load_rewards(config.grpo)
     dataset = load_dataset(config.data)
+    try_curriculum(dataset, config)
     try_rewards(rewards, dataset.train[0], config.grpo.answer_mark)
     run.track(start_trackers(config, folder))
     from olmix.grpo.devices import make_mesh
@@ -123,7 +124,7 @@ def _train(config: RunConfig, run: RunWriter) -> tuple[dict[str, float], dict[st
     for warning in data_warnings(dataset, config):
         logger.warning(warning)
     actor = trained_model(reference, config.model, mesh, config.seed)
-    open_checkpoints(config, checkpoint_dir, base_path)
+    open_checkpoints(config, checkpoint_dir, base_path, _sources(rewards, config))
     with mesh:
         lesson = choose_questions(dataset, reference, tokenizer, config, checkpoint_dir)
     held = held_out_questions(dataset, config.evaluation.num_prompts, config.evaluation.seed)
@@ -236,6 +237,12 @@ class _Progress:
         if not known or step == self._steps:
             return ""
         return f", about {duration((self._steps - step) * sum(known) / len(known))} left"
+
+
+def _sources(rewards: Sequence[Reward], config: RunConfig) -> dict[str, str]:
+    """Return a hash of the source of each reward of one's own, where it is known."""
+    own = [each for each in rewards if config.grpo.rewards[each.name].function is not None]
+    return {each.name: source for each in own if (source := each.source) is not None}
 
 
 def _check_vocabulary(entries: int, tokenizer: TextTokenizer, config: RunConfig) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from functools import cache
-from typing import get_args
+from typing import get_args, get_origin
 
 from olmix.config.base import Section
 from olmix.grpo.config import RunConfig
@@ -13,6 +13,25 @@ from olmix.grpo.config import RunConfig
 __all__ = ["known_keys", "older_name", "suggest"]
 
 _OLDER = {
+    "num_train_epochs": "training.epochs",
+    "per_device_train_batch_size": "training.batch_size",
+    "gradient_accumulation_steps": "training.micro_batch_size",
+    "max_completion_length": "generation.max_new_tokens",
+    "loss_type": "grpo.variant",
+    "importance_sampling_level": "grpo.variant",
+    "reward_weights": "grpo.rewards",
+    "reward_funcs": "grpo.rewards",
+    "report_to": "logging",
+    "use_vllm": "generation.engine",
+    "dataset_name": "training.data_path",
+    "model_name_or_path": "model.model_id",
+    "lora_r": "model.lora_rank",
+    "lora_target_modules": "model.lora_module_path",
+    "target_modules": "model.lora_module_path",
+    "run_name": "experiment_name",
+    "eval_strategy": "evaluation.every",
+    "save_total_limit": "training.max_checkpoints",
+    "resume_from_checkpoint": "training.resume",
     "accuracy_num_batches": "evaluation.num_prompts",
     "adam_epsilon": "optimizer.eps",
     "alpha": "model.lora_alpha",
@@ -61,8 +80,11 @@ _OLDER = {
 
 _LEAST = 0.75
 """Likeness of the last parts of two keys below which nothing is suggested."""
-_FREE = "grpo.rewards."
-"""The section that takes keys of one's own."""
+_FREE = {
+    "grpo.rewards.": '={function:"module:function",weight:1.0} adds a reward',
+    "training.datasets.": "={data_source:jsonl,data_path:FILE,weight:1.0} adds a dataset",
+}
+"""The sections that take keys of one's own, and how."""
 
 
 def older_name(key: str) -> str | None:
@@ -89,6 +111,8 @@ def _sections(annotation: object) -> Iterator[type[Section]]:
         if issubclass(annotation, Section):
             yield annotation
         return
+    if get_origin(annotation) is dict:
+        return  # its keys are names of one's own
     for part in get_args(annotation):
         yield from _sections(part)
 
@@ -97,8 +121,10 @@ def suggest(key: str) -> str:
     """Return what to do about a key that the tree does not have: a sentence, or nothing."""
     if key in known_keys():
         return f"it is not set by default: +{key}=... adds it"
-    if key.startswith(_FREE):
-        return f'+{key}={{function:"module:function",weight:1.0}} adds a reward'
+    for section, how in _FREE.items():
+        if key.startswith(section):
+            name = key.removeprefix(section).partition(".")[0]
+            return f"+{section}{name}{how}"
     alike = _alike(key)
     return older_name(key) or (f"did you mean `{alike}`?" if alike else "")
 

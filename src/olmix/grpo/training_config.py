@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from olmix.config.base import NonNegative, Positive, Rules, Section, Weight
 
-__all__ = ["CurriculumConfig", "DatasetConfig", "QuestionSource", "TrainingConfig"]
+__all__ = ["CurriculumConfig", "DatasetConfig", "QuestionSource", "TrainingConfig", "fields_of"]
 
 _Count = Annotated[int, Field(ge=1)]
 _Kind = Literal["synthetic", "jsonl", "huggingface", "tfds", "kaggle"]
@@ -263,12 +263,22 @@ def _source(
     )
 
 
+def fields_of(template: str) -> list[str]:
+    """Return the columns that a template of a prompt names, each once.
+
+    Raises:
+        ValueError: it is no template.
+    """
+    fields = string.Formatter().parse(template)
+    return list(dict.fromkeys(name for _, name, _, _ in fields if name is not None))
+
+
 def _problems_of(template: str | None) -> Iterator[str]:
     """Yield what is wrong with a template of a prompt."""
     if template is None:
         return
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+        names = fields_of(template)
     except ValueError as error:
         yield f"{error}; write a brace that is not a column twice"
         return

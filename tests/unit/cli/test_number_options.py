@@ -4,7 +4,7 @@ import click
 import pytest
 
 from olmix.cli.main import cli
-from olmix.cli.options import FiniteNumber
+from olmix.cli.options import FiniteNumber, WholeNumber
 
 
 def options(command, words=()):
@@ -36,3 +36,14 @@ def test_what_is_no_finite_number_in_the_range_is_refused(text):
 @pytest.mark.parametrize(("text", "number"), [("7B", 7e9), ("1.5T", 1.5e12), ("6e18", 6e18)])
 def test_sizes_are_read_as_configs_read_them(text, number):
     assert FiniteNumber(1).convert(text, None, None) == number
+
+
+@pytest.mark.parametrize(("text", "number"), [("60000", 60_000), ("60K", 60_000), ("1e5", 100_000)])
+def test_whole_numbers_are_read_as_sizes_too(text, number):
+    assert WholeNumber(1).convert(text, None, None) == number
+
+
+@pytest.mark.parametrize("text", ["1.5", "many", "nan", "0"])
+def test_what_is_no_whole_number_in_the_range_is_refused(text):
+    with pytest.raises(click.BadParameter):
+        WholeNumber(1).convert(text, None, None)

@@ -103,3 +103,13 @@ def test_the_time_left_grows_while_nothing_happens(clock):
     assert str(left) == "0:00:10 left"
     clock[0] = 40.0
     assert str(left) == "0:00:40 left"
+
+
+def test_no_time_is_said_before_a_hundredth_is_done(clock):
+    left = terminal._TimeLeft()
+    left.note(Progress(0, 1000))
+    clock[0] = 9.0
+    left.note(Progress(1, 1000))
+    assert str(left) == ""
+    left.note(Progress(10, 1000))
+    assert str(left) == "0:14:51 left"

@@ -48,6 +48,13 @@ def test_checkpoints_of_another_configuration_are_refused_by_name(folder, tmp_pa
     assert json.loads((folder / "run.json").read_text())["identity"] == identity(config())
 
 
+def test_a_reward_whose_source_has_changed_is_warned_about(folder, tmp_path, caplog):
+    for sources, said in (({"mine": "a"}, False), ({"mine": "a"}, False), ({"mine": "b"}, True)):
+        caplog.clear()
+        open_checkpoints(config(), folder, tmp_path, sources)
+        assert ("grpo.rewards.mine: its source has changed" in caplog.text) == said
+
+
 def test_a_run_is_found_from_its_folder_its_checkpoints_or_its_actor(folder):
     for place in (folder, folder.parent, folder / "actor"):
         saved = read_saved_run(place, None)
@@ -67,3 +74,18 @@ def test_a_folder_without_a_run_is_said(tmp_path):
     with pytest.raises(DataError, match=r"there is no run.json"):
         read_saved_run(tmp_path, None)
     assert saved_base(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[1]", "{}", '{"identity": 5, "base": null, "config": []}']
+)
+def test_a_damaged_note_of_the_run_is_said(folder, content):
+    (folder / "run.json").write_text(content)
+    base = folder.parent / "base"
+    for read in (
+        lambda: open_checkpoints(config(), folder, base),
+        lambda: saved_base(folder),
+        lambda: read_saved_run(folder, None),
+    ):
+        with pytest.raises(DataError, match=r"run\.json: "):
+            read()

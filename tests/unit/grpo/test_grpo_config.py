@@ -198,3 +198,26 @@ def test_the_options_of_a_group_can_be_swept_over():
 def test_a_sweep_over_nothing_is_a_sentence(word):
     with pytest.raises(ConfigError, match=word.partition("=")[0]):
         expand_sweep([word])
+
+
+@pytest.mark.parametrize(
+    ("mix", "text"),
+    [
+        ("{a: [1.5, 1]}", "a: weight is 1.5"),
+        ("{a: 0.5, b: 0.7}", "the weights add up to 1.2"),
+        ("{a: 0.5, c: 0.5}", "names c, but training.datasets has a, b"),
+        ("", "a mixture maps domain names to weights"),
+        (None, "there is no such file"),
+    ],
+)
+def test_a_mixture_that_is_none_is_named(tmp_path, mix, text):
+    file = tmp_path / "mix.yaml"
+    if mix is not None:
+        file.write_text(mix)
+    words = [f"+training.datasets.{n}={{data_source:synthetic}}" for n in "ab"]
+    with pytest.raises(ConfigError) as caught:
+        check_run([*words, f"training.mixture={file}"])
+    [problem] = caught.value.problems
+    assert problem.where == "training.mixture"
+    assert problem.what.startswith(str(file))
+    assert text in problem.what

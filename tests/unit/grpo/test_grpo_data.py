@@ -121,8 +121,15 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         load_questions(source("jsonl", tmp_path / "none.jsonl"))
     (tmp_path / "bad.jsonl").write_text('{"question": 1}\n{"que\n')
-    with pytest.raises(DataError, match=r"record 1 has no answer; it has question"):
+    with pytest.raises(DataError, match=r"bad.jsonl:2: this line is not JSON"):
         load_questions(source("jsonl", tmp_path / "bad.jsonl"))
+    records = [{"question": "?", "answer": 1}, {"question": "?", "answer": float("nan")}]
+    write_jsonl(tmp_path / "bad.jsonl", [*records, {"question": "?"}])
+    with pytest.raises(DataError, match=r"record 2 has no answer; .* 2 of 3 records lack"):
+        load_questions(source("jsonl", tmp_path / "bad.jsonl"))
+    write_jsonl(tmp_path / "bad.jsonl", [{"question": "?", "answer": "1", "choices": ["a"]}])
+    with pytest.raises(DataError, match=r"record 1: choices: found \['a'\]; a text or a number"):
+        load_questions(source("jsonl", tmp_path / "bad.jsonl", prompt="{question} {choices}"))
     (tmp_path / "bad.jsonl").write_text("[1]\n")
     with pytest.raises(DataError, match=r"bad.jsonl:1: found list"):
         load_questions(source("jsonl", tmp_path / "bad.jsonl"))
@@ -160,7 +167,7 @@ def test_a_template_asks_with_several_columns(tmp_path):
     assert found[3].question == "Translate to French: word 3 {sic}"
     assert found[3].columns == {"text": "word 3", "language": "French"}
     assert render_prompt(found[3], "plain") == f"{found[3].question} Be short.\n"
-    with pytest.raises(DataError, match=r"record 1 has no tongue, which training.prompt uses; it"):
+    with pytest.raises(DataError, match=r"record 1 has no tongue; it has .* Set training.prompt"):
         load_questions(source("jsonl", file, prompt="{tongue}: {text}"))
 
 
@@ -254,6 +261,8 @@ def test_a_test_of_its_own_is_held_out_and_all_else_is_trained_on(tmp_path):
     assert [q.answer for q in dataset.held_out] == [str(n) for n in range(20, 30)]
     assert dataset.num_copies == 5
     assert len(held_out_questions(dataset, None, seed=0)) == 10
+    with pytest.raises(DataError, match="no question is left to train on"):
+        load_dataset(source("jsonl", train, test_path=str(train)))
 
 
 def test_an_epoch_with_a_curriculum_begins_with_the_easiest(tmp_path):

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -6,6 +7,7 @@ from olmix.errors import ConfigError, DataError, MissingPackageError
 from olmix.grpo.config import GrpoConfig
 from olmix.grpo.own_rewards import Reward, load_rewards, try_rewards
 from olmix.grpo.questions import Question
+from patience import wait_for
 
 SOURCE = '''
 import asyncio
@@ -37,6 +39,35 @@ class Judge:
 
 def slow(completions):
     time.sleep(30)
+
+class PatientJudge:
+    """Has a lock that outlives a call, and tidies up."""
+
+    def __init__(self):
+        self.lock, self.tidied = asyncio.Lock(), False
+
+    async def __call__(self, completions, answer):
+        async def judge(text):
+            async with self.lock:
+                await asyncio.sleep(float(text))
+            return 1.0
+        try:
+            return await asyncio.gather(*map(judge, completions))
+        finally:
+            self.tidied = True
+
+def impatient(completions):
+    raise TimeoutError("the judge does not answer")
+
+def lazy(completions):
+    for text in completions:
+        yield 1 / (text != "b")
+
+def leaves(completions):
+    raise SystemExit(0)
+
+async def leaves_too(completions):
+    raise SystemExit(0)
 
 constant = 3
 '''
@@ -76,10 +107,13 @@ def test_a_reward_is_found_from_the_folder_of_a_sweep(folder, monkeypatch):
 
 
 def test_what_cannot_be_imported_is_said_at_once(folder):
+    (folder / "my_ending_rewards.py").write_text("raise SystemExit(0)\n")
     with pytest.raises(ConfigError) as caught:
-        load(a="missing", b="my_missing_module:f", c="broken", d="constant")
+        load(a="missing", b="no_module:f", c="broken", d="constant", e="my_ending_rewards:f")
     text = str(caught.value)
-    assert len(caught.value.problems) == 4
+    assert len(caught.value.problems) == 5
+    assert f"there is no `missing` in the module my_grpo_rewards ({folder}" in text
+    assert "my_ending_rewards:f: SystemExit: 0" in text
     assert str(folder) in text
     assert "a reward takes `prompts`, `completions`" in text
     assert "found int; a function or a class is needed" in text
@@ -99,6 +133,35 @@ def test_a_reward_that_takes_too_long_is_named(folder):
         score(slow)
 
 
+def test_an_asynchronous_reward_keeps_its_loop_and_is_cancelled(folder):
+    entry = {"function": "my_grpo_rewards:PatientJudge", "timeout_s": 0.2}
+    [judge] = load_rewards(GrpoConfig.from_dict({"rewards": {"judge": entry}}))
+    quick = ["0.001", "0.001"]
+    assert [score(judge, quick, answer=quick) for _ in range(2)] == [[1.0, 1.0]] * 2
+    judge.function.tidied = False
+    with pytest.raises(DataError, match="longer than timeout_s"):
+        score(judge, ["30", "30"], answer=quick)
+    wait_for(lambda: judge.function.tidied, "the end of the coroutine")
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        ("impatient", "TimeoutError: the judge does not answer (my_grpo_rewards.py:"),
+        ("lazy", "ZeroDivisionError: "),
+        ("leaves", "SystemExit: 0"),
+        ("leaves_too", "SystemExit: 0"),
+    ],
+)
+def test_whatever_a_reward_raises_is_said_with_its_name(folder, function, text):
+    [reward] = load(r=function)
+    for limit in (None, 5.0):
+        with pytest.raises(DataError) as caught:
+            score(replace(reward, timeout_s=limit))
+        assert str(caught.value).startswith("grpo.rewards.r: ")
+        assert text in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [
@@ -111,6 +174,8 @@ def test_a_reward_that_takes_too_long_is_named(folder):
         (["1.0", "1.0"], "it returned '1.0' for the answer 'a'"),
         ({"a": 1, "b": 2}, "it returned {'a': 1, 'b': 2} for 2 answers"),
         ([[1], [2]], r"it returned \[1\] for the answer 'a'"),
+        ({1.0, 2.0}, "it returned {1.0, 2.0} for 2 answers"),
+        ([10**400, 1], "it returned 1000"),
     ],
 )
 def test_what_is_no_number_per_answer_is_refused(given, text):

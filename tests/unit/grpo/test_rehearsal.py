@@ -50,5 +50,7 @@ def test_what_is_wrong_with_data_and_rewards_of_all_runs_is_said_at_once(tmp_pat
     first, second = str(caught.value).splitlines()
     assert "none.jsonl" in first
     assert "my_missing_rewards" in second
+    with pytest.raises(DataError, match="curriculum.column = rate: found None"):
+        rehearse([config("training.curriculum={column:rate}")])
     with pytest.raises(DataError, match="has no answer; it has question, solution"):
         rehearse([config(*jsonl(tmp_path / "d.jsonl", [{"question": "?", "solution": "1"}] * 10))])

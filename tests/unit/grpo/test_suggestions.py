@@ -35,6 +35,10 @@ def test_all_keys_are_known_also_those_that_the_tree_leaves_out():
         ("training.epoch", "did you mean `training.epochs`?"),
         ("optimizer.warmup_steps", "+optimizer.warmup_steps=... adds it"),
         ("grpo.rewards.short", "+grpo.rewards.short={function:"),
+        ("grpo.rewards.weight", "+grpo.rewards.weight={function:"),
+        ("training.datasets.mine.weight", "+training.datasets.mine={data_source:"),
+        ("generation.max_completion_length", "did you mean `generation.max_new_tokens`?"),
+        ("training.num_train_epochs", "did you mean `training.epochs`?"),
     ],
 )
 def test_a_key_that_is_not_there_is_led_to_the_one_that_is(key, text):

@@ -160,3 +160,11 @@ def test_gpu_hours_are_a_budget_too_and_one_of_the_two_is_needed(tiny, capsys):
     assert status == 0
     assert _run(capsys, *words, "--flops", "3.6e13")[1] == by_hours
     assert _run(capsys, *words)[0] == 2
+
+
+def test_the_generation_config_is_read_even_if_nothing_is_written(tiny, capsys):
+    words = ["plan", "--target-parameters", "1e5", "--target-tokens", "1e6", "--flops", "3e13"]
+    missing = tiny.folder / "generatoin.yaml"
+    status, _, err = _run(capsys, *words, "-c", missing)
+    assert status == 2
+    assert "generatoin.yaml" in err
