@@ -10,7 +10,7 @@ from pathlib import Path
 
 from olmix.records.fit.folder import FitFolder
 from olmix.records.fit.ladder import LADDER_SIZES, ladder_work
-from olmix.records.fit.proposal import VERIFYING, Proposal
+from olmix.records.fit.proposal import VERIFYING, Gain, Proposal
 from olmix.report.floors import has_floor
 from olmix.report.metric_changes import metric_changes
 from olmix.report.next_commands import study_of
@@ -132,7 +132,7 @@ def _is_start(proposal: Proposal) -> bool:
 
 def _after_verification(content: FitFolder, proposal: Proposal) -> Step:
     study, more = study_of(content), proposal.another_round
-    gains = {} if content.trained is None else content.trained.gains
+    gains = _measured_gains(content)
     gain, best = gains.get("natural"), gains.get("best_seen")
     if gain is None or math.isnan(gain.mean) or math.isnan(gain.low):
         return Step()
@@ -171,6 +171,18 @@ def _after_verification(content: FitFolder, proposal: Proposal) -> Step:
         study.ladder,
         f"Train on it, or first see it in larger models{price}:",
     )
+
+
+def _measured_gains(content: FitFolder) -> Mapping[str, Gain]:
+    """Return the gains over the mixtures that were trained beside it, nearest to the large run.
+
+    Of a ladder those at its target, or at its largest size: the smallest decides nothing.
+    """
+    if content.ladder is None:
+        return {} if content.trained is None else content.trained.gains
+    gains = content.ladder.rungs[-1].verification.gains
+    target = content.ladder.target
+    return gains if target is None else {**gains, "natural": target.gain}
 
 
 def _fit_config(commands: Sequence[str]) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from olmix.records.fit.folder import read_fit_folder
-from olmix.records.fit.ladder import Ladder, Rung
-from olmix.records.fit.proposal import AnotherRound
+from olmix.records.fit.ladder import GainAtTarget, Ladder, Rung
+from olmix.records.fit.proposal import AnotherRound, Gain
 from olmix.records.fit.verification import MeasuredGain
 from olmix.report.first_screen import build_first_screen
 from olmix.report.last_lines import in_lines, summary
@@ -198,6 +198,18 @@ def test_a_ladder_alone_is_a_measurement_too(content):
     gain = content.verification.gains["natural"].mean
     assert found.ladder == f"+{gain:.3f} at 1×, +{gain:.3f} at 4× the size"
     assert f"sizes     {found.ladder}" in in_lines(found)
+
+
+def test_the_largest_size_of_a_ladder_decides_what_comes_next(content):
+    """At the smallest, natural was better; at the largest the proposal is, and so at the target."""
+    worse, better = (with_gain(content, *ends).verification for ends in ((-0.2, -0.1), (0.1, 0.2)))
+    rungs = tuple(Rung(scale, 1000, None, one) for scale, one in ((1.0, worse), (4.0, better)))
+    ladder = Ladder(level=0.9, rungs=rungs, statement="It grows.")
+    climbed = replace(content, verification=worse, ladder=ladder)
+    assert build_first_screen(climbed, {}).next.words.startswith("Train on")
+    target = GainAtTarget(64.0, 64_000, Gain(0.1, 0.1, -0.3, 0.5))
+    further = replace(climbed, ladder=replace(ladder, target=target))
+    assert "verify with more seeds" in build_first_screen(further, {}).next.words
 
 
 def test_without_a_proposal_there_is_a_first_screen_too(fit):
