@@ -152,11 +152,14 @@ def read_group_record(file: Path) -> GroupRecord:
     try:
         if not isinstance(plain, dict):
             raise DataError(f"{file}: is not what `olmix launch` writes: expected a JSON object")
-        return validate(GroupRecord, plain, str(file))
+        record = validate(GroupRecord, plain, str(file))
     except ConfigError as error:
         shown = [problem.render(str(file)) for problem in error.problems]
         more = f"\n... and {len(shown) - _MOST_PROBLEMS} more" * (len(shown) > _MOST_PROBLEMS)
         raise DataError("\n".join(shown[:_MOST_PROBLEMS]) + more) from None
+    if not record.runs:  # it would pass for a group that has nothing left to do
+        raise DataError(f"{file}: names no runs; `olmix launch run` on the variants writes it anew")
+    return record
 
 
 def write_group_record(folder: Path, record: GroupRecord) -> None:

@@ -84,7 +84,9 @@ def test_a_damaged_group_is_told_with_file_and_place(tmp_path, changes, said):
     assert str(error.value).startswith(f"{tmp_path}/group.json: ")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "3", "{", "[" * 3000, "\udcff", "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"other": 1}', "[]", "null", "3", "{", "[" * 3000, "\udcff", "9" * 5000]
+)
 def test_what_is_no_group_at_all_is_told(tmp_path, text):
     (tmp_path / "group.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DataError, match=r"group\.json: "):
