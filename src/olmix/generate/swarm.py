@@ -260,8 +260,8 @@ def _report(
         asked = sum(map(len, others)) + len(sampled)  # so few may be what was asked for
         if share <= _TOO_FEW and total < needed <= asked and num_free > 1:
             raise InfeasibleError(
-                f"{said} Different ones with all others: {total}; a fit of {num_free} domains "
-                f"needs at least {needed}; aim for {safe}. {remedy}"
+                f"{said} Different mixtures in all: {total}; a fit of {num_free} "
+                f"domains needs at least {needed}; aim for {safe}. {remedy}"
             )
         logger.warning("%s %s", said, remedy)
     elif total < safe:

@@ -220,7 +220,7 @@ def test_a_swarm_of_too_few_different_mixtures_is_refused_with_what_to_change():
     message = str(caught.value)
     assert "20 mixtures were sampled; distinct ones among them: 1." in message
     assert "dclm:code (0.015 %)" in message
-    assert "Different ones with all others: 1; a fit of 4 domains needs at least 5" in message
+    assert "Different mixtures in all: 1; a fit of 4 domains needs at least 5" in message
     assert "swarm.minimum_weight" in message
     assert "swarm.mix_temperature" in message
     better = _skewed(references=["natural"], mix_temperature=0.1)
