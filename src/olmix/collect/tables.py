@@ -6,6 +6,7 @@ the weights asked for; `runs.csv` holds both. Runs that have not finished are na
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,10 +45,12 @@ from olmix.errors import DataError
 from olmix.records.log_readers import Curves
 from olmix.records.metric_identity import MetricIdentity, write_identities
 from olmix.text.files import write_json
-from olmix.text.numbers import counted
+from olmix.text.numbers import counted, shortened
 from olmix.text.progress import OnProgress, Steps
 
 __all__ = ["Collected", "Options", "collect", "collect_wandb"]
+
+logger = logging.getLogger(__name__)
 
 _SHARE_TOLERANCE = 0.01
 
@@ -100,18 +103,28 @@ def collect(
         on_progress: called after each run whose history was read.
 
     Raises:
-        DataError: a folder holds no runs, two hold a run of the same name, no run is finished, no
-            run has all metrics, or two computed different metrics under one name.
+        DataError: a folder holds no runs or was given twice, no run is finished, no run has all
+            metrics, or two computed different metrics under one name.
         MissingPackageError: the reader of a format is not installed.
     """
     records: dict[str, Record] = {}
-    for source in sources:
+    renamed: list[str] = []
+    folders = [Path(source).resolve() for source in sources]
+    for source, folder in zip(sources, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise DataError(f"{source}: was given twice; each group counts once")
         for record in read_records(source):
-            if record.name in records:
-                raise DataError(
-                    f"{source}: the run {record.name} is in two groups; rename one of them"
-                )
-            records[record.name] = record
+            named = record
+            if record.name in records:  # two verifications of a study both train natural
+                named = replace(record, name=f"{record.name}@{folder.name}")
+                renamed.append(named.name)
+            records[named.name] = named
+    if renamed:
+        logger.warning(
+            "%s a name with a run of another group: %s here",
+            "1 run shares" if len(renamed) == 1 else f"{len(renamed)} runs share",
+            shortened(renamed),
+        )
     found = _followed(list(records.values()), on_progress)
     return _collect(found, Path(output), options or Options())
 

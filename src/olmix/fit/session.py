@@ -256,7 +256,7 @@ def load_swarm(
     *,
     standard_errors: TableLike | None = None,
     config: str | Path | Mapping[str, Any] | FitConfig | None = None,
-    token_counts: Mapping[str, float] | None = None,
+    token_counts: Mapping[str, float | str] | None = None,
     **sections: Any,
 ) -> LoadedSwarm:
     """Read and check a swarm.
@@ -281,7 +281,11 @@ def load_swarm(
         config = FitConfig.from_yaml(config)
     plain = config.to_plain() if isinstance(config, FitConfig) else dict(config or {})
     if token_counts is not None:
-        counts = {name: int(count) for name, count in token_counts.items()}
+        # A text such as 140M is read as in files.
+        counts = {
+            name: count if isinstance(count, str) else int(count)
+            for name, count in token_counts.items()
+        }
         plain["priors"] = {"token_counts": counts}
     given = {"ratios": ratios, "metrics": metrics, "standard_errors": standard_errors}
     places = {

@@ -76,8 +76,8 @@ def check_cuts(cuts: tuple[Cut, ...], training: Training, where: str) -> None:
             f"target_tokens = {training.pass_tokens:,} leaves runs of {training.num_tokens:,} "
             f"tokens {counted(cut.left, 'token')} of its {cut.tokens:,}, less than one step of "
             f"{step:,}. Raise training.max_tokens to "
-            f"{math.ceil(step * training.pass_tokens / cut.tokens):,}, make steps smaller, or "
-            "leave the domain out.",
+            f"{math.ceil(step * training.pass_tokens / cut.tokens):,}, make steps smaller "
+            "(batch_size, context_length), or leave the domain out.",
         )
         for cut in cuts
         if training.subset_share < 1 and cut.left < step

@@ -138,6 +138,7 @@ def _metrics(one: FitFolder, two: FitFolder) -> Iterator[tuple[str, str, str, st
     pairs = [(first[row.metric], row) for row in after.rows if row.metric in first]
     for left, right in sorted(pairs, key=lambda pair: pair[1].gain - pair[0].gain):
         change = right.gain - left.gain
+        change = 0.0 if abs(change) < _SAME else change
         why = "" if change == 0 else "; ".join(_reasons(one, two, left.metric)) or "the mixture"
         label = labels.get(left.metric, left.metric)
         yield label, signed(left.gain), signed(right.gain), signed(change), why

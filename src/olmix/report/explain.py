@@ -86,5 +86,7 @@ def _search(content: FitFolder, proposal: Proposal) -> list[str]:
         texts.append("Metrics with a floor stay within it (proposer.floors).")
     capped = [name for name, cap in proposal.caps.items() if 0 < cap < 1]
     if capped:
-        texts.append(f"The available tokens limit {counted(len(capped), 'domain')}.")
+        texts.append(
+            f"{counted(len(capped), 'domain')} cannot be all of the mixture, for want of tokens."
+        )
     return texts

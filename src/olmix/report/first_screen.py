@@ -198,7 +198,7 @@ def _status(content: FitFolder) -> tuple[str, str]:
         promised = proposal.gains.get("natural")
         doubt = ": the gain may be 0" if promised is not None and promised.low <= 0 else ""
         return f"Predicted, not verified yet{doubt}", "plain"
-    status = f"Measured with {counted(len(found.seeds), 'fresh seed')}"
+    status = f"Measured{_size(content)} with {counted(len(found.seeds), 'fresh seed')}"
     gain = _measured(content)
     if proposal.worst:
         return f"{status}; the worst mixture was asked for", "warn"
@@ -278,12 +278,16 @@ def _headline(content: FitFolder) -> str:
         return "not known"
     objective = content.objective
     unit = f" {objective.unit}" if objective.unit else ""
-    how = "predicted" if measured is None else "measured"
+    how = "predicted" if measured is None else f"measured{_size(content)}"
     doubt = "may be 0: " if gain.low <= 0 <= gain.high else ""
-    size = f"{signed(gain.mean)}{unit} over {content.settings.start}"
-    return (
-        f"{doubt}{size} in {metric_labels(content).get(objective.name, objective.in_words)}, {how}"
-    )
+    size = f"{signed(gain.mean)}{unit} over {content.settings.start}, {how}"
+    return f"{doubt}{size}, in {metric_labels(content).get(objective.name, objective.in_words)}"
+
+
+def _size(content: FitFolder) -> str:
+    """Return at which of several sizes the gain was measured; nothing for that of the swarm."""
+    scale = 1.0 if content.ladder is None else content.ladder.rungs[-1].scale
+    return "" if scale == 1.0 else f" at {scale:g}× the size"
 
 
 def _span(content: FitFolder) -> str:

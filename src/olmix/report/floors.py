@@ -69,7 +69,7 @@ def read_floors(content: FitFolder, labels: Mapping[str, str]) -> Floors:
         over = " than best seen" if at_best else ""
         text += f"; closest: {labels.get(name, name)}, {percent(abs(worse))} {way}{over} ({kept})"
     if at_best or not metric_changes(content).measured:
-        return Floors(text, "floors hold")
+        return Floors(text, "floors hold as predicted")
     if missed := _missed(content, labels, performance):
         return Floors(f"{text}; measured beyond: {missed}", "", missed)
     return Floors(f"{text}; measured: all kept", "floors kept")

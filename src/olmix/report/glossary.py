@@ -150,7 +150,7 @@ _NUMBERS = (
     Word(
         "Noise",
         "The standard deviation between runs of the same mixture that differ only in their seed. "
-        "No law can predict single runs more accurately.",
+        "On average, no law predicts single runs more accurately.",
     ),
     Word(
         "Hellinger distance",

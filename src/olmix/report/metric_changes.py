@@ -10,6 +10,7 @@ import numpy as np
 
 from olmix.errors import DataError
 from olmix.records.fit.folder import FitFolder
+from olmix.records.fit.ladder import Ladder
 from olmix.records.fit.proposal import PredictedMetric, PredictedPerformance
 from olmix.records.metric import lower_is_better, unit_of
 from olmix.records.typed_json import read_record
@@ -111,7 +112,12 @@ def directions(content: FitFolder) -> dict[str, bool]:
 
 
 def _measured(content: FitFolder) -> dict[str, _Change]:
-    """Return gain and standard error of every metric that was verified, paired by seed."""
+    """Return gain and standard error of every metric that was verified, paired by seed.
+
+    Of a ladder only means and their errors are kept, which are taken as independent.
+    """
+    if content.ladder is not None:
+        return _at_largest(content, content.ladder)
     if content.verification is None:
         return {}
     told = directions(content)
@@ -134,6 +140,21 @@ def _measured(content: FitFolder) -> dict[str, _Change]:
                 error = float(np.std(known, ddof=1) / math.sqrt(len(known)))
             level = [_number(cells.get(name)) for cells in natural.values()]
             gains[name] = _Change(float(np.mean(known)), error, float(np.nanmean(level)))
+    return gains
+
+
+def _at_largest(content: FitFolder, ladder: Ladder) -> dict[str, _Change]:
+    """Return gain and standard error of every metric at the largest size of a ladder."""
+    told, gains = directions(content), {}
+    for name, means in ladder.rungs[-1].verification.metrics.items():
+        natural, proposed = means.get("natural"), means.get("proposed")
+        if natural is None or proposed is None:
+            continue
+        gain = natural.mean - proposed.mean
+        if math.isfinite(gain):
+            sign = 1.0 if told.get(name, lower_is_better([name], {})) else -1.0
+            error = math.hypot(natural.std_error, proposed.std_error)
+            gains[name] = _Change(sign * gain, error, natural.mean)
     return gains
 
 

@@ -84,14 +84,18 @@ def mixture_bars(content: FitFolder, proposal: Proposal) -> tuple[Bar, ...]:
 
 
 def whole_mixture(content: FitFolder, proposal: Proposal) -> tuple[Segment, ...]:
-    """Return every domain of the proposed mixture, the largest first."""
+    """Return every domain of the proposed mixture, the largest before or after first."""
     if "proposed" not in proposal.mixtures:
         return ()
     weights = proposal.mixtures["proposed"].weights
     labels = short_names(content.leaves)
     natural = proposal.mixtures.get("natural")
     before = {} if natural is None else natural.weights
-    leaves = sorted(content.leaves, key=lambda leaf: -_known(weights.get(leaf, 0.0)))
+
+    def size(leaf: str) -> float:
+        return max(_known(each.get(leaf, 0.0)) for each in (weights, before))
+
+    leaves = sorted(content.leaves, key=size, reverse=True)
     segments = (_segment(leaf, labels[leaf], _known(weights.get(leaf, 0.0)), 0) for leaf in leaves)
     return tuple(
         replace(segment, before=_share(before[segment.domain]))

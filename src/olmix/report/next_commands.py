@@ -23,10 +23,12 @@ class StudyPlaces:
     Attributes:
         fit: the fit folder.
         home: the folder of `generation.yaml` and `launch.yaml`; `None` where they are not there.
+        target: tokens of the large run, where they are known and beyond a first ladder.
     """
 
     fit: Path
     home: Path | None
+    target: int | None = None
 
     @property
     def verify(self) -> str:
@@ -43,7 +45,8 @@ class StudyPlaces:
         if not self.verify:
             return ""
         sizes = ",".join(f"{size:g}" for size in LADDER_SIZES)
-        return f"{self.verify} --scales {sizes} --seeds {LADDER_SEEDS}"
+        target = "" if self.target is None else f" --target {self.target}"
+        return f"{self.verify} --scales {sizes} --seeds {LADDER_SEEDS}{target}"
 
     @property
     def export(self) -> str:
@@ -66,8 +69,19 @@ def study_of(content: FitFolder) -> StudyPlaces:
     tables = content.settings.swarm.ratios
     for folder in () if tables is None else (Path(tables).parent, Path(tables).parent.parent):
         if all((folder / name).is_file() for name in ("generation.yaml", "launch.yaml")):
-            return StudyPlaces(content.folder, _from_here(folder))
+            return StudyPlaces(content.folder, _from_here(folder), _target(content))
     return StudyPlaces(content.folder, None)
+
+
+def _target(content: FitFolder) -> int | None:
+    """Return the tokens of the large run, where a first ladder does not reach them."""
+    limits = content.settings.constraints
+    asked = None if limits is None else limits.target_tokens
+    cells = [content.run_facts.get(run, {}).get("tokens") or "" for run in content.runs]
+    lengths = [float(cell) for cell in cells if cell.replace(".", "", 1).isdigit()]
+    if asked is None or not lengths or asked <= LADDER_SIZES[-1] * max(lengths):
+        return None
+    return round(asked)
 
 
 def _from_here(folder: Path) -> Path:

@@ -176,12 +176,10 @@ def _after_verification(content: FitFolder, proposal: Proposal) -> Step:
 def _measured_gains(content: FitFolder) -> Mapping[str, Gain]:
     """Return the gains over the mixtures that were trained beside it, nearest to the large run.
 
-    Of a ladder those at its target, or at its largest size: the smallest decides nothing.
+    Of a ladder those at its target, or at its largest size.
     """
-    if content.ladder is None:
-        return {} if content.trained is None else content.trained.gains
-    gains = content.ladder.rungs[-1].verification.gains
-    target = content.ladder.target
+    gains: Mapping[str, Gain] = {} if content.trained is None else content.trained.gains
+    target = None if content.ladder is None else content.ladder.target
     return gains if target is None else {**gains, "natural": target.gain}
 
 

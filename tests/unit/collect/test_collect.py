@@ -59,10 +59,13 @@ def test_groups_are_collected_together(tmp_path):
     assert collect(groups, tmp_path / "out").runs == ("x0", "y0")
 
 
-def test_groups_with_a_run_of_the_same_name_are_refused(tmp_path):
+def test_runs_of_one_name_are_told_apart_by_their_groups(tmp_path, caplog):
+    """Two verifications of a study both train `natural-seed-2000`."""
     groups = [_group(tmp_path / p, ["finished"]) for p in "xy"]
-    with pytest.raises(DataError, match="r0 is in two groups"):
-        collect(groups, tmp_path / "out")
+    assert collect(groups, tmp_path / "out").runs == ("r0", "r0@y")
+    assert "1 run shares a name with a run of another group: r0@y here" in caplog.text
+    with pytest.raises(DataError, match="was given twice"):
+        collect([groups[0], tmp_path / "y" / ".." / "x"], tmp_path / "out")
 
 
 def test_groups_that_measured_different_things_are_refused(tmp_path):

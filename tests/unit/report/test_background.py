@@ -36,7 +36,9 @@ def group(fit):
     machine = {"cores": 2, "processor": "Nice", "host": "secret"}
     git = {"commit": "5b344692000e8f79", "dirty": True}
     packages = {"jax": "0.10"}
-    write_json(group / "group.json", {"machine": machine, "git": git, "packages": packages})
+    runs = [{"name": "r-0"}]
+    about = {"machine": machine, "git": git, "packages": packages, "runs": runs}
+    write_json(group / "group.json", about)
     domains = {"docs": {"train_tokens": 12345}, "kept": {"train_tokens": 0, "held_out": True}}
     write_json(data / "manifest.json", {"format": 2, "fingerprint": "", "domains": domains})
     return group

@@ -153,7 +153,7 @@ def test_a_gain_that_may_be_0_is_not_a_large_number(content):
     proposal = replace(content.proposal, gains={"natural": gain})
     found = build_first_screen(replace(content, proposal=proposal, verification=None), {})
     assert (found.value, found.status) == ("", "Predicted, not verified yet: the gain may be 0")
-    assert found.headline.startswith("may be 0: +0.191 bits per byte over natural in ")
+    assert found.headline.startswith("may be 0: +0.191 bits per byte over natural, predicted, in ")
     assert found.notes[0].startswith("over natural +0.191 (−0.010 to ")
 
 
@@ -193,7 +193,7 @@ def test_a_ladder_alone_is_a_measurement_too(content):
     )
     ladder = Ladder(level=0.9, rungs=rungs, statement="It grows.")
     found = build_first_screen(replace(content, verification=None, ladder=ladder), {})
-    assert found.status == "Measured with 3 fresh seeds"
+    assert found.status == "Measured at 4× the size with 3 fresh seeds"
     assert "verify" not in found.next.words.lower()
     gain = content.verification.gains["natural"].mean
     assert found.ladder == f"+{gain:.3f} at 1×, +{gain:.3f} at 4× the size"

@@ -1,4 +1,4 @@
-"""What limits do to a proposal: weights at their caps, and better runs outside."""
+"""What limits do to a proposal: weights at their caps, repetition, and better runs outside."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ VERTEX = 0.95
 """Weight from which one domain alone is called a vertex."""
 EDGE = 0.02
 """Distance from a limit below which a weight is said to lie on it, for vertices."""
+_PASSES = 4
+"""Passes over tokens up to which another one is worth about as much as fresh tokens."""
 _FULL = 0.98
 """Share of its cap from which a weight is said to be at it."""
 
@@ -33,7 +35,11 @@ def limit_warnings(
         feasible: what is allowed.
         references: what it is compared with.
     """
-    return [*_at_limits(fit, mixture, feasible), *_better_outside(fit, feasible, references)]
+    return [
+        *_at_limits(fit, mixture, feasible),
+        *_repeated(fit, mixture),
+        *_better_outside(fit, feasible, references),
+    ]
 
 
 def _at_limits(fit: SwarmFit, mixture: Array, feasible: Feasible) -> Iterator[str]:
@@ -65,6 +71,22 @@ def _at_limits(fit: SwarmFit, mixture: Array, feasible: Feasible) -> Iterator[st
         f"Held back by the cap of {passes:g} times their tokens: {names}. More of their tokens, or "
         "a larger constraints.repetition_factor, would change the proposal."
     )
+
+
+def _repeated(fit: SwarmFit, mixture: Array) -> Iterator[str]:
+    """Warn where the large run repeats domains so often that their tokens are worth less."""
+    tokens, priors = fit.config.constraints.target_tokens, fit.config.priors
+    if tokens is None or priors.unknown:
+        return
+    leaves = fit.swarm.leaves
+    passes = fit.swarm.expand(mixture) * tokens / priors.counts(leaves)
+    often = [f"{leaves[i]} {passes[i]:.1f}" for i in np.argsort(-passes) if passes[i] > _PASSES]
+    if often:
+        yield (
+            f"The large run passes over some tokens more than {_PASSES} times: {shortened(often)}. "
+            "Tokens seen so often are worth less (Muennighoff et al. 2023), which the fit knows "
+            "only where the runs repeated them as often (training.target_tokens)."
+        )
 
 
 def _better_outside(fit: SwarmFit, feasible: Feasible, references: References) -> Iterator[str]:

@@ -6,6 +6,7 @@ vertex, or far from every run.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,6 +36,8 @@ from olmix.simplex import Array
 from olmix.text.progress import NOBODY, Steps
 
 __all__ = ["FoundMixture", "build_objective", "chosen_kl", "propose", "propose_each"]
+
+logger = logging.getLogger(__name__)
 
 _KL_WEIGHTS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _HANDFUL = 8
@@ -181,6 +184,12 @@ def _risk(fit: SwarmFit) -> Risk | None:
     number, errors = fit.config.proposer.risk, fit.objective.calibration
     if number == 0:
         return None
+    if errors.slope == 0:
+        logger.warning(
+            "proposer.risk: %g has no effect: the errors of runs left out do not grow with the "
+            "distance from the others. A larger proposer.kl_reg keeps a mixture nearer to natural",
+            number,
+        )
     factor = number * errors.quantile / NORMAL_QUANTILE
     return Risk(fit.swarm.fitted_mixtures, factor * errors.base, factor * errors.slope)
 

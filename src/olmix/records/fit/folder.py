@@ -124,10 +124,11 @@ class FitFolder:
 
     @property
     def trained(self) -> Verification | None:
-        """What mixtures measured: of the verification, else of the smallest size of a ladder."""
-        if self.verification is not None or self.ladder is None:
-            return self.verification
-        return self.ladder.rungs[0].verification
+        """What mixtures measured: at the largest size of a ladder, else in the verification.
+
+        The large run is more like the largest models than like the smallest.
+        """
+        return self.verification if self.ladder is None else self.ladder.rungs[-1].verification
 
     @property
     def runs(self) -> tuple[str, ...]:

@@ -60,6 +60,18 @@ def test_within_caps_the_vertex_is_that_of_the_caps(tmp_path):
     assert any("a vertex of what the caps allow: a, b at the cap" in w for w in found.warnings)
 
 
+@pytest.mark.parametrize(
+    ("tokens", "most", "told"), [(4_000_000, 2.0, None), (12_000_000, 9.0, "times: a 9.0")]
+)
+def test_more_than_four_passes_in_the_large_run_are_told(tmp_path, tokens, most, told):
+    """1,000,000 tokens each: `a`, the best, is passed over as often as its cap lets it."""
+    limits = {"target_tokens": tokens, "repetition_factor": most}
+    found = _found(plant(tmp_path, {"y": log_linear}), constraints=limits)
+    said = [warning for warning in found.warnings if "passes over" in warning]
+    assert bool(said) == (told is not None)
+    assert told is None or told in said[0]
+
+
 def test_weights_at_their_cap_and_better_runs_outside_are_named(tmp_path):
     limits = {"target_tokens": 4_000_000, "repetition_factor": 1.6}
     planted = plant(tmp_path, {"y": log_linear}, noise=0.1)
