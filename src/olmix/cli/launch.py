@@ -128,12 +128,23 @@ def preview(
 def show_matching(group: Group) -> None:
     """Print what matched runs see of each domain, and whether the size of the model fits.
 
+    Where the files are on a cluster alone, it says that this is not known here.
+
     Raises:
         ConfigError: a run would see less than one step of a domain.
+        DataError: a file is missing on this machine, where the runs are trained.
     """
+    from olmix.config import LocalInfra
+    from olmix.errors import DataError
     from olmix.launch import matching_of
 
-    found = matching_of(group)
+    try:
+        found = matching_of(group)
+    except DataError as error:
+        if isinstance(group.infra, LocalInfra):
+            raise
+        logger.warning("what matched runs see of each domain is not known here: %s", error)
+        return
     if found is None:
         return
     rows = [
