@@ -43,7 +43,7 @@ def in_lines(screen: FirstScreen, title: str = "", page: Path | None = None) -> 
         page: where it is.
     """
     head = _entry("study", _study(title.partition(":")[0], screen.origin))
-    rest = _entry("gain", screen.headline)
+    rest = _entry("gain", _gain(screen.headline))
     rest += _entry("interval", screen.span)
     rest += _entry("sizes", screen.ladder)
     rest += _entry("costs", _costs(screen))
@@ -57,6 +57,12 @@ def in_lines(screen: FirstScreen, title: str = "", page: Path | None = None) -> 
         rest.append(f"{'report':<{_NAMES}}{page}{found}")
     room = _MOST_LINES - len(head) - len(rest)
     return [*head, *_mixture(screen, min(max(room, 1), 2)), *rest]
+
+
+def _gain(headline: str) -> str:
+    """Return the gain, without its unit where the metric's name would be cut off."""
+    long = len(headline) > _WIDTH - _NAMES
+    return headline.replace(" bits per byte", "", 1) if long else headline
 
 
 def _study(name: str, origin: str) -> str:

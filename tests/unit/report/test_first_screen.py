@@ -198,6 +198,8 @@ def test_a_ladder_alone_is_a_measurement_too(content):
     gain = content.verification.gains["natural"].mean
     assert found.ladder == f"+{gain:.3f} at 1×, +{gain:.3f} at 4× the size"
     assert f"sizes     {found.ladder}" in in_lines(found)
+    said = f"gain      +{gain:.3f} over natural, measured at 4× the size, in networkx_bpb"
+    assert said in in_lines(found), "the unit goes where the name would be cut off"
 
 
 def test_the_largest_size_of_a_ladder_decides_what_comes_next(content):
