@@ -78,9 +78,9 @@ def _repeated(fit: SwarmFit, mixture: Array) -> Iterator[str]:
     tokens, priors = fit.config.constraints.target_tokens, fit.config.priors
     if tokens is None or priors.unknown:
         return
-    leaves = fit.swarm.leaves
-    passes = fit.swarm.expand(mixture) * tokens / priors.counts(leaves)
-    often = [f"{leaves[i]} {passes[i]:.1f}" for i in np.argsort(-passes) if passes[i] > _PASSES]
+    domains = fit.swarm.domains
+    passes = mixture * tokens / priors.counts(domains)
+    often = [f"{domains[i]} {passes[i]:.1f}" for i in np.argsort(-passes) if passes[i] > _PASSES]
     if often:
         yield (
             f"The large run passes over some tokens more than {_PASSES} times: {shortened(often)}. "
