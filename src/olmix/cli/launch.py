@@ -119,8 +119,9 @@ def preview(
         click.echo(render_training(group))
     if isinstance(group.infra, LocalInfra):
         check_inputs(group)
-    for missing in missing_inputs(group):
-        logger.warning("cannot be launched from this machine: %s", missing)
+    else:
+        for missing in missing_inputs(group):
+            logger.warning("cannot be launched from this machine: %s", missing)
     show_matching(group)
     show_cost(group, estimate(group, folder, tokens_per_second, rate))
 

@@ -160,8 +160,7 @@ def _run_tokens(content: FitFolder) -> float:
     limits = content.settings.constraints
     if limits is not None and limits.target_tokens:
         return limits.target_tokens
-    cells = [facts.get("tokens") or "" for facts in content.run_facts.values()]
-    return max((float(cell) for cell in cells if cell.replace(".", "", 1).isdigit()), default=0.0)
+    return max(content.known_facts("tokens"), default=0.0)
 
 
 def _passes(content: FitFolder) -> dict[str, float]:

@@ -77,8 +77,7 @@ def _target(content: FitFolder) -> int | None:
     """Return the tokens of the large run, where a first ladder does not reach them."""
     limits = content.settings.constraints
     asked = None if limits is None else limits.target_tokens
-    cells = [content.run_facts.get(run, {}).get("tokens") or "" for run in content.runs]
-    lengths = [float(cell) for cell in cells if cell.replace(".", "", 1).isdigit()]
+    lengths = content.known_facts("tokens")
     if asked is None or not lengths or asked <= LADDER_SIZES[-1] * max(lengths):
         return None
     return round(asked)

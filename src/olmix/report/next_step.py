@@ -207,6 +207,5 @@ def _price(content: FitFolder, runs: int, words: str = " (about {} of training)"
         runs: how many runs, each as long as one of the swarm.
         words: in which the time is said.
     """
-    cells = [content.run_facts.get(run, {}).get("seconds") or "" for run in content.runs]
-    seconds = [float(cell) for cell in cells if cell.replace(".", "", 1).isdigit()]
+    seconds = content.known_facts("seconds")
     return words.format(duration(runs * sum(seconds) / len(seconds))) if seconds else ""

@@ -50,8 +50,7 @@ def scope(content: FitFolder) -> str:
     """Return the scope of the result, and what was not tested."""
     if content.proposal is None or (content.verification is None and not content.proposal.reliable):
         return ""
-    cells = {content.run_facts.get(run, {}).get("tokens") or "" for run in content.runs}
-    tokens = sorted(float(cell) for cell in cells if cell.replace(".", "", 1).isdigit())
+    tokens = sorted(content.known_facts("tokens"))
     size = f" ({count(tokens[0])} tokens each)" if tokens else ""
     if tokens and tokens[0] != tokens[-1]:
         size = f" ({count(tokens[0])} to {count(tokens[-1])} tokens each)"

@@ -24,6 +24,7 @@ from olmix.config import RayInfra
 from olmix.errors import LaunchError
 from olmix.launch.engine import Engine, JobState
 from olmix.launch.group_plan import Group
+from olmix.launch.mounts import seen_folder
 from olmix.launch.ray import driver
 from olmix.launch.ray.client import connected, start_here
 from olmix.records.group import Job
@@ -160,9 +161,7 @@ def _request(
     infra: RayInfra, group: Group, folder: Path, runs: Sequence[str], job_id: str
 ) -> driver.Request:
     """Return what the job of these runs is asked."""
-    seen = str(folder.resolve())
-    if infra.runs_dir is not None:
-        seen = str(PurePosixPath(infra.runs_dir) / folder.name)
+    seen = seen_folder(folder.resolve(), infra.runs_dir)
     options: dict[str, Any] = {"num_cpus": infra.cpus, "num_gpus": infra.gpus}
     if infra.resources:
         options["resources"] = dict(infra.resources)

@@ -135,6 +135,11 @@ class FitFolder:
         """The runs that were used."""
         return tuple(self.names)
 
+    def known_facts(self, name: str) -> list[float]:
+        """Return a column of `runs.csv` for the runs that have a number there."""
+        cells = [self.run_facts.get(run, {}).get(name) or "" for run in self.runs]
+        return [float(cell) for cell in cells if cell.replace(".", "", 1).isdigit()]
+
     @property
     def columns(self) -> Columns:
         """How the metrics come from what runs measure."""
